@@ -1,0 +1,30 @@
+# How every target is compiled: warnings are errors, the linker is lld, ccache answers repeated compilations.
+
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19)
+  message(FATAL_ERROR "Verge is built with clang 19 or newer (g++ 12 miscompiles coroutines). Run: ./dev deps")
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+endif()
+add_link_options(-fuse-ld=lld)
+
+add_compile_options(
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wimplicit-fallthrough -Werror -fno-omit-frame-pointer -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+# ccache can reuse compilations that use a precompiled header only if its time stamps are left out.
+add_compile_options(-Xclang -fno-pch-timestamp)
+
+if(VERGE_SANITIZE)
+  add_compile_options(-fsanitize=${VERGE_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${VERGE_SANITIZE})
+else()
+  add_compile_options(-fstack-protector-strong)
+  add_compile_definitions($<$<CONFIG:Release>:_FORTIFY_SOURCE=2> _GLIBCXX_ASSERTIONS)
+  add_link_options(-Wl,-z,relro -Wl,-z,now)
+endif()
+add_link_options(-Wl,--gc-sections)
+add_compile_options(-ffunction-sections -fdata-sections)
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)

@@ -1,0 +1,36 @@
+# Every third-party library, each with the one folder that includes it (tests/layering checks this) and the record of
+# why it is here (docs/decisions/0002-dependencies.md). All are Debian packages installed by ./dev deps.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+# base/: text formatting and logging, hashing.
+find_package(fmt REQUIRED)
+add_library(verge_fmt INTERFACE)
+target_link_libraries(verge_fmt INTERFACE fmt::fmt)
+find_package(spdlog REQUIRED)
+add_library(verge_spdlog INTERFACE)
+target_link_libraries(verge_spdlog INTERFACE spdlog::spdlog)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+add_library(verge_xxhash INTERFACE)
+target_link_libraries(verge_xxhash INTERFACE PkgConfig::xxhash)
+
+# rules/ and node/: JSON.
+pkg_check_modules(simdjson REQUIRED IMPORTED_TARGET simdjson)
+add_library(verge_simdjson INTERFACE)
+target_link_libraries(verge_simdjson INTERFACE PkgConfig::simdjson)
+
+# spool/: compression of what climbs.
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+add_library(verge_zstd INTERFACE)
+target_link_libraries(verge_zstd INTERFACE PkgConfig::zstd)
+
+# node/: configuration files.
+pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
+add_library(verge_tomlplusplus INTERFACE)
+target_link_libraries(verge_tomlplusplus INTERFACE PkgConfig::tomlplusplus)
+
+# cli/: the command line.
+find_package(CLI11 REQUIRED)
+add_library(verge_cli11 INTERFACE)
+target_link_libraries(verge_cli11 INTERFACE CLI11::CLI11)

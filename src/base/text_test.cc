@@ -1,0 +1,54 @@
+#include "base/text.h"
+
+#include <gtest/gtest.h>
+
+namespace verge {
+namespace {
+
+TEST(Text, NearestSuggestsSlipsOfTheFingerOnly) {
+  const std::vector<std::string> known = {"listen", "name", "data_dir"};
+  EXPECT_EQ(nearest("lisetn", known), "listen");
+  EXPECT_EQ(nearest("datadir", known), "data_dir");
+  EXPECT_EQ(nearest("temperature", known), "");
+}
+
+TEST(Text, DurationsAndSizesRoundTrip) {
+  EXPECT_EQ(parse_duration("150ms"), Duration(150'000'000));
+  EXPECT_EQ(parse_duration("5 min"), std::chrono::minutes(5));
+  EXPECT_EQ(parse_duration("5"), std::nullopt);
+  EXPECT_EQ(parse_duration("-1s"), std::nullopt);
+  EXPECT_EQ(format_duration(std::chrono::seconds(90)), "90s");
+  EXPECT_EQ(format_duration(std::chrono::hours(48)), "2d");
+  EXPECT_EQ(parse_size("16 MiB"), 16U << 20);
+  EXPECT_EQ(parse_size("512"), 512U);
+  EXPECT_EQ(parse_size("12 parsecs"), std::nullopt);
+  EXPECT_EQ(format_size(64U << 20), "64MiB");
+}
+
+TEST(Text, JsonStringsEscapeAndRepair) {
+  EXPECT_EQ(json_string("a\"b\\c\n\x01"), "\"a\\\"b\\\\c\\n\\u0001\"");
+  EXPECT_EQ(json_string("\xc3\xa9\xff"), "\"\xc3\xa9\xef\xbf\xbd\"");
+}
+
+TEST(Text, Utf8IsStrict) {
+  EXPECT_TRUE(is_utf8("gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80"));
+  EXPECT_FALSE(is_utf8("\xc0\x80"));          // overlong
+  EXPECT_FALSE(is_utf8("\xed\xa0\x80"));      // surrogate
+  EXPECT_FALSE(is_utf8("\xf4\x90\x80\x80"));  // above U+10FFFF
+  EXPECT_FALSE(is_utf8("\xe2\x82"));          // cut short
+}
+
+TEST(Text, UtcIsIso8601) {
+  EXPECT_EQ(format_utc({1'769'860'800'123'456}), "2026-01-31T12:00:00.123456Z");
+  EXPECT_EQ(format_utc({-1}), "1969-12-31T23:59:59.999999Z");
+}
+
+TEST(Text, Base64IsThatOfRfc4648) {
+  EXPECT_EQ(base64(""), "");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
+}
+
+}  // namespace
+}  // namespace verge

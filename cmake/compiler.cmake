@@ -27,4 +27,6 @@ endif()
 add_link_options(-Wl,--gc-sections)
 add_compile_options(-ffunction-sections -fdata-sections)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# One setting for libraries and programs alike, so that all share the precompiled header.
+add_compile_options(-fPIE)
+add_link_options(-pie)

@@ -12,7 +12,7 @@ add_link_options(-fuse-ld=lld)
 
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-  -Wimplicit-fallthrough -Werror -fno-omit-frame-pointer -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+  -Wimplicit-fallthrough -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 # ccache can reuse compilations that use a precompiled header only if its time stamps are left out.
 add_compile_options(-Xclang -fno-pch-timestamp)
 

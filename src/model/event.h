@@ -29,12 +29,12 @@ std::string_view name_of(EventKind kind);
 // An event by reference to somebody else's bytes.
 struct EventView {
   EventKind kind = EventKind::kMessage;
-  WallTime time;                // when the origin received it
+  WallTime time{};              // when the origin received it
   std::string_view topic;       // a valid topic name
   std::string_view device;      // who said it: the client id, or empty
   std::string_view payload;     // any bytes
   bool has_origin = false;      // false: the node that holds it is the origin
-  NodeId origin_node;
+  NodeId origin_node{};
   std::string_view origin_name;
   uint64_t origin_sequence = 0;
 };

@@ -1,0 +1,54 @@
+// A rule as a person writes it, before it is compiled: SQL and actions as text, and where in that text a problem lies.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "model/priority.h"
+
+namespace verge::rules {
+
+// Publishes to local subscribers. ${name} in `topic` and `payload` stands for a column of the SELECT, else for a field
+// of the message. Without a payload the selected row is published as JSON.
+struct PublishSource {
+  std::string topic;
+  std::optional<std::string> payload;
+  uint8_t qos = 0;  // 0..1
+  bool retain = false;
+};
+
+// Stores durably here and sends up the tree. `SELECT *` uploads the message as it came, any other SELECT its row as
+// JSON. Without a topic the message's own is kept (a window's: the rule's name under "windows/").
+struct UploadSource {
+  Priority priority = Priority::kNormal;
+  std::optional<std::string> topic;
+};
+
+// Ends the event here: nothing else stores it.
+struct DropSource {};
+
+using ActionSource = std::variant<PublishSource, UploadSource, DropSource>;
+
+struct RuleSource {
+  std::string name;
+  std::string sql;
+  std::vector<ActionSource> actions;
+  // The priority at which the report of each published action (device, action, time) follows upwards; none: no report.
+  std::optional<Priority> report = Priority::kNormal;
+};
+
+// Why a rule was refused, and where: `offset` counts bytes into the text that `part` names.
+struct RuleProblem {
+  enum class Part { kName, kSql, kTopic, kPayload, kActions };
+  Error error;
+  size_t rule = 0;  // index into the rules given
+  Part part = Part::kSql;
+  size_t action = 0;  // index into RuleSource::actions, for kTopic and kPayload
+  size_t offset = 0;
+};
+
+}  // namespace verge::rules

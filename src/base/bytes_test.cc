@@ -18,9 +18,10 @@ TEST(Bytes, VarintsRoundTrip) {
 }
 
 TEST(Bytes, ReadingPastTheEndFailsForGood) {
-  ByteReader reader(std::string_view("\x05"
-                                     "ab",
-                                     3));
+  ByteReader reader(
+      std::string_view("\x05"
+                       "ab",
+                       3));
   EXPECT_EQ(reader.sized(), "");
   EXPECT_FALSE(reader.ok());
   EXPECT_EQ(reader.fixed<uint32_t>(), 0U);

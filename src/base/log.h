@@ -4,11 +4,11 @@
 // the calling thread under a lock; nothing on the event path logs at info or above per message.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "base/error.h"
 

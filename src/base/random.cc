@@ -1,11 +1,11 @@
 #include "base/random.h"
 
-#include <sys/random.h>
-
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <numbers>
+
+#include <sys/random.h>
 
 #include "base/assert.h"
 

@@ -1,13 +1,13 @@
 #include "base/text.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <ctime>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace verge {
 namespace {
@@ -81,7 +81,7 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 }
 
 std::optional<Duration> parse_duration(std::string_view text) {
-  static constexpr Unit kUnits[] = {{"ns", 1},    {"us", 1e3},   {"ms", 1e6},     {"s", 1e9},
+  static constexpr Unit kUnits[] = {{"ns", 1},     {"us", 1e3}, {"ms", 1e6},   {"s", 1e9},
                                     {"min", 60e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
   const std::optional<double> nanoseconds = parse_with_unit(text, kUnits);
   if (!nanoseconds || *nanoseconds > 9e18) return std::nullopt;
@@ -89,19 +89,24 @@ std::optional<Duration> parse_duration(std::string_view text) {
 }
 
 std::string format_duration(Duration duration) {
-  static constexpr std::pair<int64_t, std::string_view> kUnits[] = {
-      {86'400'000'000'000, "d"}, {3'600'000'000'000, "h"}, {60'000'000'000, "min"}, {1'000'000'000, "s"},
-      {1'000'000, "ms"},         {1'000, "us"},            {1, "ns"}};
+  static constexpr std::pair<int64_t, std::string_view> kUnits[] = {{86'400'000'000'000, "d"},
+                                                                    {3'600'000'000'000, "h"},
+                                                                    {60'000'000'000, "min"},
+                                                                    {1'000'000'000, "s"},
+                                                                    {1'000'000, "ms"},
+                                                                    {1'000, "us"},
+                                                                    {1, "ns"}};
   for (const auto& [size, name] : kUnits) {
-    if (duration.count() % size == 0 && duration.count() != 0) return fmt::format("{}{}", duration.count() / size, name);
+    if (duration.count() % size == 0 && duration.count() != 0)
+      return fmt::format("{}{}", duration.count() / size, name);
   }
   return "0s";
 }
 
 std::optional<uint64_t> parse_size(std::string_view text) {
-  static constexpr Unit kUnits[] = {{"", 1},           {"B", 1},          {"KiB", 1024.0},
-                                    {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
-                                    {"KB", 1e3},        {"MB", 1e6},        {"GB", 1e9}, {"TB", 1e12}};
+  static constexpr Unit kUnits[] = {
+      {"", 1},     {"B", 1},    {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
+      {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},     {"TB", 1e12}};
   const std::optional<double> bytes = parse_with_unit(text, kUnits);
   if (!bytes || *bytes > 1e18) return std::nullopt;
   return static_cast<uint64_t>(std::llround(*bytes));
@@ -141,11 +146,21 @@ void append_json_string(std::string& out, std::string_view text) {
       continue;
     }
     switch (c) {
-      case '"': out.append("\\\""); break;
-      case '\\': out.append("\\\\"); break;
-      case '\n': out.append("\\n"); break;
-      case '\r': out.append("\\r"); break;
-      case '\t': out.append("\\t"); break;
+      case '"':
+        out.append("\\\"");
+        break;
+      case '\\':
+        out.append("\\\\");
+        break;
+      case '\n':
+        out.append("\\n");
+        break;
+      case '\r':
+        out.append("\\r");
+        break;
+      case '\t':
+        out.append("\\t");
+        break;
       default:
         if (c < 0x20) {
           fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);

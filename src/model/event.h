@@ -1,7 +1,7 @@
 // Event: what climbs the tree. One encoding serves the disk and the wire (docs/formats/event.md).
 //
-// At the node where it entered, origin is left empty: the next node up fills it in from the sender of the batch, so that
-// the first hop, which carries the most, does not repeat it for each event.
+// At the node where it entered, origin is left empty: the next node up fills it in from the sender of the batch, so
+// that the first hop, which carries the most, does not repeat it for each event.
 #pragma once
 
 #include <cstdint>
@@ -18,22 +18,21 @@
 namespace verge {
 
 enum class EventKind : uint8_t {
-  kMessage = 0,   // what a device said, as it said it
+  kMessage = 0,    // what a device said, as it said it
   kSelection = 1,  // what a rule's SELECT made of a message or a window
   kAction = 2,     // the report of an action taken here
 };
 
 std::string_view name_of(EventKind kind);
 
-
 // An event by reference to somebody else's bytes.
 struct EventView {
   EventKind kind = EventKind::kMessage;
-  WallTime time{};              // when the origin received it
-  std::string_view topic;       // a valid topic name
-  std::string_view device;      // who said it: the client id, or empty
-  std::string_view payload;     // any bytes
-  bool has_origin = false;      // false: the node that holds it is the origin
+  WallTime time{};           // when the origin received it
+  std::string_view topic;    // a valid topic name
+  std::string_view device;   // who said it: the client id, or empty
+  std::string_view payload;  // any bytes
+  bool has_origin = false;   // false: the node that holds it is the origin
   NodeId origin_node{};
   std::string_view origin_name;
   uint64_t origin_sequence = 0;

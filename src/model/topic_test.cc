@@ -34,7 +34,10 @@ TEST(Topic, MatchingFollowsTheStandard) {
 }
 
 TEST(Event, RoundTripsWithAndWithoutOrigin) {
-  EventView event{.kind = EventKind::kSelection, .time = {1'700'000'000'000'001}, .topic = "a/b", .device = "press-7",
+  EventView event{.kind = EventKind::kSelection,
+                  .time = {1'700'000'000'000'001},
+                  .topic = "a/b",
+                  .device = "press-7",
                   .payload = "\x00\xff{}"};
   for (const bool with_origin : {false, true}) {
     event.has_origin = with_origin;

@@ -1,0 +1,36 @@
+// Where to listen or connect: an IP address and a port, written "127.0.0.1:1883" or "[::1]:1883".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+
+namespace verge::net {
+
+class Address {
+ public:
+  Address() = default;
+  // Numeric addresses and "localhost". Blocks never.
+  static Result<Address> parse(std::string_view text);
+  // Also host names, by getaddrinfo(3): may block for seconds; call from a blocking thread.
+  static Result<Address> resolve(std::string_view text);
+  static Address local_of(int socket);
+  static Address peer_of(int socket);
+
+  [[nodiscard]] const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage_); }
+  [[nodiscard]] socklen_t raw_size() const;
+  [[nodiscard]] int family() const { return storage_.ss_family; }
+  [[nodiscard]] uint16_t port() const;
+  [[nodiscard]] bool is_loopback() const;
+  [[nodiscard]] std::string text() const;
+
+ private:
+  static Result<Address> lookup(std::string_view text, int flags);
+  sockaddr_storage storage_{};
+};
+
+}  // namespace verge::net

@@ -1,0 +1,43 @@
+// Socket: an owned socket descriptor, non-blocking and close-on-exec, that can move from one loop to another.
+#pragma once
+
+#include <utility>
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "net/address.h"
+
+namespace verge::net {
+
+class Socket {
+ public:
+  Socket() = default;
+  explicit Socket(int descriptor) : descriptor_(descriptor) {}
+  Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  Socket& operator=(Socket&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~Socket() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+  explicit operator bool() const { return descriptor_ >= 0; }
+
+  // A listening TCP socket. `shared`: several may listen on one port (SO_REUSEPORT), each on a loop of its own.
+  static Result<Socket> listen(const Address& address, bool shared);
+  // Starts a TCP connection; it stands, or has failed, when the socket becomes writable.
+  static Result<Socket> connect(const Address& address);
+
+  // Messages are small and waited for: no Nagle delay.
+  void send_at_once() const;
+  // 0 or the errno of a failed connection.
+  [[nodiscard]] int take_error() const;
+
+ private:
+  int descriptor_ = -1;
+};
+
+}  // namespace verge::net

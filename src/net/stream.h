@@ -1,0 +1,88 @@
+// Stream: a byte connection that lives on one loop. TcpStream is the plain one; others (TLS, WebSocket) look the same
+// to whoever speaks through them.
+//
+// Output is gathered during a turn of the loop and written with one send(2) at its end. An idle connection holds no
+// buffer: input is read into the loop's scratch memory and handed over, and the observer keeps what it cannot use yet.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "net/socket.h"
+#include "runtime/loop.h"
+
+namespace verge::net {
+
+class StreamObserver {
+ public:
+  virtual ~StreamObserver() = default;
+  // `bytes` is good until return. The observer may close or release the stream, not destroy it.
+  virtual void on_bytes(std::string_view bytes) = 0;
+  // The peer closed or the connection broke; `reason` for people. Called at most once, never after close(). The
+  // observer may destroy the stream.
+  virtual void on_closed(std::string_view reason) = 0;
+  // Output that had piled up above the kernel's buffer is gone.
+  virtual void on_drained() {}
+};
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  virtual void write(std::string_view bytes) = 0;
+  // Bytes written but not yet taken by the kernel.
+  [[nodiscard]] virtual size_t queued_bytes() const = 0;
+  // Writes out what it can without waiting and closes. No callback follows.
+  virtual void close() = 0;
+  // As close(), but first waits until all output is written or the peer is gone; input is discarded.
+  virtual void close_when_drained() = 0;
+  virtual void pause_reading() = 0;
+  virtual void resume_reading() = 0;
+  [[nodiscard]] virtual bool is_open() const = 0;
+  [[nodiscard]] virtual const Address& peer() const = 0;
+};
+
+class TcpStream final : public Stream, private runtime::Watcher, private runtime::TurnEnd {
+ public:
+  // A connected socket; reading starts at once. `loop` and `observer` outlive the stream.
+  TcpStream(runtime::Loop& loop, Socket socket, StreamObserver& observer);
+  ~TcpStream() override;
+
+  void write(std::string_view bytes) override;
+  [[nodiscard]] size_t queued_bytes() const override { return output_.size() - written_; }
+  void close() override;
+  void close_when_drained() override;
+  void pause_reading() override;
+  void resume_reading() override;
+  [[nodiscard]] bool is_open() const override { return static_cast<bool>(socket_) && !draining_; }
+  [[nodiscard]] const Address& peer() const override { return peer_; }
+
+  // Takes the socket off this loop so that another can own it. Output must be empty; the stream is closed afterwards.
+  Socket release();
+  // Total bytes that went into the kernel.
+  [[nodiscard]] uint64_t sent_bytes() const { return sent_bytes_; }
+
+ private:
+  void on_ready(uint32_t events) override;
+  void on_turn_end() override { flush(); }
+  void read();
+  void flush();
+  void update_interest();
+  void broken(std::string_view reason);
+
+  runtime::Loop& loop_;
+  Socket socket_;
+  StreamObserver& observer_;
+  Address peer_;
+  std::string output_;
+  size_t written_ = 0;  // bytes of output_ that the kernel has taken
+  uint64_t sent_bytes_ = 0;
+  uint32_t interest_ = 0;
+  bool reading_ = true;
+  bool blocked_ = false;   // the kernel's buffer is full
+  bool draining_ = false;  // close_when_drained() was called
+};
+
+}  // namespace verge::net

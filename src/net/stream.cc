@@ -27,7 +27,7 @@ TcpStream::~TcpStream() { close(); }
 void TcpStream::on_ready(uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
     blocked_ = false;
-    flush();
+    if (!flush()) return;
     if (socket_ && !blocked_ && !draining_) observer_.on_drained();
   }
   if (socket_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read();
@@ -51,7 +51,7 @@ void TcpStream::write(std::string_view bytes) {
   if (!blocked_) loop_.at_turn_end(*this);
 }
 
-void TcpStream::flush() {
+bool TcpStream::flush() {
   while (socket_ && written_ < output_.size()) {
     const ssize_t sent =
         ::send(socket_.descriptor(), output_.data() + written_, output_.size() - written_, MSG_NOSIGNAL);
@@ -64,13 +64,16 @@ void TcpStream::flush() {
         written_ = 0;
       }
       update_interest();
-      return;
+      return true;
     }
-    if (sent < 0) return broken(std::strerror(errno));
+    if (sent < 0) {
+      broken(std::strerror(errno));
+      return false;
+    }
     written_ += static_cast<size_t>(sent);
     sent_bytes_ += static_cast<uint64_t>(sent);
   }
-  if (!socket_) return;
+  if (!socket_) return true;
   written_ = 0;
   if (output_.capacity() > kKeepOutputBytes) {
     output_ = {};
@@ -82,6 +85,7 @@ void TcpStream::flush() {
   } else {
     update_interest();
   }
+  return true;
 }
 
 void TcpStream::update_interest() {

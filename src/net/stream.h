@@ -68,7 +68,8 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   void on_ready(uint32_t events) override;
   void on_turn_end() override { flush(); }
   void read();
-  void flush();
+  // False when the connection broke and the observer was told: it may have destroyed this stream.
+  bool flush();
   void update_interest();
   void broken(std::string_view reason);
 

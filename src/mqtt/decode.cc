@@ -1,0 +1,389 @@
+#include "mqtt/decode.h"
+
+#include "base/text.h"
+#include "model/topic.h"
+
+namespace verge::mqtt {
+namespace {
+
+std::unexpected<Violation> malformed(std::string_view what) {
+  return std::unexpected(Violation{Reason::kMalformedPacket, what});
+}
+std::unexpected<Violation> protocol_error(std::string_view what) {
+  return std::unexpected(Violation{Reason::kProtocolError, what});
+}
+
+// Reads the big-endian fields of MQTT from the front of a body; after a read past the end, ok() is false for good.
+class FieldReader {
+ public:
+  explicit FieldReader(std::string_view bytes) : rest_(bytes) {}
+
+  uint8_t byte() { return static_cast<uint8_t>(take(1)); }
+  uint16_t two_bytes() { return static_cast<uint16_t>(take(2)); }
+  uint32_t four_bytes() { return static_cast<uint32_t>(take(4)); }
+
+  uint32_t variable() {
+    uint32_t value = 0;
+    for (unsigned shift = 0; shift < 28; shift += 7) {
+      const uint8_t next = byte();
+      value |= static_cast<uint32_t>(next & 0x7f) << shift;
+      if (next < 0x80) {
+        if (shift > 0 && next == 0) ok_ = false;  // not the shortest form [MQTT-1.5.5-1]
+        return value;
+      }
+    }
+    ok_ = false;
+    return 0;
+  }
+
+  std::string_view bytes(size_t count) {
+    if (rest_.size() < count) {
+      ok_ = false;
+      rest_ = {};
+      return {};
+    }
+    const std::string_view taken = rest_.substr(0, count);
+    rest_.remove_prefix(count);
+    return taken;
+  }
+  std::string_view binary() { return bytes(two_bytes()); }
+
+  // UTF-8 without U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2].
+  std::string_view text() {
+    const std::string_view value = binary();
+    if (value.find('\0') != std::string_view::npos || !is_utf8(value)) ok_ = false;
+    return value;
+  }
+
+  [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] bool empty() const { return rest_.empty(); }
+  [[nodiscard]] std::string_view rest() const { return rest_; }
+
+ private:
+  uint64_t take(size_t count) {
+    const std::string_view raw = bytes(count);
+    uint64_t value = 0;
+    for (const char c : raw) value = value << 8 | static_cast<uint8_t>(c);
+    return value;
+  }
+
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+// One bit a place where properties stand, for the table of what is allowed where.
+enum Place : uint16_t {
+  kInConnect = 1 << 0,
+  kInConnack = 1 << 1,
+  kInPublish = 1 << 2,
+  kInWill = 1 << 3,
+  kInAcknowledgement = 1 << 4,
+  kInSubscribe = 1 << 5,
+  kInSuback = 1 << 6,
+  kInUnsubscribe = 1 << 7,
+  kInDisconnect = 1 << 8,
+};
+
+template <class T>
+bool set_once(std::optional<T>& member, T value) {
+  if (member) return false;
+  member = value;
+  return true;
+}
+
+// Reads one property; false when it is unknown, repeated or not allowed at `place`. MQTT 5.0 table 2-4.
+bool read_property(FieldReader& reader, Place place, Properties& out) {
+  const uint32_t identifier = reader.variable();
+  const auto allowed = [&](int places) { return (place & places) != 0; };
+  switch (identifier) {
+    case 0x01:
+      return allowed(kInPublish | kInWill) && set_once(out.payload_format, reader.byte()) && *out.payload_format <= 1;
+    case 0x02:
+      return allowed(kInPublish | kInWill) && set_once(out.message_expiry_s, reader.four_bytes());
+    case 0x03:
+      return allowed(kInPublish | kInWill) && set_once(out.content_type, reader.text());
+    case 0x08:
+      return allowed(kInPublish | kInWill) && set_once(out.response_topic, reader.text());
+    case 0x09:
+      return allowed(kInPublish | kInWill) && set_once(out.correlation, reader.binary());
+    case 0x0b: {
+      const uint32_t subscription = reader.variable();
+      if (!allowed(kInPublish | kInSubscribe) || subscription == 0) return false;
+      if (place == kInSubscribe && !out.subscription_identifiers.empty()) return false;
+      out.subscription_identifiers.push_back(subscription);
+      return true;
+    }
+    case 0x11:
+      return allowed(kInConnect | kInConnack | kInDisconnect) && set_once(out.session_expiry_s, reader.four_bytes());
+    case 0x12:
+      return allowed(kInConnack) && set_once(out.assigned_client_id, reader.text());
+    case 0x13:
+      return allowed(kInConnack) && set_once(out.server_keep_alive_s, reader.two_bytes());
+    case 0x15:
+      return allowed(kInConnect | kInConnack) && set_once(out.authentication_method, reader.text());
+    case 0x16:
+      return allowed(kInConnect | kInConnack) && set_once(out.authentication_exchange, reader.binary());
+    case 0x17:
+      return allowed(kInConnect) && set_once(out.request_problem_information, reader.byte()) &&
+             *out.request_problem_information <= 1;
+    case 0x18:
+      return allowed(kInWill) && set_once(out.will_delay_s, reader.four_bytes());
+    case 0x19:
+      return allowed(kInConnect) && set_once(out.request_response_information, reader.byte()) &&
+             *out.request_response_information <= 1;
+    case 0x1a:
+      return allowed(kInConnack) && set_once(out.response_information, reader.text());
+    case 0x1c:
+      return allowed(kInConnack | kInDisconnect) && set_once(out.server_reference, reader.text());
+    case 0x1f:
+      return allowed(kInConnack | kInAcknowledgement | kInSuback | kInDisconnect) &&
+             set_once(out.reason_string, reader.text());
+    case 0x21:
+      return allowed(kInConnect | kInConnack) && set_once(out.receive_maximum, reader.two_bytes()) &&
+             *out.receive_maximum > 0;
+    case 0x22:
+      return allowed(kInConnect | kInConnack) && set_once(out.topic_alias_maximum, reader.two_bytes());
+    case 0x23:
+      return allowed(kInPublish) && set_once(out.topic_alias, reader.two_bytes());
+    case 0x24:
+      return allowed(kInConnack) && set_once(out.maximum_qos, reader.byte()) && *out.maximum_qos <= 1;
+    case 0x25:
+      return allowed(kInConnack) && set_once(out.retain_available, reader.byte());
+    case 0x26: {
+      const std::string_view name = reader.text();
+      out.user.emplace_back(name, reader.text());
+      return true;
+    }
+    case 0x27:
+      return allowed(kInConnect | kInConnack) && set_once(out.maximum_packet_size, reader.four_bytes()) &&
+             *out.maximum_packet_size > 0;
+    case 0x28:
+      return allowed(kInConnack) && set_once(out.wildcard_available, reader.byte());
+    case 0x29:
+      return allowed(kInConnack) && set_once(out.subscription_identifiers_available, reader.byte());
+    case 0x2a:
+      return allowed(kInConnack) && set_once(out.shared_available, reader.byte());
+    default:
+      return false;
+  }
+}
+
+// The length and then the properties, where the version has them. False on any fault.
+bool read_properties(FieldReader& reader, Version version, Place place, Properties& out) {
+  if (version != Version::k5) return true;
+  FieldReader properties(reader.bytes(reader.variable()));
+  if (!reader.ok()) return false;
+  while (!properties.empty()) {
+    if (!read_property(properties, place, out) || !properties.ok()) return false;
+  }
+  return true;
+}
+
+bool read_will(FieldReader& reader, Version version, Will& will) {
+  if (!read_properties(reader, version, kInWill, will.properties)) return false;
+  will.topic = reader.text();
+  will.payload = reader.binary();
+  return reader.ok() && is_topic_name(will.topic);
+}
+
+}  // namespace
+
+Framing next_frame(std::string_view& input, size_t packet_bytes_max, Frame& frame, Violation& violation) {
+  if (input.empty()) return Framing::kNeedMore;
+  size_t length = 0;
+  size_t header = 1;
+  for (unsigned shift = 0;; shift += 7, ++header) {
+    if (shift == 28) {
+      violation = {Reason::kMalformedPacket, "the remaining length has more than four bytes"};
+      return Framing::kViolation;
+    }
+    if (header >= input.size()) return Framing::kNeedMore;
+    const auto byte = static_cast<uint8_t>(input[header]);
+    length |= static_cast<size_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) break;
+  }
+  ++header;
+  const auto first = static_cast<uint8_t>(input[0]);
+  frame.type = static_cast<PacketType>(first >> 4);
+  frame.flags = first & 0x0f;
+  if ((first >> 4) == 0) {
+    violation = {Reason::kMalformedPacket, "packet type 0 is reserved"};
+    return Framing::kViolation;
+  }
+  const bool is_two = frame.type == PacketType::kPubrel || frame.type == PacketType::kSubscribe ||
+                      frame.type == PacketType::kUnsubscribe;
+  if (frame.type != PacketType::kPublish && frame.flags != (is_two ? 2 : 0)) {
+    violation = {Reason::kMalformedPacket, "reserved flags are set"};
+    return Framing::kViolation;
+  }
+  if (header + length > packet_bytes_max) {
+    violation = {Reason::kPacketTooLarge, "the packet is larger than mqtt.packet_bytes_max"};
+    return Framing::kViolation;
+  }
+  if (input.size() < header + length) return Framing::kNeedMore;
+  frame.body = input.substr(header, length);
+  input.remove_prefix(header + length);
+  return Framing::kFrame;
+}
+
+Parsed<Connect> parse_connect(const Frame& frame) {
+  FieldReader reader(frame.body);
+  Connect connect;
+  const std::string_view protocol = reader.text();
+  const uint8_t version = reader.byte();
+  if (!reader.ok()) return malformed("CONNECT is cut short");
+  if (protocol != "MQTT" || (version != 4 && version != 5)) {
+    return std::unexpected(Violation{Reason::kUnsupportedProtocolVersion, "the protocol is neither MQTT 3.1.1 nor 5"});
+  }
+  connect.version = static_cast<Version>(version);
+  const uint8_t flags = reader.byte();
+  connect.clean_start = (flags & 0x02) != 0;
+  connect.keep_alive_s = reader.two_bytes();
+  if ((flags & 0x01) != 0) return malformed("CONNECT has its reserved flag set");
+  if (!read_properties(reader, connect.version, kInConnect, connect.properties))
+    return malformed("bad CONNECT properties");
+  if (connect.properties.authentication_exchange && !connect.properties.authentication_method) {
+    return protocol_error("authentication data without a method");
+  }
+  connect.client_id = reader.text();
+  const auto will_qos = static_cast<uint8_t>(flags >> 3 & 3);
+  if ((flags & 0x04) != 0) {
+    connect.will.emplace();
+    connect.will->qos = will_qos;
+    connect.will->retain = (flags & 0x20) != 0;
+    if (will_qos == 3 || !read_will(reader, connect.version, *connect.will)) return malformed("the will is malformed");
+  } else if ((flags & 0x38) != 0) {
+    return malformed("will flags without a will");
+  }
+  if ((flags & 0x80) != 0) connect.user_name = reader.text();
+  if ((flags & 0x40) != 0) {
+    if (connect.version == Version::k311 && (flags & 0x80) == 0) return malformed("a password without a user name");
+    connect.password = reader.binary();
+  }
+  if (!reader.ok() || !reader.empty()) return malformed("CONNECT has the wrong length or bad text");
+  return connect;
+}
+
+Parsed<Connack> parse_connack(const Frame& frame, Version version) {
+  FieldReader reader(frame.body);
+  Connack connack;
+  const uint8_t flags = reader.byte();
+  connack.session_present = (flags & 1) != 0;
+  connack.reason = static_cast<Reason>(reader.byte());
+  if (flags > 1 || !read_properties(reader, version, kInConnack, connack.properties)) return malformed("bad CONNACK");
+  if (!reader.ok() || !reader.empty()) return malformed("CONNACK has the wrong length");
+  return connack;
+}
+
+Parsed<Publish> parse_publish(const Frame& frame, Version version) {
+  FieldReader reader(frame.body);
+  Publish publish;
+  publish.duplicate = (frame.flags & 8) != 0;
+  publish.qos = frame.flags >> 1 & 3;
+  publish.retain = (frame.flags & 1) != 0;
+  if (publish.qos == 3) return malformed("QoS 3 does not exist");
+  if (publish.qos == 0 && publish.duplicate) return malformed("DUP is set at QoS 0");
+  publish.topic = reader.text();
+  if (publish.qos > 0) {
+    publish.packet_id = reader.two_bytes();
+    if (reader.ok() && publish.packet_id == 0) return malformed("packet identifier 0");
+  }
+  if (!reader.ok()) return malformed("PUBLISH is cut short or its topic is not UTF-8");
+  if (!read_properties(reader, version, kInPublish, publish.properties)) return malformed("bad PUBLISH properties");
+  const bool by_alias = publish.topic.empty() && publish.properties.topic_alias.has_value();
+  if (!by_alias && !is_topic_name(publish.topic)) {
+    return std::unexpected(Violation{Reason::kTopicNameInvalid, "the topic name is empty or has a wildcard"});
+  }
+  if (publish.properties.response_topic && !is_topic_name(*publish.properties.response_topic)) {
+    return protocol_error("the response topic is no topic name");
+  }
+  publish.payload = reader.rest();
+  return publish;
+}
+
+Parsed<Acknowledgement> parse_acknowledgement(const Frame& frame, Version version) {
+  FieldReader reader(frame.body);
+  Acknowledgement acknowledgement;
+  acknowledgement.packet_id = reader.two_bytes();
+  if (version == Version::k5 && !reader.empty()) {
+    acknowledgement.reason = static_cast<Reason>(reader.byte());
+    Properties properties;
+    if (!reader.empty() && !read_properties(reader, version, kInAcknowledgement, properties)) {
+      return malformed("bad acknowledgement properties");
+    }
+  }
+  if (!reader.ok() || !reader.empty()) return malformed("an acknowledgement has the wrong length");
+  if (acknowledgement.packet_id == 0) return malformed("packet identifier 0");
+  return acknowledgement;
+}
+
+Parsed<Subscribe> parse_subscribe(const Frame& frame, Version version) {
+  FieldReader reader(frame.body);
+  Subscribe subscribe;
+  subscribe.packet_id = reader.two_bytes();
+  if (reader.ok() && subscribe.packet_id == 0) return malformed("packet identifier 0");
+  if (!read_properties(reader, version, kInSubscribe, subscribe.properties))
+    return malformed("bad SUBSCRIBE properties");
+  while (reader.ok() && !reader.empty()) {
+    SubscriptionRequest request;
+    request.filter = reader.text();
+    const uint8_t options = reader.byte();
+    request.options.qos = options & 3;
+    if (version == Version::k5) {
+      request.options.no_local = (options & 4) != 0;
+      request.options.retain_as_published = (options & 8) != 0;
+      request.options.retain_handling = options >> 4 & 3;
+    }
+    const int reserved = version == Version::k5 ? 0xc0 : 0xfc;
+    if ((options & reserved) != 0 || request.options.qos == 3 || request.options.retain_handling == 3) {
+      return malformed("bad subscription options");
+    }
+    subscribe.requests.push_back(request);
+  }
+  if (!reader.ok()) return malformed("SUBSCRIBE is cut short or a filter is not UTF-8");
+  if (subscribe.requests.empty()) return protocol_error("SUBSCRIBE without a topic filter");
+  return subscribe;
+}
+
+Parsed<Unsubscribe> parse_unsubscribe(const Frame& frame, Version version) {
+  FieldReader reader(frame.body);
+  Unsubscribe unsubscribe;
+  Properties properties;
+  unsubscribe.packet_id = reader.two_bytes();
+  if (reader.ok() && unsubscribe.packet_id == 0) return malformed("packet identifier 0");
+  if (!read_properties(reader, version, kInUnsubscribe, properties)) return malformed("bad UNSUBSCRIBE properties");
+  while (reader.ok() && !reader.empty()) unsubscribe.filters.push_back(reader.text());
+  if (!reader.ok()) return malformed("UNSUBSCRIBE is cut short or a filter is not UTF-8");
+  if (unsubscribe.filters.empty()) return protocol_error("UNSUBSCRIBE without a topic filter");
+  return unsubscribe;
+}
+
+Parsed<Suback> parse_suback(const Frame& frame, Version version) {
+  FieldReader reader(frame.body);
+  Suback suback;
+  Properties properties;
+  suback.packet_id = reader.two_bytes();
+  if (!read_properties(reader, version, kInSuback, properties)) return malformed("bad SUBACK properties");
+  while (reader.ok() && !reader.empty()) suback.codes.push_back(reader.byte());
+  if (!reader.ok()) return malformed("SUBACK is cut short");
+  return suback;
+}
+
+Parsed<Disconnect> parse_disconnect(const Frame& frame, Version version) {
+  Disconnect disconnect;
+  if (version == Version::k311) {
+    if (!frame.body.empty()) return malformed("DISCONNECT of 3.1.1 has no body");
+    return disconnect;
+  }
+  FieldReader reader(frame.body);
+  Properties properties;
+  if (!reader.empty()) disconnect.reason = static_cast<Reason>(reader.byte());
+  if (!reader.empty() && !read_properties(reader, version, kInDisconnect, properties)) {
+    return malformed("bad DISCONNECT properties");
+  }
+  if (!reader.ok() || !reader.empty()) return malformed("DISCONNECT has the wrong length");
+  disconnect.session_expiry_s = properties.session_expiry_s;
+  return disconnect;
+}
+
+}  // namespace verge::mqtt

@@ -1,0 +1,27 @@
+// Packets to bytes, appended to an output buffer. The caller keeps strings within 65,535 bytes and packets within
+// 256 MiB; an assertion holds it to that.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "mqtt/packet.h"
+
+namespace verge::mqtt {
+
+void append_connect(std::string& out, const Connect& connect);
+void append_connack(std::string& out, const Connack& connack, Version version);
+void append_publish(std::string& out, const Publish& publish, Version version);
+// As append_publish, with properties that are already encoded (without their length).
+void append_publish(std::string& out, const Publish& publish, Version version, std::string_view encoded_properties);
+void append_acknowledgement(std::string& out, PacketType type, const Acknowledgement& acknowledgement, Version version);
+void append_subscribe(std::string& out, const Subscribe& subscribe, Version version);
+void append_suback(std::string& out, PacketType type, const Suback& suback, Version version);
+void append_unsubscribe(std::string& out, const Unsubscribe& unsubscribe, Version version);
+void append_disconnect(std::string& out, Reason reason, Version version);
+void append_ping(std::string& out, PacketType type);
+
+// The properties alone, without their length.
+void append_properties(std::string& out, const Properties& properties);
+
+}  // namespace verge::mqtt

@@ -45,10 +45,13 @@ void TcpStream::read() {
   broken(std::strerror(errno));
 }
 
-void TcpStream::write(std::string_view bytes) {
-  if (!is_open() || bytes.empty()) return;
-  output_.append(bytes);
-  if (!blocked_) loop_.at_turn_end(*this);
+std::string& TcpStream::output() {
+  if (!is_open()) {
+    if (!socket_) output_.clear();
+  } else if (!blocked_) {
+    loop_.at_turn_end(*this);
+  }
+  return output_;
 }
 
 bool TcpStream::flush() {

@@ -31,7 +31,9 @@ class StreamObserver {
 class Stream {
  public:
   virtual ~Stream() = default;
-  virtual void write(std::string_view bytes) = 0;
+  // The buffer of this turn's output: append to it, keep no reference. What is appended to a closed stream is lost.
+  virtual std::string& output() = 0;
+  void write(std::string_view bytes) { output().append(bytes); }
   // Bytes written but not yet taken by the kernel.
   [[nodiscard]] virtual size_t queued_bytes() const = 0;
   // Writes out what it can without waiting and closes. No callback follows.
@@ -50,7 +52,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   TcpStream(runtime::Loop& loop, Socket socket, StreamObserver& observer);
   ~TcpStream() override;
 
-  void write(std::string_view bytes) override;
+  std::string& output() override;
   [[nodiscard]] size_t queued_bytes() const override { return output_.size() - written_; }
   void close() override;
   void close_when_drained() override;
@@ -58,6 +60,9 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   void resume_reading() override;
   [[nodiscard]] bool is_open() const override { return static_cast<bool>(socket_) && !draining_; }
   [[nodiscard]] const Address& peer() const override { return peer_; }
+
+  // Closing, but not yet all written.
+  [[nodiscard]] bool is_draining() const { return static_cast<bool>(socket_) && draining_; }
 
   // Takes the socket off this loop so that another can own it. Output must be empty; the stream is closed afterwards.
   Socket release();

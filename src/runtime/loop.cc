@@ -38,9 +38,13 @@ void Loop::run() {
   pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
   read_buffer_.resize(kReadBufferBytes);
   while (true) {
+    run_turn_ends();
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_) break;
+      if (stopping_) {
+        stopping_ = false;
+        return;
+      }
     }
     ready_.resize(kEventsAWait);
     const int count = epoll_wait(epoll_, ready_.data(), static_cast<int>(ready_.size()), wait_milliseconds());
@@ -62,7 +66,6 @@ void Loop::run() {
     ready_.clear();
     if (woken) run_posted();
     run_timers();
-    run_turn_ends();
   }
 }
 

@@ -51,7 +51,7 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Runs until stop(); the calling thread becomes the loop's.
+  // Runs until stop(); the calling thread becomes the loop's. May be run again afterwards.
   void run();
   void stop();
 

@@ -1,0 +1,406 @@
+#include "mqtt/broker.h"
+
+#include <charconv>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "model/topic.h"
+#include "mqtt/encode.h"
+
+namespace verge::mqtt {
+namespace {
+
+constexpr Duration kSweepPeriod = std::chrono::seconds(1);
+constexpr Duration kDrainMax = std::chrono::seconds(10);
+constexpr std::string_view kSequenceProperty = "verge-sequence";
+
+std::optional<uint64_t> sequence_of(const Properties& properties) {
+  for (const auto& [name, value] : properties.user) {
+    if (name != kSequenceProperty) continue;
+    uint64_t sequence = 0;
+    const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), sequence);
+    if (problem == std::errc{} && end == value.data() + value.size()) return sequence;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& intake)
+    : loop_(loop),
+      shard_(shard),
+      limits_(limits),
+      intake_(intake),
+      shards_{},
+      random_(system_seed()),
+      retained_(limits.retained_max),
+      sweep_timer_(loop) {
+  sweep_timer_.after(kSweepPeriod, [this] { sweep(); });
+}
+
+Broker::~Broker() { loop_.forget_turn_end(*this); }
+
+void Broker::join(std::vector<Broker*> shards) {
+  VERGE_ASSERT(shards.size() <= SubscriptionTree::kShardsMax && shards[shard_] == this);
+  shards_ = std::move(shards);
+}
+
+void Broker::accept(net::Socket socket) { adopt(std::move(socket), {}); }
+
+void Broker::adopt(net::Socket socket, std::string bytes) {
+  if (connections_.size() >= limits_.connections_max) {
+    counters_.connections_refused.add();
+    return;
+  }
+  const uint64_t serial = next_serial_++;
+  auto [place, inserted] =
+      connections_.emplace(serial, std::make_unique<Connection>(*this, loop_, std::move(socket), serial));
+  counters_.connections.add();
+  counters_.connections_total.add();
+  if (!bytes.empty()) place->second->on_bytes(bytes);
+}
+
+Broker& Broker::home_of(std::string_view client_id) const { return *shards_[hash64(client_id) % shards_.size()]; }
+Broker& Broker::retainer_of(std::string_view topic) const { return *shards_[hash64(topic, 1) % shards_.size()]; }
+
+// Random until it belongs to this loop.
+std::string Broker::new_client_id() {
+  while (true) {
+    std::string id = fmt::format("auto-{:016x}", random_.next());
+    if (&home_of(id) == this) return id;
+  }
+}
+
+Session& Broker::open_session(const Connect& connect, Connection& connection, bool& present) {
+  auto found = sessions_.find(connect.client_id);
+  if (found != sessions_.end()) {
+    Session& existing = *found->second;
+    if (existing.connection() != nullptr) {
+      existing.connection()->disconnect(Reason::kSessionTakenOver, /*with_will=*/true, "the client connected again");
+    }
+    // The will of a session that is taken up again in time is not sent [MQTT-3.1.3-9].
+    delayed_wills_.erase(existing.serial());
+    found = sessions_.find(connect.client_id);
+    if (found != sessions_.end() && (connect.clean_start || found->second->has_expired(loop_.now()))) {
+      end_session(*found->second);
+      found = sessions_.end();
+    }
+  }
+  present = found != sessions_.end();
+  if (!present) {
+    std::string id(connect.client_id);
+    found = sessions_.emplace(id, std::make_unique<Session>(id, next_serial_++)).first;
+    counters_.sessions.add();
+  }
+  Session& session = *found->second;
+  session.attach(connection, connect.version, connect.properties.receive_maximum.value_or(65535),
+                 connect.properties.maximum_packet_size.value_or(0));
+  // 3.1.1 keeps a session that is not clean without limit; here the configured one.
+  Duration expiry = std::chrono::seconds(connect.properties.session_expiry_s.value_or(0));
+  if (connect.version == Version::k311) expiry = connect.clean_start ? Duration(0) : limits_.session_expiry_max;
+  session.set_expiry(std::min(expiry, limits_.session_expiry_max));
+  return session;
+}
+
+void Broker::end_session(Session& session) {
+  while (!session.subscriptions.empty()) unsubscribe(session, std::string(session.subscriptions.begin()->first));
+  counters_.sessions.subtract();
+  if (const auto will = delayed_wills_.find(session.serial()); will != delayed_wills_.end()) {
+    Message message = std::move(will->second.message);
+    delayed_wills_.erase(will);
+    publish_will(std::move(message));
+  }
+  sessions_.erase(session.client_id());
+}
+
+void Broker::subscribe(Connection& connection, const Subscribe& request) {
+  Session& session = *connection.session();
+  const uint64_t number = next_serial_++;
+  PendingSubscribe pending{.connection = connection.serial(), .packet_id = request.packet_id, .answers_missing = 1};
+  const uint32_t identifier =
+      request.properties.subscription_identifiers.empty() ? 0 : request.properties.subscription_identifiers[0];
+  std::vector<std::pair<size_t, std::string>> asked;
+  for (const SubscriptionRequest& wanted : request.requests) {
+    pending.retained.push_back({wanted.options, identifier, {}});
+    const bool shared = wanted.filter.starts_with("$share/");
+    if (shared || !is_topic_filter(wanted.filter)) {
+      const Reason reason = shared ? Reason::kSharedSubscriptionsNotSupported : Reason::kTopicFilterInvalid;
+      pending.codes.push_back(session.version() == Version::k5 ? static_cast<uint8_t>(reason) : 0x80);
+      continue;
+    }
+    SubscriptionOptions granted = wanted.options;
+    granted.qos = std::min<uint8_t>(granted.qos, 1);
+    pending.codes.push_back(granted.qos);
+    const bool is_new = tree_.add(wanted.filter, {.session = &session, .options = granted, .identifier = identifier});
+    session.subscriptions[std::string(wanted.filter)] = granted;
+    if (is_new) {
+      counters_.subscriptions.add();
+      for (Broker* other : shards_) {
+        if (other == this) continue;
+        other->loop_.post(
+            [other, filter = std::string(wanted.filter), from = shard_] { other->tree_.add_remote(filter, from); });
+      }
+    }
+    const bool wants_retained = granted.retain_handling == 0 || (granted.retain_handling == 1 && is_new);
+    if (wants_retained) asked.emplace_back(pending.retained.size() - 1, wanted.filter);
+  }
+  // Each loop answers once, after it has applied what was posted before: also when no retained messages are wanted.
+  pending.answers_missing = shards_.size();
+  subscribing_.emplace(number, std::move(pending));
+  for (Broker* shard : shards_) {
+    const auto answer = [shard, asked] {
+      RetainedByRequest found;
+      for (const auto& [index, filter] : asked) {
+        shard->retained_.match(filter, shard->loop_.now(),
+                               found.emplace_back(index, std::vector<MessagePointer>{}).second);
+      }
+      return found;
+    };
+    if (shard == this) {
+      finish_subscribe(number, answer());
+    } else {
+      shard->loop_.post([this, number, answer] {
+        loop_.post([this, number, found = answer()]() mutable { finish_subscribe(number, std::move(found)); });
+      });
+    }
+  }
+}
+
+void Broker::finish_subscribe(uint64_t number, RetainedByRequest found) {
+  const auto place = subscribing_.find(number);
+  VERGE_ASSERT(place != subscribing_.end());
+  PendingSubscribe& pending = place->second;
+  for (auto& [index, messages] : found) {
+    auto& held = pending.retained[index].messages;
+    held.insert(held.end(), messages.begin(), messages.end());
+  }
+  if (--pending.answers_missing > 0) return;
+  const PendingSubscribe done = std::move(pending);
+  subscribing_.erase(place);
+  const auto connection = connections_.find(done.connection);
+  if (connection == connections_.end() || connection->second->session() == nullptr) return;
+  connection->second->answer_subscribe(done.packet_id, done.codes);
+  for (size_t i = 0; i < done.retained.size(); ++i) {
+    const auto& [options, identifier, messages] = done.retained[i];
+    for (const MessagePointer& message : messages) {
+      Delivery delivery{.message = message,
+                        .qos = std::min<uint8_t>({options.qos, message->qos, 1}),
+                        .retain = true,
+                        .identifiers = {}};
+      if (identifier != 0) delivery.identifiers.push_back(identifier);
+      deliver(*connection->second->session(), std::move(delivery));
+    }
+  }
+}
+
+bool Broker::unsubscribe(Session& session, std::string_view filter) {
+  if (!tree_.remove(filter, &session)) return false;
+  session.subscriptions.erase(std::string(filter));
+  counters_.subscriptions.subtract();
+  for (Broker* other : shards_) {
+    if (other == this) continue;
+    other->loop_.post([other, name = std::string(filter), from = shard_] { other->tree_.remove_remote(name, from); });
+  }
+  return true;
+}
+
+Verdict Broker::take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket) {
+  counters_.received.add();
+  const Session& session = *connection.session();
+  const Payload payload(publish.payload);
+  const Verdict verdict = intake_.take({.client_id = session.client_id(),
+                                        .topic = publish.topic,
+                                        .payload = payload,
+                                        .qos = publish.qos,
+                                        .received = loop_.now(),
+                                        .sequence = sequence_of(publish.properties)},
+                                       ticket);
+  if (publish.topic.starts_with("$SYS/")) return verdict;  // the server's own
+  matches_.clear();
+  tree_.match(publish.topic, matches_);
+  if (!publish.retain && matches_.local.empty() && matches_.remote_shards == 0) return verdict;
+
+  Message message{.topic = std::string(publish.topic),
+                  .payload = payload,
+                  .qos = publish.qos,
+                  .retain = publish.retain,
+                  .received = loop_.now(),
+                  .publisher = session.serial() * SubscriptionTree::kShardsMax + shard_ + 1};
+  if (session.version() == Version::k5) {
+    Properties forwarded = publish.properties;
+    if (forwarded.message_expiry_s) message.expires = loop_.now() + std::chrono::seconds(*forwarded.message_expiry_s);
+    forwarded.message_expiry_s.reset();
+    append_properties(message.properties, forwarded);
+  }
+  fan_out(std::make_shared<const Message>(std::move(message)));
+  return verdict;
+}
+
+void Broker::publish(const MessagePointer& message) {
+  matches_.clear();
+  tree_.match(message->topic, matches_);
+  fan_out(message);
+}
+
+// Uses matches_, which the caller has filled for the message's topic.
+void Broker::fan_out(const MessagePointer& message) {
+  if (message->retain) retain(message);
+  uint64_t remote = matches_.remote_shards;
+  while (remote != 0) {
+    Broker* other = shards_[static_cast<size_t>(std::countr_zero(remote))];
+    remote &= remote - 1;
+    other->loop_.post([other, message] {
+      other->matches_.clear();
+      other->tree_.match(message->topic, other->matches_);
+      other->deliver_local(message);
+    });
+  }
+  deliver_local(message);
+}
+
+// One delivery a session, at the highest QoS of its matching subscriptions, naming all their identifiers (MQTT 5.0
+// section 3.3.4).
+void Broker::deliver_local(const MessagePointer& message) {
+  if (matches_.local.empty()) return;
+  ++match_mark_;
+  std::vector<std::pair<Session*, Delivery>> deliveries;
+  for (const Subscription* subscription : matches_.local) {
+    Session& session = *subscription->session;
+    if (subscription->options.no_local &&
+        session.serial() * SubscriptionTree::kShardsMax + shard_ + 1 == message->publisher) {
+      continue;
+    }
+    if (session.match_mark != match_mark_) {
+      session.match_mark = match_mark_;
+      session.match_index = deliveries.size();
+      deliveries.emplace_back(&session, Delivery{.message = message});
+    }
+    Delivery& delivery = deliveries[session.match_index].second;
+    delivery.qos = std::max(delivery.qos, std::min<uint8_t>({message->qos, subscription->options.qos, 1}));
+    delivery.retain |= message->retain && subscription->options.retain_as_published;
+    if (subscription->identifier != 0) delivery.identifiers.push_back(subscription->identifier);
+  }
+  for (auto& [session, delivery] : deliveries) deliver(*session, std::move(delivery));
+  if (message->is_decision) {
+    decisions_.push_back(message->received);
+    loop_.at_turn_end(*this);
+  }
+}
+
+void Broker::deliver(Session& session, Delivery delivery) {
+  Connection* connection = session.connection();
+  const size_t waiting = connection == nullptr ? 0 : connection->stream().queued_bytes();
+  std::string* output = connection == nullptr ? nullptr : &connection->stream().output();
+  switch (session.deliver(std::move(delivery), limits_, waiting, loop_.now(), output)) {
+    case Session::Fate::kSent:
+      counters_.sent.add();
+      break;
+    case Session::Fate::kDropped:
+      counters_.dropped.add();
+      break;
+    case Session::Fate::kQueued:
+      break;
+  }
+}
+
+void Broker::retain(const MessagePointer& message) {
+  Broker& owner = retainer_of(message->topic);
+  const auto keep = [&owner, message] {
+    if (!owner.retained_.set(message)) owner.counters_.dropped.add();
+    owner.counters_.retained.set(owner.retained_.size());
+  };
+  if (&owner == this) {
+    keep();
+  } else {
+    owner.loop_.post(keep);
+  }
+}
+
+void Broker::acknowledge(const AckTicket& ticket, Reason reason) {
+  if (const auto found = connections_.find(ticket.connection); found != connections_.end()) {
+    found->second->acknowledge(ticket.number, reason);
+  }
+}
+
+void Broker::connection_ended(Connection& connection) {
+  const auto place = connections_.find(connection.serial());
+  if (place == connections_.end()) return;
+  ended_.push_back({std::move(place->second), loop_.now()});
+  connections_.erase(place);
+  counters_.connections.subtract();
+  loop_.at_turn_end(*this);
+
+  Session* session = connection.session();
+  std::unique_ptr<Message> will = connection.take_will();
+  if (session == nullptr || session->connection() != &connection) return;
+  session->detach(loop_.now());
+  if (will) {
+    if (const auto expiry = connection.will_expiry()) will->expires = loop_.now() + *expiry;
+    if (connection.will_delay() > Duration(0)) {
+      delayed_wills_[session->serial()] = {loop_.now() + connection.will_delay(), std::move(*will)};
+    } else {
+      publish_will(std::move(*will));
+    }
+  }
+  if (session->has_expired(loop_.now())) end_session(*session);
+}
+
+void Broker::publish_will(Message will) {
+  will.received = loop_.now();
+  const auto message = std::make_shared<const Message>(std::move(will));
+  intake_.take({.client_id = {},
+                .topic = message->topic,
+                .payload = message->payload,
+                .qos = 0,
+                .received = message->received,
+                .sequence = std::nullopt},
+               {});
+  publish(message);
+}
+
+void Broker::on_turn_end() {
+  if (!decisions_.empty()) {
+    const MonotonicTime now = loop_.tick();
+    for (const MonotonicTime received : decisions_) counters_.decision.record(now - received);
+    decisions_.clear();
+  }
+  // Those that still have output to write stay for a while; each sweep looks again.
+  std::erase_if(ended_, [now = loop_.now()](const Ended& ended) {
+    return !ended.connection->stream().is_draining() || now - ended.since > kDrainMax;
+  });
+}
+
+void Broker::sweep() {
+  const MonotonicTime now = loop_.now();
+  std::vector<Connection*> checked;
+  for (const auto& [serial, connection] : connections_) checked.push_back(connection.get());
+  for (Connection* connection : checked) connection->check_deadline(now);
+
+  std::vector<Session*> expired;
+  for (const auto& [id, session] : sessions_) {
+    if (session->has_expired(now)) expired.push_back(session.get());
+  }
+  for (Session* session : expired) end_session(*session);
+
+  std::vector<Message> due;
+  std::erase_if(delayed_wills_, [&](auto& entry) {
+    if (entry.second.due > now) return false;
+    due.push_back(std::move(entry.second.message));
+    return true;
+  });
+  for (Message& will : due) publish_will(std::move(will));
+
+  loop_.at_turn_end(*this);
+  sweep_timer_.after(kSweepPeriod, [this] { sweep(); });
+}
+
+void Broker::shut_down() {
+  std::vector<Connection*> open;
+  for (const auto& [serial, connection] : connections_) open.push_back(connection.get());
+  for (Connection* connection : open) {
+    connection->disconnect(Reason::kServerShuttingDown, /*with_will=*/true, "the node is shutting down");
+  }
+}
+
+}  // namespace verge::mqtt

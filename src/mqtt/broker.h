@@ -1,0 +1,137 @@
+// Broker: the MQTT server on one loop. A node runs one a loop; together they are one broker to clients.
+//
+// A client's session belongs to the loop hash(client id) for life. A connection is accepted anywhere, and moves there
+// once its CONNECT is read. Each broker has a replica of the subscription tree (in full for its own sessions, by loop
+// for others); retained messages are spread by hash(topic). SUBSCRIBE is answered when every loop has the subscription
+// and has given its retained messages, so that what is published after SUBACK, by anyone, is delivered.
+//
+// Threading: everything on the broker's loop, except what is marked.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/random.h"
+#include "mqtt/connection.h"
+#include "mqtt/intake.h"
+#include "mqtt/limits.h"
+#include "mqtt/message.h"
+#include "mqtt/retained_messages.h"
+#include "mqtt/session.h"
+#include "mqtt/subscription_tree.h"
+#include "runtime/loop.h"
+
+namespace verge::mqtt {
+
+// Written on the broker's loop, readable anywhere.
+struct BrokerCounters {
+  Counter connections;  // open now
+  Counter connections_total;
+  Counter connections_refused;
+  Counter sessions;        // kept now
+  Counter subscriptions;   // held now
+  Counter retained;        // held now
+  Counter received;        // PUBLISH packets from clients
+  Counter received_bytes;  // all bytes from clients
+  Counter sent;            // PUBLISH packets to clients
+  Counter dropped;         // messages not delivered because a client's queue was full or its packet limit too small
+  Counter violations;      // connections closed for what they sent
+  Histogram decision;      // from the read of a message to the write of the command that a rule made of it
+};
+
+class Broker final : private runtime::TurnEnd {
+ public:
+  Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& intake);
+  ~Broker() override;
+
+  // Before any loop runs: all brokers, in order of shard.
+  void join(std::vector<Broker*> shards);
+
+  void accept(net::Socket socket);
+  // To local subscribers on all loops; keeps it if it is to be retained. Any qos above 1 is delivered at 1.
+  void publish(const MessagePointer& message);
+  // The answer to a ticket for which Intake::take() gave kPending.
+  void acknowledge(const AckTicket& ticket, Reason reason);
+
+  // Closes all connections with "server shutting down"; wills are published.
+  void shut_down();
+
+  [[nodiscard]] const BrokerCounters& counters() const { return counters_; }  // any thread
+  [[nodiscard]] runtime::Loop& loop() { return loop_; }
+  [[nodiscard]] size_t shard() const { return shard_; }
+
+ private:
+  friend class Connection;
+
+  struct PendingSubscribe {
+    uint64_t connection;
+    uint16_t packet_id;
+    std::vector<uint8_t> codes;
+    size_t answers_missing;
+    // By request: what to send from the retained messages that the loops found.
+    struct Retained {
+      SubscriptionOptions options;
+      uint32_t identifier;
+      std::vector<MessagePointer> messages;
+    };
+    std::vector<Retained> retained;
+  };
+
+  void adopt(net::Socket socket, std::string bytes);
+  [[nodiscard]] Broker& home_of(std::string_view client_id) const;
+  [[nodiscard]] Broker& retainer_of(std::string_view topic) const;
+  std::string new_client_id();
+
+  Session& open_session(const Connect& connect, Connection& connection, bool& present);
+  void end_session(Session& session);
+  void subscribe(Connection& connection, const Subscribe& request);
+  bool unsubscribe(Session& session, std::string_view filter);
+  // Retained messages, with the index of the request in its SUBSCRIBE.
+  using RetainedByRequest = std::vector<std::pair<size_t, std::vector<MessagePointer>>>;
+  void finish_subscribe(uint64_t number, RetainedByRequest found);
+
+  // From a client of this loop. `message` is made only if somebody takes it.
+  Verdict take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket);
+  void publish_will(Message will);
+  void fan_out(const MessagePointer& message);
+  void deliver_local(const MessagePointer& message);
+  void deliver(Session& session, Delivery delivery);
+  void retain(const MessagePointer& message);
+
+  void connection_ended(Connection& connection);
+  void on_turn_end() override;
+  void sweep();
+
+  runtime::Loop& loop_;
+  const size_t shard_;
+  const Limits limits_;
+  Intake& intake_;
+  std::vector<Broker*> shards_;
+  Random random_;
+  SubscriptionTree tree_;
+  RetainedMessages retained_;
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
+  struct Ended {
+    std::unique_ptr<Connection> connection;
+    MonotonicTime since;
+  };
+  std::vector<Ended> ended_;  // destroyed at the end of a turn, once their last output is written
+  std::unordered_map<std::string, std::unique_ptr<Session>, StringHash, std::equal_to<>> sessions_;
+  std::unordered_map<uint64_t, PendingSubscribe> subscribing_;
+  struct DelayedWill {
+    MonotonicTime due;
+    Message message;
+  };
+  std::unordered_map<uint64_t, DelayedWill> delayed_wills_;  // by session serial
+  uint64_t next_serial_ = 1;
+  uint64_t match_mark_ = 0;
+  SubscriptionTree::Matches matches_;
+  std::vector<MonotonicTime> decisions_;  // received times of decisions sent in this turn
+  runtime::Timer sweep_timer_;
+  BrokerCounters counters_;
+};
+
+}  // namespace verge::mqtt

@@ -1,0 +1,121 @@
+#include "mqtt/client.h"
+
+#include "mqtt/decode.h"
+#include "mqtt/encode.h"
+
+namespace verge::mqtt {
+namespace {
+
+constexpr size_t kPacketBytesMax = 256U << 20;
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::open(runtime::Loop& loop, const net::Address& broker, const Connect& connect,
+                                             ClientObserver& observer) {
+  Result<net::Socket> socket = net::Socket::connect(broker);
+  if (!socket) return std::unexpected(socket.error());
+  return std::unique_ptr<Client>(new Client(loop, std::move(*socket), connect, observer));
+}
+
+Client::Client(runtime::Loop& loop, net::Socket socket, const Connect& connect, ClientObserver& observer)
+    : version_(connect.version),
+      keep_alive_(std::chrono::seconds(connect.keep_alive_s)),
+      observer_(observer),
+      stream_(loop, std::move(socket), *this),
+      ping_(loop) {
+  append_connect(stream_.output(), connect);
+  ping_later();
+}
+
+void Client::ping_later() {
+  if (keep_alive_ == Duration(0)) return;
+  ping_.after(keep_alive_ / 2, [this] {
+    append_ping(stream_.output(), PacketType::kPingreq);
+    ping_later();
+  });
+}
+
+void Client::on_bytes(std::string_view bytes) {
+  std::string gathered;
+  if (!input_.empty()) {
+    gathered = std::move(input_);
+    gathered.append(bytes);
+    bytes = gathered;
+    input_.clear();
+  }
+  Frame frame;
+  Violation problem;
+  while (stream_.is_open()) {
+    const Framing framing = next_frame(bytes, kPacketBytesMax, frame, problem);
+    if (framing == Framing::kNeedMore) break;
+    if (framing == Framing::kViolation || !take_frame(frame)) {
+      stream_.close();
+      return observer_.on_disconnected("the broker sent what is not MQTT, or refused");
+    }
+  }
+  input_.assign(bytes);
+}
+
+bool Client::take_frame(const Frame& frame) {
+  switch (frame.type) {
+    case PacketType::kConnack: {
+      const Parsed<Connack> connack = parse_connack(frame, version_);
+      if (!connack || connack->reason != Reason::kSuccess) return false;
+      observer_.on_connected(*connack);
+      return true;
+    }
+    case PacketType::kPublish: {
+      const Parsed<Publish> publish = parse_publish(frame, version_);
+      if (!publish || publish->qos == 2) return false;
+      if (publish->qos == 1) {
+        append_acknowledgement(stream_.output(), PacketType::kPuback, {publish->packet_id, Reason::kSuccess}, version_);
+      }
+      observer_.on_message(*publish);
+      return true;
+    }
+    case PacketType::kPuback: {
+      const Parsed<Acknowledgement> acknowledgement = parse_acknowledgement(frame, version_);
+      if (!acknowledgement) return false;
+      observer_.on_acknowledged(*acknowledgement);
+      return true;
+    }
+    case PacketType::kSuback: {
+      const Parsed<Suback> suback = parse_suback(frame, version_);
+      if (!suback) return false;
+      observer_.on_subscribed(*suback);
+      return true;
+    }
+    case PacketType::kUnsuback:
+    case PacketType::kPingresp:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void Client::on_closed(std::string_view reason) { observer_.on_disconnected(reason); }
+
+uint16_t Client::subscribe(std::string_view filter, uint8_t qos) {
+  Subscribe request{.packet_id = next_packet_id()};
+  request.requests.push_back({filter, {.qos = qos}});
+  append_subscribe(stream_.output(), request, version_);
+  return request.packet_id;
+}
+
+uint16_t Client::publish(Publish publish) {
+  publish.packet_id = publish.qos == 0 ? 0 : next_packet_id();
+  append_publish(stream_.output(), publish, version_);
+  return publish.packet_id;
+}
+
+void Client::disconnect() {
+  append_disconnect(stream_.output(), Reason::kSuccess, version_);
+  stream_.close();
+}
+
+uint16_t Client::next_packet_id() {
+  if (++last_packet_id_ == 0) ++last_packet_id_;
+  return last_packet_id_;
+}
+
+}  // namespace verge::mqtt

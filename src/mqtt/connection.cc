@@ -1,0 +1,318 @@
+#include "mqtt/connection.h"
+
+#include <charconv>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "mqtt/broker.h"
+#include "mqtt/decode.h"
+#include "mqtt/encode.h"
+
+namespace verge::mqtt {
+namespace {
+
+constexpr size_t kKeepInputBytes = 4096;
+
+}  // namespace
+
+Connection::Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, uint64_t serial)
+    : broker_(broker),
+      loop_(loop),
+      serial_(serial),
+      stream_(loop, std::move(socket), *this),
+      last_received_(loop.now()),
+      silence_max_(broker.limits_.connect_timeout) {}
+
+void Connection::on_bytes(std::string_view bytes) {
+  broker_.counters_.received_bytes.add(bytes.size());
+  last_received_ = loop_.now();
+  std::string gathered;
+  if (!input_.empty()) {
+    gathered = std::move(input_);
+    gathered.append(bytes);
+    bytes = gathered;
+    input_.clear();
+  }
+  taking_input_ = true;
+  while (stream_.is_open() && !paused_) {
+    Frame frame;
+    Violation problem;
+    // Before CONNECT nobody needs a large packet.
+    const Framing framing = next_frame(bytes, broker_.limits_.packet_bytes_max, frame, problem);
+    if (framing == Framing::kNeedMore) break;
+    if (framing == Framing::kViolation) {
+      violation(problem);
+      break;
+    }
+    if (!take_frame(frame, bytes)) break;
+  }
+  taking_input_ = false;
+  if (!stream_.is_open()) return;
+  input_.assign(bytes);
+  if (input_.empty() && input_.capacity() > kKeepInputBytes) input_.shrink_to_fit();
+  send_ready_acks();
+}
+
+void Connection::on_closed(std::string_view reason) {
+  log_debug("mqtt", "{} lost client '{}': {}", stream_.peer().text(), session_ ? session_->client_id() : "", reason);
+  finish(/*with_will=*/true);
+}
+
+void Connection::on_drained() {
+  if (session_ != nullptr) session_->resume_queue(broker_.limits_, loop_.now(), stream_.output());
+}
+
+bool Connection::take_frame(const Frame& frame, std::string_view rest) {
+  if (session_ == nullptr) {
+    if (frame.type == PacketType::kConnect) return take_connect(frame, rest);
+    return violation({Reason::kProtocolError, "the first packet is not CONNECT"});
+  }
+  switch (frame.type) {
+    case PacketType::kPublish:
+      return take_publish(frame);
+    case PacketType::kPuback:
+    case PacketType::kPubrec:
+    case PacketType::kPubrel:
+    case PacketType::kPubcomp:
+      return take_acknowledgement(frame);
+    case PacketType::kSubscribe:
+      return take_subscribe(frame);
+    case PacketType::kUnsubscribe:
+      return take_unsubscribe(frame);
+    case PacketType::kPingreq:
+      if (!frame.body.empty()) return violation({Reason::kMalformedPacket, "PINGREQ has a body"});
+      append_ping(stream_.output(), PacketType::kPingresp);
+      return true;
+    case PacketType::kDisconnect:
+      return take_disconnect(frame);
+    case PacketType::kConnect:
+      return violation({Reason::kProtocolError, "a second CONNECT"});
+    default:
+      return violation({Reason::kProtocolError, "a packet that only servers send, or AUTH"});
+  }
+}
+
+bool Connection::take_connect(const Frame& frame, std::string_view rest) {
+  const Parsed<Connect> connect = parse_connect(frame);
+  if (!connect) {
+    broker_.counters_.violations.add();
+    refuse_connect(Version::k311, connect.error().reason, connect.error().what);
+    return false;
+  }
+  version_ = connect->version;
+  if (connect->properties.authentication_method) {
+    refuse_connect(version_, Reason::kBadAuthenticationMethod, "enhanced authentication is not offered");
+    return false;
+  }
+  if (connect->client_id.empty() && version_ == Version::k311 && !connect->clean_start) {
+    refuse_connect(version_, Reason::kClientIdentifierNotValid, "an empty client id with a kept session");
+    return false;
+  }
+  Broker& home = connect->client_id.empty() ? broker_ : broker_.home_of(connect->client_id);
+  if (&home != &broker_) {
+    // The rest of the input goes along: the other loop starts over at CONNECT.
+    std::string bytes;
+    append_connect(bytes, *connect);
+    bytes.append(rest);
+    auto moving = std::make_shared<net::Socket>(stream_.release());
+    home.loop().post([&home, moving, bytes = std::move(bytes)] { home.adopt(std::move(*moving), bytes); });
+    finish(/*with_will=*/false);
+    return false;
+  }
+  std::string assigned;
+  Connect accepted = *connect;
+  if (accepted.client_id.empty()) {
+    assigned = broker_.new_client_id();
+    accepted.client_id = assigned;
+  }
+  bool present = false;
+  session_ = &broker_.open_session(accepted, *this, present);
+  silence_max_ = std::chrono::milliseconds(connect->keep_alive_s * 1500);
+  keep_will(*connect);
+
+  Connack connack{.session_present = present};
+  if (version_ == Version::k5) {
+    if (!assigned.empty()) connack.properties.assigned_client_id = assigned;
+    connack.properties.receive_maximum = static_cast<uint16_t>(std::min<size_t>(broker_.limits_.pending_max, 65535));
+    connack.properties.maximum_packet_size = static_cast<uint32_t>(broker_.limits_.packet_bytes_max);
+    connack.properties.shared_available = uint8_t{0};
+    const auto expiry_max =
+        std::chrono::duration_cast<std::chrono::seconds>(broker_.limits_.session_expiry_max).count();
+    if (connect->properties.session_expiry_s.value_or(0) > static_cast<uint64_t>(expiry_max)) {
+      connack.properties.session_expiry_s = static_cast<uint32_t>(expiry_max);
+    }
+  }
+  append_connack(stream_.output(), connack, version_);
+  session_->resume(broker_.limits_, loop_.now(), stream_.output());
+  return true;
+}
+
+void Connection::keep_will(const Connect& connect) {
+  session_expiry_s_ = connect.properties.session_expiry_s.value_or(0);
+  if (!connect.will) return;
+  will_ = std::make_unique<Message>(Message{.topic = std::string(connect.will->topic),
+                                            .payload = Payload(connect.will->payload),
+                                            .qos = connect.will->qos,
+                                            .retain = connect.will->retain});
+  Properties forwarded = connect.will->properties;
+  if (forwarded.will_delay_s) will_delay_ = std::chrono::seconds(*forwarded.will_delay_s);
+  if (forwarded.message_expiry_s) will_expiry_ = std::chrono::seconds(*forwarded.message_expiry_s);
+  forwarded.will_delay_s.reset();
+  forwarded.message_expiry_s.reset();
+  append_properties(will_->properties, forwarded);
+}
+
+bool Connection::take_publish(const Frame& frame) {
+  const Parsed<Publish> publish = parse_publish(frame, version_);
+  if (!publish) return violation(publish.error());
+  if (publish->properties.topic_alias) return violation({Reason::kTopicAliasInvalid, "topic aliases are not offered"});
+  if (!publish->properties.subscription_identifiers.empty()) {
+    return violation({Reason::kProtocolError, "a client does not send subscription identifiers"});
+  }
+  if (publish->qos == 0) {
+    broker_.take_publish(*this, *publish, {});
+    return stream_.is_open();
+  }
+  const PacketType type = publish->qos == 1 ? PacketType::kPuback : PacketType::kPubrec;
+  const bool repeated = publish->qos == 2 && session_->received_qos2.contains(publish->packet_id);
+  const AckTicket ticket{broker_.shard(), serial_, first_ack_ + acks_.size()};
+  acks_.push_back({publish->packet_id, type, /*ready=*/false, Reason::kSuccess});
+  const Verdict verdict = repeated ? Verdict::kAccepted : broker_.take_publish(*this, *publish, ticket);
+  if (!stream_.is_open()) return false;
+  if (verdict == Verdict::kAccepted) acks_[ticket.number - first_ack_].ready = true;
+  if (acks_.size() >= broker_.limits_.pending_max) {
+    send_ready_acks();
+    if (acks_.size() >= broker_.limits_.pending_max) {
+      paused_ = true;
+      stream_.pause_reading();
+    }
+  }
+  return true;
+}
+
+void Connection::acknowledge(uint64_t number, Reason reason) {
+  if (number < first_ack_ || number - first_ack_ >= acks_.size()) return;
+  PendingAck& pending = acks_[number - first_ack_];
+  pending.ready = true;
+  pending.reason = reason;
+  if (taking_input_) return;
+  send_ready_acks();
+  if (paused_ && acks_.size() < broker_.limits_.pending_max / 2) {
+    paused_ = false;
+    stream_.resume_reading();
+    on_bytes({});
+  }
+}
+
+void Connection::send_ready_acks() {
+  while (!acks_.empty() && acks_.front().ready) {
+    const PendingAck& pending = acks_.front();
+    append_acknowledgement(stream_.output(), pending.type, {pending.packet_id, pending.reason}, version_);
+    if (pending.type == PacketType::kPubrec && static_cast<uint8_t>(pending.reason) < 0x80) {
+      session_->received_qos2.insert(pending.packet_id);
+    }
+    acks_.pop_front();
+    ++first_ack_;
+  }
+}
+
+bool Connection::take_acknowledgement(const Frame& frame) {
+  const Parsed<Acknowledgement> acknowledgement = parse_acknowledgement(frame, version_);
+  if (!acknowledgement) return violation(acknowledgement.error());
+  switch (frame.type) {
+    case PacketType::kPuback:
+      session_->acknowledge(acknowledgement->packet_id, broker_.limits_, loop_.now(), stream_.output());
+      return true;
+    case PacketType::kPubrel: {
+      const bool known = session_->received_qos2.erase(acknowledgement->packet_id) > 0;
+      append_acknowledgement(stream_.output(), PacketType::kPubcomp,
+                             {acknowledgement->packet_id, known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound},
+                             version_);
+      return true;
+    }
+    default:
+      return violation({Reason::kProtocolError, "an acknowledgement of a delivery at QoS 2 that was not made"});
+  }
+}
+
+bool Connection::take_subscribe(const Frame& frame) {
+  const Parsed<Subscribe> subscribe = parse_subscribe(frame, version_);
+  if (!subscribe) return violation(subscribe.error());
+  broker_.subscribe(*this, *subscribe);
+  return stream_.is_open();
+}
+
+void Connection::answer_subscribe(uint16_t packet_id, const std::vector<uint8_t>& codes) {
+  append_suback(stream_.output(), PacketType::kSuback, {packet_id, codes}, version_);
+}
+
+bool Connection::take_unsubscribe(const Frame& frame) {
+  const Parsed<Unsubscribe> unsubscribe = parse_unsubscribe(frame, version_);
+  if (!unsubscribe) return violation(unsubscribe.error());
+  Suback answer{.packet_id = unsubscribe->packet_id};
+  for (const std::string_view filter : unsubscribe->filters) {
+    const bool existed = broker_.unsubscribe(*session_, filter);
+    answer.codes.push_back(static_cast<uint8_t>(existed ? Reason::kSuccess : Reason::kNoSubscriptionExisted));
+  }
+  append_suback(stream_.output(), PacketType::kUnsuback, answer, version_);
+  return true;
+}
+
+bool Connection::take_disconnect(const Frame& frame) {
+  const Parsed<Disconnect> request = parse_disconnect(frame, version_);
+  if (!request) return violation(request.error());
+  if (request->session_expiry_s) {
+    if (session_expiry_s_ == 0 && *request->session_expiry_s != 0) {
+      return violation({Reason::kProtocolError, "a session that was to end cannot be kept"});  // [MQTT-3.14.2-2]
+    }
+    session_->set_expiry(
+        std::min<Duration>(std::chrono::seconds(*request->session_expiry_s), broker_.limits_.session_expiry_max));
+  }
+  stream_.close_when_drained();
+  finish(/*with_will=*/request->reason == Reason::kDisconnectWithWill);
+  return false;
+}
+
+bool Connection::violation(const Violation& problem) {
+  broker_.counters_.violations.add();
+  disconnect(problem.reason, /*with_will=*/true, problem.what);
+  return false;
+}
+
+void Connection::disconnect(Reason reason, bool with_will, std::string_view what) {
+  if (!stream_.is_open()) return;
+  log_debug("mqtt", "closing {} (client '{}'): {}", stream_.peer().text(), session_ ? session_->client_id() : "", what);
+  if (session_ != nullptr && version_ == Version::k5) append_disconnect(stream_.output(), reason, version_);
+  stream_.close_when_drained();
+  finish(with_will);
+}
+
+// 3.1.1 section 3.2.2.3 has five codes of its own.
+void Connection::refuse_connect(Version version, Reason reason, std::string_view what) {
+  log_debug("mqtt", "refusing {}: {}", stream_.peer().text(), what);
+  broker_.counters_.connections_refused.add();
+  uint8_t code = static_cast<uint8_t>(reason);
+  if (version == Version::k311) {
+    code = reason == Reason::kUnsupportedProtocolVersion ? 1 : reason == Reason::kClientIdentifierNotValid ? 2 : 0;
+  }
+  if (code != 0) append_connack(stream_.output(), {.reason = static_cast<Reason>(code)}, version);
+  stream_.close_when_drained();
+  finish(/*with_will=*/false);
+}
+
+void Connection::check_deadline(MonotonicTime now) {
+  if (silence_max_ == Duration(0) || paused_ || now - last_received_ <= silence_max_) return;
+  if (session_ == nullptr) {
+    stream_.close();
+    finish(false);
+  } else {
+    disconnect(Reason::kKeepAliveTimeout, /*with_will=*/true, "no packet within one and a half keep-alive periods");
+  }
+}
+
+void Connection::finish(bool with_will) {
+  if (!with_will) will_.reset();
+  broker_.connection_ended(*this);
+}
+
+}  // namespace verge::mqtt

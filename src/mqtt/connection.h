@@ -1,0 +1,92 @@
+// Connection: one network connection of a client, from its first byte to its last: framing, the order of packets that
+// the standard demands, keep-alive, and acknowledgements in the order of the publishes they answer.
+//
+// A publish that must be durable first leaves a gap in the row of acknowledgements; later ones wait behind it
+// [MQTT-4.6.0-2], and when `pending_max` are waiting the connection is read no further until some are answered.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "mqtt/intake.h"
+#include "mqtt/limits.h"
+#include "mqtt/message.h"
+#include "mqtt/packet.h"
+#include "net/stream.h"
+
+namespace verge::mqtt {
+
+class Broker;
+class Session;
+struct Frame;
+
+class Connection final : public net::StreamObserver {
+ public:
+  // `serial` is unique on the broker's loop.
+  Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, uint64_t serial);
+
+  // Feeds bytes that were read elsewhere, before the first of its own.
+  void on_bytes(std::string_view bytes) override;
+  void on_closed(std::string_view reason) override;
+  void on_drained() override;
+
+  // Sends DISCONNECT (5.0) and closes; the session stays or ends as agreed. `with_will`: publish it.
+  void disconnect(Reason reason, bool with_will, std::string_view what);
+  void acknowledge(uint64_t number, Reason reason);
+  // Answers a SUBSCRIBE once every loop knows the subscription.
+  void answer_subscribe(uint16_t packet_id, const std::vector<uint8_t>& codes);
+  // Closes with a reason if the client has been silent too long, or never sent CONNECT.
+  void check_deadline(MonotonicTime now);
+
+  [[nodiscard]] uint64_t serial() const { return serial_; }
+  [[nodiscard]] Session* session() const { return session_; }
+  [[nodiscard]] net::TcpStream& stream() { return stream_; }
+  // The message to publish when the client goes without saying so; empty afterwards.
+  [[nodiscard]] std::unique_ptr<Message> take_will() { return std::move(will_); }
+  [[nodiscard]] Duration will_delay() const { return will_delay_; }
+  [[nodiscard]] std::optional<Duration> will_expiry() const { return will_expiry_; }
+
+ private:
+  struct PendingAck {
+    uint16_t packet_id;
+    PacketType type;
+    bool ready;
+    Reason reason;
+  };
+
+  // False: the connection is closed or moved and no more of the input may be read.
+  bool take_frame(const Frame& frame, std::string_view rest);
+  bool take_connect(const Frame& frame, std::string_view rest);
+  bool take_publish(const Frame& frame);
+  bool take_subscribe(const Frame& frame);
+  bool take_unsubscribe(const Frame& frame);
+  bool take_disconnect(const Frame& frame);
+  bool take_acknowledgement(const Frame& frame);
+  bool violation(const Violation& problem);
+  void refuse_connect(Version version, Reason reason, std::string_view what);
+  void keep_will(const Connect& connect);
+  void send_ready_acks();
+  void finish(bool with_will);
+
+  Broker& broker_;
+  runtime::Loop& loop_;
+  const uint64_t serial_;
+  net::TcpStream stream_;
+  Session* session_ = nullptr;
+  Version version_ = Version::k5;
+  std::string input_;  // an incomplete packet
+  MonotonicTime last_received_;
+  Duration silence_max_;  // 0: no limit
+  std::deque<PendingAck> acks_;
+  uint64_t first_ack_ = 1;  // the ticket number of acks_.front()
+  bool paused_ = false;
+  bool taking_input_ = false;
+  std::unique_ptr<Message> will_;
+  Duration will_delay_{0};
+  std::optional<Duration> will_expiry_;
+  uint32_t session_expiry_s_ = 0;
+};
+
+}  // namespace verge::mqtt

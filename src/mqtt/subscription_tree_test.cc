@@ -1,0 +1,118 @@
+#include "mqtt/subscription_tree.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+#include "model/topic.h"
+#include "mqtt/retained_messages.h"
+
+namespace verge::mqtt {
+namespace {
+
+Session* session_number(size_t i) { return reinterpret_cast<Session*>(i * 16); }
+
+std::string random_levels(Random& random, bool wildcards) {
+  std::string text;
+  const uint64_t depth = 1 + random.below(4);
+  for (uint64_t i = 0; i < depth; ++i) {
+    if (i > 0) text.push_back('/');
+    const uint64_t pick = random.below(wildcards ? 7 : 4);
+    if (pick == 6 && i + 1 == depth) {
+      text.push_back('#');
+    } else if (pick >= 4) {
+      text.push_back('+');
+    } else {
+      text.append(pick == 3 ? "" : std::string(1, static_cast<char>('a' + pick)));
+    }
+  }
+  return text.empty() ? "a" : text;
+}
+
+// The tree against topic_matches() over a plain list.
+TEST(SubscriptionTree, MatchesWhatAListMatches) {
+  const uint64_t seed = system_seed();
+  SCOPED_TRACE(seed);
+  Random random(seed);
+  SubscriptionTree tree;
+  std::set<std::pair<std::string, size_t>> list;
+  for (int round = 0; round < 3000; ++round) {
+    const std::string filter = random_levels(random, true);
+    const size_t session = 1 + random.below(5);
+    if (random.chance(0.6)) {
+      EXPECT_EQ(tree.add(filter, {.session = session_number(session)}), list.emplace(filter, session).second);
+    } else {
+      EXPECT_EQ(tree.remove(filter, session_number(session)), list.erase({filter, session}) == 1);
+    }
+    ASSERT_EQ(tree.size(), list.size());
+    const std::string topic = random.chance(0.1) ? "$" + random_levels(random, false) : random_levels(random, false);
+    SubscriptionTree::Matches matches;
+    tree.match(topic, matches);
+    std::multiset<Session*> expected;
+    for (const auto& [held, number] : list) {
+      if (topic_matches(held, topic)) expected.insert(session_number(number));
+    }
+    std::multiset<Session*> found;
+    for (const Subscription* subscription : matches.local) found.insert(subscription->session);
+    ASSERT_EQ(found, expected) << topic;
+  }
+}
+
+TEST(SubscriptionTree, RemoteShardsAreCounted) {
+  SubscriptionTree tree;
+  tree.add_remote("a/+", 3);
+  tree.add_remote("a/+", 3);
+  tree.remove_remote("a/+", 3);
+  SubscriptionTree::Matches matches;
+  tree.match("a/b", matches);
+  EXPECT_EQ(matches.remote_shards, 1U << 3);
+  tree.remove_remote("a/+", 3);
+  matches.clear();
+  tree.match("a/b", matches);
+  EXPECT_EQ(matches.remote_shards, 0U);
+}
+
+TEST(RetainedMessages, MatchesWhatAListMatches) {
+  const uint64_t seed = system_seed();
+  SCOPED_TRACE(seed);
+  Random random(seed);
+  RetainedMessages retained(10'000);
+  std::set<std::string> topics;
+  for (int round = 0; round < 2000; ++round) {
+    const std::string topic = random.chance(0.1) ? "$x/" + random_levels(random, false) : random_levels(random, false);
+    const bool clear = random.chance(0.3);
+    if (clear) {
+      topics.erase(topic);
+    } else {
+      topics.insert(topic);
+    }
+    retained.set(std::make_shared<Message>(Message{.topic = topic, .payload = clear ? Payload() : Payload("x")}));
+    ASSERT_EQ(retained.size(), topics.size());
+    const std::string filter = random_levels(random, true);
+    std::set<std::string> expected;
+    for (const std::string& held : topics) {
+      if (topic_matches(filter, held)) expected.insert(held);
+    }
+    std::vector<MessagePointer> found;
+    retained.match(filter, MonotonicTime{}, found);
+    std::set<std::string> found_topics;
+    for (const MessagePointer& message : found) found_topics.insert(message->topic);
+    ASSERT_EQ(found_topics, expected) << filter;
+    ASSERT_EQ(found.size(), expected.size());
+  }
+}
+
+TEST(RetainedMessages, AreBounded) {
+  RetainedMessages retained(2);
+  const auto set = [&](const char* topic) {
+    return retained.set(std::make_shared<Message>(Message{.topic = topic, .payload = Payload("x")}));
+  };
+  EXPECT_TRUE(set("a"));
+  EXPECT_TRUE(set("b"));
+  EXPECT_FALSE(set("c"));
+  EXPECT_TRUE(set("a"));
+}
+
+}  // namespace
+}  // namespace verge::mqtt

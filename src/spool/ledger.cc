@@ -1,0 +1,67 @@
+#include "spool/ledger.h"
+
+#include "base/bytes.h"
+
+namespace verge::spool {
+
+IntervalSet& Ledger::seen_of(std::string_view source) {
+  if (const auto found = entries_.find(source); found != entries_.end()) {
+    by_use_.splice(by_use_.begin(), by_use_, found->second);
+    return found->second->seen;
+  }
+  if (entries_.size() >= sources_max_ && !by_use_.empty()) {
+    entries_.erase(by_use_.back().name);
+    by_use_.pop_back();
+  }
+  by_use_.push_front({std::string(source), {}});
+  entries_.emplace(by_use_.front().name, by_use_.begin());
+  return by_use_.front().seen;
+}
+
+Ledger::Entry Ledger::enter(std::string_view source, uint64_t sequence) {
+  IntervalSet& seen = seen_of(source);
+  if (seen.contains(sequence)) return Entry::kKnown;
+  if (seen.intervals().size() >= kIntervalsMax && !seen.contains(sequence + 1) &&
+      (sequence == 0 || !seen.contains(sequence - 1))) {
+    return Entry::kTooManyHoles;
+  }
+  seen.insert(sequence);
+  return Entry::kNew;
+}
+
+bool Ledger::contains(std::string_view source, uint64_t sequence) const {
+  const auto found = entries_.find(source);
+  return found != entries_.end() && found->second->seen.contains(sequence);
+}
+
+void Ledger::withdraw(std::string_view source, uint64_t sequence) { seen_of(source).erase(sequence); }
+
+void Ledger::raise_floor(std::string_view source, uint64_t floor) { seen_of(source).raise_floor(floor); }
+
+void Ledger::write(std::string& out) const {
+  append_varint(out, by_use_.size());
+  for (auto source = by_use_.rbegin(); source != by_use_.rend(); ++source) {
+    append_sized(out, source->name);
+    append_varint(out, source->seen.intervals().size());
+    for (const auto& [begin, end] : source->seen.intervals()) {
+      append_varint(out, begin);
+      append_varint(out, end - begin);
+    }
+  }
+}
+
+bool Ledger::read(std::string_view bytes) {
+  ByteReader reader(bytes);
+  const uint64_t count = reader.varint();
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+    IntervalSet& seen = seen_of(reader.sized());
+    const uint64_t intervals = reader.varint();
+    for (uint64_t k = 0; k < intervals && reader.ok(); ++k) {
+      const uint64_t begin = reader.varint();
+      seen.insert({begin, begin + reader.varint()});
+    }
+  }
+  return reader.ok() && reader.empty();
+}
+
+}  // namespace verge::spool

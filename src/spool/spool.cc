@@ -1,0 +1,289 @@
+#include "spool/spool.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "spool/record.h"
+
+namespace verge::spool {
+namespace {
+
+constexpr std::string_view kLedgerMagic = "VERGELG1";
+constexpr std::string_view kCursorMagic = "VERGECR1";
+constexpr size_t kLedgerBytesMax = 1U << 30;
+constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
+constexpr size_t kCursorSlotBytes = 64;
+
+// magic | generation u64 | delivered_through u64 × 4 | padding | checksum u64
+std::string cursor_slot(uint64_t generation, const std::array<uint64_t, kStreams>& delivered) {
+  std::string slot(kCursorMagic);
+  append_fixed(slot, generation);
+  for (const uint64_t through : delivered) append_fixed(slot, through);
+  slot.resize(kCursorSlotBytes - sizeof(uint64_t), '\0');
+  append_fixed(slot, hash64(slot));
+  return slot;
+}
+
+bool read_cursor_slot(std::string_view slot, uint64_t& generation, std::array<uint64_t, kStreams>& delivered) {
+  ByteReader check(slot.substr(kCursorSlotBytes - sizeof(uint64_t)));
+  if (check.fixed<uint64_t>() != hash64(slot.substr(0, kCursorSlotBytes - sizeof(uint64_t)))) return false;
+  ByteReader reader(slot);
+  if (reader.bytes(kCursorMagic.size()) != kCursorMagic) return false;
+  generation = reader.fixed<uint64_t>();
+  for (uint64_t& through : delivered) through = reader.fixed<uint64_t>();
+  return true;
+}
+
+}  // namespace
+
+struct Spool::Pending {
+  Priority priority;
+  FrameBuilder frame;
+  struct Place {
+    Submission* submission;
+    size_t item;
+  };
+  std::vector<Place> places;
+  std::vector<Place> written;  // appended, waiting for the sync
+  size_t event_bytes = 0;
+};
+
+std::string Spool::stream_directory(const std::string& spool_directory, Priority stream) {
+  return fmt::format("{}/{}", spool_directory, name_of(stream));
+}
+
+Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std::string directory,
+                                           const SpoolOptions& options, Recovery& recovery) {
+  if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
+  std::unique_ptr<Spool> spool(new Spool(file_system, std::move(directory), options));
+  if (const Result<void> known = spool->read_incarnation(); !known) return std::unexpected(known.error());
+  spool->read_cursors();
+  const std::array<uint64_t, kStreams> covered = spool->read_ledger();
+  for (const Priority priority : kPriorities) {
+    Stream& stream = spool->stream(priority);
+    const uint64_t through = covered[static_cast<size_t>(priority)];
+    storage::SegmentedLog::Recovery found;
+    Result<std::unique_ptr<storage::SegmentedLog>> log =
+        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), options.segment_bytes,
+                                    std::max(stream.delivered_through + 1, through), found);
+    if (!log) return std::unexpected(log.error());
+    recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
+    stream.log = std::move(*log);
+    stream.durable_end = stream.log->next_sequence();
+    if (const Result<void> replayed = spool->replay(priority, through); !replayed) {
+      return std::unexpected(replayed.error());
+    }
+  }
+  return spool;
+}
+
+Result<void> Spool::read_incarnation() {
+  const std::string path = directory_ + "/incarnation";
+  if (const Result<std::string> text = file_system_.read_file(path, 1024)) {
+    if (const auto id = NodeId::parse(trim(*text))) {
+      incarnation_ = *id;
+      return {};
+    }
+    // Unreadable: a new one makes the parent take what it already has a second time rather than lose anything; but the
+    // sequences go on, so only what was under way is affected.
+  } else if (text.error().code != "storage.missing") {
+    return std::unexpected(text.error());
+  }
+  incarnation_ = NodeId::generate();
+  return file_system_.replace_file(path, incarnation_.text() + "\n");
+}
+
+void Spool::read_cursors() {
+  const Result<std::string> content = file_system_.read_file(directory_ + "/cursors", 4096);
+  if (!content) return;
+  for (size_t at = 0; at + kCursorSlotBytes <= content->size(); at += kCursorSlotBytes) {
+    uint64_t generation = 0;
+    std::array<uint64_t, kStreams> delivered{};
+    if (!read_cursor_slot(std::string_view(*content).substr(at, kCursorSlotBytes), generation, delivered)) continue;
+    if (generation <= cursor_generation_) continue;
+    cursor_generation_ = generation;
+    for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered_through = delivered[i];
+  }
+}
+
+// Two slots in turn, unsynced: a crash can set the cursors back, which the parent's ledger makes harmless.
+Result<void> Spool::write_cursors() {
+  if (!cursor_file_) {
+    const std::string path = directory_ + "/cursors";
+    Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kWrite);
+    if (!file) file = file_system_.open(path, storage::OpenMode::kCreate);
+    if (!file) return std::unexpected(file.error());
+    cursor_file_ = std::move(*file);
+  }
+  std::array<uint64_t, kStreams> delivered{};
+  for (size_t i = 0; i < kStreams; ++i) delivered[i] = streams_[i].delivered_through;
+  ++cursor_generation_;
+  return cursor_file_->write_at(cursor_generation_ % 2 * kCursorSlotBytes, cursor_slot(cursor_generation_, delivered));
+}
+
+// The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.
+std::array<uint64_t, kStreams> Spool::read_ledger() {
+  std::array<uint64_t, kStreams> covered{};
+  const Result<std::string> content = file_system_.read_file(directory_ + "/ledger", kLedgerBytesMax);
+  if (!content || content->size() < kLedgerMagic.size() + sizeof(uint64_t)) return covered;
+  const std::string_view body = std::string_view(*content).substr(0, content->size() - sizeof(uint64_t));
+  ByteReader check(std::string_view(*content).substr(body.size()));
+  if (check.fixed<uint64_t>() != hash64(body) || !body.starts_with(kLedgerMagic)) return covered;
+  ByteReader reader(body.substr(kLedgerMagic.size()));
+  std::array<uint64_t, kStreams> through{};
+  for (uint64_t& sequence : through) sequence = reader.fixed<uint64_t>();
+  if (reader.ok() && ledger_.read(reader.rest())) covered = through;
+  return covered;
+}
+
+Result<void> Spool::write_ledger() {
+  std::string content(kLedgerMagic);
+  segments_at_snapshot_ = 0;
+  for (const Stream& stream : streams_) {
+    append_fixed(content, stream.durable_end);
+    segments_at_snapshot_ += stream.log->segments_begun();
+  }
+  ledger_.write(content);
+  append_fixed(content, hash64(content));
+  return file_system_.replace_file(directory_ + "/ledger", content);
+}
+
+// Enters the records from `from` on into the ledger.
+Result<void> Spool::replay(Priority priority, uint64_t from) {
+  storage::LogReader reader(file_system_, stream_directory(directory_, priority));
+  reader.seek(from);
+  while (true) {
+    const Result<std::optional<storage::FrameView>> frame = reader.next(stream(priority).durable_end);
+    if (!frame) return std::unexpected(frame.error());
+    if (!*frame) return {};
+    FrameRecords records((*frame)->body);
+    while (const std::optional<StoredRecord> record = records.next()) {
+      if (!record->source.empty()) ledger_.enter(record->source, record->source_sequence);
+    }
+  }
+}
+
+void Spool::commit(std::vector<Submission*>& group) {
+  std::array<Pending, kStreams> pending;
+  for (const Priority priority : kPriorities) pending[static_cast<size_t>(priority)].priority = priority;
+
+  const uint64_t bytes_held = bytes();
+  uint64_t bytes_added = 0;
+  for (Submission* submission : group) {
+    submission->fates.assign(submission->items.size(), Submission::Fate::kRefused);
+    if (submission->floor > 0) ledger_.raise_floor(submission->floor_source, submission->floor);
+    for (size_t i = 0; i < submission->items.size(); ++i) {
+      const Submission::Item& item = submission->items[i];
+      if (bytes_held + bytes_added + item.event.size() > options_.bytes_max) {
+        submission->error = {
+            "spool.full",
+            fmt::format("the spool holds {} of {} bytes (spool.bytes_max)", bytes_held, options_.bytes_max),
+            "raise spool.bytes_max or bring the parent back"};
+        continue;
+      }
+      if (!item.source.empty()) {
+        const Ledger::Entry entry = ledger_.enter(item.source, item.source_sequence);
+        if (entry == Ledger::Entry::kKnown) {
+          submission->fates[i] = Submission::Fate::kKnown;
+          continue;
+        }
+        if (entry == Ledger::Entry::kTooManyHoles) {
+          submission->error = {"spool.holes", "too many sequences of this source are missing",
+                               "send the missing ones first"};
+          continue;
+        }
+      }
+      bytes_added += item.event.size();
+      Pending& share = pending[static_cast<size_t>(item.priority)];
+      share.frame.add(item.source, item.source_sequence, item.event);
+      share.places.push_back({submission, i});
+      share.event_bytes += item.event.size();
+      if (share.frame.bytes() >= kFrameBodyTarget) append_frame(share);
+    }
+  }
+  for (Pending& share : pending) {
+    append_frame(share);
+    if (share.written.empty()) continue;
+    Stream& its = stream(share.priority);
+    if (const Result<void> synced = its.log->sync(); !synced) {
+      share.places = std::move(share.written);
+      refuse(share, synced.error());
+      continue;
+    }
+    its.durable_end = its.log->next_sequence();
+    its.appended_bytes += share.event_bytes;
+    for (const Pending::Place& place : share.written) {
+      place.submission->fates[place.item] = Submission::Fate::kStored;
+    }
+  }
+  // A repetition of what was refused in this very group is not stored either.
+  for (Submission* submission : group) {
+    for (size_t i = 0; i < submission->items.size(); ++i) {
+      const Submission::Item& item = submission->items[i];
+      if (submission->fates[i] == Submission::Fate::kKnown && !ledger_.contains(item.source, item.source_sequence)) {
+        submission->fates[i] = Submission::Fate::kRefused;
+      }
+    }
+  }
+  // A start reads the log since the last snapshot: keep that to about a segment.
+  uint64_t begun = 0;
+  for (const Stream& its : streams_) begun += its.log->segments_begun();
+  if (begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
+}
+
+void Spool::append_frame(Pending& share) {
+  if (share.frame.count() == 0) return;
+  const uint32_t count = share.frame.count();
+  const std::string body = share.frame.take();
+  if (const Result<void> appended = stream(share.priority).log->append(count, body); !appended) {
+    return refuse(share, appended.error());
+  }
+  share.written.insert(share.written.end(), share.places.begin(), share.places.end());
+  share.places.clear();
+}
+
+void Spool::refuse(Pending& share, const Error& error) {
+  for (const Pending::Place& place : share.places) {
+    const Submission::Item& item = place.submission->items[place.item];
+    if (!item.source.empty()) ledger_.withdraw(item.source, item.source_sequence);
+    place.submission->fates[place.item] = Submission::Fate::kRefused;
+    place.submission->error = error;
+  }
+  share.places.clear();
+}
+
+Result<void> Spool::delivered(Priority priority, uint64_t through) {
+  Stream& its = stream(priority);
+  if (through <= its.delivered_through) return {};
+  its.delivered_through = through;
+  if (const Result<void> noted = write_cursors(); !noted) return noted;
+  if (!its.log->can_remove_before(through + 1)) return {};
+  // The ledger must know what the segments said before they go.
+  if (const Result<void> kept = write_ledger(); !kept) return kept;
+  if (const Result<size_t> removed = its.log->remove_before(through + 1); !removed) {
+    return std::unexpected(removed.error());
+  }
+  return {};
+}
+
+Result<void> Spool::checkpoint() {
+  if (const Result<void> noted = write_cursors(); !noted) return noted;
+  return write_ledger();
+}
+
+StreamState Spool::state(Priority priority) const {
+  const Stream& its = streams_[static_cast<size_t>(priority)];
+  return {its.delivered_through, its.durable_end, its.log->bytes(), its.appended_bytes};
+}
+
+uint64_t Spool::bytes() const {
+  uint64_t total = 0;
+  for (const Stream& its : streams_) total += its.log->bytes();
+  return total;
+}
+
+}  // namespace verge::spool

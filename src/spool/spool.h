@@ -1,0 +1,119 @@
+// Spool: the durable priority queue of a node. Everything that must not be lost is here, from its acknowledgement until
+// the parent has it (on a node without a parent: for good).
+//
+// One log a priority, so that each can be read, sent and cut on its own; a ledger of what sources have given, so that
+// repetitions are recognised; a cursor a stream, of what the parent has. Submissions are committed in groups: all that
+// came since the last commit is written, then synced once a stream, then answered.
+//
+// Under spool/: critical/ high/ normal/ low/ (logs), ledger (snapshot), cursors, incarnation. Formats:
+// docs/formats/spool.md. This class does its I/O through a FileSystem and knows no threads: SpoolWriter gives it one.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "model/node_id.h"
+#include "model/priority.h"
+#include "spool/ledger.h"
+#include "storage/file_system.h"
+#include "storage/segmented_log.h"
+
+namespace verge::spool {
+
+inline constexpr size_t kStreams = kPriorities.size();
+
+struct SpoolOptions {
+  uint64_t bytes_max = 4ULL << 30;     // of all logs together; beyond it appends are refused with spool.full
+  uint64_t segment_bytes = 16U << 20;  // a log file
+  size_t sources_max = 65536;
+};
+
+// Records to be made durable together, and what became of each.
+struct Submission {
+  struct Item {
+    Priority priority = Priority::kNormal;
+    std::string source;  // empty: the record is new by definition
+    uint64_t source_sequence = 0;
+    std::string event;  // as append_event() wrote it
+  };
+  enum class Fate : uint8_t { kStored, kKnown, kRefused };
+
+  std::vector<Item> items;
+  // A source of which everything below `floor` is done with (never to come again).
+  std::string floor_source;
+  uint64_t floor = 0;
+
+  // Filled by the commit: one fate an item, and the reason if any was refused.
+  std::vector<Fate> fates;
+  Error error;
+};
+
+struct StreamState {
+  uint64_t delivered_through = 0;  // the parent has all sequences up to this one
+  uint64_t end = 1;                // the first sequence that is not durable yet
+  uint64_t bytes = 0;              // on the disk
+  uint64_t appended_bytes = 0;     // of events since the start
+};
+
+class Spool {
+ public:
+  struct Recovery {
+    std::vector<storage::DamagedRange> damaged;
+  };
+
+  static Result<std::unique_ptr<Spool>> open(storage::FileSystem& file_system, std::string directory,
+                                             const SpoolOptions& options, Recovery& recovery);
+
+  // Makes all submissions of the group durable and fills in their fates. Never fails as a whole.
+  void commit(std::vector<Submission*>& group);
+
+  // The parent has everything of the stream through `sequence`. Frees the segments that are done with.
+  Result<void> delivered(Priority stream, uint64_t through);
+  // Writes the cursors and the ledger; call before a clean end.
+  Result<void> checkpoint();
+
+  [[nodiscard]] StreamState state(Priority stream) const;
+  [[nodiscard]] uint64_t bytes() const;
+  [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }
+  [[nodiscard]] size_t sources() const { return ledger_.sources(); }
+  [[nodiscard]] static std::string stream_directory(const std::string& spool_directory, Priority stream);
+
+ private:
+  struct Stream {
+    std::unique_ptr<storage::SegmentedLog> log;
+    uint64_t delivered_through = 0;
+    uint64_t durable_end = 1;
+    uint64_t appended_bytes = 0;
+  };
+  // A stream's share of a group: the items whose fate hangs on one frame.
+  struct Pending;
+
+  Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options)
+      : file_system_(file_system), directory_(std::move(directory)), options_(options), ledger_(options.sources_max) {}
+
+  Result<void> read_incarnation();
+  void read_cursors();
+  Result<void> write_cursors();
+  std::array<uint64_t, kStreams> read_ledger();
+  Result<void> write_ledger();
+  Result<void> replay(Priority stream, uint64_t from);
+  void append_frame(Pending& pending);
+  void refuse(Pending& pending, const Error& error);
+  Stream& stream(Priority priority) { return streams_[static_cast<size_t>(priority)]; }
+
+  storage::FileSystem& file_system_;
+  const std::string directory_;
+  const SpoolOptions options_;
+  std::array<Stream, kStreams> streams_;
+  Ledger ledger_;
+  NodeId incarnation_;
+  uint64_t segments_at_snapshot_ = 0;
+  std::unique_ptr<storage::File> cursor_file_;
+  uint64_t cursor_generation_ = 0;
+};
+
+}  // namespace verge::spool

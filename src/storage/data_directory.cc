@@ -1,0 +1,69 @@
+#include "storage/data_directory.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "storage/file_system.h"
+
+namespace verge::storage {
+
+Result<DataDirectory> DataDirectory::open(const std::string& path) {
+  PosixFileSystem file_system;
+  if (const Result<void> made = file_system.make_directory(path); !made) return std::unexpected(made.error());
+  const std::string lock_path = path + "/lock";
+  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (lock < 0) {
+    return fail("storage.permission",
+                fmt::format("cannot write to the data directory {}: {}", path, std::strerror(errno)),
+                "give this user the directory (chown) or set node.data_dir to another");
+  }
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    char owner[16] = "";
+    const ssize_t got = ::pread(lock, owner, sizeof(owner) - 1, 0);
+    ::close(lock);
+    return fail("storage.locked",
+                fmt::format("the data directory {} is in use by process {}", path,
+                            got > 0 ? trim({owner, static_cast<size_t>(got)}) : "?"),
+                "stop that node or set node.data_dir to another directory");
+  }
+  const std::string self = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(lock, 0) != 0 || ::pwrite(lock, self.data(), self.size(), 0) < 0) {
+    // The number is only a courtesy to whoever finds the directory locked.
+  }
+  return DataDirectory(path, lock);
+}
+
+DataDirectory::DataDirectory(DataDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+
+DataDirectory::~DataDirectory() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Result<NodeId> DataDirectory::node_id() {
+  PosixFileSystem file_system;
+  const std::string directory = path_ + "/identity";
+  const std::string path = directory + "/node-id";
+  if (const Result<std::string> text = file_system.read_file(path, 1024)) {
+    if (const auto id = NodeId::parse(trim(*text))) return *id;
+    return fail("storage.identity", fmt::format("{} holds no node id", path),
+                "restore it from a backup, or remove it to give this node a new identity");
+  } else if (text.error().code != "storage.missing") {
+    return std::unexpected(text.error());
+  }
+  if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
+  const NodeId id = NodeId::generate();
+  if (const Result<void> kept = file_system.replace_file(path, id.text() + "\n"); !kept) {
+    return std::unexpected(kept.error());
+  }
+  return id;
+}
+
+}  // namespace verge::storage

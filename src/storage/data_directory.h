@@ -1,0 +1,29 @@
+// DataDirectory: a node's place on the disk, owned by one process at a time (a lock file says which).
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "model/node_id.h"
+
+namespace verge::storage {
+
+class DataDirectory {
+ public:
+  // Creates it if need be and locks it. Errors: storage.locked (names the owner's process id), storage.permission.
+  static Result<DataDirectory> open(const std::string& path);
+  DataDirectory(DataDirectory&& other) noexcept;
+  DataDirectory& operator=(DataDirectory&&) = delete;
+  ~DataDirectory();
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // The node's identity, generated on the first call and kept under identity/.
+  Result<NodeId> node_id();
+
+ private:
+  DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  std::string path_;
+  int lock_ = -1;
+};
+
+}  // namespace verge::storage

@@ -1,0 +1,410 @@
+#include "storage/segmented_log.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/random.h"
+
+namespace verge::storage {
+namespace {
+
+constexpr std::string_view kSegmentMagic = "VERGELOG";
+constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFrameMagic = 0x4d524656;  // "VFRM"
+constexpr std::string_view kSuffix = ".log";
+// After a damaged tail, so many sequences are skipped: any of them may have been seen by a receiver.
+constexpr uint64_t kSequenceSkip = 1U << 20;
+
+size_t aligned(size_t bytes) { return (bytes + kFrameAlignment - 1) / kFrameAlignment * kFrameAlignment; }
+
+std::string segment_path(const std::string& directory, uint64_t first_sequence) {
+  return fmt::format("{}/{:020}{}", directory, first_sequence, kSuffix);
+}
+
+struct SegmentHeader {
+  uint64_t first_sequence = 0;
+  uint64_t salt = 0;
+  uint64_t previous_end = 0;  // frames of the segment before that begin here or later are void
+};
+
+std::string segment_header(const SegmentHeader& values) {
+  std::string header(kSegmentMagic);
+  append_fixed(header, kFormatVersion);
+  append_fixed(header, static_cast<uint32_t>(kSegmentHeaderBytes));
+  append_fixed(header, values.first_sequence);
+  append_fixed(header, values.salt);
+  append_fixed(header, values.previous_end);
+  header.resize(kSegmentHeaderBytes - sizeof(uint64_t), '\0');
+  append_fixed(header, hash64(header));
+  return header;
+}
+
+// Nothing when the header is not intact.
+std::optional<SegmentHeader> read_segment_header(File& file) {
+  char raw[kSegmentHeaderBytes];
+  const Result<size_t> got = file.read_at(0, raw, sizeof(raw));
+  if (!got || *got != sizeof(raw)) return std::nullopt;
+  const std::string_view header(raw, sizeof(raw));
+  ByteReader check(header.substr(kSegmentHeaderBytes - sizeof(uint64_t)));
+  if (check.fixed<uint64_t>() != hash64(header.substr(0, kSegmentHeaderBytes - sizeof(uint64_t)))) return std::nullopt;
+  ByteReader reader(header);
+  if (reader.bytes(kSegmentMagic.size()) != kSegmentMagic || reader.fixed<uint32_t>() != kFormatVersion)
+    return std::nullopt;
+  reader.fixed<uint32_t>();
+  SegmentHeader values;
+  values.first_sequence = reader.fixed<uint64_t>();
+  values.salt = reader.fixed<uint64_t>();
+  values.previous_end = reader.fixed<uint64_t>();
+  return values;
+}
+
+// checksum u64 | magic u32 | body bytes u32 | count u32 | reserved u32 | first sequence u64 | body, zeros to alignment
+std::string frame_bytes(uint64_t first_sequence, uint32_t count, std::string_view body, uint64_t salt) {
+  std::string frame(sizeof(uint64_t), '\0');
+  frame.reserve(aligned(kFrameHeaderBytes + body.size()));
+  append_fixed(frame, kFrameMagic);
+  append_fixed(frame, static_cast<uint32_t>(body.size()));
+  append_fixed(frame, count);
+  append_fixed(frame, uint32_t{0});
+  append_fixed(frame, first_sequence);
+  frame.append(body);
+  write_fixed_at(frame, 0, hash64(std::string_view(frame).substr(sizeof(uint64_t)), salt));
+  frame.resize(aligned(frame.size()), '\0');
+  return frame;
+}
+
+enum class FrameState { kGood, kNone, kBad };  // kNone: zeros or the end of the file, as after the last frame
+
+// Reads the frame at `offset` into `scratch`; `view` points there.
+Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch, FrameView& view) {
+  scratch.resize(kFrameHeaderBytes);
+  const Result<size_t> got = file.read_at(offset, scratch.data(), scratch.size());
+  if (!got) return std::unexpected(got.error());
+  if (*got == 0) return FrameState::kNone;
+  if (*got < kFrameHeaderBytes) return FrameState::kBad;
+  if (scratch.find_first_not_of('\0') == std::string::npos) return FrameState::kNone;
+  ByteReader reader(scratch);
+  const auto checksum = reader.fixed<uint64_t>();
+  const auto magic = reader.fixed<uint32_t>();
+  const auto body_bytes = reader.fixed<uint32_t>();
+  view.count = reader.fixed<uint32_t>();
+  reader.fixed<uint32_t>();
+  view.first_sequence = reader.fixed<uint64_t>();
+  if (magic != kFrameMagic || body_bytes > kFrameBytesMax || view.count == 0) return FrameState::kBad;
+  scratch.resize(kFrameHeaderBytes + body_bytes);
+  const Result<size_t> body = file.read_at(offset + kFrameHeaderBytes, scratch.data() + kFrameHeaderBytes, body_bytes);
+  if (!body) return std::unexpected(body.error());
+  if (*body != body_bytes) return FrameState::kBad;
+  const std::string_view whole = scratch;
+  if (hash64(whole.substr(sizeof(uint64_t)), salt) != checksum) return FrameState::kBad;
+  view.body = whole.substr(kFrameHeaderBytes);
+  return FrameState::kGood;
+}
+
+// Looks for a good frame after a bad one at `offset`. Reads in blocks; a frame's magic is searched on its alignment.
+Result<std::optional<uint64_t>> next_good_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch,
+                                                FrameView& view) {
+  constexpr size_t kBlock = 256U << 10;
+  std::string block;
+  uint64_t at = (offset / kFrameAlignment + 1) * kFrameAlignment;
+  while (true) {
+    block.resize(kBlock);
+    const Result<size_t> got = file.read_at(at, block.data(), block.size());
+    if (!got) return std::unexpected(got.error());
+    if (*got < kFrameHeaderBytes) return std::nullopt;
+    for (size_t i = 0; i + kFrameHeaderBytes <= *got; i += kFrameAlignment) {
+      uint32_t magic;
+      std::memcpy(&magic, block.data() + i + sizeof(uint64_t), sizeof(magic));
+      if (magic != kFrameMagic) continue;
+      const Result<FrameState> state = read_frame(file, at + i, salt, scratch, view);
+      if (!state) return std::unexpected(state.error());
+      if (*state == FrameState::kGood) return at + i;
+    }
+    at += *got / kFrameAlignment * kFrameAlignment - kFrameAlignment;
+    if (*got < kBlock) return std::nullopt;
+  }
+}
+
+}  // namespace
+
+Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const std::string& directory) {
+  const Result<std::vector<std::string>> names = file_system.list(directory);
+  if (!names) return std::unexpected(names.error());
+  std::vector<SegmentFile> segments;
+  for (const std::string& name : *names) {
+    uint64_t first = 0;
+    const char* end = name.data() + name.size();
+    const auto [stop, problem] = std::from_chars(name.data(), end, first);
+    if (problem != std::errc{} || std::string_view(stop, end) != kSuffix) continue;
+    segments.push_back({directory + "/" + name, first, 0});
+  }
+  std::ranges::sort(segments, {}, &SegmentFile::first_sequence);
+  return segments;
+}
+
+Result<std::unique_ptr<SegmentedLog>> SegmentedLog::open(FileSystem& file_system, std::string directory,
+                                                         uint64_t segment_bytes, uint64_t sequence_floor,
+                                                         Recovery& recovery) {
+  if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
+  std::unique_ptr<SegmentedLog> log(new SegmentedLog(file_system, std::move(directory), segment_bytes));
+  if (const Result<void> recovered = log->recover(sequence_floor, recovery); !recovered) {
+    return std::unexpected(recovered.error());
+  }
+  return log;
+}
+
+// Scans the last segment and cuts it after its last good frame. A segment without a single good frame is removed: a
+// crash can leave one before its first sync.
+Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) {
+  Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
+  if (!segments) return std::unexpected(segments.error());
+  segments_ = std::move(*segments);
+  next_sequence_ = std::max<uint64_t>(1, sequence_floor);
+  bool damaged_tail = false;
+  for (size_t i = segments_.size(); i-- > 0;) {
+    SegmentFile& segment = segments_[i];
+    const bool is_last = i + 1 == segments_.size();
+    Result<std::unique_ptr<File>> file = file_system_.open(segment.path, is_last ? OpenMode::kWrite : OpenMode::kRead);
+    if (!file) return std::unexpected(file.error());
+    const Result<uint64_t> size = (*file)->size();
+    if (!size) return std::unexpected(size.error());
+    segment.bytes = *size;
+    if (!is_last) continue;
+
+    const std::optional<SegmentHeader> header = read_segment_header(**file);
+    uint64_t end = kSegmentHeaderBytes;
+    uint64_t expected = segment.first_sequence;
+    std::string scratch;
+    FrameView view;
+    while (header) {
+      const Result<FrameState> state = read_frame(**file, end, header->salt, scratch, view);
+      if (!state) return std::unexpected(state.error());
+      if (*state == FrameState::kNone) break;
+      if (*state == FrameState::kBad) {
+        const Result<std::optional<uint64_t>> found = next_good_frame(**file, end, header->salt, scratch, view);
+        if (!found) return std::unexpected(found.error());
+        const uint64_t lost_end = *found ? view.first_sequence : expected;
+        recovery.damaged.push_back({segment.path, end, expected, lost_end});
+        damaged_tail = true;
+        if (!*found) break;
+        end = **found;
+      }
+      expected = view.first_sequence + view.count;
+      end += aligned(kFrameHeaderBytes + view.body.size());
+    }
+    next_sequence_ = std::max(next_sequence_, expected);
+    if (!header) {
+      damaged_tail = true;
+      recovery.damaged.push_back({segment.path, 0, segment.first_sequence, segment.first_sequence});
+    }
+    if (expected == segment.first_sequence) {
+      file->reset();
+      if (const Result<void> removed = file_system_.remove(segment.path); !removed) return removed;
+      segments_.pop_back();
+      continue;  // the one before is the last now
+    }
+    if (const Result<void> cut = (*file)->truncate(end); !cut) return cut;
+    segment.bytes = end;
+  }
+  if (damaged_tail) next_sequence_ += kSequenceSkip;
+  written_through_ = durable_through_ = next_sequence_;
+  return {};
+}
+
+Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
+  seal();
+  const std::string path = segment_path(directory_, next_sequence_);
+  const uint64_t bytes = std::max(segment_bytes_, bytes_needed + kSegmentHeaderBytes);
+  Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kCreate);
+  if (!file) return std::unexpected(file.error());
+  const uint64_t salt = system_seed();
+  Result<void> done = (*file)->allocate(bytes);
+  if (done) done = (*file)->write_at(0, segment_header({next_sequence_, salt, durable_through_}));
+  if (done) done = (*file)->sync();
+  if (done) done = file_system_.sync_directory(directory_);
+  if (!done) {
+    file->reset();
+    if (!file_system_.remove(path)) {
+      // It stays as an empty segment, which the next start removes.
+    }
+    return done;
+  }
+  active_ = std::move(*file);
+  active_salt_ = salt;
+  active_end_ = kSegmentHeaderBytes;
+  synced_end_ = kSegmentHeaderBytes;
+  failed_ = false;
+  segments_.push_back({path, next_sequence_, bytes});
+  ++segments_begun_;
+  return {};
+}
+
+// Makes the active segment's frames durable and gives back the space it reserved and did not use. Frames that cannot be
+// made durable are cut off: their records will be refused, sent again and must not be found twice.
+void SegmentedLog::seal() {
+  if (!active_) return;
+  if (active_end_ > synced_end_) {
+    if (failed_ || !active_->sync()) {
+      lost_ = true;
+      active_end_ = synced_end_;
+    } else {
+      durable_through_ = written_through_;
+    }
+  }
+  if (active_->truncate(active_end_)) segments_.back().bytes = active_end_;
+  active_.reset();
+}
+
+Result<void> SegmentedLog::append(uint32_t count, std::string_view body) {
+  VERGE_ASSERT(count > 0 && body.size() <= kFrameBytesMax);
+  const size_t frame_size = aligned(kFrameHeaderBytes + body.size());
+  if (!active_ || failed_ || active_end_ + frame_size > segments_.back().bytes) {
+    if (const Result<void> begun = begin_segment(frame_size); !begun) return begun;
+  }
+  const uint64_t first = next_sequence_;
+  next_sequence_ += count;
+  const Result<void> written = active_->write_at(active_end_, frame_bytes(first, count, body, active_salt_));
+  if (!written) {
+    failed_ = true;
+    return written;
+  }
+  active_end_ += frame_size;
+  written_through_ = next_sequence_;
+  return {};
+}
+
+Result<void> SegmentedLog::sync() {
+  if (lost_ || failed_ || !active_) {
+    lost_ = false;
+    failed_ = true;
+    return fail("storage.io", fmt::format("a write to {} failed", directory_), "check the disk (dmesg, smartctl)");
+  }
+  const Result<void> synced = active_->sync();
+  if (synced) {
+    synced_end_ = active_end_;
+    durable_through_ = written_through_;
+  } else {
+    failed_ = true;  // the kernel may have dropped the pages of a failed sync: this file is not trusted with more
+  }
+  return synced;
+}
+
+bool SegmentedLog::can_remove_before(uint64_t sequence) const {
+  // All sequences of a segment are below the first of the next. The last one stays: it says which sequences were used.
+  return segments_.size() > 1 && segments_[1].first_sequence <= sequence;
+}
+
+Result<size_t> SegmentedLog::remove_before(uint64_t sequence) {
+  size_t removed = 0;
+  while (can_remove_before(sequence)) {
+    if (const Result<void> gone = file_system_.remove(segments_.front().path); !gone) {
+      return std::unexpected(gone.error());
+    }
+    segments_.erase(segments_.begin());
+    ++removed;
+  }
+  return removed;
+}
+
+uint64_t SegmentedLog::first_sequence() const {
+  return segments_.empty() ? next_sequence_ : segments_.front().first_sequence;
+}
+
+uint64_t SegmentedLog::bytes() const {
+  uint64_t total = 0;
+  for (const SegmentFile& segment : segments_) total += segment.bytes;
+  return total;
+}
+
+void LogReader::seek(uint64_t sequence) {
+  wanted_ = sequence;
+  file_.reset();
+}
+
+// Opens the segment that holds `sequence`: the last one that begins at or below it, else the first one above. False
+// when there is none.
+bool LogReader::open_segment_for(uint64_t sequence, Error& problem) {
+  const Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
+  if (!segments) {
+    problem = segments.error();
+    return false;
+  }
+  const auto above = std::ranges::upper_bound(*segments, sequence, {}, &SegmentFile::first_sequence);
+  auto chosen = above == segments->begin() ? above : above - 1;
+  for (; chosen != segments->end(); ++chosen) {
+    Result<std::unique_ptr<File>> file = file_system_.open(chosen->path, OpenMode::kRead);
+    if (!file) continue;  // removed since it was listed
+    const std::optional<SegmentHeader> header = read_segment_header(**file);
+    if (!header) continue;
+    file_ = std::move(*file);
+    salt_ = header->salt;
+    segment_first_ = chosen->first_sequence;
+    frames_end_.reset();
+    next_segment_.reset();
+    offset_ = kSegmentHeaderBytes;
+    return true;
+  }
+  return false;
+}
+
+Result<uint64_t> LogReader::frames_end() {
+  if (frames_end_) return *frames_end_;
+  const Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
+  if (!segments) return std::unexpected(segments.error());
+  auto later = std::ranges::upper_bound(*segments, segment_first_, {}, &SegmentFile::first_sequence);
+  for (; later != segments->end(); ++later) {
+    const Result<std::unique_ptr<File>> file = file_system_.open(later->path, OpenMode::kRead);
+    const std::optional<SegmentHeader> header = file ? read_segment_header(**file) : std::nullopt;
+    if (!header) continue;  // being made, or a remnant of a failure to make it: nothing in it is durable
+    next_segment_ = later->first_sequence;
+    frames_end_ = header->previous_end;
+    return *frames_end_;
+  }
+  return std::numeric_limits<uint64_t>::max();
+}
+
+Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
+  while (wanted_ < end_sequence) {
+    Error problem;
+    if (!file_ && !open_segment_for(wanted_, problem)) {
+      if (!problem.code.empty() && problem.code != "storage.missing") return std::unexpected(problem);
+      return std::nullopt;
+    }
+    // Looked up before the frame is read: a frame that is below the end now stays so.
+    const Result<uint64_t> frames_end = this->frames_end();
+    if (!frames_end) return std::unexpected(frames_end.error());
+    FrameView view;
+    Result<FrameState> state = read_frame(*file_, offset_, salt_, frame_, view);
+    if (!state) return std::unexpected(state.error());
+    if (*state == FrameState::kBad) {
+      const Result<std::optional<uint64_t>> found = next_good_frame(*file_, offset_, salt_, frame_, view);
+      if (!found) return std::unexpected(found.error());
+      if (*found) {
+        offset_ = **found;
+        *state = FrameState::kGood;
+      }
+    }
+    if (*state != FrameState::kGood || view.first_sequence >= *frames_end) {
+      // The segment's end, or its end so far.
+      if (!next_segment_ || *next_segment_ >= end_sequence) return std::nullopt;
+      wanted_ = std::max(wanted_, *next_segment_);
+      file_.reset();
+      continue;
+    }
+    if (view.first_sequence >= end_sequence) return std::nullopt;
+    offset_ += aligned(kFrameHeaderBytes + view.body.size());
+    if (view.first_sequence + view.count <= wanted_) continue;
+    wanted_ = view.first_sequence + view.count;
+    return view;
+  }
+  return std::nullopt;
+}
+
+}  // namespace verge::storage

@@ -1,0 +1,147 @@
+// SegmentedLog: an append-only, checksummed log of frames, in files of bounded size.
+//
+// The problem: a queue on a disk. What was synced must be there after any crash, what was half written must be
+// recognised, the front must be removable in constant time, and the start must not read the whole. A key-value store
+// would do all but the last two: its tombstones are what queues drown in.
+//
+// The approach: frames of consecutive sequence numbers, each with a checksum seeded by its segment's salt, appended to
+// preallocated files named after their first sequence. Whole files go when all in them is done with. A start scans the
+// last file only, cuts it after its last good frame, and appends to a new one, so that no old byte is ever mistaken for
+// a new frame. After a failed write or sync it also goes on in a new file, whose header says where the frames of the
+// one before end: what was refused, and will be sent again, is void even if it can be read. Format:
+// docs/formats/log.md.
+//
+// Invariants: sequences rise; they may have gaps, where a write failed or a tail was damaged, but are never used twice.
+// A frame is readable whole or not at all. An append is durable when sync() has returned.
+//
+// Threading: one thread appends, syncs and removes. LogReader may read the same files from other threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "storage/file_system.h"
+
+namespace verge::storage {
+
+inline constexpr size_t kSegmentHeaderBytes = 64;
+inline constexpr size_t kFrameHeaderBytes = 32;
+inline constexpr size_t kFrameAlignment = 16;
+inline constexpr size_t kFrameBytesMax = 32U << 20;
+
+struct FrameView {
+  uint64_t first_sequence = 0;
+  uint32_t count = 0;  // sequences first_sequence .. first_sequence + count - 1
+  std::string_view body;
+};
+
+// A range of sequences of which some or all could not be read back.
+struct DamagedRange {
+  std::string path;
+  uint64_t offset = 0;          // of the first bad byte
+  uint64_t first_sequence = 0;  // lost: from here …
+  uint64_t end_sequence = 0;    // … to before here; equal when only unsynced bytes at the tail are affected
+};
+
+struct SegmentFile {
+  std::string path;
+  uint64_t first_sequence = 0;
+  uint64_t bytes = 0;
+};
+
+// The segments of a directory in order. Other files are left alone and not listed.
+Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const std::string& directory);
+
+class SegmentedLog {
+ public:
+  struct Recovery {
+    std::vector<DamagedRange> damaged;
+  };
+
+  // Opens or creates. `sequence_floor`: sequences below it are known to have been used. A damaged log opens; what was
+  // lost is in `recovery`.
+  static Result<std::unique_ptr<SegmentedLog>> open(FileSystem& file_system, std::string directory,
+                                                    uint64_t segment_bytes, uint64_t sequence_floor,
+                                                    Recovery& recovery);
+
+  // Appends a frame of `count` records; its first sequence is next_sequence(). After a failure its sequences are used
+  // up, and the frame must be taken as not appended (though a later start may find it).
+  Result<void> append(uint32_t count, std::string_view body);
+  // Makes all appended frames durable. After a failure, frames appended since the last success must be taken as lost.
+  Result<void> sync();
+
+  // Removes the segments all of whose sequences are below `sequence`. Returns how many.
+  Result<size_t> remove_before(uint64_t sequence);
+  [[nodiscard]] bool can_remove_before(uint64_t sequence) const;
+
+  [[nodiscard]] uint64_t next_sequence() const { return next_sequence_; }
+  // The lowest sequence that may be readable; next_sequence() when empty.
+  [[nodiscard]] uint64_t first_sequence() const;
+  // On the disk, reserved space included.
+  [[nodiscard]] uint64_t bytes() const;
+  // How many segments were begun; changes when one was filled.
+  [[nodiscard]] uint64_t segments_begun() const { return segments_begun_; }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+
+ private:
+  SegmentedLog(FileSystem& file_system, std::string directory, uint64_t segment_bytes)
+      : file_system_(file_system), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
+
+  Result<void> recover(uint64_t sequence_floor, Recovery& recovery);
+  Result<void> begin_segment(uint64_t bytes_needed);
+  void seal();
+
+  FileSystem& file_system_;
+  const std::string directory_;
+  const uint64_t segment_bytes_;
+  std::vector<SegmentFile> segments_;  // the last is the active one if active_ is set
+  std::unique_ptr<File> active_;
+  uint64_t active_salt_ = 0;
+  uint64_t active_end_ = 0;       // where the next frame goes
+  uint64_t synced_end_ = 0;       // what of the active segment is durable
+  uint64_t written_through_ = 1;  // the sequence after the last frame that was written
+  uint64_t durable_through_ = 1;  // the sequence after the last frame that is durable
+  bool failed_ = false;           // the active segment is not to be written any more
+  bool lost_ = false;             // frames in a segment since left could not be made durable: the next sync() says so
+  uint64_t next_sequence_ = 1;
+  uint64_t segments_begun_ = 0;
+};
+
+// Reads frames in order, from any thread, while the log is being written.
+class LogReader {
+ public:
+  LogReader(FileSystem& file_system, std::string directory)
+      : file_system_(file_system), directory_(std::move(directory)) {}
+
+  // The next read begins with the frame that holds `sequence`, or the first one after it.
+  void seek(uint64_t sequence);
+
+  // The next frame that begins below `end_sequence`; nothing when there is none (yet). Its body is good until the next
+  // call. Damaged stretches are passed over.
+  Result<std::optional<FrameView>> next(uint64_t end_sequence);
+
+ private:
+  bool open_segment_for(uint64_t sequence, Error& problem);
+
+  FileSystem& file_system_;
+  const std::string directory_;
+  uint64_t wanted_ = 1;  // frames that end at or below it are passed over
+  std::unique_ptr<File> file_;
+  // Where the frames of the open segment end; unknown until there is a later segment.
+  Result<uint64_t> frames_end();
+
+  uint64_t segment_first_ = 0;
+  std::optional<uint64_t> frames_end_;
+  std::optional<uint64_t> next_segment_;
+  uint64_t salt_ = 0;
+  uint64_t offset_ = 0;
+  std::string frame_;
+};
+
+}  // namespace verge::storage

@@ -1,0 +1,67 @@
+// SimulatedDisk: a file system in memory that behaves as badly as a real one may. What was not synced can be lost, kept
+// or torn by a crash, in any mixture; directory entries too; any operation can be made to fail. A seed replays a run.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "storage/file_system.h"
+
+namespace verge::tests {
+
+class SimulatedDisk final : public storage::FileSystem {
+ public:
+  explicit SimulatedDisk(uint64_t seed) : random_(seed) {}
+
+  // Power is cut: unsynced writes survive in part, by sector; unsynced directory changes survive or not. Files that
+  // are open stay usable by nobody.
+  void crash();
+  // The `n`th operation from now (1: the next) fails, and if `sticky` all after it, with this code.
+  void fail_operation(uint64_t n, std::string_view code, bool sticky) {
+    fail_at_ = operations_ + n;
+    fail_code_ = code;
+    fail_sticky_ = sticky;
+  }
+  void heal() { fail_at_ = 0; }
+  [[nodiscard]] uint64_t operations() const { return operations_; }
+  // Flips one bit of a file's content.
+  void flip_bit(const std::string& path, uint64_t offset);
+  [[nodiscard]] std::vector<std::string> paths() const;
+
+  Result<std::unique_ptr<storage::File>> open(const std::string& path, storage::OpenMode mode) override;
+  Result<std::vector<std::string>> list(const std::string& directory) override;
+  Result<void> make_directory(const std::string& path) override;
+  Result<void> rename(const std::string& from, const std::string& to) override;
+  Result<void> remove(const std::string& path) override;
+  Result<void> sync_directory(const std::string& path) override;
+
+ private:
+  friend class SimulatedFile;
+  struct Write {
+    uint64_t offset;
+    std::string bytes;
+  };
+  struct Content {
+    std::string now;              // as a reader sees it
+    std::string synced;           // as the platter has it
+    std::vector<Write> unsynced;  // between the two, in order
+    bool size_changed = false;
+  };
+  using Entries = std::map<std::string, std::shared_ptr<Content>>;
+
+  // Counts an operation; an error if it is to fail.
+  Result<void> operate(const std::string& path);
+
+  Random random_;
+  Entries entries_;         // as a reader sees them
+  Entries synced_entries_;  // as a crash leaves them
+  uint64_t operations_ = 0;
+  uint64_t fail_at_ = 0;
+  std::string_view fail_code_;
+  bool fail_sticky_ = false;
+};
+
+}  // namespace verge::tests

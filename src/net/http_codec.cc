@@ -1,9 +1,10 @@
 #include "net/http_codec.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
-#include <limits>
 #include <optional>
+#include <utility>
 
 #include "base/assert.h"
 

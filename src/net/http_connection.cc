@@ -15,7 +15,8 @@ HttpConnection::HttpConnection(HttpServer& server, Socket socket, size_t index_i
       server_(server),
       stream_(server.make_stream_(server.loop_, std::move(socket), *this)),
       parser_(server.limits_.head),
-      timer_(server.loop_) {
+      timer_(server.loop_),
+      draining_(server.loop_) {
   set_deadline(server_.limits_.idle_timeout);
 }
 
@@ -198,13 +199,15 @@ void HttpConnection::on_closed(std::string_view) { end(); }
 void HttpConnection::on_drained() {
   if (state_ == State::kClosing) return end();
   if (output_full_) server_.loop_.at_turn_end(*this);
-  if (state_ != State::kAnswering || !drained_) return;
-  const std::function<void()> drained = drained_;  // it may finish the answer and so forget itself
-  drained();
+  tell_drained();
 }
 
 void HttpConnection::on_turn_end() {
   if (state_ == State::kClosing && stream_->queued_bytes() == 0) return end();
+  if (state_ == State::kAnswering && drained_ && stream_->queued_bytes() == 0) {
+    // A turn later, so that a fast client cannot keep the loop to itself.
+    return draining_.after(Duration(1), [this] { tell_drained(); });
+  }
   if (state_ != State::kHead) return;
   output_full_ = stream_->queued_bytes() > server_.limits_.output_bytes_max;
   if (!output_full_) continue_input();

@@ -32,7 +32,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   void finish_stream();
   void drop(bool streaming);
   [[nodiscard]] size_t queued_bytes() const { return stream_->queued_bytes(); }
-  void when_drained(std::function<void()> drained) { drained_ = std::move(drained); }
+  void when_drained(std::function<void()> drained);
   void when_closed(std::function<void()> closed) { closed_ = std::move(closed); }
 
   size_t index;
@@ -65,6 +65,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   void deliver(Payload body);
   void send(std::string_view bytes);
   void write_head(const HttpResponse& response, const BodyFraming& framing);
+  void tell_drained();
   void end_exchange();
   void end();
   void set_deadline(Duration from_now);
@@ -97,6 +98,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   MonotonicTime timer_at_{};
   MonotonicTime deadline_ = MonotonicTime::max();
   MonotonicTime body_begun_{};
+  runtime::Timer draining_;  // until tell_drained()
   uint64_t written_bytes_ = 0;
   uint64_t taken_bytes_ = 0;  // by the kernel, when the deadline last passed
 };

@@ -50,7 +50,20 @@ void HttpConnection::write_piece(std::string_view piece) {
   }
   send(piece);
   if (chunked_answer_) send("\r\n");
+  if (drained_) server_.loop_.at_turn_end(*this);
   if (deadline_ == MonotonicTime::max()) set_deadline(server_.limits_.idle_timeout);
+}
+
+void HttpConnection::when_drained(std::function<void()> drained) {
+  drained_ = std::move(drained);
+  if (drained_ && queued_bytes() > 0) server_.loop_.at_turn_end(*this);
+}
+
+void HttpConnection::tell_drained() {
+  if (state_ != State::kAnswering || !drained_ || queued_bytes() > 0) return;
+  draining_.cancel();
+  const std::function<void()> drained = drained_;  // it may finish the answer and so forget itself
+  drained();
 }
 
 void HttpConnection::finish_stream() {
@@ -68,6 +81,7 @@ void HttpConnection::drop(bool streaming) {
 void HttpConnection::end_exchange() {
   responder_ = nullptr;
   drained_ = nullptr;
+  draining_.cancel();
   closed_ = nullptr;
   chunked_answer_ = false;
   bodiless_answer_ = false;
@@ -100,6 +114,7 @@ void HttpConnection::end() {
   if (state_ == State::kEnded) return;
   state_ = State::kEnded;
   timer_.cancel();
+  draining_.cancel();
   stream_->close();
   if (responder_ != nullptr) std::exchange(responder_, nullptr)->connection_ = nullptr;
   server_.remove(*this);

@@ -53,7 +53,7 @@ class HttpResponder {
   void finish();
   // Bytes that the client has not taken yet: who streams without end stops above a limit until when_drained calls.
   [[nodiscard]] size_t queued_bytes() const;
-  // `drained` is called each time the queued bytes, after the kernel refused some, are all gone.
+  // `drained` is called each time that what was written is all gone, in a later turn of the loop.
   void when_drained(std::function<void()> drained);
   // `closed` is called, once, when the client goes before the answer is complete.
   void when_closed(std::function<void()> closed);

@@ -1,0 +1,216 @@
+#include "net/http_connection.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace verge::net {
+namespace {
+
+constexpr uint64_t kBodyBytesASecond = 1024;
+
+}  // namespace
+
+HttpConnection::HttpConnection(HttpServer& server, Socket socket, size_t index_in_server)
+    : index(index_in_server),
+      server_(server),
+      stream_(server.make_stream_(server.loop_, std::move(socket), *this)),
+      parser_(server.limits_.head),
+      timer_(server.loop_),
+      draining_(server.loop_) {
+  set_deadline(server_.limits_.idle_timeout);
+}
+
+HttpConnection::~HttpConnection() {
+  server_.loop_.forget_turn_end(*this);
+  if (responder_ != nullptr) responder_->connection_ = nullptr;
+}
+
+void HttpConnection::on_bytes(std::string_view bytes) {
+  if (discards()) return;
+  if (!input_.empty()) {
+    input_.append(bytes);
+    return continue_input();
+  }
+  const size_t used = consume(bytes);
+  if (!discards()) input_.assign(bytes.substr(used));
+  after_input();
+}
+
+void HttpConnection::continue_input() {
+  const size_t used = consume(input_);
+  input_.erase(0, used);
+  after_input();
+}
+
+size_t HttpConnection::consume(std::string_view bytes) {
+  size_t used = 0;
+  consuming_ = true;
+  while (used < bytes.size()) {
+    const std::string_view rest = bytes.substr(used);
+    if (state_ == State::kBody) {
+      used += take_body(rest);
+      continue;
+    }
+    if (state_ != State::kHead) break;
+    if (stream_->queued_bytes() > server_.limits_.output_bytes_max) {
+      output_full_ = true;
+      server_.loop_.at_turn_end(*this);
+      break;
+    }
+    if (std::exchange(parser_spent_, false)) parser_.reset();
+    const HeadProgress progress = parser_.parse(rest);
+    if (progress == HeadProgress::kNeedMore) break;
+    if (progress == HeadProgress::kRefused) {
+      refuse(parser_.fault().status, parser_.fault().reason);
+      break;
+    }
+    used += begin_request(rest);
+  }
+  consuming_ = false;
+  return used;
+}
+
+void HttpConnection::after_input() {
+  const bool discarding = discards();
+  if (input_.empty() || discarding) std::string().swap(input_);
+  if (state_ == State::kBody) {
+    const auto earned = std::chrono::seconds(body_.size() / kBodyBytesASecond);
+    set_deadline(body_begun_ + server_.limits_.body_timeout + earned - server_.loop_.now());
+  }
+  if (state_ == State::kHead && !input_.empty() && !output_full_ && !head_begun_) {
+    head_begun_ = true;
+    set_deadline(server_.limits_.head_timeout);
+  }
+  const bool waits = state_ == State::kAnswering || output_full_;
+  const bool pause = waits && !discarding && input_.size() >= server_.limits_.pipelined_bytes_max;
+  if (pause == paused_) return;
+  paused_ = pause;
+  if (pause) {
+    stream_->pause_reading();
+  } else {
+    stream_->resume_reading();
+  }
+}
+
+size_t HttpConnection::begin_request(std::string_view bytes) {
+  const RequestHead& head = parser_.head();
+  head_begun_ = false;
+  is_head_ = head.method == "HEAD";
+  is_old_ = head.minor_version == 0;
+  keep_alive_ = keeps_alive(head.minor_version, head.fields);
+  const size_t head_bytes = parser_.head_bytes();
+  if (refuse_by_head()) return head_bytes;
+
+  const BodyFraming framing = parser_.framing();
+  const std::string_view rest = bytes.substr(head_bytes);
+  if (framing.kind == BodyFraming::Kind::kNone) {
+    deliver({});
+    return head_bytes;
+  }
+  if (framing.kind == BodyFraming::Kind::kLength && framing.length <= rest.size()) {
+    deliver(Payload(rest.substr(0, framing.length)));
+    return head_bytes + framing.length;
+  }
+  head_text_.assign(bytes.substr(0, head_bytes));
+  parser_.reset();
+  parser_.parse(head_text_);
+  if (rest.empty() && !is_old_ && find_field(head.fields, "expect")) send("HTTP/1.1 100 Continue\r\n\r\n");
+  chunks_.reset();
+  state_ = State::kBody;
+  body_begun_ = server_.loop_.now();
+  return head_bytes;
+}
+
+bool HttpConnection::refuse_by_head() {
+  const RequestHead& head = parser_.head();
+  if (head.method == "CONNECT") {
+    refuse(501, "this server opens no tunnels");
+    return true;
+  }
+  if (const auto expectation = find_field(head.fields, "expect");
+      expectation && !is_old_ && !equals_ignoring_case(*expectation, "100-continue")) {
+    refuse(417, "the only expectation that is met is 100-continue");
+    return true;
+  }
+  if (parser_.framing().length > server_.limits_.body_bytes_max) {
+    refuse(413, "the body is too long");
+    return true;
+  }
+  return false;
+}
+
+size_t HttpConnection::take_body(std::string_view bytes) {
+  if (parser_.framing().kind == BodyFraming::Kind::kChunked) return take_chunks(bytes);
+  const uint64_t length = parser_.framing().length;
+  const size_t taken = std::min(bytes.size(), static_cast<size_t>(length) - body_.size());
+  body_.append(bytes.substr(0, taken));
+  if (body_.size() == length) deliver_gathered();
+  return taken;
+}
+
+size_t HttpConnection::take_chunks(std::string_view bytes) {
+  const ChunkedDecoder::Step step = chunks_.next(bytes);
+  switch (step.progress) {
+    case ChunkedDecoder::Progress::kNeedMore:
+      break;
+    case ChunkedDecoder::Progress::kPiece:
+      if (step.piece.size() > server_.limits_.body_bytes_max - body_.size()) {
+        refuse(413, "the body is too long");
+      } else {
+        body_.append(step.piece);
+      }
+      break;
+    case ChunkedDecoder::Progress::kDone:
+      deliver_gathered();
+      break;
+    case ChunkedDecoder::Progress::kRefused:
+      refuse(chunks_.fault().status, chunks_.fault().reason);
+      break;
+  }
+  return step.consumed;
+}
+
+void HttpConnection::deliver_gathered() {
+  Payload body(body_);
+  std::string().swap(body_);
+  deliver(std::move(body));
+  std::string().swap(head_text_);
+}
+
+void HttpConnection::deliver(Payload body) {
+  state_ = State::kAnswering;
+  deadline_ = MonotonicTime::max();
+  parser_spent_ = true;
+  const RequestHead& head = parser_.head();
+  const TargetParts target = split_target(head.method, head.target);
+  const HttpRequest request{.method = head.method,
+                            .target = head.target,
+                            .host = parser_.host(),
+                            .path = target.path,
+                            .query = target.query,
+                            .fields = head.fields,
+                            .body = std::move(body),
+                            .peer = stream_->peer()};
+  server_.receiver_(request, HttpResponder(*this));
+}
+
+void HttpConnection::on_closed(std::string_view) { end(); }
+
+void HttpConnection::on_drained() {
+  if (state_ == State::kClosing) return end();
+  if (output_full_) server_.loop_.at_turn_end(*this);
+  tell_drained();
+}
+
+void HttpConnection::on_turn_end() {
+  if (state_ == State::kClosing && stream_->queued_bytes() == 0) return end();
+  if (state_ == State::kAnswering && drained_ && stream_->queued_bytes() == 0) {
+    // A turn later, so that a fast client cannot keep the loop to itself.
+    return draining_.after(Duration(1), [this] { tell_drained(); });
+  }
+  if (state_ != State::kHead) return;
+  output_full_ = stream_->queued_bytes() > server_.limits_.output_bytes_max;
+  if (!output_full_) continue_input();
+}
+
+}  // namespace verge::net

@@ -1,0 +1,106 @@
+// HttpConnection: the server's side of one connection; see http_server.h for what it does.
+//
+// Bytes are parsed where they arrived, in the loop's scratch memory, and copied only when they do not make a whole
+// request. The connection and its responder know each other by address, so that either may go first. A connection that
+// has ended is destroyed by the server at the end of the turn, never under a callback of its stream.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "net/http_chunked.h"
+#include "net/http_server.h"
+
+namespace verge::net {
+
+class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
+ public:
+  // `index`: where the server keeps it.
+  HttpConnection(HttpServer& server, Socket socket, size_t index);
+  ~HttpConnection() override;
+
+  // Answers with an error of the server's own, reads no more requests and closes after a while.
+  void refuse(int status, std::string_view reason);
+  void close_if_idle();
+
+  // From the responder.
+  void link(HttpResponder* responder) { responder_ = responder; }
+  void respond(const HttpResponse& response);
+  void start_stream(const HttpResponse& response);
+  void write_piece(std::string_view piece);
+  void finish_stream();
+  void drop(bool streaming);
+  [[nodiscard]] size_t queued_bytes() const { return stream_->queued_bytes(); }
+  void when_drained(std::function<void()> drained);
+  void when_closed(std::function<void()> closed) { closed_ = std::move(closed); }
+
+  size_t index;
+
+ private:
+  enum class State {
+    kHead,       // idle, or with the beginning of a head in input_
+    kBody,       // gathering the body of the request in head_text_
+    kAnswering,  // the responder has it
+    kClosing,    // until the output is written
+    kLingering,  // discarding input until linger is over
+    kEnded
+  };
+
+  void on_bytes(std::string_view bytes) override;
+  void on_closed(std::string_view reason) override;
+  void on_drained() override;
+  void on_turn_end() override;
+
+  // Takes whole requests, and what there is of a body, from the front; returns how much it took.
+  size_t consume(std::string_view bytes);
+  void continue_input();
+  void after_input();
+  size_t begin_request(std::string_view bytes);
+  // True when the request is refused for what its head says.
+  bool refuse_by_head();
+  size_t take_body(std::string_view bytes);
+  size_t take_chunks(std::string_view bytes);
+  void deliver_gathered();
+  void deliver(Payload body);
+  void send(std::string_view bytes);
+  void write_head(const HttpResponse& response, const BodyFraming& framing);
+  void tell_drained();
+  void end_exchange();
+  void end();
+  void set_deadline(Duration from_now);
+  void on_deadline();
+  [[nodiscard]] bool discards() const { return state_ >= State::kClosing; }
+
+  HttpServer& server_;
+  std::unique_ptr<Stream> stream_;
+  RequestParser parser_;
+  State state_ = State::kHead;
+  std::string input_;      // what could not be consumed yet
+  std::string head_text_;  // the head that parser_ shows while the body is gathered
+  std::string body_;
+  ChunkedDecoder chunks_;
+  HttpResponder* responder_ = nullptr;
+  std::function<void()> drained_;
+  std::function<void()> closed_;
+  bool keep_alive_ = true;
+  bool is_head_ = false;       // the method of the request is HEAD
+  bool is_old_ = false;        // HTTP/1.0
+  bool parser_spent_ = false;  // parser_ shows a request that is delivered
+  bool chunked_answer_ = false;
+  bool bodiless_answer_ = false;
+  bool head_begun_ = false;  // head_timeout runs
+  bool consuming_ = false;
+  bool output_full_ = false;  // no further request until the client takes its answers
+  bool paused_ = false;
+
+  runtime::Timer timer_;  // runs out at timer_at_, which is never after deadline_; moved only to come sooner
+  MonotonicTime timer_at_{};
+  MonotonicTime deadline_ = MonotonicTime::max();
+  MonotonicTime body_begun_{};
+  runtime::Timer draining_;  // until tell_drained()
+  uint64_t written_bytes_ = 0;
+  uint64_t taken_bytes_ = 0;  // by the kernel, when the deadline last passed
+};
+
+}  // namespace verge::net

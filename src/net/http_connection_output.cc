@@ -1,0 +1,159 @@
+#include <utility>
+
+#include "net/http_connection.h"
+
+namespace verge::net {
+
+void HttpConnection::send(std::string_view bytes) {
+  written_bytes_ += bytes.size();
+  stream_->write(bytes);
+}
+
+void HttpConnection::write_head(const HttpResponse& response, const BodyFraming& framing) {
+  if (server_.draining_ || framing.kind == BodyFraming::Kind::kUntilClose) keep_alive_ = false;
+  const std::string_view connection = !keep_alive_ ? "close" : is_old_ ? "keep-alive" : "";
+  std::string& text = server_.head_scratch_;
+  text.clear();
+  append_response_head(text, response, framing, connection, server_.date());
+  send(text);
+}
+
+void HttpConnection::respond(const HttpResponse& response) {
+  if (!can_be_written(response)) return respond({.status = 500, .content_type = "text/plain", .body = "bad field\n"});
+  const bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
+  if (bodiless) {
+    write_head(response, {});
+  } else {
+    write_head(response, {.kind = BodyFraming::Kind::kLength, .length = response.body.size()});
+    if (!is_head_) send(response.body);
+  }
+  end_exchange();
+}
+
+void HttpConnection::start_stream(const HttpResponse& response) {
+  bodiless_answer_ = is_head_ || response.status < 200 || response.status == 204 || response.status == 304;
+  chunked_answer_ = !bodiless_answer_ && !is_old_;
+  BodyFraming framing;
+  if (!bodiless_answer_) framing.kind = is_old_ ? BodyFraming::Kind::kUntilClose : BodyFraming::Kind::kChunked;
+  const HttpResponse bad_field{.status = 500, .content_type = {}, .fields = {}, .body = {}};
+  write_head(can_be_written(response) ? response : bad_field, framing);
+  write_piece(response.body);
+}
+
+void HttpConnection::write_piece(std::string_view piece) {
+  if (piece.empty() || bodiless_answer_) return;
+  if (chunked_answer_) {
+    std::string& size = server_.head_scratch_;
+    size.clear();
+    append_chunk_size(size, piece.size());
+    send(size);
+  }
+  send(piece);
+  if (chunked_answer_) send("\r\n");
+  if (drained_) server_.loop_.at_turn_end(*this);
+  if (deadline_ == MonotonicTime::max()) set_deadline(server_.limits_.idle_timeout);
+}
+
+void HttpConnection::when_drained(std::function<void()> drained) {
+  drained_ = std::move(drained);
+  if (drained_ && queued_bytes() > 0) server_.loop_.at_turn_end(*this);
+}
+
+void HttpConnection::tell_drained() {
+  if (state_ != State::kAnswering || !drained_ || queued_bytes() > 0) return;
+  draining_.cancel();
+  const std::function<void()> drained = drained_;  // it may finish the answer and so forget itself
+  drained();
+}
+
+void HttpConnection::finish_stream() {
+  if (chunked_answer_) send(kLastChunk);
+  end_exchange();
+}
+
+void HttpConnection::drop(bool streaming) {
+  if (!streaming) return respond({.status = 500, .content_type = "text/plain", .body = "no answer\n"});
+  responder_ = nullptr;
+  closed_ = nullptr;
+  end();
+}
+
+void HttpConnection::end_exchange() {
+  responder_ = nullptr;
+  drained_ = nullptr;
+  draining_.cancel();
+  closed_ = nullptr;
+  chunked_answer_ = false;
+  bodiless_answer_ = false;
+  is_head_ = false;
+  if (server_.draining_) keep_alive_ = false;  // a stream may have begun before
+  state_ = keep_alive_ ? State::kHead : State::kClosing;
+  set_deadline(server_.limits_.idle_timeout);
+  if (!keep_alive_ || (!consuming_ && !input_.empty())) server_.loop_.at_turn_end(*this);
+}
+
+void HttpConnection::refuse(int status, std::string_view reason) {
+  keep_alive_ = false;
+  const std::string text = std::string(reason).append("\n");
+  write_head({.status = status, .content_type = "text/plain", .fields = {}, .body = {}},
+             {.kind = BodyFraming::Kind::kLength, .length = text.size()});
+  if (!is_head_) send(text);
+  std::string().swap(body_);
+  state_ = State::kLingering;
+  set_deadline(server_.limits_.linger);
+}
+
+void HttpConnection::close_if_idle() {
+  if (state_ != State::kHead || !input_.empty()) return;
+  state_ = State::kClosing;
+  set_deadline(server_.limits_.idle_timeout);
+  server_.loop_.at_turn_end(*this);
+}
+
+void HttpConnection::end() {
+  if (state_ == State::kEnded) return;
+  state_ = State::kEnded;
+  timer_.cancel();
+  draining_.cancel();
+  stream_->close();
+  if (responder_ != nullptr) std::exchange(responder_, nullptr)->connection_ = nullptr;
+  server_.remove(*this);
+  const std::function<void()> closed = std::exchange(closed_, nullptr);
+  if (closed) closed();
+}
+
+void HttpConnection::set_deadline(Duration from_now) {
+  deadline_ = server_.loop_.now() + from_now;
+  if (timer_.pending() && timer_at_ <= deadline_) return;
+  timer_at_ = deadline_;
+  timer_.after(from_now, [this] { on_deadline(); });
+}
+
+void HttpConnection::on_deadline() {
+  if (deadline_ == MonotonicTime::max()) return;  // whoever sets the next one starts the timer
+  const Duration left = deadline_ - server_.loop_.now();
+  if (left > Duration(0)) return set_deadline(left);
+  const size_t queued = stream_->queued_bytes();
+  const uint64_t taken = written_bytes_ - queued;
+  const bool progress = queued > 0 && std::exchange(taken_bytes_, taken) != taken;
+  switch (state_) {
+    case State::kHead:
+      if (head_begun_) return refuse(408, "the head did not come in time");
+      [[fallthrough]];
+    case State::kClosing:
+      return progress ? set_deadline(server_.limits_.idle_timeout) : end();
+    case State::kBody:
+      return refuse(408, "the body did not come in time");
+    case State::kAnswering:
+      if (queued > 0 && !progress) return end();
+      deadline_ = MonotonicTime::max();
+      if (queued > 0) set_deadline(server_.limits_.idle_timeout);
+      return;
+    case State::kLingering:
+      return end();
+    case State::kEnded:
+      return;
+  }
+}
+
+}  // namespace verge::net

@@ -1,0 +1,66 @@
+#include "net/http_exchange.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "net/http_connection.h"
+
+namespace verge::net {
+
+HttpResponder::HttpResponder(HttpConnection& connection) : connection_(&connection) { connection_->link(this); }
+
+HttpResponder::HttpResponder(HttpResponder&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)), answered_(other.answered_), streaming_(other.streaming_) {
+  if (connection_ != nullptr) connection_->link(this);
+}
+
+HttpResponder& HttpResponder::operator=(HttpResponder&& other) noexcept {
+  if (this == &other) return *this;
+  settle();
+  connection_ = std::exchange(other.connection_, nullptr);
+  answered_ = other.answered_;
+  streaming_ = other.streaming_;
+  if (connection_ != nullptr) connection_->link(this);
+  return *this;
+}
+
+HttpResponder::~HttpResponder() { settle(); }
+
+void HttpResponder::settle() {
+  if (connection_ != nullptr) std::exchange(connection_, nullptr)->drop(streaming_);
+}
+
+void HttpResponder::respond(const HttpResponse& response) {
+  VERGE_ASSERT(!answered_ && !streaming_);
+  answered_ = true;
+  if (connection_ != nullptr) std::exchange(connection_, nullptr)->respond(response);
+}
+
+void HttpResponder::start_stream(const HttpResponse& response) {
+  VERGE_ASSERT(!answered_ && !streaming_);
+  streaming_ = true;
+  if (connection_ != nullptr) connection_->start_stream(response);
+}
+
+void HttpResponder::write(std::string_view piece) {
+  VERGE_ASSERT(streaming_ && !answered_);
+  if (connection_ != nullptr) connection_->write_piece(piece);
+}
+
+void HttpResponder::finish() {
+  VERGE_ASSERT(streaming_ && !answered_);
+  answered_ = true;
+  if (connection_ != nullptr) std::exchange(connection_, nullptr)->finish_stream();
+}
+
+size_t HttpResponder::queued_bytes() const { return connection_ == nullptr ? 0 : connection_->queued_bytes(); }
+
+void HttpResponder::when_drained(std::function<void()> drained) {
+  if (connection_ != nullptr) connection_->when_drained(std::move(drained));
+}
+
+void HttpResponder::when_closed(std::function<void()> closed) {
+  if (connection_ != nullptr) connection_->when_closed(std::move(closed));
+}
+
+}  // namespace verge::net

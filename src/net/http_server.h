@@ -1,0 +1,75 @@
+// HttpServer: HTTP/1.1 connections on one loop; each request is handed to one receiver, whole, and answered by its
+// HttpResponder (RFC 9112 section 9: persistence, pipelining, time-outs, closing).
+//
+// A connection handles one request at a time; what a client sends meanwhile waits, at most pipelined_bytes_max of it,
+// then the connection is not read. The same holds while the client does not take the answers (output_bytes_max). After
+// an error that leaves input unread, input is discarded for `linger` before the connection closes, since closing at
+// once would reset it and could destroy the answer on its way (RFC 9112 section 9.6).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "net/http_exchange.h"
+#include "net/stream.h"
+#include "runtime/loop.h"
+
+namespace verge::net {
+
+struct HttpServerLimits {
+  HeadLimits head;
+  size_t body_bytes_max = 1U << 20;  // above it: 413, before a byte of the body is read where the length is known
+  size_t pipelined_bytes_max = 64U << 10;
+  size_t output_bytes_max = 256U << 10;
+  size_t connections_max = 10'000;                   // above it: 503
+  Duration head_timeout = std::chrono::seconds(10);  // from the first byte of a head to its last; then 408
+  Duration body_timeout = std::chrono::seconds(30);  // to which every KiB that came adds a second; then 408
+  Duration idle_timeout = std::chrono::seconds(75);  // without a request, or with output that nobody takes
+  Duration linger = std::chrono::seconds(1);
+};
+
+// May answer before it returns or keep the responder. It must not destroy the server.
+using RequestReceiver = std::function<void(const HttpRequest&, HttpResponder)>;
+
+// How a connection gets its bytes; for TLS.
+using StreamMaker = std::function<std::unique_ptr<Stream>(runtime::Loop&, Socket, StreamObserver&)>;
+
+class HttpServer final : private runtime::TurnEnd {
+ public:
+  // `loop` outlives the server. Without `make_stream`, connections are plain TCP.
+  HttpServer(runtime::Loop& loop, const HttpServerLimits& limits, RequestReceiver receiver,
+             StreamMaker make_stream = {});
+  // Closes all connections; responders that are still about do nothing from then on.
+  ~HttpServer() override;
+
+  // Takes over a connection that a listener accepted.
+  void accept(Socket socket);
+  // Closes idle connections, lets others end the request that they are at, and calls `drained` when none is left;
+  // `drained` may destroy the server. Sockets accepted meanwhile are closed.
+  void drain(std::function<void()> drained);
+  [[nodiscard]] size_t connections() const { return connections_.size(); }
+
+ private:
+  friend class HttpConnection;
+  void on_turn_end() override;
+  // Destroys the connection at the end of the turn.
+  void remove(HttpConnection& connection);
+  [[nodiscard]] const std::string& date();
+
+  runtime::Loop& loop_;
+  const HttpServerLimits limits_;
+  RequestReceiver receiver_;
+  StreamMaker make_stream_;
+  std::vector<std::unique_ptr<HttpConnection>> connections_;
+  std::vector<HttpConnection*> removed_;
+  std::string head_scratch_;
+  std::string date_;
+  MonotonicTime date_until_{};
+  bool draining_ = false;
+  std::function<void()> drained_;
+};
+
+}  // namespace verge::net

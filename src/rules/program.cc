@@ -74,8 +74,8 @@ Value or_else(const Value& field, const Value& fallback) { return field.is_null(
 }  // namespace
 
 Value Machine::run(const Program& program, std::span<const Value> slots, const MessageContext& message) {
-  if (stack_.size() < program.stack_max()) stack_.resize(program.stack_max());
-  Value* top = stack_.data() - 1;  // of the last value put
+  if (stack_.size() <= program.stack_max()) stack_.resize(program.stack_max() + 1);
+  Value* top = stack_.data();  // the value put last; below the first lies one that is never read
   const std::span<const Instruction> code = program.instructions();
   for (size_t at = 0; at < code.size(); ++at) {
     const Instruction& step = code[at];

@@ -70,14 +70,14 @@ void append_element(std::string& out, const element& found) {
 }  // namespace
 
 struct Document::Parsed {
-  simdjson::dom::parser parser{kEventBytesBound};
+  simdjson::dom::parser parser{kCapacityMax};
   element root;
   bool valid = false;
   std::vector<uint64_t> seen;  // by node: the walk in which it was found last
   uint64_t walk = 0;
   std::string text;
 
-  static constexpr size_t kEventBytesBound = std::numeric_limits<uint32_t>::max();
+  static constexpr size_t kCapacityMax = std::numeric_limits<uint32_t>::max();
 
   Value value_of(const element& found, Arena& arena) {
     if (!found.is_object() && !found.is_array()) return scalar(found);
@@ -120,7 +120,7 @@ Document& Document::operator=(Document&&) noexcept = default;
 void Document::parse(const Payload& payload) {
   static_assert(Payload::kPadding >= simdjson::SIMDJSON_PADDING);
   Parsed& parsed = *parsed_;
-  if (parsed.parser.capacity() > kKeptCapacity) parsed.parser = simdjson::dom::parser(Parsed::kEventBytesBound);
+  if (parsed.parser.capacity() > kKeptCapacity) parsed.parser = simdjson::dom::parser(Parsed::kCapacityMax);
   parsed.valid = false;
   if (payload.empty()) return;
   const std::string_view bytes = payload.view();

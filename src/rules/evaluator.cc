@@ -117,7 +117,7 @@ void Evaluator::gather(const Rule& rule, const Message& message, const MessageCo
 
 void Evaluator::accept(const WindowInput& input, WallTime now) {
   const Rule* rule = rules_->find(input.rule);
-  if (rule == nullptr) return;
+  if (rule == nullptr || !rule->window) return;
   State& state = states_[rule->index];
   if (!state.window->add(input, now)) state.counters->errors.add();
 }

@@ -23,8 +23,8 @@ namespace verge::rules {
 
 struct RuleCounters {
   Counter matched;  // messages whose topic the filter matches
-  Counter fired;    // rows for which the actions were performed
-  Counter errors;   // actions not performed, readings refused
+  Counter fired;    // rows: messages selected, groups of windows emitted
+  Counter errors;   // actions not performed, keys and readings refused
 };
 
 class Evaluator {

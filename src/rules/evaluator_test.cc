@@ -91,6 +91,16 @@ TEST(Evaluator, TemplatesCannotBeEscaped) {
   EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish d/12 {"id":"12","x":null,"y":"${id}"})"));
 }
 
+TEST(Evaluator, PerformsNoActionWithAPayloadTooLarge) {
+  Bench bench({{.name = "r",
+                .sql = "SELECT s, s AS a, s AS b FROM 'in'",
+                .actions = {UploadSource{}, PublishSource{.topic = "o", .payload = "${s}${s}${s}"},
+                            PublishSource{.topic = "o", .payload = "small"}}}});
+  bench.send("in", R"({"s":")" + std::string(6U << 20, 's') + R"("})");
+  EXPECT_THAT(bench.effects.done, ElementsAre("r: publish o small"));
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 2U);
+}
+
 TEST(Evaluator, FindsTheRulesThatTopicMatchingFinds) {
   const std::string filters[] = {"#",     "+",    "a",  "a/#", "a/+",    "a/b",  "+/b",
                                  "+/+/c", "a//c", "/#", "+/#", "$SYS/#", "a/b/c"};

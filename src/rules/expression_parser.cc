@@ -13,9 +13,9 @@ namespace {
 
 using Kind = Expression::Kind;
 
-constexpr std::array<std::string_view, 24> kReservedWords = {
-    "SELECT", "FROM", "WHERE", "GROUP", "BY",   "AND", "OR", "NOT",  "BETWEEN", "IN",     "IS",    "NULL",
-    "LIKE",   "CASE", "WHEN",  "THEN",  "ELSE", "END", "AS", "TRUE", "FALSE",   "HAVING", "ORDER", "LIMIT"};
+constexpr std::array<std::string_view, 21> kReservedWords = {
+    "SELECT", "FROM", "WHERE", "GROUP", "BY",   "AND",  "OR",  "NOT", "BETWEEN", "IN",   "IS",
+    "NULL",   "LIKE", "CASE",  "WHEN",  "THEN", "ELSE", "END", "AS",  "TRUE",    "FALSE"};
 
 bool is_reserved(const Token& token) {
   return std::ranges::any_of(kReservedWords, [&](std::string_view word) { return is_word(token, word); });

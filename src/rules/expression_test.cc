@@ -80,6 +80,8 @@ TEST(Expression, LikeMatchesWildcards) {
   EXPECT_EQ(evaluated("'Öl' LIKE '_l'"), "true");
   EXPECT_EQ(evaluated("'' LIKE '%%'"), "true");
   EXPECT_EQ(evaluated("5 LIKE '5'"), "null");
+  const std::string many(20'000, 'a');
+  EXPECT_EQ(evaluated("s LIKE p", fmt::format(R"({{"s":"{0}{0}","p":"%{0}b"}})", many)), "null");
 }
 
 TEST(Expression, CaseTakesTheFirstMatch) {

@@ -86,6 +86,7 @@ Value concatenate(std::span<const Value> parts, Arena& arena, std::string& scrat
   for (const Value& part : parts) {
     if (part.is_null()) return {};
     append_plain(scratch, part);
+    if (scratch.size() > kTextBytesMax) return {};
   }
   return Value::text(arena.keep(scratch));
 }

@@ -44,6 +44,7 @@ struct FunctionSignature {
 };
 
 inline constexpr uint8_t kArgumentsMax = 255;
+inline constexpr size_t kTextBytesMax = 16U << 20;  // a longer text that concat() would make is NULL
 
 // By name in lower case; null when there is none.
 const FunctionSignature* find_function(std::string_view name);

@@ -32,11 +32,11 @@ size_t character_length(std::string_view text) {
   return length;
 }
 
-// Greedy with one point of return: the last '%' seen. At most |text| × |pattern| steps.
-bool matches(std::string_view text, std::string_view pattern) {
+// Greedy with one point of return: the last '%' seen.
+std::optional<bool> matches(std::string_view text, std::string_view pattern) {
   std::optional<std::string_view> after_wildcard;
   std::string_view retry;
-  while (true) {
+  for (size_t step = 0; step < kLikeStepsMax; ++step) {
     if (pattern.starts_with('%')) {
       pattern.remove_prefix(1);
       after_wildcard = pattern;
@@ -54,6 +54,7 @@ bool matches(std::string_view text, std::string_view pattern) {
     text = retry;
     pattern = *after_wildcard;
   }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -140,7 +141,8 @@ Value logical_not(const Value& operand) {
 
 Value like(const Value& text, const Value& pattern) {
   if (!text.is_text() || !pattern.is_text()) return {};
-  return Value::boolean(matches(text.view(), pattern.view()));
+  const std::optional<bool> matched = matches(text.view(), pattern.view());
+  return matched ? Value::boolean(*matched) : Value{};
 }
 
 }  // namespace verge::rules

@@ -26,7 +26,10 @@ Value logical_and(const Value& left, const Value& right);
 Value logical_or(const Value& left, const Value& right);
 Value logical_not(const Value& operand);
 
-// '%' stands for any text, '_' for one character (of UTF-8); case matters.
+inline constexpr size_t kLikeStepsMax = 1U << 22;
+
+// '%' stands for any text, '_' for one character (of UTF-8); case matters. NULL where an answer would take more than
+// kLikeStepsMax steps, which may grow with the product of the lengths.
 Value like(const Value& text, const Value& pattern);
 
 }  // namespace verge::rules

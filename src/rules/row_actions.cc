@@ -30,10 +30,12 @@ bool RowActions::publish(const Row& row, const PublishAction& action, Effects& e
   Payload payload;
   if (action.payload) {
     text_.clear();
-    action.payload->append_payload(text_, row.columns);
+    if (!action.payload->append_payload(text_, row.columns)) return false;
     payload = Payload(text_);
   } else {
-    payload = row_payload(row);
+    const Payload* made = row_payload(row);
+    if (made == nullptr) return false;
+    payload = *made;
   }
   effects.publish(row.rule, topic_, std::move(payload), action.qos, action.retain);
   return true;
@@ -46,23 +48,24 @@ bool RowActions::upload(const Row& row, const UploadAction& action, Effects& eff
     if (!action.topic->append_topic(topic_, row.columns)) return false;
     topic = topic_;
   }
+  const Payload* payload = row_payload(row);
+  if (payload == nullptr) return false;
   const EventKind kind = row.rule.is_verbatim() ? EventKind::kMessage : EventKind::kSelection;
-  effects.upload(row.rule, kind, action.priority, topic, row.device, row_payload(row), row.time);
+  effects.upload(row.rule, kind, action.priority, topic, row.device, *payload, row.time);
   return true;
 }
 
-// Made once for all actions of the row.
-const Payload& RowActions::row_payload(const Row& row) {
-  if (row.rule.is_verbatim()) return *row.message;
+const Payload* RowActions::row_payload(const Row& row) {
+  if (row.rule.is_verbatim()) return row.message;
   if (!row_is_made_) {
-    append_row(row);
-    row_payload_ = Payload(text_);
+    row_fits_ = append_row(row);
+    if (row_fits_) row_payload_ = Payload(text_);
     row_is_made_ = true;
   }
-  return row_payload_;
+  return row_fits_ ? &row_payload_ : nullptr;
 }
 
-void RowActions::append_row(const Row& row) {
+bool RowActions::append_row(const Row& row) {
   const std::span columns = std::span(row.rule.columns).first(row.rule.selected_columns);
   text_.assign("{");
   if (row.rule.selects_message) {
@@ -75,8 +78,10 @@ void RowActions::append_row(const Row& row) {
     append_json_string(text_, columns[i].name);
     text_.push_back(':');
     append_json(text_, row.columns[i]);
+    if (text_.size() > kEventBytesMax) return false;
   }
   text_.push_back('}');
+  return text_.size() <= kEventBytesMax;
 }
 
 }  // namespace verge::rules

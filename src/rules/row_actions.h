@@ -26,12 +26,14 @@ struct Row {
 
 class RowActions {
  public:
-  // How many actions failed, because their topic could not be made; the others were performed.
+  // How many actions failed, because their topic could not be made or their payload is larger than kEventBytesMax; the
+  // others were performed.
   size_t perform(const Row& row, Effects& effects);
 
  private:
-  const Payload& row_payload(const Row& row);
-  void append_row(const Row& row);
+  // Made once for all actions of the row; null when it is too large.
+  const Payload* row_payload(const Row& row);
+  bool append_row(const Row& row);
   bool publish(const Row& row, const PublishAction& action, Effects& effects);
   bool upload(const Row& row, const UploadAction& action, Effects& effects);
 
@@ -39,6 +41,7 @@ class RowActions {
   std::string text_;
   Payload row_payload_;
   bool row_is_made_ = false;
+  bool row_fits_ = false;
 };
 
 }  // namespace verge::rules

@@ -1,6 +1,7 @@
 #include "rules/template.h"
 
 #include "base/text.h"
+#include "model/event.h"
 #include "model/topic.h"
 
 namespace verge::rules {
@@ -57,7 +58,7 @@ Checked<Template> Template::parse(std::string_view text, const Resolve& resolve)
   return made;
 }
 
-void Template::append_payload(std::string& out, std::span<const Value> columns) const {
+bool Template::append_payload(std::string& out, std::span<const Value> columns) const {
   for (const Part& part : parts_) {
     out.append(part.text);
     if (!part.column) continue;
@@ -67,7 +68,9 @@ void Template::append_payload(std::string& out, std::span<const Value> columns) 
       out.pop_back();
       out.erase(begin, 1);
     }
+    if (out.size() > kEventBytesMax) return false;
   }
+  return out.size() <= kEventBytesMax;
 }
 
 bool Template::append_topic(std::string& out, std::span<const Value> columns) const {

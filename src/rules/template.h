@@ -21,8 +21,8 @@ class Template {
   static Checked<Template> parse(std::string_view text, const Resolve& resolve);
 
   // Appends the text: values of columns as JSON, but texts without their quotes, so that they may stand inside a JSON
-  // string and cannot leave it.
-  void append_payload(std::string& out, std::span<const Value> columns) const;
+  // string and cannot leave it. False when the payload grows beyond kEventBytesMax.
+  [[nodiscard]] bool append_payload(std::string& out, std::span<const Value> columns) const;
 
   // Appends the topic. False when a value is NULL, empty, an object or array, or contains '/', '+', '#' or NUL (it
   // could then address another topic than the rule's author meant), or when the whole is no valid topic name.

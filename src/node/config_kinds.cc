@@ -198,7 +198,9 @@ Reading<size_t> read_word(const Value& value, const std::vector<std::string>& wo
   if (text == nullptr) return wrong(kType, value, expected);
   const auto found = std::ranges::find(words, *text);
   if (found != words.end()) return static_cast<size_t>(found - words.begin());
-  const std::string near = nearest(*text, words);
+  std::string near = nearest(*text, words);
+  const auto begun = std::ranges::find_if(words, [&](const std::string& word) { return word.starts_with(*text); });
+  if (near.empty() && !text->empty() && begun != words.end()) near = *begun;
   return wrong(kValue, value, expected, near.empty() ? "" : "did you mean " + json_string(near) + "?");
 }
 

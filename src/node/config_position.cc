@@ -134,7 +134,9 @@ size_t offset_of(std::string_view text, Position position) {
 }  // namespace
 
 Position position_in_text(std::string_view text, size_t offset) {
-  text = without_mark(text);
+  const size_t mark = text.size() - without_mark(text).size();
+  text.remove_prefix(mark);
+  offset -= std::min(offset, mark);
   Position position;
   for (const char c : text.substr(0, offset)) {
     if (c == '\n') {

@@ -203,6 +203,30 @@ TEST(ConfigProblems, SyntaxAndDuplicates) {
   EXPECT_THAT(problems("x = \"\xff\"\n"), ElementsAre(StartsWith("f.toml:1:")));
 }
 
+TEST(ConfigProblems, TooDeep) {
+  const auto repeated = [](std::string_view piece, size_t count) {
+    std::string text;
+    while (count-- > 0) text.append(piece);
+    return text;
+  };
+  EXPECT_THAT(problems("[a" + repeated(".a", 100'000) + "]\n"),
+              ElementsAre("f.toml:1:67: tables go deeper than 32 levels [config.syntax]"));
+  EXPECT_THAT(problems(R"(x = """a"""")"
+                       "\nx = " +
+                       repeated("[", 100'000)),
+              ElementsAre(HasSubstr("f.toml:2:37: tables go deeper")));
+  EXPECT_THAT(problems("", {"mqtt.listen=" + repeated("[", 100'000)}), ElementsAre(HasSubstr("[config.address]")));
+  // Strings and comments are not counted.
+  const std::string dots = repeated(".[", 1000);
+  accepted("# " + dots + "\n[node]\ndata_dir = \"\\\"" + dots + "\"\n[[rule]]\nname = 'a" + dots + "'\nsql = '''\n'" +
+           dots + "'''''\ndo = [{drop = true}]");
+}
+
+TEST(ConfigProblems, LettersOfAllAlphabets) {
+  EXPECT_THAT(problems("[node]\nname = \"n\" ü\n"), ElementsAre(StartsWith("f.toml:2:")));
+  EXPECT_EQ(accepted("[node]\ndata_dir = \"\"\"\\\n  über\\\n  λ\"\"\"\n").node.data_dir, "überλ");
+}
+
 TEST(ConfigProblems, Files) {
   const auto path = std::filesystem::temp_directory_path() / ("verge-config-" + std::to_string(::getpid()) + ".toml");
   EXPECT_THAT(

@@ -27,6 +27,7 @@ struct NodeConfig {
   std::string name;  // empty only before reading: then the host name
   Tier tier = Tier::kEdge;
   std::string data_dir = "./verge-data";
+  bool allow_anonymous = false;
   bool operator==(const NodeConfig&) const = default;
 };
 

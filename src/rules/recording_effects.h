@@ -14,7 +14,9 @@ namespace verge::rules {
 
 class RecordingEffects final : public Effects {
  public:
-  void publish(const Rule& rule, std::string_view topic, Payload payload, uint8_t qos, bool retain) override {
+  void publish(const Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
+               bool retain) override {
+    devices.emplace_back(device);
     done.push_back(fmt::format("{}: publish {} {}{}{}", rule.name, topic, payload.view(), qos == 1 ? " qos1" : "",
                                retain ? " retain" : ""));
   }
@@ -29,6 +31,7 @@ class RecordingEffects final : public Effects {
 
   std::vector<std::string> done;
   std::vector<int64_t> times;
+  std::vector<std::string> devices;  // of publishes
   std::vector<WindowInput> inputs;
 };
 

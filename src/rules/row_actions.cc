@@ -37,8 +37,18 @@ bool RowActions::publish(const Row& row, const PublishAction& action, Effects& e
     if (made == nullptr) return false;
     payload = *made;
   }
-  effects.publish(row.rule, topic_, std::move(payload), action.qos, action.retain);
+  effects.publish(row.rule, topic_, device_of(row), std::move(payload), action.qos, action.retain);
   return true;
+}
+
+std::string_view RowActions::device_of(const Row& row) {
+  for (size_t i = 0; i < row.rule.columns.size(); ++i) {
+    if (row.rule.columns[i].name != "device" || row.columns[i].is_null()) continue;
+    device_.clear();
+    append_plain(device_, row.columns[i]);
+    return device_;
+  }
+  return row.device;
 }
 
 bool RowActions::upload(const Row& row, const UploadAction& action, Effects& effects) {

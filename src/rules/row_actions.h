@@ -34,11 +34,14 @@ class RowActions {
   // Made once for all actions of the row; null when it is too large.
   const Payload* row_payload(const Row& row);
   bool append_row(const Row& row);
+  // Good until the next call.
+  std::string_view device_of(const Row& row);
   bool publish(const Row& row, const PublishAction& action, Effects& effects);
   bool upload(const Row& row, const UploadAction& action, Effects& effects);
 
   std::string topic_;
   std::string text_;
+  std::string device_;
   Payload row_payload_;
   bool row_is_made_ = false;
   bool row_fits_ = false;

@@ -24,7 +24,8 @@ SpoolWriter::SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max,
   thread_ = std::thread([this] { run(); });
 }
 
-SpoolWriter::~SpoolWriter() {
+void SpoolWriter::stop() {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

@@ -43,8 +43,10 @@ class SpoolWriter {
 
   // `grown` is called on the writer's thread after each commit that stored something.
   SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown);
-  // Commits what is waiting, writes a checkpoint and ends the thread. Answers are still posted.
-  ~SpoolWriter();
+  ~SpoolWriter() { stop(); }
+  // Commits what is waiting, posts the answers, writes a checkpoint and ends the thread. What is submitted afterwards is
+  // refused. Not from the writer's thread.
+  void stop();
 
   // From any thread. `done` runs on `loop`.
   void submit(Submission submission, runtime::Loop& loop, Done done);

@@ -213,6 +213,7 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
                                         .topic = publish.topic,
                                         .payload = payload,
                                         .qos = publish.qos,
+                                        .refusable = session.version() == Version::k5,
                                         .received = loop_.now(),
                                         .sequence = sequence_of(publish.properties)},
                                        ticket);
@@ -283,6 +284,7 @@ void Broker::deliver_local(const MessagePointer& message) {
   }
   for (auto& [session, delivery] : deliveries) deliver(*session, std::move(delivery));
   if (message->is_decision) {
+    // After the commands were appended: their streams are flushed before this is called back.
     decisions_.push_back(message->received);
     loop_.at_turn_end(*this);
   }

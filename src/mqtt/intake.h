@@ -23,6 +23,8 @@ struct Incoming {
   std::string_view topic;
   const Payload& payload;
   uint8_t qos = 0;
+  // Whether the client can be told that its message was not stored: 3.1.1 has no such answer.
+  bool refusable = false;
   MonotonicTime received;
   // The user property "verge-sequence": the client numbers what it sends, so that a repetition is recognised.
   std::optional<uint64_t> sequence;

@@ -160,62 +160,81 @@ Result<std::unique_ptr<SegmentedLog>> SegmentedLog::open(FileSystem& file_system
   return log;
 }
 
-// Scans the last segment and cuts it after its last good frame. A segment without a single good frame is removed: a
-// crash can leave one before its first sync.
+// Scans the last segment and cuts it after its last good frame. Files without a header, which a crash can leave before
+// their first sync, are removed.
 Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) {
   Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
   if (!segments) return std::unexpected(segments.error());
   segments_ = std::move(*segments);
-  next_sequence_ = std::max<uint64_t>(1, sequence_floor);
-  bool damaged_tail = false;
-  for (size_t i = segments_.size(); i-- > 0;) {
-    SegmentFile& segment = segments_[i];
-    const bool is_last = i + 1 == segments_.size();
-    Result<std::unique_ptr<File>> file = file_system_.open(segment.path, is_last ? OpenMode::kWrite : OpenMode::kRead);
+  for (SegmentFile& segment : segments_) {
+    const Result<std::unique_ptr<File>> file = file_system_.open(segment.path, OpenMode::kRead);
     if (!file) return std::unexpected(file.error());
     const Result<uint64_t> size = (*file)->size();
     if (!size) return std::unexpected(size.error());
     segment.bytes = *size;
-    if (!is_last) continue;
-
-    const std::optional<SegmentHeader> header = read_segment_header(**file);
-    uint64_t end = kSegmentHeaderBytes;
-    uint64_t expected = segment.first_sequence;
-    std::string scratch;
-    FrameView view;
-    while (header) {
-      const Result<FrameState> state = read_frame(**file, end, header->salt, scratch, view);
-      if (!state) return std::unexpected(state.error());
-      if (*state == FrameState::kNone) break;
-      if (*state == FrameState::kBad) {
-        const Result<std::optional<uint64_t>> found = next_good_frame(**file, end, header->salt, scratch, view);
-        if (!found) return std::unexpected(found.error());
-        const uint64_t lost_end = *found ? view.first_sequence : expected;
-        recovery.damaged.push_back({segment.path, end, expected, lost_end});
-        damaged_tail = true;
-        if (!*found) break;
-        end = **found;
-      }
-      expected = view.first_sequence + view.count;
-      end += aligned(kFrameHeaderBytes + view.body.size());
-    }
-    next_sequence_ = std::max(next_sequence_, expected);
-    if (!header) {
-      damaged_tail = true;
-      recovery.damaged.push_back({segment.path, 0, segment.first_sequence, segment.first_sequence});
-    }
-    if (expected == segment.first_sequence) {
-      file->reset();
-      if (const Result<void> removed = file_system_.remove(segment.path); !removed) return removed;
-      segments_.pop_back();
-      continue;  // the one before is the last now
-    }
-    if (const Result<void> cut = (*file)->truncate(end); !cut) return cut;
-    segment.bytes = end;
   }
-  if (damaged_tail) next_sequence_ += kSequenceSkip;
-  written_through_ = durable_through_ = next_sequence_;
+  next_sequence_ = std::max<uint64_t>(1, sequence_floor);
+  bool damaged = false;
+  bool found_header = false;
+  while (!segments_.empty() && !found_header) {
+    const Result<std::optional<uint64_t>> end = recover_segment(segments_.back(), recovery, damaged);
+    if (!end) return std::unexpected(end.error());
+    found_header = end->has_value();
+    if (found_header) {
+      next_sequence_ = std::max(next_sequence_, **end);
+      continue;
+    }
+    damaged = true;
+    if (const Result<void> removed = remove_segment(segments_.size() - 1); !removed) return removed;
+  }
+  if (damaged) next_sequence_ += kSequenceSkip;
   return {};
+}
+
+// The sequence after the last one in the segment; nothing when it has no header.
+Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segment, Recovery& recovery, bool& damaged) {
+  const Result<std::unique_ptr<File>> file = file_system_.open(segment.path, OpenMode::kWrite);
+  if (!file) return std::unexpected(file.error());
+  const std::optional<SegmentHeader> header = read_segment_header(**file);
+  if (!header) {
+    recovery.damaged.push_back({segment.path, 0, segment.first_sequence, segment.first_sequence});
+    return std::nullopt;
+  }
+  uint64_t end = kSegmentHeaderBytes;
+  uint64_t expected = segment.first_sequence;
+  std::string scratch;
+  FrameView view;
+  while (true) {
+    const Result<FrameState> state = read_frame(**file, end, header->salt, scratch, view);
+    if (!state) return std::unexpected(state.error());
+    if (*state == FrameState::kNone) break;
+    if (*state == FrameState::kBad) {
+      const Result<std::optional<uint64_t>> found = next_good_frame(**file, end, header->salt, scratch, view);
+      if (!found) return std::unexpected(found.error());
+      recovery.damaged.push_back({segment.path, end, expected, *found ? view.first_sequence : expected});
+      damaged = true;
+      if (!*found) break;
+      end = **found;
+    }
+    expected = view.first_sequence + view.count;
+    end += aligned(kFrameHeaderBytes + view.body.size());
+  }
+  if (const Result<void> cut = (*file)->truncate(end); !cut) return std::unexpected(cut.error());
+  segment.bytes = end;
+  // A segment without frames still says where those of the one before it end.
+  durable_through_ = end == kSegmentHeaderBytes ? header->previous_end : expected;
+  written_through_ = durable_through_;
+  return expected;
+}
+
+// Durably: a segment must not come back when a later one is gone, which says where its frames end.
+Result<void> SegmentedLog::remove_segment(size_t index) {
+  if (const Result<void> gone = file_system_.remove(segments_[index].path);
+      !gone && gone.error().code != "storage.missing") {
+    return gone;
+  }
+  segments_.erase(segments_.begin() + static_cast<ptrdiff_t>(index));
+  return file_system_.sync_directory(directory_);
 }
 
 Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
@@ -241,6 +260,8 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   active_end_ = kSegmentHeaderBytes;
   synced_end_ = kSegmentHeaderBytes;
   failed_ = false;
+  // An empty segment of that name was left by a start; it has been made anew.
+  if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) segments_.pop_back();
   segments_.push_back({path, next_sequence_, bytes});
   ++segments_begun_;
   return {};
@@ -303,12 +324,8 @@ bool SegmentedLog::can_remove_before(uint64_t sequence) const {
 
 Result<size_t> SegmentedLog::remove_before(uint64_t sequence) {
   size_t removed = 0;
-  while (can_remove_before(sequence)) {
-    if (const Result<void> gone = file_system_.remove(segments_.front().path); !gone) {
-      return std::unexpected(gone.error());
-    }
-    segments_.erase(segments_.begin());
-    ++removed;
+  for (; can_remove_before(sequence); ++removed) {
+    if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
   }
   return removed;
 }

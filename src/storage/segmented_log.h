@@ -94,6 +94,8 @@ class SegmentedLog {
       : file_system_(file_system), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
 
   Result<void> recover(uint64_t sequence_floor, Recovery& recovery);
+  Result<std::optional<uint64_t>> recover_segment(SegmentFile& segment, Recovery& recovery, bool& damaged);
+  Result<void> remove_segment(size_t index);
   Result<void> begin_segment(uint64_t bytes_needed);
   void seal();
 

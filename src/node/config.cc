@@ -1,0 +1,135 @@
+#include "node/config.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "node/config_override.h"
+#include "node/config_reader.h"
+
+namespace verge::node {
+namespace {
+
+constexpr size_t kFileBytesMax = 16U << 20;
+
+Error unreadable(std::string_view path, int number) {
+  std::string fix = "give the path of a readable TOML file, or none for the defaults";
+  if (number == EACCES) fix = "let this user read the file";
+  return {"config.file", fmt::format("cannot read {}: {}", path, std::strerror(number)), std::move(fix)};
+}
+
+Result<std::string> read_file(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return std::unexpected(unreadable(path, errno));
+  std::string text;
+  std::array<char, 65536> buffer;
+  ssize_t count = 0;
+  while ((count = ::read(file, buffer.data(), buffer.size())) != 0) {
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 || text.size() > kFileBytesMax) break;
+    text.append(buffer.data(), static_cast<size_t>(count));
+  }
+  const int number = errno;
+  ::close(file);
+  if (count < 0) return std::unexpected(unreadable(path, number));
+  if (count > 0) return fail("config.file", path + " is larger than 16 MiB", "give the path of a configuration file");
+  return text;
+}
+
+// A node name made of the host's.
+std::string host_name() {
+  std::array<char, 256> buffer{};
+  if (::gethostname(buffer.data(), buffer.size() - 1) != 0) return "node";
+  std::string name(buffer.data());
+  name.resize(std::min<size_t>(name.size(), 63));
+  const auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_';
+  };
+  for (char& c : name) {
+    if (!allowed(c)) c = '-';
+  }
+  return name.empty() ? "node" : name;
+}
+
+// In the order of their places.
+ConfigProblems located(const std::vector<Fault>& faults, const ConfigOrigin& origin) {
+  std::multimap<Place, const Error*> ordered;
+  for (const Fault& fault : faults) ordered.emplace(fault.place, &fault.error);
+  ConfigProblems problems;
+  for (const auto& [place, error] : ordered) problems.push_back({*error, origin.describe(place)});
+  return problems;
+}
+
+// `config.origin` holds the file, if there is one, from which `document` was read.
+std::expected<Config, ConfigProblems> finish(Table document, Config config, std::span<const std::string> overrides) {
+  std::vector<Fault> faults;
+  for (const std::string& text : overrides) {
+    Table changed = document;
+    if (std::optional<Fault> fault = apply_override(text, changed, config.origin)) {
+      faults.push_back(*std::move(fault));
+    } else {
+      document = std::move(changed);
+    }
+  }
+  for (Fault& fault : read_document(document, config)) faults.push_back(std::move(fault));
+  if (!faults.empty()) {
+    return std::unexpected(located(faults, config.origin));
+  }
+  if (config.node.name.empty()) config.node.name = host_name();
+  return config;
+}
+
+const std::string* text_of(const rules::RuleSource& rule, const rules::RuleProblem& problem, std::string& key) {
+  using Part = rules::RuleProblem::Part;
+  if (problem.part == Part::kName) return key.append(".name"), &rule.name;
+  if (problem.part == Part::kSql) return key.append(".sql"), &rule.sql;
+  key.append(".do");
+  if (problem.part == Part::kActions || problem.action >= rule.actions.size()) return nullptr;
+  key.append(fmt::format(".{}", problem.action));
+  const rules::ActionSource& action = rule.actions[problem.action];
+  const bool is_topic = problem.part == Part::kTopic;
+  if (const auto* publish = std::get_if<rules::PublishSource>(&action)) {
+    key.append(is_topic ? ".publish" : ".payload");
+    return is_topic ? &publish->topic : publish->payload ? &*publish->payload : nullptr;
+  }
+  if (const auto* upload = std::get_if<rules::UploadSource>(&action); upload != nullptr && is_topic) {
+    key.append(".topic");
+    return upload->topic ? &*upload->topic : nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string Config::place_of(const rules::RuleProblem& problem) const {
+  if (problem.rule >= rules.size()) return {};
+  std::string key = fmt::format("rule.{}", problem.rule);
+  const std::string* text = text_of(rules[problem.rule], problem, key);
+  return text == nullptr ? origin.place_of(key) : origin.place_of(key, *text, problem.offset);
+}
+
+std::expected<Config, ConfigProblems> parse_config(std::string_view text, std::string_view name,
+                                                   std::span<const std::string> overrides) {
+  Config config;
+  const uint32_t source = config.origin.add_source({ConfigSource::Kind::kFile, std::string(name), std::string(text)});
+  std::expected<Table, Fault> document = parse_document(text, source);
+  if (!document) return std::unexpected(located({document.error()}, config.origin));
+  return finish(*std::move(document), std::move(config), overrides);
+}
+
+std::expected<Config, ConfigProblems> load_config(const std::optional<std::filesystem::path>& file,
+                                                  std::span<const std::string> overrides) {
+  if (!file) return finish({}, {}, overrides);
+  const std::string path = file->string();
+  Result<std::string> text = read_file(path);
+  if (!text) return std::unexpected(ConfigProblems{{text.error(), path}});
+  return parse_config(*text, path, overrides);
+}
+
+}  // namespace verge::node

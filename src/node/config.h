@@ -1,0 +1,141 @@
+// The configuration of a node: read from a TOML file and from --set, printed, and explained.
+//
+// The structs below are what the rest of the program sees; their initializers are the defaults. What each key is
+// called, which values it takes and what it is for stands once, in config_schema.cc: reading, spelling hints, --set,
+// printing and docs/configuration.md all come from there. Relations between keys that reading checks stand there too.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "model/priority.h"
+#include "node/config_origin.h"
+#include "rules/rule_source.h"
+
+namespace verge::node {
+
+struct NodeConfig {
+  std::string name;  // empty only before reading: then the host name
+  Tier tier = Tier::kEdge;
+  std::string data_dir = "./verge-data";
+  bool allow_anonymous = false;
+  bool operator==(const NodeConfig&) const = default;
+};
+
+// Every `listen` holds addresses that parse_listen_address accepts; none: off.
+struct MqttConfig {
+  std::vector<std::string> listen = {"127.0.0.1:1883"};
+  uint64_t packet_bytes_max = 1ULL << 20;
+  uint64_t connections_max = 100'000;
+  uint64_t inflight_max = 1024;
+  uint64_t queue_bytes_max = 1ULL << 20;
+  uint64_t retained_max = 1'000'000;
+  Duration session_expiry_max = std::chrono::hours(1);
+  bool operator==(const MqttConfig&) const = default;
+};
+
+struct HttpConfig {
+  std::vector<std::string> listen = {"127.0.0.1:8080"};
+  uint64_t body_bytes_max = 8ULL << 20;
+  bool ingest = true;
+  bool uplink = true;
+  uint64_t connections_max = 10'000;
+  bool operator==(const HttpConfig&) const = default;
+};
+
+struct AdminConfig {
+  std::vector<std::string> listen = {"127.0.0.1:9180"};
+  bool operator==(const AdminConfig&) const = default;
+};
+
+struct ParentConfig {
+  std::string url;  // parse_parent_url accepts it; empty: this node is the root
+  uint64_t batch_bytes_max = 1ULL << 20;
+  Duration batch_age_max = std::chrono::seconds(1);
+  Duration timeout = std::chrono::seconds(10);
+  Duration retry_max = std::chrono::seconds(5);
+  bool operator==(const ParentConfig&) const = default;
+};
+
+struct SpoolConfig {
+  uint64_t bytes_max = 4ULL << 30;
+  uint64_t segment_bytes = 16ULL << 20;
+  uint64_t sources_max = 65'536;
+  bool operator==(const SpoolConfig&) const = default;
+};
+
+struct RuntimeConfig {
+  uint64_t loops = 0;
+  bool operator==(const RuntimeConfig&) const = default;
+};
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kAutomatic;
+  bool operator==(const LogConfig&) const = default;
+};
+
+struct Config {
+  NodeConfig node;
+  MqttConfig mqtt;
+  HttpConfig http;
+  AdminConfig admin;
+  ParentConfig parent;
+  SpoolConfig spool;
+  RuntimeConfig runtime;
+  LogConfig log;
+  std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked
+
+  // Where the values came from.
+  ConfigOrigin origin;
+
+  // Where the value of a key such as "mqtt.listen" or "rule.0.sql" was given: "FILE:LINE:COLUMN" or "--set
+  // mqtt.listen". For a key that was not given, the place of what it belongs to; empty when that was not given either.
+  [[nodiscard]] std::string place_of(std::string_view key) const { return origin.place_of(key); }
+
+  // Where the text stands that a problem of one of `rules` is about, to the character.
+  [[nodiscard]] std::string place_of(const rules::RuleProblem& problem) const;
+};
+
+struct ConfigProblem {
+  Error error;
+  std::string place;  // "FILE:LINE:COLUMN", "FILE", or "--set KEY"
+
+  [[nodiscard]] std::string line() const { return place + ": " + error.line(); }
+};
+
+// In the order of the file, then of --set. Never empty.
+using ConfigProblems = std::vector<ConfigProblem>;
+
+// The defaults, overridden by the file (when there is one), overridden by `overrides`, each the argument of a --set:
+// "mqtt.listen=127.0.0.1:0". All problems are found at once. Error codes: config.file, config.syntax,
+// config.unknown-key, config.type, config.range, config.value, config.missing, config.address, config.url,
+// config.override.
+std::expected<Config, ConfigProblems> load_config(const std::optional<std::filesystem::path>& file,
+                                                  std::span<const std::string> overrides);
+
+// The same for a text that is already here; `name` stands for the file in places.
+std::expected<Config, ConfigProblems> parse_config(std::string_view text, std::string_view name,
+                                                   std::span<const std::string> overrides = {});
+
+// Whether both configure the same, wherever the values came from.
+bool same_settings(const Config& a, const Config& b);
+
+enum class Descriptions { kOmit, kAsComments };
+
+// Every setting as TOML that parse_config reads as the same settings.
+std::string print_config(const Config& config, Descriptions descriptions = Descriptions::kOmit);
+
+// docs/configuration.md.
+std::string config_reference();
+
+}  // namespace verge::node

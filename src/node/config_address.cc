@@ -1,0 +1,111 @@
+#include "node/config_address.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include <arpa/inet.h>
+
+#include "base/text.h"
+
+namespace verge::node {
+namespace {
+
+constexpr std::string_view kAddress = "config.address";
+constexpr std::string_view kUrl = "config.url";
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_name_character(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
+}
+
+std::optional<uint16_t> parse_port(std::string_view text) {
+  uint16_t port = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+bool is_ip(int family, std::string_view text) {
+  in6_addr address{};
+  return inet_pton(family, std::string(text).c_str(), &address) == 1;
+}
+
+// What is wrong with it; empty when nothing is.
+std::string host_problem(std::string_view host) {
+  if (host.empty()) return "has no host";
+  if (host.size() > 253) return "has a host of more than 253 characters";
+  if (!std::ranges::all_of(host, is_name_character)) return "has a host that is neither a name nor an address";
+  const bool numeric = std::ranges::all_of(host, [](char c) { return is_digit(c) || c == '.'; });
+  if (numeric && !is_ip(AF_INET, host)) return "has a host that is no IPv4 address";
+  return {};
+}
+
+// `port_missing`: the port where there is none; nothing: there must be one.
+Result<HostAndPort> parse_authority(std::string_view text, std::string_view code,
+                                    std::optional<uint16_t> port_missing) {
+  const std::string quoted = json_string(text);
+  std::string_view host = text;
+  std::string_view rest;
+  if (text.starts_with('[')) {
+    const size_t close = text.find(']');
+    if (close == std::string_view::npos) return fail(code, quoted + " has no ] after the IPv6 address");
+    host = text.substr(1, close - 1);
+    rest = text.substr(close + 1);
+    if (!is_ip(AF_INET6, host)) return fail(code, quoted + " has no IPv6 address between its brackets");
+    if (!rest.empty() && !rest.starts_with(':'))
+      return fail(code, quoted + " goes on after ] with something else than :");
+  } else {
+    if (std::ranges::count(text, ':') > 1) {
+      return fail(code, quoted + " has more than one colon", "put an IPv6 address in brackets: [::1]:1883");
+    }
+    const size_t colon = std::min(text.find(':'), text.size());
+    host = text.substr(0, colon);
+    rest = text.substr(colon);
+    if (std::string problem = host_problem(host); !problem.empty()) {
+      return fail(code, quoted + " " + problem, host.empty() ? "for all interfaces write 0.0.0.0 or [::]" : "");
+    }
+  }
+  if (rest.empty()) {
+    if (port_missing) return HostAndPort{std::string(host), *port_missing};
+    return fail(code, quoted + " has no port", "write host:port");
+  }
+  const std::optional<uint16_t> port = parse_port(rest.substr(1));
+  if (!port) return fail(code, quoted + " has no port 0..65535 after the last colon");
+  return HostAndPort{std::string(host), *port};
+}
+
+}  // namespace
+
+Result<HostAndPort> parse_listen_address(std::string_view text) {
+  if (text.starts_with("unix:") || text.starts_with('/')) {
+    return fail(kAddress, json_string(text) + " is a Unix socket, on which this version does not listen",
+                "write host:port");
+  }
+  if (text.find("://") != std::string_view::npos) {
+    return fail(kAddress, json_string(text) + " is a URL", "write host:port alone");
+  }
+  return parse_authority(text, kAddress, std::nullopt);
+}
+
+Result<HostAndPort> parse_parent_url(std::string_view text) {
+  constexpr std::string_view kScheme = "http://";
+  const std::string lowered = lower(text.substr(0, 8));
+  if (lowered == "https://") {
+    return fail(kUrl, json_string(text) + " needs TLS, which is not available in this version",
+                "write http:// and keep the link inside a private network or a tunnel");
+  }
+  if (!lowered.starts_with(kScheme)) {
+    return fail(kUrl, json_string(text) + " does not begin with http://", "write http://host:port");
+  }
+  std::string_view authority = text.substr(kScheme.size());
+  if (authority.ends_with('/')) authority.remove_suffix(1);
+  if (authority.find_first_of("/?#@") != std::string_view::npos) {
+    return fail(kUrl, json_string(text) + " has more than a host and a port", "write http://host:port");
+  }
+  Result<HostAndPort> parsed = parse_authority(authority, kUrl, 80);
+  if (parsed && parsed->port == 0) return fail(kUrl, json_string(text) + " has port 0", "write a port 1..65535");
+  return parsed;
+}
+
+}  // namespace verge::node

@@ -1,0 +1,24 @@
+// Addresses as people write them in the configuration. Syntax only: nothing is looked up.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace verge::node {
+
+struct HostAndPort {
+  std::string host;  // a name or an address; an IPv6 address without its brackets
+  uint16_t port = 0;
+  bool operator==(const HostAndPort&) const = default;
+};
+
+// "host:port", "192.0.2.1:port" or "[2001:db8::1]:port", port 0 (any free one) to 65535. Error: config.address.
+Result<HostAndPort> parse_listen_address(std::string_view text);
+
+// "http://host[:port]" with an optional trailing slash, port 1 to 65535, 80 when there is none. Error: config.url.
+Result<HostAndPort> parse_parent_url(std::string_view text);
+
+}  // namespace verge::node

@@ -1,0 +1,228 @@
+#include "node/config_kinds.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/text.h"
+#include "node/config_address.h"
+
+namespace verge::node {
+namespace {
+
+std::unexpected<Fault> wrong(std::string_view code, const Value& value, std::string_view expected,
+                             std::string fix = {}) {
+  return std::unexpected(
+      Fault{{code, fmt::format("must be {}, not {}", expected, describe_value(value)), std::move(fix)}, value.place});
+}
+
+constexpr std::string_view kType = "config.type";
+constexpr std::string_view kRange = "config.range";
+constexpr std::string_view kValue = "config.value";
+
+// Checks a number against its bounds and words the refusal.
+template <class T>
+Reading<T> within(T number, T min, T max, const Value& value, std::string_view noun, const std::string& range) {
+  if (number < min || number > max) return wrong(kRange, value, fmt::format("{} {}", noun, range));
+  return number;
+}
+
+bool is_name_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
+}
+
+Reading<std::string> read_address(const Value& value) {
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong(kType, value, R"(an address such as "127.0.0.1:1883")");
+  if (Result<HostAndPort> parsed = parse_listen_address(*text); !parsed) {
+    Error error = parsed.error();
+    error.what = "must be an address: " + error.what;
+    return std::unexpected(Fault{std::move(error), value.place});
+  }
+  return *text;
+}
+
+}  // namespace
+
+Value value_from_text(std::string_view text, Spelling spelling, uint32_t source) {
+  const std::string_view trimmed = trim(text);
+  const auto begins_with = [&](std::string_view any) {
+    return !trimmed.empty() && any.find(trimmed.front()) != std::string_view::npos;
+  };
+  const bool toml =
+      spelling == Spelling::kToml || begins_with("\"'") || (spelling == Spelling::kList && begins_with("["));
+  if (toml) {
+    if (std::optional<Value> value = parse_value(text, source)) {
+      const bool is_text = std::holds_alternative<std::string>(value->content);
+      if (spelling != Spelling::kText || is_text) return *std::move(value);
+    }
+  }
+  return {std::string(text), {source, 0, 0}};
+}
+
+std::string toml_string(std::string_view text) {
+  const bool multi_line = text.find('\n') != std::string_view::npos;
+  std::string out = multi_line ? "\"\"\"\n" : "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out.append({'\\', c});
+    } else if (c == '\n') {
+      out.append(multi_line ? "\n" : "\\n");
+    } else if (c == '\t') {
+      out.append("\\t");
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out.append(fmt::format("\\u{:04X}", static_cast<unsigned>(c)));
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out.append(multi_line ? "\"\"\"" : "\"");
+}
+
+Reading<std::string> Text::read(const Value& value) const {
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong(kType, value, "a string");
+  if (text->empty() && !may_be_empty) return wrong(kRange, value, "a string that is not empty");
+  return *text;
+}
+
+std::string Text::write(const std::string& text) const { return toml_string(text); }
+
+Reading<std::string> NodeName::read(const Value& value) const {
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong(kType, value, "a string");
+  if (text->empty() || text->size() > 63 || !std::ranges::all_of(*text, is_name_character)) {
+    return wrong(kRange, value, "1 to 63 letters, digits, dots, underscores and hyphens");
+  }
+  return *text;
+}
+
+std::string NodeName::write(const std::string& name) const { return name.empty() ? "" : toml_string(name); }
+
+Reading<std::vector<std::string>> Listen::read(const Value& value) const {
+  std::vector<std::string> addresses;
+  if (const auto* array = std::get_if<Array>(&value.content)) {
+    for (const Value& element : *array) {
+      Reading<std::string> address = read_address(element);
+      if (!address) return std::unexpected(std::move(address.error()));
+      addresses.push_back(*std::move(address));
+    }
+    return addresses;
+  }
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong(kType, value, R"(an address such as "127.0.0.1:1883" or an array of addresses)");
+  if (text->empty()) return addresses;
+  Reading<std::string> address = read_address(value);
+  if (!address) return std::unexpected(std::move(address.error()));
+  addresses.push_back(*std::move(address));
+  return addresses;
+}
+
+std::string Listen::write(const std::vector<std::string>& addresses) const {
+  if (addresses.size() == 1) return toml_string(addresses.front());
+  std::vector<std::string> quoted;
+  for (const std::string& address : addresses) quoted.push_back(toml_string(address));
+  return fmt::format("[{}]", fmt::join(quoted, ", "));
+}
+
+Reading<std::string> ParentUrl::read(const Value& value) const {
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong(kType, value, R"(a URL such as "http://parent.example:8080")");
+  if (text->empty()) return *text;
+  if (Result<HostAndPort> parsed = parse_parent_url(*text); !parsed) {
+    Error error = parsed.error();
+    error.what = "must be a parent's URL: " + error.what;
+    return std::unexpected(Fault{std::move(error), value.place});
+  }
+  return *text;
+}
+
+std::string ParentUrl::write(const std::string& url) const { return toml_string(url); }
+
+Reading<bool> Flag::read(const Value& value) const {
+  const bool* flag = std::get_if<bool>(&value.content);
+  if (flag == nullptr) return wrong(kType, value, "true or false");
+  return *flag;
+}
+
+std::string Count::range() const { return fmt::format("{}..{}", min, max); }
+
+Reading<uint64_t> Count::read(const Value& value) const {
+  const int64_t* number = std::get_if<int64_t>(&value.content);
+  if (number == nullptr) return wrong(kType, value, "an integer " + range());
+  if (*number < 0) return wrong(kRange, value, "an integer " + range());
+  return within(static_cast<uint64_t>(*number), min, max, value, "an integer", range());
+}
+
+std::string Count::write(uint64_t count) const { return fmt::format("{}", count); }
+
+std::string Size::range() const { return format_size(min) + ".." + format_size(max); }
+
+Reading<uint64_t> Size::read(const Value& value) const {
+  if (const int64_t* number = std::get_if<int64_t>(&value.content)) {
+    if (*number < 0) return wrong(kRange, value, "a size " + range());
+    return within(static_cast<uint64_t>(*number), min, max, value, "a size", range());
+  }
+  const auto* text = std::get_if<std::string>(&value.content);
+  const std::optional<uint64_t> bytes = text == nullptr ? std::nullopt : parse_size(*text);
+  if (!bytes) return wrong(kType, value, R"(a size such as "64KiB", "1 MiB" or 512)");
+  return within(*bytes, min, max, value, "a size", range());
+}
+
+std::string Size::write(uint64_t bytes) const {
+  const std::string text = format_size(bytes);
+  return text.back() == 'B' ? toml_string(text) : text;
+}
+
+std::string Time::range() const { return format_duration(min) + ".." + format_duration(max); }
+
+Reading<Duration> Time::read(const Value& value) const {
+  const auto* text = std::get_if<std::string>(&value.content);
+  const std::optional<Duration> duration = text == nullptr ? std::nullopt : parse_duration(*text);
+  if (!duration) return wrong(kType, value, R"(a duration with its unit such as "150ms", "10s" or "1h")");
+  return within(*duration, min, max, value, "a duration", range());
+}
+
+std::string Time::write(Duration duration) const { return toml_string(format_duration(duration)); }
+
+std::string words_range(const std::vector<std::string>& words) {
+  std::vector<std::string> quoted;
+  for (const std::string& word : words) quoted.push_back(toml_string(word));
+  return fmt::format("{}", fmt::join(quoted, ", "));
+}
+
+Reading<size_t> read_word(const Value& value, const std::vector<std::string>& words) {
+  const std::string expected = "one of " + words_range(words);
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong(kType, value, expected);
+  const auto found = std::ranges::find(words, *text);
+  if (found != words.end()) return static_cast<size_t>(found - words.begin());
+  std::string near = nearest(*text, words);
+  const auto begun = std::ranges::find_if(words, [&](const std::string& word) { return word.starts_with(*text); });
+  if (near.empty() && !text->empty() && begun != words.end()) near = *begun;
+  return wrong(kValue, value, expected, near.empty() ? "" : "did you mean " + json_string(near) + "?");
+}
+
+Choice<Tier> tier_choice() {
+  Choice<Tier> choice;
+  for (const Tier tier : {Tier::kDevice, Tier::kEdge, Tier::kFog, Tier::kCloud}) {
+    choice.choices.emplace_back(name_of(tier), tier);
+  }
+  return choice;
+}
+
+Choice<Priority> priority_choice() {
+  Choice<Priority> choice;
+  for (const Priority priority : kPriorities) choice.choices.emplace_back(name_of(priority), priority);
+  return choice;
+}
+
+Choice<std::optional<Priority>> priority_or_none_choice() {
+  Choice<std::optional<Priority>> choice;
+  for (const Priority priority : kPriorities) choice.choices.emplace_back(name_of(priority), priority);
+  choice.choices.emplace_back("none", std::nullopt);
+  return choice;
+}
+
+}  // namespace verge::node

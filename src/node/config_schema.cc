@@ -1,0 +1,195 @@
+// Every key, once. To add one: a member with its default in config.h and a line here; then print the reference page.
+
+#include "node/config_schema.h"
+
+#include <variant>
+
+#include "model/event.h"
+
+namespace verge::node {
+namespace {
+
+constexpr uint64_t kKiB = 1ULL << 10;
+constexpr uint64_t kMiB = 1ULL << 20;
+constexpr uint64_t kGiB = 1ULL << 30;
+constexpr uint64_t kPiB = 1ULL << 50;
+constexpr Duration kHour = std::chrono::hours(1);
+
+// An action as it is written: a table whose first key says what it does.
+struct ActionForm {
+  std::optional<std::string> publish;
+  std::optional<std::string> payload;
+  std::optional<uint64_t> qos;
+  std::optional<bool> retain;
+  std::optional<Priority> upload;
+  std::optional<std::string> topic;
+  std::optional<bool> drop;
+};
+
+ActionForm form_of(const rules::ActionSource& action) {
+  ActionForm form;
+  if (const auto* publish = std::get_if<rules::PublishSource>(&action)) {
+    form.publish = publish->topic;
+    form.payload = publish->payload;
+    form.qos = publish->qos;
+    form.retain = publish->retain;
+  } else if (const auto* upload = std::get_if<rules::UploadSource>(&action)) {
+    form.upload = upload->priority;
+    form.topic = upload->topic;
+  } else {
+    form.drop = true;
+  }
+  return form;
+}
+
+rules::ActionSource action_of(const ActionForm& form) {
+  if (form.publish) {
+    return rules::PublishSource{*form.publish, form.payload, static_cast<uint8_t>(form.qos.value_or(0)),
+                                form.retain.value_or(false)};
+  }
+  if (form.upload) return rules::UploadSource{*form.upload, form.topic};
+  return rules::DropSource{};
+}
+
+void check(Visitor& visitor, const ActionForm& form) {
+  const int what = int{form.publish.has_value()} + int{form.upload.has_value()} + int{form.drop.has_value()};
+  if (what != 1) {
+    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload and drop",
+                        what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
+    return;
+  }
+  const auto only_with = [&](bool given, std::string_view key, std::string_view owner) {
+    if (given) {
+      visitor.refuse(key, {"config.value", std::string(key) + " goes only with " + std::string(owner), "leave it out"});
+    }
+  };
+  if (!form.publish) {
+    only_with(form.payload.has_value(), "payload", "publish");
+    only_with(form.qos.has_value(), "qos", "publish");
+    only_with(form.retain.has_value(), "retain", "publish");
+  }
+  if (!form.upload) only_with(form.topic.has_value(), "topic", "upload");
+  if (form.drop == false) {
+    visitor.refuse("drop", {"config.value", "drop = false does nothing", "leave the action out"});
+  }
+}
+
+}  // namespace
+
+// Not in the unnamed namespace: the templates of Visitor find these by their first argument.
+
+static void describe(Visitor& v, NodeConfig& c) {
+  v.key("name", c.name, NodeName{}, {"The name that people and events know this node by.", "the host name"});
+  v.key("tier", c.tier, tier_choice(), {"Where in the tree this node stands."});
+  v.key("data_dir", c.data_dir, Text{.may_be_empty = false},
+        {
+    "The directory that holds everything this node keeps;
+        v.key("allow_anonymous", c.allow_anonymous, Boolean{},
+              "Listen beyond this machine without authenticating clients.");
+    one process owns it at a time."});
+}
+
+static void describe(Visitor& v, MqttConfig& c) {
+    v.key("listen", c.listen, Listen{}, {"Where MQTT clients connect."});
+    v.key("packet_bytes_max", c.packet_bytes_max, Size{128, kEventBytesMax},
+          {"The largest MQTT packet that is accepted or sent."});
+    v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
+    v.key("inflight_max", c.inflight_max, Count{1, 65'535},
+          {"QoS 1 messages sent to one client that await its PUBACK."});
+    v.key("queue_bytes_max", c.queue_bytes_max, Size{kKiB, kGiB}, {"Output that waits for one slow subscriber."});
+    v.key("retained_max", c.retained_max, Count{0, 1'000'000'000}, {"Retained messages kept."});
+    v.key("session_expiry_max", c.session_expiry_max, Time{Duration(0), std::chrono::days(49'710)},
+          {"How long a session is kept after its client left, whatever the client asks for."});
+}
+
+static void describe(Visitor& v, HttpConfig& c) {
+    v.key("listen", c.listen, Listen{}, {"Where HTTP clients and child nodes connect."});
+    v.key("body_bytes_max", c.body_bytes_max, Size{kKiB, kGiB}, {"The largest request body that is accepted."});
+    v.key("ingest", c.ingest, Flag{}, {"Whether devices may publish by HTTP."});
+    v.key("uplink", c.uplink, Flag{}, {"Whether child nodes may send their events here."});
+    v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
+}
+
+static void describe(Visitor& v, AdminConfig& c) {
+    v.key("listen", c.listen, Listen{}, {"Where metrics, health and status are served; keep it off open networks."});
+}
+
+static void describe(Visitor& v, ParentConfig& c) {
+    v.key("url", c.url, ParentUrl{},
+          {"The HTTP listener of the node one tier up; empty: this node is the root.", "empty"});
+    v.key("batch_bytes_max", c.batch_bytes_max, Size{kKiB, 64 * kMiB}, {"Events are sent in batches of up to this."});
+    v.key("batch_age_max", c.batch_age_max, Time{Duration(0), kHour},
+          {"How long an event may wait for its batch to fill."});
+    v.key("timeout", c.timeout, Time{std::chrono::milliseconds(1), kHour},
+          {"How long the parent may take to answer a batch."});
+    v.key("retry_max", c.retry_max, Time{std::chrono::milliseconds(1), 24 * kHour},
+          {"The longest pause between attempts to reach the parent."});
+}
+
+static void describe(Visitor& v, SpoolConfig& c) {
+    v.key("bytes_max", c.bytes_max, Size{64 * kKiB, kPiB}, {"Disk space for events that are not yet delivered."});
+    v.key("segment_bytes", c.segment_bytes, Size{4 * kKiB, kGiB},
+          {"The size of one file of the spool; space is given back by the file."});
+    v.key("sources_max", c.sources_max, Count{1, 16'777'216},
+          {"Streams of child nodes whose place is remembered, so that nothing is taken twice."});
+    if (c.segment_bytes > c.bytes_max) {
+      v.refuse("segment_bytes", {"config.value", "spool.segment_bytes is larger than spool.bytes_max",
+                                 "lower segment_bytes or raise bytes_max"});
+    }
+}
+
+static void describe(Visitor& v, RuntimeConfig& c) {
+    v.key("loops", c.loops, Count{0, 1024}, {"Event loops, each a thread; 0: one a core."});
+}
+
+static void describe(Visitor& v, LogConfig& c) {
+    v.key("level", c.level,
+          Choice<LogLevel>{{{"debug", LogLevel::kDebug},
+                            {"info", LogLevel::kInfo},
+                            {"warning", LogLevel::kWarning},
+                            {"error", LogLevel::kError}}},
+          {"The least level that is written."});
+    v.key("format", c.format,
+          Choice<LogFormat>{
+              {{"automatic", LogFormat::kAutomatic}, {"text", LogFormat::kText}, {"json", LogFormat::kJson}}},
+          {"automatic: text on a terminal, one JSON object a line elsewhere."});
+}
+
+static void describe(Visitor& v, rules::ActionSource& action) {
+    ActionForm form = form_of(action);
+    v.key("publish", form.publish, Text{},
+          {"Publishes to local subscribers on this topic; ${name} stands for a column or a field.", "none"});
+    v.key("payload", form.payload, Text{}, {"With publish: the template of the payload.", "the selected row as JSON"});
+    v.key("qos", form.qos, Count{0, 1}, {"With publish: the quality of service."});
+    v.key("retain", form.retain, Flag{}, {"With publish: whether the message is retained."});
+    v.key("upload", form.upload, priority_choice(),
+          {"Stores the event durably here and sends it up the tree at this priority.", "none"});
+    v.key("topic", form.topic, Text{}, {"With upload: the template of the topic.", "the message's topic"});
+    v.key("drop", form.drop, Flag{}, {"Ends the event here: nothing else stores it.", "none"});
+    check(v, form);
+    action = action_of(form);
+}
+
+static void describe(Visitor& v, rules::RuleSource& rule) {
+    v.key("name", rule.name, Text{.may_be_empty = false},
+          {.description = "The rule's name in reports, metrics and logs.", .required = true});
+    v.key("sql", rule.sql, Text{.may_be_empty = false},
+          {.description = "Which messages it takes and what it makes of them.", .required = true});
+    v.key("report", rule.report, priority_or_none_choice(),
+          {"The priority at which reports of published actions follow upwards; none: no report."});
+    v.sequence("do", rule.actions, {"What is done with each row that the rule selects, in this order."});
+}
+
+void describe(Visitor& v, Config& c) {
+    v.section("node", c.node, {"Who this node is."});
+    v.section("mqtt", c.mqtt, {"The MQTT broker."});
+    v.section("http", c.http, {"The HTTP listener for devices and child nodes."});
+    v.section("admin", c.admin, {"The listener for operators."});
+    v.section("parent", c.parent, {"The node one tier up, to which events climb."});
+    v.section("spool", c.spool, {"The queue on disk that events climb from."});
+    v.section("runtime", c.runtime, {"How the process uses the machine."});
+    v.section("log", c.log, {"The log, on stderr."});
+    v.sequence("rule", c.rules, {"A rule: SQL over messages, and what to do with what it selects."});
+}
+
+}  // namespace verge::node

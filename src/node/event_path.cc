@@ -1,0 +1,271 @@
+#include "node/event_path.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+
+namespace verge::node {
+namespace {
+
+using Fate = spool::Submission::Fate;
+
+constexpr Duration kHeldRetry = std::chrono::seconds(1);
+// The clock on the wall may be set: look at least so often.
+constexpr Duration kWindowLook = std::chrono::seconds(1);
+constexpr std::string_view kReportTopic = "$verge/actions/";
+
+}  // namespace
+
+EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spool::SpoolWriter& spool,
+                     std::shared_ptr<const rules::RuleSet> rules)
+    : loop_(loop),
+      index_(index),
+      clock_(clock),
+      spool_(spool),
+      evaluator_(std::move(rules)),
+      window_timer_(loop),
+      held_timer_(loop) {}
+
+EventPath::~EventPath() { loop_.forget_turn_end(*this); }
+
+void EventPath::join(std::vector<EventPath*> paths, mqtt::Broker& broker) {
+  VERGE_ASSERT(paths[index_] == this);
+  paths_ = std::move(paths);
+  broker_ = &broker;
+}
+
+mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) {
+  const size_t begin = gathered_.items.size();
+  current_ = {.client_id = incoming.client_id,
+              .sequence = incoming.sequence,
+              .received = incoming.received,
+              .time = clock_.wall()};
+  evaluate(
+      {.topic = incoming.topic, .device = incoming.client_id, .payload = incoming.payload, .received = current_.time});
+  const size_t end = gathered_.items.size();
+  send_commands();
+  if (end == begin || ticket.number == 0) return mqtt::Verdict::kAccepted;
+  waiters_.push_back({.begin = begin, .end = end, .ticket = ticket, .refusable = incoming.refusable, .done = {}});
+  return mqtt::Verdict::kPending;
+}
+
+void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void(PostedOutcome)> done) {
+  PostedOutcome outcome;
+  const size_t begin = gathered_.items.size();
+  std::vector<mqtt::MessagePointer> messages;
+  for (const PostedEvent& event : events) {
+    counters_.events_http.add();
+    current_ = {.client_id = event.device, .sequence = event.sequence, .received = received, .time = clock_.wall()};
+    evaluate({.topic = event.topic, .device = event.device, .payload = event.payload, .received = current_.time});
+    if (current_.dropped) {
+      ++outcome.dropped;
+    } else if (!current_.stored_verbatim) {
+      append(event.priority,
+             {.kind = EventKind::kMessage,
+              .time = current_.time,
+              .topic = event.topic,
+              .device = event.device,
+              .payload = event.payload.view()},
+             "");
+    }
+    outcome.actions += current_.actions;
+    messages.push_back(std::make_shared<const mqtt::Message>(
+        mqtt::Message{.topic = event.topic, .payload = event.payload, .qos = 1, .received = received}));
+  }
+  send_commands();
+  for (const mqtt::MessagePointer& message : messages) broker_->publish(message);
+  outcome.decided_in = loop_.tick() - received;
+  const size_t end = gathered_.items.size();
+  if (end == begin) return done(outcome);
+  loop_.at_turn_end(*this);
+  waiters_.push_back({.begin = begin,
+                      .end = end,
+                      .ticket = {},
+                      .refusable = true,
+                      .done = [outcome, done](std::span<const Fate> fates, const Error& error) mutable {
+                        for (const Fate fate : fates) {
+                          outcome.stored += fate == Fate::kStored ? 1 : 0;
+                          outcome.known += fate == Fate::kKnown ? 1 : 0;
+                          if (fate == Fate::kRefused) outcome.refused = error;
+                        }
+                        done(outcome);
+                      }});
+}
+
+void EventPath::climb(spool::Submission submission, std::function<void(const spool::Submission&)> done) {
+  spool_.submit(std::move(submission), loop_, [this, done = std::move(done)](const spool::Submission& stored) {
+    done(stored);
+    for (size_t i = 0; i < stored.items.size(); ++i) {
+      if (stored.fates[i] != Fate::kStored) continue;
+      counters_.events_child.add();
+      ByteReader reader(stored.items[i].event);
+      const std::optional<EventView> event = read_event(reader);
+      VERGE_ASSERT(event.has_value());
+      const Payload payload(event->payload);
+      current_ = {.client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
+      evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
+      send_commands();
+      broker_->publish(std::make_shared<const mqtt::Message>(mqtt::Message{
+          .topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
+    }
+  });
+}
+
+void EventPath::evaluate(const rules::Message& message) {
+  evaluator_.evaluate(message, *this);
+  if (current_.actions > 0) counters_.decision.record(std::chrono::steady_clock::now() - current_.received);
+}
+
+void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::string_view device, Payload payload,
+                        uint8_t qos, bool retain) {
+  ++current_.actions;
+  counters_.actions.add();
+  if (rule.report) report(rule, topic, device, payload);
+  commands_.push_back(std::make_shared<const mqtt::Message>(mqtt::Message{.topic = std::string(topic),
+                                                                          .payload = std::move(payload),
+                                                                          .qos = qos,
+                                                                          .retain = retain,
+                                                                          .received = current_.received,
+                                                                          .is_decision = true}));
+}
+
+// What was done, to whom, when: follows upwards on its own, nobody waits for it.
+void EventPath::report(const rules::Rule& rule, std::string_view topic, std::string_view device,
+                       const Payload& payload) {
+  std::string text = "{\"rule\":";
+  append_json_string(text, rule.name);
+  text.append(",\"device\":");
+  append_json_string(text, device);
+  text.append(",\"topic\":");
+  append_json_string(text, topic);
+  text.append(",\"action\":");
+  append_json_string(text, payload.view().substr(0, 1024));
+  text.push_back('}');
+  const std::string report_topic = std::string(kReportTopic) + rule.name;
+  reports_.emplace_back();
+  reports_.back().priority = *rule.report;
+  append_event(
+      reports_.back().event,
+      {.kind = EventKind::kAction, .time = current_.time, .topic = report_topic, .device = device, .payload = text});
+}
+
+void EventPath::upload(const rules::Rule& rule, EventKind kind, Priority priority, std::string_view topic,
+                       std::string_view device, Payload payload, WallTime time) {
+  if (current_.dropped) return;
+  if (kind == EventKind::kMessage) current_.stored_verbatim = true;
+  counters_.uploads.add();
+  append(priority, {.kind = kind, .time = time, .topic = topic, .device = device, .payload = payload.view()},
+         rule.name);
+}
+
+// A numbered message can lead to several records: each is recognised by the rule that made it and its place there.
+void EventPath::append(Priority priority, const EventView& event, std::string_view rule) {
+  spool::Submission::Item& item = gathered_.items.emplace_back();
+  item.priority = priority;
+  append_event(item.event, event);
+  if (current_.sequence && !current_.client_id.empty()) {
+    item.source = fmt::format("d{}\n{}\n{}", current_.client_id, rule, current_.uploads);
+    item.source_sequence = *current_.sequence;
+  }
+  ++current_.uploads;
+}
+
+void EventPath::drop(const rules::Rule&) {
+  current_.dropped = true;
+  counters_.drops.add();
+}
+
+void EventPath::aggregate(rules::WindowInput input) {
+  EventPath* owner = paths_[input.key_hash % paths_.size()];
+  if (owner == this) return accept(input);
+  owner->loop_.post([owner, input = std::move(input)] { owner->accept(input); });
+}
+
+void EventPath::accept(const rules::WindowInput& input) {
+  evaluator_.accept(input, clock_.wall());
+  if (!window_timer_.pending()) watch_windows();
+}
+
+void EventPath::watch_windows() {
+  const std::optional<WallTime> next = evaluator_.next_close();
+  if (!next) return;
+  const Duration left = std::chrono::microseconds(next->microseconds - clock_.wall().microseconds);
+  window_timer_.after(std::clamp<Duration>(left, std::chrono::milliseconds(1), kWindowLook), [this] {
+    current_ = {.received = loop_.now(), .time = clock_.wall()};
+    evaluator_.advance(current_.time, *this);
+    send_commands();
+    watch_windows();
+  });
+}
+
+void EventPath::send_commands() {
+  for (const mqtt::MessagePointer& command : commands_) broker_->publish(command);
+  commands_.clear();
+  // Behind the streams that the commands went to: they are written out first.
+  if (!reports_.empty() || !gathered_.items.empty()) loop_.at_turn_end(*this);
+}
+
+void EventPath::on_turn_end() { submit(); }
+
+void EventPath::submit() {
+  for (spool::Submission::Item& item : reports_) gathered_.items.push_back(std::move(item));
+  reports_.clear();
+  if (gathered_.items.empty()) return;
+  spool_.submit(std::exchange(gathered_, {}), loop_,
+                [this, waiters = std::exchange(waiters_, {})](spool::Submission submission) mutable {
+                  settle(std::move(submission), std::move(waiters));
+                });
+}
+
+void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters) {
+  size_t waited_through = 0;
+  for (const Waiter& waiter : waiters) {
+    waited_through = std::max(waited_through, waiter.end);
+    const std::span fates = std::span(submission.fates).subspan(waiter.begin, waiter.end - waiter.begin);
+    if (waiter.done) {
+      waiter.done(fates, submission.error);
+    } else if (std::ranges::find(fates, Fate::kRefused) == fates.end()) {
+      broker_->acknowledge(waiter.ticket, mqtt::Reason::kSuccess);
+    } else if (waiter.refusable) {
+      broker_->acknowledge(waiter.ticket, mqtt::Reason::kQuotaExceeded);
+    } else {
+      hold(submission, waiter);
+    }
+  }
+  for (size_t i = waited_through; i < submission.fates.size(); ++i) {
+    if (submission.fates[i] == Fate::kRefused) counters_.unreported.add();
+  }
+}
+
+void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
+  Waiter held = waiter;
+  held.begin = held_.items.size();
+  for (size_t i = waiter.begin; i < waiter.end; ++i) {
+    if (submission.fates[i] == Fate::kRefused) held_.items.push_back(std::move(submission.items[i]));
+  }
+  held.end = held_.items.size();
+  held_waiters_.push_back(std::move(held));
+  counters_.awaiting_space.set(held_.items.size());
+  if (!held_timer_.pending()) held_timer_.after(kHeldRetry, [this] { offer_held(); });
+}
+
+void EventPath::offer_held() {
+  spool_.submit(std::exchange(held_, {}), loop_,
+                [this, waiters = std::exchange(held_waiters_, {})](spool::Submission submission) mutable {
+                  counters_.awaiting_space.set(0);
+                  settle(std::move(submission), std::move(waiters));
+                });
+}
+
+void EventPath::replace_rules(std::shared_ptr<const rules::RuleSet> rules) { evaluator_.replace(std::move(rules)); }
+
+void EventPath::drain() {
+  current_ = {.received = loop_.now(), .time = clock_.wall()};
+  evaluator_.drain(*this);
+  send_commands();
+  submit();
+}
+
+}  // namespace verge::node

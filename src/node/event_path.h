@@ -1,0 +1,144 @@
+// EventPath: flow 1 on one loop. A message comes in (MQTT, HTTP, a child's batch), rules decide, commands go out, and
+// what is to be kept goes to the spool; whoever waits for that is told when it is durable.
+//
+// Order: the actions of rules are done before anything is written to a disk; acknowledgements wait for the disk. All
+// that one turn of the loop produces for the spool is one submission. Windowed rules hand their readings to the loop
+// that owns the group.
+//
+// When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
+// the record is kept here and offered again every second, its acknowledgement outstanding, which in turn stops that
+// client at its pending_max.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "model/event.h"
+#include "mqtt/broker.h"
+#include "mqtt/intake.h"
+#include "rules/evaluator.h"
+#include "runtime/loop.h"
+#include "spool/spool_writer.h"
+
+namespace verge::node {
+
+// Written on the path's loop, readable anywhere.
+struct EventPathCounters {
+  Counter events_http;     // events that came by HTTP
+  Counter events_child;    // new events that came from children
+  Counter actions;         // commands that rules published
+  Counter uploads;         // records that rules or HTTP clients gave to the spool
+  Counter drops;           // events that a rule ended
+  Counter unreported;      // reports of actions that the spool refused
+  Counter awaiting_space;  // records held now because the spool is full
+  Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
+};
+
+// An event from an HTTP client.
+struct PostedEvent {
+  std::string topic;
+  std::string device;
+  Payload payload;
+  Priority priority = Priority::kNormal;
+  std::optional<uint64_t> sequence;  // with `device`: recognises a repetition
+};
+
+struct PostedOutcome {
+  size_t stored = 0;
+  size_t known = 0;    // repetitions
+  size_t dropped = 0;  // ended here by a rule
+  size_t actions = 0;
+  Duration decided_in{0};  // until the rules and their commands were done
+  std::optional<Error> refused;
+};
+
+class EventPath final : public mqtt::Intake, private rules::Effects, private runtime::TurnEnd {
+ public:
+  EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spool::SpoolWriter& spool,
+            std::shared_ptr<const rules::RuleSet> rules);
+  ~EventPath() override;
+
+  // Before any loop runs: all paths in order, and the broker of this loop.
+  void join(std::vector<EventPath*> paths, mqtt::Broker& broker);
+
+  mqtt::Verdict take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) override;
+
+  // Events that climb by default, unless a rule drops them. `done` is called when those that are kept are durable.
+  void post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void(PostedOutcome)> done);
+
+  // A child's batch, as a submission to store; then rules run over what was new. `done` has the fates.
+  void climb(spool::Submission submission, std::function<void(const spool::Submission&)> done);
+
+  void replace_rules(std::shared_ptr<const rules::RuleSet> rules);
+  // Emits all open windows and submits what is left.
+  void drain();
+
+  [[nodiscard]] const EventPathCounters& counters() const { return counters_; }  // any thread
+  [[nodiscard]] const rules::Evaluator& evaluator() const { return evaluator_; }
+
+ private:
+  // Somebody who waits for items of a submission.
+  struct Waiter {
+    size_t begin = 0;
+    size_t end = 0;
+    mqtt::AckTicket ticket;
+    bool refusable = false;
+    std::function<void(std::span<const spool::Submission::Fate>, const Error&)> done;
+  };
+  // The message that is being evaluated.
+  struct Current {
+    std::string_view client_id;
+    std::optional<uint64_t> sequence;
+    MonotonicTime received;
+    WallTime time;
+    bool dropped = false;
+    bool stored_verbatim = false;
+    size_t actions = 0;
+    size_t uploads = 0;
+  };
+
+  void publish(const rules::Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
+               bool retain) override;
+  void upload(const rules::Rule& rule, EventKind kind, Priority priority, std::string_view topic,
+              std::string_view device, Payload payload, WallTime time) override;
+  void drop(const rules::Rule& rule) override;
+  void aggregate(rules::WindowInput input) override;
+  void on_turn_end() override;
+
+  void evaluate(const rules::Message& message);
+  void send_commands();
+  void report(const rules::Rule& rule, std::string_view topic, std::string_view device, const Payload& payload);
+  // `rule`: who made the record, empty for the message itself.
+  void append(Priority priority, const EventView& event, std::string_view rule);
+  void accept(const rules::WindowInput& input);
+  void watch_windows();
+  void submit();
+  void settle(spool::Submission submission, std::vector<Waiter> waiters);
+  void hold(spool::Submission& submission, const Waiter& waiter);
+  void offer_held();
+
+  runtime::Loop& loop_;
+  const size_t index_;
+  const Clock& clock_;
+  spool::SpoolWriter& spool_;
+  std::vector<EventPath*> paths_;
+  mqtt::Broker* broker_ = nullptr;
+  rules::Evaluator evaluator_;
+  Current current_;
+  std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published
+
+  spool::Submission gathered_;  // of this turn
+  std::vector<Waiter> waiters_;
+  std::vector<spool::Submission::Item> reports_;  // of this turn; nobody waits for them
+  spool::Submission held_;                        // refused for want of space, of clients that cannot be told
+  std::vector<Waiter> held_waiters_;
+  runtime::Timer window_timer_;
+  runtime::Timer held_timer_;
+  EventPathCounters counters_;
+};
+
+}  // namespace verge::node

@@ -1,0 +1,59 @@
+// EventQuery: reads what a node holds, straight from its logs, whether the node runs or not.
+//
+// Events come by stream, critical first, and in order of sequence within one. A position names an event ("normal:17");
+// a query goes on after one. Reading is bounded by `limit` and, for what does not match, by kScanBytesMax a call: then
+// the answer says where to go on.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "model/event.h"
+#include "spool/spool.h"
+#include "storage/file_system.h"
+
+namespace verge::node {
+
+struct EventPosition {
+  Priority stream = Priority::kCritical;
+  uint64_t sequence = 0;
+
+  [[nodiscard]] std::string text() const;
+  // "normal:17"; nothing otherwise.
+  static std::optional<EventPosition> parse(std::string_view text);
+};
+
+struct EventQuery {
+  std::string topic_filter = "#";  // "#" matches all topics, also those that begin with '$'
+  std::string device;              // empty: any
+  std::optional<EventKind> kind;
+  std::optional<Priority> stream;
+  WallTime since{INT64_MIN};
+  WallTime until{INT64_MAX};
+  size_t limit = 1000;
+  std::optional<EventPosition> after;
+};
+
+struct FoundEvent {
+  EventPosition position;
+  EventView event;  // good during the callback
+};
+
+struct QueryEnd {
+  bool complete = true;  // false: there may be more after `position`
+  std::optional<EventPosition> position;
+};
+
+// Each stream only up to `ends` (the first sequence that is not durable yet); without it to the end of what can be
+// read.
+Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::string& spool_directory,
+                              const std::optional<std::array<uint64_t, spool::kStreams>>& ends, const EventQuery& query,
+                              const std::function<void(const FoundEvent&)>& found);
+
+// One JSON object, without a line end. `self` and `self_name` stand for an origin that is this node.
+std::string event_json(const FoundEvent& found, const NodeId& self, std::string_view self_name);
+
+}  // namespace verge::node

@@ -1,0 +1,94 @@
+// What the http listener serves: POST /v1/events (devices and people) and POST /v1/uplink (children).
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "node/ingest.h"
+#include "node/node.h"
+#include "node/problem.h"
+#include "spool/batch.h"
+
+namespace verge::node {
+
+void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder) {
+  const bool is_events = request.path == "/v1/events" && config_.http.ingest;
+  const bool is_uplink = request.path == "/v1/uplink" && config_.http.uplink;
+  if (!is_events && !is_uplink) {
+    return respond_problem(responder, 404,
+                           {"http.not-found", fmt::format("nothing is served at {}", request.path),
+                            "devices send to POST /v1/events, children to POST /v1/uplink"});
+  }
+  if (request.method != "POST") {
+    return respond_problem(responder, 405,
+                           {"http.method", fmt::format("{} is not for {}", request.path, request.method), "use POST"},
+                           {{"Allow", "POST"}});
+  }
+  if (draining_) {
+    return respond_problem(responder, 503, {"node.draining", "the node is shutting down", "send it again soon"},
+                           {{"Retry-After", "1"}});
+  }
+  if (is_events) return receive_events(*shards_[shard].path, request, std::move(responder));
+  receive_batch(*shards_[shard].path, request, std::move(responder));
+}
+
+void Node::receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder) {
+  const MonotonicTime received = std::chrono::steady_clock::now();
+  Result<std::vector<PostedEvent>> events = parse_posted_events(request.body, request.query);
+  if (!events) return respond_problem(responder, 400, events.error());
+  const size_t accepted = events->size();
+  auto held = std::make_shared<net::HttpResponder>(std::move(responder));
+  path.post(std::move(*events), received, [this, held, accepted](const PostedOutcome& outcome) {
+    if (outcome.refused) {
+      return respond_problem(*held, 503, *outcome.refused, {{"Retry-After", "1"}});
+    }
+    const double latency_ms = static_cast<double>(outcome.decided_in.count()) / 1e6;
+    const std::string body = fmt::format(
+        R"({{"accepted":{},"level":"{}","node":{},"latency_ms":{:.3f},"durability":"{}","stored":{},"known":{},"dropped":{},"actions":{}}})"
+        "\n",
+        accepted, name_of(config_.node.tier), json_string(config_.node.name), latency_ms,
+        outcome.stored + outcome.known > 0 ? "local" : "none", outcome.stored, outcome.known, outcome.dropped,
+        outcome.actions);
+    held->respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
+  });
+}
+
+void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder) {
+  const Result<spool::Batch> batch = spool::Batch::parse(request.body.view());
+  if (!batch) return respond_problem(responder, 400, batch.error());
+  if (batch->header.node == id_) {
+    return respond_problem(responder, 409,
+                           {"uplink.loop", "the batch comes from this very node", "set parent.url to another node"});
+  }
+  spool::Submission submission;
+  const std::string source = batch->header.source();
+  submission.floor_source = source;
+  submission.floor = batch->header.floor;
+  for (const spool::Batch::Record& record : batch->records) {
+    EventView event = record.event;
+    if (!event.has_origin) {
+      event.has_origin = true;
+      event.origin_node = batch->header.node;
+      event.origin_name = batch->header.name;
+      event.origin_sequence = record.sequence;
+    }
+    spool::Submission::Item& item = submission.items.emplace_back();
+    item.priority = batch->header.stream;
+    item.source = source;
+    item.source_sequence = record.sequence;
+    append_event(item.event, event);
+  }
+  auto held = std::make_shared<net::HttpResponder>(std::move(responder));
+  path.climb(std::move(submission), [held](const spool::Submission& stored) {
+    size_t fresh = 0;
+    size_t known = 0;
+    for (const spool::Submission::Fate fate : stored.fates) {
+      if (fate == spool::Submission::Fate::kRefused) {
+        return respond_problem(*held, 503, stored.error, {{"Retry-After", "1"}});
+      }
+      (fate == spool::Submission::Fate::kStored ? fresh : known) += 1;
+    }
+    const std::string body = fmt::format(R"({{"durable":true,"stored":{},"known":{}}})", fresh, known);
+    held->respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
+  });
+}
+
+}  // namespace verge::node

@@ -1,0 +1,142 @@
+#include "node/ingest.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "base/text.h"
+#include "model/topic.h"
+#include "net/http_message.h"
+
+namespace verge::node {
+namespace {
+
+using simdjson::dom::element;
+using simdjson::dom::object;
+
+// What the query says for events that do not say it themselves.
+struct Defaults {
+  std::string topic;
+  std::string device;
+  Priority priority = Priority::kNormal;
+};
+
+Result<Priority> priority_of(std::string_view name, size_t place) {
+  if (const std::optional<Priority> priority = parse_priority(name)) return *priority;
+  std::vector<std::string> names;
+  for (const Priority known : kPriorities) names.emplace_back(name_of(known));
+  const std::string near = nearest(name, names);
+  return fail("ingest.priority", fmt::format("event {}: '{}' is no priority", place, name),
+              near.empty() ? "use critical, high, normal or low" : fmt::format("did you mean \"{}\"?", near));
+}
+
+std::string text_of(const element& value) {
+  std::string_view text;
+  if (value.get(text) == simdjson::SUCCESS) return std::string(text);
+  return simdjson::minify(value);
+}
+
+Result<PostedEvent> event_of(const element& value, const Defaults& defaults, size_t place) {
+  object fields;
+  if (value.get(fields) != simdjson::SUCCESS) {
+    return fail("ingest.shape", fmt::format("event {} is not a JSON object", place),
+                R"(send {"topic":"plant/press-7/oven","payload":{"temperature":80}})");
+  }
+  PostedEvent event{.topic = defaults.topic, .device = defaults.device, .priority = defaults.priority};
+  const auto text_field = [&](const char* name) -> std::optional<std::string_view> {
+    std::string_view text;
+    if (fields[name].get(text) != simdjson::SUCCESS) return std::nullopt;
+    return text;
+  };
+  if (const auto device = text_field("device")) event.device = *device;
+  element payload = value;
+  if (const auto topic = text_field("topic")) {
+    event.topic = *topic;
+    if (fields["payload"].get(payload) != simdjson::SUCCESS) payload = value;
+    if (const auto name = text_field("priority")) {
+      const Result<Priority> priority = priority_of(*name, place);
+      if (!priority) return std::unexpected(priority.error());
+      event.priority = *priority;
+    }
+    uint64_t sequence = 0;
+    if (fields["sequence"].get(sequence) == simdjson::SUCCESS) event.sequence = sequence;
+  }
+  if (event.topic.empty()) event.topic = event.device.empty() ? "events" : "events/" + event.device;
+  if (!is_topic_name(event.topic) || event.topic.starts_with('$')) {
+    return fail("ingest.topic", fmt::format("event {}: '{}' is no topic to publish to", place, event.topic),
+                "a topic has no '+', '#' or NUL and does not begin with '$'");
+  }
+  event.payload = Payload(text_of(payload));
+  return event;
+}
+
+std::unexpected<Error> not_json(size_t place, simdjson::error_code problem) {
+  return fail("ingest.json", fmt::format("event {} is not JSON: {}", place, simdjson::error_message(problem)),
+              "send one JSON object, an array of objects, or one object a line");
+}
+
+std::unexpected<Error> too_many() {
+  return fail("ingest.too-many", fmt::format("more than {} events in one request", kEventsAPostMax),
+              "send them in several requests");
+}
+
+// One object a line; empty lines are passed over.
+Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std::string_view body,
+                                             const Defaults& defaults) {
+  std::vector<PostedEvent> events;
+  while (!body.empty()) {
+    const size_t end = body.find('\n');
+    const std::string_view line = trim(body.substr(0, end));
+    body.remove_prefix(end == std::string_view::npos ? body.size() : end + 1);
+    if (line.empty()) continue;
+    if (events.size() >= kEventsAPostMax) return too_many();
+    element value;
+    const auto problem = parser.parse(line.data(), line.size()).get(value);
+    if (problem != simdjson::SUCCESS) return not_json(events.size() + 1, problem);
+    Result<PostedEvent> event = event_of(value, defaults, events.size() + 1);
+    if (!event) return std::unexpected(event.error());
+    events.push_back(std::move(*event));
+  }
+  return events;
+}
+
+}  // namespace
+
+Result<std::vector<PostedEvent>> parse_posted_events(const Payload& body, std::string_view query) {
+  Defaults defaults;
+  defaults.topic = net::query_parameter(query, "topic").value_or("");
+  defaults.device = net::query_parameter(query, "device").value_or("");
+  if (const auto name = net::query_parameter(query, "priority")) {
+    const Result<Priority> priority = priority_of(*name, 1);
+    if (!priority) return std::unexpected(priority.error());
+    defaults.priority = *priority;
+  }
+  const std::string_view text = trim(body.view());
+  if (text.empty())
+    return fail("ingest.json", "the body is empty", "send one JSON object, an array of objects, or one object a line");
+
+  simdjson::dom::parser parser;
+  element root;
+  const auto problem = parser.parse(text.data(), text.size()).get(root);
+  if (problem != simdjson::SUCCESS) {
+    // Several values one after the other are no JSON document, but they are NDJSON.
+    if (text.front() == '{' && text.find('\n') != std::string_view::npos) return parse_lines(parser, text, defaults);
+    return not_json(1, problem);
+  }
+  std::vector<PostedEvent> events;
+  simdjson::dom::array array;
+  if (root.get(array) != simdjson::SUCCESS) {
+    Result<PostedEvent> event = event_of(root, defaults, 1);
+    if (!event) return std::unexpected(event.error());
+    events.push_back(std::move(*event));
+    return events;
+  }
+  for (const element value : array) {
+    if (events.size() >= kEventsAPostMax) return too_many();
+    Result<PostedEvent> event = event_of(value, defaults, events.size() + 1);
+    if (!event) return std::unexpected(event.error());
+    events.push_back(std::move(*event));
+  }
+  return events;
+}
+
+}  // namespace verge::node

@@ -1,0 +1,64 @@
+#include "node/ingest.h"
+
+#include <gtest/gtest.h>
+
+namespace verge::node {
+namespace {
+
+Result<std::vector<PostedEvent>> parse(std::string_view body, std::string_view query = "") {
+  return parse_posted_events(Payload(body), query);
+}
+
+TEST(Ingest, AnEnvelopeSaysItAll) {
+  const auto events =
+      parse(R"({"topic":"plant/p7/oven","device":"p7","priority":"high","sequence":9,"payload":{"temperature":80.5}})");
+  ASSERT_TRUE(events.has_value());
+  ASSERT_EQ(events->size(), 1U);
+  const PostedEvent& event = events->front();
+  EXPECT_EQ(event.topic, "plant/p7/oven");
+  EXPECT_EQ(event.device, "p7");
+  EXPECT_EQ(event.priority, Priority::kHigh);
+  EXPECT_EQ(event.sequence, 9U);
+  EXPECT_EQ(event.payload.view(), R"({"temperature":80.5})");
+}
+
+TEST(Ingest, APlainObjectIsThePayload) {
+  const auto events = parse(R"({"device":"p7","temperature":80})");
+  ASSERT_TRUE(events.has_value());
+  EXPECT_EQ(events->front().topic, "events/p7");
+  EXPECT_EQ(events->front().priority, Priority::kNormal);
+  EXPECT_EQ(events->front().payload.view(), R"({"device":"p7","temperature":80})");
+  EXPECT_EQ(parse(R"({"a":1})", "topic=x%2Fy&priority=low")->front().topic, "x/y");
+  EXPECT_EQ(parse(R"({"a":1})", "topic=x%2Fy&priority=low")->front().priority, Priority::kLow);
+}
+
+TEST(Ingest, ArraysAndLinesAreTakenInOrder) {
+  for (const char* body : {R"([{"topic":"a","payload":1},{"topic":"b","payload":"two"}])",
+                           "{\"topic\":\"a\",\"payload\":1}\n\n{\"topic\":\"b\",\"payload\":\"two\"}\n"}) {
+    const auto events = parse(body);
+    ASSERT_TRUE(events.has_value()) << events.error().line();
+    ASSERT_EQ(events->size(), 2U);
+    EXPECT_EQ((*events)[0].payload.view(), "1");
+    EXPECT_EQ((*events)[1].topic, "b");
+    EXPECT_EQ((*events)[1].payload.view(), "two");
+  }
+}
+
+TEST(Ingest, FaultsNameTheEvent) {
+  const auto code = [](std::string_view body, std::string_view query = "") {
+    const auto events = parse(body, query);
+    return events ? std::string("none") : std::string(events.error().code);
+  };
+  EXPECT_EQ(code(""), "ingest.json");
+  EXPECT_EQ(code("{"), "ingest.json");
+  EXPECT_EQ(code("{\"topic\":\"a\"}\n{oops}\n"), "ingest.json");
+  EXPECT_EQ(code("[1]"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a/#"})"), "ingest.topic");
+  EXPECT_EQ(code(R"({"topic":"$SYS/x"})"), "ingest.topic");
+  EXPECT_EQ(code(R"({"topic":"a","priority":"hihg"})"), "ingest.priority");
+  EXPECT_NE(parse(R"({"topic":"a","priority":"hihg"})").error().fix.find("high"), std::string::npos);
+  EXPECT_NE(parse("[{\"topic\":\"a\"},{\"topic\":\"#\"}]").error().what.find("event 2"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace verge::node

@@ -1,0 +1,234 @@
+// What a node says of itself: /v1/status for programs and people, /metrics for Prometheus.
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "base/version.h"
+#include "node/node.h"
+
+namespace verge::node {
+namespace {
+
+double microseconds(Duration duration) { return static_cast<double>(duration.count()) / 1e3; }
+
+uint64_t resident_bytes() {
+  uint64_t total = 0;
+  uint64_t resident = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) return 0;
+  if (std::fscanf(file, "%lu %lu", &total, &resident) != 2) resident = 0;
+  std::fclose(file);
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// Writes metrics in the text format 0.0.4.
+class MetricsText {
+ public:
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(std::back_inserter(out_), "# HELP verge_{} {}\n# TYPE verge_{} {}\n", name, help, name, type);
+    name_ = name;
+  }
+  void value(double value, std::string_view labels = "") {
+    if (labels.empty()) {
+      fmt::format_to(std::back_inserter(out_), "verge_{} {}\n", name_, value);
+    } else {
+      fmt::format_to(std::back_inserter(out_), "verge_{}{{{}}} {}\n", name_, labels, value);
+    }
+  }
+  void counter(std::string_view name, std::string_view help, uint64_t count) {
+    family(name, "counter", help);
+    value(static_cast<double>(count));
+  }
+  void gauge(std::string_view name, std::string_view help, double now) {
+    family(name, "gauge", help);
+    value(now);
+  }
+  void histogram(std::string_view name, std::string_view help, const Histogram::Snapshot& snapshot) {
+    static constexpr int64_t kBoundsUs[] = {10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10'000, 100'000, 1'000'000};
+    family(name, "histogram", help);
+    for (const int64_t bound : kBoundsUs) {
+      fmt::format_to(std::back_inserter(out_), "verge_{}_bucket{{le=\"{}\"}} {}\n", name,
+                     static_cast<double>(bound) / 1e6, snapshot.count_at_most(std::chrono::microseconds(bound)));
+    }
+    fmt::format_to(std::back_inserter(out_), "verge_{}_bucket{{le=\"+Inf\"}} {}\nverge_{}_sum {}\nverge_{}_count {}\n",
+                   name, snapshot.count, name, static_cast<double>(snapshot.sum_ns) / 1e9, name, snapshot.count);
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+  std::string name_;
+};
+
+std::string histogram_json(const Histogram::Snapshot& snapshot) {
+  return fmt::format(R"({{"count":{},"p50_us":{:.1f},"p99_us":{:.1f},"max_us":{:.1f}}})", snapshot.count,
+                     microseconds(snapshot.quantile(0.5)), microseconds(snapshot.quantile(0.99)),
+                     static_cast<double>(snapshot.max_ns) / 1e3);
+}
+
+}  // namespace
+
+// The loops' counters added up.
+struct Totals {
+  uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
+  uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, violations = 0;
+  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, awaiting_space = 0;
+  Histogram::Snapshot decision;  // receipt to the command written
+  Histogram::Snapshot rules;     // receipt to the rules done
+
+  void add(const mqtt::BrokerCounters& from) {
+    connections += from.connections.value();
+    connections_total += from.connections_total.value();
+    refused += from.connections_refused.value();
+    sessions += from.sessions.value();
+    subscriptions += from.subscriptions.value();
+    retained += from.retained.value();
+    received += from.received.value();
+    received_bytes += from.received_bytes.value();
+    sent += from.sent.value();
+    dropped += from.dropped.value();
+    violations += from.violations.value();
+    decision.add(from.decision);
+  }
+  void add(const EventPathCounters& from) {
+    events_http += from.events_http.value();
+    events_child += from.events_child.value();
+    actions += from.actions.value();
+    uploads += from.uploads.value();
+    drops += from.drops.value();
+    awaiting_space += from.awaiting_space.value();
+    rules.add(from.decision);
+  }
+};
+
+std::string Node::status_json() const {
+  Totals totals;
+  for (const Shard& shard : shards_) {
+    totals.add(shard.broker->counters());
+    totals.add(shard.path->counters());
+  }
+  const auto uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  std::string out = fmt::format(
+      R"({{"node":{{"id":"{}","name":{},"tier":"{}","version":"{}","uptime_s":{:.3f},"pid":{},"ready":{},"loops":{}}})",
+      id_.text(), json_string(config_.node.name), name_of(config_.node.tier), kVersion, uptime, getpid(),
+      not_ready().empty(), shards_.size());
+  fmt::format_to(
+      std::back_inserter(out),
+      R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"violations":{}}})",
+      totals.connections, totals.sessions, totals.subscriptions, totals.retained, totals.received,
+      totals.received_bytes, totals.sent, totals.dropped, totals.violations);
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"awaiting_space":{}}})",
+                 totals.events_http, totals.events_child, totals.actions, totals.uploads, totals.drops,
+                 totals.awaiting_space);
+  out.append(",\"decisions\":").append(histogram_json(totals.decision));
+  out.append(",\"rules\":").append(histogram_json(totals.rules));
+  out.append(",\"spool\":{");
+  for (const Priority stream : kPriorities) {
+    const spool::StreamProgress& progress = spool_->progress(stream);
+    const uint64_t records = progress.end - 1 - std::min<uint64_t>(progress.delivered_through, progress.end - 1);
+    const auto oldest =
+        uplink_ ? std::chrono::duration_cast<std::chrono::milliseconds>(uplink_->waiting(stream)).count() : 0;
+    fmt::format_to(std::back_inserter(out), R"("{}":{{"records":{},"bytes":{},"oldest_ms":{}}},)", name_of(stream),
+                   records, progress.bytes.load(), oldest);
+  }
+  const spool::SpoolWriterCounters& spooled = spool_->counters();
+  Histogram::Snapshot commit;
+  commit.add(spooled.commit);
+  fmt::format_to(std::back_inserter(out), R"("full":{},"stored":{},"known":{},"refused":{},"commit":{}}})",
+                 spool_->is_full(), spooled.stored.value(), spooled.known.value(), spooled.refused.value(),
+                 histogram_json(commit));
+  if (uplink_) {
+    const spool::UplinkCounters& sent = uplink_->counters();
+    fmt::format_to(
+        std::back_inserter(out),
+        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{}}})",
+        json_string(config_.parent.url), sent.connected.load(), sent.bytes_sent.load(), sent.bytes_received.load(),
+        sent.batches.value(), sent.records.value(), sent.event_bytes.value(), sent.failures.value());
+  } else {
+    out.append(",\"uplink\":null");
+  }
+  fmt::format_to(std::back_inserter(out), R"(,"receiver":{{"records":{},"duplicates":{}}})", totals.events_child,
+                 spooled.known.value());
+  fmt::format_to(std::back_inserter(out), R"(,"process":{{"resident_bytes":{},"cpu_seconds":{:.3f}}}}})",
+                 resident_bytes(), cpu_seconds());
+  return out;
+}
+
+std::string Node::metrics_text() const {
+  Totals totals;
+  for (const Shard& shard : shards_) {
+    totals.add(shard.broker->counters());
+    totals.add(shard.path->counters());
+  }
+  MetricsText out;
+  out.family("node_info", "gauge", "What this node is.");
+  out.value(1, fmt::format("name={},tier=\"{}\",version=\"{}\"", json_string(config_.node.name),
+                           name_of(config_.node.tier), kVersion));
+  out.gauge("node_ready", "1 when the node takes work.", not_ready().empty() ? 1 : 0);
+  out.gauge("mqtt_connections", "Open MQTT connections.", static_cast<double>(totals.connections));
+  out.counter("mqtt_connections_accepted_total", "MQTT connections accepted.", totals.connections_total);
+  out.counter("mqtt_connections_refused_total", "MQTT connections refused.", totals.refused);
+  out.gauge("mqtt_sessions", "MQTT sessions kept.", static_cast<double>(totals.sessions));
+  out.gauge("mqtt_subscriptions", "MQTT subscriptions held.", static_cast<double>(totals.subscriptions));
+  out.gauge("mqtt_retained_messages", "Retained MQTT messages held.", static_cast<double>(totals.retained));
+  out.counter("mqtt_messages_received_total", "PUBLISH packets from clients.", totals.received);
+  out.counter("mqtt_received_bytes_total", "Bytes from MQTT clients.", totals.received_bytes);
+  out.counter("mqtt_messages_sent_total", "PUBLISH packets to clients.", totals.sent);
+  out.counter("mqtt_messages_dropped_total", "Messages not delivered because a client's queue was full.",
+              totals.dropped);
+  out.counter("mqtt_violations_total", "MQTT connections closed for what they sent.", totals.violations);
+  out.counter("http_events_total", "Events that came by HTTP.", totals.events_http);
+  out.counter("child_events_total", "New events that came from children.", totals.events_child);
+  out.counter("actions_total", "Commands published by rules.", totals.actions);
+  out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
+  out.counter("drops_total", "Events ended here by a rule.", totals.drops);
+  out.gauge("awaiting_space_records", "Records held in memory because the spool is full.",
+            static_cast<double>(totals.awaiting_space));
+  out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
+                totals.decision);
+  const spool::SpoolWriterCounters& spooled = spool_->counters();
+  out.counter("spool_stored_total", "Records made durable.", spooled.stored.value());
+  out.counter("spool_known_total", "Repetitions recognised.", spooled.known.value());
+  out.counter("spool_refused_total", "Records refused.", spooled.refused.value());
+  Histogram::Snapshot commit;
+  commit.add(spooled.commit);
+  out.histogram("spool_commit_seconds", "Duration of a group commit.", commit);
+  out.gauge("spool_full", "1 while the spool refuses records.", spool_->is_full() ? 1 : 0);
+  out.family("spool_records", "gauge", "Records not yet delivered to the parent.");
+  for (const Priority stream : kPriorities) {
+    const spool::StreamProgress& progress = spool_->progress(stream);
+    out.value(static_cast<double>(progress.end - 1 - std::min<uint64_t>(progress.delivered_through, progress.end - 1)),
+              fmt::format("stream=\"{}\"", name_of(stream)));
+  }
+  out.family("spool_bytes", "gauge", "Bytes on the disk, reserved space included.");
+  for (const Priority stream : kPriorities) {
+    out.value(static_cast<double>(spool_->progress(stream).bytes), fmt::format("stream=\"{}\"", name_of(stream)));
+  }
+  if (uplink_) {
+    const spool::UplinkCounters& sent = uplink_->counters();
+    out.gauge("uplink_connected", "1 when the last batch was delivered.", sent.connected ? 1 : 0);
+    out.counter("uplink_sent_bytes_total", "Bytes on the wire to the parent.", sent.bytes_sent);
+    out.counter("uplink_batches_total", "Batches delivered.", sent.batches.value());
+    out.counter("uplink_records_total", "Records delivered.", sent.records.value());
+    out.counter("uplink_failures_total", "Batches that were not delivered.", sent.failures.value());
+  }
+  out.gauge("process_resident_bytes", "Resident memory.", static_cast<double>(resident_bytes()));
+  out.family("process_cpu_seconds_total", "counter", "CPU time used.");
+  out.value(cpu_seconds());
+  return out.take();
+}
+
+}  // namespace verge::node

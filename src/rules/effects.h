@@ -1,0 +1,41 @@
+// What evaluating rules asks for. node/ carries it out.
+#pragma once
+
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/payload.h"
+#include "model/event.h"
+#include "model/priority.h"
+#include "rules/rule.h"
+#include "rules/window.h"
+
+namespace verge::rules {
+
+// A published message as the rules see it.
+struct Message {
+  std::string_view topic;   // a valid topic name
+  std::string_view device;  // the client's id, or empty
+  const Payload& payload;
+  WallTime received;
+};
+
+// Called while an Evaluator works, for each message in the order in which the actions are written and the rules
+// declared. Views last for the call. A call must not evaluate() in its turn: what a rule publishes is queued first.
+class Effects {
+ public:
+  virtual ~Effects() = default;
+  // `device`: the row's column of that name, else who sent the message.
+  virtual void publish(const Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
+                       bool retain) = 0;
+  // `kind` is kMessage where the payload is the message as it came, else kSelection. A window's device is its column
+  // `device` where it has one, else empty; its time is its end.
+  virtual void upload(const Rule& rule, EventKind kind, Priority priority, std::string_view topic,
+                      std::string_view device, Payload payload, WallTime time) = 0;
+  // Of a windowed rule: for each message that enters the window.
+  virtual void drop(const Rule& rule) = 0;
+  // To be accepted by the Evaluator of the loop that owns input.key_hash; the same one may accept it at once.
+  virtual void aggregate(WindowInput input) = 0;
+};
+
+}  // namespace verge::rules

@@ -1,0 +1,81 @@
+// Evaluator: runs the rules over messages and keeps the windows of the groups that its loop owns. One a loop; not
+// thread-safe, but for the counters, which any thread may read while no replace() runs.
+//
+// A message costs one descent of the topic index, then for the rules that match one parse of its payload (none where no
+// rule reads a field) and, for each, one walk over the parsed document and its condition's program.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "rules/document.h"
+#include "rules/effects.h"
+#include "rules/program.h"
+#include "rules/row_actions.h"
+#include "rules/rule_set.h"
+#include "rules/window.h"
+
+namespace verge::rules {
+
+struct RuleCounters {
+  Counter matched;  // messages whose topic the filter matches
+  Counter fired;    // rows: messages selected, groups of windows emitted
+  Counter errors;   // actions not performed, keys and readings refused
+};
+
+class Evaluator {
+ public:
+  explicit Evaluator(std::shared_ptr<const RuleSet> rules);
+
+  void evaluate(const Message& message, Effects& effects);
+  // Takes a reading into its window. One for a rule that is no longer there is dropped.
+  void accept(const WindowInput& input, WallTime now);
+  // Emits the windows that have closed, rule by rule, each oldest first.
+  void advance(WallTime now, Effects& effects);
+  // Emits all open windows, as at shutdown.
+  void drain(Effects& effects);
+  // When advance() is next due.
+  [[nodiscard]] std::optional<WallTime> next_close() const;
+
+  // Goes over to other rules. Rules with the same name and SQL keep their open windows, those with the same name their
+  // counters; other windows are gone: drain() first to emit them.
+  void replace(std::shared_ptr<const RuleSet> rules);
+
+  [[nodiscard]] const RuleSet& rules() const { return *rules_; }
+  // `rule` is a Rule::index.
+  [[nodiscard]] const RuleCounters& counters(size_t rule) const { return *states_[rule].counters; }
+
+ private:
+  struct State {
+    std::unique_ptr<RuleCounters> counters;
+    std::optional<TumblingWindow> window;
+  };
+
+  static State make_state(const Rule& rule);
+  void evaluate_rule(const Rule& rule, const Message& message, Effects& effects);
+  void extract(const FieldTree& fields, const Message& message);
+  void gather(const Rule& rule, const Message& message, const MessageContext& context, Effects& effects);
+  void emit(const Rule& rule, const std::vector<TumblingWindow::Closed>& windows, Effects& effects);
+  void emit_group(const Rule& rule, int64_t start_us, const TumblingWindow::Group& group, Effects& effects);
+  void perform(const Row& row, Effects& effects);
+  void compute_columns(const Rule& rule, const MessageContext& context);
+
+  std::shared_ptr<const RuleSet> rules_;  // shared with the other loops
+  std::vector<State> states_;             // by Rule::index
+
+  // Room that is used again for each message.
+  std::vector<uint32_t> matched_;
+  Document document_;
+  bool document_is_parsed_ = false;
+  Machine machine_;
+  std::vector<Value> slots_;
+  std::vector<Value> columns_;
+  RowActions actions_;
+  bool is_evaluating_ = false;
+};
+
+}  // namespace verge::rules

@@ -1,0 +1,134 @@
+// Rules over messages: what is performed, and in which order.
+#include "rules/evaluator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "model/topic.h"
+#include "rules/recording_effects.h"
+
+namespace verge::rules {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(Evaluator, ShutsDownAHotOven) {
+  Bench bench(
+      {{.name = "oven",
+        .sql = "SELECT device, temperature FROM 'plant/+/oven' WHERE temperature > 100",
+        .actions = {PublishSource{
+                        .topic = "plant/${device}/command", .payload = R"({"action":"SHUTDOWN_EQUIPMENT"})", .qos = 1},
+                    UploadSource{.priority = Priority::kCritical}}}});
+  bench.send("plant/line1/oven", R"({"temperature": 100})");
+  bench.send("plant/line1/oven", R"({"temperature": "hot"})");
+  bench.send("plant/line1/fridge", R"({"temperature": 200})");
+  EXPECT_THAT(bench.effects.done, IsEmpty());
+  bench.send("plant/line1/oven", R"({"temperature": 100.5})");
+  EXPECT_THAT(bench.effects.done,
+              ElementsAre(R"(oven: publish plant/line1/command {"action":"SHUTDOWN_EQUIPMENT"} qos1)",
+                          R"(oven: upload selection critical plant/line1/oven [client] )"
+                          R"({"device":"line1","temperature":100.5})"));
+  EXPECT_EQ(bench.evaluator.counters(0).matched.value(), 3U);
+  EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 1U);
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
+}
+
+TEST(Evaluator, DecidesOnLidarDistances) {
+  Bench bench({{.name = "lidar",
+                .sql = "SELECT CASE WHEN distance < 10 THEN 'EMERGENCY_BRAKE' WHEN distance < 30 THEN 'SLOW_DOWN' "
+                       "ELSE 'CONTINUE' END AS action FROM 'vehicle/+/lidar'",
+                .actions = {PublishSource{.topic = "vehicle/${device}/drive", .payload = "${action}"}}}});
+  for (const char* const distance : {"9.9", "10", "29", "30"}) {
+    bench.send("vehicle/v1/lidar", fmt::format(R"({{"distance":{}}})", distance));
+  }
+  EXPECT_THAT(
+      bench.effects.done,
+      ElementsAre("lidar: publish vehicle/v1/drive EMERGENCY_BRAKE", "lidar: publish vehicle/v1/drive SLOW_DOWN",
+                  "lidar: publish vehicle/v1/drive SLOW_DOWN", "lidar: publish vehicle/v1/drive CONTINUE"));
+}
+
+TEST(Evaluator, CarriesAnyPayloadUnchanged) {
+  Bench bench({{.name = "all", .sql = "SELECT * FROM '#'", .actions = {UploadSource{}, DropSource{}}},
+               {.name = "hot", .sql = "SELECT * FROM '#' WHERE t > 1", .actions = {UploadSource{}}},
+               {.name = "void", .sql = "SELECT t FROM '#' WHERE t IS NULL", .actions = {UploadSource{}}}});
+  bench.send("a", "{\"t\":5, broken");
+  EXPECT_THAT(bench.effects.done, ElementsAre("all: upload message normal a [client] {\"t\":5, broken", "all: drop",
+                                              "void: upload selection normal a [client] {\"t\":null}"));
+  bench.effects.done.clear();
+  bench.send("a", "");
+  EXPECT_EQ(bench.effects.done.size(), 3U);
+  bench.send("$SYS/x", "{\"t\":5}");
+  EXPECT_EQ(bench.effects.done.size(), 3U);
+}
+
+TEST(Evaluator, AddsColumnsToTheMessage) {
+  Bench bench({{.name = "f",
+                .sql = "SELECT *, t * 9 / 5 + 32 AS fahrenheit, 'C' AS unit FROM 'a'",
+                .actions = {PublishSource{.topic = "out"}}}});
+  bench.send("a", R"({"t":100,"unit":"K","deep":{"x":[1,null]}})");
+  bench.send("a", "no json");
+  EXPECT_THAT(bench.effects.done,
+              ElementsAre(R"(f: publish out {"t":100,"deep":{"x":[1,null]},"fahrenheit":212,"unit":"C"})",
+                          R"(f: publish out {"fahrenheit":null,"unit":"C"})"));
+}
+
+TEST(Evaluator, TemplatesCannotBeEscaped) {
+  Bench bench(
+      {{.name = "r",
+        .sql = "SELECT id FROM 'in'",
+        .actions = {PublishSource{.topic = "d/${id}", .payload = R"({"id":"${id}","x":${a.b},"y":"$${id}"})"}}}});
+  bench.send("in", R"({"id":"a\",\"admin\":\"1","a":{"b":[true]}})");
+  EXPECT_THAT(bench.effects.done,
+              ElementsAre(R"(r: publish d/a","admin":"1 {"id":"a\",\"admin\":\"1","x":[true],"y":"${id}"})"));
+  bench.effects.done.clear();
+  for (const char* const id : {R"("a/b")", R"("+")", R"("x#")", R"("a\u0000b")", R"("")", "null", "{}", "[1]"}) {
+    bench.send("in", fmt::format(R"({{"id":{}}})", id));
+  }
+  EXPECT_THAT(bench.effects.done, IsEmpty());
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 8U);
+  bench.send("in", R"({"id":12})");
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish d/12 {"id":"12","x":null,"y":"${id}"})"));
+}
+
+TEST(Evaluator, PerformsNoActionWithAPayloadTooLarge) {
+  Bench bench({{.name = "r",
+                .sql = "SELECT s, s AS a, s AS b FROM 'in'",
+                .actions = {UploadSource{}, PublishSource{.topic = "o", .payload = "${s}${s}${s}"},
+                            PublishSource{.topic = "o", .payload = "small"}}}});
+  bench.send("in", R"({"s":")" + std::string(6U << 20, 's') + R"("})");
+  EXPECT_THAT(bench.effects.done, ElementsAre("r: publish o small"));
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 2U);
+}
+
+TEST(Evaluator, FindsTheRulesThatTopicMatchingFinds) {
+  const std::string filters[] = {"#",     "+",    "a",  "a/#", "a/+",    "a/b",  "+/b",
+                                 "+/+/c", "a//c", "/#", "+/#", "$SYS/#", "a/b/c"};
+  std::vector<RuleSource> sources;
+  for (const std::string& filter : filters) {
+    sources.push_back({.name = "r" + std::to_string(sources.size()),
+                       .sql = "SELECT * FROM '" + filter + "'",
+                       .actions = {DropSource{}}});
+  }
+  const auto set = compiled(sources);
+  for (const char* const topic : {"a", "b", "a/", "/", "a/b", "a/b/c", "a//c", "/b", "$SYS/a", "$SYS", "x/y/c"}) {
+    std::vector<uint32_t> wanted;
+    for (uint32_t i = 0; i < std::size(filters); ++i) {
+      if (topic_matches(filters[i], topic)) wanted.push_back(i);
+    }
+    std::vector<uint32_t> found;
+    set->match(topic, found);
+    EXPECT_EQ(found, wanted) << topic;
+  }
+}
+
+TEST(Evaluator, RefusesTheSameNameTwice) {
+  const RuleSource rule{.name = "r", .sql = "SELECT * FROM 'a'", .actions = {DropSource{}}};
+  const auto set = RuleSet::compile({rule, rule});
+  ASSERT_FALSE(set.has_value());
+  EXPECT_EQ(set.error().error.code, "rule.duplicate-name");
+  EXPECT_EQ(set.error().rule, 1U);
+}
+
+}  // namespace
+}  // namespace verge::rules

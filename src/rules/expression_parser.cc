@@ -1,0 +1,355 @@
+#include "rules/expression_parser.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace verge::rules {
+namespace {
+
+using Kind = Expression::Kind;
+
+constexpr std::array<std::string_view, 21> kReservedWords = {
+    "SELECT", "FROM", "WHERE", "GROUP", "BY",   "AND",  "OR",  "NOT", "BETWEEN", "IN",   "IS",
+    "NULL",   "LIKE", "CASE",  "WHEN",  "THEN", "ELSE", "END", "AS",  "TRUE",    "FALSE"};
+
+bool is_reserved(const Token& token) {
+  return std::ranges::any_of(kReservedWords, [&](std::string_view word) { return is_word(token, word); });
+}
+
+ExpressionPointer make(Kind kind, size_t offset) {
+  auto expression = std::make_unique<Expression>();
+  expression->kind = kind;
+  expression->offset = offset;
+  return expression;
+}
+
+ExpressionPointer make_literal(size_t offset, Literal literal) {
+  ExpressionPointer expression = make(Kind::kLiteral, offset);
+  expression->literal = std::move(literal);
+  return expression;
+}
+
+std::optional<Kind> comparison_of(const Token& token) {
+  static constexpr std::array<std::pair<std::string_view, Kind>, 7> kComparisons = {{
+      {"=", Kind::kEqual},
+      {"!=", Kind::kNotEqual},
+      {"<>", Kind::kNotEqual},
+      {"<", Kind::kLess},
+      {"<=", Kind::kLessEqual},
+      {">", Kind::kGreater},
+      {">=", Kind::kGreaterEqual},
+  }};
+  if (token.kind != Token::Kind::kSymbol) return std::nullopt;
+  for (const auto& [symbol, kind] : kComparisons) {
+    if (token.text == symbol) return kind;
+  }
+  return std::nullopt;
+}
+
+std::string arity_text(const FunctionSignature& signature) {
+  const auto plural = [](unsigned count) { return count == 1 ? "argument" : "arguments"; };
+  const unsigned min = signature.arguments_min;
+  const unsigned max = signature.arguments_max;
+  if (max == 0) return "no arguments";
+  if (min == max) return fmt::format("{} {}", min, plural(min));
+  if (max == kArgumentsMax) return fmt::format("{} to {} arguments", min, max);
+  return fmt::format("{} or {} arguments", min, max);
+}
+
+}  // namespace
+
+bool ExpressionParser::enter() {
+  if (++nesting_ <= kNestingMax) return true;
+  return tokens_.fault(tokens_.peek().offset, "rule.too-deep",
+                       fmt::format("expressions are nested more than {} deep", kNestingMax));
+}
+
+bool ExpressionParser::adopt(Expression& parent, ExpressionPointer operand) {
+  if (operand == nullptr) return false;
+  parent.height = std::max(parent.height, operand->height + 1);
+  if (parent.height > kExpressionHeightMax) {
+    return tokens_.fault(parent.offset, "rule.too-deep",
+                         fmt::format("more than {} operations build on each other", kExpressionHeightMax));
+  }
+  parent.operands.push_back(std::move(operand));
+  return true;
+}
+
+ExpressionPointer ExpressionParser::combine(Kind kind, ExpressionPointer left, ExpressionPointer right) {
+  if (left == nullptr || right == nullptr) return nullptr;
+  ExpressionPointer parent = make(kind, left->offset);
+  if (!adopt(*parent, std::move(left)) || !adopt(*parent, std::move(right))) return nullptr;
+  return parent;
+}
+
+ExpressionPointer ExpressionParser::wrap(Kind kind, size_t offset, ExpressionPointer operand) {
+  ExpressionPointer parent = make(kind, offset);
+  return adopt(*parent, std::move(operand)) ? std::move(parent) : nullptr;
+}
+
+ExpressionPointer ExpressionParser::parse() {
+  if (!enter()) return nullptr;
+  ExpressionPointer expression = parse_or();
+  --nesting_;
+  return expression;
+}
+
+ExpressionPointer ExpressionParser::parse_or() {
+  ExpressionPointer left = parse_and();
+  while (left != nullptr && tokens_.take_word("OR")) left = combine(Kind::kOr, std::move(left), parse_and());
+  return left;
+}
+
+ExpressionPointer ExpressionParser::parse_and() {
+  ExpressionPointer left = parse_not();
+  while (left != nullptr && tokens_.take_word("AND")) left = combine(Kind::kAnd, std::move(left), parse_not());
+  return left;
+}
+
+ExpressionPointer ExpressionParser::parse_not() {
+  const size_t offset = tokens_.peek().offset;
+  if (!tokens_.take_word("NOT")) return parse_comparison();
+  if (!enter()) return nullptr;
+  ExpressionPointer negated = wrap(Kind::kNot, offset, parse_not());
+  --nesting_;
+  return negated;
+}
+
+ExpressionPointer ExpressionParser::parse_comparison() {
+  ExpressionPointer left = parse_additive();
+  while (left != nullptr) {
+    if (const auto kind = comparison_of(tokens_.peek())) {
+      tokens_.next();
+      left = combine(*kind, std::move(left), parse_additive());
+    } else if (tokens_.at_word("IS") || tokens_.at_word("NOT") || tokens_.at_word("BETWEEN") || tokens_.at_word("IN") ||
+               tokens_.at_word("LIKE")) {
+      left = parse_predicate(std::move(left));
+    } else {
+      break;
+    }
+  }
+  return left;
+}
+
+ExpressionPointer ExpressionParser::parse_predicate(ExpressionPointer left) {
+  const size_t offset = left->offset;
+  bool negated = false;
+  ExpressionPointer predicate;
+  if (tokens_.take_word("IS")) {
+    negated = tokens_.take_word("NOT");
+    if (!tokens_.expect_word("NULL")) return nullptr;
+    predicate = wrap(Kind::kIsNull, offset, std::move(left));
+  } else {
+    negated = tokens_.take_word("NOT");
+    if (tokens_.take_word("BETWEEN")) {
+      predicate = parse_between(std::move(left));
+    } else if (tokens_.take_word("IN")) {
+      predicate = parse_in(std::move(left));
+    } else if (tokens_.take_word("LIKE")) {
+      predicate = combine(Kind::kLike, std::move(left), parse_additive());
+    } else {
+      tokens_.fault_expected("BETWEEN, IN or LIKE after NOT", {"BETWEEN", "IN", "LIKE"});
+    }
+  }
+  if (predicate == nullptr || !negated) return predicate;
+  return wrap(Kind::kNot, offset, std::move(predicate));
+}
+
+ExpressionPointer ExpressionParser::parse_between(ExpressionPointer value) {
+  ExpressionPointer between = make(Kind::kBetween, value->offset);
+  if (!adopt(*between, std::move(value)) || !adopt(*between, parse_additive())) return nullptr;
+  if (!tokens_.expect_word("AND") || !adopt(*between, parse_additive())) return nullptr;
+  return between;
+}
+
+ExpressionPointer ExpressionParser::parse_in(ExpressionPointer value) {
+  ExpressionPointer in = make(Kind::kIn, value->offset);
+  if (!adopt(*in, std::move(value)) || !tokens_.expect_symbol("(")) return nullptr;
+  do {
+    if (!adopt(*in, parse())) return nullptr;
+  } while (tokens_.take_symbol(","));
+  return tokens_.expect_symbol(")") ? std::move(in) : nullptr;
+}
+
+ExpressionPointer ExpressionParser::parse_additive() {
+  ExpressionPointer left = parse_multiplicative();
+  while (left != nullptr) {
+    if (tokens_.take_symbol("+")) {
+      left = combine(Kind::kAdd, std::move(left), parse_multiplicative());
+    } else if (tokens_.take_symbol("-")) {
+      left = combine(Kind::kSubtract, std::move(left), parse_multiplicative());
+    } else {
+      break;
+    }
+  }
+  return left;
+}
+
+ExpressionPointer ExpressionParser::parse_multiplicative() {
+  ExpressionPointer left = parse_unary();
+  while (left != nullptr) {
+    if (tokens_.take_symbol("*")) {
+      left = combine(Kind::kMultiply, std::move(left), parse_unary());
+    } else if (tokens_.take_symbol("/")) {
+      left = combine(Kind::kDivide, std::move(left), parse_unary());
+    } else if (tokens_.take_symbol("%")) {
+      left = combine(Kind::kRemainder, std::move(left), parse_unary());
+    } else {
+      break;
+    }
+  }
+  return left;
+}
+
+ExpressionPointer ExpressionParser::parse_unary() {
+  const size_t offset = tokens_.peek().offset;
+  if (!tokens_.take_symbol("-")) return parse_primary();
+  // The least integer has no positive counterpart to negate.
+  if (tokens_.peek().text == "9223372036854775808") {
+    tokens_.next();
+    return make_literal(offset, std::numeric_limits<int64_t>::min());
+  }
+  if (!enter()) return nullptr;
+  ExpressionPointer negated = wrap(Kind::kNegate, offset, parse_unary());
+  --nesting_;
+  return negated;
+}
+
+ExpressionPointer ExpressionParser::parse_primary() {
+  const Token& token = tokens_.peek();
+  const size_t offset = token.offset;
+  if (token.kind == Token::Kind::kNumber) return parse_number();
+  if (token.kind == Token::Kind::kText) return make_literal(offset, unquote(tokens_.next()));
+  if (tokens_.take_symbol("(")) {
+    ExpressionPointer inner = parse();
+    if (inner == nullptr || !tokens_.expect_symbol(")")) return nullptr;
+    return inner;
+  }
+  if (tokens_.take_word("TRUE")) return make_literal(offset, true);
+  if (tokens_.take_word("FALSE")) return make_literal(offset, false);
+  if (tokens_.take_word("NULL")) return make_literal(offset, std::monostate{});
+  if (tokens_.take_word("CASE")) return parse_case();
+  const bool called = tokens_.peek(1).kind == Token::Kind::kSymbol && tokens_.peek(1).text == "(";
+  if (token.kind == Token::Kind::kWord && called && !is_reserved(token)) return parse_call();
+  if (token.kind != Token::Kind::kWord && token.kind != Token::Kind::kQuotedName) {
+    tokens_.fault_expected("an expression");
+    return nullptr;
+  }
+  ExpressionPointer field = make(Kind::kField, offset);
+  field->path = parse_path();
+  return field->path.empty() ? nullptr : std::move(field);
+}
+
+ExpressionPointer ExpressionParser::parse_number() {
+  const Token token = tokens_.next();
+  const Value value = rules::parse_number(token.text);
+  if (value.is_null()) {
+    tokens_.fault(token.offset, "rule.syntax", fmt::format("the number {} is out of range", token.text));
+    return nullptr;
+  }
+  if (value.is_integer()) return make_literal(token.offset, value.as_integer());
+  return make_literal(token.offset, value.as_double());
+}
+
+ExpressionPointer ExpressionParser::parse_case() {
+  ExpressionPointer chosen = make(Kind::kCase, tokens_.end_of_last() - std::string_view("CASE").size());
+  if (!tokens_.at_word("WHEN")) {
+    const Token subject = tokens_.peek();
+    chosen->has_subject = true;
+    if (!adopt(*chosen, parse())) return nullptr;
+    if (!tokens_.at_word("WHEN") && !nearest(subject.text, std::vector<std::string>{"WHEN"}).empty()) {
+      tokens_.fault(subject.offset, "rule.syntax", fmt::format("expected WHEN, found {}", describe(subject)),
+                    "did you mean WHEN?");
+      return nullptr;
+    }
+  }
+  if (!tokens_.at_word("WHEN")) return tokens_.fault_expected("WHEN", {"WHEN"}), nullptr;
+  while (tokens_.take_word("WHEN")) {
+    if (!adopt(*chosen, parse()) || !tokens_.expect_word("THEN") || !adopt(*chosen, parse())) return nullptr;
+  }
+  if (tokens_.take_word("ELSE")) {
+    chosen->has_else = true;
+    if (!adopt(*chosen, parse())) return nullptr;
+  }
+  if (!tokens_.take_word("END")) return tokens_.fault_expected("WHEN, ELSE or END", {"WHEN", "ELSE", "END"}), nullptr;
+  return chosen;
+}
+
+ExpressionPointer ExpressionParser::parse_call() {
+  const Token token = tokens_.next();
+  const std::string name = lower(token.text);
+  ExpressionPointer call;
+  const FunctionSignature* signature = find_function(name);
+  const std::optional<Aggregate> aggregate = find_aggregate(name);
+  if (signature == nullptr && !aggregate) {
+    const std::string near = name == "tumbling" ? "" : nearest(name, function_names());
+    tokens_.fault(token.offset, "rule.unknown-function",
+                  name == "tumbling" ? "TUMBLING stands only in GROUP BY, beside the keys"
+                                     : fmt::format("there is no function {}()", token.text),
+                  near.empty() ? "" : fmt::format("did you mean {}?", near));
+    return nullptr;
+  }
+  call = make(aggregate ? Kind::kAggregate : Kind::kCall, token.offset);
+  tokens_.next();  // (
+  if (aggregate) {
+    call->aggregate = *aggregate;
+    const bool everything = *aggregate == Aggregate::kCount && tokens_.take_symbol("*");
+    if (everything) return tokens_.expect_symbol(")") ? std::move(call) : nullptr;
+  } else {
+    call->function = signature->function;
+  }
+  if (!parse_arguments(*call)) return nullptr;
+  const FunctionSignature wanted = aggregate ? FunctionSignature{name, Function{}, 1, 1} : *signature;
+  const size_t count = call->operands.size();
+  if (count < wanted.arguments_min || count > wanted.arguments_max) {
+    tokens_.fault(token.offset, "rule.arguments",
+                  fmt::format("{}() takes {}, not {}", name, arity_text(wanted), count));
+    return nullptr;
+  }
+  return call;
+}
+
+bool ExpressionParser::parse_arguments(Expression& call) {
+  if (tokens_.take_symbol(")")) return true;
+  do {
+    if (!adopt(call, parse())) return false;
+  } while (tokens_.take_symbol(","));
+  return tokens_.take_symbol(")") || tokens_.fault_expected("',' or ')'");
+}
+
+FieldPath ExpressionParser::parse_path() {
+  FieldPath path;
+  do {
+    const Token token = tokens_.peek();
+    const bool quoted = token.kind == Token::Kind::kQuotedName;
+    if (!quoted && token.kind != Token::Kind::kWord) return tokens_.fault_expected("the name of a field"), FieldPath{};
+    if (path.empty() && !quoted && is_reserved(token)) {
+      tokens_.fault(token.offset, "rule.syntax", fmt::format("expected an expression, found {}", token.text),
+                    fmt::format("a field of this name is written \"{}\"", token.text));
+      return {};
+    }
+    tokens_.next();
+    path.push_back({.name = quoted ? unquote(token) : std::string(token.text)});
+    while (tokens_.take_symbol("[")) {
+      const Token index = tokens_.peek();
+      uint32_t element = 0;
+      const char* end = index.text.data() + index.text.size();
+      const bool whole = index.kind == Token::Kind::kNumber &&
+                         std::from_chars(index.text.data(), end, element).ptr == end && element <= kElementIndexMax;
+      if (!whole) {
+        return tokens_.fault_expected(fmt::format("a whole number from 0 to {}", kElementIndexMax)), FieldPath{};
+      }
+      tokens_.next();
+      path.push_back({.element = element, .is_element = true});
+      if (!tokens_.expect_symbol("]")) return {};
+    }
+  } while (tokens_.take_symbol("."));
+  return path;
+}
+
+}  // namespace verge::rules

@@ -1,0 +1,48 @@
+// Parses one expression by recursive descent, loosest binding first:
+// OR, AND, NOT, comparison (also IS, IN, LIKE, BETWEEN), + -, * / %, unary -, then names, literals, calls, CASE, (…).
+#pragma once
+
+#include "rules/expression.h"
+#include "rules/token_stream.h"
+
+namespace verge::rules {
+
+inline constexpr uint32_t kNestingMax = 64;  // of parentheses, calls, CASE, NOT and unary minus
+
+class ExpressionParser {
+ public:
+  explicit ExpressionParser(TokenStream& tokens) : tokens_(tokens) {}
+
+  // Null when the stream has failed.
+  ExpressionPointer parse();
+  // name, a.b[0], "quoted name".c; empty when the stream has failed.
+  FieldPath parse_path();
+
+ private:
+  ExpressionPointer parse_or();
+  ExpressionPointer parse_and();
+  ExpressionPointer parse_not();
+  ExpressionPointer parse_comparison();
+  ExpressionPointer parse_predicate(ExpressionPointer left);
+  ExpressionPointer parse_between(ExpressionPointer value);
+  ExpressionPointer parse_in(ExpressionPointer value);
+  ExpressionPointer parse_additive();
+  ExpressionPointer parse_multiplicative();
+  ExpressionPointer parse_unary();
+  ExpressionPointer parse_primary();
+  ExpressionPointer parse_number();
+  ExpressionPointer parse_case();
+  ExpressionPointer parse_call();
+  bool parse_arguments(Expression& call);
+
+  ExpressionPointer combine(Expression::Kind kind, ExpressionPointer left, ExpressionPointer right);
+  ExpressionPointer wrap(Expression::Kind kind, size_t offset, ExpressionPointer operand);
+  // Adds the operand; false when it is null or makes the tree too high.
+  bool adopt(Expression& parent, ExpressionPointer operand);
+  bool enter();
+
+  TokenStream& tokens_;
+  uint32_t nesting_ = 0;
+};
+
+}  // namespace verge::rules

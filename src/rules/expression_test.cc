@@ -1,0 +1,118 @@
+// What expressions give: names, operators, functions, three-valued logic.
+#include <gtest/gtest.h>
+
+#include "rules/recording_effects.h"
+
+namespace verge::rules {
+namespace {
+
+TEST(Expression, ReadsFields) {
+  constexpr std::string_view kPayload =
+      R"({"t":21.5,"id":9007199254740993,"big":18446744073709551615,"s":"a\"b","my field":1,"n":null,)"
+      R"("a":{"b":[{"c":7},{"c":8}],"u":18446744073709551615},"t":99})";
+  EXPECT_EQ(evaluated("t", kPayload), "21.5");  // the first of two
+  EXPECT_EQ(evaluated("id", kPayload), "9007199254740993");
+  EXPECT_EQ(evaluated("id + 1", kPayload), "9007199254740994");
+  EXPECT_EQ(evaluated("s", kPayload), R"("a\"b")");
+  EXPECT_EQ(evaluated("\"my field\"", kPayload), "1");
+  EXPECT_EQ(evaluated("a.b[1].c", kPayload), "8");
+  EXPECT_EQ(evaluated("a.b[2].c", kPayload), "null");
+  EXPECT_EQ(evaluated("a", kPayload), R"({"b":[{"c":7},{"c":8}],"u":18446744073709551615})");
+  EXPECT_EQ(evaluated("a.b", kPayload), R"([{"c":7},{"c":8}])");
+  EXPECT_EQ(evaluated("t.x", kPayload), "null");
+  EXPECT_EQ(evaluated("n IS NULL AND missing IS NULL AND t IS NOT NULL", kPayload), "true");
+}
+
+TEST(Expression, FallsBackToTheMessage) {
+  EXPECT_EQ(evaluated("device"), R"("oven-7")");
+  EXPECT_EQ(evaluated("device", R"({"device":"own"})"), R"("own")");
+  EXPECT_EQ(evaluated("device()", R"({"device":"own"})"), R"("client")");
+  EXPECT_EQ(evaluated("topic"), R"("a/oven-7/t")");
+  EXPECT_EQ(evaluated("topic(2)"), R"("oven-7")");
+  EXPECT_EQ(evaluated("topic(4)"), "null");
+  EXPECT_EQ(evaluated("time"), "1700000000123");
+  EXPECT_EQ(evaluated("time", R"({"time":5})"), "5");
+  EXPECT_EQ(evaluated("now()"), "1700000000123");
+}
+
+TEST(Expression, Arithmetic) {
+  EXPECT_EQ(evaluated("1 + 2 * 3 - -4"), "11");
+  EXPECT_EQ(evaluated("7 / 2"), "3.5");
+  EXPECT_EQ(evaluated("6 / 2"), "3");
+  EXPECT_EQ(evaluated("-7 % 3"), "-1");
+  EXPECT_EQ(evaluated("7.5 % 2"), "1.5");
+  EXPECT_EQ(evaluated("1 / 0"), "null");
+  EXPECT_EQ(evaluated("1 % 0.0"), "null");
+  EXPECT_EQ(evaluated("'a' + 1"), "null");
+  EXPECT_EQ(evaluated("0.1 + 0.2"), "0.30000000000000004");
+  EXPECT_EQ(evaluated("-9223372036854775808"), "-9223372036854775808");
+  EXPECT_EQ(evaluated("-9223372036854775808 % -1"), "0");
+  EXPECT_EQ(evaluated("9007199254740993 = 9007199254740992.0"), "false");
+}
+
+TEST(Expression, ThreeValuedLogic) {
+  const char* const kTruth[3] = {"TRUE", "FALSE", "NULL"};
+  const char* const kAnd[3][3] = {{"true", "false", "null"}, {"false", "false", "false"}, {"null", "false", "null"}};
+  const char* const kOr[3][3] = {{"true", "true", "true"}, {"true", "false", "null"}, {"true", "null", "null"}};
+  for (int i = 0; i < 3; ++i) {
+    for (int j = 0; j < 3; ++j) {
+      EXPECT_EQ(evaluated(fmt::format("{} AND {}", kTruth[i], kTruth[j])), kAnd[i][j]);
+      EXPECT_EQ(evaluated(fmt::format("{} or {}", kTruth[i], kTruth[j])), kOr[i][j]);
+    }
+  }
+  EXPECT_EQ(evaluated("NOT NULL"), "null");
+  EXPECT_EQ(evaluated("NOT 5"), "null");
+  EXPECT_EQ(evaluated("NULL = NULL"), "null");
+  EXPECT_EQ(evaluated("1 = '1'"), "null");
+  EXPECT_EQ(evaluated("5 BETWEEN 1 AND NULL"), "null");
+  EXPECT_EQ(evaluated("0 BETWEEN 1 AND NULL"), "false");
+  EXPECT_EQ(evaluated("5 NOT BETWEEN 1 AND 4 AND TRUE"), "true");
+  EXPECT_EQ(evaluated("1 IN (2, NULL)"), "null");
+  EXPECT_EQ(evaluated("1 IN (2, NULL, 1)"), "true");
+  EXPECT_EQ(evaluated("1 NOT IN (2, 3)"), "true");
+}
+
+TEST(Expression, LikeMatchesWildcards) {
+  EXPECT_EQ(evaluated("'oven-12' LIKE 'oven-%'"), "true");
+  EXPECT_EQ(evaluated("'oven' LIKE 'o__n'"), "true");
+  EXPECT_EQ(evaluated("'ofen' NOT LIKE '%v%'"), "true");
+  EXPECT_EQ(evaluated("'abcbcd' LIKE '%bcd'"), "true");
+  EXPECT_EQ(evaluated("'Öl' LIKE '_l'"), "true");
+  EXPECT_EQ(evaluated("'' LIKE '%%'"), "true");
+  EXPECT_EQ(evaluated("5 LIKE '5'"), "null");
+  const std::string many(20'000, 'a');
+  EXPECT_EQ(evaluated("s LIKE p", fmt::format(R"({{"s":"{0}{0}","p":"%{0}b"}})", many)), "null");
+}
+
+TEST(Expression, CaseTakesTheFirstMatch) {
+  EXPECT_EQ(evaluated("CASE WHEN NULL THEN 1 WHEN 2 > 1 THEN 2 WHEN TRUE THEN 3 END"), "2");
+  EXPECT_EQ(evaluated("CASE WHEN FALSE THEN 1 END"), "null");
+  EXPECT_EQ(evaluated("CASE 2 + 1 WHEN 1 THEN 'a' WHEN 3 THEN 'b' ELSE 'c' END"), R"("b")");
+  EXPECT_EQ(evaluated("1 + CASE NULL WHEN NULL THEN 1 ELSE 5 END * 2"), "11");
+}
+
+TEST(Expression, Functions) {
+  EXPECT_EQ(evaluated("abs(-3.5) + abs(2)"), "5.5");
+  EXPECT_EQ(evaluated("round(2.5)"), "3");
+  EXPECT_EQ(evaluated("round(21.456, 1)"), "21.5");
+  EXPECT_EQ(evaluated("round(1234, -2)"), "1200");
+  EXPECT_EQ(evaluated("floor(-1.5) + ceil(1.2)"), "0");
+  EXPECT_EQ(evaluated("sqrt(9)"), "3");
+  EXPECT_EQ(evaluated("sqrt(-1)"), "null");
+  EXPECT_EQ(evaluated("power(2, 10)"), "1024");
+  EXPECT_EQ(evaluated("least(3, 1.5, 2)"), "1.5");
+  EXPECT_EQ(evaluated("greatest('a', 'b')"), R"("b")");
+  EXPECT_EQ(evaluated("greatest(1, NULL)"), "null");
+  EXPECT_EQ(evaluated("concat(lower('AbZ'), upper('x{z'), 1, TRUE)"), R"("abzX{Z1true")");
+  EXPECT_EQ(evaluated("concat('a', NULL)"), "null");
+  EXPECT_EQ(evaluated("length('Öl')"), "2");
+  EXPECT_EQ(evaluated("coalesce(x, NULL, 4)"), "4");
+  EXPECT_EQ(evaluated("number(' 12 ') + number('1.5')"), "13.5");
+  EXPECT_EQ(evaluated("number('12x')"), "null");
+  EXPECT_EQ(evaluated("text(1.25)"), R"("1.25")");
+  EXPECT_EQ(evaluated("text(o)", R"({"o":{"a":[1, 2]}})"), R"("{\"a\":[1,2]}")");
+  EXPECT_EQ(evaluated("'it''s'"), R"("it's")");
+}
+
+}  // namespace
+}  // namespace verge::rules

@@ -1,0 +1,73 @@
+// For tests: effects written down as text, and rules evaluated over messages in one line.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "rules/evaluator.h"
+
+namespace verge::rules {
+
+class RecordingEffects final : public Effects {
+ public:
+  void publish(const Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
+               bool retain) override {
+    devices.emplace_back(device);
+    done.push_back(fmt::format("{}: publish {} {}{}{}", rule.name, topic, payload.view(), qos == 1 ? " qos1" : "",
+                               retain ? " retain" : ""));
+  }
+  void upload(const Rule& rule, EventKind kind, Priority priority, std::string_view topic, std::string_view device,
+              Payload payload, WallTime time) override {
+    done.push_back(fmt::format("{}: upload {} {} {} [{}] {}", rule.name, name_of(kind), name_of(priority), topic,
+                               device, payload.view()));
+    times.push_back(time.microseconds);
+  }
+  void drop(const Rule& rule) override { done.push_back(rule.name + ": drop"); }
+  void aggregate(WindowInput input) override { inputs.push_back(std::move(input)); }
+
+  std::vector<std::string> done;
+  std::vector<int64_t> times;
+  std::vector<std::string> devices;  // of publishes
+  std::vector<WindowInput> inputs;
+};
+
+inline constexpr int64_t kSecond = 1'000'000;
+
+inline std::shared_ptr<const RuleSet> compiled(std::vector<RuleSource> sources) {
+  auto set = RuleSet::compile(std::move(sources));
+  if (!set) throw std::runtime_error(set.error().error.line());
+  return *set;
+}
+
+// An Evaluator with its effects; readings are accepted at once, at the time of their receipt.
+struct Bench {
+  explicit Bench(std::vector<RuleSource> sources) : evaluator(compiled(std::move(sources))) {}
+
+  void send(std::string_view topic, std::string_view payload, int64_t at_us = 1'000 * kSecond,
+            std::string_view device = "client") {
+    const Payload bytes(payload);
+    evaluator.evaluate({.topic = topic, .device = device, .payload = bytes, .received = {at_us}}, effects);
+    for (const WindowInput& input : effects.inputs) evaluator.accept(input, {at_us});
+    effects.inputs.clear();
+  }
+
+  Evaluator evaluator;
+  RecordingEffects effects;
+};
+
+// The row that `SELECT <expression> AS v` makes of the payload: the text after {"v":
+inline std::string evaluated(std::string_view expression, std::string_view payload = "{}") {
+  Bench bench({{.name = "r",
+                .sql = fmt::format("SELECT {} AS v FROM 'a/+/#'", expression),
+                .actions = {PublishSource{.topic = "out"}}}});
+  bench.send("a/oven-7/t", payload, 1'700'000'000'123'456);
+  const std::string& row = bench.effects.done.at(0);
+  const size_t begin = row.find("{\"v\":") + 5;
+  return row.substr(begin, row.size() - 1 - begin);
+}
+
+}  // namespace verge::rules

@@ -1,0 +1,50 @@
+// Performs a rule's actions for one row: a selected message, or one group of a closed window.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/payload.h"
+#include "rules/document.h"
+#include "rules/effects.h"
+#include "rules/rule.h"
+#include "rules/value.h"
+
+namespace verge::rules {
+
+struct Row {
+  const Rule& rule;
+  std::span<const Value> columns;
+  const Payload* message = nullptr;    // null: of a window
+  const Document* document = nullptr;  // parsed where the rule has '*' beside other columns
+  std::string_view topic;              // where an upload goes that names none
+  std::string_view device;
+  WallTime time;
+};
+
+class RowActions {
+ public:
+  // How many actions failed, because their topic could not be made or their payload is larger than kEventBytesMax; the
+  // others were performed.
+  size_t perform(const Row& row, Effects& effects);
+
+ private:
+  // Made once for all actions of the row; null when it is too large.
+  const Payload* row_payload(const Row& row);
+  bool append_row(const Row& row);
+  // Good until the next call.
+  std::string_view device_of(const Row& row);
+  bool publish(const Row& row, const PublishAction& action, Effects& effects);
+  bool upload(const Row& row, const UploadAction& action, Effects& effects);
+
+  std::string topic_;
+  std::string text_;
+  std::string device_;
+  Payload row_payload_;
+  bool row_is_made_ = false;
+  bool row_fits_ = false;
+};
+
+}  // namespace verge::rules

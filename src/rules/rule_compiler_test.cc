@@ -1,0 +1,127 @@
+// What the compiler refuses, where, and what it suggests.
+#include "rules/rule_compiler.h"
+
+#include <gtest/gtest.h>
+
+#include "rules/statement_parser.h"
+
+namespace verge::rules {
+namespace {
+
+RuleProblem problem_of(std::string sql, std::vector<ActionSource> actions = {DropSource{}}) {
+  const auto rule = compile_rule({.name = "r", .sql = std::move(sql), .actions = std::move(actions)});
+  return rule ? RuleProblem{} : rule.error();
+}
+
+struct Refusal {
+  std::string sql;
+  std::string code;
+  std::string at;   // the text that the offset must point to; empty: the end
+  std::string fix;  // what the fix must contain
+};
+
+TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
+  const Refusal refusals[] = {
+      {"", "rule.syntax", "", ""},
+      {"SELCT a FROM 'x'", "rule.syntax", "SELCT", "SELECT"},
+      {"SELECT a FORM 'x'", "rule.syntax", "FORM", "FROM"},
+      {"SELECT a", "rule.syntax", "", ""},
+      {"SELECT a FROM 'x' WHER a > 1", "rule.syntax", "WHER", "WHERE"},
+      {"SELECT a FROM 'x' WHERE a > 1 ADN b", "rule.syntax", "ADN", "AND"},
+      {"SELECT count(*) FROM 'x' GRUOP BY TUMBLING(1 s)", "rule.syntax", "GRUOP", "GROUP"},
+      {"SELECT count(*) FROM 'x' GROUP BY TUMBLNG(1 s)", "rule.unknown-function", "TUMBLNG", "TUMBLING"},
+      {"SELECT count(*) FROM 'x' GROUP BY a", "rule.window", "GROUP", "TUMBLING(10 s)"},
+      {"SELECT count(*) FROM 'x' GROUP BY TUMBLING(99 ms)", "rule.window", "99", "100 ms"},
+      {"SELECT count(*) FROM 'x' GROUP BY TUMBLING(25 h)", "rule.window", "25", "24 h"},
+      {"SELECT count(*) FROM 'x' GROUP BY TUMBLING(1 s), TUMBLING(1 s)", "rule.window", "TUMBLING(1 s)", ""},
+      {"SELECT count(*) FROM 'x' GROUP BY TUMBLING(10 parsec)", "rule.syntax", "parsec", ""},
+      {"SELECT rond(a) FROM 'x'", "rule.unknown-function", "rond", "round"},
+      {"SELECT power(a) FROM 'x'", "rule.arguments", "power", ""},
+      {"SELECT now(1) FROM 'x'", "rule.arguments", "now", ""},
+      {"SELECT avg(a) FROM 'x'", "rule.aggregate", "avg", "TUMBLING"},
+      {"SELECT count(*) FROM 'x' WHERE avg(a) > 1 GROUP BY TUMBLING(1 s)", "rule.aggregate", "avg", ""},
+      {"SELECT avg(max(a)) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.aggregate", "max", ""},
+      {"SELECT b, count(*) FROM 'x' GROUP BY a, TUMBLING(1 s)", "rule.not-grouped", "b,", "GROUP BY"},
+      {"SELECT * FROM 'x' GROUP BY TUMBLING(1 s)", "rule.not-grouped", "*", ""},
+      {"SELECT topic(1) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.not-grouped", "topic(1)", ""},
+      {"SELECT a FROM 'x/#/y'", "rule.topic-filter", "'x/#/y'", ""},
+      {"SELECT a FROM \"x\"", "rule.syntax", "\"x\"", ""},
+      {"SELECT a FROM 'x' WHERE 'b", "rule.syntax", "'b", ""},
+      {"SELECT a FROM 'x' WHERE a ; b", "rule.syntax", ";", ""},
+      {"SELECT a, a FROM 'x'", "rule.duplicate-column", "a FROM", "AS"},
+      {"SELECT FROM 'x'", "rule.syntax", "FROM", ""},
+      {"SELECT CASE WHN a THEN 1 END FROM 'x'", "rule.syntax", "WHN", "WHEN"},
+      {"SELECT CASE WHEN a THN 1 END FROM 'x'", "rule.syntax", "THN", "THEN"},
+      {"SELECT a FROM 'x' WHERE (a", "rule.syntax", "", ""},
+      {"SELECT a[70000] FROM 'x'", "rule.syntax", "70000", ""},
+      {"SELECT 1e999 FROM 'x'", "rule.syntax", "1e999", ""},
+  };
+  for (const Refusal& refusal : refusals) {
+    SCOPED_TRACE(refusal.sql);
+    const RuleProblem problem = problem_of(refusal.sql);
+    EXPECT_EQ(problem.error.code, refusal.code) << problem.error.line();
+    EXPECT_EQ(problem.part, RuleProblem::Part::kSql);
+    ASSERT_LE(problem.offset, refusal.sql.size());
+    const std::string_view rest = std::string_view(refusal.sql).substr(problem.offset);
+    EXPECT_TRUE(refusal.at.empty() ? rest.empty() : rest.starts_with(refusal.at)) << rest;
+    EXPECT_NE(problem.error.fix.find(refusal.fix), std::string::npos) << problem.error.line();
+  }
+}
+
+TEST(RuleCompiler, BoundsNestingLengthAndFields) {
+  const auto nested = [](size_t depth) {
+    return "SELECT " + std::string(depth, '(') + "a" + std::string(depth, ')') + " FROM 'x'";
+  };
+  EXPECT_EQ(problem_of(nested(63)).error.code, "");
+  EXPECT_EQ(problem_of(nested(64)).error.code, "rule.too-deep");
+  EXPECT_EQ(problem_of(nested(20'000)).error.code, "rule.too-deep");
+  std::string nots = "SELECT ";
+  for (int i = 0; i < 10'000; ++i) nots += "NOT ";
+  EXPECT_EQ(problem_of(nots + "a FROM 'x'").error.code, "rule.too-deep");
+  std::string chain = "SELECT a";
+  for (int i = 0; i < 20'000; ++i) chain += "+a";
+  EXPECT_EQ(problem_of(chain + " FROM 'x'").error.code, "rule.too-deep");
+  EXPECT_EQ(problem_of("SELECT '" + std::string(kSqlBytesMax, 'a') + "' FROM 'x'").error.code, "rule.too-long");
+
+  std::string many = "SELECT f0";
+  for (int i = 1; i < 256; ++i) many += ",f" + std::to_string(i);
+  EXPECT_EQ(problem_of(many + " FROM 'x'").error.code, "");
+  EXPECT_EQ(problem_of(many + ",f256 FROM 'x'").error.code, "rule.fields");
+}
+
+TEST(RuleCompiler, RefusesTemplates) {
+  const auto publish = [](std::string topic, std::optional<std::string> payload = std::nullopt) {
+    return std::vector<ActionSource>{DropSource{},
+                                     PublishSource{.topic = std::move(topic), .payload = std::move(payload)}};
+  };
+  const std::string sql = "SELECT a FROM 'x'";
+  RuleProblem problem = problem_of(sql, publish("t/${a"));
+  EXPECT_EQ(problem.error.code, "rule.template");
+  EXPECT_EQ(problem.part, RuleProblem::Part::kTopic);
+  EXPECT_EQ(problem.action, 1U);
+  EXPECT_EQ(problem.offset, 2U);
+  problem = problem_of(sql, publish("t", "{\"v\": ${a + 1}}"));
+  EXPECT_EQ(problem.part, RuleProblem::Part::kPayload);
+  EXPECT_EQ(problem.offset, 10U);
+  EXPECT_EQ(problem_of(sql, publish("t/${}")).error.code, "rule.template");
+  EXPECT_EQ(problem_of(sql, publish("t/+")).error.code, "rule.topic");
+  EXPECT_EQ(problem_of(sql, publish("")).error.code, "rule.topic");
+  EXPECT_EQ(problem_of(sql, {}).error.code, "rule.actions");
+  EXPECT_EQ(problem_of(sql, {PublishSource{.topic = "t", .qos = 2}}).error.code, "rule.actions");
+
+  problem = problem_of("SELECT avg(a) AS mean FROM 'x' GROUP BY TUMBLING(1 s)", publish("t", "${meen}"));
+  EXPECT_EQ(problem.error.code, "rule.template");
+  EXPECT_NE(problem.error.fix.find("mean"), std::string::npos);
+  EXPECT_EQ(problem.offset, 2U);
+}
+
+TEST(RuleCompiler, RefusesNames) {
+  for (const std::string& name : {std::string(), std::string("a/b"), std::string("a+"), std::string(129, 'a')}) {
+    const auto rule = compile_rule({.name = name, .sql = "SELECT * FROM 'x'", .actions = {DropSource{}}});
+    ASSERT_FALSE(rule.has_value()) << name;
+    EXPECT_EQ(rule.error().part, RuleProblem::Part::kName);
+  }
+}
+
+}  // namespace
+}  // namespace verge::rules

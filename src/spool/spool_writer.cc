@@ -1,0 +1,145 @@
+#include "spool/spool_writer.h"
+
+#include <chrono>
+#include <map>
+
+#include <pthread.h>
+
+#include "base/log.h"
+
+namespace verge::spool {
+namespace {
+
+size_t bytes_of(const Submission& submission) {
+  size_t bytes = 0;
+  for (const Submission::Item& item : submission.items) bytes += item.event.size() + sizeof(item);
+  return bytes;
+}
+
+}  // namespace
+
+SpoolWriter::SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown)
+    : spool_(std::move(spool)), waiting_bytes_max_(waiting_bytes_max), grown_(std::move(grown)) {
+  publish_progress();
+  thread_ = std::thread([this] { run(); });
+}
+
+void SpoolWriter::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void SpoolWriter::submit(Submission submission, runtime::Loop& loop, Done done) {
+  const size_t bytes = bytes_of(submission);
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_ && waiting_bytes_ + bytes <= waiting_bytes_max_) {
+      waiting_bytes_ += bytes;
+      waiting_.push_back({std::move(submission), &loop, std::move(done), bytes});
+      if (waiting_.size() == 1) wake_.notify_one();
+      return;
+    }
+  }
+  submission.fates.assign(submission.items.size(), Submission::Fate::kRefused);
+  submission.error = {"spool.busy", "the disk does not keep up with what is to be stored", "send less, or later"};
+  loop.post([done = std::move(done), refused = std::move(submission)]() mutable { done(std::move(refused)); });
+}
+
+void SpoolWriter::delivered(Priority stream, uint64_t through) {
+  {
+    const std::lock_guard lock(mutex_);
+    delivered_[static_cast<size_t>(stream)] = through;
+    delivered_changed_ = true;
+  }
+  wake_.notify_one();
+}
+
+void SpoolWriter::run() {
+  pthread_setname_np(pthread_self(), "spool");
+  std::vector<Waiting> group;
+  while (true) {
+    std::array<uint64_t, kStreams> delivered{};
+    bool delivered_changed = false;
+    bool stopping = false;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return !waiting_.empty() || delivered_changed_ || stopping_; });
+      group.swap(waiting_);
+      waiting_bytes_ = 0;
+      delivered = delivered_;
+      delivered_changed = std::exchange(delivered_changed_, false);
+      stopping = stopping_;
+    }
+    if (!group.empty()) commit(group);
+    group.clear();
+    if (delivered_changed) {
+      for (const Priority stream : kPriorities) {
+        const Result<void> noted = spool_->delivered(stream, delivered[static_cast<size_t>(stream)]);
+        if (!noted) log_warning("spool", "{}", noted.error().line());
+      }
+      publish_progress();
+    }
+    if (stopping) break;
+  }
+  if (const Result<void> kept = spool_->checkpoint(); !kept) log_warning("spool", "{}", kept.error().line());
+}
+
+void SpoolWriter::commit(std::vector<Waiting>& waiting) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Submission*> group;
+  group.reserve(waiting.size());
+  for (Waiting& entry : waiting) group.push_back(&entry.submission);
+  spool_->commit(group);
+  counters_.commits.add();
+  counters_.commit.record(std::chrono::steady_clock::now() - start);
+
+  uint64_t stored = 0;
+  const Error* refusal = nullptr;
+  for (const Submission* submission : group) {
+    for (const Submission::Fate fate : submission->fates) {
+      switch (fate) {
+        case Submission::Fate::kStored:
+          ++stored;
+          break;
+        case Submission::Fate::kKnown:
+          counters_.known.add();
+          break;
+        case Submission::Fate::kRefused:
+          counters_.refused.add();
+          refusal = &submission->error;
+          break;
+      }
+    }
+  }
+  counters_.stored.add(stored);
+  publish_progress();
+  if (refusal != nullptr && !full_.exchange(true)) log_error("spool", "refusing records: {}", refusal->line());
+  if (refusal == nullptr && stored > 0 && full_.exchange(false)) log_info("spool", "storing records again");
+
+  std::map<runtime::Loop*, std::vector<Waiting>> answers;
+  for (Waiting& entry : waiting) answers[entry.loop].push_back(std::move(entry));
+  for (auto& [loop, entries] : answers) {
+    loop->post([answered = std::move(entries)]() mutable {
+      for (Waiting& entry : answered) entry.done(std::move(entry.submission));
+    });
+  }
+  if (stored > 0 && grown_) grown_();
+}
+
+void SpoolWriter::publish_progress() {
+  for (const Priority stream : kPriorities) {
+    const StreamState state = spool_->state(stream);
+    StreamProgress& progress = progress_[static_cast<size_t>(stream)];
+    progress.delivered_through = state.delivered_through;
+    progress.end = state.end;
+    progress.bytes = state.bytes;
+    progress.appended_bytes = state.appended_bytes;
+  }
+}
+
+}  // namespace verge::spool

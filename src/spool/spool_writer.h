@@ -1,0 +1,92 @@
+// SpoolWriter: gives the spool a thread of its own. Loops submit; the thread commits everything that came meanwhile as
+// one group, and answers each loop with one posted task a commit. While a sync is under way the next group gathers:
+// that is the whole of group commit.
+//
+// Bounds: `waiting_bytes_max` of submitted events; beyond it submissions are answered at once as refused (spool.busy).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/metrics.h"
+#include "runtime/loop.h"
+#include "spool/spool.h"
+
+namespace verge::spool {
+
+// What may be asked of a stream from any thread.
+struct StreamProgress {
+  std::atomic<uint64_t> delivered_through{0};
+  std::atomic<uint64_t> end{1};
+  std::atomic<uint64_t> bytes{0};
+  std::atomic<uint64_t> appended_bytes{0};
+};
+
+struct SpoolWriterCounters {
+  Counter commits;
+  Counter stored;
+  Counter known;  // repetitions recognised
+  Counter refused;
+  Histogram commit;  // duration of a commit
+};
+
+class SpoolWriter {
+ public:
+  using Done = std::move_only_function<void(Submission)>;
+
+  // `grown` is called on the writer's thread after each commit that stored something.
+  SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown);
+  ~SpoolWriter() { stop(); }
+  // Commits what is waiting, posts the answers, writes a checkpoint and ends the thread. What is submitted afterwards is
+  // refused. Not from the writer's thread.
+  void stop();
+
+  // From any thread. `done` runs on `loop`.
+  void submit(Submission submission, runtime::Loop& loop, Done done);
+  // The parent has the stream through `sequence`.
+  void delivered(Priority stream, uint64_t through);
+
+  [[nodiscard]] const StreamProgress& progress(Priority stream) const { return progress_[static_cast<size_t>(stream)]; }
+  [[nodiscard]] const SpoolWriterCounters& counters() const { return counters_; }
+  [[nodiscard]] NodeId incarnation() const { return spool_->incarnation(); }
+  // True since a submission was refused for want of space, until one is stored again.
+  [[nodiscard]] bool is_full() const { return full_; }
+
+ private:
+  struct Waiting {
+    Submission submission;
+    runtime::Loop* loop;
+    Done done;
+    size_t bytes;
+  };
+
+  void run();
+  void commit(std::vector<Waiting>& waiting);
+  void publish_progress();
+
+  const std::unique_ptr<Spool> spool_;
+  const size_t waiting_bytes_max_;
+  const std::function<void()> grown_;
+  std::array<StreamProgress, kStreams> progress_;
+  SpoolWriterCounters counters_;
+  std::atomic<bool> full_{false};
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::vector<Waiting> waiting_;
+  size_t waiting_bytes_ = 0;
+  std::array<uint64_t, kStreams> delivered_{};
+  bool delivered_changed_ = false;
+  bool stopping_ = false;
+
+  std::thread thread_;
+};
+
+}  // namespace verge::spool

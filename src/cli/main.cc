@@ -1,1 +1,39 @@
-int main() { return 0; }
+// verge: one binary, many commands. Each command is registered here and lives in a file of its own.
+#include <cstdio>
+#include <exception>
+
+#include "cli/command_line.h"
+#include "cli/commands.h"
+
+namespace {
+
+int run(int argc, char** argv) {
+  using namespace verge::cli;
+  CLI::App app;
+  Outcome outcome;
+  describe_program(app);
+  app.require_subcommand(1);
+  add_bench(app, outcome);
+  add_completion(app, outcome);
+  add_version(app, outcome);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& answer) {
+    return app.exit(answer);
+  } catch (const CLI::ParseError& problem) {
+    fmt::print(stderr, "verge: {}\n", explain(app, problem));
+    return kUsage;
+  }
+  return outcome.run ? outcome.run() : kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "verge: %s\n", problem.what());
+    return verge::cli::kFailure;
+  }
+}

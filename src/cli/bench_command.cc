@@ -1,0 +1,141 @@
+#include <cstdio>
+
+#include "cli/bench_decide.h"
+#include "cli/bench_ingest.h"
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/echo_server.h"
+
+namespace verge::cli {
+namespace {
+
+void add_load(CLI::App& command, Load& load) {
+  command.add_option("--target", load.target, "Where the broker listens")->required()->type_name("HOST:PORT");
+  command.add_option("--publishers", load.publishers, "Connections that publish")
+      ->check(CLI::Range(1, 60000))
+      ->capture_default_str();
+  command.add_option("--rate", load.rate, "Messages a second, all publishers together")
+      ->check(CLI::Range(0.001, 1e8))
+      ->capture_default_str();
+  command.add_option("--seconds", load.seconds, "How long is measured")
+      ->check(CLI::Range(0.001, 1e6))
+      ->capture_default_str();
+  command.add_option("--warmup", load.warmup_seconds, "Seconds at the same rate before that, not counted")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command.add_option("--qos", load.qos, "MQTT quality of service, 0 or 1")
+      ->check(CLI::Range(0, 1))
+      ->capture_default_str();
+  command.add_option("--payload-bytes", load.payload_bytes, "Size of a payload; a shorter one is padded")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command.add_option("--batch", load.batch, "Messages a write")->check(CLI::Range(1, 100000))->capture_default_str();
+  command.add_option("--mqtt-version", load.mqtt_version, "311 for MQTT 3.1.1, or 5")
+      ->check(CLI::IsMember({311, 5}))
+      ->capture_default_str();
+}
+
+int fail_with(const Error& error) {
+  fmt::print(stderr, "verge: {}\n", error.line());
+  return kFailure;
+}
+
+int run_decide(const DecideOptions& options, bool json) {
+  const Result<DecideFigures> figures = bench_decide(options);
+  if (!figures) return fail_with(figures.error());
+  fmt::print("{}", json ? json_of(*figures) + "\n" : text_of(*figures));
+  if (passed(*figures)) return kSuccess;
+  if (figures->mismatched > 0) {
+    fmt::print(stderr, "verge: {} commands are not the expected one; expected '{}', received '{}'\n",
+               figures->mismatched, figures->expected, figures->unexpected);
+  }
+  if (figures->received != figures->sent || figures->received == 0) {
+    fmt::print(stderr, "verge: {} of {} publishes were answered by a command\n", figures->received, figures->sent);
+  }
+  return kFailure;
+}
+
+int run_ingest(const IngestOptions& options, bool json) {
+  const Result<IngestFigures> figures = bench_ingest(options);
+  if (!figures) return fail_with(figures.error());
+  fmt::print("{}", json ? json_of(*figures) + "\n" : text_of(*figures));
+  return kSuccess;
+}
+
+void add_decide(CLI::App& bench, Outcome& outcome) {
+  CLI::App* command = bench.add_subcommand("decide", "Time from a publish to the command that a rule makes of it");
+  const auto options = std::make_shared<DecideOptions>();
+  const auto json = std::make_shared<bool>(false);
+  add_load(*command, options->load);
+  command->add_option("--publish", options->publish, "Topic to publish to; %d is the publisher's number")
+      ->capture_default_str();
+  command->add_option("--receive", options->receive, "Topic of the commands; %d as above")->capture_default_str();
+  command->add_option("--payload", options->payload, "What to publish; %d as above")->capture_default_str();
+  command->add_option("--expect", options->expect, "What every command must be; %d as above")->capture_default_str();
+  command->add_flag("--json", *json, "One JSON object: rate, p50_us, p99_us, max_us, sent, received, mismatched, ...");
+  set_examples(*command,
+               "  verge bench decide --target 127.0.0.1:1883 --publishers 10 --rate 10000 --seconds 10 \\\n"
+               "    --publish plant/m%d/oven --payload '{\"device\":\"m%d\",\"temperature\":120.5}' \\\n"
+               "    --receive plant/m%d/command --expect '{\"action\":\"SHUTDOWN_EQUIPMENT\"}'\n"
+               "\n"
+               "Exit status 1 when a command is missing or is not the expected one.");
+  command->callback([&outcome, options, json] { outcome.run = [=] { return run_decide(*options, *json); }; });
+}
+
+void add_ingest(CLI::App& bench, Outcome& outcome) {
+  CLI::App* command = bench.add_subcommand("ingest", "How fast a broker takes messages in, and what they cost it");
+  const auto options = std::make_shared<IngestOptions>();
+  const auto json = std::make_shared<bool>(false);
+  options->load.payload_bytes = 128;
+  add_load(*command, options->load);
+  command->add_option("--topic", options->topic, "Topic to publish to; %d is the publisher's number")
+      ->capture_default_str();
+  command->add_option("--pid", options->process_id, "Process of the broker, whose processor time is measured");
+  command->add_flag("--subscribe", options->subscribe, "At QoS 0: subscribe as well, and measure and count arrivals");
+  command->add_flag("--json", *json, "One JSON object: messages_per_s, p50_us, p99_us, lost, cpu_us_per_message, ...");
+  set_examples(*command,
+               "  verge bench ingest --target 127.0.0.1:1883 --publishers 50 --rate 20000 --seconds 10 --qos 1 \\\n"
+               "    --payload-bytes 200 --batch 10 --pid $(pidof mosquitto)");
+  command->callback([&outcome, options, json] { outcome.run = [=] { return run_ingest(*options, *json); }; });
+}
+
+struct EchoOptions {
+  std::string listen = "127.0.0.1:0";
+  std::string payload = DecideOptions{}.expect;
+  std::string ready_file;
+};
+
+void add_echo(CLI::App& bench, Outcome& outcome) {
+  CLI::App* command = bench.add_subcommand("echo", "The bare server that 'bench decide' is compared with");
+  const auto options = std::make_shared<EchoOptions>();
+  command->add_option("--listen", options->listen, "Address; port 0 is any")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  command->add_option("--payload", options->payload, "The command that answers every publish")->capture_default_str();
+  command->add_option("--ready-file", options->ready_file, "Written once it listens: {\"mqtt\":[\"HOST:PORT\"]}");
+  set_examples(*command,
+               "  verge bench echo --listen 127.0.0.1:1899 &\n"
+               "  verge bench decide --target 127.0.0.1:1899 --rate 10000");
+  command->callback([&outcome, options] {
+    outcome.run = [options] {
+      const Result<void> served = serve_echo(options->listen, options->payload, options->ready_file);
+      return served ? kSuccess : fail_with(served.error());
+    };
+  });
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Outcome& outcome) {
+  CLI::App* bench = app.add_subcommand("bench", "Measure this or any other MQTT broker");
+  bench->group(kGroupTry);
+  bench->require_subcommand(1);
+  bench->footer(
+      "Messages are sent at a fixed rate whatever becomes of them, and latency counts from the instant\n"
+      "at which a message was due: a broker that stalls cannot hide it.");
+  add_decide(*bench, outcome);
+  add_ingest(*bench, outcome);
+  add_echo(*bench, outcome);
+}
+
+}  // namespace verge::cli

@@ -1,0 +1,22 @@
+// The frame of the command line: what `verge --help` says of the whole, and what is said about words it does not know.
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+namespace verge::cli {
+
+// Name, description, examples, environment and exit codes of the program; no commands yet.
+void describe_program(CLI::App& app);
+
+// Ends the help of a command: `text` is one or more indented lines, beginning with an example.
+void set_examples(CLI::App& command, const std::string& text);
+
+// One line about a command line that could not be understood, with the nearest spelling where a word is unknown.
+std::string explain(const CLI::App& app, const CLI::ParseError& problem);
+
+// Every option of a command as it is typed ("--seconds", "-h"), in the order of registration.
+std::vector<std::string> option_spellings(const CLI::App& command);
+
+}  // namespace verge::cli

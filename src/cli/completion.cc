@@ -1,0 +1,111 @@
+#include "cli/completion.h"
+
+#include <fmt/ranges.h>
+
+namespace verge::cli {
+namespace {
+
+// The part of a description that fits on a line of completions.
+std::string brief(const std::string& description) {
+  return description.substr(0, std::min(description.find('\n'), description.find(" (")));
+}
+
+std::string quoted(const std::string& text, std::string_view escaped_quote) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out.append(escaped_quote);
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out + "'";
+}
+
+// The words of the line that are commands, joined by blanks: what both shells look up. (In zsh $path is $PATH.)
+constexpr std::string_view kFindPath = R"(  local commanded="" word next
+  for word in "${@}"; do
+    next="${commanded:+$commanded }$word"
+    case "$next" in
+      @PATHS@) commanded="$next" ;;
+    esac
+  done
+)";
+
+std::string find_path(const std::vector<CompletionNode>& nodes) {
+  std::vector<std::string> paths;
+  for (const CompletionNode& node : nodes) {
+    if (!node.path.empty()) paths.push_back(fmt::format("\"{}\"", fmt::join(node.path, " ")));
+  }
+  std::string text(kFindPath);
+  text.replace(text.find("@PATHS@"), 7, fmt::format("{}", fmt::join(paths, "|")));
+  return text;
+}
+
+}  // namespace
+
+std::string bash_completion(const std::vector<CompletionNode>& nodes) {
+  std::string out = "# bash completion of verge: source <(verge completion bash)\n_verge_words() {\n";
+  out += find_path(nodes) + "  case \"$commanded\" in\n";
+  for (const CompletionNode& node : nodes) {
+    std::vector<std::string> words;
+    for (const CompletionWord& word : node.commands) words.push_back(word.text);
+    for (const CompletionWord& word : node.options) words.push_back(word.text);
+    out += fmt::format("    \"{}\") echo \"{}\" ;;\n", fmt::join(node.path, " "), fmt::join(words, " "));
+  }
+  out += R"sh(  esac
+}
+_verge() {
+  local current="${COMP_WORDS[COMP_CWORD]}"
+  COMPREPLY=($(compgen -W "$(_verge_words "${COMP_WORDS[@]:1:COMP_CWORD-1}")" -- "$current"))
+}
+complete -o bashdefault -o default -F _verge verge
+)sh";
+  return out;
+}
+
+std::string zsh_completion(const std::vector<CompletionNode>& nodes) {
+  std::string out = "#compdef verge\n# zsh completion of verge: source <(verge completion zsh)\n_verge_list() {\n";
+  out += find_path(nodes) + "  local -a words\n  case \"$commanded\" in\n";
+  for (const CompletionNode& node : nodes) {
+    out += fmt::format("    \"{}\") words=(\n", fmt::join(node.path, " "));
+    for (const auto* words : {&node.commands, &node.options}) {
+      for (const CompletionWord& word : *words) {
+        out += "      " + quoted(word.text + ":" + brief(word.description), "'\\''") + "\n";
+      }
+    }
+    out += "    ) ;;\n";
+  }
+  out += R"(  esac
+  _describe 'verge' words || _files
+}
+_verge() { _verge_list "${(@)words[2,CURRENT-1]}" }
+compdef _verge verge
+)";
+  return out;
+}
+
+std::string fish_completion(const std::vector<CompletionNode>& nodes) {
+  std::string out = "# fish completion of verge: verge completion fish | source\n";
+  for (const CompletionNode& node : nodes) {
+    std::vector<std::string> conditions;
+    for (const std::string& word : node.path) {
+      conditions.push_back("__fish_seen_subcommand_from " + word);
+    }
+    std::string deeper;
+    for (const CompletionWord& word : node.commands) deeper += " " + word.text;
+    if (!deeper.empty()) conditions.push_back("not __fish_seen_subcommand_from" + deeper);
+    const std::string when = fmt::format("{}", fmt::join(conditions, "; and "));
+    for (const CompletionWord& word : node.commands) {
+      out += fmt::format("complete -c verge -f -n '{}' -a {} -d {}\n", when, word.text,
+                         quoted(brief(word.description), "\\'"));
+    }
+    for (const CompletionWord& word : node.options) {
+      out += fmt::format("complete -c verge -n '{}' -l {} -d {}\n", when.empty() ? "true" : when, word.text.substr(2),
+                         quoted(brief(word.description), "\\'"));
+    }
+  }
+  return out;
+}
+
+}  // namespace verge::cli

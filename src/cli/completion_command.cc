@@ -1,0 +1,48 @@
+#include <cstdio>
+
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/completion.h"
+
+namespace verge::cli {
+namespace {
+
+void collect(const CLI::App& command, const std::vector<std::string>& path, std::vector<CompletionNode>& nodes) {
+  CompletionNode node{.path = path};
+  const std::vector<const CLI::App*> children = command.get_subcommands([](const CLI::App*) { return true; });
+  for (const CLI::App* child : children) node.commands.push_back({child->get_name(), child->get_description()});
+  for (const CLI::Option* option : command.get_options([](const CLI::Option*) { return true; })) {
+    for (const std::string& name : option->get_lnames()) {
+      node.options.push_back({"--" + name, option->get_description()});
+    }
+  }
+  nodes.push_back(std::move(node));
+  for (const CLI::App* child : children) {
+    std::vector<std::string> deeper = path;
+    deeper.push_back(child->get_name());
+    collect(*child, deeper, nodes);
+  }
+}
+
+}  // namespace
+
+void add_completion(CLI::App& app, Outcome& outcome) {
+  CLI::App* command = app.add_subcommand("completion", "Print the completion script of a shell");
+  command->group(kGroupShell);
+  const auto shell = std::make_shared<std::string>();
+  command->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  set_examples(*command,
+               "  source <(verge completion bash)\n"
+               "  verge completion fish > ~/.config/fish/completions/verge.fish");
+  command->callback([&outcome, &app, shell] {
+    outcome.run = [&app, shell] {
+      std::vector<CompletionNode> nodes;
+      collect(app, {}, nodes);
+      const auto write = *shell == "bash" ? bash_completion : *shell == "zsh" ? zsh_completion : fish_completion;
+      fmt::print("{}", write(nodes));
+      return kSuccess;
+    };
+  });
+}
+
+}  // namespace verge::cli

@@ -1,0 +1,23 @@
+#include <cstdio>
+
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/version.h"
+
+namespace verge::cli {
+
+void add_version(CLI::App& app, Outcome& outcome) {
+  CLI::App* command = app.add_subcommand("version", "Print the version of this program");
+  command->group(kGroupShell);
+  const auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "One JSON object");
+  set_examples(*command, "  verge version --json");
+  command->callback([&outcome, json] {
+    outcome.run = [json] {
+      fmt::print("{}{}{}\n", *json ? "{\"version\":\"" : "verge ", kVersion, *json ? "\"}" : "");
+      return kSuccess;
+    };
+  });
+}
+
+}  // namespace verge::cli

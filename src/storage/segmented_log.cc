@@ -239,6 +239,8 @@ Result<void> SegmentedLog::remove_segment(size_t index) {
 
 Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   seal();
+  // An empty segment of that name, left by a failure, still says where the frames before it end: it is not made anew.
+  if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) ++next_sequence_;
   const std::string path = segment_path(directory_, next_sequence_);
   const uint64_t bytes = std::max(segment_bytes_, bytes_needed + kSegmentHeaderBytes);
   Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kCreate);
@@ -260,8 +262,6 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   active_end_ = kSegmentHeaderBytes;
   synced_end_ = kSegmentHeaderBytes;
   failed_ = false;
-  // An empty segment of that name was left by a start; it has been made anew.
-  if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) segments_.pop_back();
   segments_.push_back({path, next_sequence_, bytes});
   ++segments_begun_;
   return {};

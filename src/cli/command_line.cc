@@ -1,7 +1,7 @@
 #include "cli/command_line.h"
 
 #include "base/text.h"
-#include "cli/version.h"
+#include "base/version.h"
 
 namespace verge::cli {
 namespace {

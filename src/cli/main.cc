@@ -13,6 +13,9 @@ int run(int argc, char** argv) {
   Outcome outcome;
   describe_program(app);
   app.require_subcommand(1);
+  add_node(app, outcome);
+  add_check(app, outcome);
+  add_events(app, outcome);
   add_bench(app, outcome);
   add_completion(app, outcome);
   add_version(app, outcome);

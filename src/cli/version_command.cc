@@ -1,8 +1,8 @@
 #include <cstdio>
 
+#include "base/version.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
-#include "cli/version.h"
 
 namespace verge::cli {
 

@@ -95,22 +95,25 @@ void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, st
 }
 
 void EventPath::climb(spool::Submission submission, std::function<void(const spool::Submission&)> done) {
-  spool_.submit(std::move(submission), loop_, [this, done = std::move(done)](const spool::Submission& stored) {
-    done(stored);
-    for (size_t i = 0; i < stored.items.size(); ++i) {
-      if (stored.fates[i] != Fate::kStored) continue;
-      counters_.events_child.add();
-      ByteReader reader(stored.items[i].event);
-      const std::optional<EventView> event = read_event(reader);
-      VERGE_ASSERT(event.has_value());
-      const Payload payload(event->payload);
-      current_ = {.client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
-      evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
-      send_commands();
-      broker_->publish(std::make_shared<const mqtt::Message>(mqtt::Message{
-          .topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
-    }
-  });
+  spool_.submit(
+      std::move(submission), loop_, spool::Urgency::kAwaited,
+      [this, done = std::move(done)](const spool::Submission& stored) {
+        done(stored);
+        for (size_t i = 0; i < stored.items.size(); ++i) {
+          if (stored.fates[i] != Fate::kStored) continue;
+          counters_.events_child.add();
+          ByteReader reader(stored.items[i].event);
+          const std::optional<EventView> event = read_event(reader);
+          VERGE_ASSERT(event.has_value());
+          const Payload payload(event->payload);
+          current_ = {
+              .client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
+          evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
+          send_commands();
+          broker_->publish(std::make_shared<const mqtt::Message>(mqtt::Message{
+              .topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
+        }
+      });
 }
 
 void EventPath::evaluate(const rules::Message& message) {
@@ -210,10 +213,12 @@ void EventPath::send_commands() {
 void EventPath::on_turn_end() { submit(); }
 
 void EventPath::submit() {
+  // Window rows, QoS 0 uploads and reports are awaited by nobody.
+  const spool::Urgency urgency = waiters_.empty() ? spool::Urgency::kPatient : spool::Urgency::kAwaited;
   for (spool::Submission::Item& item : reports_) gathered_.items.push_back(std::move(item));
   reports_.clear();
   if (gathered_.items.empty()) return;
-  spool_.submit(std::exchange(gathered_, {}), loop_,
+  spool_.submit(std::exchange(gathered_, {}), loop_, urgency,
                 [this, waiters = std::exchange(waiters_, {})](spool::Submission submission) mutable {
                   settle(std::move(submission), std::move(waiters));
                 });
@@ -252,7 +257,7 @@ void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
 }
 
 void EventPath::offer_held() {
-  spool_.submit(std::exchange(held_, {}), loop_,
+  spool_.submit(std::exchange(held_, {}), loop_, spool::Urgency::kAwaited,
                 [this, waiters = std::exchange(held_waiters_, {})](spool::Submission submission) mutable {
                   counters_.awaiting_space.set(0);
                   settle(std::move(submission), std::move(waiters));

@@ -34,14 +34,16 @@ void SpoolWriter::stop() {
   thread_.join();
 }
 
-void SpoolWriter::submit(Submission submission, runtime::Loop& loop, Done done) {
+void SpoolWriter::submit(Submission submission, runtime::Loop& loop, Urgency urgency, Done done) {
   const size_t bytes = bytes_of(submission);
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_ && waiting_bytes_ + bytes <= waiting_bytes_max_) {
       waiting_bytes_ += bytes;
       waiting_.push_back({std::move(submission), &loop, std::move(done), bytes});
-      if (waiting_.size() == 1) wake_.notify_one();
+      const bool wakes = waiting_.size() == 1 || (urgency == Urgency::kAwaited && !urgent_);
+      urgent_ |= urgency == Urgency::kAwaited;
+      if (wakes) wake_.notify_one();
       return;
     }
   }
@@ -69,6 +71,10 @@ void SpoolWriter::run() {
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return !waiting_.empty() || delivered_changed_ || stopping_; });
+      if (!urgent_ && !waiting_.empty() && !delivered_changed_) {
+        wake_.wait_for(lock, kPatience, [&] { return urgent_ || stopping_; });
+      }
+      urgent_ = false;
       group.swap(waiting_);
       waiting_bytes_ = 0;
       delivered = delivered_;

@@ -37,19 +37,23 @@ struct SpoolWriterCounters {
   Histogram commit;  // duration of a commit
 };
 
+enum class Urgency { kAwaited, kPatient };
+
 class SpoolWriter {
  public:
+  static constexpr Duration kPatience = std::chrono::milliseconds(50);
+
   using Done = std::move_only_function<void(Submission)>;
 
   // `grown` is called on the writer's thread after each commit that stored something.
   SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown);
   ~SpoolWriter() { stop(); }
-  // Commits what is waiting, posts the answers, writes a checkpoint and ends the thread. What is submitted afterwards is
-  // refused. Not from the writer's thread.
+  // Commits what is waiting, posts the answers, writes a checkpoint and ends the thread. What is submitted afterwards
+  // is refused. Not from the writer's thread.
   void stop();
 
   // From any thread. `done` runs on `loop`.
-  void submit(Submission submission, runtime::Loop& loop, Done done);
+  void submit(Submission submission, runtime::Loop& loop, Urgency urgency, Done done);
   // The parent has the stream through `sequence`.
   void delivered(Priority stream, uint64_t through);
 
@@ -84,6 +88,7 @@ class SpoolWriter {
   size_t waiting_bytes_ = 0;
   std::array<uint64_t, kStreams> delivered_{};
   bool delivered_changed_ = false;
+  bool urgent_ = false;  // one of waiting_ is awaited
   bool stopping_ = false;
 
   std::thread thread_;

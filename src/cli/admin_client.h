@@ -1,0 +1,21 @@
+// Asks a running node's admin listener, and waits for the answer.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+namespace verge::cli {
+
+struct AdminAnswer {
+  int status = 0;
+  std::string body;
+};
+
+// GET http://`authority`/`target`. Errors are those of net::HttpClient and net.address.
+Result<AdminAnswer> admin_get(std::string_view authority, std::string_view target,
+                              Duration timeout = std::chrono::seconds(10));
+
+}  // namespace verge::cli

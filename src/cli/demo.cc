@@ -19,6 +19,8 @@ namespace verge::cli {
 namespace {
 
 constexpr Duration kLook = std::chrono::milliseconds(50);
+// While nothing in particular is waited for: those who look take time from those who decide.
+constexpr Duration kGlance = std::chrono::milliseconds(500);
 constexpr Duration kConnectPatience = std::chrono::seconds(20);
 constexpr Duration kCatchUpPatience = std::chrono::seconds(30);
 constexpr Duration kDrainPatience = std::chrono::seconds(60);
@@ -54,8 +56,11 @@ Result<std::string> make_directory(const std::string& wanted) {
 
 class Demo {
  public:
-  Demo(const DemoOptions& options, const std::string& directory)
-      : options_(options), tree_(directory), whole_(std::chrono::duration<double>(options.seconds)) {}
+  Demo(const DemoOptions& options, const std::string& directory, std::vector<ReplayPoint> series)
+      : options_(options),
+        series_(std::move(series)),
+        tree_(directory),
+        whole_(std::chrono::duration<double>(options.seconds)) {}
 
   Result<Score> run() {
     for (const auto phase : {&Demo::set_up, &Demo::steady, &Demo::cut_off, &Demo::kill_edge, &Demo::drain}) {
@@ -87,8 +92,8 @@ class Demo {
   }
 
  private:
-  // Looks around every kLook until `done` says so; false when `patience` is over first.
-  Result<bool> watch_until(Duration patience, const std::function<bool()>& done) {
+  // Looks around until `done` says so; false when `patience` is over first.
+  Result<bool> watch_until(Duration patience, const std::function<bool()>& done, Duration interval = kLook) {
     const MonotonicTime deadline = now() + patience;
     while (true) {
       if (interrupted) return std::unexpected(interruption());
@@ -99,12 +104,12 @@ class Demo {
       if (now() >= deadline) return false;
       // A machine that is busy may answer late; what counts is read at the end.
       [[maybe_unused]] const Result<void> read = tree_.read_root(stored_);
-      display_.show(now(), devices_->counts(), tree_.progress(), stored_.records());
-      std::this_thread::sleep_for(kLook);
+      if (display_.is_due(now())) display_.show(now(), devices_->counts(), tree_.progress(), stored_.records());
+      std::this_thread::sleep_for(std::min<Duration>(interval, std::max<Duration>(deadline - now(), Duration(0))));
     }
   }
   Result<void> watch_for(Duration duration) {
-    const Result<bool> watched = watch_until(duration, [] { return false; });
+    const Result<bool> watched = watch_until(duration, [] { return false; }, kGlance);
     if (!watched) return std::unexpected(watched.error());
     return {};
   }
@@ -116,10 +121,8 @@ class Demo {
 
   Result<void> set_up() {
     DemoDevices::Options plant{.seed = options_.seed, .replay_seconds = options_.seconds};
-    if (!options_.replay.empty()) {
-      Result<std::vector<ReplayPoint>> series = read_replay(options_.replay);
-      if (!series) return std::unexpected(series.error());
-      plant.replay = std::move(*series);
+    if (!series_.empty()) {
+      plant.replay = std::move(series_);
       plant.replay_topic = "replay/" + replay_topic_level(options_.replay);
     }
     display_.begin("start", "cloud <- fog <- edge, three processes");
@@ -211,6 +214,7 @@ class Demo {
   }
 
   const DemoOptions options_;
+  std::vector<ReplayPoint> series_;
   DemoDisplay display_;
   DemoTree tree_;
   std::unique_ptr<DemoDevices> devices_;
@@ -224,14 +228,18 @@ class Demo {
 }  // namespace
 
 int run_demo(const DemoOptions& options) {
-  const Result<std::string> directory = make_directory(options.directory);
-  if (!directory) {
-    fmt::print(stderr, "verge: {}\n", directory.error().line());
+  const auto refuse = [](const Error& error) {
+    fmt::print(stderr, "verge: {}\n", error.line());
     return kFailure;
-  }
+  };
+  Result<std::vector<ReplayPoint>> series;
+  if (!options.replay.empty()) series = read_replay(options.replay);
+  if (!series) return refuse(series.error());
+  const Result<std::string> directory = make_directory(options.directory);
+  if (!directory) return refuse(directory.error());
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, interrupt);
-  Demo demo(options, *directory);
+  Demo demo(options, *directory, std::move(*series));
   const Result<Score> score = demo.run();
   if (score) {
     fmt::print("{}", options.json ? json_of(*score) + "\n" : "\n" + text_of(*score));
@@ -240,9 +248,10 @@ int run_demo(const DemoOptions& options) {
   }
   demo.end();
   const bool passed = score && score->passed();
-  if (!score) fmt::print(stderr, "verge: {}\n", score.error().line());
+  if (!score) refuse(score.error());
   if (score && !passed) fmt::print(stderr, "verge: the demonstration failed, see the figures above\n");
-  if (!passed || !options.directory.empty()) {
+  const bool keep = !options.directory.empty() || (!passed && !interrupted);
+  if (keep) {
     fmt::print(stderr, "The nodes' configurations, logs and data are in {}\n", *directory);
   } else {
     std::error_code ignored;

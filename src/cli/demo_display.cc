@@ -38,9 +38,12 @@ void DemoDisplay::begin(std::string_view phase, std::string_view what) {
   shown_ = std::chrono::steady_clock::now();
 }
 
+bool DemoDisplay::is_due(MonotonicTime now) const {
+  return now - shown_ >= (terminal_ ? kTerminalInterval : kPlainInterval);
+}
+
 void DemoDisplay::show(MonotonicTime now, const DemoDevices::Counts& counts, const DemoTree::Progress& progress,
                        size_t at_root) {
-  if (now - shown_ < (terminal_ ? kTerminalInterval : kPlainInterval)) return;
   shown_ = now;
   const double elapsed = std::chrono::duration<double>(now - rate_since_).count();
   const double rate = static_cast<double>(counts.messages - rate_messages_) / std::max(elapsed, 1e-3);

@@ -19,7 +19,8 @@ class DemoDisplay {
   void say(const std::string& line);
   // A new phase; `what` in a few words.
   void begin(std::string_view phase, std::string_view what);
-  // The state of things; shown if it is time for that.
+  // Whether it is time to show the state of things.
+  [[nodiscard]] bool is_due(MonotonicTime now) const;
   void show(MonotonicTime now, const DemoDevices::Counts& counts, const DemoTree::Progress& progress, size_t at_root);
 
  private:

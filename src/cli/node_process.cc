@@ -14,14 +14,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "cli/json_lookup.h"
+#include "net/socket.h"
 
 namespace verge::cli {
 namespace {
 
 constexpr Duration kReadyPatience = std::chrono::seconds(20);
 constexpr Duration kLook = std::chrono::milliseconds(2);
+// Below those that the kernel gives to outgoing connections: a client that tries to reach a node that is down could
+// otherwise be given the node's own port, be connected to itself, and keep the node from coming back.
+constexpr uint64_t kFirstPort = 20'000;
+constexpr uint64_t kEndPort = 32'768;
+constexpr int kPortAttempts = 100;
+
+std::string free_address(Random& random) {
+  for (int attempt = 0; attempt < kPortAttempts; ++attempt) {
+    std::string text = fmt::format("127.0.0.1:{}", kFirstPort + random.below(kEndPort - kFirstPort));
+    const Result<net::Address> address = net::Address::parse(text);
+    if (address && net::Socket::listen(*address, /*shared=*/false)) return text;
+  }
+  return "127.0.0.1:0";
+}
 
 // The first string of an array.
 std::string first_of(std::string_view json, std::string_view name) {
@@ -45,11 +61,13 @@ NodeProcess::~NodeProcess() { kill(); }
 
 Result<void> NodeProcess::write_configuration() const {
   std::ofstream file(path(".toml"));
-  file << fmt::format(
-      "[node]\nname = {0}\ntier = {1}\ndata_dir = {2}\n\n"
-      "[mqtt]\nlisten = \"127.0.0.1:0\"\n\n[http]\nlisten = \"127.0.0.1:0\"\n\n[admin]\nlisten = "
-      "\"127.0.0.1:0\"\n\n{3}",
-      json_string(name_), json_string(tier_), json_string(path("")), rules_);
+  Random random(system_seed());
+  file << fmt::format("[node]\nname = {}\ntier = {}\ndata_dir = {}\n\n", json_string(name_), json_string(tier_),
+                      json_string(path("")));
+  for (const char* listener : {"mqtt", "http", "admin"}) {
+    file << fmt::format("[{}]\nlisten = \"{}\"\n\n", listener, free_address(random));
+  }
+  file << rules_;
   file.close();
   if (!file) return fail("demo.directory", fmt::format("cannot write {}", path(".toml")), "choose another --dir");
   return {};

@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMachinesShown = 4;
 
 double microseconds(Duration duration) { return static_cast<double>(duration.count()) / 1e3; }
+std::string megabytes(uint64_t bytes) { return fmt::format("{:.3f} MB", static_cast<double>(bytes) / 1e6); }
 double milliseconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
 }  // namespace
@@ -61,8 +62,8 @@ std::string text_of(const Score& score) {
       fmt::format("{}  publish to command at the device: p50 {:.0f} us, p99 {:.0f} us, max {:.0f} us",
                   score.decision.count, microseconds(score.decision.quantile(0.5)),
                   microseconds(score.decision.quantile(0.99)), microseconds(Duration(score.decision.max_ns))));
-  row("bytes in", format_size(score.bytes_in));
-  row("bytes sent up", fmt::format("{}  ({:.2f} %)", format_size(score.bytes_sent), score.percent_sent()));
+  row("bytes in", megabytes(score.bytes_in));
+  row("bytes sent up", fmt::format("{}  ({:.2f} %)", megabytes(score.bytes_sent), score.percent_sent()));
   row("acknowledged", std::to_string(score.acknowledged));
   row("lost", std::to_string(score.lost));
   row("duplicated", std::to_string(score.duplicated));

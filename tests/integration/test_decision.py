@@ -58,7 +58,7 @@ class Decision(verge.TestCase):
 
         event, = self.found_at_root("plant/#", 1)
         self.assertEqual(event["payload"], {"device": "press-8", "temperature": 100.5})
-        self.assertEqual((event["kind"], event["stream"], event["device"]), ("selection", "critical", "press-8"))
+        self.assertEqual((event["kind"], event["stream"]), ("selection", "critical"))
         report, = self.found_at_root("$verge/actions/overheat", 1, "--kind", "action")
         self.assertEqual((report["kind"], report["stream"]), ("action", "normal"))
         self.assertEqual(report["payload"]["device"], "press-8")

@@ -71,7 +71,7 @@ class ForgetfulPublisher:
         while not self.stopping:
             try:
                 raw = verge.RawMqtt(self.edge, version=4, client_id=self.name)
-            except (OSError, AssertionError, TypeError):
+            except OSError:
                 verge._look_again.wait(0.02)
                 continue
             self.connections += 1
@@ -126,7 +126,7 @@ class Sigkill(verge.TestCase):
 
         kills = collections.Counter()
         for number in range(ROUNDS):
-            enough = {p.name: p.acknowledged + choice.randrange(1, 400) for p in everyone}
+            enough = {p.name: p.acknowledged + choice.randrange(1, 1200) for p in everyone}
             verge.wait_until(lambda: all(p.acknowledged >= enough[p.name] for p in everyone),
                              lambda: f"load in round {number}: {[(p.name, p.acknowledged) for p in everyone]} of "
                                      f"{enough}; the edge's log:\n{nodes.edge.log()[-2000:]}")

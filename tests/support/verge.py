@@ -557,8 +557,10 @@ class RawMqtt:
         self.buffer = b""
         if connect:
             self.send(connect_packet(version, client_id, **options))
-            first, body = self.receive()
-            assert first == 0x20 and body[1] == 0, f"CONNACK expected, got {first:#x} {body!r}"
+            answer = self.receive()
+            if answer is None or answer[0] != 0x20 or answer[1][1] != 0:
+                self.close()
+                raise ConnectionError(f"CONNACK with success expected, got {answer}")
 
     def send(self, data):
         self.socket.sendall(data)

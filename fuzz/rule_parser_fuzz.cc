@@ -16,7 +16,7 @@ constexpr WallTime kNow{1'700'000'000'000'000};
 
 class CollectingEffects final : public rules::Effects {
  public:
-  void publish(const rules::Rule&, std::string_view, Payload, uint8_t, bool) override {}
+  void publish(const rules::Rule&, std::string_view, std::string_view, Payload, uint8_t, bool) override {}
   void upload(const rules::Rule&, EventKind, Priority, std::string_view, std::string_view, Payload, WallTime) override {
   }
   void drop(const rules::Rule&) override {}

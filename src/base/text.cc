@@ -179,6 +179,11 @@ std::string json_string(std::string_view text) {
   return out;
 }
 
+std::string error_json(const Error& error) {
+  return fmt::format("{{\"error\":{{\"code\":{},\"what\":{},\"fix\":{}}}}}", json_string(error.code),
+                     json_string(error.what), json_string(error.fix));
+}
+
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const size_t length = utf8_sequence(text);

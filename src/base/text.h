@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/error.h"
 
 namespace verge {
 
@@ -34,6 +35,9 @@ std::string format_utc(WallTime time);
 // Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 std::string json_string(std::string_view text);
+
+// {"error":{"code":…,"what":…,"fix":…}}: how errors look over HTTP.
+std::string error_json(const Error& error);
 
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);

@@ -21,6 +21,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   ~HttpConnection() override;
 
   // Answers with an error of the server's own, reads no more requests and closes after a while.
+  void respond_internal(std::string_view what);
   void refuse(int status, std::string_view reason);
   void close_if_idle();
 

@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "base/text.h"
 #include "net/http_connection.h"
 
 namespace verge::net {
@@ -19,7 +20,7 @@ void HttpConnection::write_head(const HttpResponse& response, const BodyFraming&
 }
 
 void HttpConnection::respond(const HttpResponse& response) {
-  if (!can_be_written(response)) return respond({.status = 500, .content_type = "text/plain", .body = "bad field\n"});
+  if (!can_be_written(response)) return respond_internal("the answer has a field that cannot be written");
   const bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
   if (bodiless) {
     write_head(response, {});
@@ -28,6 +29,11 @@ void HttpConnection::respond(const HttpResponse& response) {
     if (!is_head_) send(response.body);
   }
   end_exchange();
+}
+
+void HttpConnection::respond_internal(std::string_view what) {
+  const std::string body = error_json({"http.internal", std::string(what), "please report this"}) + "\n";
+  respond({.status = 500, .content_type = "application/json", .fields = {}, .body = body});
 }
 
 void HttpConnection::start_stream(const HttpResponse& response) {
@@ -72,7 +78,7 @@ void HttpConnection::finish_stream() {
 }
 
 void HttpConnection::drop(bool streaming) {
-  if (!streaming) return respond({.status = 500, .content_type = "text/plain", .body = "no answer\n"});
+  if (!streaming) return respond_internal("no answer was made");
   responder_ = nullptr;
   closed_ = nullptr;
   end();
@@ -94,8 +100,10 @@ void HttpConnection::end_exchange() {
 
 void HttpConnection::refuse(int status, std::string_view reason) {
   keep_alive_ = false;
-  const std::string text = std::string(reason).append("\n");
-  write_head({.status = status, .content_type = "text/plain", .fields = {}, .body = {}},
+  const std::string text =
+      error_json({"http.refused", std::string(reason), "send a well-formed request within the limits of this server"}) +
+      "\n";
+  write_head({.status = status, .content_type = "application/json", .fields = {}, .body = {}},
              {.kind = BodyFraming::Kind::kLength, .length = text.size()});
   if (!is_head_) send(text);
   std::string().swap(body_);

@@ -240,6 +240,11 @@ void Node::drain() {
       std::_Exit(0);
     }
   }
+  // What the drain submitted is durable when this, which comes after it, is answered.
+  auto committed = std::make_shared<std::promise<void>>();
+  spool_->submit({}, *shards_[0].loop, spool::Urgency::kAwaited,
+                 [committed](const spool::Submission&) { committed->set_value(); });
+  committed->get_future().wait_until(deadline);
   if (uplink_) {
     auto sent = std::make_shared<std::promise<void>>();
     shards_[0].loop->post([this, sent] { uplink_->drain([sent] { sent->set_value(); }); });

@@ -19,7 +19,7 @@ constexpr size_t kLedgerBytesMax = 1U << 30;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
 constexpr size_t kCursorSlotBytes = 64;
 constexpr uint64_t kSegmentsMin = 16;
-constexpr uint64_t kSegmentBytesMin = 64U << 10;
+constexpr uint64_t kSegmentBytesMin = 4U << 10;
 
 // magic | generation u64 | delivered_through u64 × 4 | padding | checksum u64
 std::string cursor_slot(uint64_t generation, const std::array<uint64_t, kStreams>& delivered) {
@@ -214,7 +214,7 @@ void Spool::commit(std::vector<Submission*>& group) {
       share.frame.add(item.source, item.source_sequence, item.event);
       share.places.push_back({submission, i});
       share.event_bytes += item.event.size();
-      if (share.frame.bytes() >= kFrameBodyTarget) append_frame(share);
+      if (share.frame.bytes() >= std::min<size_t>(kFrameBodyTarget, options_.segment_bytes)) append_frame(share);
     }
   }
   for (Pending& share : pending) {
@@ -273,6 +273,9 @@ Result<void> Spool::delivered(Priority priority, uint64_t through) {
   if (through <= its.delivered_through) return {};
   its.delivered_through = through;
   if (const Result<void> noted = write_cursors(); !noted) return noted;
+  // The last segment stays. When all in it is delivered and it is large, or space is short, a new one takes its place.
+  const bool is_large = its.log->bytes() > options_.segment_bytes || bytes() > options_.bytes_max / 2;
+  if (is_large && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
   if (!its.log->can_remove_before(through + 1)) return {};
   // The ledger must know what the segments said before they go.
   if (const Result<void> kept = write_ledger(); !kept) return kept;
@@ -285,6 +288,15 @@ Result<void> Spool::delivered(Priority priority, uint64_t through) {
 Result<void> Spool::checkpoint() {
   if (const Result<void> noted = write_cursors(); !noted) return noted;
   return write_ledger();
+}
+
+bool Spool::has_room() {
+  if (bytes() + options_.bytes_max / kSegmentsMin > options_.bytes_max) return false;
+  const std::string path = directory_ + "/probe";
+  Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kCreate);
+  const bool room = file && (*file)->allocate(options_.segment_bytes);
+  if (file) file->reset();
+  return file_system_.remove(path) && room;
 }
 
 StreamState Spool::state(Priority priority) const {

@@ -76,6 +76,9 @@ class Spool {
   // Writes the cursors and the ledger; call before a clean end.
   Result<void> checkpoint();
 
+  // Whether a segment more would fit, by the limit and on the disk. Tries it.
+  bool has_room();
+
   [[nodiscard]] StreamState state(Priority stream) const;
   [[nodiscard]] uint64_t bytes() const;
   [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }

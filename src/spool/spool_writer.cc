@@ -70,7 +70,16 @@ void SpoolWriter::run() {
     bool stopping = false;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return !waiting_.empty() || delivered_changed_ || stopping_; });
+      const auto something = [&] { return !waiting_.empty() || delivered_changed_ || stopping_; };
+      if (full_) {
+        if (!wake_.wait_for(lock, kProbePeriod, something)) {
+          lock.unlock();
+          if (spool_->has_room()) set_full(nullptr);
+          continue;
+        }
+      } else {
+        wake_.wait(lock, something);
+      }
       if (!urgent_ && !waiting_.empty() && !delivered_changed_) {
         wake_.wait_for(lock, kPatience, [&] { return urgent_ || stopping_; });
       }
@@ -124,8 +133,7 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
   }
   counters_.stored.add(stored);
   publish_progress();
-  if (refusal != nullptr && !full_.exchange(true)) log_error("spool", "refusing records: {}", refusal->line());
-  if (refusal == nullptr && stored > 0 && full_.exchange(false)) log_info("spool", "storing records again");
+  if (refusal != nullptr || stored > 0) set_full(refusal);
 
   std::map<runtime::Loop*, std::vector<Waiting>> answers;
   for (Waiting& entry : waiting) answers[entry.loop].push_back(std::move(entry));
@@ -135,6 +143,12 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
     });
   }
   if (stored > 0 && grown_) grown_();
+}
+
+void SpoolWriter::set_full(const Error* refusal) {
+  const bool was_full = full_.exchange(refusal != nullptr);
+  if (refusal != nullptr && !was_full) log_error("spool", "refusing records: {}", refusal->line());
+  if (refusal == nullptr && was_full) log_info("spool", "storing records again");
 }
 
 void SpoolWriter::publish_progress() {

@@ -42,6 +42,7 @@ enum class Urgency { kAwaited, kPatient };
 class SpoolWriter {
  public:
   static constexpr Duration kPatience = std::chrono::milliseconds(50);
+  static constexpr Duration kProbePeriod = std::chrono::seconds(1);
 
   using Done = std::move_only_function<void(Submission)>;
 
@@ -60,7 +61,8 @@ class SpoolWriter {
   [[nodiscard]] const StreamProgress& progress(Priority stream) const { return progress_[static_cast<size_t>(stream)]; }
   [[nodiscard]] const SpoolWriterCounters& counters() const { return counters_; }
   [[nodiscard]] NodeId incarnation() const { return spool_->incarnation(); }
-  // True since a submission was refused for want of space, until one is stored again.
+  // True since a submission was refused, until one is stored again or there is room again: looked for every
+  // kProbePeriod.
   [[nodiscard]] bool is_full() const { return full_; }
 
  private:
@@ -74,6 +76,7 @@ class SpoolWriter {
   void run();
   void commit(std::vector<Waiting>& waiting);
   void publish_progress();
+  void set_full(const Error* refusal);
 
   const std::unique_ptr<Spool> spool_;
   const size_t waiting_bytes_max_;

@@ -332,6 +332,11 @@ Result<void> SegmentedLog::sync() {
   return synced;
 }
 
+Result<void> SegmentedLog::roll() {
+  if (segments_.empty() || segments_.back().first_sequence == next_sequence_) return {};
+  return begin_segment(0);
+}
+
 bool SegmentedLog::can_remove_before(uint64_t sequence) const {
   // All sequences of a segment are below the first of the next. The last one stays: it says which sequences were used.
   return segments_.size() > 1 && segments_[1].first_sequence <= sequence;

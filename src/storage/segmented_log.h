@@ -76,6 +76,9 @@ class SegmentedLog {
   // Makes all appended frames durable. After a failure, frames appended since the last success must be taken as lost.
   Result<void> sync();
 
+  // Ends the active segment, so that it can be removed.
+  Result<void> roll();
+
   // Removes the segments all of whose sequences are below `sequence`. Returns how many.
   Result<size_t> remove_before(uint64_t sequence);
   [[nodiscard]] bool can_remove_before(uint64_t sequence) const;

@@ -60,15 +60,12 @@ Result<node::EventQuery> query_of(const EventsOptions& options) {
   return query;
 }
 
-// For people: time, topic, device, payload.
-void print_event(const node::FoundEvent& found, bool json, const NodeId& self) {
-  if (json) {
-    fmt::print("{}\n", node::event_json(found, self, "this node"));
-    return;
-  }
+// For people: time, stream, topic, payload.
+std::string line_of(const node::FoundEvent& found, bool json, const NodeId& self) {
+  if (json) return node::event_json(found, self, "this node");
   const bool readable = is_utf8(found.event.payload);
-  fmt::print("{}  {:8}  {}  {}\n", format_utc(found.event.time), name_of(found.position.stream), found.event.topic,
-             readable ? std::string(found.event.payload) : base64(found.event.payload));
+  return fmt::format("{}  {:8}  {}  {}", format_utc(found.event.time), name_of(found.position.stream),
+                     found.event.topic, readable ? std::string(found.event.payload) : base64(found.event.payload));
 }
 
 // The id of the node whose directory it is; zero when it has none yet.
@@ -85,8 +82,9 @@ Result<node::QueryEnd> read_directory(const EventsOptions& options, const node::
                 "name its directory with --data-dir or ask a running node with --admin HOST:PORT");
   }
   const NodeId self = node_of(file_system, options.data_dir);
-  return node::query_events(file_system, spool, std::nullopt, query,
-                            [&](const node::FoundEvent& found) { print_event(found, options.json, self); });
+  return node::query_events(file_system, spool, std::nullopt, query, [&](const node::FoundEvent& found) {
+    fmt::print("{}\n", line_of(found, options.json, self));
+  });
 }
 
 std::string parameters_of(const EventsOptions& options, const std::string& after) {
@@ -153,8 +151,8 @@ int run_tail(const EventsOptions& options) {
       one.limit = SIZE_MAX;
       const Result<node::QueryEnd> end =
           node::query_events(file_system, spool, std::nullopt, one, [&](const node::FoundEvent& found) {
-            if (!first) return print_event(found, options.json, self);
-            lines.push_back(node::event_json(found, self, "this node"));
+            if (!first) return fmt::print("{}\n", line_of(found, options.json, self));
+            lines.push_back(line_of(found, options.json, self));
             if (lines.size() > options.limit) lines.erase(lines.begin());
           });
       if (!end) return print_failure(end.error());
@@ -196,7 +194,7 @@ void add_events(CLI::App& app, Outcome& outcome) {
                "  verge events query --admin 127.0.0.1:9180 --kind action\n");
   query->callback([&outcome, query_options] { outcome.run = [query_options] { return run_query(*query_options); }; });
 
-  CLI::App* tail = events->add_subcommand("tail", "Print the last events, then new ones as they become durable");
+  CLI::App* tail = events->add_subcommand("tail", "Print the last events, then new ones as they are written");
   const auto tail_options = std::make_shared<EventsOptions>();
   tail_options->limit = 10;
   add_options(*tail, tail_options);

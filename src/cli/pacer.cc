@@ -6,15 +6,11 @@
 #include "base/assert.h"
 
 namespace verge::cli {
-namespace {
-
-// Longer than most wake-ups take.
-constexpr Duration kLead = std::chrono::microseconds(60);
-
-}  // namespace
-
-Pacer::Pacer(runtime::Loop& loop, Write write)
-    : loop_(loop), write_(std::move(write)), timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+Pacer::Pacer(runtime::Loop& loop, Write write, Duration lead)
+    : loop_(loop),
+      write_(std::move(write)),
+      lead_(lead),
+      timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
   VERGE_ASSERT(timer_ >= 0);
   loop_.watch(timer_, EPOLLIN, *this);
 }
@@ -40,7 +36,7 @@ void Pacer::stop() {
 }
 
 void Pacer::arm() {
-  const int64_t at = std::max<int64_t>(1, (due(next_) - kLead).time_since_epoch().count());
+  const int64_t at = std::max<int64_t>(1, (due(next_) - lead_).time_since_epoch().count());
   constexpr int64_t kSecond = 1'000'000'000;
   const itimerspec when{.it_interval = {}, .it_value = {.tv_sec = at / kSecond, .tv_nsec = at % kSecond}};
   timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);

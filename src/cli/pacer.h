@@ -16,11 +16,17 @@ namespace verge::cli {
 
 class Pacer final : private runtime::Watcher {
  public:
+  // Longer than most wake-ups take.
+  static constexpr Duration kLead = std::chrono::microseconds(60);
+
   // `index` counts from 0; `due` is start + index * interval.
   using Write = std::function<void(uint64_t index, MonotonicTime due)>;
 
-  Pacer(runtime::Loop& loop, Write write);
+  // `lead`: how long before a write is due the loop begins to poll; 0: never, where tens of µs do not matter.
+  Pacer(runtime::Loop& loop, Write write, Duration lead = kLead);
   ~Pacer() override;
+  Pacer(const Pacer&) = delete;
+  Pacer& operator=(const Pacer&) = delete;
 
   // `finished` is called after the last of `writes` calls. `interval` > 0.
   void start(MonotonicTime start, Duration interval, uint64_t writes, std::function<void()> finished);
@@ -36,6 +42,7 @@ class Pacer final : private runtime::Watcher {
 
   runtime::Loop& loop_;
   const Write write_;
+  const Duration lead_;
   const int timer_;
   std::function<void()> finished_;
   MonotonicTime start_;

@@ -114,7 +114,7 @@ static void describe(Visitor& v, AdminConfig& c) {
 static void describe(Visitor& v, ParentConfig& c) {
   v.key("url", c.url, ParentUrl{},
         {"The HTTP listener of the node one tier up; empty: this node is the root.", "empty"});
-  v.key("batch_bytes_max", c.batch_bytes_max, Size{kKiB, 64 * kMiB}, {"Events are sent in batches of up to this."});
+  v.key("batch_bytes_max", c.batch_bytes_max, Size{kKiB, 4 * kMiB}, {"Events are sent in batches of up to this."});
   v.key("batch_age_max", c.batch_age_max, Time{Duration(0), kHour},
         {"How long an event may wait for its batch to fill."});
   v.key("timeout", c.timeout, Time{std::chrono::milliseconds(1), kHour},
@@ -136,7 +136,7 @@ static void describe(Visitor& v, SpoolConfig& c) {
 }
 
 static void describe(Visitor& v, RuntimeConfig& c) {
-  v.key("loops", c.loops, Count{0, 1024}, {"Event loops, each a thread; 0: one a core."});
+  v.key("loops", c.loops, Count{0, 64}, {"Event loops, each a thread; 0: one a core."});
 }
 
 static void describe(Visitor& v, LogConfig& c) {

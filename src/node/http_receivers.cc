@@ -26,6 +26,13 @@ void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpRespo
     return respond_problem(responder, 503, {"node.draining", "the node is shutting down", "send it again soon"},
                            {{"Retry-After", "1"}});
   }
+  if (is_events && request.body.size() > config_.http.body_bytes_max) {
+    return respond_problem(responder, 413,
+                           {"http.too-large",
+                            fmt::format("the body has {} bytes, {} are allowed (http.body_bytes_max)",
+                                        request.body.size(), config_.http.body_bytes_max),
+                            "send the events in several requests"});
+  }
   if (is_events) return receive_events(*shards_[shard].path, request, std::move(responder));
   receive_batch(*shards_[shard].path, request, std::move(responder));
 }

@@ -10,6 +10,9 @@
 namespace verge::node {
 namespace {
 
+// Room for topic, device and origin beside it.
+constexpr size_t kPayloadBytesMax = kEventBytesMax - (256U << 10);
+
 using simdjson::dom::element;
 using simdjson::dom::object;
 
@@ -66,6 +69,11 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
                 "a topic has no '+', '#' or NUL and does not begin with '$'");
   }
   event.payload = Payload(text_of(payload));
+  if (event.payload.size() > kPayloadBytesMax) {
+    return fail("ingest.too-large",
+                fmt::format("event {} has {} bytes, {} are allowed", place, event.payload.size(), kPayloadBytesMax),
+                "send it in parts");
+  }
   return event;
 }
 

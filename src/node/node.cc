@@ -18,6 +18,8 @@ namespace {
 
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr Duration kDrainMax = std::chrono::seconds(10);
+// A batch always fits, however small the bodies of devices are to be.
+constexpr size_t kBatchBodyMax = 24U << 20;
 constexpr int kWorkerNice = 10;  // event loops come first
 
 // Threads that compress and answer queries yield to those that decide.
@@ -103,8 +105,9 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .queue_bytes_max = config_.mqtt.queue_bytes_max,
                             .retained_max = config_.mqtt.retained_max / count + 1,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
-  const net::HttpServerLimits http_limits{.body_bytes_max = config_.http.body_bytes_max,
-                                          .connections_max = config_.http.connections_max / count + 1};
+  const net::HttpServerLimits http_limits{
+      .body_bytes_max = std::max<size_t>(config_.http.body_bytes_max, kBatchBodyMax),
+      .connections_max = config_.http.connections_max / count + 1};
   shards_.resize(count);
   std::vector<EventPath*> paths;
   std::vector<mqtt::Broker*> brokers;

@@ -213,7 +213,7 @@ std::string Node::metrics_text() const {
     out.value(static_cast<double>(progress.end - 1 - std::min<uint64_t>(progress.delivered_through, progress.end - 1)),
               fmt::format("stream=\"{}\"", name_of(stream)));
   }
-  out.family("spool_bytes", "gauge", "Bytes on the disk, reserved space included.");
+  out.family("spool_bytes", "gauge", "Bytes of the logs on the disk.");
   for (const Priority stream : kPriorities) {
     out.value(static_cast<double>(spool_->progress(stream).bytes), fmt::format("stream=\"{}\"", name_of(stream)));
   }

@@ -34,6 +34,14 @@ Result<std::string> decompress(std::string_view compressed) {
 
 }  // namespace
 
+std::string compress_batch(std::string_view bytes, int level) {
+  std::string compressed(ZSTD_compressBound(bytes.size()), '\0');
+  const size_t size = ZSTD_compress(compressed.data(), compressed.size(), bytes.data(), bytes.size(), level);
+  VERGE_ASSERT(ZSTD_isError(size) == 0);
+  compressed.resize(size);
+  return compressed;
+}
+
 std::string BatchHeader::source() const {
   std::string source = "n";
   source.append(node.view()).append(incarnation.view());
@@ -58,11 +66,7 @@ std::string BatchBuilder::take(int level) {
   append_varint(bytes, header_.floor);
   append_varint(bytes, count_);
   bytes.append(records_);
-  std::string compressed(ZSTD_compressBound(bytes.size()), '\0');
-  const size_t size = ZSTD_compress(compressed.data(), compressed.size(), bytes.data(), bytes.size(), level);
-  VERGE_ASSERT(ZSTD_isError(size) == 0);
-  compressed.resize(size);
-  return compressed;
+  return compress_batch(bytes, level);
 }
 
 Result<Batch> Batch::parse(std::string_view compressed) {

@@ -30,6 +30,9 @@ struct BatchHeader {
   [[nodiscard]] std::string source() const;
 };
 
+// The outermost layer of a batch: one zstd frame that states its size. `level` is zstd's, 1..19.
+std::string compress_batch(std::string_view bytes, int level);
+
 class BatchBuilder {
  public:
   explicit BatchBuilder(BatchHeader header) : header_(std::move(header)) {}

@@ -36,7 +36,7 @@ class Ledger {
 
   [[nodiscard]] size_t sources() const { return entries_.size(); }
 
-  // docs/formats/ledger.md, without the file's header and checksum.
+  // docs/formats/spool.md, without the file's header and checksum.
   void write(std::string& out) const;
   // Adds what write() wrote. False when the bytes are not that.
   bool read(std::string_view bytes);

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "model/event.h"
 #include "spool/record.h"
 
 namespace verge::spool {
@@ -17,6 +18,8 @@ constexpr std::string_view kCursorMagic = "VERGECR1";
 constexpr size_t kLedgerBytesMax = 1U << 30;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
 constexpr size_t kCursorSlotBytes = 64;
+constexpr uint64_t kSegmentsMin = 16;
+constexpr uint64_t kSegmentBytesMin = 64U << 10;
 
 // magic | generation u64 | delivered_through u64 × 4 | padding | checksum u64
 std::string cursor_slot(uint64_t generation, const std::array<uint64_t, kStreams>& delivered) {
@@ -63,12 +66,15 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (const Result<void> known = spool->read_incarnation(); !known) return std::unexpected(known.error());
   spool->read_cursors();
   const std::array<uint64_t, kStreams> covered = spool->read_ledger();
+  // The last segment of each stream stays although all in it may be delivered: four of them must not fill the spool.
+  const uint64_t segment_bytes =
+      std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin));
   for (const Priority priority : kPriorities) {
     Stream& stream = spool->stream(priority);
     const uint64_t through = covered[static_cast<size_t>(priority)];
     storage::SegmentedLog::Recovery found;
     Result<std::unique_ptr<storage::SegmentedLog>> log =
-        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), options.segment_bytes,
+        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), segment_bytes,
                                     std::max(stream.delivered_through + 1, through), found);
     if (!log) return std::unexpected(log.error());
     recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
@@ -178,6 +184,12 @@ void Spool::commit(std::vector<Submission*>& group) {
     if (submission->floor > 0) ledger_.raise_floor(submission->floor_source, submission->floor);
     for (size_t i = 0; i < submission->items.size(); ++i) {
       const Submission::Item& item = submission->items[i];
+      if (item.event.size() > kEventBytesMax) {
+        submission->error = {"spool.too-large",
+                             fmt::format("a record has {} bytes, {} are allowed", item.event.size(), kEventBytesMax),
+                             "send it in parts"};
+        continue;
+      }
       if (bytes_held + bytes_added + item.event.size() > options_.bytes_max) {
         submission->error = {
             "spool.full",

@@ -161,7 +161,7 @@ Result<std::unique_ptr<SegmentedLog>> SegmentedLog::open(FileSystem& file_system
 }
 
 // Scans the last segment and cuts it after its last good frame. Files without a header, which a crash can leave before
-// their first sync, are removed.
+// their first sync, are set aside.
 Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) {
   Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
   if (!segments) return std::unexpected(segments.error());
@@ -185,7 +185,7 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
       continue;
     }
     damaged = true;
-    if (const Result<void> removed = remove_segment(segments_.size() - 1); !removed) return removed;
+    if (const Result<void> aside = set_aside(segments_.size() - 1); !aside) return aside;
   }
   if (damaged) next_sequence_ += kSequenceSkip;
   return {};
@@ -227,6 +227,21 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
   return expected;
 }
 
+// A file without a sound header: one that holds something is kept under another name for whoever wants to look into it.
+Result<void> SegmentedLog::set_aside(size_t index) {
+  const std::string path = segments_[index].path;
+  bool is_empty = true;
+  if (const Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kRead)) {
+    std::string start(kSegmentHeaderBytes + kFrameHeaderBytes, '\0');
+    const Result<size_t> got = (*file)->read_at(0, start.data(), start.size());
+    is_empty = got && start.find_first_not_of('\0', kSegmentHeaderBytes) == std::string::npos;
+  }
+  if (is_empty) return remove_segment(index);
+  if (const Result<void> renamed = file_system_.rename(path, path + ".damaged"); !renamed) return renamed;
+  segments_.erase(segments_.begin() + static_cast<ptrdiff_t>(index));
+  return file_system_.sync_directory(directory_);
+}
+
 // Durably: a segment must not come back when a later one is gone, which says where its frames end.
 Result<void> SegmentedLog::remove_segment(size_t index) {
   if (const Result<void> gone = file_system_.remove(segments_[index].path);
@@ -239,6 +254,8 @@ Result<void> SegmentedLog::remove_segment(size_t index) {
 
 Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   seal();
+  // An empty segment of that name, left by a failure, still says where the frames before it end: it is not made anew.
+  if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) ++next_sequence_;
   const std::string path = segment_path(directory_, next_sequence_);
   const uint64_t bytes = std::max(segment_bytes_, bytes_needed + kSegmentHeaderBytes);
   Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kCreate);
@@ -260,8 +277,6 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   active_end_ = kSegmentHeaderBytes;
   synced_end_ = kSegmentHeaderBytes;
   failed_ = false;
-  // An empty segment of that name was left by a start; it has been made anew.
-  if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) segments_.pop_back();
   segments_.push_back({path, next_sequence_, bytes});
   ++segments_begun_;
   return {};
@@ -337,7 +352,7 @@ uint64_t SegmentedLog::first_sequence() const {
 uint64_t SegmentedLog::bytes() const {
   uint64_t total = 0;
   for (const SegmentFile& segment : segments_) total += segment.bytes;
-  return total;
+  return active_ ? total - segments_.back().bytes + active_end_ : total;
 }
 
 void LogReader::seek(uint64_t sequence) {

@@ -83,7 +83,7 @@ class SegmentedLog {
   [[nodiscard]] uint64_t next_sequence() const { return next_sequence_; }
   // The lowest sequence that may be readable; next_sequence() when empty.
   [[nodiscard]] uint64_t first_sequence() const;
-  // On the disk, reserved space included.
+  // Written, without the space that is reserved.
   [[nodiscard]] uint64_t bytes() const;
   // How many segments were begun; changes when one was filled.
   [[nodiscard]] uint64_t segments_begun() const { return segments_begun_; }
@@ -95,6 +95,7 @@ class SegmentedLog {
 
   Result<void> recover(uint64_t sequence_floor, Recovery& recovery);
   Result<std::optional<uint64_t>> recover_segment(SegmentFile& segment, Recovery& recovery, bool& damaged);
+  Result<void> set_aside(size_t index);
   Result<void> remove_segment(size_t index);
   Result<void> begin_segment(uint64_t bytes_needed);
   void seal();

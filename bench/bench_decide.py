@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+"""Device publishes → a rule decides → device receives the command, at 10,000 messages a second, beside a bare echo server
+(the same protocol without a broker, a rule or a disk), alternating in one run. Prints the median of the runs."""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from bench_support import VERGE, Node, _running, bench, machine, median, wait_for
+
+RULE = """
+[[rule]]
+name = "overheat"
+sql  = "SELECT device, temperature FROM 'plant/+/oven' WHERE temperature > 100"
+do   = [{ publish = "plant/${device}/command", payload = '{"action":"SHUTDOWN_EQUIPMENT"}' }%s]
+"""
+LOAD = ["--publishers", 10, "--rate", 10000, "--seconds", 5, "--publish", "plant/m%d/oven", "--payload",
+        '{"device":"m%d","temperature":120.5}', "--receive", "plant/m%d/command", "--expect",
+        '{"action":"SHUTDOWN_EQUIPMENT"}']
+
+
+class Echo:
+    def __init__(self):
+        self.directory = tempfile.TemporaryDirectory()
+        ready = pathlib.Path(self.directory.name, "ready.json")
+        self.process = subprocess.Popen([VERGE, "bench", "echo", "--listen", "127.0.0.1:0", "--ready-file", str(ready),
+                                         "--payload", '{"action":"SHUTDOWN_EQUIPMENT"}'], stderr=subprocess.DEVNULL)
+        _running.append(self.process)
+        wait_for(ready.exists)
+        self.mqtt = json.loads(ready.read_text())["mqtt"][0]
+
+
+def main():
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    # "decide": act and report; "with upload": each message is also stored before its PUBACK.
+    targets = {"bare echo": (Echo(), 0), "verge, QoS 0": (Node(RULE % ""), 0), "verge, QoS 1": (Node(RULE % ""), 1),
+               "verge, QoS 1, uploaded": (Node(RULE % ', { upload = "critical" }'), 1)}
+    results = {name: [] for name in targets}
+    for _ in range(runs):
+        for name, (target, qos) in targets.items():
+            results[name].append(bench("decide", "--target", target.mqtt, "--qos", qos, *LOAD))
+    print(f"decide: 10,000 messages a second, 10 publishers, {runs} runs of 5 s each, alternating; {machine()}")
+    print(f"{'':24} {'p50 µs':>9} {'p99 µs':>9} {'max µs':>9}   p99 of each run")
+    for name, rows in results.items():
+        each = " ".join(f"{row['p99_us']:.0f}" for row in rows)
+        print(f"{name:24} {median([r['p50_us'] for r in rows]):9.0f} {median([r['p99_us'] for r in rows]):9.0f} "
+              f"{median([r['max_us'] for r in rows]):9.0f}   {each}")
+    for name, (target, _) in targets.items():
+        if isinstance(target, Node):
+            inside = target.status()["decisions"]
+            print(f"inside the node ({name}): p50 {inside['p50_us']} µs, p99 {inside['p99_us']} µs over {inside['count']} decisions")
+
+
+main()

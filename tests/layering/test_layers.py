@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""The layers of src/: who may include whom, and that a library stays in the folder that owns it.
+
+Reads every #include below src/ and fails on an edge against the order, on a circle between files, on a third-party
+header outside its folder, and on an include that is not a full path from src/.
+"""
+import pathlib
+import re
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src"
+
+# What each folder may include, beside itself. A capability never includes another capability.
+ALLOWED = {
+    "base": set(),
+    "model": {"base"},
+    "runtime": {"base", "model"},
+    "net": {"base", "model", "runtime"},
+    "storage": {"base", "model", "runtime"},
+    "mqtt": {"base", "model", "runtime", "net", "storage"},
+    "rules": {"base", "model", "runtime", "net", "storage"},
+    "spool": {"base", "model", "runtime", "net", "storage"},
+    "node": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool"},
+    "cli": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "node"},
+}
+
+# Third-party headers and the folders that own them. fmt is everywhere, as the standard library is.
+OWNERS = {
+    r"spdlog/": {"base"},
+    r"xxhash\.h": {"base"},
+    r"simdjson\.h": {"rules", "node", "cli"},
+    r"zstd\.h": {"spool"},
+    r"toml\+\+/": {"node"},
+    r"CLI/": {"cli"},
+    r"boost/": set(),
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
+
+
+def files():
+    return sorted(path for path in SOURCE.rglob("*") if path.suffix in (".h", ".cc"))
+
+
+def includes(path):
+    return INCLUDE.findall(path.read_text())
+
+
+def folder_of(path):
+    return path.relative_to(SOURCE).parts[0]
+
+
+class Layers(unittest.TestCase):
+    def test_there_is_something_to_check(self):
+        self.assertGreater(len(files()), 50)
+        self.assertEqual({path.name for path in SOURCE.iterdir()}, set(ALLOWED), "a folder without a layer")
+
+    def test_own_headers_follow_the_order(self):
+        for path in files():
+            for kind, name in includes(path):
+                if kind != '"' or name.startswith("tests/"):
+                    continue
+                with self.subTest(file=str(path.relative_to(ROOT)), include=name):
+                    self.assertTrue((SOURCE / name).is_file(), "not a full path from src/")
+                    target = name.split("/")[0]
+                    if target != folder_of(path):
+                        self.assertIn(target, ALLOWED[folder_of(path)], "an edge against the layers")
+
+    def test_depth_is_two_at_most(self):
+        for path in files():
+            self.assertEqual(len(path.relative_to(SOURCE).parts), 2, path)
+
+    def test_third_party_headers_stay_in_their_folder(self):
+        for path in files():
+            for kind, name in includes(path):
+                for pattern, owners in OWNERS.items():
+                    if kind == "<" and re.match(pattern, name):
+                        self.assertIn(folder_of(path), owners, f"{path.relative_to(ROOT)} includes <{name}>")
+
+    def test_nobody_includes_in_a_circle(self):
+        graph = {str(p.relative_to(SOURCE)): [n for k, n in includes(p) if k == '"'] for p in files() if p.suffix == ".h"}
+        done, path = set(), []
+
+        def visit(header):
+            if header in path:
+                self.fail("circle: " + " -> ".join(path[path.index(header):] + [header]))
+            if header in done or header not in graph:
+                return
+            path.append(header)
+            for other in graph[header]:
+                visit(other)
+            path.pop()
+            done.add(header)
+
+        for header in graph:
+            visit(header)
+
+
+class ErrorCodes(unittest.TestCase):
+    """docs/errors.md lists exactly the codes of the source."""
+
+    def test_every_code_is_documented_and_exists(self):
+        areas = "bench|cli|config|demo|events|http|ingest|net|node|rule|spool|storage|uplink"
+        keys = {"http.listen"}  # names of settings
+        used = set()
+        for path in files():
+            if path.name.endswith("_test.cc"):
+                continue
+            for area, word in re.findall(r'"(%s)\.([a-z][a-z-]*)"' % areas, path.read_text()):
+                if f"{area}.{word}" not in keys:
+                    used.add(f"{area}.{word}")
+        documented = set(re.findall(r"^\| `([a-z]+\.[a-z0-9-]+)` \|", (ROOT / "docs/errors.md").read_text(), re.M))
+        self.assertGreater(len(used), 30)
+        self.assertEqual(used - documented, set(), "used in the source, missing in docs/errors.md")
+        self.assertEqual(documented - used, set(), "in docs/errors.md, not used in the source")
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -62,7 +62,8 @@ class Help(verge.TestCase):
         for path, answer in self.every_command():
             for example in re.findall(r"^  verge ([a-z]+)", answer.stdout, re.MULTILINE):
                 with self.subTest(f"verge {' '.join(path)} --help: verge {example}"):
-                    self.assertIn(f"Usage: verge {example} ", verge.run(example, "--help").stdout + " ")
+                    self.assertTrue(f"\nUsage: verge {example} " in verge.run(example, "--help").stdout,
+                                    f"there is no command '{example}'")
 
     def test_version(self):
         answer = verge.run("--version")
@@ -219,8 +220,9 @@ class Query(verge.TestCase):
 
     def test_tail_for_people(self):
         process = self.tail("--topic", "n/#", "--limit", "2", form=())
+        lines = self.read_text(process, 2)
         self.client.publish_and_wait("n/new", {"number": 1000})
-        for line in self.read_text(process, 3):
+        for line in lines + self.read_text(process, 1):
             self.assertRegex(line, r"^\d{4}-\d\d-\d\dT.*normal.*n/\w+  \{", "without --json each line is for people")
 
     def test_tail(self):

@@ -61,7 +61,7 @@ class Full(verge.TestCase):
 
     def wait_ready_again(self, node):
         verge.wait_until(lambda: node.admin("/readyz").status == 200,
-                         lambda: f"ready again by itself; /readyz says {node.admin('/readyz')}, the log:\n{node.log()}")
+                         lambda: f"ready again by itself; /readyz says {node.admin('/readyz')}, the log:\n{node.log()}", 10)
 
 
 class SmallSpool(Full):
@@ -123,12 +123,29 @@ class SmallSpool(Full):
         edge.kill9()
         edge.start()
         again = self.mqtt(edge, "again")
-        self.assertEqual(again.publish_and_wait("keep/v5", {"number": -1, "filling": FILLING}), QUOTA_EXCEEDED,
-                         "still full after a restart")
+        more, _ = self.publish_until_refused(again, "keep/v5", range(1000, 2000), 50)
         cloud.start()
         edge.wait_delivered()
-        self.assertEqual(self.numbers(cloud.events("keep/v5")), acknowledged)
+        self.assertEqual(self.numbers(cloud.events("keep/v5")), acknowledged + more)
         edge.stop()
+
+    def test_a_limit_of_one_segment(self):
+        """The tightest setting that is accepted: space that was delivered is given back all the same."""
+        cloud = self.node("cloud", tier="cloud").start()
+        edge = self.node("edge", RULES, parent=cloud, sets=["spool.bytes_max=1MiB", "spool.segment_bytes=1MiB"]).start()
+        client = self.mqtt(edge, "modern")
+        stored = []
+        for wave in range(12):
+            numbers = list(range(wave * 100, wave * 100 + 100))
+            published = {number: client.publish("keep/v5", {"number": number, "filling": FILLING}) for number in numbers}
+            client.wait_acknowledged(published.values())
+            taken = [number for number in numbers if client.acknowledged[published[number]] == 0]
+            self.assertGreater(len(taken), 0, f"wave {wave}: all that came before was delivered, yet nothing is taken; "
+                                              f"{edge.status()['spool']}")
+            stored += taken
+            edge.wait_delivered()
+        self.assertEqual(self.numbers(cloud.events("keep/v5")), stored)
+        self.assertGreater(len(stored), 1000, "there was space for all but a few")
 
     def test_a_full_parent_is_waited_for(self):
         """What the parent cannot store stays with the child."""
@@ -144,7 +161,7 @@ class SmallSpool(Full):
         verge.wait_until(lambda: fog.status()["spool"]["full"], "the fog node is full")
         self.assertGreater(edge.undelivered(), 0)
         top.start()
-        edge.wait_delivered()
+        edge.wait_delivered(15)
         fog.wait_delivered()
         self.assertEqual(sorted(self.numbers(top.events("keep/v5"))), list(range(200)), "all arrive, once")
 

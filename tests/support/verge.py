@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -79,6 +80,7 @@ def _end_all():
 
 
 atexit.register(_end_all)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a time limit from outside leaves nothing running either
 
 
 def spawn(arguments, **options):

@@ -1,0 +1,262 @@
+"""The command line: help that helps, guesses at what was meant, exit statuses, and reading what a node holds."""
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import verge
+
+RULES = """
+[[rule]]
+name = "all"
+sql = "SELECT * FROM 'n/#'"
+do = [{ upload = "normal" }]
+
+[[rule]]
+name = "urgent"
+sql = "SELECT * FROM 'u/#'"
+do = [{ upload = "critical" }, { publish = "out", payload = "x" }]
+"""
+
+
+def commands_of(help_text):
+    """The commands that a help lists: indented names in the groups after its options."""
+    found = []
+    for group in re.split(r"\n(?=\S)", help_text.split("\nExamples:")[0]):
+        title = group.splitlines()[0] if group.splitlines() else ""
+        if title.endswith(":") and title not in ("Options:", "Positionals:", "Examples:", "Environment:"):
+            found += re.findall(r"^  ([a-z][a-z-]*) {2,}\S", group, re.MULTILINE)
+    return found
+
+
+class Help(verge.TestCase):
+    def every_command(self, path=()):
+        answer = verge.run(*path, "--help")
+        yield path, answer
+        for name in commands_of(answer.stdout):
+            yield from self.every_command((*path, name))
+
+    def test_help_of_every_command(self):
+        seen = []
+        for path, answer in self.every_command():
+            seen.append(" ".join(path))
+            with self.subTest("verge " + " ".join(path)):
+                self.assertEqual(answer.returncode, 0, answer)
+                self.assertEqual(answer.stderr, "")
+                self.assertIn("Usage:", answer.stdout)
+                self.assertIn("Example", answer.stdout, "an example says more than a list of options")
+                if len(path) > 1 or (path and not commands_of(answer.stdout)):
+                    examples = answer.stdout.split("Examples:")[-1]
+                    self.assertIn("verge " + " ".join(path), examples, "an example of this very command")
+        for expected in ("node", "check", "events query", "events tail", "bench decide", "bench ingest", "completion"):
+            self.assertIn(expected, seen)
+
+    def test_commands_in_the_help_exist(self):
+        for path, answer in self.every_command():
+            for example in re.findall(r"^  verge ([a-z]+)", answer.stdout, re.MULTILINE):
+                with self.subTest(f"verge {' '.join(path)} --help: verge {example}"):
+                    self.assertTrue(f"\nUsage: verge {example} " in verge.run(example, "--help").stdout,
+                                    f"there is no command '{example}'")
+
+    def test_version(self):
+        answer = verge.run("--version")
+        self.assertEqual(answer.returncode, 0)
+        self.assertRegex(answer.stdout, r"^verge \d+\.\d+\.\d+")
+        self.assertEqual(verge.run("version").returncode, 0)
+
+    def test_wrong_words(self):
+        for words, said in ((["noed"], "'node'"), (["evnts"], "'events'"), (["events", "tial"], "'tail'"),
+                            (["node", "--confg", "x"], "--config"), (["events", "query", "--tpoic", "x"], "--topic"),
+                            (["xyzzy"], "--help"), ([], "node"), (["events"], "query"), (["check"], "file"),
+                            (["events", "query", "--limit", "many"], "limit")):
+            with self.subTest(" ".join(words)):
+                answer = verge.run(*words)
+                self.assertEqual(answer.returncode, 2, answer)
+                self.assertEqual(answer.stdout, "", "complaints go to standard error")
+                self.assertIn(said, answer.stderr)
+                self.assertLess(len(answer.stderr.splitlines()), 4, "one clear line, not a page")
+
+    def test_completion(self):
+        for shell in ("bash", "zsh", "fish"):
+            answer = verge.run("completion", shell)
+            self.assertEqual(answer.returncode, 0, answer)
+            for word in ("node", "events", "--config"):
+                self.assertIn(word.lstrip("-"), answer.stdout, f"{shell}: {word}")
+            program = shutil.which(shell)
+            if program is None:
+                print(f"{shell} is not here: its script is not read by it", flush=True)
+                continue
+            checked = subprocess.run([program, "-n"], input=answer.stdout, text=True, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, timeout=verge.PATIENCE)
+            self.assertEqual((checked.returncode, checked.stdout), (0, ""), f"{shell} -n")
+        self.assertEqual(verge.run("completion", "tcsh").returncode, 2)
+
+    @verge.unittest.skipIf(shutil.which("bash") is None, "bash is not here")
+    def test_completion_completes(self):
+        script = verge.run("completion", "bash").stdout
+        for line, expected, other in (("verge no", "node", "events"), ("verge events t", "tail", "query"),
+                                      ("verge node --con", "--config", "--set")):
+            words = line.split(" ")
+            asked = script + f"""
+COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'; COMP_POINT={len(line)}
+function_name=$(complete -p verge | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+$function_name verge "${{COMP_WORDS[$COMP_CWORD]}}" "${{COMP_WORDS[$COMP_CWORD-1]}}"
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+            answer = subprocess.run(["bash", "--norc"], input=asked, text=True, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, timeout=verge.PATIENCE)
+            found = answer.stdout.split()
+            self.assertIn(expected, found, f"{line}: {answer}")
+            self.assertNotIn(other, found, f"{line}: {answer}")
+
+
+class Query(verge.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.node_ = self.node("edge", RULES).start()
+        self.client = self.mqtt(self.node_, "device")
+        for number in range(25):
+            self.client.publish_and_wait("n/a" if number % 2 else "n/b", {"number": number})
+        self.client.publish_and_wait("u/x", {"number": 100})
+        verge.wait_until(lambda: self.node_.events("$verge/#"), "the report of the action")
+
+    def query(self, *options):
+        return verge.run("events", "query", "--data-dir", self.node_.data_dir, *options)
+
+    def numbers(self, answer):
+        self.assertEqual(answer.returncode, 0, answer)
+        return [json.loads(line)["payload"].get("number") for line in answer.stdout.splitlines()]
+
+    def test_selection(self):
+        self.assertEqual(self.numbers(self.query("--json", "--topic", "n/a")), list(range(1, 25, 2)))
+        self.assertEqual(self.numbers(self.query("--json", "--stream", "critical")), [100])
+        self.assertEqual(self.numbers(self.query("--json", "--kind", "action")), [None])
+        self.assertEqual(len(self.numbers(self.query("--json", "--device", "device", "--topic", "n/+"))), 25)
+        self.assertEqual(self.numbers(self.query("--json", "--device", "nobody")), [])
+        everything = self.numbers(self.query("--json"))
+        self.assertEqual(everything[0], 100, "the critical stream comes first")
+        self.assertEqual(len(everything), 27)
+
+    def test_paging(self):
+        found, after = [], []
+        while True:
+            answer = self.query("--json", "--topic", "n/#", "--limit", "10", *after)
+            page = self.numbers(answer)
+            found += page
+            if not answer.stderr:
+                break
+            self.assertEqual(len(page), 10)
+            after = ["--after", re.search(r"--after (\S+)", answer.stderr)[1]]
+        self.assertEqual(found, list(range(25)))
+
+    def test_paging_by_admin(self):
+        """A page that is cut off says so, whoever is asked."""
+        answer = verge.run("events", "query", "--admin", self.node_.addresses["admin"], "--topic", "n/#", "--limit", "10")
+        self.assertEqual(answer.returncode, 0, answer)
+        self.assertEqual(len(answer.stdout.splitlines()), 10)
+        self.assertIn("--after", answer.stderr, "there is more, and the caller is told how to go on")
+
+    def test_for_people(self):
+        answer = self.query("--topic", "n/#", "--limit", "3")
+        lines = answer.stdout.splitlines()
+        self.assertEqual(len(lines), 3)
+        for line in lines:
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT.*normal.*n/[ab]  \{")
+
+    def test_for_people_by_admin(self):
+        """Without --json both ways print for people."""
+        answer = verge.run("events", "query", "--admin", self.node_.addresses["admin"], "--topic", "n/#", "--limit", "3")
+        self.assertEqual(answer.stdout, self.query("--topic", "n/#", "--limit", "3").stdout)
+
+    def test_wrong_values(self):
+        for options in (["--topic", "a/#/b"], ["--stream", "urgent"], ["--kind", "x"], ["--after", "x"],
+                        ["--data-dir", os.path.join(self.directory, "nothing")]):
+            answer = self.query(*options)
+            self.assertIn(answer.returncode, (1, 2), answer)
+            self.assertEqual(answer.stdout, "")
+            self.assertEqual(len(answer.stderr.splitlines()), 1, answer.stderr)
+        answer = verge.run("events", "query", "--admin", f"{verge.own_host()}:9")
+        self.assertEqual(answer.returncode, 1, answer)
+        self.assertEqual(len(answer.stderr.splitlines()), 1, answer.stderr)
+
+    def test_query_into_a_closed_pipe(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = verge.spawn([verge.VERGE, "events", "query", "--data-dir", self.node_.data_dir], stdout=writer,
+                              stderr=subprocess.PIPE)
+        os.close(writer)
+        process.wait(verge.PATIENCE)
+        self.addCleanup(verge.end, process)
+        self.assertNotIn(process.returncode, (-signal.SIGSEGV, -signal.SIGABRT))
+
+    def tail(self, *options, form=("--json",)):
+        process = verge.spawn([verge.VERGE, "events", "tail", "--data-dir", self.node_.data_dir, *form, *options],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        self.addCleanup(verge.end, process)
+        return process
+
+    def read_lines(self, process, count):
+        return [json.loads(line) for line in self.read_text(process, count)]
+
+    def read_text(self, process, count):
+        """Blocks on the pipe until so many lines have come; as they are."""
+        data = b""
+        deadline = time.monotonic() + verge.PATIENCE
+        while data.count(b"\n") < count:
+            readable, _, _ = select.select([process.stdout], [], [], max(0, deadline - time.monotonic()))
+            self.assertTrue(readable, f"{count} lines expected, got {data!r}")
+            more = os.read(process.stdout.fileno(), 65536)
+            if not more:
+                self.fail(f"tail has ended with {process.wait(verge.PATIENCE)}: {process.stderr.read()!r}")
+            data += more
+        return data.decode().splitlines()
+
+    def test_tail_for_people(self):
+        process = self.tail("--topic", "n/#", "--limit", "2", form=())
+        lines = self.read_text(process, 2)
+        self.client.publish_and_wait("n/new", {"number": 1000})
+        for line in lines + self.read_text(process, 1):
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT.*normal.*n/\w+  \{", "without --json each line is for people")
+
+    def test_tail(self):
+        process = self.tail("--topic", "n/#", "--limit", "3")
+        self.assertEqual([event["payload"]["number"] for event in self.read_lines(process, 3)], [22, 23, 24])
+        for number in (1000, 1001):
+            self.client.publish_and_wait("n/new", {"number": number})
+            new, = self.read_lines(process, 1)
+            self.assertEqual((new["topic"], new["payload"]["number"]), ("n/new", number), "new events as they come")
+        self.assertIsNone(process.poll(), "tail goes on")
+        process.send_signal(signal.SIGINT)
+        self.assertIn(process.wait(verge.PATIENCE), (0, -signal.SIGINT, 128 + signal.SIGINT))
+
+    def test_tail_ends_with_its_reader(self):
+        process = self.tail("--topic", "n/#", "--limit", "1")
+        self.read_lines(process, 1)
+        process.stdout.close()
+        self.client.publish_and_wait("n/new", {"number": 1})
+        status = process.wait(verge.PATIENCE)
+        self.assertIn(status, (0, 1, -signal.SIGPIPE), "it ends when nobody reads")
+
+    def test_tail_goes_on_over_a_restart(self):
+        process = self.tail("--topic", "n/#", "--limit", "1")
+        self.read_lines(process, 1)
+        self.node_.kill9()
+        self.node_.start()
+        again = self.mqtt(self.node_, "again")
+        again.publish_and_wait("n/new", {"number": 7})
+        self.assertEqual([event["payload"]["number"] for event in self.read_lines(process, 1)], [7])
+
+    def test_tail_where_there_is_no_node(self):
+        answer = verge.run("events", "tail", "--data-dir", os.path.join(self.directory, "nothing"), timeout=10)
+        self.assertEqual(answer.returncode, 1, "as query says it")
+
+
+if __name__ == "__main__":
+    verge.unittest.main(verbosity=2)

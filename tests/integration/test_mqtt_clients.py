@@ -161,7 +161,7 @@ class Promises(Broker):
         while time.monotonic() < end:
             client.send(verge.packet(0xC0))
             self.assertEqual(client.receive()[0], 0xD0)
-            verge._look_again.wait(0.4)  # a client's own rhythm
+            verge.pause(0.4)  # a client's own rhythm
 
     def test_no_connect(self):
         """Who connects and says nothing is sent away, though not at once."""

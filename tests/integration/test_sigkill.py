@@ -72,7 +72,7 @@ class ForgetfulPublisher:
             try:
                 raw = verge.RawMqtt(self.edge, version=4, client_id=self.name)
             except OSError:
-                verge._look_again.wait(0.02)
+                verge.pause(0.02)
                 continue
             self.connections += 1
             try:
@@ -130,7 +130,7 @@ class Sigkill(verge.TestCase):
             verge.wait_until(lambda: all(p.acknowledged >= enough[p.name] for p in everyone),
                              lambda: f"load in round {number}: {[(p.name, p.acknowledged) for p in everyone]} of "
                                      f"{enough}; the edge's log:\n{nodes.edge.log()[-2000:]}")
-            verge._look_again.wait(choice.uniform(0, 0.05))  # anywhere in the course of a commit
+            verge.pause(choice.uniform(0, 0.05))  # anywhere in the course of a commit
             victims = {0: [nodes.edge], 1: [nodes.fog], 2: [nodes.edge, nodes.fog]}[number % 3]
             choice.shuffle(victims)
             for victim in victims:
@@ -138,7 +138,7 @@ class Sigkill(verge.TestCase):
                 kills[victim.name] += 1
             if choice.random() < 0.3:  # once more, somewhere in its recovery
                 victims[0].launch()
-                verge._look_again.wait(choice.uniform(0, 0.06))
+                verge.pause(choice.uniform(0, 0.06))
                 victims[0].kill9()
                 kills[victims[0].name] += 1
             for victim in reversed(victims):

@@ -49,7 +49,12 @@ def own_host():
     return f"127.{1 + (pid >> 8) % 254}.{pid % 256}.{next(_host_numbers) % 254 + 1}"
 
 
-_look_again = threading.Event()  # never set: waiting for it is the pause between two looks
+_never = threading.Event()
+
+
+def pause(seconds):
+    """For moments chosen by chance and for a client's own rhythm; never to wait for something to have happened."""
+    _never.wait(seconds)
 
 
 def wait_until(condition, what, seconds=PATIENCE):
@@ -62,7 +67,7 @@ def wait_until(condition, what, seconds=PATIENCE):
         if time.monotonic() > deadline:
             found = what() if callable(what) else what
             raise AssertionError(f"not within {seconds:g} s: {found}")
-        _look_again.wait(0.02)
+        pause(0.02)
 
 
 def run(*arguments, **options):

@@ -19,7 +19,8 @@ Result<AdminAnswer> admin_get(std::string_view authority, std::string_view targe
   Result<AdminAnswer> result = fail("http.closed", "no answer");
   client.request({.method = "GET", .target = target, .timeout = timeout}, [&](Result<net::HttpAnswer> answer) {
     if (answer) {
-      result = AdminAnswer{answer->status, std::string(answer->body.view())};
+      result = AdminAnswer{answer->status, std::string(answer->body.view()),
+                           std::string(answer->field("Verge-Next").value_or(""))};
     } else {
       result = std::unexpected(answer.error());
     }

@@ -12,6 +12,7 @@ namespace verge::cli {
 struct AdminAnswer {
   int status = 0;
   std::string body;
+  std::string next;  // the field Verge-Next: where a cut-off answer goes on; empty when it is complete
 };
 
 // GET http://`authority`/`target`. Errors are those of net::HttpClient and net.address.

@@ -130,9 +130,11 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   CLI::App* bench = app.add_subcommand("bench", "Measure this or any other MQTT broker");
   bench->group(kGroupTry);
   bench->require_subcommand(1);
-  bench->footer(
-      "Messages are sent at a fixed rate whatever becomes of them, and latency counts from the instant\n"
-      "at which a message was due: a broker that stalls cannot hide it.");
+  set_examples(*bench,
+               "  verge bench decide --target 127.0.0.1:1883 --rate 10000\n"
+               "\n"
+               "Messages are sent at a fixed rate whatever becomes of them, and latency counts from the instant\n"
+               "at which a message was due: a broker that stalls cannot hide it.");
   add_decide(*bench, outcome);
   add_ingest(*bench, outcome);
   add_echo(*bench, outcome);

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include "base/text.h"
 #include "cli/admin_client.h"
@@ -68,19 +69,44 @@ std::string line_of(const node::FoundEvent& found, bool json, const NodeId& self
                      found.event.topic, readable ? std::string(found.event.payload) : base64(found.event.payload));
 }
 
+// The same of an event that came as JSON, as event_json() writes it: the payload is its last member.
+std::string readable_line(std::string_view json) {
+  constexpr std::string_view kPayload = ",\"payload\":";
+  simdjson::dom::parser parser;
+  simdjson::dom::element event;
+  if (parser.parse(json.data(), json.size()).get(event) != simdjson::SUCCESS) return std::string(json);
+  const auto text = [&](const char* name) {
+    std::string_view value;
+    return event[name].get(value) == simdjson::SUCCESS ? std::string(value) : std::string();
+  };
+  std::string payload = text("payload") + text("payload_base64");
+  const size_t raw = json.find(kPayload);  // never inside a string, where quotes are escaped
+  if (payload.empty() && raw != std::string_view::npos) {
+    payload = json.substr(raw + kPayload.size(), json.size() - raw - kPayload.size() - 1);
+  }
+  return fmt::format("{}  {:8}  {}  {}", text("time"), text("stream"), text("topic"), payload);
+}
+
+void say_where_to_go_on(const std::string& position) {
+  if (!position.empty()) fmt::print(stderr, "there is more: go on with --after {}\n", position);
+}
+
 // The id of the node whose directory it is; zero when it has none yet.
 NodeId node_of(storage::FileSystem& file_system, const std::string& data_dir) {
   const Result<std::string> text = file_system.read_file(data_dir + "/identity/node-id", 1024);
   return text ? NodeId::parse(trim(*text)).value_or(NodeId{}) : NodeId{};
 }
 
+Result<void> check_directory(storage::FileSystem& file_system, const EventsOptions& options) {
+  if (file_system.list(options.data_dir + "/spool")) return {};
+  return fail("events.no-data", fmt::format("there is no node's data in {}", options.data_dir),
+              "name its directory with --data-dir or ask a running node with --admin HOST:PORT");
+}
+
 Result<node::QueryEnd> read_directory(const EventsOptions& options, const node::EventQuery& query) {
   storage::PosixFileSystem file_system;
   const std::string spool = options.data_dir + "/spool";
-  if (const auto there = file_system.list(spool); !there) {
-    return fail("events.no-data", fmt::format("there is no node's data in {}", options.data_dir),
-                "name its directory with --data-dir or ask a running node with --admin HOST:PORT");
-  }
+  if (const Result<void> there = check_directory(file_system, options); !there) return std::unexpected(there.error());
   const NodeId self = node_of(file_system, options.data_dir);
   return node::query_events(file_system, spool, std::nullopt, query, [&](const node::FoundEvent& found) {
     fmt::print("{}\n", line_of(found, options.json, self));
@@ -117,7 +143,13 @@ int ask_node(const EventsOptions& options) {
     fmt::print(stderr, "verge events: {} answered {}: {}\n", options.admin, answer->status, answer->body);
     return kFailure;
   }
-  fmt::print("{}", answer->body);
+  std::string_view lines = answer->body;
+  while (!lines.empty()) {
+    const size_t end = lines.find('\n');
+    fmt::print("{}\n", options.json ? std::string(lines.substr(0, end)) : readable_line(lines.substr(0, end)));
+    lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
+  }
+  say_where_to_go_on(answer->next);
   return kSuccess;
 }
 
@@ -127,7 +159,7 @@ int run_query(const EventsOptions& options) {
   if (!query) return print_failure(query.error());
   const Result<node::QueryEnd> end = read_directory(options, *query);
   if (!end) return print_failure(end.error());
-  if (!end->complete) fmt::print(stderr, "there is more: go on with --after {}\n", end->position->text());
+  say_where_to_go_on(end->complete ? "" : end->position->text());
   return kSuccess;
 }
 
@@ -137,6 +169,7 @@ int run_tail(const EventsOptions& options) {
   if (!query) return print_failure(query.error());
   storage::PosixFileSystem file_system;
   const std::string spool = options.data_dir + "/spool";
+  if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
   const NodeId self = node_of(file_system, options.data_dir);
   std::array<std::optional<node::EventPosition>, spool::kStreams> seen;
   bool first = true;
@@ -183,6 +216,7 @@ void add_events(CLI::App& app, Outcome& outcome) {
   CLI::App* events = app.add_subcommand("events", "Read what a node holds");
   events->group(kGroupNode);
   events->require_subcommand(1);
+  set_examples(*events, "  verge events query --topic 'plant/#' --limit 20\n");
   CLI::App* query = events->add_subcommand("query", "Print events that are there, oldest first by stream");
   const auto query_options = std::make_shared<EventsOptions>();
   add_options(*query, query_options);

@@ -28,8 +28,8 @@ class Effects {
   // `device`: the row's column of that name, else who sent the message.
   virtual void publish(const Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
                        bool retain) = 0;
-  // `kind` is kMessage where the payload is the message as it came, else kSelection. A window's device is its column
-  // `device` where it has one, else empty; its time is its end.
+  // `kind` is kMessage where the payload is the message as it came, else kSelection. `device` as above; a window's is
+  // empty where it has no such column, its time is its end.
   virtual void upload(const Rule& rule, EventKind kind, Priority priority, std::string_view topic,
                       std::string_view device, Payload payload, WallTime time) = 0;
   // Of a windowed rule: for each message that enters the window.

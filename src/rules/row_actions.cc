@@ -61,7 +61,7 @@ bool RowActions::upload(const Row& row, const UploadAction& action, Effects& eff
   const Payload* payload = row_payload(row);
   if (payload == nullptr) return false;
   const EventKind kind = row.rule.is_verbatim() ? EventKind::kMessage : EventKind::kSelection;
-  effects.upload(row.rule, kind, action.priority, topic, row.device, *payload, row.time);
+  effects.upload(row.rule, kind, action.priority, topic, device_of(row), *payload, row.time);
   return true;
 }
 

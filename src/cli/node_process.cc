@@ -41,7 +41,7 @@ std::string free_address(Random& random) {
 
 // The first string of an array.
 std::string first_of(std::string_view json, std::string_view name) {
-  const std::string_view list = json_at(json, {name}).value_or("");
+  const std::string list = json_at(json, {name}).value_or("");
   const size_t begin = list.find('"');
   if (begin == std::string_view::npos) return {};
   return std::string(list.substr(begin + 1, list.find('"', begin + 1) - begin - 1));

@@ -26,7 +26,7 @@ void StoredRecords::add(std::string_view event) {
   bool again = !identities_.insert(identity).second;
 
   const std::string topic = text_at(event, {"topic"});
-  const std::string_view payload = json_at(event, {"payload"}).value_or("");
+  const std::string payload = json_at(event, {"payload"}).value_or("");
   if (topic.ends_with("/part")) {
     const auto number = static_cast<uint64_t>(number_at(payload, {"part"}));
     again = !parts_.insert({text_at(payload, {"machine"}), number}).second || again;

@@ -14,7 +14,7 @@
 namespace verge::node {
 namespace {
 
-constexpr size_t kScanBytesMax = 256U << 20;
+constexpr size_t kScanBytesMax = 64U << 20;
 
 bool matches(const EventQuery& query, const EventView& event) {
   return event.time >= query.since && event.time < query.until &&

@@ -1,4 +1,6 @@
 // What the http listener serves: POST /v1/events (devices and people) and POST /v1/uplink (children).
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -61,9 +63,14 @@ void Node::receive_events(EventPath& path, const net::HttpRequest& request, net:
 void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder) {
   const Result<spool::Batch> batch = spool::Batch::parse(request.body.view());
   if (!batch) return respond_problem(responder, 400, batch.error());
-  if (batch->header.node == id_) {
+  // An event that comes back to where it entered has gone round in a circle of parents, which would never end.
+  const bool is_own = std::ranges::any_of(batch->records, [this](const spool::Batch::Record& record) {
+    return record.event.has_origin && record.event.origin_node == id_;
+  });
+  if (batch->header.node == id_ || is_own) {
     return respond_problem(responder, 409,
-                           {"uplink.loop", "the batch comes from this very node", "set parent.url to another node"});
+                           {"uplink.loop", "the batch has events of this very node: the parents form a circle",
+                            "set parent.url so that the topmost node has none"});
   }
   spool::Submission submission;
   const std::string source = batch->header.source();

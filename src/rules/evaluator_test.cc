@@ -27,7 +27,7 @@ TEST(Evaluator, ShutsDownAHotOven) {
   bench.send("plant/line1/oven", R"({"temperature": 100.5})");
   EXPECT_THAT(bench.effects.done,
               ElementsAre(R"(oven: publish plant/line1/command {"action":"SHUTDOWN_EQUIPMENT"} qos1)",
-                          R"(oven: upload selection critical plant/line1/oven [client] )"
+                          R"(oven: upload selection critical plant/line1/oven [line1] )"
                           R"({"device":"line1","temperature":100.5})"));
   EXPECT_EQ(bench.evaluator.counters(0).matched.value(), 3U);
   EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 1U);

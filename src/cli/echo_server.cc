@@ -23,13 +23,7 @@ class EchoServer::Connection final : public net::StreamObserver {
 
  private:
   void on_bytes(std::string_view bytes) override {
-    std::string gathered;
-    if (!input_.empty()) {
-      gathered = std::move(input_);
-      gathered.append(bytes);
-      bytes = gathered;
-      input_.clear();
-    }
+    bytes = input_.begin(bytes);
     mqtt::Frame frame;
     mqtt::Violation violation;
     mqtt::Framing framing = mqtt::Framing::kNeedMore;
@@ -38,7 +32,7 @@ class EchoServer::Connection final : public net::StreamObserver {
       if (!take(frame)) return stream_.close();
     }
     if (framing == mqtt::Framing::kViolation) return stream_.close();
-    input_.assign(bytes);
+    input_.keep(bytes);
   }
 
   bool take(const mqtt::Frame& frame) {
@@ -93,7 +87,7 @@ class EchoServer::Connection final : public net::StreamObserver {
   net::TcpStream stream_;
   mqtt::Version version_ = mqtt::Version::k311;
   std::string topic_;  // subscribed; empty: none
-  std::string input_;
+  mqtt::FrameInput input_;
   uint16_t last_packet_id_ = 0;
 };
 

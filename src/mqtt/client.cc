@@ -36,13 +36,7 @@ void Client::ping_later() {
 }
 
 void Client::on_bytes(std::string_view bytes) {
-  std::string gathered;
-  if (!input_.empty()) {
-    gathered = std::move(input_);
-    gathered.append(bytes);
-    bytes = gathered;
-    input_.clear();
-  }
+  bytes = input_.begin(bytes);
   Frame frame;
   Violation problem;
   while (stream_.is_open()) {
@@ -53,7 +47,7 @@ void Client::on_bytes(std::string_view bytes) {
       return observer_.on_disconnected("the broker sent what is not MQTT, or refused");
     }
   }
-  input_.assign(bytes);
+  input_.keep(bytes);
 }
 
 bool Client::take_frame(const Frame& frame) {

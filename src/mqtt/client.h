@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "mqtt/decode.h"
 #include "mqtt/packet.h"
 #include "net/stream.h"
 
@@ -43,7 +44,7 @@ class Client final : private net::StreamObserver {
   Client(runtime::Loop& loop, net::Socket socket, const Connect& connect, ClientObserver& observer);
   void on_bytes(std::string_view bytes) override;
   void on_closed(std::string_view reason) override;
-  bool take_frame(const struct Frame& frame);
+  bool take_frame(const Frame& frame);
   void ping_later();
   uint16_t next_packet_id();
 
@@ -52,7 +53,7 @@ class Client final : private net::StreamObserver {
   ClientObserver& observer_;
   net::TcpStream stream_;
   runtime::Timer ping_;
-  std::string input_;
+  FrameInput input_;
   uint16_t last_packet_id_ = 0;
 };
 

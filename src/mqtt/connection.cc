@@ -9,12 +9,6 @@
 #include "mqtt/encode.h"
 
 namespace verge::mqtt {
-namespace {
-
-constexpr size_t kKeepInputBytes = 4096;
-
-}  // namespace
-
 Connection::Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, uint64_t serial)
     : broker_(broker),
       loop_(loop),
@@ -26,13 +20,7 @@ Connection::Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, 
 void Connection::on_bytes(std::string_view bytes) {
   broker_.counters_.received_bytes.add(bytes.size());
   last_received_ = loop_.now();
-  std::string gathered;
-  if (!input_.empty()) {
-    gathered = std::move(input_);
-    gathered.append(bytes);
-    bytes = gathered;
-    input_.clear();
-  }
+  bytes = input_.begin(bytes);
   taking_input_ = true;
   while (stream_.is_open() && !paused_) {
     Frame frame;
@@ -48,8 +36,7 @@ void Connection::on_bytes(std::string_view bytes) {
   }
   taking_input_ = false;
   if (!stream_.is_open()) return;
-  input_.assign(bytes);
-  if (input_.empty() && input_.capacity() > kKeepInputBytes) input_.shrink_to_fit();
+  input_.keep(bytes);
   send_ready_acks();
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "mqtt/decode.h"
 #include "mqtt/intake.h"
 #include "mqtt/limits.h"
 #include "mqtt/message.h"
@@ -20,7 +21,6 @@ namespace verge::mqtt {
 
 class Broker;
 class Session;
-struct Frame;
 
 class Connection final : public net::StreamObserver {
  public:
@@ -76,7 +76,7 @@ class Connection final : public net::StreamObserver {
   net::TcpStream stream_;
   Session* session_ = nullptr;
   Version version_ = Version::k5;
-  std::string input_;  // an incomplete packet
+  FrameInput input_;
   MonotonicTime last_received_;
   Duration silence_max_;  // 0: no limit
   std::deque<PendingAck> acks_;

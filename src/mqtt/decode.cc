@@ -188,6 +188,24 @@ bool read_will(FieldReader& reader, Version version, Will& will) {
 
 }  // namespace
 
+std::string_view FrameInput::begin(std::string_view bytes) {
+  is_kept_ = !kept_.empty();
+  if (!is_kept_) return bytes;
+  kept_.append(bytes);
+  return kept_;
+}
+
+void FrameInput::keep(std::string_view rest) {
+  if (rest.empty()) {
+    // An idle connection holds no buffer.
+    std::string().swap(kept_);
+  } else if (is_kept_) {
+    kept_.erase(0, kept_.size() - rest.size());
+  } else {
+    kept_.assign(rest);
+  }
+}
+
 Framing next_frame(std::string_view& input, size_t packet_bytes_max, Frame& frame, Violation& violation) {
   if (input.empty()) return Framing::kNeedMore;
   size_t length = 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <expected>
+#include <string>
 #include <string_view>
 
 #include "mqtt/packet.h"
@@ -17,6 +18,20 @@ struct Frame {
   PacketType type = PacketType::kConnect;
   uint8_t flags = 0;
   std::string_view body;
+};
+
+// A connection's input that arrives in pieces of any size. Nothing is copied while frames arrive whole; of a frame in
+// many pieces each byte is copied once.
+class FrameInput {
+ public:
+  // What there is to cut frames off: what was kept, followed by `bytes`. Good until keep().
+  std::string_view begin(std::string_view bytes);
+  // Keeps the end of what begin() gave, for the next time.
+  void keep(std::string_view rest);
+
+ private:
+  std::string kept_;
+  bool is_kept_ = false;  // begin() gave kept_, not the caller's bytes
 };
 
 enum class Framing { kFrame, kNeedMore, kViolation };

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -102,6 +103,14 @@ void end_on_next_signal(const sigset_t& signals) {
   }).detach();
 }
 
+// A connection is a descriptor: as many as the system allows this process.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_node(const NodeOptions& options) {
   auto prepared = prepare(options);
   if (!prepared) return print_problems(prepared.error());
@@ -114,6 +123,7 @@ int run_node(const NodeOptions& options) {
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
+  raise_descriptor_limit();
   Result<std::unique_ptr<node::Node>> node = node::Node::create(prepared->config, prepared->rules);
   if (!node) return print_failure(node.error());
   (*node)->start();

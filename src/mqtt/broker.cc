@@ -34,7 +34,7 @@ Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& 
       intake_(intake),
       shards_{},
       random_(system_seed()),
-      retained_(limits.retained_max),
+      retained_(limits.retained_max, limits.retained_bytes_max),
       sweep_timer_(loop) {
   sweep_timer_.after(kSweepPeriod, [this] { sweep(); });
 }
@@ -46,7 +46,10 @@ void Broker::join(std::vector<Broker*> shards) {
   shards_ = std::move(shards);
 }
 
-void Broker::accept(net::Socket socket) { adopt(std::move(socket), {}); }
+void Broker::accept(net::Socket socket) {
+  counters_.connections_total.add();
+  adopt(std::move(socket), {});
+}
 
 void Broker::adopt(net::Socket socket, std::string bytes) {
   if (connections_.size() >= limits_.connections_max) {
@@ -57,8 +60,9 @@ void Broker::adopt(net::Socket socket, std::string bytes) {
   auto [place, inserted] =
       connections_.emplace(serial, std::make_unique<Connection>(*this, loop_, std::move(socket), serial));
   counters_.connections.add();
-  counters_.connections_total.add();
-  if (!bytes.empty()) place->second->on_bytes(bytes);
+  if (bytes.empty()) return;
+  place->second->on_bytes(bytes);
+  counters_.received_bytes.subtract(bytes.size());  // counted where they were read
 }
 
 Broker& Broker::home_of(std::string_view client_id) const { return *shards_[hash64(client_id) % shards_.size()]; }
@@ -73,20 +77,19 @@ std::string Broker::new_client_id() {
 }
 
 Session& Broker::open_session(const Connect& connect, Connection& connection, bool& present) {
-  auto found = sessions_.find(connect.client_id);
-  if (found != sessions_.end()) {
-    Session& existing = *found->second;
-    if (existing.connection() != nullptr) {
-      existing.connection()->disconnect(Reason::kSessionTakenOver, /*with_will=*/true, "the client connected again");
-    }
-    // The will of a session that is taken up again in time is not sent [MQTT-3.1.3-9].
-    delayed_wills_.erase(existing.serial());
-    found = sessions_.find(connect.client_id);
-    if (found != sessions_.end() && (connect.clean_start || found->second->has_expired(loop_.now()))) {
-      end_session(*found->second);
-      found = sessions_.end();
-    }
+  if (const auto existing = sessions_.find(connect.client_id);
+      existing != sessions_.end() && existing->second->connection() != nullptr) {
+    // This may end the session.
+    existing->second->connection()->disconnect(Reason::kSessionTakenOver, /*with_will=*/true,
+                                               "the client connected again");
   }
+  auto found = sessions_.find(connect.client_id);
+  if (found != sessions_.end() && (connect.clean_start || found->second->has_expired(loop_.now()))) {
+    end_session(*found->second);
+    found = sessions_.end();
+  }
+  // The delayed will of a session that is taken up in time is not sent [MQTT-3.1.3-9].
+  if (found != sessions_.end()) delayed_wills_.erase(found->second->serial());
   present = found != sessions_.end();
   if (!present) {
     std::string id(connect.client_id);
@@ -124,8 +127,12 @@ void Broker::subscribe(Connection& connection, const Subscribe& request) {
   for (const SubscriptionRequest& wanted : request.requests) {
     pending.retained.push_back({wanted.options, identifier, {}});
     const bool shared = wanted.filter.starts_with("$share/");
-    if (shared || !is_topic_filter(wanted.filter)) {
-      const Reason reason = shared ? Reason::kSharedSubscriptionsNotSupported : Reason::kTopicFilterInvalid;
+    const bool one_too_many =
+        session.subscriptions.size() >= limits_.subscriptions_max && !session.subscriptions.contains(wanted.filter);
+    if (shared || one_too_many || !is_topic_filter(wanted.filter)) {
+      const Reason reason = shared         ? Reason::kSharedSubscriptionsNotSupported
+                            : one_too_many ? Reason::kQuotaExceeded
+                                           : Reason::kTopicFilterInvalid;
       pending.codes.push_back(session.version() == Version::k5 ? static_cast<uint8_t>(reason) : 0x80);
       continue;
     }
@@ -395,6 +402,10 @@ void Broker::sweep() {
 
   loop_.at_turn_end(*this);
   sweep_timer_.after(kSweepPeriod, [this] { sweep(); });
+}
+
+void Broker::stop_reading() {
+  for (const auto& [serial, connection] : connections_) connection->stream().pause_reading();
 }
 
 void Broker::shut_down() {

@@ -56,6 +56,8 @@ class Broker final : private runtime::TurnEnd {
   // The answer to a ticket for which Intake::take() gave kPending.
   void acknowledge(const AckTicket& ticket, Reason reason);
 
+  // Takes no more input from clients; acknowledgements still go out.
+  void stop_reading();
   // Closes all connections with "server shutting down"; wills are published.
   void shut_down();
 
@@ -80,6 +82,7 @@ class Broker final : private runtime::TurnEnd {
     std::vector<Retained> retained;
   };
 
+  // `bytes`: read on another loop, from CONNECT on.
   void adopt(net::Socket socket, std::string bytes);
   [[nodiscard]] Broker& home_of(std::string_view client_id) const;
   [[nodiscard]] Broker& retainer_of(std::string_view topic) const;

@@ -19,13 +19,13 @@ Connection::Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, 
 
 void Connection::on_bytes(std::string_view bytes) {
   broker_.counters_.received_bytes.add(bytes.size());
-  last_received_ = loop_.now();
+  // Until CONNECT the time counts from the start, however slowly it comes.
+  if (session_ != nullptr) last_received_ = loop_.now();
   bytes = input_.begin(bytes);
   taking_input_ = true;
   while (stream_.is_open() && !paused_) {
     Frame frame;
     Violation problem;
-    // Before CONNECT nobody needs a large packet.
     const Framing framing = next_frame(bytes, broker_.limits_.packet_bytes_max, frame, problem);
     if (framing == Framing::kNeedMore) break;
     if (framing == Framing::kViolation) {
@@ -83,7 +83,9 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
   const Parsed<Connect> connect = parse_connect(frame);
   if (!connect) {
     broker_.counters_.violations.add();
-    refuse_connect(Version::k311, connect.error().reason, connect.error().what);
+    // "MQTT" with its length, then the version: where that is 5, so is the answer.
+    const bool is_5 = frame.body.size() > 6 && frame.body[6] == 5;
+    refuse_connect(is_5 ? Version::k5 : Version::k311, connect.error().reason, connect.error().what);
     return false;
   }
   version_ = connect->version;
@@ -114,6 +116,7 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
   }
   bool present = false;
   session_ = &broker_.open_session(accepted, *this, present);
+  last_received_ = loop_.now();
   silence_max_ = std::chrono::milliseconds(connect->keep_alive_s * 1500);
   keep_will(*connect);
 
@@ -182,6 +185,10 @@ void Connection::acknowledge(uint64_t number, Reason reason) {
   PendingAck& pending = acks_[number - first_ack_];
   pending.ready = true;
   pending.reason = reason;
+  if (version_ == Version::k311 && static_cast<uint8_t>(reason) >= 0x80) {
+    // 3.1.1 cannot say no to a publish: without its acknowledgement the client sends it again later.
+    return disconnect(reason, /*with_will=*/true, "a publish cannot be stored");
+  }
   if (taking_input_) return;
   send_ready_acks();
   if (paused_ && acks_.size() < broker_.limits_.pending_max / 2) {

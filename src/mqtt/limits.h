@@ -9,12 +9,14 @@
 namespace verge::mqtt {
 
 struct Limits {
-  size_t packet_bytes_max = 1U << 20;  // a larger packet closes the connection (0x95)
-  size_t connections_max = 100'000;    // more are closed at once
-  size_t inflight_max = 1024;          // QoS 1 messages to a client without PUBACK; more wait in its queue
-  size_t queue_bytes_max = 1U << 20;   // output waiting for one client; beyond it, messages to it are dropped
-  size_t retained_max = 1'000'000;     // further topics are not retained
-  size_t pending_max = 1024;           // publishes of one client awaiting durability; then it is read no further
+  size_t packet_bytes_max = 1U << 20;      // a larger packet closes the connection (0x95)
+  size_t connections_max = 100'000;        // more are closed at once
+  size_t inflight_max = 1024;              // QoS 1 messages to a client without PUBACK; more wait in its queue
+  size_t queue_bytes_max = 1U << 20;       // output waiting for one client; beyond it, messages to it are dropped
+  size_t retained_max = 1'000'000;         // further topics are not retained
+  size_t retained_bytes_max = 256U << 20;  // of retained payloads; further ones are not kept
+  size_t subscriptions_max = 10'000;       // of one session; more are refused (0x97)
+  size_t pending_max = 1024;               // publishes of one client awaiting durability; then it is read no further
   Duration session_expiry_max = std::chrono::hours(1);
   Duration connect_timeout = std::chrono::seconds(10);  // from accept to CONNECT
 };

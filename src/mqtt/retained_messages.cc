@@ -31,15 +31,23 @@ bool RetainedMessages::set(MessagePointer message) {
     }
     node = child->second.get();
   }
-  if (!node->message && size_ >= messages_max_) return false;
+  const size_t replaced = node->message ? node->message->payload.size() : 0;
+  if ((!node->message && size_ >= messages_max_) || bytes_ - replaced + message->payload.size() > bytes_max_) {
+    if (!node->message) clear(root_, message->topic, true);
+    return false;
+  }
   if (!node->message) ++size_;
+  bytes_ += message->payload.size() - replaced;
   node->message = std::move(message);
   return true;
 }
 
 bool RetainedMessages::clear(Node& node, std::string_view rest, bool more) {
   if (!more) {
-    if (node.message) --size_;
+    if (node.message) {
+      --size_;
+      bytes_ -= node.message->payload.size();
+    }
     node.message = nullptr;
   } else {
     const std::string_view level = next_level(rest, more);

@@ -15,9 +15,10 @@ namespace verge::mqtt {
 
 class RetainedMessages {
  public:
-  explicit RetainedMessages(size_t messages_max) : messages_max_(messages_max) {}
+  RetainedMessages(size_t messages_max, size_t bytes_max) : messages_max_(messages_max), bytes_max_(bytes_max) {}
 
-  // An empty payload clears the topic. False when the bound is reached and the message was not kept.
+  // An empty payload clears the topic. False when a bound is reached and the message was not kept; what the topic had
+  // before then stays.
   bool set(MessagePointer message);
   // Appends those that match the filter and have not expired.
   void match(std::string_view filter, MonotonicTime now, std::vector<MessagePointer>& found) const;
@@ -36,8 +37,10 @@ class RetainedMessages {
                           std::vector<MessagePointer>& found);
 
   const size_t messages_max_;
+  const size_t bytes_max_;
   Node root_;
   size_t size_ = 0;
+  size_t bytes_ = 0;
 };
 
 }  // namespace verge::mqtt

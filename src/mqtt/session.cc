@@ -52,6 +52,7 @@ void Session::resume(const Limits& limits, MonotonicTime now, std::string& outpu
 bool Session::acknowledge(uint16_t packet_id, const Limits& limits, MonotonicTime now, std::string& output) {
   const auto found = std::ranges::find(inflight_, packet_id, &InFlight::packet_id);
   if (found == inflight_.end()) return false;
+  queue_bytes_ -= bytes_of(found->delivery);
   inflight_.erase(found);
   send_queued(limits, now, output);
   return true;
@@ -93,8 +94,10 @@ void Session::send_queued(const Limits& limits, MonotonicTime now, std::string& 
   while (!queue_.empty() && inflight_.size() < window) {
     Delivery delivery = std::move(queue_.front());
     queue_.pop_front();
-    queue_bytes_ -= bytes_of(delivery);
-    if (delivery.message->expires <= now) continue;  // [MQTT-3.3.2-5]
+    if (delivery.message->expires <= now) {  // [MQTT-3.3.2-5]
+      queue_bytes_ -= bytes_of(delivery);
+      continue;
+    }
     const uint16_t packet_id = next_packet_id();
     send(delivery, packet_id, false, now, output);
     inflight_.push_back({packet_id, std::move(delivery)});

@@ -2,7 +2,7 @@
 // and the messages on their way to it. Belongs to one loop; does no I/O: output goes to a buffer that is passed in.
 //
 // Delivery to the client is at QoS 0 or 1. At most `inflight_max` QoS 1 messages are unacknowledged, in order; further
-// ones wait in a queue of bounded bytes; beyond the bound the newest is dropped and counted.
+// ones wait in a queue. Both together hold at most `queue_bytes_max`; beyond it the newest is dropped and counted.
 #pragma once
 
 #include <deque>
@@ -84,7 +84,7 @@ class Session {
   MonotonicTime detached_at_{};
   std::deque<InFlight> inflight_;
   std::deque<Delivery> queue_;
-  size_t queue_bytes_ = 0;
+  size_t queue_bytes_ = 0;  // of both
   uint16_t last_packet_id_ = 0;
 };
 

@@ -77,7 +77,7 @@ TEST(RetainedMessages, MatchesWhatAListMatches) {
   const uint64_t seed = system_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
-  RetainedMessages retained(10'000);
+  RetainedMessages retained(10'000, 1U << 20);
   std::set<std::string> topics;
   for (int round = 0; round < 2000; ++round) {
     const std::string topic = random.chance(0.1) ? "$x/" + random_levels(random, false) : random_levels(random, false);
@@ -104,7 +104,7 @@ TEST(RetainedMessages, MatchesWhatAListMatches) {
 }
 
 TEST(RetainedMessages, AreBounded) {
-  RetainedMessages retained(2);
+  RetainedMessages retained(2, 1U << 20);
   const auto set = [&](const char* topic) {
     return retained.set(std::make_shared<Message>(Message{.topic = topic, .payload = Payload("x")}));
   };

@@ -11,6 +11,8 @@ namespace {
 
 using Fate = spool::Submission::Fate;
 
+constexpr size_t kHeldBytesMax = 64U << 20;
+constexpr size_t kHeldSliceBytes = 1U << 20;
 constexpr Duration kHeldRetry = std::chrono::seconds(1);
 // The clock on the wall may be set: look at least so often.
 constexpr Duration kWindowLook = std::chrono::seconds(1);
@@ -233,7 +235,7 @@ void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters
       waiter.done(fates, submission.error);
     } else if (std::ranges::find(fates, Fate::kRefused) == fates.end()) {
       broker_->acknowledge(waiter.ticket, mqtt::Reason::kSuccess);
-    } else if (waiter.refusable) {
+    } else if (waiter.refusable || held_bytes_ > kHeldBytesMax) {
       broker_->acknowledge(waiter.ticket, mqtt::Reason::kQuotaExceeded);
     } else {
       hold(submission, waiter);
@@ -248,7 +250,9 @@ void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
   Waiter held = waiter;
   held.begin = held_.items.size();
   for (size_t i = waiter.begin; i < waiter.end; ++i) {
-    if (submission.fates[i] == Fate::kRefused) held_.items.push_back(std::move(submission.items[i]));
+    if (submission.fates[i] != Fate::kRefused) continue;
+    held_bytes_ += submission.items[i].event.size();
+    held_.items.push_back(std::move(submission.items[i]));
   }
   held.end = held_.items.size();
   held_waiters_.push_back(std::move(held));
@@ -256,12 +260,33 @@ void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
   if (!held_timer_.pending()) held_timer_.after(kHeldRetry, [this] { offer_held(); });
 }
 
+// In slices, so that the first that find room are not refused with the rest.
 void EventPath::offer_held() {
-  spool_.submit(std::exchange(held_, {}), loop_, spool::Urgency::kAwaited,
-                [this, waiters = std::exchange(held_waiters_, {})](spool::Submission submission) mutable {
-                  counters_.awaiting_space.set(0);
-                  settle(std::move(submission), std::move(waiters));
-                });
+  spool::Submission all = std::exchange(held_, {});
+  const std::vector<Waiter> waiters = std::exchange(held_waiters_, {});
+  held_bytes_ = 0;
+  counters_.awaiting_space.set(0);
+  size_t next = 0;
+  while (next < waiters.size()) {
+    spool::Submission slice;
+    std::vector<Waiter> its;
+    size_t bytes = 0;
+    for (; next < waiters.size() && bytes < kHeldSliceBytes; ++next) {
+      Waiter waiter = waiters[next];
+      const size_t begin = slice.items.size();
+      for (size_t i = waiter.begin; i < waiter.end; ++i) {
+        bytes += all.items[i].event.size();
+        slice.items.push_back(std::move(all.items[i]));
+      }
+      waiter.begin = begin;
+      waiter.end = slice.items.size();
+      its.push_back(std::move(waiter));
+    }
+    spool_.submit(std::move(slice), loop_, spool::Urgency::kAwaited,
+                  [this, its = std::move(its)](spool::Submission submission) mutable {
+                    settle(std::move(submission), std::move(its));
+                  });
+  }
 }
 
 void EventPath::replace_rules(std::shared_ptr<const rules::RuleSet> rules) { evaluator_.replace(std::move(rules)); }

@@ -7,7 +7,7 @@
 //
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
 // the record is kept here and offered again every second, its acknowledgement outstanding, which in turn stops that
-// client at its pending_max.
+// client at its pending_max. Beyond 64 MiB of such records a loop closes the connections they come from instead.
 #pragma once
 
 #include <functional>
@@ -136,6 +136,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::vector<spool::Submission::Item> reports_;  // of this turn; nobody waits for them
   spool::Submission held_;                        // refused for want of space, of clients that cannot be told
   std::vector<Waiter> held_waiters_;
+  size_t held_bytes_ = 0;
   runtime::Timer window_timer_;
   runtime::Timer held_timer_;
   EventPathCounters counters_;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "node/ingest.h"
 #include "node/node.h"
@@ -63,14 +64,9 @@ void Node::receive_events(EventPath& path, const net::HttpRequest& request, net:
 void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder) {
   const Result<spool::Batch> batch = spool::Batch::parse(request.body.view());
   if (!batch) return respond_problem(responder, 400, batch.error());
-  // An event that comes back to where it entered has gone round in a circle of parents, which would never end.
-  const bool is_own = std::ranges::any_of(batch->records, [this](const spool::Batch::Record& record) {
-    return record.event.has_origin && record.event.origin_node == id_;
-  });
-  if (batch->header.node == id_ || is_own) {
+  if (batch->header.node == id_) {
     return respond_problem(responder, 409,
-                           {"uplink.loop", "the batch has events of this very node: the parents form a circle",
-                            "set parent.url so that the topmost node has none"});
+                           {"uplink.loop", "the batch comes from this very node", "set parent.url to another node"});
   }
   spool::Submission submission;
   const std::string source = batch->header.source();
@@ -78,6 +74,16 @@ void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::
   submission.floor = batch->header.floor;
   for (const spool::Batch::Record& record : batch->records) {
     EventView event = record.event;
+    // An event that comes back to where it entered has gone round in a circle of parents: here it ends.
+    if (event.has_origin && event.origin_node == id_) {
+      if (!circle_seen_.exchange(true)) {
+        log_error("node",
+                  "events of this node come back from {}: the parents form a circle; set parent.url so that the "
+                  "topmost node has none",
+                  batch->header.name);
+      }
+      continue;
+    }
     if (!event.has_origin) {
       event.has_origin = true;
       event.origin_node = batch->header.node;

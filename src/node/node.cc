@@ -81,8 +81,7 @@ Result<void> Node::open_spool() {
   if (!opened) return std::unexpected(opened.error());
   for (const storage::DamagedRange& range : recovery.damaged) {
     if (range.first_sequence == range.end_sequence) {
-      log_warning("spool",
-                  "{} has unfinished writes from byte {} on, left by a crash; nothing acknowledged was in them",
+      log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk",
                   range.path, range.offset);
     } else {
       log_error("spool", "{} is damaged at byte {}: records {} to {} cannot be read", range.path, range.offset,
@@ -224,27 +223,30 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
 
 void Node::drain() {
   draining_ = true;
-  on_all_loops([](Shard& shard) { shard.listeners.clear(); });
+  on_all_loops([](Shard& shard) {
+    shard.listeners.clear();
+    shard.broker->stop_reading();
+    shard.path->drain();
+  });
+  const auto deadline = std::chrono::steady_clock::now() + kDrainMax;
+  // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered.
+  auto committed = std::make_shared<std::promise<void>>();
+  spool_->submit({}, *shards_[0].loop, spool::Urgency::kAwaited,
+                 [committed](const spool::Submission&) { committed->set_value(); });
+  committed->get_future().wait_until(deadline);
   std::vector<std::promise<void>> closed(shards_.size());
   for (size_t i = 0; i < shards_.size(); ++i) {
     shards_[i].loop->post([&, i] {
       shards_[i].broker->shut_down();
-      shards_[i].path->drain();
       shards_[i].http->drain([&closed, i] { closed[i].set_value(); });
     });
   }
-  const auto deadline = std::chrono::steady_clock::now() + kDrainMax;
   for (std::promise<void>& promise : closed) {
     if (promise.get_future().wait_until(deadline) != std::future_status::ready) {
       log_warning("node", "some HTTP requests did not end in time and are cut off");
       std::_Exit(0);
     }
   }
-  // What the drain submitted is durable when this, which comes after it, is answered.
-  auto committed = std::make_shared<std::promise<void>>();
-  spool_->submit({}, *shards_[0].loop, spool::Urgency::kAwaited,
-                 [committed](const spool::Submission&) { committed->set_value(); });
-  committed->get_future().wait_until(deadline);
   if (uplink_) {
     auto sent = std::make_shared<std::promise<void>>();
     shards_[0].loop->post([this, sent] { uplink_->drain([sent] { sent->set_value(); }); });

@@ -107,6 +107,7 @@ class Node {
   std::vector<std::string> admin_addresses_;
   std::atomic<bool> running_{false};
   std::atomic<bool> draining_{false};
+  std::atomic<bool> circle_seen_{false};
 };
 
 }  // namespace verge::node

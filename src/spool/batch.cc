@@ -7,6 +7,8 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/text.h"
+#include "model/topic.h"
 
 namespace verge::spool {
 namespace {
@@ -16,6 +18,10 @@ constexpr std::string_view kMagic = "VUB1";
 std::unexpected<Error> malformed(std::string_view what) {
   return fail("uplink.malformed", fmt::format("the batch is not well formed: {}", what),
               "check that the child runs a compatible version");
+}
+
+bool is_name(std::string_view text) {
+  return text.size() <= kTopicBytesMax && text.find('\0') == std::string_view::npos && is_utf8(text);
 }
 
 Result<std::string> decompress(std::string_view compressed) {
@@ -83,6 +89,8 @@ Result<Batch> Batch::parse(std::string_view compressed) {
   batch.header.floor = reader.varint();
   const uint64_t count = reader.varint();
   if (!reader.ok() || stream >= kPriorities.size()) return malformed("the header is cut short");
+  if (!is_name(batch.header.name)) return malformed("the node's name is no name");
+  if (count > kBatchRecordsMax) return malformed("it has too many records");
   batch.header.node = NodeId::from_bytes(node);
   batch.header.incarnation = NodeId::from_bytes(incarnation);
   batch.header.stream = static_cast<Priority>(stream);
@@ -92,6 +100,10 @@ Result<Batch> Batch::parse(std::string_view compressed) {
     ByteReader event_reader(reader.sized());
     const std::optional<EventView> event = read_event(event_reader);
     if (!reader.ok() || step == 0 || !event || !event_reader.empty()) return malformed("a record is damaged");
+    // What climbs goes to subscribers and rules as well: it must be what they may be given.
+    if (!is_topic_name(event->topic) || !is_name(event->device) || !is_name(event->origin_name)) {
+      return malformed("a record has a topic, device or origin that is none");
+    }
     sequence += step;
     batch.records.push_back({sequence, *event});
   }

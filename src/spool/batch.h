@@ -16,7 +16,9 @@
 
 namespace verge::spool {
 
-inline constexpr size_t kBatchBytesMax = 64U << 20;  // uncompressed; a larger one is refused
+inline constexpr size_t kBatchBytesMax = 32U << 20;       // uncompressed; a larger one is refused
+inline constexpr uint64_t kBatchRecordsTarget = 100'000;  // a batch ends with the frame that reaches it
+inline constexpr uint64_t kBatchRecordsMax = 131'072;     // more are refused
 inline constexpr std::string_view kBatchContentType = "application/vnd.verge.batch";
 
 struct BatchHeader {

@@ -3,27 +3,36 @@
 #include "base/bytes.h"
 
 namespace verge::spool {
+namespace {
+
+constexpr uint64_t kSequenceMax = 1ULL << 62;
+
+}  // namespace
 
 IntervalSet& Ledger::seen_of(std::string_view source) {
+  std::list<Source>& by_use = is_device(source) ? devices_ : children_;
   if (const auto found = entries_.find(source); found != entries_.end()) {
-    by_use_.splice(by_use_.begin(), by_use_, found->second);
+    by_use.splice(by_use.begin(), by_use, found->second);
     return found->second->seen;
   }
-  if (entries_.size() >= sources_max_ && !by_use_.empty()) {
-    entries_.erase(by_use_.back().name);
-    by_use_.pop_back();
+  if (by_use.size() >= sources_max_ && !by_use.empty()) {
+    entries_.erase(by_use.back().name);
+    by_use.pop_back();
   }
-  by_use_.push_front({std::string(source), {}});
-  entries_.emplace(by_use_.front().name, by_use_.begin());
-  return by_use_.front().seen;
+  by_use.push_front({std::string(source), {}});
+  entries_.emplace(by_use.front().name, by_use.begin());
+  return by_use.front().seen;
 }
 
 Ledger::Entry Ledger::enter(std::string_view source, uint64_t sequence) {
+  if (sequence > kSequenceMax) return Entry::kTooManyHoles;
   IntervalSet& seen = seen_of(source);
   if (seen.contains(sequence)) return Entry::kKnown;
   if (seen.intervals().size() >= kIntervalsMax && !seen.contains(sequence + 1) &&
       (sequence == 0 || !seen.contains(sequence - 1))) {
-    return Entry::kTooManyHoles;
+    if (!is_device(source)) return Entry::kTooManyHoles;
+    seen.insert({seen.intervals()[0].begin, seen.intervals()[1].end});
+    if (seen.contains(sequence)) return Entry::kKnown;
   }
   seen.insert(sequence);
   return Entry::kNew;
@@ -39,13 +48,15 @@ void Ledger::withdraw(std::string_view source, uint64_t sequence) { seen_of(sour
 void Ledger::raise_floor(std::string_view source, uint64_t floor) { seen_of(source).raise_floor(floor); }
 
 void Ledger::write(std::string& out) const {
-  append_varint(out, by_use_.size());
-  for (auto source = by_use_.rbegin(); source != by_use_.rend(); ++source) {
-    append_sized(out, source->name);
-    append_varint(out, source->seen.intervals().size());
-    for (const auto& [begin, end] : source->seen.intervals()) {
-      append_varint(out, begin);
-      append_varint(out, end - begin);
+  append_varint(out, entries_.size());
+  for (const std::list<Source>* by_use : {&children_, &devices_}) {
+    for (auto source = by_use->rbegin(); source != by_use->rend(); ++source) {
+      append_sized(out, source->name);
+      append_varint(out, source->seen.intervals().size());
+      for (const auto& [begin, end] : source->seen.intervals()) {
+        append_varint(out, begin);
+        append_varint(out, end - begin);
+      }
     }
   }
 }

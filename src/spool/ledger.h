@@ -3,8 +3,9 @@
 //
 // Durable by way of the log: every record from a source carries source and sequence, and a start reads those of the
 // records written since the last snapshot. A snapshot is written before any segment is removed.
-// Bounds: `sources_max` sources, the longest unused is forgotten first (a repetition from it would be stored again);
-// kIntervalsMax holes a source, beyond which its records are refused until some are filled.
+// Bounds: `sources_max` devices and as many children's streams, the longest unused is forgotten first (a repetition
+// from it would be stored again); kIntervalsMax holes a source. Beyond that a child's records are refused until some
+// are filled; of a device, whose numbers may have gaps for good, the lowest hole counts as seen.
 #pragma once
 
 #include <cstdint>
@@ -47,9 +48,11 @@ class Ledger {
     IntervalSet seen;
   };
   IntervalSet& seen_of(std::string_view source);
+  [[nodiscard]] static bool is_device(std::string_view source) { return source.starts_with('d'); }
 
   const size_t sources_max_;
-  std::list<Source> by_use_;  // most recently used first
+  std::list<Source> children_;  // most recently used first
+  std::list<Source> devices_;   // likewise
   std::unordered_map<std::string_view, std::list<Source>::iterator, StringHash> entries_;
 };
 

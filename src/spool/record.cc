@@ -1,28 +1,23 @@
 #include "spool/record.h"
 
-#include <algorithm>
-#include <utility>
+#include "base/assert.h"
 
 namespace verge::spool {
-namespace {
-
-// Sources searched from the back: records of one source come together.
-constexpr size_t kSourcesMax = 1U << 16;
-
-}  // namespace
-
 void FrameBuilder::add(std::string_view source, uint64_t source_sequence, std::string_view event) {
   if (source.empty()) {
     append_varint(records_, 0);
   } else {
-    const auto found = std::find(sources_.rbegin(), sources_.rend(), source);
-    size_t index = static_cast<size_t>(sources_.rend() - found);  // 1-based
-    if (found == sources_.rend()) {
-      sources_.emplace_back(source);
-      source_bytes_ += source.size() + 2;
-      index = sources_.size();
+    // Records of one source come together.
+    if (sources_.empty() || sources_[last_source_ - 1] != source) {
+      const auto [found, is_new] = source_index_.try_emplace(std::string(source), sources_.size() + 1);
+      if (is_new) {
+        VERGE_ASSERT(sources_.size() < kFrameSourcesMax);
+        sources_.emplace_back(source);
+        source_bytes_ += source.size() + 2;
+      }
+      last_source_ = found->second;
     }
-    append_varint(records_, index);
+    append_varint(records_, last_source_);
     append_varint(records_, source_sequence);
   }
   append_sized(records_, event);
@@ -31,11 +26,12 @@ void FrameBuilder::add(std::string_view source, uint64_t source_sequence, std::s
 
 std::string FrameBuilder::take() {
   std::string body;
-  body.reserve(bytes() + 8);
+  body.reserve(records_.size() + source_bytes_ + 8);
   append_varint(body, sources_.size());
   for (const std::string& source : sources_) append_sized(body, source);
   body.append(records_);
   sources_.clear();
+  source_index_.clear();
   source_bytes_ = 0;
   records_.clear();
   count_ = 0;
@@ -44,7 +40,7 @@ std::string FrameBuilder::take() {
 
 FrameRecords::FrameRecords(std::string_view body) : reader_(body) {
   const uint64_t count = reader_.varint();
-  for (uint64_t i = 0; i < count && i < kSourcesMax && reader_.ok(); ++i) sources_.push_back(reader_.sized());
+  for (uint64_t i = 0; i < count && reader_.ok(); ++i) sources_.push_back(reader_.sized());
 }
 
 std::optional<StoredRecord> FrameRecords::next() {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
@@ -21,18 +22,27 @@ struct StoredRecord {
   std::string_view event;  // as append_event() wrote it
 };
 
+inline constexpr uint32_t kFrameRecordsMax = 16384;
+inline constexpr size_t kFrameSourcesMax = 4096;
+
 // Gathers records into a frame body.
 class FrameBuilder {
  public:
   void add(std::string_view source, uint64_t source_sequence, std::string_view event);
   [[nodiscard]] uint32_t count() const { return count_; }
-  [[nodiscard]] size_t bytes() const { return records_.size() + source_bytes_; }
+  // Full at a bound of records or sources, or of `bytes_max`: take() before the next add().
+  [[nodiscard]] bool is_full(size_t bytes_max) const {
+    return records_.size() + source_bytes_ >= bytes_max || count_ >= kFrameRecordsMax ||
+           sources_.size() >= kFrameSourcesMax;
+  }
   // The body; the builder is empty afterwards.
   std::string take();
 
  private:
   std::vector<std::string> sources_;
+  std::unordered_map<std::string, size_t> source_index_;
   size_t source_bytes_ = 0;
+  size_t last_source_ = 0;  // 1-based
   std::string records_;
   uint32_t count_ = 0;
 };

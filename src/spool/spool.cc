@@ -18,6 +18,8 @@ constexpr std::string_view kCursorMagic = "VERGECR1";
 constexpr size_t kLedgerBytesMax = 1U << 30;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
 constexpr size_t kCursorSlotBytes = 64;
+// Room for topic, device and origin beside the largest payload.
+constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
 constexpr uint64_t kSegmentsMin = 16;
 constexpr uint64_t kSegmentBytesMin = 4U << 10;
 
@@ -69,6 +71,7 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   // The last segment of each stream stays although all in it may be delivered: four of them must not fill the spool.
   const uint64_t segment_bytes =
       std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin));
+  bool is_unused = true;
   for (const Priority priority : kPriorities) {
     Stream& stream = spool->stream(priority);
     const uint64_t through = covered[static_cast<size_t>(priority)];
@@ -83,6 +86,12 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
     if (const Result<void> replayed = spool->replay(priority, through); !replayed) {
       return std::unexpected(replayed.error());
     }
+    is_unused = is_unused && stream.durable_end == 1;
+  }
+  // Where nothing is left of what was, sequences begin anew, and with them the incarnation: the parent must not take
+  // the new records for old ones.
+  if (is_unused) {
+    if (const Result<void> renewed = spool->new_incarnation(); !renewed) return std::unexpected(renewed.error());
   }
   return spool;
 }
@@ -99,8 +108,12 @@ Result<void> Spool::read_incarnation() {
   } else if (text.error().code != "storage.missing") {
     return std::unexpected(text.error());
   }
+  return new_incarnation();
+}
+
+Result<void> Spool::new_incarnation() {
   incarnation_ = NodeId::generate();
-  return file_system_.replace_file(path, incarnation_.text() + "\n");
+  return file_system_.replace_file(directory_ + "/incarnation", incarnation_.text() + "\n");
 }
 
 void Spool::read_cursors() {
@@ -184,9 +197,9 @@ void Spool::commit(std::vector<Submission*>& group) {
     if (submission->floor > 0) ledger_.raise_floor(submission->floor_source, submission->floor);
     for (size_t i = 0; i < submission->items.size(); ++i) {
       const Submission::Item& item = submission->items[i];
-      if (item.event.size() > kEventBytesMax) {
+      if (item.event.size() > kRecordBytesMax) {
         submission->error = {"spool.too-large",
-                             fmt::format("a record has {} bytes, {} are allowed", item.event.size(), kEventBytesMax),
+                             fmt::format("a record has {} bytes, {} are allowed", item.event.size(), kRecordBytesMax),
                              "send it in parts"};
         continue;
       }
@@ -214,7 +227,7 @@ void Spool::commit(std::vector<Submission*>& group) {
       share.frame.add(item.source, item.source_sequence, item.event);
       share.places.push_back({submission, i});
       share.event_bytes += item.event.size();
-      if (share.frame.bytes() >= std::min<size_t>(kFrameBodyTarget, options_.segment_bytes)) append_frame(share);
+      if (share.frame.is_full(std::min<size_t>(kFrameBodyTarget, options_.segment_bytes))) append_frame(share);
     }
   }
   for (Pending& share : pending) {

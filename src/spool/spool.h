@@ -99,6 +99,7 @@ class Spool {
       : file_system_(file_system), directory_(std::move(directory)), options_(options), ledger_(options.sources_max) {}
 
   Result<void> read_incarnation();
+  Result<void> new_incarnation();
   void read_cursors();
   Result<void> write_cursors();
   std::array<uint64_t, kStreams> read_ledger();

@@ -16,6 +16,9 @@ size_t bytes_of(const Submission& submission) {
   return bytes;
 }
 
+// The others concern one sender, not the node.
+bool is_want_of_space(const Error& error) { return error.code == "spool.full" || error.code.starts_with("storage."); }
+
 }  // namespace
 
 SpoolWriter::SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown)
@@ -38,7 +41,8 @@ void SpoolWriter::submit(Submission submission, runtime::Loop& loop, Urgency urg
   const size_t bytes = bytes_of(submission);
   {
     const std::lock_guard lock(mutex_);
-    if (!stopping_ && waiting_bytes_ + bytes <= waiting_bytes_max_) {
+    // One is always taken: whatever its size, it can be stored some day.
+    if (!stopping_ && (waiting_.empty() || waiting_bytes_ + bytes <= waiting_bytes_max_)) {
       waiting_bytes_ += bytes;
       waiting_.push_back({std::move(submission), &loop, std::move(done), bytes});
       const bool wakes = waiting_.size() == 1 || (urgency == Urgency::kAwaited && !urgent_);
@@ -126,7 +130,7 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
           break;
         case Submission::Fate::kRefused:
           counters_.refused.add();
-          refusal = &submission->error;
+          if (is_want_of_space(submission->error)) refusal = &submission->error;
           break;
       }
     }

@@ -64,7 +64,7 @@ void Uplink::start() { look(); }
 
 void Uplink::wake() {
   if (wake_posted_.exchange(true)) return;
-  loop_.post([this, alive = std::weak_ptr(alive_)] {
+  loop_.post([this, alive = guard_] {
     if (alive.expired()) return;
     wake_posted_ = false;
     if (!busy_) look();
@@ -135,13 +135,15 @@ void Uplink::prepare(Priority priority) {
   timer_.cancel();
   const uint64_t from = stream(priority).sent_through + 1;
   const uint64_t end = spool_.progress(priority).end;
-  worker_.post([this, priority, from, end, alive = std::weak_ptr(alive_)] {
+  worker_.post([this, priority, from, end, alive = guard_] {
     if (alive.expired()) return;
     auto batch = std::make_shared<Prepared>(read_batch(priority, from, end));
     loop_.post([this, batch, alive] {
       if (alive.expired()) return;
+      if (batch->error) return on_failure(*batch->error, std::nullopt);
       if (!batch->body.empty()) return send(batch);
-      // Nothing there: the sequences were used up by writes that failed.
+      log_warning("uplink", "there are no {} records up to {} in the log; going on behind them", name_of(batch->stream),
+                  batch->through);
       on_delivered(*batch);
     });
   });
@@ -157,11 +159,13 @@ Uplink::Prepared Uplink::read_batch(Priority priority, uint64_t from, uint64_t e
   }
   if (read_position_[index] != from) reader->seek(from);
   BatchBuilder builder({node_, spool_.incarnation(), priority, name_, from});
-  while (builder.bytes() < options_.batch_bytes_max) {
+  while (builder.bytes() < options_.batch_bytes_max && builder.count() < kBatchRecordsTarget) {
     const Result<std::optional<storage::FrameView>> frame = reader->next(end);
     if (!frame) {
-      log_warning("uplink", "{}", frame.error().line());
-      break;
+      // Nothing is passed over: what cannot be read now is read again later.
+      read_position_[index] = 0;
+      batch.error = frame.error();
+      return batch;
     }
     if (!*frame) break;
     uint64_t sequence = (*frame)->first_sequence;
@@ -194,7 +198,7 @@ void Uplink::send(std::shared_ptr<Prepared> batch) {
 
 // Resolves the parent's name where that cannot hold up the loop.
 void Uplink::connect_then(std::function<void()> next) {
-  worker_.post([this, next = std::move(next), alive = std::weak_ptr(alive_)] {
+  worker_.post([this, next = std::move(next), alive = guard_] {
     if (alive.expired()) return;
     Result<net::Address> address = net::Address::resolve(parent_);
     loop_.post([this, next, address = std::move(address), alive] {

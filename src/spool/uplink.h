@@ -78,7 +78,8 @@ class Uplink {
     uint64_t records = 0;
     uint64_t event_bytes = 0;
     bool more = false;
-    std::string body;  // empty: nothing could be read
+    std::string body;            // empty: there is nothing in that range
+    std::optional<Error> error;  // the log could not be read
   };
 
   void look();
@@ -119,8 +120,9 @@ class Uplink {
   uint64_t earlier_bytes_received_ = 0;
   std::atomic<bool> wake_posted_{false};
   std::array<std::atomic<int64_t>, kStreams> waiting_since_ns_{};
-  // Answers of the worker that arrive after stop() find this empty.
+  // What arrives from other threads after stop() finds guard_ expired.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  const std::weak_ptr<bool> guard_ = alive_;
   UplinkCounters counters_;
 };
 

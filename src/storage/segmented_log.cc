@@ -377,7 +377,11 @@ bool LogReader::open_segment_for(uint64_t sequence, Error& problem) {
   auto chosen = above == segments->begin() ? above : above - 1;
   for (; chosen != segments->end(); ++chosen) {
     Result<std::unique_ptr<File>> file = file_system_.open(chosen->path, OpenMode::kRead);
-    if (!file) continue;  // removed since it was listed
+    if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
+    if (!file) {
+      problem = file.error();
+      return false;
+    }
     const std::optional<SegmentHeader> header = read_segment_header(**file);
     if (!header) continue;
     file_ = std::move(*file);
@@ -398,6 +402,7 @@ Result<uint64_t> LogReader::frames_end() {
   auto later = std::ranges::upper_bound(*segments, segment_first_, {}, &SegmentFile::first_sequence);
   for (; later != segments->end(); ++later) {
     const Result<std::unique_ptr<File>> file = file_system_.open(later->path, OpenMode::kRead);
+    if (!file && file.error().code != "storage.missing") return std::unexpected(file.error());
     const std::optional<SegmentHeader> header = file ? read_segment_header(**file) : std::nullopt;
     if (!header) continue;  // being made, or a remnant of a failure to make it: nothing in it is durable
     next_segment_ = later->first_sequence;

@@ -1,0 +1,91 @@
+#include "spool/batch.h"
+
+#include <gtest/gtest.h>
+
+#include "spool/record.h"
+
+namespace verge::spool {
+namespace {
+
+BatchHeader header() {
+  return {.node = NodeId::generate(),
+          .incarnation = NodeId::generate(),
+          .stream = Priority::kHigh,
+          .name = "edge-1",
+          .floor = 3};
+}
+
+std::string event_of(const EventView& event) {
+  std::string bytes;
+  append_event(bytes, event);
+  return bytes;
+}
+
+TEST(Batch, RoundTrips) {
+  const BatchHeader sent = header();
+  BatchBuilder builder(sent);
+  builder.add(4, event_of({.topic = "a/b", .device = "d", .payload = "{}"}));
+  builder.add(9, event_of({.topic = "$verge/actions/x", .payload = std::string_view("\0\xff", 2)}));
+  const Result<Batch> batch = Batch::parse(builder.take(3));
+  ASSERT_TRUE(batch.has_value());
+  EXPECT_EQ(batch->header.source(), sent.source());
+  EXPECT_EQ(batch->header.name, "edge-1");
+  EXPECT_EQ(batch->header.floor, 3U);
+  ASSERT_EQ(batch->records.size(), 2U);
+  EXPECT_EQ(batch->records[1].sequence, 9U);
+  EXPECT_EQ(batch->records[1].event.payload, std::string_view("\0\xff", 2));
+}
+
+// What climbs is given to subscribers and rules: nothing may come in this way that they could not be given.
+TEST(Batch, EventsThatNoDeviceCouldSendAreRefused) {
+  const std::string long_topic(70'000, 'x');
+  const std::string deep_topic(60'000, '/');
+  for (const std::string_view topic :
+       {std::string_view(""), std::string_view("a/#"), std::string_view("+"), std::string_view("a\0b", 3),
+        std::string_view("\xff"), std::string_view(long_topic), std::string_view(deep_topic)}) {
+    BatchBuilder builder(header());
+    builder.add(4, event_of({.topic = topic, .payload = "x"}));
+    const Result<Batch> batch = Batch::parse(builder.take(1));
+    ASSERT_FALSE(batch.has_value()) << topic.substr(0, 20);
+    EXPECT_EQ(batch.error().code, "uplink.malformed");
+  }
+  BatchBuilder builder(header());
+  builder.add(4, event_of({.topic = "a", .device = "\xff", .payload = "x"}));
+  EXPECT_FALSE(Batch::parse(builder.take(1)).has_value());
+}
+
+TEST(Batch, TooManyRecordsOrBytesAreRefused) {
+  BatchBuilder builder(header());
+  const std::string event = event_of({.topic = "a", .payload = ""});
+  for (uint64_t i = 1; i <= kBatchRecordsMax + 1; ++i) builder.add(i, event);
+  EXPECT_FALSE(Batch::parse(builder.take(1)).has_value());
+  const Result<Batch> bomb = Batch::parse(compress_batch(std::string(kBatchBytesMax + 1, '\0'), 1));
+  ASSERT_FALSE(bomb.has_value());
+  EXPECT_EQ(bomb.error().code, "uplink.too-large");
+}
+
+TEST(Frame, HoldsItsRecordsAndSaysWhenItIsFull) {
+  FrameBuilder builder;
+  std::vector<std::string> sources;
+  while (!builder.is_full(1U << 30)) {
+    sources.push_back("d" + std::to_string(sources.size()));
+    builder.add(sources.back(), 1, "event");
+    builder.add(sources.front(), sources.size(), "other");
+  }
+  EXPECT_EQ(sources.size(), kFrameSourcesMax);
+  const std::string body = builder.take();
+  EXPECT_EQ(builder.count(), 0U);
+  FrameRecords records(body);
+  for (const std::string& source : sources) {
+    std::optional<StoredRecord> record = records.next();
+    ASSERT_TRUE(record.has_value());
+    EXPECT_EQ(record->source, source);
+    record = records.next();
+    ASSERT_TRUE(record.has_value());
+    EXPECT_EQ(record->source, sources.front());
+  }
+  EXPECT_FALSE(records.next().has_value());
+}
+
+}  // namespace
+}  // namespace verge::spool

@@ -1,0 +1,73 @@
+#include "spool/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+
+namespace verge::spool {
+namespace {
+
+TEST(Ledger, KnowsWhatWasEnteredAndNotWhatWasWithdrawn) {
+  Ledger ledger(10);
+  EXPECT_EQ(ledger.enter("n1", 7), Ledger::Entry::kNew);
+  EXPECT_EQ(ledger.enter("n1", 7), Ledger::Entry::kKnown);
+  EXPECT_EQ(ledger.enter("n2", 7), Ledger::Entry::kNew);
+  ledger.withdraw("n1", 7);
+  EXPECT_EQ(ledger.enter("n1", 7), Ledger::Entry::kNew);
+  ledger.raise_floor("n1", 100);
+  EXPECT_EQ(ledger.enter("n1", 99), Ledger::Entry::kKnown);
+  EXPECT_EQ(ledger.enter("n1", ~0ULL), Ledger::Entry::kTooManyHoles);
+}
+
+TEST(Ledger, RoundTrips) {
+  Ledger ledger(100);
+  const uint64_t seed = system_seed();
+  SCOPED_TRACE(seed);
+  Random random(seed);
+  std::vector<std::pair<std::string, uint64_t>> entered;
+  for (int i = 0; i < 500; ++i) {
+    const std::string source = (random.chance(0.5) ? "d" : "n") + std::to_string(random.below(20));
+    const uint64_t sequence = random.below(100);
+    ledger.enter(source, sequence);
+    entered.emplace_back(source, sequence);
+  }
+  std::string bytes;
+  ledger.write(bytes);
+  Ledger again(100);
+  ASSERT_TRUE(again.read(bytes));
+  for (const auto& [source, sequence] : entered) EXPECT_TRUE(again.contains(source, sequence));
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    Ledger torn(100);
+    EXPECT_FALSE(torn.read(std::string_view(bytes).substr(0, cut)));
+  }
+}
+
+// A rule that matches every second message leaves a hole for each it does not.
+TEST(Ledger, ADeviceMayLeaveGapsForGood) {
+  Ledger ledger(10);
+  const uint64_t count = Ledger::kIntervalsMax * 3;
+  for (uint64_t i = 1; i <= count; ++i) ASSERT_EQ(ledger.enter("d1", i * 2), Ledger::Entry::kNew) << i;
+  EXPECT_EQ(ledger.enter("d1", count * 2), Ledger::Entry::kKnown);
+  EXPECT_EQ(ledger.enter("d1", 3), Ledger::Entry::kKnown) << "the lowest holes count as seen";
+  EXPECT_EQ(ledger.enter("d1", count * 2 - 1), Ledger::Entry::kNew) << "the recent ones do not";
+}
+
+TEST(Ledger, AChildWithTooManyHolesIsRefusedUntilTheyAreFilled) {
+  Ledger ledger(10);
+  for (uint64_t i = 1; i <= Ledger::kIntervalsMax; ++i) ASSERT_EQ(ledger.enter("n1", i * 2), Ledger::Entry::kNew);
+  EXPECT_EQ(ledger.enter("n1", 1'000'000), Ledger::Entry::kTooManyHoles);
+  EXPECT_EQ(ledger.enter("n1", 3), Ledger::Entry::kNew);
+  EXPECT_EQ(ledger.enter("n1", 1'000'000), Ledger::Entry::kNew);
+}
+
+TEST(Ledger, ManyDevicesDoNotPushChildrenOut) {
+  Ledger ledger(10);
+  ledger.enter("n1", 5);
+  for (int i = 0; i < 100; ++i) ledger.enter("d" + std::to_string(i), 1);
+  EXPECT_EQ(ledger.sources(), 11U);
+  EXPECT_EQ(ledger.enter("n1", 5), Ledger::Entry::kKnown);
+  EXPECT_EQ(ledger.enter("d99", 1), Ledger::Entry::kKnown);
+}
+
+}  // namespace
+}  // namespace verge::spool

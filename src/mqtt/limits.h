@@ -12,6 +12,7 @@ struct Limits {
   size_t packet_bytes_max = 1U << 20;      // a larger packet closes the connection (0x95)
   size_t connections_max = 100'000;        // more are closed at once
   size_t inflight_max = 1024;              // QoS 1 messages to a client without PUBACK; more wait in its queue
+  size_t inflight_bytes_max = 8U << 20;    // of those; likewise
   size_t queue_bytes_max = 1U << 20;       // output waiting for one client; beyond it, messages to it are dropped
   size_t retained_max = 1'000'000;         // further topics are not retained
   size_t retained_bytes_max = 256U << 20;  // of retained payloads; further ones are not kept

@@ -52,7 +52,7 @@ void Session::resume(const Limits& limits, MonotonicTime now, std::string& outpu
 bool Session::acknowledge(uint16_t packet_id, const Limits& limits, MonotonicTime now, std::string& output) {
   const auto found = std::ranges::find(inflight_, packet_id, &InFlight::packet_id);
   if (found == inflight_.end()) return false;
-  queue_bytes_ -= bytes_of(found->delivery);
+  inflight_bytes_ -= bytes_of(found->delivery);
   inflight_.erase(found);
   send_queued(limits, now, output);
   return true;
@@ -91,15 +91,14 @@ void Session::send(const Delivery& delivery, uint16_t packet_id, bool duplicate,
 
 void Session::send_queued(const Limits& limits, MonotonicTime now, std::string& output) {
   const size_t window = std::min(receive_maximum_, limits.inflight_max);
-  while (!queue_.empty() && inflight_.size() < window) {
+  while (!queue_.empty() && inflight_.size() < window && inflight_bytes_ < limits.inflight_bytes_max) {
     Delivery delivery = std::move(queue_.front());
     queue_.pop_front();
-    if (delivery.message->expires <= now) {  // [MQTT-3.3.2-5]
-      queue_bytes_ -= bytes_of(delivery);
-      continue;
-    }
+    queue_bytes_ -= bytes_of(delivery);
+    if (delivery.message->expires <= now) continue;  // [MQTT-3.3.2-5]
     const uint16_t packet_id = next_packet_id();
     send(delivery, packet_id, false, now, output);
+    inflight_bytes_ += bytes_of(delivery);
     inflight_.push_back({packet_id, std::move(delivery)});
   }
 }

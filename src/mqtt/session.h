@@ -1,8 +1,9 @@
 // Session: what the broker keeps of a client, whether it is connected or not (MQTT 5.0 section 4.1): its subscriptions
 // and the messages on their way to it. Belongs to one loop; does no I/O: output goes to a buffer that is passed in.
 //
-// Delivery to the client is at QoS 0 or 1. At most `inflight_max` QoS 1 messages are unacknowledged, in order; further
-// ones wait in a queue. Both together hold at most `queue_bytes_max`; beyond it the newest is dropped and counted.
+// Delivery to the client is at QoS 0 or 1. At most `inflight_max` QoS 1 messages and about `inflight_bytes_max` are
+// unacknowledged, in order; further ones wait in a queue of at most `queue_bytes_max`; beyond it the newest is dropped
+// and counted.
 #pragma once
 
 #include <deque>
@@ -84,7 +85,8 @@ class Session {
   MonotonicTime detached_at_{};
   std::deque<InFlight> inflight_;
   std::deque<Delivery> queue_;
-  size_t queue_bytes_ = 0;  // of both
+  size_t queue_bytes_ = 0;
+  size_t inflight_bytes_ = 0;
   uint16_t last_packet_id_ = 0;
 };
 

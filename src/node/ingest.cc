@@ -54,14 +54,28 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
   element payload = value;
   if (const auto topic = text_field("topic")) {
     event.topic = *topic;
+    // A slip here would go unnoticed: a sequence that is none, for instance, recognises no repetition.
+    for (const char* name : {"device", "priority"}) {
+      element there;
+      if (fields[name].get(there) == simdjson::SUCCESS && !text_field(name)) {
+        return fail("ingest.shape", fmt::format("event {}: \"{}\" is not a string", place, name), "put it in quotes");
+      }
+    }
     if (fields["payload"].get(payload) != simdjson::SUCCESS) payload = value;
     if (const auto name = text_field("priority")) {
       const Result<Priority> priority = priority_of(*name, place);
       if (!priority) return std::unexpected(priority.error());
       event.priority = *priority;
     }
-    uint64_t sequence = 0;
-    if (fields["sequence"].get(sequence) == simdjson::SUCCESS) event.sequence = sequence;
+    element sequence;
+    uint64_t number = 0;
+    if (fields["sequence"].get(sequence) == simdjson::SUCCESS) {
+      if (sequence.get(number) != simdjson::SUCCESS) {
+        return fail("ingest.shape", fmt::format("event {}: \"sequence\" is not a whole number from 0 on", place),
+                    "number the events of a device 1, 2, 3, …");
+      }
+      event.sequence = number;
+    }
   }
   if (event.topic.empty()) event.topic = event.device.empty() ? "events" : "events/" + event.device;
   if (!is_topic_name(event.topic) || event.topic.starts_with('$')) {

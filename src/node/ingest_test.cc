@@ -53,6 +53,10 @@ TEST(Ingest, FaultsNameTheEvent) {
   EXPECT_EQ(code("{"), "ingest.json");
   EXPECT_EQ(code("{\"topic\":\"a\"}\n{oops}\n"), "ingest.json");
   EXPECT_EQ(code("[1]"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","sequence":"7"})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","sequence":-7})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","priority":5})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","device":7})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a/#"})"), "ingest.topic");
   EXPECT_EQ(code(R"({"topic":"$SYS/x"})"), "ingest.topic");
   EXPECT_EQ(code(R"({"topic":"a","priority":"hihg"})"), "ingest.priority");

@@ -2,7 +2,8 @@
 // one group, and answers each loop with one posted task a commit. While a sync is under way the next group gathers:
 // that is the whole of group commit.
 //
-// Bounds: `waiting_bytes_max` of submitted events; beyond it submissions are answered at once as refused (spool.busy).
+// Bounds: `waiting_bytes_max` of submitted events, one submission of any size excepted; beyond it they are answered at
+// once as refused (spool.busy).
 #pragma once
 
 #include <array>

@@ -6,8 +6,9 @@
 // any kind means "not delivered": the same records go again after an exponential pause with full jitter; the parent
 // recognises what it already has.
 //
-// Reading the log and compressing run on `worker`, a loop of lower priority; the rest on the uplink's own loop. The
-// machine that decides does no I/O: BatchReader and the send function are given to it.
+// Reading the log, compressing and resolving the parent's name run on `worker`, a loop of lower priority; deciding what
+// to send, and the connection, on the uplink's own loop. A log that cannot be read counts as a failure too: nothing is
+// ever passed over for it.
 #pragma once
 
 #include <array>

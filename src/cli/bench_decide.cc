@@ -53,7 +53,8 @@ class DecideRun final : public BenchRun {
     std::deque<uint64_t>& unanswered = unanswered_[own_command_topics_ ? connection : 0];
     const std::string expected = own_command_topics_ ? numbered(options_.expect, connection) : options_.expect;
     const bool is_expected = command.payload == expected && !unanswered.empty();
-    if (!is_expected && figures_.mismatched++ == 0) {
+    const bool counts = unanswered.empty() || counted(unanswered.front());
+    if (!is_expected && counts && figures_.mismatched++ == 0) {
       figures_.expected = expected;
       figures_.unexpected = unanswered.empty() ? "one command more than publishes" : std::string(command.payload);
     }

@@ -38,9 +38,10 @@ std::expected<Prepared, node::ConfigProblems> prepare(const NodeOptions& options
   const auto file = options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config);
   auto config = node::load_config(file, options.overrides);
   if (!config) return std::unexpected(config.error());
+  node::ConfigProblems problems = node::check_listeners(*config);
   auto rules = node::compile_rules(*config);
-  if (!rules) return std::unexpected(node::ConfigProblems{rules.error()});
-  if (auto exposed = node::check_exposure(*config)) return std::unexpected(node::ConfigProblems{*exposed});
+  if (!rules) problems.insert(problems.end(), rules.error().begin(), rules.error().end());
+  if (!problems.empty()) return std::unexpected(std::move(problems));
   return Prepared{std::move(*config), std::move(*rules)};
 }
 

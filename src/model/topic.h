@@ -16,6 +16,11 @@ bool is_topic_name(std::string_view topic);
 // The same with '+' alone in a level, and '#' alone in the last.
 bool is_topic_filter(std::string_view filter);
 
+// The node's own topics, $SYS/… and $verge/…: clients do not publish to them (MQTT 5.0 section 4.7.2).
+inline bool is_reserved_topic(std::string_view topic) {
+  return topic.starts_with("$SYS/") || topic.starts_with("$verge/");
+}
+
 // Both valid. A filter that begins with a wildcard does not match a topic that begins with '$' [MQTT-4.7.2-1].
 bool topic_matches(std::string_view filter, std::string_view topic);
 

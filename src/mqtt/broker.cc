@@ -224,7 +224,6 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
                                         .received = loop_.now(),
                                         .sequence = sequence_of(publish.properties)},
                                        ticket);
-  if (publish.topic.starts_with("$SYS/")) return verdict;  // the server's own
   matches_.clear();
   tree_.match(publish.topic, matches_);
   if (!publish.retain && matches_.local.empty() && matches_.remote_shards == 0) return verdict;

@@ -38,6 +38,7 @@ struct BrokerCounters {
   Counter received_bytes;  // all bytes from clients
   Counter sent;            // PUBLISH packets to clients
   Counter dropped;         // messages not delivered because a client's queue was full or its packet limit too small
+  Counter forbidden;       // PUBLISH packets to topics that are not for clients
   Counter violations;      // connections closed for what they sent
   Histogram decision;      // from the read of a message to the write of the command that a rule made of it
 };

@@ -1,9 +1,10 @@
 #include "mqtt/connection.h"
 
-#include <charconv>
+#include <algorithm>
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "model/topic.h"
 #include "mqtt/broker.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
@@ -97,6 +98,10 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "an empty client id with a kept session");
     return false;
   }
+  if (connect->will && is_reserved_topic(connect->will->topic)) {
+    refuse_connect(version_, Reason::kTopicNameInvalid, "a will on a topic of the node's own");
+    return false;
+  }
   Broker& home = connect->client_id.empty() ? broker_ : broker_.home_of(connect->client_id);
   if (&home != &broker_) {
     // The rest of the input goes along: the other loop starts over at CONNECT.
@@ -159,20 +164,41 @@ bool Connection::take_publish(const Frame& frame) {
   if (!publish->properties.subscription_identifiers.empty()) {
     return violation({Reason::kProtocolError, "a client does not send subscription identifiers"});
   }
+  const bool forbidden = is_reserved_topic(publish->topic);
+  if (forbidden) broker_.counters_.forbidden.add();
   if (publish->qos == 0) {
+    if (forbidden) return true;
     broker_.take_publish(*this, *publish, {});
     return stream_.is_open();
   }
   const PacketType type = publish->qos == 1 ? PacketType::kPuback : PacketType::kPubrec;
+  if (forbidden) {
+    // 3.1.1 cannot say no; there the message is dropped as [MQTT-3.3.5-2] allows.
+    acks_.push_back({.packet_id = publish->packet_id,
+                     .type = type,
+                     .ready = true,
+                     .reason = version_ == Version::k5 ? Reason::kNotAuthorized : Reason::kSuccess,
+                     .bytes = 0});
+    return true;
+  }
+  const bool awaited = publish->qos == 2 && std::ranges::any_of(acks_, [&](const PendingAck& pending) {
+                         return pending.type == type && pending.packet_id == publish->packet_id;
+                       });
+  if (awaited) return true;  // repeated before its PUBREC, which is still to come
   const bool repeated = publish->qos == 2 && session_->received_qos2.contains(publish->packet_id);
   const AckTicket ticket{broker_.shard(), serial_, first_ack_ + acks_.size()};
-  acks_.push_back({publish->packet_id, type, /*ready=*/false, Reason::kSuccess});
+  acks_.push_back({.packet_id = publish->packet_id,
+                   .type = type,
+                   .ready = false,
+                   .reason = Reason::kSuccess,
+                   .bytes = static_cast<uint32_t>(frame.body.size())});
+  pending_bytes_ += frame.body.size();
   const Verdict verdict = repeated ? Verdict::kAccepted : broker_.take_publish(*this, *publish, ticket);
   if (!stream_.is_open()) return false;
   if (verdict == Verdict::kAccepted) acks_[ticket.number - first_ack_].ready = true;
-  if (acks_.size() >= broker_.limits_.pending_max) {
+  if (has_too_many_pending()) {
     send_ready_acks();
-    if (acks_.size() >= broker_.limits_.pending_max) {
+    if (has_too_many_pending()) {
       paused_ = true;
       stream_.pause_reading();
     }
@@ -191,7 +217,7 @@ void Connection::acknowledge(uint64_t number, Reason reason) {
   }
   if (taking_input_) return;
   send_ready_acks();
-  if (paused_ && acks_.size() < broker_.limits_.pending_max / 2) {
+  if (paused_ && !has_too_many_pending(/*share=*/2)) {
     paused_ = false;
     stream_.resume_reading();
     on_bytes({});
@@ -205,9 +231,16 @@ void Connection::send_ready_acks() {
     if (pending.type == PacketType::kPubrec && static_cast<uint8_t>(pending.reason) < 0x80) {
       session_->received_qos2.insert(pending.packet_id);
     }
+    pending_bytes_ -= pending.bytes;
     acks_.pop_front();
     ++first_ack_;
   }
+}
+
+// More than the limits divided by `share`.
+bool Connection::has_too_many_pending(size_t share) const {
+  return acks_.size() >= broker_.limits_.pending_max / share ||
+         (pending_bytes_ >= broker_.limits_.pending_bytes_max / share && !acks_.empty());
 }
 
 bool Connection::take_acknowledgement(const Frame& frame) {

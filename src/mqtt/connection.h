@@ -2,7 +2,8 @@
 // the standard demands, keep-alive, and acknowledgements in the order of the publishes they answer.
 //
 // A publish that must be durable first leaves a gap in the row of acknowledgements; later ones wait behind it
-// [MQTT-4.6.0-2], and when `pending_max` are waiting the connection is read no further until some are answered.
+// [MQTT-4.6.0-2], and when `pending_max` or `pending_bytes_max` are waiting the connection is read no further until some
+// are answered.
 #pragma once
 
 #include <deque>
@@ -54,6 +55,7 @@ class Connection final : public net::StreamObserver {
     PacketType type;
     bool ready;
     Reason reason;
+    uint32_t bytes;  // of the packet it answers
   };
 
   // False: the connection is closed or moved and no more of the input may be read.
@@ -68,6 +70,7 @@ class Connection final : public net::StreamObserver {
   void refuse_connect(Version version, Reason reason, std::string_view what);
   void keep_will(const Connect& connect);
   void send_ready_acks();
+  [[nodiscard]] bool has_too_many_pending(size_t share = 1) const;
   void finish(bool with_will);
 
   Broker& broker_;
@@ -80,6 +83,7 @@ class Connection final : public net::StreamObserver {
   MonotonicTime last_received_;
   Duration silence_max_;  // 0: no limit
   std::deque<PendingAck> acks_;
+  size_t pending_bytes_ = 0;
   uint64_t first_ack_ = 1;  // the ticket number of acks_.front()
   bool paused_ = false;
   bool taking_input_ = false;

@@ -18,6 +18,7 @@ struct Limits {
   size_t retained_bytes_max = 256U << 20;  // of retained payloads; further ones are not kept
   size_t subscriptions_max = 10'000;       // of one session; more are refused (0x97)
   size_t pending_max = 1024;               // publishes of one client awaiting durability; then it is read no further
+  size_t pending_bytes_max = 1U << 20;     // of those; likewise
   Duration session_expiry_max = std::chrono::hours(1);
   Duration connect_timeout = std::chrono::seconds(10);  // from accept to CONNECT
 };

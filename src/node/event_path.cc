@@ -13,7 +13,7 @@ using Fate = spool::Submission::Fate;
 
 constexpr size_t kHeldBytesMax = 64U << 20;
 constexpr size_t kHeldSliceBytes = 1U << 20;
-constexpr Duration kHeldRetry = std::chrono::seconds(1);
+constexpr Duration kHeldRetry = std::chrono::milliseconds(200);
 // The clock on the wall may be set: look at least so often.
 constexpr Duration kWindowLook = std::chrono::seconds(1);
 constexpr std::string_view kReportTopic = "$verge/actions/";
@@ -247,45 +247,66 @@ void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters
 }
 
 void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
-  Waiter held = waiter;
-  held.begin = held_.items.size();
+  Held held{.ticket = waiter.ticket};
   for (size_t i = waiter.begin; i < waiter.end; ++i) {
     if (submission.fates[i] != Fate::kRefused) continue;
-    held_bytes_ += submission.items[i].event.size();
-    held_.items.push_back(std::move(submission.items[i]));
+    held.bytes += submission.items[i].event.size();
+    held.items.push_back(std::move(submission.items[i]));
   }
-  held.end = held_.items.size();
-  held_waiters_.push_back(std::move(held));
-  counters_.awaiting_space.set(held_.items.size());
-  if (!held_timer_.pending()) held_timer_.after(kHeldRetry, [this] { offer_held(); });
+  held_bytes_ += held.bytes;
+  held_.push_back(std::move(held));
+  counters_.awaiting_space.set(held_.size());
+  if (!offering_ && !held_timer_.pending()) held_timer_.after(kHeldRetry, [this] { offer_held(); });
 }
 
-// In slices, so that the first that find room are not refused with the rest.
+// The oldest of them, and as long as some find room, the next.
 void EventPath::offer_held() {
-  spool::Submission all = std::exchange(held_, {});
-  const std::vector<Waiter> waiters = std::exchange(held_waiters_, {});
-  held_bytes_ = 0;
-  counters_.awaiting_space.set(0);
+  spool::Submission slice;
+  std::vector<Held> offered;
+  size_t bytes = 0;
+  while (!held_.empty() && bytes < kHeldSliceBytes) {
+    bytes += held_.front().bytes;
+    offered.push_back(std::move(held_.front()));
+    held_.pop_front();
+    std::ranges::move(offered.back().items, std::back_inserter(slice.items));
+  }
+  offering_ = true;
+  spool_.submit(std::move(slice), loop_, spool::Urgency::kAwaited,
+                [this, offered = std::move(offered)](spool::Submission submission) mutable {
+                  settle_offered(std::move(submission), std::move(offered));
+                });
+}
+
+void EventPath::settle_offered(spool::Submission submission, std::vector<Held> offered) {
+  offering_ = false;
+  bool some_stored = false;
   size_t next = 0;
-  while (next < waiters.size()) {
-    spool::Submission slice;
-    std::vector<Waiter> its;
-    size_t bytes = 0;
-    for (; next < waiters.size() && bytes < kHeldSliceBytes; ++next) {
-      Waiter waiter = waiters[next];
-      const size_t begin = slice.items.size();
-      for (size_t i = waiter.begin; i < waiter.end; ++i) {
-        bytes += all.items[i].event.size();
-        slice.items.push_back(std::move(all.items[i]));
+  std::vector<Held> again;
+  for (Held& held : offered) {
+    held_bytes_ -= held.bytes;
+    Held refused{.ticket = held.ticket};
+    for (const size_t end = next + held.items.size(); next < end; ++next) {
+      if (submission.fates[next] != Fate::kRefused) {
+        some_stored = true;
+        continue;
       }
-      waiter.begin = begin;
-      waiter.end = slice.items.size();
-      its.push_back(std::move(waiter));
+      refused.bytes += submission.items[next].event.size();
+      refused.items.push_back(std::move(submission.items[next]));
     }
-    spool_.submit(std::move(slice), loop_, spool::Urgency::kAwaited,
-                  [this, its = std::move(its)](spool::Submission submission) mutable {
-                    settle(std::move(submission), std::move(its));
-                  });
+    if (refused.items.empty()) {
+      broker_->acknowledge(held.ticket, mqtt::Reason::kSuccess);
+    } else {
+      held_bytes_ += refused.bytes;
+      again.push_back(std::move(refused));
+    }
+  }
+  held_.insert(held_.begin(), std::move_iterator(again.begin()), std::move_iterator(again.end()));
+  counters_.awaiting_space.set(held_.size());
+  if (held_.empty()) return;
+  if (some_stored) {
+    offer_held();
+  } else {
+    held_timer_.after(kHeldRetry, [this] { offer_held(); });
   }
 }
 

@@ -6,10 +6,11 @@
 // that owns the group.
 //
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
-// the record is kept here and offered again every second, its acknowledgement outstanding, which in turn stops that
-// client at its pending_max. Beyond 64 MiB of such records a loop closes the connections they come from instead.
+// the record is kept here and offered again until it finds room, its acknowledgement outstanding, which in turn stops
+// that client at its pending_max. Beyond 64 MiB of such records a loop closes the connections they come from instead.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,7 +35,7 @@ struct EventPathCounters {
   Counter uploads;         // records that rules or HTTP clients gave to the spool
   Counter drops;           // events that a rule ended
   Counter unreported;      // reports of actions that the spool refused
-  Counter awaiting_space;  // records held now because the spool is full
+  Counter awaiting_space;  // publishes held now because the spool is full
   Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
 };
 
@@ -89,6 +90,12 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     bool refusable = false;
     std::function<void(std::span<const spool::Submission::Fate>, const Error&)> done;
   };
+  // What was refused for want of space, of a client that cannot be told.
+  struct Held {
+    mqtt::AckTicket ticket;
+    std::vector<spool::Submission::Item> items;
+    size_t bytes = 0;
+  };
   // The message that is being evaluated.
   struct Current {
     std::string_view client_id;
@@ -120,6 +127,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void settle(spool::Submission submission, std::vector<Waiter> waiters);
   void hold(spool::Submission& submission, const Waiter& waiter);
   void offer_held();
+  void settle_offered(spool::Submission submission, std::vector<Held> offered);
 
   runtime::Loop& loop_;
   const size_t index_;
@@ -134,9 +142,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   spool::Submission gathered_;  // of this turn
   std::vector<Waiter> waiters_;
   std::vector<spool::Submission::Item> reports_;  // of this turn; nobody waits for them
-  spool::Submission held_;                        // refused for want of space, of clients that cannot be told
-  std::vector<Waiter> held_waiters_;
-  size_t held_bytes_ = 0;
+  std::deque<Held> held_;
+  size_t held_bytes_ = 0;  // with those that are being offered
+  bool offering_ = false;
   runtime::Timer window_timer_;
   runtime::Timer held_timer_;
   EventPathCounters counters_;

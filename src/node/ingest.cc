@@ -78,9 +78,9 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
     }
   }
   if (event.topic.empty()) event.topic = event.device.empty() ? "events" : "events/" + event.device;
-  if (!is_topic_name(event.topic) || event.topic.starts_with('$')) {
+  if (!is_topic_name(event.topic) || is_reserved_topic(event.topic)) {
     return fail("ingest.topic", fmt::format("event {}: '{}' is no topic to publish to", place, event.topic),
-                "a topic has no '+', '#' or NUL and does not begin with '$'");
+                "a topic has no '+', '#' or NUL and is not in $SYS/ or $verge/");
   }
   event.payload = Payload(text_of(payload));
   if (event.payload.size() > kPayloadBytesMax) {

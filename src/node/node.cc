@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <future>
+#include <map>
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "net/address.h"
 #include "node/admin_api.h"
+#include "runtime/scheduling.h"
 
 namespace verge::node {
 namespace {
@@ -20,36 +21,45 @@ constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr Duration kDrainMax = std::chrono::seconds(10);
 // A batch always fits, however small the bodies of devices are to be.
 constexpr size_t kBatchBodyMax = 24U << 20;
-constexpr int kWorkerNice = 10;  // event loops come first
-
-// Threads that compress and answer queries yield to those that decide.
-void lower_own_priority() { setpriority(PRIO_PROCESS, 0, kWorkerNice); }
 
 }  // namespace
 
-std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblem> compile_rules(const Config& config) {
+std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
   auto compiled = rules::RuleSet::compile(config.rules);
   if (compiled) return *compiled;
-  return std::unexpected(ConfigProblem{compiled.error().error, config.place_of(compiled.error())});
+  ConfigProblems problems;
+  for (const rules::RuleProblem& problem : compiled.error()) {
+    problems.push_back({problem.error, config.place_of(problem)});
+  }
+  return std::unexpected(std::move(problems));
 }
 
-std::optional<ConfigProblem> check_exposure(const Config& config) {
-  if (config.node.allow_anonymous) return std::nullopt;
+ConfigProblems check_listeners(const Config& config) {
   const std::pair<const char*, const std::vector<std::string>*> listeners[] = {{"mqtt.listen", &config.mqtt.listen},
                                                                                {"http.listen", &config.http.listen},
                                                                                {"admin.listen", &config.admin.listen}};
+  ConfigProblems problems;
+  std::map<std::string, const char*> taken;
   for (const auto& [key, addresses] : listeners) {
     for (const std::string& text : *addresses) {
       const Result<net::Address> address = net::Address::parse(text);
-      if (address && address->is_loopback()) continue;
-      return ConfigProblem{
-          {"config.exposed",
-           fmt::format("{} = {} can be reached from other machines, and clients are not authenticated", key, text),
-           "listen on 127.0.0.1, or set node.allow_anonymous = true where the network is trusted"},
-          config.place_of(key)};
+      if (!config.node.allow_anonymous && !(address && address->is_loopback())) {
+        problems.push_back(
+            {{"config.exposed",
+              fmt::format("{} = {} can be reached from other machines, and clients are not authenticated", key, text),
+              "listen on 127.0.0.1, or set node.allow_anonymous = true where the network is trusted"},
+             config.place_of(key)});
+      }
+      if (!address || address->port() == 0) continue;
+      const auto [place, is_new] = taken.emplace(address->text(), key);
+      if (is_new) continue;
+      problems.push_back({{"config.address-twice",
+                           fmt::format("{} and {} would both listen on {}", place->second, key, text),
+                           "give one of them another port; port 0 takes a free one"},
+                          config.place_of(key)});
     }
   }
-  return std::nullopt;
+  return problems;
 }
 
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules) {
@@ -180,13 +190,18 @@ void Node::make_uplink() {
 
 void Node::start() {
   running_ = true;
-  for (Shard& shard : shards_) shard.thread = std::thread([&shard] { shard.loop->run(); });
+  for (Shard& shard : shards_) {
+    shard.thread = std::thread([&shard] {
+      runtime::prefer_latency();
+      shard.loop->run();
+    });
+  }
   worker_thread_ = std::thread([this] {
-    lower_own_priority();
+    runtime::prefer_others();
     worker_.run();
   });
   admin_thread_ = std::thread([this] {
-    lower_own_priority();
+    runtime::prefer_others();
     admin_loop_.run();
   });
   log_info("node", "{} ({}, {}) is ready: mqtt {}, http {}, admin {}{}", config_.node.name, name_of(config_.node.tier),

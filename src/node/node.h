@@ -30,11 +30,12 @@ namespace verge::node {
 
 class AdminApi;
 
-// Compiles the rules of a configuration; the problem is placed in the file.
-std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblem> compile_rules(const Config& config);
+// Compiles the rules of a configuration; the problems, one a rule, are placed in the file.
+std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config);
 
-// What is wrong with a configuration that reads well, on this machine: listeners that strangers could reach.
-std::optional<ConfigProblem> check_exposure(const Config& config);
+// What is wrong with the listeners of a configuration that reads well: those that strangers could reach
+// (config.exposed) and those that would take the same address (config.address-twice).
+ConfigProblems check_listeners(const Config& config);
 
 class Node {
  public:

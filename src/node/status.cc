@@ -83,7 +83,7 @@ std::string histogram_json(const Histogram::Snapshot& snapshot) {
 // The loops' counters added up.
 struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
-  uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, violations = 0;
+  uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
   uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, awaiting_space = 0;
   Histogram::Snapshot decision;  // receipt to the command written
   Histogram::Snapshot rules;     // receipt to the rules done
@@ -99,6 +99,7 @@ struct Totals {
     received_bytes += from.received_bytes.value();
     sent += from.sent.value();
     dropped += from.dropped.value();
+    forbidden += from.forbidden.value();
     violations += from.violations.value();
     decision.add(from.decision);
   }
@@ -126,9 +127,9 @@ std::string Node::status_json() const {
       not_ready().empty(), shards_.size());
   fmt::format_to(
       std::back_inserter(out),
-      R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"violations":{}}})",
+      R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"forbidden":{},"violations":{}}})",
       totals.connections, totals.sessions, totals.subscriptions, totals.retained, totals.received,
-      totals.received_bytes, totals.sent, totals.dropped, totals.violations);
+      totals.received_bytes, totals.sent, totals.dropped, totals.forbidden, totals.violations);
   fmt::format_to(std::back_inserter(out),
                  R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"awaiting_space":{}}})",
                  totals.events_http, totals.events_child, totals.actions, totals.uploads, totals.drops,
@@ -189,13 +190,15 @@ std::string Node::metrics_text() const {
   out.counter("mqtt_messages_sent_total", "PUBLISH packets to clients.", totals.sent);
   out.counter("mqtt_messages_dropped_total", "Messages not delivered because a client's queue was full.",
               totals.dropped);
+  out.counter("mqtt_messages_forbidden_total", "PUBLISH packets from clients to topics that are the node's own.",
+              totals.forbidden);
   out.counter("mqtt_violations_total", "MQTT connections closed for what they sent.", totals.violations);
   out.counter("http_events_total", "Events that came by HTTP.", totals.events_http);
   out.counter("child_events_total", "New events that came from children.", totals.events_child);
   out.counter("actions_total", "Commands published by rules.", totals.actions);
   out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
   out.counter("drops_total", "Events ended here by a rule.", totals.drops);
-  out.gauge("awaiting_space_records", "Records held in memory because the spool is full.",
+  out.gauge("awaiting_space_records", "Publishes held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);

@@ -122,12 +122,24 @@ TEST(Evaluator, FindsTheRulesThatTopicMatchingFinds) {
   }
 }
 
+TEST(Evaluator, NamesTheFirstProblemOfEachRule) {
+  const RuleSource good{.name = "good", .sql = "SELECT * FROM 'a'", .actions = {DropSource{}}};
+  const RuleSource bad{.name = "bad", .sql = "SELECT * FORM 'a'", .actions = {DropSource{}}};
+  const RuleSource worse{.name = "worse", .sql = "SELECT", .actions = {DropSource{}}};
+  const auto set = RuleSet::compile({bad, good, worse});
+  ASSERT_FALSE(set.has_value());
+  ASSERT_EQ(set.error().size(), 2U);
+  EXPECT_EQ(set.error()[0].rule, 0U);
+  EXPECT_EQ(set.error()[1].rule, 2U);
+}
+
 TEST(Evaluator, RefusesTheSameNameTwice) {
   const RuleSource rule{.name = "r", .sql = "SELECT * FROM 'a'", .actions = {DropSource{}}};
   const auto set = RuleSet::compile({rule, rule});
   ASSERT_FALSE(set.has_value());
-  EXPECT_EQ(set.error().error.code, "rule.duplicate-name");
-  EXPECT_EQ(set.error().rule, 1U);
+  ASSERT_EQ(set.error().size(), 1U);
+  EXPECT_EQ(set.error()[0].error.code, "rule.duplicate-name");
+  EXPECT_EQ(set.error()[0].rule, 1U);
 }
 
 }  // namespace

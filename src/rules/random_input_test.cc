@@ -47,8 +47,9 @@ void try_rule(const std::string& sql, std::string_view payload) {
   const auto set = RuleSet::compile(
       {{.name = "r", .sql = sql, .actions = {PublishSource{.topic = "o"}, UploadSource{}, DropSource{}}}});
   if (!set) {
-    EXPECT_LE(set.error().offset, sql.size()) << sql;
-    EXPECT_FALSE(set.error().error.what.empty());
+    ASSERT_EQ(set.error().size(), 1U) << sql;
+    EXPECT_LE(set.error()[0].offset, sql.size()) << sql;
+    EXPECT_FALSE(set.error()[0].error.what.empty());
     return;
   }
   Evaluator evaluator(*set);

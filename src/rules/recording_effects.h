@@ -39,7 +39,7 @@ inline constexpr int64_t kSecond = 1'000'000;
 
 inline std::shared_ptr<const RuleSet> compiled(std::vector<RuleSource> sources) {
   auto set = RuleSet::compile(std::move(sources));
-  if (!set) throw std::runtime_error(set.error().error.line());
+  if (!set) throw std::runtime_error(set.error()[0].error.line());
   return *set;
 }
 

@@ -9,27 +9,31 @@
 
 namespace verge::rules {
 
-std::expected<std::shared_ptr<const RuleSet>, RuleProblem> RuleSet::compile(std::vector<RuleSource> sources) {
+std::expected<std::shared_ptr<const RuleSet>, std::vector<RuleProblem>> RuleSet::compile(
+    std::vector<RuleSource> sources) {
   std::shared_ptr<RuleSet> set(new RuleSet);
+  std::vector<RuleProblem> problems;
   std::unordered_set<std::string> names;
   for (size_t i = 0; i < sources.size(); ++i) {
     std::expected<Rule, RuleProblem> rule = compile_rule(sources[i]);
     if (!rule) {
       rule.error().rule = i;
-      return std::unexpected(std::move(rule.error()));
+      problems.push_back(std::move(rule.error()));
+      continue;
     }
     if (!names.insert(rule->name).second) {
-      return std::unexpected(
-          RuleProblem{.error = {"rule.duplicate-name", fmt::format("there are two rules named {}", rule->name),
-                                "rename one of them"},
-                      .rule = i,
-                      .part = RuleProblem::Part::kName});
+      problems.push_back({.error = {"rule.duplicate-name", fmt::format("there are two rules named {}", rule->name),
+                                    "rename one of them"},
+                          .rule = i,
+                          .part = RuleProblem::Part::kName});
+      continue;
     }
     rule->index = i;
     set->topics_.add(rule->filter, static_cast<uint32_t>(i));
     set->by_identity_.emplace(rule->identity, i);
     set->rules_.push_back(std::move(*rule));
   }
+  if (!problems.empty()) return std::unexpected(std::move(problems));
   return set;
 }
 

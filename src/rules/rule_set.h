@@ -17,8 +17,9 @@ namespace verge::rules {
 
 class RuleSet {
  public:
-  // The rules in the order given, or the first problem found.
-  static std::expected<std::shared_ptr<const RuleSet>, RuleProblem> compile(std::vector<RuleSource> sources);
+  // The rules in the order given, or the first problem of each rule that has one.
+  static std::expected<std::shared_ptr<const RuleSet>, std::vector<RuleProblem>> compile(
+      std::vector<RuleSource> sources);
 
   [[nodiscard]] std::span<const Rule> rules() const { return rules_; }
   // Sets `indexes` to the rules whose filter matches, in order of declaration. `topic` must be a valid topic name.

@@ -162,6 +162,26 @@ class BadMqtt(verge.TestCase):
                 self.assertIn(packets[0][1][1] if packets else None, codes, f"{what}: the code")
                 self.check_healthy()
 
+    def test_the_nodes_own_topics(self):
+        """What a client publishes there goes nowhere: it could pass for a report of the node."""
+        subscriber = self.mqtt(self.edge, "subscriber")
+        subscriber.subscribe("$verge/#")
+        subscriber.subscribe("$SYS/#")
+        subscriber.subscribe("$other/#")
+        modern = self.mqtt(self.edge, "modern")
+        for topic in ("$verge/actions/forged", "$SYS/broker/uptime"):
+            self.assertEqual(modern.publish_and_wait(topic, "1"), 0x87, topic)
+            modern.publish(topic, "2", qos=0)
+        old = self.mqtt(self.edge, "old", version=4)
+        self.assertEqual(old.publish_and_wait("$verge/actions/forged", "3"), 0, "3.1.1 has no way to say no")
+        self.assertEqual(modern.publish_and_wait("$other/x", "allowed"), 0)
+        self.assertEqual(bytes(subscriber.wait_messages(1)[0].payload), b"allowed")
+        self.assertEqual(self.edge.status()["mqtt"]["forbidden"], 5)
+        self.assertEqual(self.edge.events("$verge/#"), [], "nothing is stored")
+        with self.assertRaisesRegex(ConnectionError, r"x90"):
+            self.raw(self.edge, client_id="testator", flags=0x06,
+                     rest=b"\0" + text_field("$verge/actions/forged") + text_field("x"))
+
     def test_a_bad_filter_is_refused_alone(self):
         """A filter that is no filter costs its subscription, not the connection."""
         client = self.raw(self.edge)

@@ -166,6 +166,24 @@ class SmallSpool(Full):
         self.assertEqual(sorted(self.numbers(top.events("keep/v5"))), list(range(200)), "all arrive, once")
 
 
+class HeldRecords(Full):
+    def test_more_than_is_held_in_memory(self):
+        """3.1.1 cannot be refused: what is past the memory's bound waits too, and all is stored once there is space."""
+        cloud = self.node("cloud", tier="cloud").start()
+        edge = self.node("edge", RULES, parent=cloud,
+                         sets=["spool.bytes_max=1MiB", "spool.segment_bytes=256KiB", "mqtt.packet_bytes_max=1MiB"]).start()
+        cloud.stop()
+        count, filling = 900, "x" * 100_000  # 90 MB, where 64 MiB are held
+        old = self.mqtt(edge, "old", version=4)
+        published = [old.publish("keep/v311", {"number": number, "filling": filling}) for number in range(count)]
+        verge.wait_until(lambda: edge.status()["events"]["awaiting_space"] > 0, "messages are held")
+        cloud.start()
+        old.wait_acknowledged(published, 2 * verge.PATIENCE)
+        edge.wait_delivered()
+        self.assertEqual(sorted(set(self.numbers(cloud.events("keep/v311")))), list(range(count)), "each is there")
+        self.wait_ready_again(edge)
+
+
 class FullDisk(Full):
     def setUp(self):
         super().setUp()

@@ -133,7 +133,7 @@ def http_request(address, method, path, body=None, fields=None, timeout=PATIENCE
 class Node:
     """One `verge node` process and its data directory; may be started again, on the same ports."""
 
-    def __init__(self, directory, name, config="", sets=(), parent=None, tier="edge", data_dir=None, report_to=None):
+    def __init__(self, directory, name, config="", sets=(), parent=None, tier="edge", data_dir=None, prefix=()):
         self.name = name
         self.directory = os.path.join(directory, name)
         os.makedirs(self.directory, exist_ok=True)
@@ -145,6 +145,7 @@ class Node:
         self.sets = list(sets)
         self.parent = parent  # a Node or a URL
         self.tier = tier
+        self.prefix = list(prefix)  # a command that runs the node, such as prlimit
         self.host = own_host()
         self.addresses = None
         self.process = None
@@ -163,7 +164,7 @@ class Node:
             url = self.parent if isinstance(self.parent, str) else self.parent.http_url
             sets += [f"parent.url={url}", "parent.batch_age_max=20ms", "parent.retry_max=200ms"]
         sets += self.sets
-        command = [VERGE, "node", "--config", self.config_path, "--ready-file", self.ready_path]
+        command = [*self.prefix, VERGE, "node", "--config", self.config_path, "--ready-file", self.ready_path]
         for text in sets:
             command += ["--set", text]
         return command

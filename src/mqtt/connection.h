@@ -2,8 +2,8 @@
 // the standard demands, keep-alive, and acknowledgements in the order of the publishes they answer.
 //
 // A publish that must be durable first leaves a gap in the row of acknowledgements; later ones wait behind it
-// [MQTT-4.6.0-2], and when `pending_max` or `pending_bytes_max` are waiting the connection is read no further until some
-// are answered.
+// [MQTT-4.6.0-2], and when `pending_max` or `pending_bytes_max` are waiting the connection is read no further until
+// some are answered.
 #pragma once
 
 #include <deque>

@@ -6,13 +6,13 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "net/address.h"
 #include "node/admin_api.h"
-#include "runtime/scheduling.h"
 
 namespace verge::node {
 namespace {
@@ -21,6 +21,10 @@ constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr Duration kDrainMax = std::chrono::seconds(10);
 // A batch always fits, however small the bodies of devices are to be.
 constexpr size_t kBatchBodyMax = 24U << 20;
+constexpr int kWorkerNice = 10;  // event loops come first
+
+// Threads that compress and answer queries yield to those that decide.
+void lower_own_priority() { setpriority(PRIO_PROCESS, 0, kWorkerNice); }
 
 }  // namespace
 
@@ -53,10 +57,10 @@ ConfigProblems check_listeners(const Config& config) {
       if (!address || address->port() == 0) continue;
       const auto [place, is_new] = taken.emplace(address->text(), key);
       if (is_new) continue;
-      problems.push_back({{"config.address-twice",
-                           fmt::format("{} and {} would both listen on {}", place->second, key, text),
-                           "give one of them another port; port 0 takes a free one"},
-                          config.place_of(key)});
+      problems.push_back(
+          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", place->second, key, text),
+            "give one of them another port; port 0 takes a free one"},
+           config.place_of(key)});
     }
   }
   return problems;
@@ -190,18 +194,13 @@ void Node::make_uplink() {
 
 void Node::start() {
   running_ = true;
-  for (Shard& shard : shards_) {
-    shard.thread = std::thread([&shard] {
-      runtime::prefer_latency();
-      shard.loop->run();
-    });
-  }
+  for (Shard& shard : shards_) shard.thread = std::thread([&shard] { shard.loop->run(); });
   worker_thread_ = std::thread([this] {
-    runtime::prefer_others();
+    lower_own_priority();
     worker_.run();
   });
   admin_thread_ = std::thread([this] {
-    runtime::prefer_others();
+    lower_own_priority();
     admin_loop_.run();
   });
   log_info("node", "{} ({}, {}) is ready: mqtt {}, http {}, admin {}{}", config_.node.name, name_of(config_.node.tier),

@@ -61,6 +61,15 @@ std::string Spool::stream_directory(const std::string& spool_directory, Priority
   return fmt::format("{}/{}", spool_directory, name_of(stream));
 }
 
+// The last segment of each stream stays although all in it may be delivered: four of them must not fill the spool.
+Spool::Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options)
+    : file_system_(file_system),
+      directory_(std::move(directory)),
+      options_(options),
+      reserve_(file_system_, directory_ + "/reserve",
+               std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin))),
+      ledger_(options.sources_max) {}
+
 Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std::string directory,
                                            const SpoolOptions& options, Recovery& recovery) {
   if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
@@ -68,20 +77,19 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (const Result<void> known = spool->read_incarnation(); !known) return std::unexpected(known.error());
   spool->read_cursors();
   const std::array<uint64_t, kStreams> covered = spool->read_ledger();
-  // The last segment of each stream stays although all in it may be delivered: four of them must not fill the spool.
-  const uint64_t segment_bytes =
-      std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin));
+  if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {
     Stream& stream = spool->stream(priority);
     const uint64_t through = covered[static_cast<size_t>(priority)];
     storage::SegmentedLog::Recovery found;
     Result<std::unique_ptr<storage::SegmentedLog>> log =
-        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), segment_bytes,
+        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), spool->reserve_,
                                     std::max(stream.delivered_through + 1, through), found);
     if (!log) return std::unexpected(log.error());
     recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
     stream.log = std::move(*log);
+    stream.covered = through;
     stream.durable_end = stream.log->next_sequence();
     if (const Result<void> replayed = spool->replay(priority, through); !replayed) {
       return std::unexpected(replayed.error());
@@ -168,7 +176,10 @@ Result<void> Spool::write_ledger() {
   }
   ledger_.write(content);
   append_fixed(content, hash64(content));
-  return file_system_.replace_file(directory_ + "/ledger", content);
+  const Result<void> written = file_system_.replace_file(directory_ + "/ledger", content);
+  if (!written) return written;
+  for (Stream& stream : streams_) stream.covered = stream.durable_end;
+  return {};
 }
 
 // Enters the records from `from` on into the ledger.
@@ -263,8 +274,8 @@ void Spool::commit(std::vector<Submission*>& group) {
 void Spool::append_frame(Pending& share) {
   if (share.frame.count() == 0) return;
   const uint32_t count = share.frame.count();
-  const std::string body = share.frame.take();
-  if (const Result<void> appended = stream(share.priority).log->append(count, body); !appended) {
+  std::string frame = share.frame.take(storage::kFrameHeaderBytes);
+  if (const Result<void> appended = stream(share.priority).log->append(count, 0, std::move(frame)); !appended) {
     return refuse(share, appended.error());
   }
   share.written.insert(share.written.end(), share.places.begin(), share.places.end());
@@ -289,13 +300,21 @@ Result<void> Spool::delivered(Priority priority, uint64_t through) {
   // The last segment stays. When all in it is delivered and it is large, or space is short, a new one takes its place.
   const bool is_large = its.log->bytes() > options_.segment_bytes || bytes() > options_.bytes_max / 2;
   if (is_large && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
-  if (!its.log->can_remove_before(through + 1)) return {};
-  // The ledger must know what the segments said before they go.
-  if (const Result<void> kept = write_ledger(); !kept) return kept;
-  if (const Result<size_t> removed = its.log->remove_before(through + 1); !removed) {
+  // The ledger must know what the segments said before they go. Where space is not short they may wait until it does.
+  const bool is_short = bytes() > options_.bytes_max / 2;
+  if (is_short && through >= its.covered && its.log->can_remove_before(through + 1)) {
+    if (const Result<void> kept = write_ledger(); !kept) return kept;
+  }
+  if (const Result<size_t> removed = its.log->remove_before(std::min(through + 1, its.covered)); !removed) {
     return std::unexpected(removed.error());
   }
   return {};
+}
+
+bool Spool::needs_segment() const {
+  size_t filling = 0;
+  for (const Stream& its : streams_) filling += its.log->needs_next() ? 1 : 0;
+  return reserve_.ready() < std::min(filling, storage::SegmentReserve::kReadyMax);
 }
 
 Result<void> Spool::checkpoint() {

@@ -79,6 +79,11 @@ class Spool {
   // Whether a segment more would fit, by the limit and on the disk. Tries it.
   bool has_room();
 
+  // Whether prepare_segment() should be called soon, so that the next segment is ready when it is needed.
+  [[nodiscard]] bool needs_segment() const;
+  // Makes a file ready to become a segment. Slow; may be called from one other thread, beside everything else.
+  Result<void> prepare_segment() { return reserve_.prepare(); }
+
   [[nodiscard]] StreamState state(Priority stream) const;
   [[nodiscard]] uint64_t bytes() const;
   [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }
@@ -88,6 +93,7 @@ class Spool {
  private:
   struct Stream {
     std::unique_ptr<storage::SegmentedLog> log;
+    uint64_t covered = 0;  // the last snapshot of the ledger knows all before this sequence
     uint64_t delivered_through = 0;
     uint64_t durable_end = 1;
     uint64_t appended_bytes = 0;
@@ -95,8 +101,7 @@ class Spool {
   // A stream's share of a group: the items whose fate hangs on one frame.
   struct Pending;
 
-  Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options)
-      : file_system_(file_system), directory_(std::move(directory)), options_(options), ledger_(options.sources_max) {}
+  Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options);
 
   Result<void> read_incarnation();
   Result<void> new_incarnation();
@@ -112,6 +117,7 @@ class Spool {
   storage::FileSystem& file_system_;
   const std::string directory_;
   const SpoolOptions options_;
+  storage::SegmentReserve reserve_;
   std::array<Stream, kStreams> streams_;
   Ledger ledger_;
   NodeId incarnation_;

@@ -25,6 +25,7 @@ SpoolWriter::SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max,
     : spool_(std::move(spool)), waiting_bytes_max_(waiting_bytes_max), grown_(std::move(grown)) {
   publish_progress();
   thread_ = std::thread([this] { run(); });
+  preparing_thread_ = std::thread([this] { prepare_segments(); });
 }
 
 void SpoolWriter::stop() {
@@ -34,7 +35,9 @@ void SpoolWriter::stop() {
     stopping_ = true;
   }
   wake_.notify_one();
+  prepare_.notify_one();
   thread_.join();
+  preparing_thread_.join();
 }
 
 void SpoolWriter::submit(Submission submission, runtime::Loop& loop, Urgency urgency, Done done) {
@@ -147,6 +150,29 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
     });
   }
   if (stored > 0 && grown_) grown_();
+  if (spool_->needs_segment()) {
+    {
+      const std::lock_guard lock(mutex_);
+      segment_wanted_ = true;
+    }
+    prepare_.notify_one();
+  }
+}
+
+void SpoolWriter::prepare_segments() {
+  pthread_setname_np(pthread_self(), "spool-prepare");
+  std::unique_lock lock(mutex_);
+  while (true) {
+    prepare_.wait(lock, [&] { return segment_wanted_ || stopping_; });
+    if (stopping_) return;
+    segment_wanted_ = false;
+    lock.unlock();
+    if (const Result<void> prepared = spool_->prepare_segment(); !prepared) {
+      // Not needed, only faster; and what is wrong with the disk is said where it matters.
+      log_debug("spool", "no segment could be made ready: {}", prepared.error().line());
+    }
+    lock.lock();
+  }
 }
 
 void SpoolWriter::set_full(const Error* refusal) {

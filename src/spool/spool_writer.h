@@ -1,6 +1,6 @@
 // SpoolWriter: gives the spool a thread of its own. Loops submit; the thread commits everything that came meanwhile as
 // one group, and answers each loop with one posted task a commit. While a sync is under way the next group gathers:
-// that is the whole of group commit.
+// that is the whole of group commit. A second thread makes the next segments ready meanwhile.
 //
 // Bounds: `waiting_bytes_max` of submitted events, one submission of any size excepted; beyond it they are answered at
 // once as refused (spool.busy).
@@ -75,6 +75,7 @@ class SpoolWriter {
   };
 
   void run();
+  void prepare_segments();
   void commit(std::vector<Waiting>& waiting);
   void publish_progress();
   void set_full(const Error* refusal);
@@ -94,8 +95,11 @@ class SpoolWriter {
   bool delivered_changed_ = false;
   bool urgent_ = false;  // one of waiting_ is awaited
   bool stopping_ = false;
+  bool segment_wanted_ = false;
 
+  std::condition_variable prepare_;  // with mutex_
   std::thread thread_;
+  std::thread preparing_thread_;
 };
 
 }  // namespace verge::spool

@@ -179,6 +179,7 @@ Result<void> Spool::write_ledger() {
   const Result<void> written = file_system_.replace_file(directory_ + "/ledger", content);
   if (!written) return written;
   for (Stream& stream : streams_) stream.covered = stream.durable_end;
+  ledger_changed_ = false;
   return {};
 }
 
@@ -192,7 +193,9 @@ Result<void> Spool::replay(Priority priority, uint64_t from) {
     if (!*frame) return {};
     FrameRecords records((*frame)->body);
     while (const std::optional<StoredRecord> record = records.next()) {
-      if (!record->source.empty()) ledger_.enter(record->source, record->source_sequence);
+      if (record->source.empty()) continue;
+      ledger_.enter(record->source, record->source_sequence);
+      ledger_changed_ = true;
     }
   }
 }
@@ -205,7 +208,10 @@ void Spool::commit(std::vector<Submission*>& group) {
   uint64_t bytes_added = 0;
   for (Submission* submission : group) {
     submission->fates.assign(submission->items.size(), Submission::Fate::kRefused);
-    if (submission->floor > 0) ledger_.raise_floor(submission->floor_source, submission->floor);
+    if (submission->floor > 0) {
+      ledger_.raise_floor(submission->floor_source, submission->floor);
+      ledger_changed_ = true;
+    }
     for (size_t i = 0; i < submission->items.size(); ++i) {
       const Submission::Item& item = submission->items[i];
       if (item.event.size() > kRecordBytesMax) {
@@ -222,6 +228,7 @@ void Spool::commit(std::vector<Submission*>& group) {
         continue;
       }
       if (!item.source.empty()) {
+        ledger_changed_ = true;
         const Ledger::Entry entry = ledger_.enter(item.source, item.source_sequence);
         if (entry == Ledger::Entry::kKnown) {
           submission->fates[i] = Submission::Fate::kKnown;
@@ -268,7 +275,7 @@ void Spool::commit(std::vector<Submission*>& group) {
   // A start reads the log since the last snapshot: keep that to about a segment.
   uint64_t begun = 0;
   for (const Stream& its : streams_) begun += its.log->segments_begun();
-  if (begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
+  if (ledger_changed_ && begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
 }
 
 void Spool::append_frame(Pending& share) {
@@ -297,15 +304,15 @@ Result<void> Spool::delivered(Priority priority, uint64_t through) {
   if (through <= its.delivered_through) return {};
   its.delivered_through = through;
   if (const Result<void> noted = write_cursors(); !noted) return noted;
-  // The last segment stays. When all in it is delivered and it is large, or space is short, a new one takes its place.
-  const bool is_large = its.log->bytes() > options_.segment_bytes || bytes() > options_.bytes_max / 2;
-  if (is_large && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
-  // The ledger must know what the segments said before they go. Where space is not short they may wait until it does.
+  // The last segment stays. When all in it is delivered and space is short, a new one takes its place.
   const bool is_short = bytes() > options_.bytes_max / 2;
-  if (is_short && through >= its.covered && its.log->can_remove_before(through + 1)) {
+  if (is_short && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
+  // The ledger must know what the segments said before they go. Where space is not short they may wait until it does.
+  if (ledger_changed_ && is_short && through >= its.covered && its.log->can_remove_before(through + 1)) {
     if (const Result<void> kept = write_ledger(); !kept) return kept;
   }
-  if (const Result<size_t> removed = its.log->remove_before(std::min(through + 1, its.covered)); !removed) {
+  const uint64_t removable = ledger_changed_ ? std::min(through + 1, its.covered) : through + 1;
+  if (const Result<size_t> removed = its.log->remove_before(removable); !removed) {
     return std::unexpected(removed.error());
   }
   return {};

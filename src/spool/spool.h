@@ -121,6 +121,7 @@ class Spool {
   std::array<Stream, kStreams> streams_;
   Ledger ledger_;
   NodeId incarnation_;
+  bool ledger_changed_ = false;  // since the last snapshot
   uint64_t segments_at_snapshot_ = 0;
   std::unique_ptr<storage::File> cursor_file_;
   uint64_t cursor_generation_ = 0;

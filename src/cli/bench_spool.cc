@@ -96,7 +96,7 @@ class SpoolFeed {
     undelivered_ += options_.batch_records * event_.size();
     if (undelivered_ < kDeliverEvery) return {};
     undelivered_ = 0;
-    return spool_->delivered(Priority::kNormal, spool_->state(Priority::kNormal).end - 1);
+    return spool_->delivered(Priority::kNormal, {1, spool_->state(Priority::kNormal).end});
   }
 
  private:

@@ -1,9 +1,11 @@
 #include "spool/spool.h"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -14,33 +16,52 @@ namespace verge::spool {
 namespace {
 
 constexpr std::string_view kLedgerMagic = "VERGELG1";
-constexpr std::string_view kCursorMagic = "VERGECR1";
+constexpr std::string_view kCursorMagic = "VERGECR2";
 constexpr size_t kLedgerBytesMax = 1U << 30;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
-constexpr size_t kCursorSlotBytes = 64;
+constexpr size_t kCursorSlotBytes = 4096;
+// A slot has room for so many of each stream; what is beyond is sent again after a start.
+constexpr size_t kCursorIntervalsMax = 48;
 // Room for topic, device and origin beside the largest payload.
 constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
 constexpr uint64_t kSegmentsMin = 16;
 constexpr uint64_t kSegmentBytesMin = 4U << 10;
 
-// magic | generation u64 | delivered_through u64 × 4 | padding | checksum u64
-std::string cursor_slot(uint64_t generation, const std::array<uint64_t, kStreams>& delivered) {
+// magic | generation u64 | for each stream: interval count, then begin and length of each (varints) | padding |
+// checksum u64
+std::string cursor_slot(uint64_t generation, const std::array<const IntervalSet*, kStreams>& delivered) {
   std::string slot(kCursorMagic);
   append_fixed(slot, generation);
-  for (const uint64_t through : delivered) append_fixed(slot, through);
+  for (const IntervalSet* set : delivered) {
+    const size_t count = std::min(set->intervals().size(), kCursorIntervalsMax);
+    append_varint(slot, count);
+    for (const IntervalSet::Interval& interval : std::span(set->intervals()).first(count)) {
+      append_varint(slot, interval.begin);
+      append_varint(slot, interval.end - interval.begin);
+    }
+  }
+  VERGE_ASSERT(slot.size() + sizeof(uint64_t) <= kCursorSlotBytes);
   slot.resize(kCursorSlotBytes - sizeof(uint64_t), '\0');
   append_fixed(slot, hash64(slot));
   return slot;
 }
 
-bool read_cursor_slot(std::string_view slot, uint64_t& generation, std::array<uint64_t, kStreams>& delivered) {
+bool read_cursor_slot(std::string_view slot, uint64_t& generation, std::array<IntervalSet, kStreams>& delivered) {
   ByteReader check(slot.substr(kCursorSlotBytes - sizeof(uint64_t)));
   if (check.fixed<uint64_t>() != hash64(slot.substr(0, kCursorSlotBytes - sizeof(uint64_t)))) return false;
   ByteReader reader(slot);
   if (reader.bytes(kCursorMagic.size()) != kCursorMagic) return false;
   generation = reader.fixed<uint64_t>();
-  for (uint64_t& through : delivered) through = reader.fixed<uint64_t>();
-  return true;
+  for (IntervalSet& set : delivered) {
+    const uint64_t count = reader.varint();
+    for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+      const uint64_t begin = reader.varint();
+      const uint64_t length = reader.varint();
+      if (length > UINT64_MAX - begin) return false;
+      set.insert({begin, begin + length});
+    }
+  }
+  return reader.ok();
 }
 
 }  // namespace
@@ -85,23 +106,68 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
     storage::SegmentedLog::Recovery found;
     Result<std::unique_ptr<storage::SegmentedLog>> log =
         storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), spool->reserve_,
-                                    std::max(stream.delivered_through + 1, through), found);
+                                    std::max(stream.delivered_end(), through), found);
     if (!log) return std::unexpected(log.error());
     recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
     stream.log = std::move(*log);
     stream.covered = through;
     stream.durable_end = stream.log->next_sequence();
+    // What is gone, or was never given, need not be waited for.
+    stream.delivered.insert({found.end, stream.durable_end});
+    for (const storage::DamagedRange& range : found.damaged) {
+      stream.delivered.insert({range.first_sequence, range.end_sequence});
+    }
+    stream.delivered.insert({0, stream.log->first_sequence()});
     if (const Result<void> replayed = spool->replay(priority, through); !replayed) {
       return std::unexpected(replayed.error());
     }
     is_unused = is_unused && stream.durable_end == 1;
   }
+  if (const Result<void> opened = spool->open_dead_letters(recovery); !opened) return std::unexpected(opened.error());
   // Where nothing is left of what was, sequences begin anew, and with them the incarnation: the parent must not take
   // the new records for old ones.
   if (is_unused) {
     if (const Result<void> renewed = spool->new_incarnation(); !renewed) return std::unexpected(renewed.error());
   }
   return spool;
+}
+
+std::string Spool::dead_letter_directory(const std::string& spool_directory) {
+  return spool_directory + "/dead-letters";
+}
+
+Result<void> Spool::open_dead_letters(Recovery& recovery) {
+  const std::string directory = dead_letter_directory(directory_);
+  storage::SegmentedLog::Recovery found;
+  auto log = storage::SegmentedLog::open(file_system_, directory, reserve_, 1, found);
+  if (!log) return std::unexpected(log.error());
+  recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
+  dead_letter_log_ = std::move(*log);
+  storage::LogReader reader(file_system_, directory);
+  while (true) {
+    const Result<std::optional<storage::FrameView>> frame = reader.next(dead_letter_log_->next_sequence());
+    if (!frame) return std::unexpected(frame.error());
+    if (!*frame) return {};
+    dead_letters_ += (*frame)->count;
+  }
+}
+
+Result<void> Spool::bury(const DeadLetter& letter) {
+  std::string bytes;
+  append_dead_letter(bytes, letter);
+  FrameBuilder frame;
+  frame.add({}, 0, bytes);
+  Result<void> kept = dead_letter_log_->append(1, 0, frame.take(storage::kFrameHeaderBytes));
+  if (kept) kept = dead_letter_log_->sync();
+  if (!kept) return kept;
+  ++dead_letters_;
+  if (dead_letter_log_->bytes() > options_.bytes_max / kSegmentsMin) {
+    const uint64_t before = dead_letter_log_->first_sequence();
+    if (const Result<size_t> removed = dead_letter_log_->remove_oldest(); removed && *removed > 0) {
+      dead_letters_ -= std::min(dead_letters_, dead_letter_log_->first_sequence() - before);
+    }
+  }
+  return delivered(letter.stream, {letter.sequence, letter.sequence + 1});
 }
 
 Result<void> Spool::read_incarnation() {
@@ -125,15 +191,15 @@ Result<void> Spool::new_incarnation() {
 }
 
 void Spool::read_cursors() {
-  const Result<std::string> content = file_system_.read_file(directory_ + "/cursors", 4096);
+  const Result<std::string> content = file_system_.read_file(directory_ + "/cursors", 2 * kCursorSlotBytes);
   if (!content) return;
   for (size_t at = 0; at + kCursorSlotBytes <= content->size(); at += kCursorSlotBytes) {
     uint64_t generation = 0;
-    std::array<uint64_t, kStreams> delivered{};
+    std::array<IntervalSet, kStreams> delivered;
     if (!read_cursor_slot(std::string_view(*content).substr(at, kCursorSlotBytes), generation, delivered)) continue;
     if (generation <= cursor_generation_) continue;
     cursor_generation_ = generation;
-    for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered_through = delivered[i];
+    for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered = std::move(delivered[i]);
   }
 }
 
@@ -146,8 +212,8 @@ Result<void> Spool::write_cursors() {
     if (!file) return std::unexpected(file.error());
     cursor_file_ = std::move(*file);
   }
-  std::array<uint64_t, kStreams> delivered{};
-  for (size_t i = 0; i < kStreams; ++i) delivered[i] = streams_[i].delivered_through;
+  std::array<const IntervalSet*, kStreams> delivered{};
+  for (size_t i = 0; i < kStreams; ++i) delivered[i] = &streams_[i].delivered;
   ++cursor_generation_;
   return cursor_file_->write_at(cursor_generation_ % 2 * kCursorSlotBytes, cursor_slot(cursor_generation_, delivered));
 }
@@ -299,11 +365,13 @@ void Spool::refuse(Pending& share, const Error& error) {
   share.places.clear();
 }
 
-Result<void> Spool::delivered(Priority priority, uint64_t through) {
+Result<void> Spool::delivered(Priority priority, IntervalSet::Interval sequences) {
   Stream& its = stream(priority);
-  if (through <= its.delivered_through) return {};
-  its.delivered_through = through;
+  const uint64_t before = its.delivered_through();
+  its.delivered.insert(sequences);
   if (const Result<void> noted = write_cursors(); !noted) return noted;
+  const uint64_t through = its.delivered_through();
+  if (through == before) return {};
   // The last segment stays. When all in it is delivered and space is short, a new one takes its place.
   const bool is_short = bytes() > options_.bytes_max / 2;
   if (is_short && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
@@ -340,7 +408,8 @@ bool Spool::has_room() {
 
 StreamState Spool::state(Priority priority) const {
   const Stream& its = streams_[static_cast<size_t>(priority)];
-  return {its.delivered_through, its.durable_end, its.log->bytes(), its.appended_bytes};
+  return {its.delivered_through(), its.delivered.missing(1, its.durable_end), its.durable_end, its.log->bytes(),
+          its.appended_bytes};
 }
 
 uint64_t Spool::bytes() const {

@@ -184,6 +184,7 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
     }
     if (const Result<void> aside = set_aside(segments_.size() - 1); !aside) return aside;
   }
+  recovery.end = next_sequence_;
   if (damaged) next_sequence_ += kSequenceSkip;
   return {};
 }
@@ -370,6 +371,12 @@ Result<size_t> SegmentedLog::remove_before(uint64_t sequence) {
     if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
   }
   return removed;
+}
+
+Result<size_t> SegmentedLog::remove_oldest() {
+  if (segments_.size() < 2) return 0;
+  if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
+  return 1;
 }
 
 uint64_t SegmentedLog::first_sequence() const {

@@ -66,6 +66,8 @@ class SegmentedLog {
  public:
   struct Recovery {
     std::vector<DamagedRange> damaged;
+    // From here to the log's next_sequence() nothing was ever readable.
+    uint64_t end = 1;
   };
 
   // Opens or creates. `sequence_floor`: sequences below it are known to have been used. A damaged log opens; what was
@@ -87,6 +89,8 @@ class SegmentedLog {
 
   // Removes the segments all of whose sequences are below `sequence`. Returns how many.
   Result<size_t> remove_before(uint64_t sequence);
+  // Removes the first segment, whatever is in it, unless it is the only one. Returns how many went.
+  Result<size_t> remove_oldest();
   [[nodiscard]] bool can_remove_before(uint64_t sequence) const;
 
   [[nodiscard]] uint64_t next_sequence() const { return next_sequence_; }

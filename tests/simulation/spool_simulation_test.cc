@@ -118,7 +118,7 @@ class Life {
       }
       if (!*frame) break;
       take(**frame);
-      (void)spool_->delivered(stream, (*frame)->first_sequence + (*frame)->count - 1);
+      (void)spool_->delivered(stream, {1, (*frame)->first_sequence + (*frame)->count});
       if (random_.chance(0.2)) break;
     }
   }

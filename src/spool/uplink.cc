@@ -122,8 +122,9 @@ void Uplink::look() {
   paused_until_.reset();
   MonotonicTime look_again = MonotonicTime::max();
   for (LaneState& lane : lanes_) step(lane, now, look_again);
-  const bool idle = std::ranges::none_of(
-      lanes_, [](const LaneState& lane) { return lane.preparing || lane.next != nullptr || lane.under_way != nullptr; });
+  const bool idle = std::ranges::none_of(lanes_, [](const LaneState& lane) {
+    return lane.preparing || lane.next != nullptr || lane.under_way != nullptr;
+  });
   if (draining_ && idle) return finish_drain();
   if (look_again != MonotonicTime::max()) timer_.after(look_again - now, [this] { look(); });
 }
@@ -136,14 +137,14 @@ void Uplink::step(LaneState& lane, MonotonicTime now, MonotonicTime& look_again)
 
 void Uplink::prepare(LaneState& lane, const SendPlan::Stretch& stretch) {
   lane.preparing = true;
-  worker_.post([this, &lane, stretch, floor = plan_.floor(stretch.stream), level = line_.compression_level(),
-                alive = guard_] {
-    if (alive.expired()) return;
-    auto batch = std::make_shared<Prepared>(read_batch(lane.lane, stretch, floor, level));
-    loop_.post([this, &lane, batch, alive] {
-      if (!alive.expired()) on_prepared(lane, batch);
-    });
-  });
+  worker_.post(
+      [this, &lane, stretch, floor = plan_.floor(stretch.stream), level = line_.compression_level(), alive = guard_] {
+        if (alive.expired()) return;
+        auto batch = std::make_shared<Prepared>(read_batch(lane.lane, stretch, floor, level));
+        loop_.post([this, &lane, batch, alive] {
+          if (!alive.expired()) on_prepared(lane, batch);
+        });
+      });
 }
 
 // On the worker: gathers records from the front of the stretch, until the batch is full.
@@ -155,6 +156,8 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
     reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stretch.stream));
   }
   reader->seek(stretch.sequences.begin);
+  const Duration ttl = options_.ttl[static_cast<size_t>(stretch.stream)];
+  const uint32_t now_s = spool_.age_clock().seconds(start);
   BatchBuilder builder({node_, spool_.incarnation(), stretch.stream, name_, floor});
   while (true) {
     const Result<std::optional<RecordReader::Numbered>> next = reader->next(stretch.sequences.end);
@@ -163,10 +166,13 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
       return batch;
     }
     if (!*next) break;
-    const auto& [sequence, record] = **next;
-    if (builder.count() > 0 &&
-        (builder.count() >= stretch.records_max || builder.count() >= kBatchRecordsTarget ||
-         builder.bytes() + record.event.size() > options_.batch_bytes_max)) {
+    const auto& [sequence, age_s, record] = **next;
+    if (ttl > Duration(0) && std::chrono::seconds(now_s - std::min(age_s, now_s)) > ttl) {
+      ++batch.expired;
+      continue;
+    }
+    if (builder.count() > 0 && (builder.count() >= stretch.records_max || builder.count() >= kBatchRecordsTarget ||
+                                builder.bytes() + record.event.size() > options_.batch_bytes_max)) {
       reader->unread();
       batch.end = sequence;
       break;
@@ -201,6 +207,7 @@ void Uplink::on_prepared(LaneState& lane, const PreparedPointer& batch) {
     log_error("uplink", "{} is damaged at byte {}: records {} to {} of the {} stream are lost", range.path,
               range.offset, range.first_sequence, range.end_sequence - 1, name_of(batch->stretch.stream));
   }
+  counters_.expired.add(batch->expired);
   plan_.shorten(batch->stretch, batch->end, batch->event_bytes);
   if (batch->records == 0) {
     // Sequences that were never used, or that are lost.
@@ -269,9 +276,9 @@ void Uplink::on_answer(LaneState& lane, Result<net::HttpAnswer> answer) {
     counters_.compression_level = line_.compression_level();
     return on_delivered(lane, batch);
   }
-  const Error refusal{
-      "uplink.refused", fmt::format("{} answered {}: {}", parent_, answer->status, answer->body.view().substr(0, 200)),
-      "check that parent.url names the http listener of a Verge node"};
+  const Error refusal{"uplink.refused",
+                      fmt::format("{} answered {}: {}", parent_, answer->status, answer->body.view().substr(0, 200)),
+                      "check that parent.url names the http listener of a Verge node"};
   if (is_refusal(answer->status)) return on_refused(lane, batch, refusal);
   on_failure(lane, refusal, retry_after(*answer));
 }
@@ -284,6 +291,7 @@ void Uplink::on_delivered(LaneState& lane, const PreparedPointer& batch) {
   counters_.last_delivery_us = SystemClock().wall().microseconds;
   if (!counters_.connected.exchange(true)) log_info("uplink", "delivering to {}", parent_);
   failures_in_a_row_ = 0;
+  spool_.age_clock().set_running(true, loop_.tick());
   if (batch->records == 1) attempts_.erase({batch->stretch.stream, batch->first_record});
   plan_.delivered(lane.lane, batch->stretch, batch->event_bytes);
   spool_.delivered(batch->stretch.stream, batch->stretch.sequences);
@@ -305,7 +313,8 @@ void Uplink::on_refused(LaneState& lane, const PreparedPointer& batch, const Err
   uint32_t& attempts = attempts_[key];
   ++attempts;
   const bool is_last = attempts >= options_.attempts[static_cast<size_t>(key.first)] || attempts_.size() > kRefusedMax;
-  const Duration pause = std::min<Duration>(kFirstPause * (1LL << std::min<uint32_t>(attempts, 16)), options_.retry_max);
+  const Duration pause =
+      std::min<Duration>(kFirstPause * (1LL << std::min<uint32_t>(attempts, 16)), options_.retry_max);
   // What the stretch spans beside the record holds nothing.
   spool_.delivered(key.first, {batch->stretch.sequences.begin, key.second});
   spool_.delivered(key.first, {key.second + 1, batch->stretch.sequences.end});
@@ -334,7 +343,8 @@ void Uplink::give_up(const PreparedPointer& batch, const Error& refusal) {
       return look();
     }
     counters_.buried.add();
-    log_error("uplink", "record {} of the {} stream was refused for good and is kept as a dead letter: verge spool dlq ls",
+    log_error("uplink",
+              "record {} of the {} stream was refused for good and is kept as a dead letter: verge spool dlq ls",
               record.sequences.begin, name_of(record.stream));
     plan_.delivered(Lane::kBulk, record, 0);
     look();
@@ -359,6 +369,7 @@ void Uplink::on_failure(LaneState& lane, const Error& error, std::optional<Durat
     *batch = nullptr;
   }
   plan_.line_broke();
+  if (options_.ttl_stops_in_outage) spool_.age_clock().set_running(false, loop_.tick());
   // The name may stand for another address next time.
   close(lane);
   if (draining_) return finish_drain();

@@ -18,9 +18,16 @@ TlsListener::TlsListener(runtime::Loop& loop, std::string name, Socket socket,
       context_(std::move(context)),
       limits_(limits),
       accepted_(std::move(accepted)),
-      listener_(loop, std::move(socket), [this](Socket connection) { begin(std::move(connection)); }) {}
+      listener_(std::make_unique<TcpListener>(loop, std::move(socket),
+                                              [this](Socket connection) { begin(std::move(connection)); })) {}
 
 TlsListener::~TlsListener() { loop_.forget_turn_end(*this); }
+
+void TlsListener::stop() {
+  listener_.reset();
+  on_turn_end();
+  pending_.clear();
+}
 
 void TlsListener::begin(Socket socket) {
   if (pending() >= limits_.pending_max) {

@@ -40,6 +40,8 @@ class TlsListener final : private runtime::TurnEnd {
               const TlsListenerLimits& limits, std::function<void(Socket)> accepted);
   ~TlsListener() override;
 
+  // Accepts no more and breaks off the handshakes under way. On the loop.
+  void stop();
   // For connections from now on. On the loop.
   void replace(std::shared_ptr<const TlsContext> context) { context_ = std::move(context); }
 
@@ -63,7 +65,7 @@ class TlsListener final : private runtime::TurnEnd {
   TlsListenerCounters counters_;
   uint64_t failures_not_logged_ = 0;
   MonotonicTime quiet_until_{};
-  TcpListener listener_;
+  std::unique_ptr<TcpListener> listener_;
 };
 
 }  // namespace verge::net

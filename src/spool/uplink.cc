@@ -15,14 +15,17 @@ namespace {
 
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 
-// "http://host:port/" to "host:port", 80 when no port is named.
+// "http://host:port/" to "host:port"; 80, or 443 with https, when no port is named.
 std::string authority_of(std::string_view url) {
-  if (url.starts_with("http://")) url.remove_prefix(7);
+  const size_t scheme = url.find("://");
+  const bool tls = scheme == 5;
+  if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
   while (url.ends_with('/')) url.remove_suffix(1);
   std::string authority(url);
   const size_t bracket = authority.rfind(']');
   const size_t colon = authority.rfind(':');
-  if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket)) authority.append(":80");
+  if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket))
+    authority.append(tls ? ":443" : ":80");
   return authority;
 }
 
@@ -189,6 +192,7 @@ void Uplink::send(std::shared_ptr<Prepared> batch) {
     const std::string type(kBatchContentType);
     net::HttpCall call{.method = "POST", .target = "/v1/uplink", .timeout = options_.timeout};
     call.fields = {{"Content-Type", type}};
+    if (!authorization_.empty()) call.fields.push_back({"Authorization", authorization_});
     call.body = Payload(batch->body);
     client_->request(call, [this, batch](Result<net::HttpAnswer> answer) { on_answer(batch, std::move(answer)); });
   };
@@ -204,7 +208,9 @@ void Uplink::connect_then(std::function<void()> next) {
     loop_.post([this, next, address = std::move(address), alive] {
       if (alive.expired()) return;
       if (!address) return on_failure(address.error(), std::nullopt);
-      client_ = std::make_unique<net::HttpClient>(loop_, *address, parent_);
+      const ParentAccess access = options_.access ? options_.access() : ParentAccess{};
+      authorization_ = access.token.empty() ? "" : "Bearer " + access.token;
+      client_ = std::make_unique<net::HttpClient>(loop_, *address, parent_, net::HttpClientLimits{}, access.tls);
       next();
     });
   });
@@ -223,6 +229,13 @@ void Uplink::on_answer(const std::shared_ptr<Prepared>& batch, Result<net::HttpA
     if (!counters_.connected.exchange(true)) log_info("uplink", "delivering to {}", parent_);
     failures_in_a_row_ = 0;
     return on_delivered(*batch);
+  }
+  if (answer->status == 401) {
+    const bool shown = !authorization_.empty();
+    return on_failure({"uplink.unauthorized",
+                       fmt::format("{} {}", parent_, shown ? "does not know this node's token" : "demands a token"),
+                       "give this node (parent.token) one of the parent's http.uplink_tokens"},
+                      retry_after(*answer));
   }
   on_failure(
       {"uplink.refused", fmt::format("{} answered {}: {}", parent_, answer->status, answer->body.view().substr(0, 200)),

@@ -28,12 +28,19 @@
 
 namespace verge::spool {
 
+// How the parent is reached, and what it is shown.
+struct ParentAccess {
+  std::shared_ptr<const net::TlsContext> tls;  // null: plain HTTP
+  std::string token;                           // sent as Authorization: Bearer; empty: none
+};
+
 struct UplinkOptions {
   size_t batch_bytes_max = 1U << 20;  // of events, before compression
   Duration batch_age_max = std::chrono::seconds(1);
   Duration timeout = std::chrono::seconds(10);
   Duration retry_max = std::chrono::seconds(5);
   int compression = 3;
+  std::function<ParentAccess()> access = {};  // asked on the loop for each connection; none: plain HTTP, no token
 };
 
 struct UplinkCounters {
@@ -49,7 +56,7 @@ struct UplinkCounters {
 
 class Uplink {
  public:
-  // `parent` is "http://host:port". All references outlive the uplink.
+  // `parent` is "http://host:port" or "https://host:port". All references outlive the uplink.
   Uplink(runtime::Loop& loop, runtime::Loop& worker, storage::FileSystem& file_system, std::string spool_directory,
          SpoolWriter& spool, const NodeId& node, std::string name, std::string parent, const UplinkOptions& options);
   ~Uplink();
@@ -110,6 +117,7 @@ class Uplink {
   std::array<std::unique_ptr<storage::LogReader>, kStreams> readers_;  // used on worker_ only
   std::array<uint64_t, kStreams> read_position_{};                     // likewise: what the reader gives next
   std::unique_ptr<net::HttpClient> client_;
+  std::string authorization_;  // with client_; empty: none
   runtime::Timer timer_;
   bool busy_ = false;  // a batch is being prepared or sent
   bool stopped_ = false;

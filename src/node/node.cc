@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "net/address.h"
 #include "node/admin_api.h"
+#include "node/config_address.h"
 
 namespace verge::node {
 namespace {
@@ -264,7 +265,7 @@ void Node::make_uplink() {
 
 void Node::start() {
   running_ = true;
-  note_certificates(credentials_);
+  warn_of_credentials(credentials_);
   for (Shard& shard : shards_) shard.thread = std::thread([&shard] { shard.loop->run(); });
   worker_thread_ = std::thread([this] {
     lower_own_priority();
@@ -315,7 +316,7 @@ void Node::on_tls_loop(const std::function<void()>& work) {
   done.get_future().wait();
 }
 
-void Node::note_certificates(const Credentials& credentials) {
+void Node::warn_of_credentials(const Credentials& credentials) {
   const auto warn_of_end = [](const std::shared_ptr<const net::TlsContext>& context, std::string_view what) {
     if (!context || context->certificate_ends() == 0) return;
     const int64_t left = context->certificate_ends() - SystemClock().wall().microseconds / 1'000'000;
@@ -326,6 +327,14 @@ void Node::note_certificates(const Credentials& credentials) {
   };
   warn_of_end(credentials.http, "the certificate in tls.certificate");
   warn_of_end(credentials.parent, "the certificate in parent.certificate");
+  const Result<ParentAddress> parent = parse_parent_url(config_.parent.url);
+  if (parent && !parent->tls && !credentials.parent_token.empty()) {
+    const Result<net::Address> address = net::Address::parse(fmt::format("{}:{}", parent->at.host, parent->at.port));
+    if (!address || !address->is_loopback()) {
+      log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://",
+                  config_.parent.url);
+    }
+  }
   certificate_ends_ = credentials.http ? credentials.http->certificate_ends() : 0;
 }
 
@@ -363,7 +372,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
       if (context) each.listener->replace(context);
     }
   });
-  note_certificates(credentials);
+  warn_of_credentials(credentials);
   if (same_settings(applied, config)) {
     log_info("node", "the configuration was reloaded: {} rules", config.rules.size());
   } else {

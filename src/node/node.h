@@ -109,8 +109,8 @@ class Node {
   // Whether a request may bring a child's batch; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
   [[nodiscard]] TlsTotals tls_totals() const;
-  // Says in the log when a certificate ends soon.
-  void note_certificates(const Credentials& credentials);
+  // Says in the log when a certificate ends soon, or a token can be read on its way.
+  void warn_of_credentials(const Credentials& credentials);
   // Runs `work` on each event loop and returns when all have.
   void on_all_loops(const std::function<void(Shard&)>& work);
   // Runs `work` on the loop of handshakes, if there is one, and returns when it has.

@@ -139,7 +139,7 @@ std::string Node::status_json() const {
   out.append(",\"spool\":{");
   for (const Priority stream : kPriorities) {
     const spool::StreamProgress& progress = spool_->progress(stream);
-    const uint64_t records = progress.end - 1 - std::min<uint64_t>(progress.delivered_through, progress.end - 1);
+    const uint64_t records = progress.undelivered;
     const auto oldest =
         uplink_ ? std::chrono::duration_cast<std::chrono::milliseconds>(uplink_->waiting(stream)).count() : 0;
     fmt::format_to(std::back_inserter(out), R"("{}":{{"records":{},"bytes":{},"oldest_ms":{}}},)", name_of(stream),
@@ -228,7 +228,7 @@ std::string Node::metrics_text() const {
   out.family("spool_records", "gauge", "Records not yet delivered to the parent.");
   for (const Priority stream : kPriorities) {
     const spool::StreamProgress& progress = spool_->progress(stream);
-    out.value(static_cast<double>(progress.end - 1 - std::min<uint64_t>(progress.delivered_through, progress.end - 1)),
+    out.value(static_cast<double>(progress.undelivered),
               fmt::format("stream=\"{}\"", name_of(stream)));
   }
   out.family("spool_bytes", "gauge", "Bytes of the logs on the disk.");

@@ -161,6 +161,9 @@ class Listeners(TlsTestCase):
                               "ALL:@SECLEVEL=0"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                              timeout=verge.PATIENCE)
         self.assertIn("alert protocol version", old.stderr)
+        again = subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_2"], input="R\n",
+                               capture_output=True, text=True, check=False, timeout=verge.PATIENCE)
+        self.assertIn("no renegotiation", again.stderr)
         node.stop()
 
     def test_sessions_are_resumed(self):
@@ -179,6 +182,27 @@ class Listeners(TlsTestCase):
                         session = connected.session
         self.assertEqual(node.status()["tls"]["resumed"], 2)
         node.stop()
+
+    def test_a_stop_ends_tls_too(self):
+        node = self.tls_node().start()
+        host, port = node.addresses["mqtt_tls"].rsplit(":", 1)
+        for version in (4, 5):
+            with socket.create_connection((host, int(port)), verge.PATIENCE) as raw:
+                connected = client_context(self.ca).wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False)
+                connected.sendall(verge.connect_packet(version, f"c{version}"))
+                self.assertEqual(connected.recv(1), b"\x20")
+                if version == 4:
+                    connected.sendall(verge.packet(0xE0))
+                else:
+                    node.stop()
+                said = b""
+                while True:  # raises where TLS is cut off and not ended
+                    more = connected.recv(1000)
+                    if not more:
+                        break
+                    said += more
+                self.assertEqual(b"\xe0" in said, version == 5, "DISCONNECT")
+                connected.close()
 
     def test_client_certificates_are_demanded(self):
         node = self.tls_node(client_ca=True).start()

@@ -329,7 +329,9 @@ void Node::warn_of_credentials(const Credentials& credentials) {
   warn_of_end(credentials.parent, "the certificate in parent.certificate");
   const Result<ParentAddress> parent = parse_parent_url(config_.parent.url);
   if (parent && !parent->tls && !credentials.parent_token.empty()) {
-    const Result<net::Address> address = net::Address::parse(fmt::format("{}:{}", parent->at.host, parent->at.port));
+    const std::string& host = parent->at.host;
+    const bool is_v6 = host.find(':') != std::string::npos;
+    const Result<net::Address> address = net::Address::parse(is_v6 ? fmt::format("[{}]:1", host) : host + ":1");
     if (!address || !address->is_loopback()) {
       log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://",
                   config_.parent.url);

@@ -170,8 +170,8 @@ Result<SpoolBenchFigures> bench_spool(const SpoolBenchOptions& options) {
   if (!feed.opened()) return std::unexpected(feed.opened().error());
 
   SpoolBenchFigures figures{.record_bytes = options.record_bytes, .batch_records = options.batch_records};
-  const auto turn = std::chrono::duration_cast<Clock::duration>(
-      std::chrono::duration<double>(options.seconds / (2.0 * kTurns)));
+  const auto turn =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds / (2.0 * kTurns)));
   uint64_t commits = 0, raw_commits = 0;
   Clock::duration spent{0}, raw_spent{0};
   for (int i = 0; i < kTurns; ++i) {

@@ -18,6 +18,7 @@
 #include "model/priority.h"
 #include "node/config.h"
 #include "node/config_document.h"
+#include "spool/stream_options.h"
 
 namespace verge::node {
 
@@ -170,6 +171,7 @@ struct Choice {
 };
 
 Choice<Tier> tier_choice();
+Choice<spool::WhenFull> when_full_choice();
 Choice<Priority> priority_choice();
 Choice<std::optional<Priority>> priority_or_none_choice();
 

@@ -33,6 +33,7 @@ Result<std::optional<RecordReader::Numbered>> RecordReader::next(uint64_t end) {
       }
       records_.emplace((*frame)->body);
       next_in_frame_ = (*frame)->first_sequence;
+      frame_age_s_ = (*frame)->stamp;
       frame_end_ = next_in_frame_ + (*frame)->count;
     }
     const std::optional<StoredRecord> record = records_->next();
@@ -43,7 +44,7 @@ Result<std::optional<RecordReader::Numbered>> RecordReader::next(uint64_t end) {
     }
     const uint64_t sequence = next_in_frame_++;
     if (sequence < position_) continue;
-    last_ = {sequence, *record};
+    last_ = {sequence, frame_age_s_, *record};
     position_ = sequence + 1;
     if (sequence < end) return last_;
     is_unread_ = true;

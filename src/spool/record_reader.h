@@ -15,6 +15,7 @@ class RecordReader {
  public:
   struct Numbered {
     uint64_t sequence = 0;
+    uint32_t age_s = 0;   // of the age clock, when it was stored
     StoredRecord record;  // good until a call that reads another frame
   };
 
@@ -35,6 +36,7 @@ class RecordReader {
   std::optional<FrameRecords> records_;  // of the current frame
   uint64_t next_in_frame_ = 0;           // the sequence of its next record
   uint64_t frame_end_ = 0;
+  uint32_t frame_age_s_ = 0;
   uint64_t position_ = 1;  // no record below is wanted any more
   Numbered last_;
   bool is_unread_ = false;

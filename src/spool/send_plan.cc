@@ -133,7 +133,8 @@ void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes
   Stream& its = of(stretch.stream);
   its.delivered.insert(stretch.sequences);
   its.claimed.insert(stretch.sequences);
-  its.deferred.erase(its.deferred.lower_bound(stretch.sequences.begin), its.deferred.lower_bound(stretch.sequences.end));
+  its.deferred.erase(its.deferred.lower_bound(stretch.sequences.begin),
+                     its.deferred.lower_bound(stretch.sequences.end));
   if (its.claimed.first_gap(1, its.end).begin >= its.end) its.taken_bytes = its.appended_bytes;
   if (stretch.sequences.end >= its.suspect_end) its.suspect_records = UINT64_MAX;
   const auto bytes = static_cast<double>(event_bytes);

@@ -98,7 +98,8 @@ class SendPlan {
   [[nodiscard]] const Stream& of(Priority stream) const { return streams_[static_cast<size_t>(stream)]; }
   void free_deferred(MonotonicTime now, MonotonicTime& look_again);
   [[nodiscard]] std::optional<Stretch> backlog() const;
-  [[nodiscard]] bool is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining, MonotonicTime& look_again) const;
+  [[nodiscard]] bool is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining,
+                            MonotonicTime& look_again) const;
   Stretch claim(Priority stream, IntervalSet::Interval gap);
 
   const SendPlanOptions options_;

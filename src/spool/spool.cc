@@ -27,11 +27,13 @@ constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
 constexpr uint64_t kSegmentsMin = 16;
 constexpr uint64_t kSegmentBytesMin = 4U << 10;
 
-// magic | generation u64 | for each stream: interval count, then begin and length of each (varints) | padding |
-// checksum u64
-std::string cursor_slot(uint64_t generation, const std::array<const IntervalSet*, kStreams>& delivered) {
+// magic | generation u64 | age u32 | for each stream: interval count, then begin and length of each (varints) |
+// padding | checksum u64
+std::string cursor_slot(uint64_t generation, uint32_t age_s,
+                        const std::array<const IntervalSet*, kStreams>& delivered) {
   std::string slot(kCursorMagic);
   append_fixed(slot, generation);
+  append_fixed(slot, age_s);
   for (const IntervalSet* set : delivered) {
     const size_t count = std::min(set->intervals().size(), kCursorIntervalsMax);
     append_varint(slot, count);
@@ -46,12 +48,14 @@ std::string cursor_slot(uint64_t generation, const std::array<const IntervalSet*
   return slot;
 }
 
-bool read_cursor_slot(std::string_view slot, uint64_t& generation, std::array<IntervalSet, kStreams>& delivered) {
+bool read_cursor_slot(std::string_view slot, uint64_t& generation, uint32_t& age_s,
+                      std::array<IntervalSet, kStreams>& delivered) {
   ByteReader check(slot.substr(kCursorSlotBytes - sizeof(uint64_t)));
   if (check.fixed<uint64_t>() != hash64(slot.substr(0, kCursorSlotBytes - sizeof(uint64_t)))) return false;
   ByteReader reader(slot);
   if (reader.bytes(kCursorMagic.size()) != kCursorMagic) return false;
   generation = reader.fixed<uint64_t>();
+  age_s = reader.fixed<uint32_t>();
   for (IntervalSet& set : delivered) {
     const uint64_t count = reader.varint();
     for (uint64_t i = 0; i < count && reader.ok(); ++i) {
@@ -195,10 +199,13 @@ void Spool::read_cursors() {
   if (!content) return;
   for (size_t at = 0; at + kCursorSlotBytes <= content->size(); at += kCursorSlotBytes) {
     uint64_t generation = 0;
+    uint32_t age_s = 0;
     std::array<IntervalSet, kStreams> delivered;
-    if (!read_cursor_slot(std::string_view(*content).substr(at, kCursorSlotBytes), generation, delivered)) continue;
+    const std::string_view slot = std::string_view(*content).substr(at, kCursorSlotBytes);
+    if (!read_cursor_slot(slot, generation, age_s, delivered)) continue;
     if (generation <= cursor_generation_) continue;
     cursor_generation_ = generation;
+    age_s_ = age_s;
     for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered = std::move(delivered[i]);
   }
 }
@@ -215,7 +222,8 @@ Result<void> Spool::write_cursors() {
   std::array<const IntervalSet*, kStreams> delivered{};
   for (size_t i = 0; i < kStreams; ++i) delivered[i] = &streams_[i].delivered;
   ++cursor_generation_;
-  return cursor_file_->write_at(cursor_generation_ % 2 * kCursorSlotBytes, cursor_slot(cursor_generation_, delivered));
+  return cursor_file_->write_at(cursor_generation_ % 2 * kCursorSlotBytes,
+                                cursor_slot(cursor_generation_, age_s_, delivered));
 }
 
 // The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.
@@ -270,7 +278,7 @@ void Spool::commit(std::vector<Submission*>& group) {
   std::array<Pending, kStreams> pending;
   for (const Priority priority : kPriorities) pending[static_cast<size_t>(priority)].priority = priority;
 
-  const uint64_t bytes_held = bytes();
+  uint64_t bytes_held = bytes();
   uint64_t bytes_added = 0;
   for (Submission* submission : group) {
     submission->fates.assign(submission->items.size(), Submission::Fate::kRefused);
@@ -286,11 +294,13 @@ void Spool::commit(std::vector<Submission*>& group) {
                              "send it in parts"};
         continue;
       }
-      if (bytes_held + bytes_added + item.event.size() > options_.bytes_max) {
-        submission->error = {
-            "spool.full",
-            fmt::format("the spool holds {} of {} bytes (spool.bytes_max)", bytes_held, options_.bytes_max),
-            "raise spool.bytes_max or bring the parent back"};
+      const uint64_t space = space_for(item.priority);
+      while (bytes_held + bytes_added + item.event.size() > space && make_room(item.priority)) bytes_held = bytes();
+      if (bytes_held + bytes_added + item.event.size() > space) {
+        submission->error = {"spool.full",
+                             fmt::format("the spool holds {} of {} bytes (spool.bytes_max{})", bytes_held, space,
+                                         item.priority == Priority::kCritical ? "" : " less spool.critical_reserve"),
+                             "raise spool.bytes_max, bring the parent back, or choose another when_full"};
         continue;
       }
       if (!item.source.empty()) {
@@ -305,6 +315,10 @@ void Spool::commit(std::vector<Submission*>& group) {
                                "send the missing ones first"};
           continue;
         }
+      }
+      if (is_thinned_out(item.priority, bytes_held + bytes_added)) {
+        submission->fates[i] = Submission::Fate::kDropped;
+        continue;
       }
       bytes_added += item.event.size();
       Pending& share = pending[static_cast<size_t>(item.priority)];
@@ -344,11 +358,60 @@ void Spool::commit(std::vector<Submission*>& group) {
   if (ledger_changed_ && begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
 }
 
+uint64_t Spool::space_for(Priority priority) const {
+  if (priority == Priority::kCritical) return options_.bytes_max;
+  const uint64_t reserve = options_.critical_reserve == 0 ? options_.bytes_max / 16 : options_.critical_reserve;
+  return options_.bytes_max - std::min(reserve, options_.bytes_max);
+}
+
+// A segment's worth for the stream, as its policy says. False when nothing may go.
+bool Spool::make_room(Priority priority) {
+  switch (options_.streams[static_cast<size_t>(priority)].when_full) {
+    case WhenFull::kDropOldest:
+      return drop_oldest(priority);
+    case WhenFull::kDropLower:
+      for (size_t lower = kStreams - 1; lower > static_cast<size_t>(priority); --lower) {
+        if (drop_oldest(static_cast<Priority>(lower))) return true;
+      }
+      return false;
+    case WhenFull::kReject:
+    case WhenFull::kDownsample:
+      return false;
+  }
+  return false;
+}
+
+bool Spool::drop_oldest(Priority priority) {
+  Stream& its = stream(priority);
+  const uint64_t bytes_before = its.log->bytes();
+  if (its.log->first_sequence() >= its.durable_end) return false;
+  if (!its.log->can_remove_before(its.log->next_sequence())) (void)its.log->roll();
+  // The ledger must know what the segment said before it goes.
+  if (ledger_changed_ && !write_ledger()) return false;
+  const uint64_t first = its.log->first_sequence();
+  const Result<size_t> removed = its.log->remove_oldest();
+  if (!removed || *removed == 0) return false;
+  const uint64_t end = its.log->first_sequence();
+  its.dropped += its.delivered.missing(first, end);
+  its.delivered.insert({first, end});
+  return its.log->bytes() < bytes_before;
+}
+
+bool Spool::is_thinned_out(Priority priority, uint64_t held) {
+  if (options_.streams[static_cast<size_t>(priority)].when_full != WhenFull::kDownsample) return false;
+  const uint64_t space = space_for(priority);
+  const uint64_t one_in = held >= space / 16 * 15 ? 8 : held >= space / 8 * 7 ? 4 : held >= space / 4 * 3 ? 2 : 1;
+  Stream& its = stream(priority);
+  if (its.sampled++ % one_in == 0) return false;
+  ++its.dropped;
+  return true;
+}
+
 void Spool::append_frame(Pending& share) {
   if (share.frame.count() == 0) return;
   const uint32_t count = share.frame.count();
   std::string frame = share.frame.take(storage::kFrameHeaderBytes);
-  if (const Result<void> appended = stream(share.priority).log->append(count, 0, std::move(frame)); !appended) {
+  if (const Result<void> appended = stream(share.priority).log->append(count, age_s_, std::move(frame)); !appended) {
     return refuse(share, appended.error());
   }
   share.written.insert(share.written.end(), share.places.begin(), share.places.end());
@@ -408,8 +471,9 @@ bool Spool::has_room() {
 
 StreamState Spool::state(Priority priority) const {
   const Stream& its = streams_[static_cast<size_t>(priority)];
-  return {its.delivered_through(), its.delivered.missing(1, its.durable_end), its.durable_end, its.log->bytes(),
-          its.appended_bytes};
+  return {its.delivered_through(), its.delivered.missing(1, its.durable_end),
+          its.durable_end,         its.log->bytes(),
+          its.appended_bytes,      its.dropped};
 }
 
 uint64_t Spool::bytes() const {

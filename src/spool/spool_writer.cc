@@ -22,7 +22,10 @@ bool is_want_of_space(const Error& error) { return error.code == "spool.full" ||
 }  // namespace
 
 SpoolWriter::SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown)
-    : spool_(std::move(spool)), waiting_bytes_max_(waiting_bytes_max), grown_(std::move(grown)) {
+    : spool_(std::move(spool)),
+      waiting_bytes_max_(waiting_bytes_max),
+      grown_(std::move(grown)),
+      age_clock_(spool_->age(), std::chrono::steady_clock::now()) {
   for (const Priority stream : kPriorities) {
     delivered_at_start_[static_cast<size_t>(stream)] = spool_->delivered_of(stream);
   }
@@ -129,6 +132,7 @@ void SpoolWriter::run() {
 
 void SpoolWriter::commit(std::vector<Waiting>& waiting) {
   const auto start = std::chrono::steady_clock::now();
+  spool_->set_age(age_clock_.seconds(start));
   std::vector<Submission*> group;
   group.reserve(waiting.size());
   for (Waiting& entry : waiting) group.push_back(&entry.submission);
@@ -143,6 +147,8 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
       switch (fate) {
         case Submission::Fate::kStored:
           ++stored;
+          break;
+        case Submission::Fate::kDropped:
           break;
         case Submission::Fate::kKnown:
           counters_.known.add();
@@ -214,6 +220,7 @@ void SpoolWriter::publish_progress() {
     progress.end = state.end;
     progress.bytes = state.bytes;
     progress.appended_bytes = state.appended_bytes;
+    progress.dropped = state.dropped;
   }
   dead_letters_ = spool_->dead_letters();
 }

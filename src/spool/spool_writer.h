@@ -18,6 +18,7 @@
 
 #include "base/metrics.h"
 #include "runtime/loop.h"
+#include "spool/age_clock.h"
 #include "spool/spool.h"
 
 namespace verge::spool {
@@ -29,6 +30,7 @@ struct StreamProgress {
   std::atomic<uint64_t> end{1};
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> appended_bytes{0};
+  std::atomic<uint64_t> dropped{0};
 };
 
 struct SpoolWriterCounters {
@@ -69,6 +71,8 @@ class SpoolWriter {
     return delivered_at_start_[static_cast<size_t>(stream)];
   }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
+  // By which records grow old. Any thread.
+  [[nodiscard]] AgeClock& age_clock() { return age_clock_; }
   [[nodiscard]] NodeId incarnation() const { return spool_->incarnation(); }
   // True since a submission was refused, until one is stored again or there is room again: looked for every
   // kProbePeriod.
@@ -100,6 +104,7 @@ class SpoolWriter {
   std::array<StreamProgress, kStreams> progress_;
   std::array<IntervalSet, kStreams> delivered_at_start_;
   std::atomic<uint64_t> dead_letters_{0};
+  AgeClock age_clock_;
   SpoolWriterCounters counters_;
   std::atomic<bool> full_{false};
 

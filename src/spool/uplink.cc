@@ -159,6 +159,8 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
     reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stretch.stream));
   }
   reader->seek(stretch.sequences.begin);
+  const Duration ttl = options_.ttl[static_cast<size_t>(stretch.stream)];
+  const uint32_t now_s = spool_.age_clock().seconds(start);
   BatchBuilder builder({node_, spool_.incarnation(), stretch.stream, name_, floor});
   while (true) {
     const Result<std::optional<RecordReader::Numbered>> next = reader->next(stretch.sequences.end);
@@ -167,7 +169,11 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
       return batch;
     }
     if (!*next) break;
-    const auto& [sequence, record] = **next;
+    const auto& [sequence, age_s, record] = **next;
+    if (ttl > Duration(0) && std::chrono::seconds(now_s - std::min(age_s, now_s)) > ttl) {
+      ++batch.expired;
+      continue;
+    }
     if (builder.count() > 0 && (builder.count() >= stretch.records_max || builder.count() >= kBatchRecordsTarget ||
                                 builder.bytes() + record.event.size() > options_.batch_bytes_max)) {
       reader->unread();
@@ -204,6 +210,7 @@ void Uplink::on_prepared(LaneState& lane, const PreparedPointer& batch) {
     log_error("uplink", "{} is damaged at byte {}: records {} to {} of the {} stream are lost", range.path,
               range.offset, range.first_sequence, range.end_sequence - 1, name_of(batch->stretch.stream));
   }
+  counters_.expired.add(batch->expired);
   plan_.shorten(batch->stretch, batch->end, batch->event_bytes);
   if (batch->records == 0) {
     // Sequences that were never used, or that are lost.
@@ -297,6 +304,7 @@ void Uplink::on_delivered(LaneState& lane, const PreparedPointer& batch) {
   counters_.last_delivery_us = SystemClock().wall().microseconds;
   if (!counters_.connected.exchange(true)) log_info("uplink", "delivering to {}", parent_);
   failures_in_a_row_ = 0;
+  spool_.age_clock().set_running(true, loop_.tick());
   if (batch->records == 1) attempts_.erase({batch->stretch.stream, batch->first_record});
   plan_.delivered(lane.lane, batch->stretch, batch->event_bytes);
   spool_.delivered(batch->stretch.stream, batch->stretch.sequences);
@@ -374,6 +382,7 @@ void Uplink::on_failure(LaneState& lane, const Error& error, std::optional<Durat
     *batch = nullptr;
   }
   plan_.line_broke();
+  if (options_.ttl_stops_in_outage) spool_.age_clock().set_running(false, loop_.tick());
   // The name may stand for another address next time.
   close(lane);
   if (draining_) return finish_drain();

@@ -49,6 +49,8 @@ struct UplinkOptions {
   Duration timeout = std::chrono::seconds(10);  // for an answer, beside what the line needs for the batch
   Duration retry_max = std::chrono::seconds(5);
   std::array<uint32_t, kStreams> attempts = {100, 50, 20, 10};  // of a record that the parent refuses
+  std::array<Duration, kStreams> ttl{};                         // older records are not sent; 0: no limit
+  bool ttl_stops_in_outage = true;  // the time in which the parent is out of reach does not count
   std::function<ParentAccess()> access = {};  // asked on the loop for each connection; none: plain HTTP, no token
 };
 
@@ -60,6 +62,7 @@ struct UplinkCounters {
   Counter refusals;                          // batches that the parent refused for good
   Counter buried;                            // records given up
   Counter damaged;                           // sequences that could not be read any more
+  Counter expired;                           // records that outlived their time to live
   std::atomic<uint64_t> bytes_sent{0};       // on the wire, heads and repetitions included
   std::atomic<uint64_t> bytes_received{0};   // likewise
   std::atomic<bool> connected{false};        // the last batch was delivered
@@ -94,6 +97,7 @@ class Uplink {
     uint64_t end = 0;  // of the sequences that were read
     uint64_t first_record = 0;
     uint64_t records = 0;
+    uint64_t expired = 0;
     uint64_t event_bytes = 0;
     std::string first_event;
     std::string body;            // empty: there is nothing in that range

@@ -1,10 +1,10 @@
 // SegmentReserve: files that are ready to become segments, of the full size and already written.
 //
-// The problem: fdatasync(2) of a write into space that was only reserved must also record that the space is written now,
-// which costs as much again as the write (measured on ext4: batches of 16 KiB, 2 to 10 times fewer commits a second).
-// So space is written before it is needed: segments that are done with are kept for the next, and when there are none,
-// prepare() fills a new file with zeros ahead of time. What a kept file still holds is void: frames are bound to their
-// segment by its salt. (Zeroing kept files again was the alternative; it would write every byte twice.)
+// The problem: fdatasync(2) of a write into space that was only reserved must also record that the space is written
+// now, which costs as much again as the write (measured on ext4: batches of 16 KiB, 2 to 10 times fewer commits a
+// second). So space is written before it is needed: segments that are done with are kept for the next, and when there
+// are none, prepare() fills a new file with zeros ahead of time. What a kept file still holds is void: frames are bound
+// to their segment by its salt. (Zeroing kept files again was the alternative; it would write every byte twice.)
 //
 // Crash safety: nothing here is worth anything after a crash; open() removes what an earlier run left.
 //

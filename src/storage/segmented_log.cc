@@ -451,7 +451,8 @@ Result<uint64_t> LogReader::frames_end() {
     const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
     if (!read) return std::unexpected(read.error());
     const std::optional<SegmentHeader>& header = *read;
-    if (!header || header->first_sequence != later->first_sequence) continue;  // being made, or a remnant of a failure to make it: nothing in it is durable
+    if (!header || header->first_sequence != later->first_sequence)
+      continue;  // being made, or a remnant of a failure to make it: nothing in it is durable
     next_segment_ = later->first_sequence;
     frames_end_ = header->previous_end;
     return *frames_end_;

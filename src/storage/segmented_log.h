@@ -8,9 +8,9 @@
 // preallocated files named after their first sequence. Whole files go when all in them is done with, and come back as
 // new ones by way of a SegmentReserve. 32 zero bytes follow the last frame, so that what a file held in an earlier life
 // is not taken for damage. A start scans the last file only, cuts it after its last good frame, and appends to a new
-// one, so that no old byte is ever mistaken for a new frame. After a failed write or sync it also goes on in a new file, whose header says where the frames of the
-// one before end: what was refused, and will be sent again, is void even if it can be read. Format:
-// docs/formats/log.md.
+// one, so that no old byte is ever mistaken for a new frame. After a failed write or sync it also goes on in a new
+// file, whose header says where the frames of the one before end: what was refused, and will be sent again, is void
+// even if it can be read. Format: docs/formats/log.md.
 //
 // Invariants: sequences rise; they may have gaps, where a write failed or a tail was damaged, but are never used twice.
 // A frame is readable whole or not at all. An append is durable when sync() has returned.

@@ -18,6 +18,8 @@ namespace verge::node {
 namespace {
 
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
+constexpr size_t kRetainedBytesMax = 256U << 20;
+constexpr size_t kSessionBytesMax = 1U << 30;
 constexpr Duration kDrainMax = std::chrono::seconds(10);
 // A batch always fits, however small the bodies of devices are to be.
 constexpr size_t kBatchBodyMax = 24U << 20;
@@ -117,6 +119,9 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .inflight_max = config_.mqtt.inflight_max,
                             .queue_bytes_max = config_.mqtt.queue_bytes_max,
                             .retained_max = config_.mqtt.retained_max / count + 1,
+                            .retained_bytes_max = kRetainedBytesMax / count,
+                            .sessions_max = config_.mqtt.sessions_max / count + 1,
+                            .session_bytes_max = kSessionBytesMax / count,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
   const net::HttpServerLimits http_limits{
       .body_bytes_max = std::max<size_t>(config_.http.body_bytes_max, kBatchBodyMax),

@@ -6,13 +6,13 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "net/address.h"
 #include "node/admin_api.h"
+#include "node/worker_thread.h"
 
 namespace verge::node {
 namespace {
@@ -20,13 +20,14 @@ namespace {
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr size_t kRetainedBytesMax = 256U << 20;
 constexpr size_t kSessionBytesMax = 1U << 30;
-constexpr Duration kDrainMax = std::chrono::seconds(10);
+// While draining: for batches of children to be stored and evaluated, for the disk, for HTTP requests to end, and for
+// what is left to reach the parent.
+constexpr Duration kBatchesDrainMax = std::chrono::seconds(2);
+constexpr Duration kCommitMax = std::chrono::seconds(5);
+constexpr Duration kRequestsDrainMax = std::chrono::seconds(3);
+constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
 // A batch always fits, however small the bodies of devices are to be.
 constexpr size_t kBatchBodyMax = 24U << 20;
-constexpr int kWorkerNice = 10;  // event loops come first
-
-// Threads that compress and answer queries yield to those that decide.
-void lower_own_priority() { setpriority(PRIO_PROCESS, 0, kWorkerNice); }
 
 }  // namespace
 
@@ -133,6 +134,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     Shard& shard = shards_[i];
     shard.loop = std::make_unique<runtime::Loop>(fmt::format("loop-{}", i));
     shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules);
+    shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, id_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits, [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
@@ -240,36 +242,48 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.log = config.log;
 }
 
+bool Node::await_all_loops(MonotonicTime deadline,
+                           const std::function<void(Shard&, std::function<void()> done)>& begin) {
+  // Shared: who is late finds it still there.
+  auto done = std::make_shared<std::vector<std::promise<void>>>(shards_.size());
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i].loop->post([this, begin, done, i] { begin(shards_[i], [done, i] { (*done)[i].set_value(); }); });
+  }
+  bool all = true;
+  for (std::promise<void>& promise : *done) {
+    all &= promise.get_future().wait_until(deadline) == std::future_status::ready;
+  }
+  return all;
+}
+
 void Node::drain() {
   draining_ = true;
   on_all_loops([](Shard& shard) {
     shard.listeners.clear();
     shard.broker->stop_reading();
-    shard.path->drain();
   });
-  const auto deadline = std::chrono::steady_clock::now() + kDrainMax;
+  const auto from_now = [](Duration duration) { return std::chrono::steady_clock::now() + duration; };
+  // What children sent goes into windows on any loop, so that none may close before all of it is there.
+  await_all_loops(from_now(kBatchesDrainMax),
+                  [](Shard& shard, std::function<void()> done) { shard.uplink_receiver->drain(std::move(done)); });
+  on_all_loops([](Shard& shard) { shard.path->drain(); });
   // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered.
   auto committed = std::make_shared<std::promise<void>>();
   spool_->submit({}, *shards_[0].loop, spool::Urgency::kAwaited,
                  [committed](const spool::Submission&) { committed->set_value(); });
-  committed->get_future().wait_until(deadline);
-  std::vector<std::promise<void>> closed(shards_.size());
-  for (size_t i = 0; i < shards_.size(); ++i) {
-    shards_[i].loop->post([&, i] {
-      shards_[i].broker->shut_down();
-      shards_[i].http->drain([&closed, i] { closed[i].set_value(); });
-    });
-  }
-  for (std::promise<void>& promise : closed) {
-    if (promise.get_future().wait_until(deadline) != std::future_status::ready) {
-      log_warning("node", "some HTTP requests did not end in time and are cut off");
-      std::_Exit(0);
-    }
+  committed->get_future().wait_until(from_now(kCommitMax));
+  const bool ended = await_all_loops(from_now(kRequestsDrainMax), [](Shard& shard, std::function<void()> done) {
+    shard.broker->shut_down();
+    shard.http->drain(std::move(done));
+  });
+  if (!ended) {
+    log_warning("node", "some HTTP requests did not end in time and are cut off");
+    on_all_loops([](Shard& shard) { shard.http->cut_off(); });
   }
   if (uplink_) {
     auto sent = std::make_shared<std::promise<void>>();
     shards_[0].loop->post([this, sent] { uplink_->drain([sent] { sent->set_value(); }); });
-    sent->get_future().wait_until(deadline);
+    sent->get_future().wait_until(from_now(kUplinkDrainMax));
   }
 }
 

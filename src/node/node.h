@@ -2,7 +2,8 @@
 // folder knows them all.
 //
 // Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, a worker
-// (reading the log and compressing for the uplink), and one for the admin listener, so that a query holds up nobody.
+// (reading the log and compressing for the uplink, unpacking what children send), one for the admin listener and, once
+// somebody asks, one that reads for queries, so that a query holds up nobody.
 // The uplink runs on the first event loop.
 #pragma once
 
@@ -19,6 +20,7 @@
 #include "net/listener.h"
 #include "node/config.h"
 #include "node/event_path.h"
+#include "node/uplink_receiver.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
 #include "spool/spool_writer.h"
@@ -69,6 +71,7 @@ class Node {
   struct Shard {
     std::unique_ptr<runtime::Loop> loop;
     std::unique_ptr<EventPath> path;
+    std::unique_ptr<UplinkReceiver> uplink_receiver;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
     std::vector<std::unique_ptr<net::TcpListener>> listeners;
@@ -84,9 +87,11 @@ class Node {
   void make_uplink();
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
   void receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
-  void receive_batch(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
   // Runs `work` on each event loop and returns when all have.
   void on_all_loops(const std::function<void(Shard&)>& work);
+  // Calls `begin` on each event loop with a function to be called when its work is done; false when not all were at
+  // `deadline`.
+  bool await_all_loops(MonotonicTime deadline, const std::function<void(Shard&, std::function<void()> done)>& begin);
 
   Config config_;
   storage::DataDirectory data_directory_;
@@ -108,7 +113,6 @@ class Node {
   std::vector<std::string> admin_addresses_;
   std::atomic<bool> running_{false};
   std::atomic<bool> draining_{false};
-  std::atomic<bool> circle_seen_{false};
 };
 
 }  // namespace verge::node

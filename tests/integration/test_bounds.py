@@ -1,0 +1,216 @@
+"""Bounds: whatever a client sends or does not take, the memory of a node and the others' latency stay as they are."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import verge
+from verge import packet, publish_packet, text_field
+
+MIB = 1 << 20
+
+
+def resident(node):
+    with open(f"/proc/{node.pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def subscribe_all(filters, packet_id=1, options=0, properties=b"\0"):
+    return packet(0x82, struct.pack("!H", packet_id) + properties +
+                  b"".join(text_field(one) + bytes([options]) for one in filters))
+
+
+def unsubscribe(filter_text, packet_id):
+    return packet(0xA2, struct.pack("!H", packet_id) + b"\0" + text_field(filter_text))
+
+
+class Mqtt(verge.TestCase):
+    def start(self, config="", **options):
+        options.setdefault("sets", ["runtime.loops=2"])
+        return self.node("edge", config, **options).start()
+
+    def retain(self, node, count, size=0, prefix="r"):
+        client = self.raw(node, client_id="giver")
+        for number in range(count):
+            client.send(publish_packet(f"{prefix}/{number}", b"x" * size + b"%d" % number, qos=0, retain=True))
+        client.send(packet(0xC0))
+        self.assertEqual(client.receive()[0], 0xD0)
+        verge.wait_until(lambda: node.status()["mqtt"]["retained"] >= count, "all is retained")
+        client.close()
+
+    def test_who_does_not_read_is_not_read(self):
+        """What answers a client's packets cannot be dropped, so the packets must stop."""
+        node = self.start()
+        client = self.raw(node, keepalive=0)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.socket.settimeout(1)
+        before = resident(node)
+        pings = packet(0xC0) * 32768
+        sent = 0
+        with self.assertRaises(socket.timeout, msg="the node takes pings without end from a client that does not read"):
+            while sent < 64 * MIB:
+                sent += client.socket.send(pings)
+        self.assertLess(resident(node) - before, 16 * MIB)
+        # Then it reads: everything is answered.
+        client.socket.settimeout(verge.PATIENCE)
+        received = b""
+        while len(received) < sent // 2 * 2:
+            received += client.socket.recv(MIB)
+        self.assertEqual(received, b"\xd0\0" * (sent // 2))
+        other = self.raw(node, client_id="other")
+        other.send(packet(0xC0))
+        self.assertEqual(other.receive()[0], 0xD0)
+
+    def test_retained_messages_come_in_step(self):
+        """More than the queue holds: none is lost, at either quality of service."""
+        node = self.start(sets=["runtime.loops=2", "mqtt.queue_bytes_max=64KiB"])
+        self.retain(node, 4000, size=1000)
+        for qos in (0, 1):
+            with self.subTest(f"QoS {qos}"):
+                client = self.raw(node, client_id=f"taker-{qos}")
+                client.send(subscribe_all(["r/#"], options=qos))
+                self.assertEqual(client.receive()[0], 0x90)
+                seen = set()
+                while len(seen) < 4000:
+                    kind, body = client.receive()
+                    self.assertEqual(kind, 0x31 | qos << 1)
+                    length = int.from_bytes(body[:2], "big")
+                    seen.add(body[2:2 + length])
+                    if qos:
+                        client.send(packet(0x40, body[2 + length:4 + length]))
+                client.send(packet(0xC0))
+                self.assertEqual(client.receive()[0], 0xD0, "each once")
+        self.assertEqual(node.status()["mqtt"]["dropped"], 0)
+
+    def test_many_filters_over_many_retained(self):
+        node = self.start()
+        self.retain(node, 20_000)
+        before = resident(node)
+        client = self.raw(node)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        filters = ["r/#", "#", "+/#", "r/+", "+/+"] + ["+/" * n + "#" for n in range(2, 120)] + ["r/#"] * 900
+        client.send(subscribe_all(filters))
+        kind, body = client.receive()
+        self.assertEqual((kind, len(body)), (0x90, 3 + len(filters)))
+        client.send(subscribe_all(["r/#"] * 1500, packet_id=2))
+        for _ in range(20):
+            verge.pause(0.1)
+            self.assertLess(resident(node) - before, 32 * MIB)
+        other = self.raw(node, client_id="other")
+        begin = time.monotonic()
+        other.send(packet(0xC0))
+        self.assertEqual(other.receive()[0], 0xD0)
+        self.assertLess(time.monotonic() - begin, 1, "others are served meanwhile")
+
+    def test_a_filter_too_many(self):
+        node = self.start()
+        client = self.raw(node)
+        client.send(subscribe_all([f"f/{n}" for n in range(1100)]))
+        codes = client.receive()[1][3:]
+        self.assertEqual(codes[:1024], bytes(1024))
+        self.assertEqual(set(codes[1024:]), {0x97})
+        long_filters = [f"{n}/" + "x" * 60_000 for n in range(20)]
+        for number, one in enumerate(long_filters):
+            client.send(subscribe_all([one], packet_id=2 + number))
+        codes = [client.receive()[1][3] for _ in long_filters]
+        self.assertEqual(codes[0], 0)
+        self.assertEqual(codes[-1], 0x97, "the filters of a session are bounded by their bytes")
+
+    def test_an_unsubscription_is_answered_in_turn(self):
+        """UNSUBACK after the SUBACK of an earlier SUBSCRIBE, and no retained message after it [MQTT-3.10.4-2]."""
+        node = self.start(sets=["runtime.loops=3"])
+        self.retain(node, 50)
+        for round_ in range(30):
+            client = self.raw(node, client_id=f"taker-{round_}")
+            client.send(subscribe_all(["r/#"], packet_id=9) + unsubscribe("r/#", 10) + packet(0xC0))
+            kinds = []
+            while kinds.count(0xB0) == 0 or kinds.count(0xD0) == 0:
+                kinds.append(client.receive()[0])
+            verge.pause(0.005)
+            client.send(packet(0xC0))
+            kinds.append(client.receive()[0])
+            self.assertLess(kinds.index(0x90), kinds.index(0xB0))
+            self.assertNotIn(0x31, kinds[kinds.index(0xB0):])
+            client.close()
+
+    def test_sessions(self):
+        node = self.start(sets=["runtime.loops=1", "mqtt.sessions_max=20"])
+        kept = {"flags": 0, "properties": b"\x11\0\0\2\x58"}
+        for number in range(21):
+            self.raw(node, client_id=f"kept-{number}", **kept).close()
+        with self.assertRaisesRegex(ConnectionError, r"x97"):
+            self.raw(node, client_id="one-too-many", **kept)
+        with self.assertRaisesRegex(ConnectionError, r"\\x03"):
+            self.raw(node, client_id="one-too-many", version=4)
+        self.raw(node, client_id="kept-7", **kept).close()
+        self.raw(node, client_id="kept-7", flags=2).close()
+        verge.wait_until(lambda: node.status()["mqtt"]["sessions"] == 20, "one session ended")
+        self.raw(node, client_id="now-there-is-room").close()
+
+    def test_the_client_id_names_a_device(self):
+        node = self.start()
+        self.raw(node, client_id="x" * 1024).close()
+        with self.assertRaisesRegex(ConnectionError, r"x85"):
+            self.raw(node, client_id="x" * 1025)
+        with self.assertRaisesRegex(ConnectionError, r"\\x02"):
+            self.raw(node, client_id="x" * 1025, version=4)
+
+    def test_the_clients_maximum_packet_size(self):
+        """By the byte, for each packet [MQTT-3.1.2-24]."""
+        node = self.start()
+        giver = self.raw(node, client_id="giver")
+        size = len(publish_packet("a", b"x" * 40, qos=0))
+        for properties, expected in ((b"\x27" + struct.pack("!I", size), [b"x" * 40]),
+                                     (b"\x27" + struct.pack("!I", size - 1), [])):
+            client = self.raw(node, client_id="taker", properties=properties)
+            client.send(subscribe_all(["a"]))
+            self.assertEqual(client.receive()[0], 0x90)
+            giver.send(publish_packet("a", b"x" * 40, qos=1) + publish_packet("a", b"end", qos=1, packet_id=2))
+            giver.receive(), giver.receive()
+            found = []
+            while not found or found[-1] != b"end":
+                found.append(client.receive()[1][4:])
+            self.assertEqual(found[:-1], expected)
+            client.send(subscribe_all(["a"] * 60, packet_id=2))
+            self.assertEqual(client.receive_all(), [(0xE0, b"\x95")], "a SUBACK that is too large")
+        client = self.raw(node, connect=False)
+        client.send(verge.connect_packet(5, properties=b"\x27\0\0\0\5"))
+        self.assertEqual(client.receive_all(), [(0x20, b"\0\x95\0")], "a CONNACK that is too large")
+        client = self.raw(node, connect=False)
+        client.send(verge.connect_packet(5, properties=b"\x27\0\0\0\4"))
+        self.assertEqual(client.receive_all(), [])
+
+    def test_quality_2_without_waiting(self):
+        """PUBLISH, PUBREL and PUBLISH again with the same identifier, all at once: two messages."""
+        node = self.start("""
+[[rule]]
+name = "kept"
+sql = "SELECT * FROM 'kept/#'"
+do = [{ upload = "normal" }]
+""")
+        listener = self.raw(node, client_id="listener")
+        listener.send(subscribe_all(["#"]))
+        listener.receive()
+        for topic in ("passing", "kept/x"):  # acknowledged at once; when it is durable
+            with self.subTest(topic):
+                client = self.raw(node, client_id="giver")
+                release = packet(0x62, b"\0\7")
+                client.send(publish_packet(topic, b"1", 2, 7) + release + publish_packet(topic, b"2", 2, 7) + release)
+                answers = [client.receive() for _ in range(4)]
+                self.assertEqual(answers, [(0x50, b"\0\7"), (0x70, b"\0\7")] * 2)
+                client.send(publish_packet(topic, b"3", 2, 7) + publish_packet(topic, b"3", 2, 7) + release)
+                self.assertEqual([client.receive()[0] for _ in range(2)], [0x50, 0x70], "a repetition is none")
+                client.send(release)
+                self.assertEqual(client.receive(), (0x70, b"\0\7\x92"), "what is not known is said so")
+                self.assertEqual([listener.receive()[1][-1:] for _ in range(3)], [b"1", b"2", b"3"])
+
+
+if __name__ == "__main__":
+    verge.unittest.main(verbosity=2)

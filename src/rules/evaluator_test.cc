@@ -54,6 +54,18 @@ TEST(Evaluator, ADeviceThatIsNoNameIsNotTakenFromThePayload) {
   EXPECT_TRUE(bench.effects.done[0].contains("[xxxx"));
 }
 
+TEST(Evaluator, NoTemplateMakesATopicOfTheNodesOwn) {
+  Bench bench({{.name = "r",
+                .sql = "SELECT a FROM 'x'",
+                .actions = {PublishSource{.topic = "${a}/actions/forged"}, UploadSource{.topic = "${a}/status"}}}});
+  bench.send("x", R"({"a":"$verge"})");
+  bench.send("x", R"({"a":"$SYS"})");
+  EXPECT_THAT(bench.effects.done, IsEmpty());
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 4U);
+  bench.send("x", R"({"a":"$other"})");
+  EXPECT_EQ(bench.effects.done.size(), 2U);
+}
+
 TEST(Evaluator, DecidesOnLidarDistances) {
   Bench bench({{.name = "lidar",
                 .sql = "SELECT CASE WHEN distance < 10 THEN 'EMERGENCY_BRAKE' WHEN distance < 30 THEN 'SLOW_DOWN' "

@@ -1,17 +1,21 @@
 #include "node/node.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <future>
 #include <map>
 
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <malloc.h>
+#include <sys/vfs.h>
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "net/address.h"
 #include "node/admin_api.h"
+#include "node/config_address.h"
 #include "node/worker_thread.h"
 
 namespace verge::node {
@@ -28,6 +32,41 @@ constexpr Duration kRequestsDrainMax = std::chrono::seconds(3);
 constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
 // A batch always fits, however small the bodies of devices are to be.
 constexpr size_t kBatchBodyMax = 24U << 20;
+
+// Whether who connects to `url` is served by who listens on `text`, both on one machine.
+bool is_reached_by(const std::string& text, const std::string& url) {
+  const Result<HostAndPort> own = parse_listen_address(text);
+  const Result<HostAndPort> parent = parse_parent_url(url);
+  if (!own || !parent || own->port != parent->port) return false;
+  const auto numeric = [](const std::string& host) { return lower(host) == "localhost" ? "127.0.0.1" : lower(host); };
+  const std::string host = numeric(parent->host);
+  const bool is_wide = own->host == "0.0.0.0" || own->host == "::";
+  return host == numeric(own->host) || (is_wide && (host.starts_with("127.") || host == "::1"));
+}
+
+// What opening it would only call missing, or in the way.
+Result<void> check_data_directory(const std::string& path) {
+  std::error_code unknown;
+  for (std::filesystem::path at = std::filesystem::absolute(path); !at.empty(); at = at.parent_path()) {
+    const std::filesystem::file_status status = std::filesystem::status(at, unknown);
+    if (status.type() == std::filesystem::file_type::not_found && at != at.parent_path()) continue;
+    if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
+      return fail("node.data-dir", fmt::format("node.data_dir = {}: {} is no directory", path, at.string()),
+                  "set node.data_dir to a directory; it is made if it is not there");
+    }
+    struct statfs system{};
+    const bool keeps_nothing =
+        ::statfs(at.c_str(), &system) == 0 &&
+        (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC);
+    if (keeps_nothing) {
+      return fail("node.data-dir",
+                  fmt::format("node.data_dir = {}: {} belongs to the kernel and keeps no files", path, at.string()),
+                  "set node.data_dir to a place on a disk");
+    }
+    return {};
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -58,23 +97,38 @@ ConfigProblems check_listeners(const Config& config) {
              config.place_of(key)});
       }
       if (!address || address->port() == 0) continue;
-      const auto [place, is_new] = taken.emplace(address->text(), key);
+      const auto [other, is_new] = taken.emplace(address->text(), key);
       if (is_new) continue;
+      // One of them may be a default, which stands nowhere.
+      std::string place = config.origin.place_of_given(key);
+      if (place.empty()) place = config.place_of(other->second);
       problems.push_back(
-          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", place->second, key, text),
+          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", other->second, key, text),
             "give one of them another port; port 0 takes a free one"},
-           config.place_of(key)});
+           std::move(place)});
     }
+  }
+  for (const std::string& text : config.http.listen) {
+    if (!is_reached_by(text, config.parent.url)) continue;
+    problems.push_back(
+        {{"config.value",
+          fmt::format("parent.url = {} is {}, where this node itself listens (http.listen)", config.parent.url, text),
+          "set it to the node one tier up, or leave it out where there is none"},
+         config.place_of("parent.url")});
   }
   return problems;
 }
 
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules) {
+  if (const Result<void> checked = check_data_directory(config.node.data_dir); !checked) {
+    return std::unexpected(checked.error());
+  }
   Result<storage::DataDirectory> directory = storage::DataDirectory::open(config.node.data_dir);
   if (!directory) return std::unexpected(directory.error());
   const Result<NodeId> id = directory->node_id();
   if (!id) return std::unexpected(id.error());
   std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id));
+  node->note_name();
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
   if (const Result<void> opened = node->open_listeners(); !opened) return std::unexpected(opened.error());
@@ -86,6 +140,16 @@ Node::Node(const Config& config, storage::DataDirectory data_directory, NodeId i
     : config_(config), data_directory_(std::move(data_directory)), id_(id), started_(std::chrono::steady_clock::now()) {
   // One heap for few threads: an arena a thread would cost an idle node megabytes.
   mallopt(M_ARENA_MAX, 2);
+}
+
+// For who reads the directory without the node: events that entered here carry no name.
+void Node::note_name() {
+  const std::string path = data_directory_.path() + "/identity/name";
+  const std::string text = config_.node.name + "\n";
+  const Result<std::string> before = file_system_.read_file(path, 1024);
+  if (before && *before == text) return;
+  const Result<void> noted = file_system_.replace_file(path, text);
+  if (!noted) log_warning("node", "{}", noted.error().line());
 }
 
 Result<void> Node::open_spool() {

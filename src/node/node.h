@@ -36,7 +36,8 @@ class AdminApi;
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config);
 
 // What is wrong with the listeners of a configuration that reads well: those that strangers could reach
-// (config.exposed) and those that would take the same address (config.address-twice).
+// (config.exposed), those that would take the same address (config.address-twice), and a parent that is this node
+// itself.
 ConfigProblems check_listeners(const Config& config);
 
 class Node {
@@ -79,6 +80,7 @@ class Node {
   };
 
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id);
+  void note_name();
   Result<void> open_spool();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> open_listeners();

@@ -8,7 +8,6 @@ import struct
 import sys
 import threading
 import time
-import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import verge
@@ -36,12 +35,12 @@ class Mqtt(verge.TestCase):
         options.setdefault("sets", ["runtime.loops=2"])
         return self.node("edge", config, **options).start()
 
-    def retain(self, node, count, size=0, prefix="r"):
+    def retain(self, node, count, size=0):
         client = self.raw(node, client_id="giver")
         for number in range(count):
-            client.send(publish_packet(f"{prefix}/{number}", b"x" * size + b"%d" % number, qos=0, retain=True))
-        client.send(packet(0xC0))
-        self.assertEqual(client.receive()[0], 0xD0)
+            client.send(publish_packet(f"r/{number}", b"x" * size + b"%d" % number, packet_id=1, retain=True))
+        for _ in range(count):
+            self.assertEqual(client.receive()[0], 0x40)
         verge.wait_until(lambda: node.status()["mqtt"]["retained"] >= count, "all is retained")
         client.close()
 
@@ -49,7 +48,6 @@ class Mqtt(verge.TestCase):
         """What answers a client's packets cannot be dropped, so the packets must stop."""
         node = self.start()
         client = self.raw(node, keepalive=0)
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.socket.settimeout(1)
         before = resident(node)
         pings = packet(0xC0) * 32768
@@ -210,6 +208,154 @@ do = [{ upload = "normal" }]
                 client.send(release)
                 self.assertEqual(client.receive(), (0x70, b"\0\7\x92"), "what is not known is said so")
                 self.assertEqual([listener.receive()[1][-1:] for _ in range(3)], [b"1", b"2", b"3"])
+
+
+class Devices(verge.TestCase):
+    """A device that is no name is not stored: the parent would refuse the batch, and all that comes after."""
+
+    def test_none_stops_the_uplink(self):
+        root = self.node("root", tier="cloud").start()
+        edge = self.node("edge", """
+[[rule]]
+name = "of"
+sql = "SELECT device, t FROM 'in/+'"
+do = [{ upload = "normal" }, { publish = "out", payload = "x" }]
+""", parent=root).start()
+        client = self.mqtt(edge, "sender")
+        for device in ("p\0007", "x" * 70_000, "x" * 2000):
+            self.assertEqual(client.publish_and_wait("in/x", {"device": device, "t": 1}), 0)
+            answer = edge.post("/v1/events", {"topic": "t", "device": device, "payload": 1})
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (400, "ingest.device"))
+        for query in ("a%00b", "%ff", "x" * 2000):
+            answer = edge.post(f"/v1/events?topic=t&device={query}", {"a": 1})
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (400, "ingest.device"))
+        self.assertEqual(edge.post("/v1/events", {"topic": "good", "payload": 1}).status, 200)
+        edge.wait_delivered()
+        events = root.events()
+        self.assertEqual([event["device"] for event in events if event["topic"] == "in/x"], ["sender"] * 3)
+        self.assertIn("good", [event["topic"] for event in events])
+
+
+class Queries(verge.TestCase):
+    def start(self):
+        node = self.node("node", sets=["runtime.loops=1"]).start()
+        payload = "x" * 7000
+        body = json.dumps([{"topic": "big", "payload": payload}] * 1000)
+        for _ in range(6):
+            self.assertEqual(node.post("/v1/events", body).status, 200)
+        return node
+
+    def ask(self, node):
+        host, _, port = node.addresses["admin"].rpartition(":")
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(verge.PATIENCE)
+        connection.connect((host, int(port)))
+        self.addCleanup(connection.close)
+        connection.sendall(b"GET /v1/events?limit=100000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        return connection
+
+    def test_a_page_is_bounded_and_goes_on(self):
+        node = self.start()
+        answer = node.admin("/v1/events?limit=100000")
+        self.assertEqual(answer.status, 200)
+        self.assertLess(len(answer.body), 8 * MIB)
+        self.assertEqual(answer.fields["verge-next"], f"normal:{len(answer.body.splitlines())}")
+        self.assertEqual(len(node.events_by_http()), 6000)
+        self.assertEqual(len(verge.run("events", "query", "--admin", node.addresses["admin"], "--json", "--limit",
+                                       "5000").stdout.splitlines()), 5000, "the command goes on by itself")
+
+    def test_who_does_not_take_an_answer(self):
+        node = self.start()
+        node.admin("/v1/events?limit=1")
+        before = resident(node)
+        connections = [self.ask(node) for _ in range(30)]
+        refused = 0
+        for connection in connections:
+            status = connection.recv(1000)[:12]
+            self.assertIn(status, (b"HTTP/1.1 200", b"HTTP/1.1 503"))
+            refused += status.endswith(b"503")
+        self.assertEqual(refused, 22, "eight are under way")
+        self.assertEqual(node.admin("/healthz").status, 200)
+        self.assertLess(resident(node) - before, 160 * MIB)
+        answer = node.admin("/v1/events")
+        self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "events.busy"))
+        self.assertEqual(answer.fields["retry-after"], "1")
+        for connection in connections:
+            connection.close()
+        verge.wait_until(lambda: node.admin("/v1/events?limit=1").status == 200, "they left, and others may ask")
+
+
+class Batches(verge.TestCase):
+    def test_a_large_batch_delays_nobody(self):
+        """A hundred thousand records of a child, and a client of the same loop that wants its answers."""
+        root = self.node("root", """
+[[rule]]
+name = "double"
+sql = "SELECT t * 2 AS x FROM 's/+' WHERE t >= 0"
+do = [{ publish = "doubled" }]
+""", tier="cloud", sets=["runtime.loops=1"]).start()
+        root.stop()
+        child = self.node("child", parent=root, sets=["parent.batch_bytes_max=4MiB"]).start()
+        for _ in range(10):
+            self.assertEqual(child.post("/v1/events?topic=s/a", b'{"t":1}\n' * 10_000).status, 200)
+        root.start()
+        client = self.raw(root, client_id="pinger")
+        slowest = 0
+        begin = time.monotonic()
+        while root.status()["events"]["actions"] < 100_000:
+            self.assertLess(time.monotonic() - begin, verge.PATIENCE * 3)
+            for _ in range(50):
+                asked = time.monotonic()
+                client.send(packet(0xC0))
+                self.assertEqual(client.receive()[0], 0xD0)
+                slowest = max(slowest, time.monotonic() - asked)
+                verge.pause(0.001)
+        took = time.monotonic() - begin
+        print(f"100,000 records took {took:.2f} s, the slowest answer meanwhile {slowest * 1e3:.1f} ms", flush=True)
+        self.assertLess(slowest, max(0.1, took / 8))
+        child.wait_delivered()
+        self.assertEqual(root.status()["events"]["children"], 100_000)
+
+
+class Windows(verge.TestCase):
+    def test_readings_on_their_way_at_the_end(self):
+        """SIGTERM: what a client was told to be accepted is in a window, whichever loop owns that."""
+        node = self.node("node", """
+[[rule]]
+name = "count"
+sql = "SELECT device, count(*) AS n FROM 'w/+' GROUP BY device, TUMBLING(24 h)"
+do = [{ upload = "normal" }]
+""", sets=["runtime.loops=4"]).start()
+        acknowledged = []
+
+        def publish(name):
+            client = verge.RawMqtt(node, client_id=name)
+            count = 0
+            try:
+                while True:
+                    client.send(b"".join(publish_packet(f"w/{name}-{i}", b"{}", 1, i + 1) for i in range(100)))
+                    for _ in range(100):
+                        kind = client.receive()
+                        if kind is None or kind[0] != 0x40:
+                            return
+                        count += 1
+            except OSError:
+                pass
+            finally:
+                acknowledged.append(count)
+                client.close()
+
+        threads = [threading.Thread(target=publish, args=(f"c{n}",)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        verge.wait_until(lambda: node.status()["mqtt"]["received"] > 5000, "it is busy")
+        node.signal(signal.SIGTERM)
+        self.assertEqual(node.wait_end(), 0)
+        for thread in threads:
+            thread.join()
+        counted = sum(event["payload"]["n"] for event in node.events("windows/count"))
+        self.assertGreaterEqual(counted, sum(acknowledged), "readings were lost from their windows")
 
 
 if __name__ == "__main__":

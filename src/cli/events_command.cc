@@ -76,12 +76,12 @@ std::string no_position(const std::string& value) {
   return fmt::format("'{}' is no position; copy one, such as normal:17", value);
 }
 
-std::string no_limit(const std::string& value) {
+std::string no_limit(const std::string& value, uint64_t least) {
   uint64_t limit = 0;
   const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), limit);
   const bool is_number = problem == std::errc{} && end == value.data() + value.size();
-  if (is_number && limit >= 1 && limit <= kLimitMax) return {};
-  return fmt::format("'{}' is no number from 1 to {}", value, kLimitMax);
+  if (is_number && limit >= least && limit <= kLimitMax) return {};
+  return fmt::format("'{}' is no number from {} to {}", value, least, kLimitMax);
 }
 
 // Of options that were checked.
@@ -265,7 +265,7 @@ int run_tail(const EventsOptions& options) {
   }
 }
 
-void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& options) {
+void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& options, uint64_t limit_min) {
   command.add_option("--data-dir", options->data_dir, "The node's data directory; the node may be running")
       ->type_name("DIR");
   command.add_option("--topic", options->topic, "Topic filter; # is all")->type_name("FILTER")->check(no_topic_filter);
@@ -274,7 +274,9 @@ void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& option
   command.add_option("--stream", options->stream, "critical, high, normal or low")
       ->type_name("PRIORITY")
       ->check(no_stream);
-  command.add_option("--limit", options->limit, "At most so many, from 1 on")->type_name("N")->check(no_limit);
+  command.add_option("--limit", options->limit, "At most so many that are there")
+      ->type_name("N")
+      ->check([limit_min](const std::string& value) { return no_limit(value, limit_min); });
   command.add_flag("--json", options->json, "One JSON object a line");
 }
 
@@ -287,7 +289,7 @@ void add_events(CLI::App& app, Outcome& outcome) {
   set_examples(*events, "  verge events query --topic 'plant/#' --limit 20\n");
   CLI::App* query = events->add_subcommand("query", "Print events that are there, oldest first by stream");
   const auto query_options = std::make_shared<EventsOptions>();
-  add_options(*query, query_options);
+  add_options(*query, query_options, 1);
   query->add_option("--admin", query_options->admin, "Ask the running node with this admin listener instead")
       ->type_name("HOST:PORT");
   query->add_option("--after", query_options->after, "Go on after this position")
@@ -301,7 +303,7 @@ void add_events(CLI::App& app, Outcome& outcome) {
   CLI::App* tail = events->add_subcommand("tail", "Print the last events, then new ones as they are written");
   const auto tail_options = std::make_shared<EventsOptions>();
   tail_options->limit = 10;
-  add_options(*tail, tail_options);
+  add_options(*tail, tail_options, 0);
   set_examples(*tail, "  verge events tail --topic 'plant/#' --json\n");
   tail->callback([&outcome, tail_options] { outcome.run = [tail_options] { return run_tail(*tail_options); }; });
 }

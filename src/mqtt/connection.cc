@@ -58,20 +58,27 @@ void Connection::on_drained() {
   go_on();
 }
 
-bool Connection::is_held() const { return paused_ || output_waits_ || broker_.stopped_; }
+bool Connection::is_held() const {
+  return paused_ || output_waits_ || answers_awaited_ >= broker_.limits_.answers_max || broker_.stopped_;
+}
 
 void Connection::hold_while_too_many() {
   if (!has_too_many_pending()) return;
   send_ready_acks();
   if (!has_too_many_pending()) return;
   paused_ = true;
+  hold();
+}
+
+void Connection::hold() {
+  held_ = true;
   stream_.pause_reading();
 }
 
 void Connection::hold_while_output_waits() {
   if (!stream_.is_open() || stream_.queued_bytes() <= broker_.limits_.queue_bytes_max) return;
   output_waits_ = true;
-  stream_.pause_reading();
+  hold();
   // Most of it may be no more than what this turn has yet to write.
   loop_.at_turn_end(*this);
 }
@@ -80,10 +87,11 @@ void Connection::on_turn_end() { go_on(); }
 
 // Reads on where nothing forbids it any more.
 void Connection::go_on() {
-  if (!stream_.is_open() || !(output_waits_ || paused_)) return;
+  if (!stream_.is_open() || !held_) return;
   if (stream_.queued_bytes() <= broker_.limits_.queue_bytes_max) output_waits_ = false;
   if (!has_too_many_pending(/*share=*/2)) paused_ = false;
   if (is_held()) return;
+  held_ = false;
   stream_.resume_reading();
   on_bytes({});
 }
@@ -331,7 +339,9 @@ bool Connection::take_acknowledgement(const Frame& frame) {
 bool Connection::take_subscribe(const Frame& frame) {
   const Parsed<Subscribe> subscribe = parse_subscribe(frame, version_);
   if (!subscribe) return violation(subscribe.error());
+  ++answers_awaited_;
   broker_.subscribe(*this, *subscribe);
+  if (is_held()) hold();
   return stream_.is_open();
 }
 
@@ -343,12 +353,16 @@ void Connection::answer(PacketType type, const Suback& answer) {
     return;
   }
   stream_.write(packet);
+  --answers_awaited_;
+  if (!taking_input_ && answers_awaited_ <= broker_.limits_.answers_max / 2) go_on();
 }
 
 bool Connection::take_unsubscribe(const Frame& frame) {
   const Parsed<Unsubscribe> unsubscribe = parse_unsubscribe(frame, version_);
   if (!unsubscribe) return violation(unsubscribe.error());
+  ++answers_awaited_;
   broker_.unsubscribe(*this, *unsubscribe);
+  if (is_held()) hold();
   return stream_.is_open();
 }
 

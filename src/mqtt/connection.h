@@ -3,8 +3,9 @@
 //
 // A publish that must be durable first leaves a gap in the row of acknowledgements; later ones wait behind it
 // [MQTT-4.6.0-2], and when `pending_max` or `pending_bytes_max` are waiting the connection is read no further until
-// some are answered. Neither is it while more than `queue_bytes_max` of output waits for the client: what answers its
-// packets is never dropped, so the packets must stop.
+// some are answered. Neither is it while `answers_max` SUBACK and UNSUBACK are awaited, nor while more than
+// `queue_bytes_max` of output waits for the client: what answers its packets is never dropped, so the packets must
+// stop.
 #pragma once
 
 #include <deque>
@@ -73,6 +74,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void keep_will(const Connect& connect);
   // PUBREC and PUBCOMP of one packet identifier that are still to be sent: the type of the last.
   [[nodiscard]] std::optional<PacketType> last_pending(uint16_t packet_id) const;
+  void hold();
   void hold_while_too_many();
   void hold_while_output_waits();
   void go_on();
@@ -95,6 +97,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   std::deque<PendingAck> acks_;
   size_t pending_bytes_ = 0;
   uint64_t first_ack_ = 1;         // the ticket number of acks_.front()
+  size_t answers_awaited_ = 0;     // SUBACK and UNSUBACK to come from the broker
+  bool held_ = false;              // not read, for one of these reasons
   bool paused_ = false;            // too many publishes are pending
   bool output_waits_ = false;      // more than queue_bytes_max
   uint64_t sent_when_looked_ = 0;  // bytes that the client had taken, while output waits

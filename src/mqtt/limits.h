@@ -25,6 +25,7 @@ struct Limits {
   size_t subscriptions_max = 10'000;         // of one session; more are refused (0x97)
   size_t subscription_bytes_max = 1U << 20;  // of the filters of one session; likewise
   size_t filters_a_packet_max = 1024;        // of one SUBSCRIBE; likewise
+  size_t answers_max = 256;                  // SUBACK and UNSUBACK awaited by one client; then it is read no further
   size_t pending_max = 1024;                 // publishes of one client awaiting durability; then it is read no further
   size_t pending_bytes_max = 1U << 20;       // of those; likewise
   Duration session_expiry_max = std::chrono::hours(1);

@@ -66,6 +66,17 @@ class Mqtt(verge.TestCase):
         other.send(packet(0xC0))
         self.assertEqual(other.receive()[0], 0xD0)
 
+    def test_who_does_not_read_is_closed_by_its_keep_alive(self):
+        node = self.start()
+        client = self.raw(node, keepalive=1)
+        client.socket.settimeout(1)
+        with self.assertRaises(socket.timeout):
+            while True:
+                client.socket.send(packet(0xC0) * 32768)
+        begin = time.monotonic()
+        verge.wait_until(lambda: node.status()["mqtt"]["connections"] == 0, "it is closed")
+        self.assertLess(time.monotonic() - begin, 10)
+
     def test_retained_messages_come_in_step(self):
         """More than the queue holds: none is lost, at either quality of service."""
         node = self.start(sets=["runtime.loops=2", "mqtt.queue_bytes_max=64KiB"])
@@ -137,6 +148,18 @@ class Mqtt(verge.TestCase):
             self.assertLess(kinds.index(0x90), kinds.index(0xB0))
             self.assertNotIn(0x31, kinds[kinds.index(0xB0):])
             client.close()
+
+    def test_many_subscriptions_without_waiting(self):
+        """More than are answered at a time: all are, in order."""
+        for loops in (1, 3):
+            node = self.node(f"edge-{loops}", sets=[f"runtime.loops={loops}"]).start()
+            client = self.raw(node)
+            client.send(b"".join(subscribe_all([f"f/{n}"], n) + unsubscribe(f"f/{n}", n + 10_000)
+                                 for n in range(1, 3001)) + packet(0xC0))
+            answers = [client.receive() for _ in range(6001)]
+            self.assertEqual(len([kind for kind, _ in answers if kind == 0xD0]), 1)
+            self.assertEqual([int.from_bytes(body[:2], "big") for kind, body in answers if kind != 0xD0],
+                             [n + more for n in range(1, 3001) for more in (0, 10_000)])
 
     def test_sessions(self):
         node = self.start(sets=["runtime.loops=1", "mqtt.sessions_max=20"])

@@ -80,6 +80,7 @@ class Help(verge.TestCase):
                             (["events", "query", "--kind", "mesage"], "'message'"),
                             (["events", "query", "--stream", "hihg"], "'high'"),
                             (["events", "tail", "--stream", "hihg"], "'high'"),
+                            (["events", "tail", "--limit", "-1"], "from 0"),
                             (["events", "query", "--topic", "a/#/b"], "a/#/b"),
                             (["events", "query", "--after", "foo"], "normal:17"),
                             (["events", "query", "--admin", "127.0.0.1:9", "--kind", "mesage"], "'message'")):

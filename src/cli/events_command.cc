@@ -164,13 +164,14 @@ int read_directory(const EventsOptions& options) {
           return node::Scan::kGoOn;
         });
     if (!end) return print_failure(end.error());
-    if (end->complete || !end->position) return kSuccess;
+    const std::optional<node::EventPosition>& position = end->position;
+    if (end->complete || !position) return kSuccess;
     query.limit -= taken;
     if (query.limit == 0) {
-      say_where_to_go_on(end->position->text());
+      say_where_to_go_on(position->text());
       return kSuccess;
     }
-    query.after = end->position;
+    query.after = position;
   }
 }
 

@@ -131,8 +131,8 @@ AdminApi::Page AdminApi::read_page(const EventQuery& query) const {
                                             });
   if (!end) {
     page.error = end.error();
-  } else if (!end->complete && end->position) {
-    page.next = end->position->text();
+  } else if (const std::optional<EventPosition>& position = end->position; position && !end->complete) {
+    page.next = position->text();
   }
   return page;
 }

@@ -50,7 +50,7 @@ struct UplinkOptions {
   Duration retry_max = std::chrono::seconds(5);
   std::array<uint32_t, kStreams> attempts = {100, 50, 20, 10};  // of a record that the parent refuses
   std::array<Duration, kStreams> ttl{};                         // older records are not sent; 0: no limit
-  bool ttl_stops_in_outage = true;  // the time in which the parent is out of reach does not count
+  bool ttl_stops_in_outage = true;            // the time in which the parent is out of reach does not count
   std::function<ParentAccess()> access = {};  // asked on the loop for each connection; none: plain HTTP, no token
 };
 

@@ -196,6 +196,10 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
 
 void Uplink::on_prepared(LaneState& lane, const PreparedPointer& batch) {
   lane.preparing = false;
+  if (std::exchange(lane.is_stale, false)) {
+    plan_.released(batch->stretch, 0);
+    return look();
+  }
   if (batch->error) {
     counters_.failures.add();
     log_warning("uplink", "the {} stream cannot be read, will try again: {}", name_of(batch->stretch.stream),
@@ -381,6 +385,7 @@ void Uplink::on_failure(LaneState& lane, const Error& error, std::optional<Durat
     plan_.released((*batch)->stretch, (*batch)->event_bytes);
     *batch = nullptr;
   }
+  lane.is_stale = lane.preparing;
   plan_.line_broke();
   if (options_.ttl_stops_in_outage) spool_.age_clock().set_running(false, loop_.tick());
   // The name may stand for another address next time.

@@ -113,6 +113,7 @@ class Uplink {
     std::string authorization;  // with the client; empty: none
     bool connecting = false;
     bool preparing = false;
+    bool is_stale = false;  // what is being prepared follows a batch that was not delivered: it would overtake it
     PreparedPointer next;
     PreparedPointer under_way;
     uint64_t earlier_bytes_sent = 0;  // by clients that are gone

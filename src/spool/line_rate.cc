@@ -8,14 +8,19 @@ namespace {
 // Of less, the time is the round trip's and not the line's.
 constexpr size_t kMeasuredBytesMin = 4096;
 constexpr double kWeight = 0.3;  // of the newest measurement
+constexpr double kBatchSeconds = 4;
+constexpr size_t kFirstBatchBytes = 64U << 10;
+constexpr size_t kBatchBytesMin = 16U << 10;
 constexpr Duration kTimeoutMax = std::chrono::minutes(10);
 
 }  // namespace
 
-void LineRate::measure(size_t wire_bytes, Duration sending, Duration preparing) {
+void LineRate::measure(size_t event_bytes, size_t wire_bytes, Duration sending, Duration preparing) {
   if (wire_bytes < kMeasuredBytesMin || sending <= Duration(0)) return;
   const double rate = static_cast<double>(wire_bytes) / std::chrono::duration<double>(sending).count();
   bytes_per_s_ = bytes_per_s_ == 0 ? rate : (1 - kWeight) * bytes_per_s_ + kWeight * rate;
+  const double ratio = static_cast<double>(event_bytes) / static_cast<double>(wire_bytes);
+  compression_ = (1 - kWeight) * compression_ + kWeight * ratio;
   if (preparing > sending) {
     level_max_ = std::max(1, std::min(level_max_, compression_level()) - 1);
   } else if (preparing * 4 < sending) {
@@ -38,6 +43,13 @@ int LineRate::compression_level() const {
     level = 6;
   }
   return std::min(level, level_max_);
+}
+
+size_t LineRate::batch_bytes(size_t most) const {
+  if (bytes_per_s_ == 0) return std::min(most, kFirstBatchBytes);
+  const double bytes = bytes_per_s_ * kBatchSeconds * std::max(1.0, compression_);
+  if (bytes >= static_cast<double>(most)) return most;
+  return std::min(most, std::max(kBatchBytesMin, static_cast<size_t>(bytes)));
 }
 
 Duration LineRate::timeout(Duration base, size_t wire_bytes) const {

@@ -141,9 +141,12 @@ void Uplink::step(LaneState& lane, MonotonicTime now, MonotonicTime& look_again)
 void Uplink::prepare(LaneState& lane, const SendPlan::Stretch& stretch) {
   lane.preparing = true;
   workers_[static_cast<size_t>(lane.lane)]->post(
-      [this, &lane, stretch, floor = plan_.floor(stretch.stream), level = line_.compression_level(), alive = guard_] {
+      [this, &lane, stretch, alive = guard_,
+       limits = BatchLimits{.floor = plan_.floor(stretch.stream),
+                            .level = line_.compression_level(),
+                            .bytes = line_.batch_bytes(options_.batch_bytes_max)}] {
         if (alive.expired()) return;
-        auto batch = std::make_shared<Prepared>(read_batch(lane.lane, stretch, floor, level));
+        auto batch = std::make_shared<Prepared>(read_batch(lane.lane, stretch, limits));
         loop_.post([this, &lane, batch, alive] {
           if (!alive.expired()) on_prepared(lane, batch);
         });
@@ -151,7 +154,7 @@ void Uplink::prepare(LaneState& lane, const SendPlan::Stretch& stretch) {
 }
 
 // On the worker: gathers records from the front of the stretch, until the batch is full.
-Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch, uint64_t floor, int level) {
+Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch, const BatchLimits& limits) {
   const auto start = std::chrono::steady_clock::now();
   Prepared batch{.stretch = stretch, .end = stretch.sequences.end};
   std::unique_ptr<RecordReader>& reader = readers_[static_cast<size_t>(lane)][static_cast<size_t>(stretch.stream)];
@@ -161,7 +164,7 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
   reader->seek(stretch.sequences.begin);
   const Duration ttl = options_.ttl[static_cast<size_t>(stretch.stream)];
   const uint32_t now_s = spool_.age_clock().seconds(start);
-  BatchBuilder builder({node_, spool_.incarnation(), stretch.stream, name_, floor});
+  BatchBuilder builder({node_, spool_.incarnation(), stretch.stream, name_, limits.floor});
   while (true) {
     const Result<std::optional<RecordReader::Numbered>> next = reader->next(stretch.sequences.end);
     if (!next) {
@@ -175,7 +178,7 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
       continue;
     }
     if (builder.count() > 0 && (builder.count() >= stretch.records_max || builder.count() >= kBatchRecordsTarget ||
-                                builder.bytes() + record.event.size() > options_.batch_bytes_max)) {
+                                builder.bytes() + record.event.size() > limits.bytes)) {
       reader->unread();
       batch.end = sequence;
       break;
@@ -189,7 +192,7 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
   batch.damaged = reader->take_damaged();
   batch.records = builder.count();
   batch.event_bytes = builder.bytes();
-  if (builder.count() > 0) batch.body = builder.take(level);
+  if (builder.count() > 0) batch.body = builder.take(limits.level);
   batch.took = std::chrono::steady_clock::now() - start;
   return batch;
 }
@@ -281,7 +284,7 @@ void Uplink::on_answer(LaneState& lane, Result<net::HttpAnswer> answer) {
   }
   // Only the parent's own word counts: a proxy's 200 with another body is no delivery.
   if (answer->status == 200 && answer->body.view().starts_with("{\"durable\":true")) {
-    line_.measure(batch->body.size(), took, batch->took);
+    line_.measure(batch->event_bytes, batch->body.size(), took, batch->took);
     counters_.line_bytes_per_s = static_cast<uint64_t>(line_.bytes_per_s());
     counters_.compression_level = line_.compression_level();
     return on_delivered(lane, batch);

@@ -1,5 +1,6 @@
 """A line between two nodes that can be slow, late, cut, stuck or dishonest."""
 
+import queue
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ class Line:
 
     rate: bytes a second upwards, None: no limit. delay: seconds added each way.
     stalled: nothing passes, connections stay. refusal: None, or a function of (head, body) of each HTTP request that
-    gives the bytes of an answer, or None for "pass it on".
+    gives the bytes of an answer, or None for "pass it on"; whether there is one is settled when a connection is made.
     """
 
     def __init__(self, target, rate=None, delay=0.0, refusal=None):
@@ -86,19 +87,29 @@ class Line:
             above.sendall(piece)
             self.up += len(piece)
 
-    def _pump_up(self, below, above):
-        if self.delay:
-            verge.pause(self.delay)
-        buffer = b""
-        while True:
-            if self.refusal is None and not buffer:
-                data = below.recv(16384)
+    def _read_ahead(self, below, arrived):
+        """What comes in waits out the delay while more comes in."""
+        try:
+            while True:
+                data = below.recv(4096)
+                arrived.put((time.monotonic() + self.delay, data))
                 if not data:
                     return
-                if self.delay:
-                    verge.pause(self.delay)
+        except OSError:
+            arrived.put((0.0, b""))
+
+    def _pump_up(self, below, above):
+        if self.refusal is None:
+            arrived = queue.Queue(64)
+            threading.Thread(target=self._read_ahead, args=(below, arrived), daemon=True).start()
+            while True:
+                due, data = arrived.get()
+                verge.pause(max(0.0, due - time.monotonic()))
+                if not data:
+                    return
                 self._pass_up(above, data)
-                continue
+        buffer = b""
+        while True:
             while b"\r\n\r\n" not in buffer:
                 data = below.recv(65536)
                 if not data:

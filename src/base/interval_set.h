@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace verge::spool {
+namespace verge {
 
 class IntervalSet {
  public:
@@ -30,4 +30,4 @@ class IntervalSet {
   std::vector<Interval> intervals_;  // sorted, disjoint, not touching
 };
 
-}  // namespace verge::spool
+}  // namespace verge

@@ -21,4 +21,7 @@ Result<HostAndPort> parse_listen_address(std::string_view text);
 // "http://host[:port]" with an optional trailing slash, port 1 to 65535, 80 when there is none. Error: config.url.
 Result<HostAndPort> parse_parent_url(std::string_view text);
 
+// "nats://host[:port]", port 1 to 65535, 4222 when there is none. Error: config.url.
+Result<HostAndPort> parse_nats_url(std::string_view text);
+
 }  // namespace verge::node

@@ -96,26 +96,23 @@ void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, st
                       }});
 }
 
-void EventPath::climb(spool::Submission submission, std::function<void(const spool::Submission&)> done) {
-  spool_.submit(
-      std::move(submission), loop_, spool::Urgency::kAwaited,
-      [this, done = std::move(done)](const spool::Submission& stored) {
-        done(stored);
-        for (size_t i = 0; i < stored.items.size(); ++i) {
-          if (stored.fates[i] != Fate::kStored) continue;
-          counters_.events_child.add();
-          ByteReader reader(stored.items[i].event);
-          const std::optional<EventView> event = read_event(reader);
-          VERGE_ASSERT(event.has_value());
-          const Payload payload(event->payload);
-          current_ = {
-              .client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
-          evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
-          send_commands();
-          broker_->publish(std::make_shared<const mqtt::Message>(mqtt::Message{
-              .topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
-        }
-      });
+void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done) {
+  store.store(std::move(batch), loop_, [this, done = std::move(done)](const ChildBatch& stored) {
+    done(stored);
+    for (size_t i = 0; i < stored.records.size(); ++i) {
+      if (stored.fates[i] != ChildBatch::Fate::kStored) continue;
+      counters_.events_child.add();
+      ByteReader reader(stored.records[i].event);
+      const std::optional<EventView> event = read_event(reader);
+      VERGE_ASSERT(event.has_value());
+      const Payload payload(event->payload);
+      current_ = {.client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
+      evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
+      send_commands();
+      broker_->publish(std::make_shared<const mqtt::Message>(mqtt::Message{
+          .topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
+    }
+  });
 }
 
 void EventPath::evaluate(const rules::Message& message) {

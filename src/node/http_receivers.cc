@@ -68,10 +68,7 @@ void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::
     return respond_problem(responder, 409,
                            {"uplink.loop", "the batch comes from this very node", "set parent.url to another node"});
   }
-  spool::Submission submission;
-  const std::string source = batch->header.source();
-  submission.floor_source = source;
-  submission.floor = batch->header.floor;
+  ChildBatch climbing{.header = batch->header};
   for (const spool::Batch::Record& record : batch->records) {
     EventView event = record.event;
     // An event that comes back to where it entered has gone round in a circle of parents: here it ends.
@@ -90,21 +87,19 @@ void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::
       event.origin_name = batch->header.name;
       event.origin_sequence = record.sequence;
     }
-    spool::Submission::Item& item = submission.items.emplace_back();
-    item.priority = batch->header.stream;
-    item.source = source;
-    item.source_sequence = record.sequence;
-    append_event(item.event, event);
+    ChildBatch::Record& kept = climbing.records.emplace_back();
+    kept.sequence = record.sequence;
+    append_event(kept.event, event);
   }
   auto held = std::make_shared<net::HttpResponder>(std::move(responder));
-  path.climb(std::move(submission), [held](const spool::Submission& stored) {
+  path.climb(*children_, std::move(climbing), [held](const ChildBatch& stored) {
     size_t fresh = 0;
     size_t known = 0;
-    for (const spool::Submission::Fate fate : stored.fates) {
-      if (fate == spool::Submission::Fate::kRefused) {
+    for (const ChildBatch::Fate fate : stored.fates) {
+      if (fate == ChildBatch::Fate::kRefused) {
         return respond_problem(*held, 503, stored.error, {{"Retry-After", "1"}});
       }
-      (fate == spool::Submission::Fate::kStored ? fresh : known) += 1;
+      (fate == ChildBatch::Fate::kStored ? fresh : known) += 1;
     }
     const std::string body = fmt::format(R"({{"durable":true,"stored":{},"known":{}}})", fresh, known);
     held->respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "jetstream/nats_stream.h"
 #include "net/address.h"
 #include "node/admin_api.h"
 
@@ -73,6 +74,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (!id) return std::unexpected(id.error());
   std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id));
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
+  if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
   if (const Result<void> opened = node->open_listeners(); !opened) return std::unexpected(opened.error());
   node->make_uplink();
@@ -192,6 +194,28 @@ void Node::make_uplink() {
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 
+Result<void> Node::open_child_store() {
+  if (config_.store.engine == StoreEngine::kLog) {
+    children_ = std::make_unique<SpooledChildren>(*spool_);
+    return {};
+  }
+  Result<std::unique_ptr<jetstream::NatsStream>> stream =
+      jetstream::NatsStream::open({.urls = config_.store.urls,
+                                   .stream = config_.store.stream,
+                                   .replicas = config_.store.replicas,
+                                   .client = "verge " + config_.node.name,
+                                   .credentials_path = config_.store.credentials});
+  if (!stream) return std::unexpected(stream.error());
+  stream_ = std::make_unique<jetstream::StreamStore>(
+      std::move(*stream), jetstream::StoreOptions{.stream = config_.store.stream,
+                                                  .node = id_,
+                                                  .timeout = config_.store.timeout,
+                                                  .waiting_bytes_max = kSpoolWaitingBytesMax,
+                                                  .subjects_max = config_.spool.sources_max});
+  children_ = std::make_unique<StreamedChildren>(*stream_);
+  return {};
+}
+
 void Node::start() {
   running_ = true;
   for (Shard& shard : shards_) shard.thread = std::thread([&shard] { shard.loop->run(); });
@@ -283,7 +307,8 @@ Node::~Node() {
     admin_loop_.stop();
     admin_thread_.join();
   }
-  // The writer ends while the loops still run: what it answers goes to them.
+  // The writers end while the loops still run: what they answer goes to them.
+  if (stream_) stream_->stop();
   if (spool_) spool_->stop();
   for (Shard& shard : shards_) {
     if (!shard.thread.joinable()) continue;
@@ -318,6 +343,7 @@ std::array<uint64_t, spool::kStreams> Node::durable_ends() const {
 std::string Node::not_ready() const {
   if (draining_) return "the node is shutting down";
   if (!running_) return "the node is starting";
+  if (std::string reason = children_->not_ready(); !reason.empty()) return reason;
   if (spool_->is_full()) return "the spool refuses records: its disk or spool.bytes_max is full";
   return {};
 }

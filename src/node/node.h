@@ -1,9 +1,9 @@
 // Node: the composition root. From a configuration it makes a running node and connects the capabilities; no other
 // folder knows them all.
 //
-// Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, a worker
-// (reading the log and compressing for the uplink), and one for the admin listener, so that a query holds up nobody.
-// The uplink runs on the first event loop.
+// Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, with
+// store.engine = "nats" one that appends to the stream, a worker (reading the log and compressing for the uplink), and
+// one for the admin listener, so that a query holds up nobody. The uplink runs on the first event loop.
 #pragma once
 
 #include <memory>
@@ -14,9 +14,11 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "jetstream/stream_store.h"
 #include "mqtt/broker.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "node/child_store.h"
 #include "node/config.h"
 #include "node/event_path.h"
 #include "rules/rule_set.h"
@@ -60,6 +62,8 @@ class Node {
   [[nodiscard]] std::string not_ready() const;
   [[nodiscard]] const NodeId& id() const { return id_; }
   [[nodiscard]] const std::string& name() const { return config_.node.name; }
+  // Where what children send is kept.
+  [[nodiscard]] const StoreConfig& store() const { return config_.store; }
   [[nodiscard]] std::string spool_directory() const { return data_directory_.path() + "/spool"; }
   [[nodiscard]] storage::FileSystem& file_system() { return file_system_; }
   [[nodiscard]] std::array<uint64_t, spool::kStreams> durable_ends() const;
@@ -77,6 +81,7 @@ class Node {
 
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id);
   Result<void> open_spool();
+  Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> open_listeners();
   Result<void> listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound,
@@ -100,6 +105,8 @@ class Node {
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
+  std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
+  std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
   std::unique_ptr<AdminApi> admin_;
   std::vector<std::unique_ptr<net::TcpListener>> admin_listeners_;

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -39,9 +40,6 @@ using StatusText = decltype(&::natsStatus_GetText);
 void note_error(natsConnection*, natsSubscription*, natsStatus status, void* closure) {
   log_warning("jetstream", "the NATS server says: {}", reinterpret_cast<StatusText>(closure)(status));
 }
-
-// That there is one to call makes libnats connect in its own time.
-void note_connected(natsConnection*, void*) {}
 
 }  // namespace
 
@@ -80,7 +78,6 @@ struct NatsStream::Library {
   X(natsOptions_SetReconnectBufSize)         \
   X(natsOptions_SetReconnectJitter)          \
   X(natsOptions_SetReconnectWait)            \
-  X(natsOptions_SetRetryOnFailedConnect)     \
   X(natsOptions_SetServers)                  \
   X(natsOptions_SetTimeout)                  \
   X(natsOptions_SetUserCredentialsFromFiles) \
@@ -131,10 +128,12 @@ struct NatsStream::Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() {
-    library.jsCtx_Destroy(context);
-    library.natsConnection_Destroy(connection);
+    drop();
     library.natsOptions_Destroy(options);
-    library.nats_CloseAndWait(kCloseWaitMs);
+  }
+  void drop() {
+    library.jsCtx_Destroy(std::exchange(context, nullptr));
+    library.natsConnection_Destroy(std::exchange(connection, nullptr));
   }
 
   natsStatus configure(const NatsOptions& wanted, void* closure) {
@@ -147,7 +146,6 @@ struct NatsStream::Connection {
     then([&] { return library.natsOptions_SetServers(options, urls.data(), static_cast<int>(urls.size())); });
     then([&] { return library.natsOptions_SetName(options, wanted.client.c_str()); });
     then([&] { return library.natsOptions_SetTimeout(options, kConnectWaitMs); });
-    then([&] { return library.natsOptions_SetRetryOnFailedConnect(options, true, note_connected, nullptr); });
     then([&] { return library.natsOptions_SetMaxReconnect(options, -1); });
     then([&] { return library.natsOptions_SetReconnectWait(options, kReconnectWaitMs); });
     then([&] { return library.natsOptions_SetReconnectJitter(options, kReconnectJitterMs, kReconnectJitterMs); });
@@ -168,7 +166,10 @@ struct NatsStream::Connection {
 
 NatsStream::NatsStream(const NatsOptions& options) : options_(options) {}
 
-NatsStream::~NatsStream() = default;
+NatsStream::~NatsStream() {
+  connection_.reset();
+  library_->nats_CloseAndWait(kCloseWaitMs);
+}
 
 Result<std::unique_ptr<NatsStream>> NatsStream::open(const NatsOptions& options) {
   Result<std::unique_ptr<Library>> library = Library::load();
@@ -177,20 +178,26 @@ Result<std::unique_ptr<NatsStream>> NatsStream::open(const NatsOptions& options)
   stream->library_ = std::move(*library);
   const Library& nats = *stream->library_;
   stream->connection_ = std::make_unique<Connection>(nats);
-  Connection& made = *stream->connection_;
-  natsStatus status = made.configure(options, reinterpret_cast<void*>(nats.natsStatus_GetText));
-  if (status == NATS_OK) {
-    status = nats.natsConnection_Connect(&made.connection, made.options);
-    if (status == NATS_NOT_YET_CONNECTED) status = NATS_OK;
-  }
-  jsOptions js_options;
-  nats.jsOptions_Init(&js_options);
-  if (status == NATS_OK) status = nats.natsConnection_JetStream(&made.context, made.connection, &js_options);
+  const natsStatus status = stream->connection_->configure(options, reinterpret_cast<void*>(nats.natsStatus_GetText));
   if (status != NATS_OK) {
     return fail("jetstream.client", fmt::format("the NATS client cannot be set up: {}", nats.reason(status)),
                 "check store.urls and store.credentials");
   }
   return stream;
+}
+
+Result<void> NatsStream::connect() {
+  Connection& made = *connection_;
+  made.drop();
+  natsStatus status = library_->natsConnection_Connect(&made.connection, made.options);
+  jsOptions js_options;
+  library_->jsOptions_Init(&js_options);
+  if (status == NATS_OK) status = library_->natsConnection_JetStream(&made.context, made.connection, &js_options);
+  if (status == NATS_OK) return {};
+  return fail("jetstream.unreachable",
+              fmt::format("no NATS server of {} lets this node in: {}", fmt::join(options_.urls, ", "),
+                          library_->reason(status)),
+              "start them, or check store.urls, store.credentials and the network between");
 }
 
 bool NatsStream::connected() const {
@@ -205,11 +212,16 @@ size_t NatsStream::message_bytes_max() const {
 void NatsStream::pause(Duration duration) { std::this_thread::sleep_for(duration); }
 
 Result<void> NatsStream::prepare(Duration wait) {
-  if (!connected()) {
+  const natsConnStatus status_now = library_->natsConnection_Status(connection_->connection);
+  if (status_now != NATS_CONN_STATUS_CONNECTED) {
     checked_ = false;
-    return fail("jetstream.unreachable",
-                fmt::format("no NATS server of {} can be reached", fmt::join(options_.urls, ", ")),
-                "start them, or check store.urls and the network between");
+    // At first, and where libnats gave up because it may not log in. Else it goes on by itself.
+    if (status_now != NATS_CONN_STATUS_CLOSED) {
+      return fail("jetstream.unreachable",
+                  fmt::format("no NATS server of {} can be reached", fmt::join(options_.urls, ", ")),
+                  "start them, or check store.urls and the network between");
+    }
+    if (const Result<void> begun = connect(); !begun) return begun;
   }
   if (checked_) return {};
   jsOptions js_options;
@@ -273,6 +285,10 @@ Result<void> NatsStream::make_stream(Duration wait) {
 }
 
 Result<std::optional<LastMessage>> NatsStream::last(const std::string& subject, Duration wait) {
+  if (!connected()) {
+    checked_ = false;
+    return fail("jetstream.unreachable", "there is no connection to a NATS server", "start the NATS servers");
+  }
   jsOptions js_options;
   library_->jsOptions_Init(&js_options);
   js_options.Wait = milliseconds(wait);

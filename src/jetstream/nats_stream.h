@@ -1,8 +1,8 @@
 // NatsStream: a JetStream stream over libnats, the NATS project's C client. The only part of Verge that includes it,
 // and libnats is loaded with dlopen by open(): a node without this engine never maps it.
 //
-// libnats keeps the connection (and threads of its own for it): it goes round the servers until one answers, also after
-// a break.
+// Once there is a connection libnats keeps it, with threads of its own: after a break it goes round the servers until
+// one answers.
 #pragma once
 
 #include <memory>
@@ -23,7 +23,7 @@ struct NatsOptions {
 
 class NatsStream final : public Stream {
  public:
-  // Does not wait for a connection. One at a time in a process. Errors: jetstream.library, jetstream.client.
+  // Does not connect yet: prepare() does. One at a time in a process. Errors: jetstream.library, jetstream.client.
   static Result<std::unique_ptr<NatsStream>> open(const NatsOptions& options);
   ~NatsStream() override;
 
@@ -38,6 +38,7 @@ class NatsStream final : public Stream {
   struct Connection;
 
   explicit NatsStream(const NatsOptions& options);
+  Result<void> connect();
   [[nodiscard]] bool connected() const;
   Result<void> make_stream(Duration wait);
 

@@ -12,6 +12,8 @@ namespace verge::jetstream {
 namespace {
 
 constexpr Duration kPrepareWait = std::chrono::seconds(2);
+// Another reason is said, but servers that fail in turn do not fill the log.
+constexpr Duration kSaidAgain = std::chrono::seconds(10);
 
 size_t bytes_of(const Batch& batch) {
   size_t bytes = 0;
@@ -88,19 +90,25 @@ void StreamStore::run() {
 void StreamStore::look() {
   const Result<void> prepared = stream_->prepare(kPrepareWait);
   const bool was_reachable = reachable_;
+  const MonotonicTime now = clock_.monotonic();
   if (prepared) {
+    last_usable_ = now;
     if (!was_reachable) log_info("jetstream", "stream {} can be used", options_.stream);
     reachable_ = true;
     return;
   }
-  bool is_news = was_reachable;
+  if (was_reachable && now - last_usable_ < kBreakMax) return;
+  bool is_news = was_reachable || said_ == MonotonicTime();
   {
     const std::lock_guard lock(mutex_);
-    is_news |= away_.what != prepared.error().what;
+    is_news |= away_.what != prepared.error().what && now - said_ > kSaidAgain;
     if (!stopping_) away_ = prepared.error();
     reachable_ = false;
   }
-  if (is_news) log_error("jetstream", "refusing what children send: {}", prepared.error().line());
+  if (is_news) {
+    said_ = now;
+    log_error("jetstream", "refusing what children send: {}", prepared.error().line());
+  }
   refuse_all(prepared.error());
 }
 

@@ -3,8 +3,8 @@
 //
 // Bounds: `waiting_bytes_max` of records that wait, one batch of any size excepted; beyond it they are answered at once
 // as refused (jetstream.busy). A batch is tried until `timeout` after it was submitted. While the stream is out of
-// reach everything is refused at once (jetstream.unreachable, jetstream.stream); the thread looks for it every
-// kProbePeriod.
+// reach, longer than kBreakMax, everything is refused at once (jetstream.unreachable, jetstream.stream); the thread
+// looks for it every kProbePeriod.
 #pragma once
 
 #include <atomic>
@@ -46,6 +46,8 @@ class StreamStore {
   static constexpr Duration kProbePeriod = std::chrono::milliseconds(250);
   // How often a stream that nobody uses is looked at.
   static constexpr Duration kIdlePeriod = std::chrono::seconds(1);
+  // A break this short, as when a server is gone and the next one is connected to, is no reason to refuse anything.
+  static constexpr Duration kBreakMax = 2 * kIdlePeriod;
 
   using Done = std::move_only_function<void(Batch)>;
 
@@ -80,7 +82,9 @@ class StreamStore {
   const std::unique_ptr<Stream> stream_;
   const StoreOptions options_;
   SystemClock clock_;
-  Appender appender_;  // used on the thread
+  Appender appender_;  // this and the next two are used on the thread
+  MonotonicTime last_usable_;
+  MonotonicTime said_;  // when the log was told that the stream is out of reach
   StoreCounters counters_;
   std::atomic<bool> reachable_{false};
 

@@ -107,6 +107,14 @@ TEST_F(StreamStoreTest, RefusesAtOnceWhileOutOfReach) {
   EXPECT_EQ(submit(1).get().fates, std::vector{Batch::Fate::kAppended});
 }
 
+TEST_F(StreamStoreTest, ShortBreaksRefuseNothing) {
+  open({.stream = "S"});
+  stream_->there = false;
+  EXPECT_EQ(submit(1).get().fates, std::vector{Batch::Fate::kAppended});
+  while (store_->reachable()) std::this_thread::yield();
+  EXPECT_EQ(submit(2).get().error.code, "jetstream.unreachable");
+}
+
 TEST_F(StreamStoreTest, RefusesAfterItsEnd) {
   open({.stream = "S"});
   store_->stop();

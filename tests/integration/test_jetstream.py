@@ -211,30 +211,34 @@ class ThreeServers(TestCase):
         def records():
             return sum(parent.status()["stream"]["records"] for parent in parents)
 
-        def stall(victim):
-            """Kills the victim; the longest time in which nothing was stored, from then until it flows again."""
+        def stall(victim, end):
+            """Ends the victim; the longest time in which nothing was stored, from then until it flows again."""
             verge.wait_until(lambda: records() > 500 + start, "the load flows")
-            victim.kill9()
             begin = last_growth = time.monotonic()
-            longest, seen, flowing = 0, records(), 0
+            end(victim)
+            longest, seen, flowing, elected = 0, records(), 0, None
+            witness = next(server for server in cluster.servers if server.process is not None)
             while flowing < 100:
                 verge.pause(0.01)
                 count, now = records(), time.monotonic()
+                if elected is None and witness.leader_of() not in (None, victim.name):
+                    elected = now - begin
                 self.assertLess(now - last_growth, STALL_MAX, "it flows again")
                 if count > seen:
                     longest = max(longest, now - last_growth)
                     seen, last_growth = count, now
                     flowing = flowing + 1 if now - begin > 2 else 0
-            return longest
+            return longest, elected
 
         stalls = {}
-        for role in ("a follower", "the leader"):
+        for what, end in (("a follower killed", nats.Server.kill9), ("the leader killed", nats.Server.kill9),
+                          ("the leader stopped", nats.Server.stop)):
             start = records()
             client = self.client(cluster)
             leader = client.stream()["cluster"]["leader"]
-            name = leader if role == "the leader" else next(s.name for s in cluster.servers if s.name != leader)
+            name = leader if "leader" in what else next(s.name for s in cluster.servers if s.name != leader)
             victim = cluster.by_name(name)
-            stalls[role] = stall(victim)
+            stalls[what] = stall(victim, end)
             victim.start().wait_healthy()
 
             def caught_up():
@@ -249,7 +253,8 @@ class ThreeServers(TestCase):
             child.wait_delivered(60)
         counts = {load.name: load.acknowledged for load in loads}
         messages = self.check_stream(cluster, counts)
-        print("; ".join(f"{role} of three killed: stall {seconds:.2f} s" for role, seconds in stalls.items())
+        print("; ".join(f"{what}: stall {seconds:.2f} s, a leader after {elected:.2f} s"
+                        for what, (seconds, elected) in stalls.items())
               + f"; {sum(counts.values())} events in {messages} messages, none lost, none twice", flush=True)
 
     def test_parents_are_killed_under_load(self):
@@ -428,6 +433,18 @@ do = [{ publish = "alarm", payload = "${number}" }]
         verge.wait_until(lambda: "3 replicas" in replicas.log(), lambda: replicas.log())
         self.assertIn("jetstream.stream", replicas.log())
 
+    def test_servers_that_do_not_let_it_in(self):
+        cluster = self.cluster(1, 'authorization { token: "other" }').start()
+        parent = self.parent("parent", cluster.urls, 1).start()
+        verge.wait_until(lambda: "uthorization" in parent.log(), lambda: f"the log says why: {parent.log()}")
+        self.assertEqual(parent.admin("/readyz").status, 503)
+        # Let in at last, without a new start.
+        server = cluster.servers[0]
+        server.kill9()
+        server.settings = ""
+        server.start().wait_healthy()
+        self.wait_usable(parent)
+
     def test_a_full_stream_refuses(self):
         cluster = self.cluster(1).start()
         client = self.client(cluster)
@@ -447,10 +464,10 @@ do = [{ publish = "alarm", payload = "${number}" }]
 
         def mapped(node):
             with open(f"/proc/{node.pid}/maps", encoding="utf-8") as file:
-                return [line for line in file if "libnats" in line or "libssl" in line]
+                return [line for line in file if "libnats" in line]
 
         self.assertEqual(mapped(idle), [])
-        self.assertTrue(any("libnats" in line for line in mapped(used)))
+        self.assertNotEqual(mapped(used), [])
 
 
 class Configuration(verge.TestCase):

@@ -50,6 +50,15 @@ class Server:
         except OSError:
             return False
 
+    def leader_of(self, stream="VERGE"):
+        """The stream's leader as this server sees it; None when there is none."""
+        with urllib.request.urlopen(f"http://{self.host}:8222/jsz?streams=1", timeout=verge.PATIENCE) as answer:
+            for account in json.load(answer).get("account_details", []):
+                for detail in account.get("stream_detail", []):
+                    if detail["name"] == stream:
+                        return detail.get("cluster", {}).get("leader") or None
+        return None
+
     def wait_healthy(self):
         verge.wait_until(self.healthy, lambda: f"{self.name} is healthy; its log:\n{self.log()[-2000:]}", 60)
         return self
@@ -59,6 +68,11 @@ class Server:
             return file.read()
 
     def kill9(self):
+        self.discard()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(verge.PATIENCE)
         self.discard()
 
     def discard(self):

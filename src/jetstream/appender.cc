@@ -103,40 +103,37 @@ void Appender::remember(Subject& subject, const Batch& batch, const std::vector<
 }
 
 Result<void> Appender::read(Subject& subject, Duration wait) {
-  const Result<std::optional<LastMessage>> last = stream_.last(subject.name, wait);
-  if (!last) return std::unexpected(last.error());
-  const uint64_t sequence = *last ? (*last)->sequence : 0;
-  if (sequence < subject.last) {
+  const Result<std::optional<LastMessage>> answer = stream_.last(subject.name, wait);
+  if (!answer) return std::unexpected(answer.error());
+  const LastMessage last = answer->value_or(LastMessage{});  // none: sequence 0
+  if (last.sequence < subject.last) {
     const MonotonicTime now = clock_.monotonic();
-    if (!subject.behind_since) subject.behind_since = now;
-    if (now - *subject.behind_since < kBehindMax) {
+    const MonotonicTime since = subject.behind_since.value_or(now);
+    subject.behind_since = since;
+    if (now - since < kBehindMax) {
       return fail("jetstream.behind",
-                  fmt::format("the stream has message {} as the last of {}, and has acknowledged {}", sequence,
+                  fmt::format("the stream has message {} as the last of {}, and has acknowledged {}", last.sequence,
                               subject.name, subject.last),
                   "a server that has just become leader catches up by itself; after a purge this ends in 30 s");
     }
     log_warning("jetstream", "{} was at {} and is at {}: was the stream purged? What came before may be stored again",
-                subject.name, subject.last, sequence);
+                subject.name, subject.last, last.sequence);
   }
   subject.behind_since.reset();
-  IntervalSet known;
-  if (*last) {
-    const std::optional<IntervalSet> read = read_known((*last)->known);
-    if (!read || (*last)->known.empty()) {
-      return fail("jetstream.foreign",
-                  fmt::format("message {} on {} does not say what is known after it", sequence, subject.name),
-                  "let only Verge write to this stream's subjects; delete that message");
-    }
-    known = *read;
-    for (const Attempt& attempt : subject.open) {
-      if (attempt.id != (*last)->attempt) continue;
-      ++messages_;
-      for (const IntervalSet::Interval& interval : attempt.sequences.intervals()) subject.own.insert(interval);
-    }
+  std::optional<IntervalSet> known = read_known(last.known);
+  if (!known || (last.sequence > 0 && last.known.empty())) {
+    return fail("jetstream.foreign",
+                fmt::format("message {} on {} does not say what is known after it", last.sequence, subject.name),
+                "let only Verge write to this stream's subjects; delete that message");
   }
-  std::erase_if(subject.open, [&](const Attempt& attempt) { return attempt.after != sequence; });
-  subject.last = sequence;
-  subject.known = std::move(known);
+  for (const Attempt& attempt : subject.open) {
+    if (last.sequence == 0 || attempt.id != last.attempt) continue;
+    ++messages_;
+    for (const IntervalSet::Interval& interval : attempt.sequences.intervals()) subject.own.insert(interval);
+  }
+  std::erase_if(subject.open, [&](const Attempt& attempt) { return attempt.after != last.sequence; });
+  subject.last = last.sequence;
+  subject.known = *std::move(known);
   subject.current = true;
   return {};
 }

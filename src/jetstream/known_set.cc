@@ -28,7 +28,8 @@ std::string write_known(const IntervalSet& known) {
   return text;
 }
 
-std::optional<IntervalSet> read_known(std::string_view text) {
+std::optional<IntervalSet> read_known(const std::string_view whole) {
+  std::string_view text = whole;
   IntervalSet known;
   uint64_t lowest_next = 0;
   while (!text.empty()) {
@@ -37,7 +38,6 @@ std::optional<IntervalSet> read_known(std::string_view text) {
     if (text.starts_with('-')) {
       text.remove_prefix(1);
       last = take_number(text);
-      if (last == first) return std::nullopt;
     }
     if (!first || !last || *last < *first || *first < lowest_next || *last > std::numeric_limits<uint64_t>::max() - 2) {
       return std::nullopt;
@@ -49,6 +49,8 @@ std::optional<IntervalSet> read_known(std::string_view text) {
     if (!text.starts_with(',') || text.size() == 1) return std::nullopt;
     text.remove_prefix(1);
   }
+  // Zeros in front and the like.
+  if (write_known(known) != whole) return std::nullopt;
   return known;
 }
 

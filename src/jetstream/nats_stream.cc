@@ -25,6 +25,7 @@ constexpr int kPingsOutMax = 2;
 constexpr int64_t kCloseWaitMs = 1000;
 constexpr size_t kMessageBytesDefault = 1U << 20;
 constexpr int64_t kDuplicateWindowNs = 120'000'000'000;
+constexpr int64_t kDuplicateWindowMinNs = 60'000'000'000;
 // Of servers newer than this libnats: a message with the same id is on its way.
 constexpr int kMessageIdUnderWay = 10158;
 constexpr const char* kKnownHeader = "Verge-Known";
@@ -85,7 +86,7 @@ struct NatsStream::Library {
   X(nats_CloseAndWait)                       \
   X(nats_GetLastError)
 
-#define VERGE_NATS_MEMBER(name) decltype(&::name) name = nullptr;
+#define VERGE_NATS_MEMBER(name) decltype(&::name) name = nullptr;  // NOLINT(bugprone-macro-parentheses)
   VERGE_NATS_FUNCTIONS(VERGE_NATS_MEMBER)
 #undef VERGE_NATS_MEMBER
 
@@ -241,6 +242,7 @@ Result<void> NatsStream::prepare(Duration wait) {
   std::string wrong;
   if (config.Retention != js_LimitsPolicy) wrong = "its retention is not limits";
   if (config.Storage != js_FileStorage) wrong = "its storage is not file";
+  if (config.Duplicates < kDuplicateWindowMinNs) wrong = "its duplicate window is shorter than a minute";
   if (config.NoAck) wrong = "it does not acknowledge (no_ack)";
   if (config.Replicas < static_cast<int64_t>(options_.replicas)) {
     wrong = fmt::format("it has {} replicas, {} are wanted (store.replicas)", config.Replicas, options_.replicas);

@@ -42,7 +42,8 @@ TEST(Bytes, HexRoundTrips) {
 
 TEST(Payload, SharesOneBlockAndIsPadded) {
   const Payload first("hello ", "world");
-  const Payload second = first;
+  Payload second;
+  second = first;
   EXPECT_EQ(second.view(), "hello world");
   EXPECT_EQ(second.view().data(), first.view().data());
   for (size_t i = 0; i < Payload::kPadding; ++i) EXPECT_EQ(first.view().data()[first.size() + i], '\0');

@@ -28,14 +28,36 @@ void IntervalSet::insert(Interval added) {
   intervals_.insert(place, added);
 }
 
-void IntervalSet::erase(uint64_t value) {
-  const auto found = std::ranges::upper_bound(intervals_, value, {}, &Interval::end);
-  if (found == intervals_.end() || found->begin > value) return;
-  const Interval whole = *found;
-  const auto place = intervals_.erase(found);
-  auto after = place;
-  if (value + 1 < whole.end) after = intervals_.insert(after, {value + 1, whole.end});
-  if (whole.begin < value) intervals_.insert(after, {whole.begin, value});
+void IntervalSet::erase(Interval removed) {
+  if (removed.begin >= removed.end) return;
+  auto place = std::ranges::upper_bound(intervals_, removed.begin, {}, &Interval::end);
+  while (place != intervals_.end() && place->begin < removed.end) {
+    const Interval whole = *place;
+    place = intervals_.erase(place);
+    if (whole.begin < removed.begin) place = std::next(intervals_.insert(place, {whole.begin, removed.begin}));
+    if (removed.end < whole.end) place = std::next(intervals_.insert(place, {removed.end, whole.end}));
+  }
+}
+
+IntervalSet::Interval IntervalSet::first_gap(uint64_t from, uint64_t end) const {
+  auto next = std::ranges::upper_bound(intervals_, from, {}, &Interval::end);
+  if (next != intervals_.end() && next->begin <= from) {
+    from = next->end;
+    ++next;
+  }
+  if (next != intervals_.end()) end = std::min(end, next->begin);
+  return from < end ? Interval{from, end} : Interval{from, from};
+}
+
+uint64_t IntervalSet::missing(uint64_t from, uint64_t end) const {
+  uint64_t count = 0;
+  while (from < end) {
+    const Interval gap = first_gap(from, end);
+    count += gap.end - gap.begin;
+    if (gap.begin == gap.end) break;
+    from = gap.end;
+  }
+  return count;
 }
 
 bool IntervalSet::contains(uint64_t value) const {

@@ -2,6 +2,7 @@
 
 #include "cli/bench_decide.h"
 #include "cli/bench_ingest.h"
+#include "cli/bench_spool.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/echo_server.h"
@@ -99,6 +100,35 @@ void add_ingest(CLI::App& bench, Outcome& outcome) {
   command->callback([&outcome, options, json] { outcome.run = [=] { return run_ingest(*options, *json); }; });
 }
 
+int run_spool(const SpoolBenchOptions& options, bool json) {
+  const Result<SpoolBenchFigures> figures = bench_spool(options);
+  if (!figures) return fail_with(figures.error());
+  fmt::print("{}", json ? json_of(*figures) + "\n" : text_of(*figures));
+  return kSuccess;
+}
+
+void add_spool(CLI::App& bench, Outcome& outcome) {
+  CLI::App* command = bench.add_subcommand("spool", "Durable appends a second, beside what the disk allows");
+  const auto options = std::make_shared<SpoolBenchOptions>();
+  const auto json = std::make_shared<bool>(false);
+  command->add_option("--batch", options->batch_records, "Records a commit")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command->add_option("--record-bytes", options->record_bytes, "Size of a record")
+      ->check(CLI::Range(64, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--seconds", options->seconds, "How long is measured, both together")
+      ->check(CLI::Range(0.001, 1e6))
+      ->capture_default_str();
+  command->add_option("--directory", options->directory, "On the disk to be measured; made, and removed afterwards")
+      ->type_name("DIR");
+  command->add_flag("--json", *json, "One JSON object: appends_per_s, raw_appends_per_s, record_bytes, ...");
+  set_examples(*command,
+               "  verge bench spool --batch 64\n"
+               "  verge bench spool --batch 1024 --seconds 20 --directory /mnt/data/bench --json");
+  command->callback([&outcome, options, json] { outcome.run = [=] { return run_spool(*options, *json); }; });
+}
+
 struct EchoOptions {
   std::string listen = "127.0.0.1:0";
   std::string payload = DecideOptions{}.expect;
@@ -127,7 +157,7 @@ void add_echo(CLI::App& bench, Outcome& outcome) {
 }  // namespace
 
 void add_bench(CLI::App& app, Outcome& outcome) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure this or any other MQTT broker");
+  CLI::App* bench = app.add_subcommand("bench", "Measure this or any other MQTT broker, and the disk");
   bench->group(kGroupTry);
   bench->require_subcommand(1);
   set_examples(*bench,
@@ -137,6 +167,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
                "at which a message was due: a broker that stalls cannot hide it.");
   add_decide(*bench, outcome);
   add_ingest(*bench, outcome);
+  add_spool(*bench, outcome);
   add_echo(*bench, outcome);
 }
 

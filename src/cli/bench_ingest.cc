@@ -41,7 +41,7 @@ class IngestRun final : public BenchRun {
     if (cpu_before_ && cpu_now && figures_.sent > 0) {
       figures_.cpu_us_per_message = microseconds(*cpu_now - *cpu_before_) / static_cast<double>(figures_.sent);
     }
-    return std::move(figures_);
+    return figures_;
   }
 
  private:

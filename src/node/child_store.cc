@@ -12,6 +12,8 @@ ChildBatch::Fate fate_of(spool::Submission::Fate fate) {
       return ChildBatch::Fate::kStored;
     case spool::Submission::Fate::kKnown:
       return ChildBatch::Fate::kKnown;
+    case spool::Submission::Fate::kDropped:
+      return ChildBatch::Fate::kDropped;
     case spool::Submission::Fate::kRefused:
       break;
   }

@@ -20,7 +20,12 @@ struct ChildBatch {
     uint64_t sequence = 0;  // the child's; they rise
     std::string event;      // as append_event() wrote it, with its origin
   };
-  enum class Fate : uint8_t { kStored, kKnown, kRefused };
+  enum class Fate : uint8_t {
+    kStored,
+    kKnown,
+    kRefused,
+    kDropped,  // not stored, by a policy of the store: done with
+  };
 
   spool::BatchHeader header;
   std::vector<Record> records;

@@ -20,6 +20,7 @@
 #include "model/priority.h"
 #include "node/config_origin.h"
 #include "rules/rule_source.h"
+#include "spool/stream_options.h"
 
 namespace verge::node {
 
@@ -57,19 +58,36 @@ struct AdminConfig {
   bool operator==(const AdminConfig&) const = default;
 };
 
+// By stream.
+struct AttemptsConfig {
+  uint64_t critical = 100;
+  uint64_t high = 50;
+  uint64_t normal = 20;
+  uint64_t low = 10;
+  bool operator==(const AttemptsConfig&) const = default;
+};
+
 struct ParentConfig {
   std::string url;  // parse_parent_url accepts it; empty: this node is the root
   uint64_t batch_bytes_max = 1ULL << 20;
-  Duration batch_age_max = std::chrono::seconds(1);
+  Duration batch_age_max = std::chrono::seconds(60);
+  uint64_t backlog_share_percent = 20;
   Duration timeout = std::chrono::seconds(10);
   Duration retry_max = std::chrono::seconds(5);
+  AttemptsConfig attempts;
   bool operator==(const ParentConfig&) const = default;
 };
 
 struct SpoolConfig {
   uint64_t bytes_max = 4ULL << 30;
+  uint64_t critical_reserve = 0;
   uint64_t segment_bytes = 16ULL << 20;
   uint64_t sources_max = 65'536;
+  bool ttl_stops_in_outage = true;
+  spool::StreamOptions critical;
+  spool::StreamOptions high;
+  spool::StreamOptions normal;
+  spool::StreamOptions low;
   bool operator==(const SpoolConfig&) const = default;
 };
 

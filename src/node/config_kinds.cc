@@ -242,6 +242,13 @@ Reading<size_t> read_word(const Value& value, const std::vector<std::string>& wo
   return wrong(kValue, value, expected, near.empty() ? "" : "did you mean " + json_string(near) + "?");
 }
 
+Choice<spool::WhenFull> when_full_choice() {
+  return {{{"reject", spool::WhenFull::kReject},
+           {"drop-oldest", spool::WhenFull::kDropOldest},
+           {"drop-lower", spool::WhenFull::kDropLower},
+           {"downsample", spool::WhenFull::kDownsample}}};
+}
+
 Choice<Tier> tier_choice() {
   Choice<Tier> choice;
   for (const Tier tier : {Tier::kDevice, Tier::kEdge, Tier::kFog, Tier::kCloud}) {

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "model/priority.h"
 #include "node/config_document.h"
+#include "spool/stream_options.h"
 
 namespace verge::node {
 
@@ -168,6 +169,7 @@ struct Choice {
 };
 
 Choice<Tier> tier_choice();
+Choice<spool::WhenFull> when_full_choice();
 Choice<Priority> priority_choice();
 Choice<std::optional<Priority>> priority_or_none_choice();
 

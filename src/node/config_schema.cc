@@ -111,24 +111,56 @@ static void describe(Visitor& v, AdminConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where metrics, health and status are served; keep it off open networks."});
 }
 
+static void describe(Visitor& v, AttemptsConfig& c) {
+  constexpr Count kAttempts{1, 1'000'000};
+  v.key("critical", c.critical, kAttempts, {"Of critical records."});
+  v.key("high", c.high, kAttempts, {"Of high ones."});
+  v.key("normal", c.normal, kAttempts, {"Of normal ones."});
+  v.key("low", c.low, kAttempts, {"Of low ones."});
+}
+
 static void describe(Visitor& v, ParentConfig& c) {
   v.key("url", c.url, ParentUrl{},
         {"The HTTP listener of the node one tier up; empty: this node is the root.", "empty"});
   v.key("batch_bytes_max", c.batch_bytes_max, Size{kKiB, 4 * kMiB}, {"Events are sent in batches of up to this."});
   v.key("batch_age_max", c.batch_age_max, Time{Duration(0), kHour},
-        {"How long an event may wait for its batch to fill."});
+        {"How long an event that is not critical may wait for its batch to fill."});
+  v.key("backlog_share_percent", c.backlog_share_percent, Count{0, 90},
+        {"What is kept of the line for backlog while critical and high events come in as well."});
   v.key("timeout", c.timeout, Time{std::chrono::milliseconds(1), kHour},
         {"How long the parent may take to answer a batch."});
   v.key("retry_max", c.retry_max, Time{std::chrono::milliseconds(1), 24 * kHour},
         {"The longest pause between attempts to reach the parent."});
+  v.section(
+      "attempts", c.attempts,
+      {"How often a record that the parent refuses for good is offered before it becomes a dead letter. Outages do "
+       "not count."});
+}
+
+static void describe(Visitor& v, spool::StreamOptions& c) {
+  v.key(
+      "when_full", c.when_full, when_full_choice(),
+      {"What becomes of new records when there is no space: the sender is told and keeps them; the oldest of this "
+       "stream "
+       "go; the oldest of less important streams go; or, from three quarters full on, only one in two, four, eight is "
+       "stored."});
+  v.key("ttl", c.ttl, Time{Duration(0), 8760 * kHour}, {"Older records are not sent any more; 0s: no limit."});
 }
 
 static void describe(Visitor& v, SpoolConfig& c) {
   v.key("bytes_max", c.bytes_max, Size{64 * kKiB, kPiB}, {"Disk space for events that are not yet delivered."});
+  v.key("critical_reserve", c.critical_reserve, Size{0, kPiB},
+        {"Of bytes_max, what is kept for critical records.", "a sixteenth of bytes_max"});
   v.key("segment_bytes", c.segment_bytes, Size{4 * kKiB, kGiB},
         {"The size of one file of the spool; space is given back by the file."});
   v.key("sources_max", c.sources_max, Count{1, 16'777'216},
         {"Streams of child nodes whose place is remembered, so that nothing is taken twice."});
+  v.key("ttl_stops_in_outage", c.ttl_stops_in_outage, Flag{},
+        {"Whether the time in which the parent is out of reach counts for no record's ttl."});
+  v.section("critical", c.critical, {"The stream of critical records."});
+  v.section("high", c.high, {"The stream of high ones."});
+  v.section("normal", c.normal, {"The stream of normal ones."});
+  v.section("low", c.low, {"The stream of low ones."});
   if (c.segment_bytes > c.bytes_max) {
     v.refuse("segment_bytes", {"config.value", "spool.segment_bytes is larger than spool.bytes_max",
                                "lower segment_bytes or raise bytes_max"});

@@ -97,6 +97,8 @@ void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::
     size_t known = 0;
     for (const ChildBatch::Fate fate : stored.fates) {
       if (fate == ChildBatch::Fate::kRefused) {
+        // What is too large stays so: the child sets it aside, and the rest goes on.
+        if (stored.error.code.ends_with(".too-large")) return respond_problem(*held, 413, stored.error);
         return respond_problem(*held, 503, stored.error, {{"Retry-After", "1"}});
       }
       (fate == ChildBatch::Fate::kStored ? fresh : known) += 1;

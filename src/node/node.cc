@@ -89,11 +89,13 @@ Node::Node(const Config& config, storage::DataDirectory data_directory, NodeId i
 
 Result<void> Node::open_spool() {
   spool::Spool::Recovery recovery;
-  Result<std::unique_ptr<spool::Spool>> opened = spool::Spool::open(file_system_, spool_directory(),
-                                                                    {.bytes_max = config_.spool.bytes_max,
-                                                                     .segment_bytes = config_.spool.segment_bytes,
-                                                                     .sources_max = config_.spool.sources_max},
-                                                                    recovery);
+  const SpoolConfig& config = config_.spool;
+  const spool::SpoolOptions options{.bytes_max = config.bytes_max,
+                                    .critical_reserve = config.critical_reserve,
+                                    .segment_bytes = config.segment_bytes,
+                                    .sources_max = config.sources_max,
+                                    .streams = {config.critical, config.high, config.normal, config.low}};
+  Result<std::unique_ptr<spool::Spool>> opened = spool::Spool::open(file_system_, spool_directory(), options, recovery);
   if (!opened) return std::unexpected(opened.error());
   for (const storage::DamagedRange& range : recovery.damaged) {
     if (range.first_sequence == range.end_sequence) {
@@ -185,12 +187,20 @@ Result<void> Node::listen(const std::vector<std::string>& addresses, std::vector
 
 void Node::make_uplink() {
   if (config_.parent.url.empty()) return;
-  uplink_ = std::make_unique<spool::Uplink>(*shards_[0].loop, worker_, file_system_, spool_directory(), *spool_, id_,
-                                            config_.node.name, config_.parent.url,
-                                            spool::UplinkOptions{.batch_bytes_max = config_.parent.batch_bytes_max,
-                                                                 .batch_age_max = config_.parent.batch_age_max,
-                                                                 .timeout = config_.parent.timeout,
-                                                                 .retry_max = config_.parent.retry_max});
+  const ParentConfig& parent = config_.parent;
+  const SpoolConfig& spool = config_.spool;
+  const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
+  uplink_ = std::make_unique<spool::Uplink>(
+      *shards_[0].loop, worker_, file_system_, spool_directory(), *spool_, id_, config_.node.name, parent.url,
+      spool::UplinkOptions{.batch_bytes_max = parent.batch_bytes_max,
+                           .batch_age_max = parent.batch_age_max,
+                           .backlog_share = static_cast<double>(parent.backlog_share_percent) / 100.0,
+                           .timeout = parent.timeout,
+                           .retry_max = parent.retry_max,
+                           .attempts = {count(parent.attempts.critical), count(parent.attempts.high),
+                                        count(parent.attempts.normal), count(parent.attempts.low)},
+                           .ttl = {spool.critical.ttl, spool.high.ttl, spool.normal.ttl, spool.low.ttl},
+                           .ttl_stops_in_outage = spool.ttl_stops_in_outage});
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 

@@ -139,25 +139,28 @@ std::string Node::status_json() const {
   out.append(",\"spool\":{");
   for (const Priority stream : kPriorities) {
     const spool::StreamProgress& progress = spool_->progress(stream);
-    const uint64_t records = progress.end - 1 - std::min<uint64_t>(progress.delivered_through, progress.end - 1);
+    const uint64_t records = progress.undelivered;
     const auto oldest =
         uplink_ ? std::chrono::duration_cast<std::chrono::milliseconds>(uplink_->waiting(stream)).count() : 0;
-    fmt::format_to(std::back_inserter(out), R"("{}":{{"records":{},"bytes":{},"oldest_ms":{}}},)", name_of(stream),
-                   records, progress.bytes.load(), oldest);
+    fmt::format_to(std::back_inserter(out), R"("{}":{{"records":{},"bytes":{},"oldest_ms":{},"dropped":{}}},)",
+                   name_of(stream), records, progress.bytes.load(), oldest, progress.dropped.load());
   }
   const spool::SpoolWriterCounters& spooled = spool_->counters();
   Histogram::Snapshot commit;
   commit.add(spooled.commit);
-  fmt::format_to(std::back_inserter(out), R"("full":{},"stored":{},"known":{},"refused":{},"commit":{}}})",
-                 spool_->is_full(), spooled.stored.value(), spooled.known.value(), spooled.refused.value(),
-                 histogram_json(commit));
+  fmt::format_to(std::back_inserter(out),
+                 R"("dead_letters":{},"full":{},"stored":{},"known":{},"refused":{},"commit":{}}})",
+                 spool_->dead_letters(), spool_->is_full(), spooled.stored.value(), spooled.known.value(),
+                 spooled.refused.value(), histogram_json(commit));
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{}}})",
+        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{}}})",
         json_string(config_.parent.url), sent.connected.load(), sent.bytes_sent.load(), sent.bytes_received.load(),
-        sent.batches.value(), sent.records.value(), sent.event_bytes.value(), sent.failures.value());
+        sent.batches.value(), sent.records.value(), sent.event_bytes.value(), sent.failures.value(),
+        sent.refusals.value(), sent.buried.value(), sent.expired.value(), sent.damaged.value(),
+        sent.line_bytes_per_s.load(), sent.compression_level.load());
   } else {
     out.append(",\"uplink\":null");
   }
@@ -227,13 +230,18 @@ std::string Node::metrics_text() const {
   out.family("spool_records", "gauge", "Records not yet delivered to the parent.");
   for (const Priority stream : kPriorities) {
     const spool::StreamProgress& progress = spool_->progress(stream);
-    out.value(static_cast<double>(progress.end - 1 - std::min<uint64_t>(progress.delivered_through, progress.end - 1)),
-              fmt::format("stream=\"{}\"", name_of(stream)));
+    out.value(static_cast<double>(progress.undelivered), fmt::format("stream=\"{}\"", name_of(stream)));
   }
   out.family("spool_bytes", "gauge", "Bytes of the logs on the disk.");
   for (const Priority stream : kPriorities) {
     out.value(static_cast<double>(spool_->progress(stream).bytes), fmt::format("stream=\"{}\"", name_of(stream)));
   }
+  out.family("spool_dropped_total", "counter", "Records that went by policy, for want of space.");
+  for (const Priority stream : kPriorities) {
+    out.value(static_cast<double>(spool_->progress(stream).dropped), fmt::format("stream=\"{}\"", name_of(stream)));
+  }
+  out.gauge("spool_dead_letters", "Records that the parent would not have.",
+            static_cast<double>(spool_->dead_letters()));
   if (stream_) {
     const jetstream::StoreCounters& stored = stream_->counters();
     Histogram::Snapshot append;
@@ -252,6 +260,12 @@ std::string Node::metrics_text() const {
     out.counter("uplink_batches_total", "Batches delivered.", sent.batches.value());
     out.counter("uplink_records_total", "Records delivered.", sent.records.value());
     out.counter("uplink_failures_total", "Batches that were not delivered.", sent.failures.value());
+    out.counter("uplink_refusals_total", "Batches that the parent refused for good.", sent.refusals.value());
+    out.counter("uplink_buried_total", "Records that became dead letters.", sent.buried.value());
+    out.counter("uplink_expired_total", "Records that outlived their time to live.", sent.expired.value());
+    out.counter("uplink_damaged_total", "Sequences that could not be read back.", sent.damaged.value());
+    out.gauge("uplink_line_bytes_per_second", "How fast the line was lately.",
+              static_cast<double>(sent.line_bytes_per_s.load()));
   }
   out.gauge("process_resident_bytes", "Resident memory.", static_cast<double>(resident_bytes()));
   out.family("process_cpu_seconds_total", "counter", "CPU time used.");

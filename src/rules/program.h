@@ -57,8 +57,8 @@ struct Instruction {
 class Program {
  public:
   Program() = default;
-  Program(Program&&) = default;
-  Program& operator=(Program&&) = default;
+  Program(Program&&) noexcept = default;
+  Program& operator=(Program&&) noexcept = default;
   Program(const Program&) = delete;  // constants point into texts_
   Program& operator=(const Program&) = delete;
 

@@ -92,7 +92,7 @@ TEST(Frame, HoldsItsRecordsAndSaysWhenItIsFull) {
     builder.add(sources.front(), sources.size(), "other");
   }
   EXPECT_EQ(sources.size(), kFrameSourcesMax);
-  const std::string body = builder.take();
+  const std::string body = builder.take(0);
   EXPECT_EQ(builder.count(), 0U);
   FrameRecords records(body);
   for (const std::string& source : sources) {

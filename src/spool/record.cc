@@ -24,9 +24,10 @@ void FrameBuilder::add(std::string_view source, uint64_t source_sequence, std::s
   ++count_;
 }
 
-std::string FrameBuilder::take() {
+std::string FrameBuilder::take(size_t room) {
   std::string body;
-  body.reserve(records_.size() + source_bytes_ + 8);
+  body.reserve(room + records_.size() + source_bytes_ + 64);
+  body.resize(room, '\0');
   append_varint(body, sources_.size());
   for (const std::string& source : sources_) append_sized(body, source);
   body.append(records_);

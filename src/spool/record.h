@@ -35,8 +35,8 @@ class FrameBuilder {
     return records_.size() + source_bytes_ >= bytes_max || count_ >= kFrameRecordsMax ||
            sources_.size() >= kFrameSourcesMax;
   }
-  // The body; the builder is empty afterwards.
-  std::string take();
+  // `room` bytes, then the body; the builder is empty afterwards.
+  std::string take(size_t room);
 
  private:
   std::vector<std::string> sources_;

@@ -1,9 +1,11 @@
 #include "spool/spool.h"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -14,33 +16,56 @@ namespace verge::spool {
 namespace {
 
 constexpr std::string_view kLedgerMagic = "VERGELG1";
-constexpr std::string_view kCursorMagic = "VERGECR1";
+constexpr std::string_view kCursorMagic = "VERGECR2";
 constexpr size_t kLedgerBytesMax = 1U << 30;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
-constexpr size_t kCursorSlotBytes = 64;
+constexpr size_t kCursorSlotBytes = 4096;
+// A slot has room for so many of each stream; what is beyond is sent again after a start.
+constexpr size_t kCursorIntervalsMax = 48;
 // Room for topic, device and origin beside the largest payload.
 constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
 constexpr uint64_t kSegmentsMin = 16;
 constexpr uint64_t kSegmentBytesMin = 4U << 10;
 
-// magic | generation u64 | delivered_through u64 × 4 | padding | checksum u64
-std::string cursor_slot(uint64_t generation, const std::array<uint64_t, kStreams>& delivered) {
+// magic | generation u64 | age u32 | for each stream: interval count, then begin and length of each (varints) |
+// padding | checksum u64
+std::string cursor_slot(uint64_t generation, uint32_t age_s,
+                        const std::array<const IntervalSet*, kStreams>& delivered) {
   std::string slot(kCursorMagic);
   append_fixed(slot, generation);
-  for (const uint64_t through : delivered) append_fixed(slot, through);
+  append_fixed(slot, age_s);
+  for (const IntervalSet* set : delivered) {
+    const size_t count = std::min(set->intervals().size(), kCursorIntervalsMax);
+    append_varint(slot, count);
+    for (const IntervalSet::Interval& interval : std::span(set->intervals()).first(count)) {
+      append_varint(slot, interval.begin);
+      append_varint(slot, interval.end - interval.begin);
+    }
+  }
+  VERGE_ASSERT(slot.size() + sizeof(uint64_t) <= kCursorSlotBytes);
   slot.resize(kCursorSlotBytes - sizeof(uint64_t), '\0');
   append_fixed(slot, hash64(slot));
   return slot;
 }
 
-bool read_cursor_slot(std::string_view slot, uint64_t& generation, std::array<uint64_t, kStreams>& delivered) {
+bool read_cursor_slot(std::string_view slot, uint64_t& generation, uint32_t& age_s,
+                      std::array<IntervalSet, kStreams>& delivered) {
   ByteReader check(slot.substr(kCursorSlotBytes - sizeof(uint64_t)));
   if (check.fixed<uint64_t>() != hash64(slot.substr(0, kCursorSlotBytes - sizeof(uint64_t)))) return false;
   ByteReader reader(slot);
   if (reader.bytes(kCursorMagic.size()) != kCursorMagic) return false;
   generation = reader.fixed<uint64_t>();
-  for (uint64_t& through : delivered) through = reader.fixed<uint64_t>();
-  return true;
+  age_s = reader.fixed<uint32_t>();
+  for (IntervalSet& set : delivered) {
+    const uint64_t count = reader.varint();
+    for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+      const uint64_t begin = reader.varint();
+      const uint64_t length = reader.varint();
+      if (length > UINT64_MAX - begin) return false;
+      set.insert({begin, begin + length});
+    }
+  }
+  return reader.ok();
 }
 
 }  // namespace
@@ -61,6 +86,15 @@ std::string Spool::stream_directory(const std::string& spool_directory, Priority
   return fmt::format("{}/{}", spool_directory, name_of(stream));
 }
 
+// The last segment of each stream stays although all in it may be delivered: four of them must not fill the spool.
+Spool::Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options)
+    : file_system_(file_system),
+      directory_(std::move(directory)),
+      options_(options),
+      reserve_(file_system_, directory_ + "/reserve",
+               std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin))),
+      ledger_(options.sources_max) {}
+
 Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std::string directory,
                                            const SpoolOptions& options, Recovery& recovery) {
   if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
@@ -68,32 +102,76 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (const Result<void> known = spool->read_incarnation(); !known) return std::unexpected(known.error());
   spool->read_cursors();
   const std::array<uint64_t, kStreams> covered = spool->read_ledger();
-  // The last segment of each stream stays although all in it may be delivered: four of them must not fill the spool.
-  const uint64_t segment_bytes =
-      std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin));
+  if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {
     Stream& stream = spool->stream(priority);
     const uint64_t through = covered[static_cast<size_t>(priority)];
     storage::SegmentedLog::Recovery found;
     Result<std::unique_ptr<storage::SegmentedLog>> log =
-        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), segment_bytes,
-                                    std::max(stream.delivered_through + 1, through), found);
+        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), spool->reserve_,
+                                    std::max(stream.delivered_end(), through), found);
     if (!log) return std::unexpected(log.error());
     recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
     stream.log = std::move(*log);
+    stream.covered = through;
     stream.durable_end = stream.log->next_sequence();
+    // What is gone, or was never given, need not be waited for.
+    stream.delivered.insert({found.end, stream.durable_end});
+    for (const storage::DamagedRange& range : found.damaged) {
+      stream.delivered.insert({range.first_sequence, range.end_sequence});
+    }
+    stream.delivered.insert({0, stream.log->first_sequence()});
     if (const Result<void> replayed = spool->replay(priority, through); !replayed) {
       return std::unexpected(replayed.error());
     }
     is_unused = is_unused && stream.durable_end == 1;
   }
+  if (const Result<void> opened = spool->open_dead_letters(recovery); !opened) return std::unexpected(opened.error());
   // Where nothing is left of what was, sequences begin anew, and with them the incarnation: the parent must not take
   // the new records for old ones.
   if (is_unused) {
     if (const Result<void> renewed = spool->new_incarnation(); !renewed) return std::unexpected(renewed.error());
   }
   return spool;
+}
+
+std::string Spool::dead_letter_directory(const std::string& spool_directory) {
+  return spool_directory + "/dead-letters";
+}
+
+Result<void> Spool::open_dead_letters(Recovery& recovery) {
+  const std::string directory = dead_letter_directory(directory_);
+  storage::SegmentedLog::Recovery found;
+  auto log = storage::SegmentedLog::open(file_system_, directory, reserve_, 1, found);
+  if (!log) return std::unexpected(log.error());
+  recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
+  dead_letter_log_ = std::move(*log);
+  storage::LogReader reader(file_system_, directory);
+  while (true) {
+    const Result<std::optional<storage::FrameView>> frame = reader.next(dead_letter_log_->next_sequence());
+    if (!frame) return std::unexpected(frame.error());
+    if (!*frame) return {};
+    dead_letters_ += (*frame)->count;
+  }
+}
+
+Result<void> Spool::bury(const DeadLetter& letter) {
+  std::string bytes;
+  append_dead_letter(bytes, letter);
+  FrameBuilder frame;
+  frame.add({}, 0, bytes);
+  Result<void> kept = dead_letter_log_->append(1, 0, frame.take(storage::kFrameHeaderBytes));
+  if (kept) kept = dead_letter_log_->sync();
+  if (!kept) return kept;
+  ++dead_letters_;
+  if (dead_letter_log_->bytes() > options_.bytes_max / kSegmentsMin) {
+    const uint64_t before = dead_letter_log_->first_sequence();
+    if (const Result<size_t> removed = dead_letter_log_->remove_oldest(); removed && *removed > 0) {
+      dead_letters_ -= std::min(dead_letters_, dead_letter_log_->first_sequence() - before);
+    }
+  }
+  return delivered(letter.stream, {letter.sequence, letter.sequence + 1});
 }
 
 Result<void> Spool::read_incarnation() {
@@ -117,15 +195,18 @@ Result<void> Spool::new_incarnation() {
 }
 
 void Spool::read_cursors() {
-  const Result<std::string> content = file_system_.read_file(directory_ + "/cursors", 4096);
+  const Result<std::string> content = file_system_.read_file(directory_ + "/cursors", 2 * kCursorSlotBytes);
   if (!content) return;
   for (size_t at = 0; at + kCursorSlotBytes <= content->size(); at += kCursorSlotBytes) {
     uint64_t generation = 0;
-    std::array<uint64_t, kStreams> delivered{};
-    if (!read_cursor_slot(std::string_view(*content).substr(at, kCursorSlotBytes), generation, delivered)) continue;
+    uint32_t age_s = 0;
+    std::array<IntervalSet, kStreams> delivered;
+    const std::string_view slot = std::string_view(*content).substr(at, kCursorSlotBytes);
+    if (!read_cursor_slot(slot, generation, age_s, delivered)) continue;
     if (generation <= cursor_generation_) continue;
     cursor_generation_ = generation;
-    for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered_through = delivered[i];
+    age_s_ = age_s;
+    for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered = std::move(delivered[i]);
   }
 }
 
@@ -138,10 +219,11 @@ Result<void> Spool::write_cursors() {
     if (!file) return std::unexpected(file.error());
     cursor_file_ = std::move(*file);
   }
-  std::array<uint64_t, kStreams> delivered{};
-  for (size_t i = 0; i < kStreams; ++i) delivered[i] = streams_[i].delivered_through;
+  std::array<const IntervalSet*, kStreams> delivered{};
+  for (size_t i = 0; i < kStreams; ++i) delivered[i] = &streams_[i].delivered;
   ++cursor_generation_;
-  return cursor_file_->write_at(cursor_generation_ % 2 * kCursorSlotBytes, cursor_slot(cursor_generation_, delivered));
+  return cursor_file_->write_at(cursor_generation_ % 2 * kCursorSlotBytes,
+                                cursor_slot(cursor_generation_, age_s_, delivered));
 }
 
 // The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.
@@ -168,7 +250,11 @@ Result<void> Spool::write_ledger() {
   }
   ledger_.write(content);
   append_fixed(content, hash64(content));
-  return file_system_.replace_file(directory_ + "/ledger", content);
+  const Result<void> written = file_system_.replace_file(directory_ + "/ledger", content);
+  if (!written) return written;
+  for (Stream& stream : streams_) stream.covered = stream.durable_end;
+  ledger_changed_ = false;
+  return {};
 }
 
 // Enters the records from `from` on into the ledger.
@@ -181,7 +267,9 @@ Result<void> Spool::replay(Priority priority, uint64_t from) {
     if (!*frame) return {};
     FrameRecords records((*frame)->body);
     while (const std::optional<StoredRecord> record = records.next()) {
-      if (!record->source.empty()) ledger_.enter(record->source, record->source_sequence);
+      if (record->source.empty()) continue;
+      ledger_.enter(record->source, record->source_sequence);
+      ledger_changed_ = true;
     }
   }
 }
@@ -190,11 +278,14 @@ void Spool::commit(std::vector<Submission*>& group) {
   std::array<Pending, kStreams> pending;
   for (const Priority priority : kPriorities) pending[static_cast<size_t>(priority)].priority = priority;
 
-  const uint64_t bytes_held = bytes();
+  uint64_t bytes_held = bytes();
   uint64_t bytes_added = 0;
   for (Submission* submission : group) {
     submission->fates.assign(submission->items.size(), Submission::Fate::kRefused);
-    if (submission->floor > 0) ledger_.raise_floor(submission->floor_source, submission->floor);
+    if (submission->floor > 0) {
+      ledger_.raise_floor(submission->floor_source, submission->floor);
+      ledger_changed_ = true;
+    }
     for (size_t i = 0; i < submission->items.size(); ++i) {
       const Submission::Item& item = submission->items[i];
       if (item.event.size() > kRecordBytesMax) {
@@ -203,14 +294,17 @@ void Spool::commit(std::vector<Submission*>& group) {
                              "send it in parts"};
         continue;
       }
-      if (bytes_held + bytes_added + item.event.size() > options_.bytes_max) {
-        submission->error = {
-            "spool.full",
-            fmt::format("the spool holds {} of {} bytes (spool.bytes_max)", bytes_held, options_.bytes_max),
-            "raise spool.bytes_max or bring the parent back"};
+      const uint64_t space = space_for(item.priority);
+      while (bytes_held + bytes_added + item.event.size() > space && make_room(item.priority)) bytes_held = bytes();
+      if (bytes_held + bytes_added + item.event.size() > space) {
+        submission->error = {"spool.full",
+                             fmt::format("the spool holds {} of {} bytes (spool.bytes_max{})", bytes_held, space,
+                                         item.priority == Priority::kCritical ? "" : " less spool.critical_reserve"),
+                             "raise spool.bytes_max, bring the parent back, or choose another when_full"};
         continue;
       }
       if (!item.source.empty()) {
+        ledger_changed_ = true;
         const Ledger::Entry entry = ledger_.enter(item.source, item.source_sequence);
         if (entry == Ledger::Entry::kKnown) {
           submission->fates[i] = Submission::Fate::kKnown;
@@ -221,6 +315,10 @@ void Spool::commit(std::vector<Submission*>& group) {
                                "send the missing ones first"};
           continue;
         }
+      }
+      if (is_thinned_out(item.priority, bytes_held + bytes_added)) {
+        submission->fates[i] = Submission::Fate::kDropped;
+        continue;
       }
       bytes_added += item.event.size();
       Pending& share = pending[static_cast<size_t>(item.priority)];
@@ -257,14 +355,63 @@ void Spool::commit(std::vector<Submission*>& group) {
   // A start reads the log since the last snapshot: keep that to about a segment.
   uint64_t begun = 0;
   for (const Stream& its : streams_) begun += its.log->segments_begun();
-  if (begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
+  if (ledger_changed_ && begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
+}
+
+uint64_t Spool::space_for(Priority priority) const {
+  if (priority == Priority::kCritical) return options_.bytes_max;
+  const uint64_t reserve = options_.critical_reserve == 0 ? options_.bytes_max / 16 : options_.critical_reserve;
+  return options_.bytes_max - std::min(reserve, options_.bytes_max);
+}
+
+// A segment's worth for the stream, as its policy says. False when nothing may go.
+bool Spool::make_room(Priority priority) {
+  switch (options_.streams[static_cast<size_t>(priority)].when_full) {
+    case WhenFull::kDropOldest:
+      return drop_oldest(priority);
+    case WhenFull::kDropLower:
+      for (size_t lower = kStreams - 1; lower > static_cast<size_t>(priority); --lower) {
+        if (drop_oldest(static_cast<Priority>(lower))) return true;
+      }
+      return false;
+    case WhenFull::kReject:
+    case WhenFull::kDownsample:
+      return false;
+  }
+  return false;
+}
+
+bool Spool::drop_oldest(Priority priority) {
+  Stream& its = stream(priority);
+  const uint64_t bytes_before = its.log->bytes();
+  if (its.log->first_sequence() >= its.durable_end) return false;
+  if (!its.log->can_remove_before(its.log->next_sequence())) (void)its.log->roll();
+  // The ledger must know what the segment said before it goes.
+  if (ledger_changed_ && !write_ledger()) return false;
+  const uint64_t first = its.log->first_sequence();
+  const Result<size_t> removed = its.log->remove_oldest();
+  if (!removed || *removed == 0) return false;
+  const uint64_t end = its.log->first_sequence();
+  its.dropped += its.delivered.missing(first, end);
+  its.delivered.insert({first, end});
+  return its.log->bytes() < bytes_before;
+}
+
+bool Spool::is_thinned_out(Priority priority, uint64_t held) {
+  if (options_.streams[static_cast<size_t>(priority)].when_full != WhenFull::kDownsample) return false;
+  const uint64_t space = space_for(priority);
+  const uint64_t one_in = held >= space / 16 * 15 ? 8 : held >= space / 8 * 7 ? 4 : held >= space / 4 * 3 ? 2 : 1;
+  Stream& its = stream(priority);
+  if (its.sampled++ % one_in == 0) return false;
+  ++its.dropped;
+  return true;
 }
 
 void Spool::append_frame(Pending& share) {
   if (share.frame.count() == 0) return;
   const uint32_t count = share.frame.count();
-  const std::string body = share.frame.take();
-  if (const Result<void> appended = stream(share.priority).log->append(count, body); !appended) {
+  std::string frame = share.frame.take(storage::kFrameHeaderBytes);
+  if (const Result<void> appended = stream(share.priority).log->append(count, age_s_, std::move(frame)); !appended) {
     return refuse(share, appended.error());
   }
   share.written.insert(share.written.end(), share.places.begin(), share.places.end());
@@ -281,21 +428,31 @@ void Spool::refuse(Pending& share, const Error& error) {
   share.places.clear();
 }
 
-Result<void> Spool::delivered(Priority priority, uint64_t through) {
+Result<void> Spool::delivered(Priority priority, IntervalSet::Interval sequences) {
   Stream& its = stream(priority);
-  if (through <= its.delivered_through) return {};
-  its.delivered_through = through;
+  const uint64_t before = its.delivered_through();
+  its.delivered.insert(sequences);
   if (const Result<void> noted = write_cursors(); !noted) return noted;
-  // The last segment stays. When all in it is delivered and it is large, or space is short, a new one takes its place.
-  const bool is_large = its.log->bytes() > options_.segment_bytes || bytes() > options_.bytes_max / 2;
-  if (is_large && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
-  if (!its.log->can_remove_before(through + 1)) return {};
-  // The ledger must know what the segments said before they go.
-  if (const Result<void> kept = write_ledger(); !kept) return kept;
-  if (const Result<size_t> removed = its.log->remove_before(through + 1); !removed) {
+  const uint64_t through = its.delivered_through();
+  if (through == before) return {};
+  // The last segment stays. When all in it is delivered and space is short, a new one takes its place.
+  const bool is_short = bytes() > options_.bytes_max / 2;
+  if (is_short && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
+  // The ledger must know what the segments said before they go. Where space is not short they may wait until it does.
+  if (ledger_changed_ && is_short && through >= its.covered && its.log->can_remove_before(through + 1)) {
+    if (const Result<void> kept = write_ledger(); !kept) return kept;
+  }
+  const uint64_t removable = ledger_changed_ ? std::min(through + 1, its.covered) : through + 1;
+  if (const Result<size_t> removed = its.log->remove_before(removable); !removed) {
     return std::unexpected(removed.error());
   }
   return {};
+}
+
+bool Spool::needs_segment() const {
+  size_t filling = 0;
+  for (const Stream& its : streams_) filling += its.log->needs_next() ? 1 : 0;
+  return reserve_.ready() < std::min(filling, storage::SegmentReserve::kReadyMax);
 }
 
 Result<void> Spool::checkpoint() {
@@ -314,7 +471,9 @@ bool Spool::has_room() {
 
 StreamState Spool::state(Priority priority) const {
   const Stream& its = streams_[static_cast<size_t>(priority)];
-  return {its.delivered_through, its.durable_end, its.log->bytes(), its.appended_bytes};
+  return {its.delivered_through(), its.delivered.missing(1, its.durable_end),
+          its.durable_end,         its.log->bytes(),
+          its.appended_bytes,      its.dropped};
 }
 
 uint64_t Spool::bytes() const {

@@ -5,8 +5,9 @@
 // repetitions are recognised; a cursor a stream, of what the parent has. Submissions are committed in groups: all that
 // came since the last commit is written, then synced once a stream, then answered.
 //
-// Under spool/: critical/ high/ normal/ low/ (logs), ledger (snapshot), cursors, incarnation. Formats:
-// docs/formats/spool.md. This class does its I/O through a FileSystem and knows no threads: SpoolWriter gives it one.
+// Under spool/: critical/ high/ normal/ low/ dead-letters/ (logs), reserve/ (files for them), ledger (snapshot),
+// cursors, incarnation. Formats: docs/formats/spool.md. This class does its I/O through a FileSystem and knows no
+// threads: SpoolWriter gives it one.
 #pragma once
 
 #include <array>
@@ -16,9 +17,12 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/interval_set.h"
 #include "model/node_id.h"
 #include "model/priority.h"
+#include "spool/dead_letter.h"
 #include "spool/ledger.h"
+#include "spool/stream_options.h"
 #include "storage/file_system.h"
 #include "storage/segmented_log.h"
 
@@ -27,9 +31,11 @@ namespace verge::spool {
 inline constexpr size_t kStreams = kPriorities.size();
 
 struct SpoolOptions {
-  uint64_t bytes_max = 4ULL << 30;     // of all logs together; beyond it appends are refused with spool.full
+  uint64_t bytes_max = 4ULL << 30;     // of all logs together
+  uint64_t critical_reserve = 0;       // of it, for critical records only; 0: a sixteenth
   uint64_t segment_bytes = 16U << 20;  // a log file
   size_t sources_max = 65536;
+  std::array<StreamOptions, kPriorities.size()> streams{};
 };
 
 // Records to be made durable together, and what became of each.
@@ -40,7 +46,12 @@ struct Submission {
     uint64_t source_sequence = 0;
     std::string event;  // as append_event() wrote it
   };
-  enum class Fate : uint8_t { kStored, kKnown, kRefused };
+  enum class Fate : uint8_t {
+    kStored,
+    kKnown,
+    kRefused,
+    kDropped,  // not stored, by the stream's policy: done with
+  };
 
   std::vector<Item> items;
   // A source of which everything below `floor` is done with (never to come again).
@@ -54,9 +65,11 @@ struct Submission {
 
 struct StreamState {
   uint64_t delivered_through = 0;  // the parent has all sequences up to this one
+  uint64_t undelivered = 0;        // sequences that it does not have
   uint64_t end = 1;                // the first sequence that is not durable yet
   uint64_t bytes = 0;              // on the disk
   uint64_t appended_bytes = 0;     // of events since the start
+  uint64_t dropped = 0;            // records that went for want of space, by policy, since the start
 };
 
 class Spool {
@@ -71,32 +84,57 @@ class Spool {
   // Makes all submissions of the group durable and fills in their fates. Never fails as a whole.
   void commit(std::vector<Submission*>& group);
 
-  // The parent has everything of the stream through `sequence`. Frees the segments that are done with.
-  Result<void> delivered(Priority stream, uint64_t through);
+  // The parent has these sequences of the stream, or they will never come. Frees the segments that are done with.
+  Result<void> delivered(Priority stream, IntervalSet::Interval sequences);
+  [[nodiscard]] const IntervalSet& delivered_of(Priority stream) const {
+    return streams_[static_cast<size_t>(stream)].delivered;
+  }
+  // Keeps the record apart, durably, and counts it as delivered. Beyond a sixteenth of bytes_max the oldest dead
+  // letters go for it. After an error nothing has changed.
+  Result<void> bury(const DeadLetter& letter);
   // Writes the cursors and the ledger; call before a clean end.
   Result<void> checkpoint();
 
+  // The age clock's seconds: of what is committed from now on, and as it was noted last.
+  void set_age(uint32_t seconds) { age_s_ = seconds; }
+  [[nodiscard]] uint32_t age() const { return age_s_; }
+
   // Whether a segment more would fit, by the limit and on the disk. Tries it.
   bool has_room();
+
+  // Whether prepare_segment() should be called soon, so that the next segment is ready when it is needed.
+  [[nodiscard]] bool needs_segment() const;
+  // Makes a file ready to become a segment. Slow; may be called from one other thread, beside everything else.
+  Result<void> prepare_segment() { return reserve_.prepare(); }
 
   [[nodiscard]] StreamState state(Priority stream) const;
   [[nodiscard]] uint64_t bytes() const;
   [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }
   [[nodiscard]] size_t sources() const { return ledger_.sources(); }
+  [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
   [[nodiscard]] static std::string stream_directory(const std::string& spool_directory, Priority stream);
+  [[nodiscard]] static std::string dead_letter_directory(const std::string& spool_directory);
 
  private:
   struct Stream {
     std::unique_ptr<storage::SegmentedLog> log;
-    uint64_t delivered_through = 0;
+    uint64_t covered = 0;  // the last snapshot of the ledger knows all before this sequence
+    IntervalSet delivered;
     uint64_t durable_end = 1;
+    uint64_t dropped = 0;
+    uint64_t sampled = 0;  // records that were offered while the stream is thinned out
+
+    [[nodiscard]] uint64_t delivered_through() const { return delivered.first_gap(1, UINT64_MAX).begin - 1; }
+    // Above all that was ever delivered.
+    [[nodiscard]] uint64_t delivered_end() const {
+      return delivered.intervals().empty() ? 1 : delivered.intervals().back().end;
+    }
     uint64_t appended_bytes = 0;
   };
   // A stream's share of a group: the items whose fate hangs on one frame.
   struct Pending;
 
-  Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options)
-      : file_system_(file_system), directory_(std::move(directory)), options_(options), ledger_(options.sources_max) {}
+  Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options);
 
   Result<void> read_incarnation();
   Result<void> new_incarnation();
@@ -105,6 +143,11 @@ class Spool {
   std::array<uint64_t, kStreams> read_ledger();
   Result<void> write_ledger();
   Result<void> replay(Priority stream, uint64_t from);
+  Result<void> open_dead_letters(Recovery& recovery);
+  [[nodiscard]] uint64_t space_for(Priority stream) const;
+  bool make_room(Priority stream);
+  bool drop_oldest(Priority stream);
+  bool is_thinned_out(Priority stream, uint64_t bytes);
   void append_frame(Pending& pending);
   void refuse(Pending& pending, const Error& error);
   Stream& stream(Priority priority) { return streams_[static_cast<size_t>(priority)]; }
@@ -112,9 +155,14 @@ class Spool {
   storage::FileSystem& file_system_;
   const std::string directory_;
   const SpoolOptions options_;
+  storage::SegmentReserve reserve_;
   std::array<Stream, kStreams> streams_;
+  std::unique_ptr<storage::SegmentedLog> dead_letter_log_;
+  uint64_t dead_letters_ = 0;  // in it
   Ledger ledger_;
   NodeId incarnation_;
+  uint32_t age_s_ = 0;
+  bool ledger_changed_ = false;  // since the last snapshot
   uint64_t segments_at_snapshot_ = 0;
   std::unique_ptr<storage::File> cursor_file_;
   uint64_t cursor_generation_ = 0;

@@ -22,9 +22,16 @@ bool is_want_of_space(const Error& error) { return error.code == "spool.full" ||
 }  // namespace
 
 SpoolWriter::SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown)
-    : spool_(std::move(spool)), waiting_bytes_max_(waiting_bytes_max), grown_(std::move(grown)) {
+    : spool_(std::move(spool)),
+      waiting_bytes_max_(waiting_bytes_max),
+      grown_(std::move(grown)),
+      age_clock_(spool_->age(), std::chrono::steady_clock::now()) {
+  for (const Priority stream : kPriorities) {
+    delivered_at_start_[static_cast<size_t>(stream)] = spool_->delivered_of(stream);
+  }
   publish_progress();
   thread_ = std::thread([this] { run(); });
+  preparing_thread_ = std::thread([this] { prepare_segments(); });
 }
 
 void SpoolWriter::stop() {
@@ -34,7 +41,9 @@ void SpoolWriter::stop() {
     stopping_ = true;
   }
   wake_.notify_one();
+  prepare_.notify_one();
   thread_.join();
+  preparing_thread_.join();
 }
 
 void SpoolWriter::submit(Submission submission, runtime::Loop& loop, Urgency urgency, Done done) {
@@ -56,11 +65,19 @@ void SpoolWriter::submit(Submission submission, runtime::Loop& loop, Urgency urg
   loop.post([done = std::move(done), refused = std::move(submission)]() mutable { done(std::move(refused)); });
 }
 
-void SpoolWriter::delivered(Priority stream, uint64_t through) {
+void SpoolWriter::delivered(Priority stream, IntervalSet::Interval sequences) {
   {
     const std::lock_guard lock(mutex_);
-    delivered_[static_cast<size_t>(stream)] = through;
+    delivered_[static_cast<size_t>(stream)].push_back(sequences);
     delivered_changed_ = true;
+  }
+  wake_.notify_one();
+}
+
+void SpoolWriter::bury(DeadLetter letter, runtime::Loop& loop, std::move_only_function<void(Result<void>)> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    burials_.push_back({std::move(letter), &loop, std::move(done)});
   }
   wake_.notify_one();
 }
@@ -69,12 +86,13 @@ void SpoolWriter::run() {
   pthread_setname_np(pthread_self(), "spool");
   std::vector<Waiting> group;
   while (true) {
-    std::array<uint64_t, kStreams> delivered{};
+    std::array<std::vector<IntervalSet::Interval>, kStreams> delivered;
+    std::vector<Burial> burials;
     bool delivered_changed = false;
     bool stopping = false;
     {
       std::unique_lock lock(mutex_);
-      const auto something = [&] { return !waiting_.empty() || delivered_changed_ || stopping_; };
+      const auto something = [&] { return !waiting_.empty() || !burials_.empty() || delivered_changed_ || stopping_; };
       if (full_) {
         if (!wake_.wait_for(lock, kProbePeriod, something)) {
           lock.unlock();
@@ -90,7 +108,8 @@ void SpoolWriter::run() {
       urgent_ = false;
       group.swap(waiting_);
       waiting_bytes_ = 0;
-      delivered = delivered_;
+      delivered.swap(delivered_);
+      burials.swap(burials_);
       delivered_changed = std::exchange(delivered_changed_, false);
       stopping = stopping_;
     }
@@ -98,11 +117,14 @@ void SpoolWriter::run() {
     group.clear();
     if (delivered_changed) {
       for (const Priority stream : kPriorities) {
-        const Result<void> noted = spool_->delivered(stream, delivered[static_cast<size_t>(stream)]);
-        if (!noted) log_warning("spool", "{}", noted.error().line());
+        for (const IntervalSet::Interval& sequences : delivered[static_cast<size_t>(stream)]) {
+          const Result<void> noted = spool_->delivered(stream, sequences);
+          if (!noted) log_warning("spool", "{}", noted.error().line());
+        }
       }
       publish_progress();
     }
+    bury(burials);
     if (stopping) break;
   }
   if (const Result<void> kept = spool_->checkpoint(); !kept) log_warning("spool", "{}", kept.error().line());
@@ -110,6 +132,7 @@ void SpoolWriter::run() {
 
 void SpoolWriter::commit(std::vector<Waiting>& waiting) {
   const auto start = std::chrono::steady_clock::now();
+  spool_->set_age(age_clock_.seconds(start));
   std::vector<Submission*> group;
   group.reserve(waiting.size());
   for (Waiting& entry : waiting) group.push_back(&entry.submission);
@@ -124,6 +147,8 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
       switch (fate) {
         case Submission::Fate::kStored:
           ++stored;
+          break;
+        case Submission::Fate::kDropped:
           break;
         case Submission::Fate::kKnown:
           counters_.known.add();
@@ -147,6 +172,37 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
     });
   }
   if (stored > 0 && grown_) grown_();
+  if (spool_->needs_segment()) {
+    {
+      const std::lock_guard lock(mutex_);
+      segment_wanted_ = true;
+    }
+    prepare_.notify_one();
+  }
+}
+
+void SpoolWriter::bury(std::vector<Burial>& burials) {
+  for (Burial& burial : burials) {
+    burial.loop->post(
+        [done = std::move(burial.done), kept = spool_->bury(burial.letter)]() mutable { done(std::move(kept)); });
+  }
+  if (!burials.empty()) publish_progress();
+}
+
+void SpoolWriter::prepare_segments() {
+  pthread_setname_np(pthread_self(), "spool-prepare");
+  std::unique_lock lock(mutex_);
+  while (true) {
+    prepare_.wait(lock, [&] { return segment_wanted_ || stopping_; });
+    if (stopping_) return;
+    segment_wanted_ = false;
+    lock.unlock();
+    if (const Result<void> prepared = spool_->prepare_segment(); !prepared) {
+      // Not needed, only faster; and what is wrong with the disk is said where it matters.
+      log_debug("spool", "no segment could be made ready: {}", prepared.error().line());
+    }
+    lock.lock();
+  }
 }
 
 void SpoolWriter::set_full(const Error* refusal) {
@@ -160,10 +216,13 @@ void SpoolWriter::publish_progress() {
     const StreamState state = spool_->state(stream);
     StreamProgress& progress = progress_[static_cast<size_t>(stream)];
     progress.delivered_through = state.delivered_through;
+    progress.undelivered = state.undelivered;
     progress.end = state.end;
     progress.bytes = state.bytes;
     progress.appended_bytes = state.appended_bytes;
+    progress.dropped = state.dropped;
   }
+  dead_letters_ = spool_->dead_letters();
 }
 
 }  // namespace verge::spool

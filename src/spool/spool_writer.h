@@ -1,6 +1,6 @@
 // SpoolWriter: gives the spool a thread of its own. Loops submit; the thread commits everything that came meanwhile as
 // one group, and answers each loop with one posted task a commit. While a sync is under way the next group gathers:
-// that is the whole of group commit.
+// that is the whole of group commit. A second thread makes the next segments ready meanwhile.
 //
 // Bounds: `waiting_bytes_max` of submitted events, one submission of any size excepted; beyond it they are answered at
 // once as refused (spool.busy).
@@ -18,6 +18,7 @@
 
 #include "base/metrics.h"
 #include "runtime/loop.h"
+#include "spool/age_clock.h"
 #include "spool/spool.h"
 
 namespace verge::spool {
@@ -25,9 +26,11 @@ namespace verge::spool {
 // What may be asked of a stream from any thread.
 struct StreamProgress {
   std::atomic<uint64_t> delivered_through{0};
+  std::atomic<uint64_t> undelivered{0};
   std::atomic<uint64_t> end{1};
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> appended_bytes{0};
+  std::atomic<uint64_t> dropped{0};
 };
 
 struct SpoolWriterCounters {
@@ -56,11 +59,20 @@ class SpoolWriter {
 
   // From any thread. `done` runs on `loop`.
   void submit(Submission submission, runtime::Loop& loop, Urgency urgency, Done done);
-  // The parent has the stream through `sequence`.
-  void delivered(Priority stream, uint64_t through);
+  // The parent has these sequences of the stream, or they will never come.
+  void delivered(Priority stream, IntervalSet::Interval sequences);
+  // As Spool::bury(); `done` runs on `loop`. From any thread.
+  void bury(DeadLetter letter, runtime::Loop& loop, std::move_only_function<void(Result<void>)> done);
 
   [[nodiscard]] const StreamProgress& progress(Priority stream) const { return progress_[static_cast<size_t>(stream)]; }
   [[nodiscard]] const SpoolWriterCounters& counters() const { return counters_; }
+  // What the parent had when the spool was opened.
+  [[nodiscard]] const IntervalSet& delivered_at_start(Priority stream) const {
+    return delivered_at_start_[static_cast<size_t>(stream)];
+  }
+  [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
+  // By which records grow old. Any thread.
+  [[nodiscard]] AgeClock& age_clock() { return age_clock_; }
   [[nodiscard]] NodeId incarnation() const { return spool_->incarnation(); }
   // True since a submission was refused, until one is stored again or there is room again: looked for every
   // kProbePeriod.
@@ -73,9 +85,16 @@ class SpoolWriter {
     Done done;
     size_t bytes;
   };
+  struct Burial {
+    DeadLetter letter;
+    runtime::Loop* loop;
+    std::move_only_function<void(Result<void>)> done;
+  };
 
   void run();
+  void prepare_segments();
   void commit(std::vector<Waiting>& waiting);
+  void bury(std::vector<Burial>& burials);
   void publish_progress();
   void set_full(const Error* refusal);
 
@@ -83,6 +102,9 @@ class SpoolWriter {
   const size_t waiting_bytes_max_;
   const std::function<void()> grown_;
   std::array<StreamProgress, kStreams> progress_;
+  std::array<IntervalSet, kStreams> delivered_at_start_;
+  std::atomic<uint64_t> dead_letters_{0};
+  AgeClock age_clock_;
   SpoolWriterCounters counters_;
   std::atomic<bool> full_{false};
 
@@ -90,12 +112,16 @@ class SpoolWriter {
   std::condition_variable wake_;
   std::vector<Waiting> waiting_;
   size_t waiting_bytes_ = 0;
-  std::array<uint64_t, kStreams> delivered_{};
+  std::array<std::vector<IntervalSet::Interval>, kStreams> delivered_;
   bool delivered_changed_ = false;
+  std::vector<Burial> burials_;
   bool urgent_ = false;  // one of waiting_ is awaited
   bool stopping_ = false;
+  bool segment_wanted_ = false;
 
+  std::condition_variable prepare_;  // with mutex_
   std::thread thread_;
+  std::thread preparing_thread_;
 };
 
 }  // namespace verge::spool

@@ -1,28 +1,36 @@
-// Uplink: sends a spool's streams to the parent, most important first, and moves the cursors when the parent says a
-// batch is durable there.
+// Uplink: sends a spool's streams to the parent, and notes what the parent says is durable there.
 //
-// When to send: at once if a critical record waits, if a full batch waits, if the last answer left a backlog, or on
-// drain; otherwise when the oldest record has waited `batch_age_max`. One batch is under way at a time. A failure of
-// any kind means "not delivered": the same records go again after an exponential pause with full jitter; the parent
-// recognises what it already has.
+// What goes when is the SendPlan's to decide; the uplink prepares and sends. Each of the two lanes has a connection, a
+// batch under way and the next one prepared meanwhile, so that the line is never idle while there is something to send.
 //
-// Reading the log, compressing and resolving the parent's name run on `worker`, a loop of lower priority; deciding what
-// to send, and the connection, on the uplink's own loop. A log that cannot be read counts as a failure too: nothing is
-// ever passed over for it.
+// A failure of any kind means "not delivered": the same records go again after an exponential pause with full jitter;
+// the parent recognises what it already has. What the parent refuses for good (400, 413, 422) is tried in halves until
+// the record that it will not have stands alone. That record has a budget of attempts, by its priority; outages and
+// "not now" (429, 503, any other answer) spend none. Then it is buried among the dead letters, with what the parent
+// said. The others go on around it meanwhile.
+//
+// Reading the log, compressing and resolving the parent's name run on `worker`, a loop of lower priority; deciding, and
+// the connections, on the uplink's own loop. A log that cannot be read is read again later: nothing is passed over for
+// it. What is damaged is: its range is reported, exactly.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/metrics.h"
 #include "base/random.h"
 #include "net/http_client.h"
 #include "runtime/loop.h"
 #include "spool/batch.h"
+#include "spool/line_rate.h"
+#include "spool/record_reader.h"
+#include "spool/send_plan.h"
 #include "spool/spool_writer.h"
 #include "storage/segmented_log.h"
 
@@ -30,10 +38,13 @@ namespace verge::spool {
 
 struct UplinkOptions {
   size_t batch_bytes_max = 1U << 20;  // of events, before compression
-  Duration batch_age_max = std::chrono::seconds(1);
-  Duration timeout = std::chrono::seconds(10);
+  Duration batch_age_max = std::chrono::seconds(60);
+  double backlog_share = 0.2;
+  Duration timeout = std::chrono::seconds(10);  // for an answer, beside what the line needs for the batch
   Duration retry_max = std::chrono::seconds(5);
-  int compression = 3;
+  std::array<uint32_t, kStreams> attempts = {100, 50, 20, 10};  // of a record that the parent refuses
+  std::array<Duration, kStreams> ttl{};                         // older records are not sent; 0: no limit
+  bool ttl_stops_in_outage = true;  // the time in which the parent is out of reach does not count
 };
 
 struct UplinkCounters {
@@ -41,10 +52,16 @@ struct UplinkCounters {
   Counter records;
   Counter event_bytes;  // delivered, before compression
   Counter failures;
-  std::atomic<uint64_t> bytes_sent{0};  // on the wire, heads and repetitions included
-  std::atomic<uint64_t> bytes_received{0};
+  Counter refusals;                          // batches that the parent refused for good
+  Counter buried;                            // records given up
+  Counter damaged;                           // sequences that could not be read any more
+  Counter expired;                           // records that outlived their time to live
+  std::atomic<uint64_t> bytes_sent{0};       // on the wire, heads and repetitions included
+  std::atomic<uint64_t> bytes_received{0};   // likewise
   std::atomic<bool> connected{false};        // the last batch was delivered
   std::atomic<int64_t> last_delivery_us{0};  // wall clock; 0: never
+  std::atomic<uint64_t> line_bytes_per_s{0};
+  std::atomic<int> compression_level{0};
 };
 
 class Uplink {
@@ -67,33 +84,48 @@ class Uplink {
   [[nodiscard]] Duration waiting(Priority stream) const;
 
  private:
-  struct Stream {
-    uint64_t sent_through = 0;  // delivered
-    uint64_t sent_bytes = 0;    // of appended_bytes
-    std::optional<MonotonicTime> waiting_since;
-    bool backlog = false;  // the last batch was full: more is there
-  };
+  // A batch, or why there is none.
   struct Prepared {
-    Priority stream;
-    uint64_t through = 0;
+    SendPlan::Stretch stretch;
+    uint64_t end = 0;  // of the sequences that were read
+    uint64_t first_record = 0;
     uint64_t records = 0;
+    uint64_t expired = 0;
     uint64_t event_bytes = 0;
-    bool more = false;
+    std::string first_event;
     std::string body;            // empty: there is nothing in that range
     std::optional<Error> error;  // the log could not be read
+    std::vector<storage::DamagedRange> damaged;
+    Duration took{0};
+    MonotonicTime sent;
   };
-
+  using PreparedPointer = std::shared_ptr<Prepared>;
+  struct LaneState {
+    Lane lane;
+    std::unique_ptr<net::HttpClient> client;
+    bool connecting = false;
+    bool preparing = false;
+    PreparedPointer next;
+    PreparedPointer under_way;
+    uint64_t earlier_bytes_sent = 0;  // by clients that are gone
+    uint64_t earlier_bytes_received = 0;
+  };
   void look();
-  [[nodiscard]] std::optional<Priority> due(MonotonicTime now, Duration& until_next) const;
-  void prepare(Priority stream);
-  void send(std::shared_ptr<Prepared> batch);
-  void on_answer(const std::shared_ptr<Prepared>& batch, Result<net::HttpAnswer> answer);
-  void on_delivered(const Prepared& batch);
-  void on_failure(const Error& error, std::optional<Duration> retry_after);
-  Prepared read_batch(Priority stream, uint64_t from, uint64_t end);
-  void connect_then(std::function<void()> next);
+  void step(LaneState& lane, MonotonicTime now, MonotonicTime& look_again);
+  void prepare(LaneState& lane, const SendPlan::Stretch& stretch);
+  Prepared read_batch(Lane lane, const SendPlan::Stretch& stretch, uint64_t floor, int level);
+  void on_prepared(LaneState& lane, const PreparedPointer& batch);
+  void send(LaneState& lane);
+  void connect(LaneState& lane);
+  void on_answer(LaneState& lane, Result<net::HttpAnswer> answer);
+  void on_delivered(LaneState& lane, const PreparedPointer& batch);
+  void on_refused(LaneState& lane, const PreparedPointer& batch, const Error& refusal);
+  void give_up(const PreparedPointer& batch, const Error& refusal);
+  void on_failure(LaneState& lane, const Error& error, std::optional<Duration> retry_after);
+  void close(LaneState& lane);
+  void count_bytes();
   void finish_drain();
-  Stream& stream(Priority priority) { return streams_[static_cast<size_t>(priority)]; }
+  LaneState& state_of(Lane lane) { return lanes_[static_cast<size_t>(lane)]; }
 
   runtime::Loop& loop_;
   runtime::Loop& worker_;
@@ -106,19 +138,17 @@ class Uplink {
   const UplinkOptions options_;
   Random random_;
 
-  std::array<Stream, kStreams> streams_;
-  std::array<std::unique_ptr<storage::LogReader>, kStreams> readers_;  // used on worker_ only
-  std::array<uint64_t, kStreams> read_position_{};                     // likewise: what the reader gives next
-  std::unique_ptr<net::HttpClient> client_;
+  SendPlan plan_;
+  LineRate line_;
+  std::array<LaneState, kLanes> lanes_;
+  std::array<std::array<std::unique_ptr<RecordReader>, kStreams>, kLanes> readers_;  // used on the worker only
+  std::map<std::pair<Priority, uint64_t>, uint32_t> attempts_;  // of records that the parent refused
   runtime::Timer timer_;
-  bool busy_ = false;  // a batch is being prepared or sent
   bool stopped_ = false;
   bool draining_ = false;
   std::function<void()> drained_;
   uint32_t failures_in_a_row_ = 0;
   std::optional<MonotonicTime> paused_until_;
-  uint64_t earlier_bytes_sent_ = 0;
-  uint64_t earlier_bytes_received_ = 0;
   std::atomic<bool> wake_posted_{false};
   std::array<std::atomic<int64_t>, kStreams> waiting_since_ns_{};
   // What arrives from other threads after stop() finds guard_ expired.

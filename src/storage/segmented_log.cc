@@ -46,11 +46,15 @@ std::string segment_header(const SegmentHeader& values) {
   return header;
 }
 
-// Nothing when the header is not intact.
-std::optional<SegmentHeader> read_segment_header(File& file) {
+// What follows the last frame, where there is room for another: no frame begins like this.
+std::string end_mark() { return std::string(kFrameHeaderBytes, '\0'); }
+
+// Nothing when the header is not intact; an error when it cannot be read.
+Result<std::optional<SegmentHeader>> read_segment_header(File& file) {
   char raw[kSegmentHeaderBytes];
   const Result<size_t> got = file.read_at(0, raw, sizeof(raw));
-  if (!got || *got != sizeof(raw)) return std::nullopt;
+  if (!got) return std::unexpected(got.error());
+  if (*got != sizeof(raw)) return std::nullopt;
   const std::string_view header(raw, sizeof(raw));
   ByteReader check(header.substr(kSegmentHeaderBytes - sizeof(uint64_t)));
   if (check.fixed<uint64_t>() != hash64(header.substr(0, kSegmentHeaderBytes - sizeof(uint64_t)))) return std::nullopt;
@@ -65,19 +69,14 @@ std::optional<SegmentHeader> read_segment_header(File& file) {
   return values;
 }
 
-// checksum u64 | magic u32 | body bytes u32 | count u32 | reserved u32 | first sequence u64 | body, zeros to alignment
-std::string frame_bytes(uint64_t first_sequence, uint32_t count, std::string_view body, uint64_t salt) {
-  std::string frame(sizeof(uint64_t), '\0');
-  frame.reserve(aligned(kFrameHeaderBytes + body.size()));
-  append_fixed(frame, kFrameMagic);
-  append_fixed(frame, static_cast<uint32_t>(body.size()));
-  append_fixed(frame, count);
-  append_fixed(frame, uint32_t{0});
-  append_fixed(frame, first_sequence);
-  frame.append(body);
+// checksum u64 | magic u32 | body bytes u32 | count u32 | stamp u32 | first sequence u64 | body
+void fill_frame_header(std::string& frame, uint64_t first_sequence, uint32_t count, uint32_t stamp, uint64_t salt) {
+  write_fixed_at(frame, 8, kFrameMagic);
+  write_fixed_at(frame, 12, static_cast<uint32_t>(frame.size() - kFrameHeaderBytes));
+  write_fixed_at(frame, 16, count);
+  write_fixed_at(frame, 20, stamp);
+  write_fixed_at(frame, 24, first_sequence);
   write_fixed_at(frame, 0, hash64(std::string_view(frame).substr(sizeof(uint64_t)), salt));
-  frame.resize(aligned(frame.size()), '\0');
-  return frame;
 }
 
 enum class FrameState { kGood, kNone, kBad };  // kNone: zeros or the end of the file, as after the last frame
@@ -87,15 +86,14 @@ Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::s
   scratch.resize(kFrameHeaderBytes);
   const Result<size_t> got = file.read_at(offset, scratch.data(), scratch.size());
   if (!got) return std::unexpected(got.error());
-  if (*got == 0) return FrameState::kNone;
-  if (*got < kFrameHeaderBytes) return FrameState::kBad;
+  if (*got < kFrameHeaderBytes) return FrameState::kNone;
   if (scratch.find_first_not_of('\0') == std::string::npos) return FrameState::kNone;
   ByteReader reader(scratch);
   const auto checksum = reader.fixed<uint64_t>();
   const auto magic = reader.fixed<uint32_t>();
   const auto body_bytes = reader.fixed<uint32_t>();
   view.count = reader.fixed<uint32_t>();
-  reader.fixed<uint32_t>();
+  view.stamp = reader.fixed<uint32_t>();
   view.first_sequence = reader.fixed<uint64_t>();
   if (magic != kFrameMagic || body_bytes > kFrameBytesMax || view.count == 0) return FrameState::kBad;
   scratch.resize(kFrameHeaderBytes + body_bytes);
@@ -150,10 +148,10 @@ Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const st
 }
 
 Result<std::unique_ptr<SegmentedLog>> SegmentedLog::open(FileSystem& file_system, std::string directory,
-                                                         uint64_t segment_bytes, uint64_t sequence_floor,
+                                                         SegmentReserve& reserve, uint64_t sequence_floor,
                                                          Recovery& recovery) {
   if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
-  std::unique_ptr<SegmentedLog> log(new SegmentedLog(file_system, std::move(directory), segment_bytes));
+  std::unique_ptr<SegmentedLog> log(new SegmentedLog(file_system, std::move(directory), reserve));
   if (const Result<void> recovered = log->recover(sequence_floor, recovery); !recovered) {
     return std::unexpected(recovered.error());
   }
@@ -184,9 +182,9 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
       next_sequence_ = std::max(next_sequence_, **end);
       continue;
     }
-    damaged = true;
     if (const Result<void> aside = set_aside(segments_.size() - 1); !aside) return aside;
   }
+  recovery.end = next_sequence_;
   if (damaged) next_sequence_ += kSequenceSkip;
   return {};
 }
@@ -195,9 +193,16 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
 Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segment, Recovery& recovery, bool& damaged) {
   const Result<std::unique_ptr<File>> file = file_system_.open(segment.path, OpenMode::kWrite);
   if (!file) return std::unexpected(file.error());
-  const std::optional<SegmentHeader> header = read_segment_header(**file);
+  const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
+  if (!read) return std::unexpected(read.error());
+  const std::optional<SegmentHeader>& header = *read;
+  if (header && header->first_sequence != segment.first_sequence) {
+    // A file out of the reserve that had its new name and not its new header yet: nothing was stored in it.
+    return std::nullopt;
+  }
   if (!header) {
     recovery.damaged.push_back({segment.path, 0, segment.first_sequence, segment.first_sequence});
+    damaged = true;
     return std::nullopt;
   }
   uint64_t end = kSegmentHeaderBytes;
@@ -227,14 +232,17 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
   return expected;
 }
 
-// A file without a sound header: one that holds something is kept under another name for whoever wants to look into it.
+// A file without a header of its own: one that may have held something is kept under another name for whoever wants to
+// look into it.
 Result<void> SegmentedLog::set_aside(size_t index) {
   const std::string path = segments_[index].path;
   bool is_empty = true;
   if (const Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kRead)) {
     std::string start(kSegmentHeaderBytes + kFrameHeaderBytes, '\0');
     const Result<size_t> got = (*file)->read_at(0, start.data(), start.size());
-    is_empty = got && start.find_first_not_of('\0', kSegmentHeaderBytes) == std::string::npos;
+    const Result<std::optional<SegmentHeader>> header = read_segment_header(**file);
+    is_empty = got && header &&
+               (header->has_value() || start.find_first_not_of('\0', kSegmentHeaderBytes) == std::string::npos);
   }
   if (is_empty) return remove_segment(index);
   if (const Result<void> renamed = file_system_.rename(path, path + ".damaged"); !renamed) return renamed;
@@ -244,9 +252,10 @@ Result<void> SegmentedLog::set_aside(size_t index) {
 
 // Durably: a segment must not come back when a later one is gone, which says where its frames end.
 Result<void> SegmentedLog::remove_segment(size_t index) {
-  if (const Result<void> gone = file_system_.remove(segments_[index].path);
-      !gone && gone.error().code != "storage.missing") {
-    return gone;
+  const SegmentFile& segment = segments_[index];
+  if (segment.bytes != reserve_.segment_bytes() || !reserve_.give(segment.path)) {
+    const Result<void> gone = file_system_.remove(segment.path);
+    if (!gone && gone.error().code != "storage.missing") return gone;
   }
   segments_.erase(segments_.begin() + static_cast<ptrdiff_t>(index));
   return file_system_.sync_directory(directory_);
@@ -257,22 +266,28 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   // An empty segment of that name, left by a failure, still says where the frames before it end: it is not made anew.
   if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) ++next_sequence_;
   const std::string path = segment_path(directory_, next_sequence_);
-  const uint64_t bytes = std::max(segment_bytes_, bytes_needed + kSegmentHeaderBytes);
-  Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kCreate);
-  if (!file) return std::unexpected(file.error());
+  const uint64_t bytes = std::max(reserve_.segment_bytes(), bytes_needed + kSegmentHeaderBytes);
+  std::unique_ptr<File> file = bytes == reserve_.segment_bytes() ? reserve_.take(path) : nullptr;
   const uint64_t salt = system_seed();
-  Result<void> done = (*file)->allocate(bytes);
-  if (done) done = (*file)->write_at(0, segment_header({next_sequence_, salt, durable_through_}));
-  if (done) done = (*file)->sync();
+  Result<void> done;
+  if (!file) {
+    Result<std::unique_ptr<File>> fresh = file_system_.open(path, OpenMode::kCreate);
+    if (!fresh) return std::unexpected(fresh.error());
+    file = std::move(*fresh);
+    done = file->allocate(bytes);
+  }
+  // The header is made durable by the sync of the first frame, before which nothing hangs on it.
+  const std::string header = segment_header({next_sequence_, salt, durable_through_}) + end_mark();
+  if (done) done = file->write_at(0, header);
   if (done) done = file_system_.sync_directory(directory_);
   if (!done) {
-    file->reset();
+    file.reset();
     if (!file_system_.remove(path)) {
       // It stays as an empty segment, which the next start removes.
     }
     return done;
   }
-  active_ = std::move(*file);
+  active_ = std::move(file);
   active_salt_ = salt;
   active_end_ = kSegmentHeaderBytes;
   synced_end_ = kSegmentHeaderBytes;
@@ -282,31 +297,37 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   return {};
 }
 
-// Makes the active segment's frames durable and gives back the space it reserved and did not use. Frames that cannot be
-// made durable are cut off: their records will be refused, sent again and must not be found twice.
+// Makes the active segment's frames durable, and gives back what it reserved and did not use if that is much. Frames
+// that cannot be made durable are cut off: their records will be refused, sent again and must not be found twice.
 void SegmentedLog::seal() {
   if (!active_) return;
+  bool cut = failed_ || active_end_ < segments_.back().bytes / 4 * 3;
   if (active_end_ > synced_end_) {
     if (failed_ || !active_->sync()) {
       lost_ = true;
       active_end_ = synced_end_;
+      cut = true;
     } else {
       durable_through_ = written_through_;
     }
   }
-  if (active_->truncate(active_end_)) segments_.back().bytes = active_end_;
+  if (cut && active_->truncate(active_end_)) segments_.back().bytes = active_end_;
   active_.reset();
 }
 
-Result<void> SegmentedLog::append(uint32_t count, std::string_view body) {
-  VERGE_ASSERT(count > 0 && body.size() <= kFrameBytesMax);
-  const size_t frame_size = aligned(kFrameHeaderBytes + body.size());
+Result<void> SegmentedLog::append(uint32_t count, uint32_t stamp, std::string frame) {
+  VERGE_ASSERT(count > 0 && frame.size() >= kFrameHeaderBytes);
+  VERGE_ASSERT(frame.size() - kFrameHeaderBytes <= kFrameBytesMax);
+  const size_t frame_size = aligned(frame.size());
   if (!active_ || failed_ || active_end_ + frame_size > segments_.back().bytes) {
     if (const Result<void> begun = begin_segment(frame_size); !begun) return begun;
   }
   const uint64_t first = next_sequence_;
   next_sequence_ += count;
-  const Result<void> written = active_->write_at(active_end_, frame_bytes(first, count, body, active_salt_));
+  fill_frame_header(frame, first, count, stamp, active_salt_);
+  frame.resize(frame_size, '\0');
+  if (active_end_ + frame_size + kFrameHeaderBytes <= segments_.back().bytes) frame.append(end_mark());
+  const Result<void> written = active_->write_at(active_end_, frame);
   if (!written) {
     failed_ = true;
     return written;
@@ -320,6 +341,7 @@ Result<void> SegmentedLog::sync() {
   if (lost_ || failed_ || !active_) {
     lost_ = false;
     failed_ = true;
+    active_end_ = synced_end_;  // told: no later sync is to fail for these
     return fail("storage.io", fmt::format("a write to {} failed", directory_), "check the disk (dmesg, smartctl)");
   }
   const Result<void> synced = active_->sync();
@@ -328,6 +350,7 @@ Result<void> SegmentedLog::sync() {
     durable_through_ = written_through_;
   } else {
     failed_ = true;  // the kernel may have dropped the pages of a failed sync: this file is not trusted with more
+    active_end_ = synced_end_;
   }
   return synced;
 }
@@ -348,6 +371,12 @@ Result<size_t> SegmentedLog::remove_before(uint64_t sequence) {
     if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
   }
   return removed;
+}
+
+Result<size_t> SegmentedLog::remove_oldest() {
+  if (segments_.size() < 2) return 0;
+  if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
+  return 1;
 }
 
 uint64_t SegmentedLog::first_sequence() const {
@@ -375,6 +404,7 @@ bool LogReader::open_segment_for(uint64_t sequence, Error& problem) {
   }
   const auto above = std::ranges::upper_bound(*segments, sequence, {}, &SegmentFile::first_sequence);
   auto chosen = above == segments->begin() ? above : above - 1;
+  std::optional<SegmentFile> headless;
   for (; chosen != segments->end(); ++chosen) {
     Result<std::unique_ptr<File>> file = file_system_.open(chosen->path, OpenMode::kRead);
     if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
@@ -382,11 +412,25 @@ bool LogReader::open_segment_for(uint64_t sequence, Error& problem) {
       problem = file.error();
       return false;
     }
-    const std::optional<SegmentHeader> header = read_segment_header(**file);
-    if (!header) continue;
+    const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
+    if (!read) {
+      problem = read.error();
+      return false;
+    }
+    const std::optional<SegmentHeader>& header = *read;
+    if (!header || header->first_sequence != chosen->first_sequence) {
+      if (!header && !headless) headless = *chosen;
+      continue;
+    }
+    // What was in a file without a header the next one knows: where durable frames ended before it.
+    if (headless && header->previous_end > headless->first_sequence) {
+      damaged_.push_back({headless->path, 0, headless->first_sequence, header->previous_end});
+    }
     file_ = std::move(*file);
+    path_ = chosen->path;
     salt_ = header->salt;
     segment_first_ = chosen->first_sequence;
+    expected_ = segment_first_;
     frames_end_.reset();
     next_segment_.reset();
     offset_ = kSegmentHeaderBytes;
@@ -402,9 +446,13 @@ Result<uint64_t> LogReader::frames_end() {
   auto later = std::ranges::upper_bound(*segments, segment_first_, {}, &SegmentFile::first_sequence);
   for (; later != segments->end(); ++later) {
     const Result<std::unique_ptr<File>> file = file_system_.open(later->path, OpenMode::kRead);
-    if (!file && file.error().code != "storage.missing") return std::unexpected(file.error());
-    const std::optional<SegmentHeader> header = file ? read_segment_header(**file) : std::nullopt;
-    if (!header) continue;  // being made, or a remnant of a failure to make it: nothing in it is durable
+    if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
+    if (!file) return std::unexpected(file.error());
+    const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
+    if (!read) return std::unexpected(read.error());
+    const std::optional<SegmentHeader>& header = *read;
+    if (!header || header->first_sequence != later->first_sequence)
+      continue;  // being made, or a remnant of a failure to make it: nothing in it is durable
     next_segment_ = later->first_sequence;
     frames_end_ = header->previous_end;
     return *frames_end_;
@@ -428,13 +476,15 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
     if (*state == FrameState::kBad) {
       const Result<std::optional<uint64_t>> found = next_good_frame(*file_, offset_, salt_, frame_, view);
       if (!found) return std::unexpected(found.error());
-      if (*found) {
+      if (*found && view.first_sequence < *frames_end) {
+        note_damage(view.first_sequence);
         offset_ = **found;
         *state = FrameState::kGood;
       }
     }
     if (*state != FrameState::kGood || view.first_sequence >= *frames_end) {
       // The segment's end, or its end so far.
+      if (next_segment_) note_damage(*frames_end);
       if (!next_segment_ || *next_segment_ >= end_sequence) return std::nullopt;
       wanted_ = std::max(wanted_, *next_segment_);
       file_.reset();
@@ -442,11 +492,22 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
     }
     if (view.first_sequence >= end_sequence) return std::nullopt;
     offset_ += aligned(kFrameHeaderBytes + view.body.size());
-    if (view.first_sequence + view.count <= wanted_) continue;
-    wanted_ = view.first_sequence + view.count;
+    expected_ = view.first_sequence + view.count;
+    if (expected_ <= wanted_) continue;
+    wanted_ = expected_;
     return view;
   }
   return std::nullopt;
+}
+
+// Between the last good frame and `end_sequence` something was, and cannot be read. Not so where the file has been
+// given to another segment meanwhile: then all in it was done with.
+void LogReader::note_damage(uint64_t end_sequence) {
+  if (expected_ >= end_sequence) return;
+  const Result<std::optional<SegmentHeader>> header = read_segment_header(*file_);
+  if (header && *header && (*header)->salt != salt_) return;
+  damaged_.push_back({path_, offset_, expected_, end_sequence});
+  expected_ = end_sequence;
 }
 
 }  // namespace verge::storage

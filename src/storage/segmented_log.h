@@ -5,11 +5,12 @@
 // would do all but the last two: its tombstones are what queues drown in.
 //
 // The approach: frames of consecutive sequence numbers, each with a checksum seeded by its segment's salt, appended to
-// preallocated files named after their first sequence. Whole files go when all in them is done with. A start scans the
-// last file only, cuts it after its last good frame, and appends to a new one, so that no old byte is ever mistaken for
-// a new frame. After a failed write or sync it also goes on in a new file, whose header says where the frames of the
-// one before end: what was refused, and will be sent again, is void even if it can be read. Format:
-// docs/formats/log.md.
+// preallocated files named after their first sequence. Whole files go when all in them is done with, and come back as
+// new ones by way of a SegmentReserve. 32 zero bytes follow the last frame, so that what a file held in an earlier life
+// is not taken for damage. A start scans the last file only, cuts it after its last good frame, and appends to a new
+// one, so that no old byte is ever mistaken for a new frame. After a failed write or sync it also goes on in a new
+// file, whose header says where the frames of the one before end: what was refused, and will be sent again, is void
+// even if it can be read. Format: docs/formats/log.md.
 //
 // Invariants: sequences rise; they may have gaps, where a write failed or a tail was damaged, but are never used twice.
 // A frame is readable whole or not at all. An append is durable when sync() has returned.
@@ -23,10 +24,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "storage/file_system.h"
+#include "storage/segment_reserve.h"
 
 namespace verge::storage {
 
@@ -38,6 +41,7 @@ inline constexpr size_t kFrameBytesMax = 32U << 20;
 struct FrameView {
   uint64_t first_sequence = 0;
   uint32_t count = 0;  // sequences first_sequence .. first_sequence + count - 1
+  uint32_t stamp = 0;  // as given to append()
   std::string_view body;
 };
 
@@ -62,17 +66,21 @@ class SegmentedLog {
  public:
   struct Recovery {
     std::vector<DamagedRange> damaged;
+    // From here to the log's next_sequence() nothing was ever readable.
+    uint64_t end = 1;
   };
 
   // Opens or creates. `sequence_floor`: sequences below it are known to have been used. A damaged log opens; what was
   // lost is in `recovery`.
+  // `reserve` outlives the log; its segment_bytes is the size of a file.
   static Result<std::unique_ptr<SegmentedLog>> open(FileSystem& file_system, std::string directory,
-                                                    uint64_t segment_bytes, uint64_t sequence_floor,
+                                                    SegmentReserve& reserve, uint64_t sequence_floor,
                                                     Recovery& recovery);
 
-  // Appends a frame of `count` records; its first sequence is next_sequence(). After a failure its sequences are used
-  // up, and the frame must be taken as not appended (though a later start may find it).
-  Result<void> append(uint32_t count, std::string_view body);
+  // Appends a frame of `count` records; its first sequence is next_sequence(). `frame`: kFrameHeaderBytes of room, then
+  // the body. `stamp` is the caller's. After a failure its sequences are used up, and the frame must be taken as not
+  // appended (though a later start may find it).
+  Result<void> append(uint32_t count, uint32_t stamp, std::string frame);
   // Makes all appended frames durable. After a failure, frames appended since the last success must be taken as lost.
   Result<void> sync();
 
@@ -81,6 +89,8 @@ class SegmentedLog {
 
   // Removes the segments all of whose sequences are below `sequence`. Returns how many.
   Result<size_t> remove_before(uint64_t sequence);
+  // Removes the first segment, whatever is in it, unless it is the only one. Returns how many went.
+  Result<size_t> remove_oldest();
   [[nodiscard]] bool can_remove_before(uint64_t sequence) const;
 
   [[nodiscard]] uint64_t next_sequence() const { return next_sequence_; }
@@ -88,13 +98,15 @@ class SegmentedLog {
   [[nodiscard]] uint64_t first_sequence() const;
   // Written, without the space that is reserved.
   [[nodiscard]] uint64_t bytes() const;
+  // Whether the active segment is so full that the next should be ready.
+  [[nodiscard]] bool needs_next() const { return active_ && active_end_ > segments_.back().bytes / 2; }
   // How many segments were begun; changes when one was filled.
   [[nodiscard]] uint64_t segments_begun() const { return segments_begun_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
 
  private:
-  SegmentedLog(FileSystem& file_system, std::string directory, uint64_t segment_bytes)
-      : file_system_(file_system), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
+  SegmentedLog(FileSystem& file_system, std::string directory, SegmentReserve& reserve)
+      : file_system_(file_system), directory_(std::move(directory)), reserve_(reserve) {}
 
   Result<void> recover(uint64_t sequence_floor, Recovery& recovery);
   Result<std::optional<uint64_t>> recover_segment(SegmentFile& segment, Recovery& recovery, bool& damaged);
@@ -105,7 +117,7 @@ class SegmentedLog {
 
   FileSystem& file_system_;
   const std::string directory_;
-  const uint64_t segment_bytes_;
+  SegmentReserve& reserve_;
   std::vector<SegmentFile> segments_;  // the last is the active one if active_ is set
   std::unique_ptr<File> active_;
   uint64_t active_salt_ = 0;
@@ -129,25 +141,31 @@ class LogReader {
   void seek(uint64_t sequence);
 
   // The next frame that begins below `end_sequence`; nothing when there is none (yet). Its body is good until the next
-  // call. Damaged stretches are passed over.
+  // call. Damaged stretches are passed over, and noted.
   Result<std::optional<FrameView>> next(uint64_t end_sequence);
+
+  // The damage that was passed over since the last call.
+  std::vector<DamagedRange> take_damaged() { return std::exchange(damaged_, {}); }
 
  private:
   bool open_segment_for(uint64_t sequence, Error& problem);
+  // Where the frames of the open segment end; unknown until there is a later segment.
+  Result<uint64_t> frames_end();
+  void note_damage(uint64_t end_sequence);
 
   FileSystem& file_system_;
   const std::string directory_;
   uint64_t wanted_ = 1;  // frames that end at or below it are passed over
   std::unique_ptr<File> file_;
-  // Where the frames of the open segment end; unknown until there is a later segment.
-  Result<uint64_t> frames_end();
-
+  std::string path_;
   uint64_t segment_first_ = 0;
+  uint64_t expected_ = 0;  // the sequence after the last good frame of the open segment
   std::optional<uint64_t> frames_end_;
   std::optional<uint64_t> next_segment_;
   uint64_t salt_ = 0;
   uint64_t offset_ = 0;
   std::string frame_;
+  std::vector<DamagedRange> damaged_;
 };
 
 }  // namespace verge::storage

@@ -24,7 +24,7 @@ class Life {
   void run() {
     open();
     for (int step = 0; step < 60; ++step) {
-      switch (random_.below(12)) {
+      switch (random_.below(14)) {
         case 0:
           crash();
           break;
@@ -40,6 +40,14 @@ class Life {
           break;
         case 4:
           disk_.heal();
+          submit(/*must_work=*/true);
+          break;
+        case 5:
+          (void)spool_->prepare_segment();
+          break;
+        case 6:
+          disk_.fail_read(1 + random_.below(4));
+          deliver();
           break;
         default:
           submit();
@@ -68,7 +76,8 @@ class Life {
     check();
   }
 
-  void submit() {
+  // `must_work`: the disk is sound, so that nothing but want of space may be refused.
+  void submit(bool must_work = false) {
     std::vector<Submission> submissions(1 + random_.below(4));
     std::vector<Submission*> group;
     for (Submission& submission : submissions) {
@@ -85,6 +94,9 @@ class Life {
     }
     spool_->commit(group);
     for (const Submission& submission : submissions) {
+      if (must_work && submission.error.code != "spool.full") {
+        ASSERT_EQ(submission.error.code, "") << submission.error.line();
+      }
       for (size_t i = 0; i < submission.items.size(); ++i) {
         if (submission.fates[i] != Submission::Fate::kRefused)
           acknowledged_.insert(submission.items[i].source_sequence);
@@ -100,10 +112,13 @@ class Life {
     reader.seek(state.delivered_through + 1);
     while (true) {
       const auto frame = reader.next(state.end);
-      ASSERT_TRUE(frame.has_value()) << frame.error().line();
+      if (!frame) break;  // a read failed: another time
+      for (const storage::DamagedRange& range : reader.take_damaged()) {
+        FAIL() << range.path << " at " << range.offset << ": " << range.first_sequence << " to " << range.end_sequence;
+      }
       if (!*frame) break;
       take(**frame);
-      (void)spool_->delivered(stream, (*frame)->first_sequence + (*frame)->count - 1);
+      (void)spool_->delivered(stream, {1, (*frame)->first_sequence + (*frame)->count});
       if (random_.chance(0.2)) break;
     }
   }

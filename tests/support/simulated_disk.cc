@@ -21,6 +21,7 @@ class SimulatedFile final : public storage::File {
       : disk_(disk), content_(std::move(content)), path_(std::move(path)) {}
 
   Result<size_t> read_at(uint64_t offset, char* into, size_t size) override {
+    if (++disk_.reads_ == disk_.fail_read_at_) return fail("storage.io", "simulated failure to read " + path_);
     const std::string& now = content_->now;
     if (offset >= now.size()) return 0;
     const size_t count = std::min(size, now.size() - offset);

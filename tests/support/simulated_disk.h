@@ -25,7 +25,12 @@ class SimulatedDisk final : public storage::FileSystem {
     fail_code_ = code;
     fail_sticky_ = sticky;
   }
-  void heal() { fail_at_ = 0; }
+  // The `n`th read from now fails with storage.io, once.
+  void fail_read(uint64_t n) { fail_read_at_ = reads_ + n; }
+  void heal() {
+    fail_at_ = 0;
+    fail_read_at_ = 0;
+  }
   [[nodiscard]] uint64_t operations() const { return operations_; }
   // Flips one bit of a file's content.
   void flip_bit(const std::string& path, uint64_t offset);
@@ -60,6 +65,8 @@ class SimulatedDisk final : public storage::FileSystem {
   Entries synced_entries_;  // as a crash leaves them
   uint64_t operations_ = 0;
   uint64_t fail_at_ = 0;
+  uint64_t reads_ = 0;
+  uint64_t fail_read_at_ = 0;
   std::string_view fail_code_;
   bool fail_sticky_ = false;
 };

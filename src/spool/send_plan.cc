@@ -1,0 +1,177 @@
+#include "spool/send_plan.h"
+
+#include <algorithm>
+
+namespace verge::spool {
+namespace {
+
+constexpr std::array kExpressStreams = {Priority::kCritical, Priority::kHigh};
+constexpr std::array kBulkStreams = {Priority::kNormal, Priority::kLow};
+constexpr double kCreditBatches = 4;
+
+}  // namespace
+
+SendPlan::SendPlan(const SendPlanOptions& options, std::array<Start, kPriorities.size()> streams)
+    : options_(options), express_credit_(kCreditBatches * static_cast<double>(options.batch_bytes_max)) {
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    Stream& its = streams_[i];
+    its.delivered = std::move(streams[i].delivered);
+    its.delivered.raise_floor(1);
+    its.claimed = its.delivered;
+    its.end = streams[i].end;
+    its.backlog_end = its.end;
+  }
+}
+
+void SendPlan::observe(Priority stream, uint64_t end, uint64_t appended_bytes, MonotonicTime now) {
+  Stream& its = of(stream);
+  its.end = std::max(its.end, end);
+  its.appended_bytes = appended_bytes;
+  const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
+  if (gap.begin == gap.end) {
+    its.waiting_since.reset();
+  } else if (!its.waiting_since) {
+    its.waiting_since = now;
+  }
+}
+
+void SendPlan::free_deferred(MonotonicTime now, MonotonicTime& look_again) {
+  for (Stream& its : streams_) {
+    for (auto place = its.deferred.begin(); place != its.deferred.end();) {
+      if (place->second > now) {
+        look_again = std::min(look_again, place->second);
+        ++place;
+        continue;
+      }
+      its.claimed.erase(place->first);
+      // Alone, as it was refused.
+      its.backlog_end = std::max(its.backlog_end, place->first + 1);
+      its.suspect_end = std::max(its.suspect_end, place->first + 1);
+      its.suspect_records = 1;
+      place = its.deferred.erase(place);
+    }
+  }
+}
+
+std::optional<SendPlan::Stretch> SendPlan::backlog() const {
+  for (const Priority stream : kPriorities) {
+    const Stream& its = of(stream);
+    const IntervalSet::Interval gap = its.claimed.first_gap(1, std::min(its.backlog_end, its.end));
+    if (gap.begin < gap.end) return Stretch{.stream = stream, .sequences = gap};
+  }
+  return std::nullopt;
+}
+
+bool SendPlan::is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining,
+                      MonotonicTime& look_again) const {
+  const Stream& its = of(stream);
+  if (stream == Priority::kCritical || draining || next < its.hurried_end || !its.waiting_since) return true;
+  if (its.appended_bytes - std::min(its.taken_bytes, its.appended_bytes) >= options_.batch_bytes_max) return true;
+  const MonotonicTime due = *its.waiting_since + options_.batch_age_max;
+  if (due <= now) return true;
+  look_again = std::min(look_again, due);
+  return false;
+}
+
+std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bool draining,
+                                                MonotonicTime& look_again) {
+  free_deferred(now, look_again);
+  const std::optional<Stretch> old = backlog();
+  if (lane == Lane::kBulk) {
+    if (old) return claim(old->stream, old->sequences);
+    for (const Priority stream : kBulkStreams) {
+      Stream& its = of(stream);
+      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
+      if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(stream, gap);
+    }
+    // Streams with too many stretches go in order, and so by this lane.
+    for (const Priority stream : kExpressStreams) {
+      Stream& its = of(stream);
+      if (its.delivered.intervals().size() <= kIntervalsMax) continue;
+      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
+      if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(stream, gap);
+    }
+    return std::nullopt;
+  }
+  if (!old) {
+    express_credit_ = kCreditBatches * static_cast<double>(options_.batch_bytes_max);
+  } else if (express_credit_ <= 0) {
+    return std::nullopt;  // until the bulk lane has delivered
+  }
+  for (const Priority stream : kExpressStreams) {
+    Stream& its = of(stream);
+    if (its.delivered.intervals().size() > kIntervalsMax) continue;
+    const IntervalSet::Interval gap = its.claimed.first_gap(its.backlog_end, its.end);
+    if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(stream, gap);
+  }
+  return std::nullopt;
+}
+
+SendPlan::Stretch SendPlan::claim(Priority stream, IntervalSet::Interval gap) {
+  Stream& its = of(stream);
+  Stretch stretch{.stream = stream, .sequences = gap};
+  if (gap.begin < its.suspect_end) {
+    stretch.records_max = its.suspect_records;
+    stretch.sequences.end = std::min(gap.end, its.suspect_end);
+  }
+  its.claimed.insert(stretch.sequences);
+  its.waiting_since.reset();
+  return stretch;
+}
+
+void SendPlan::shorten(Stretch& stretch, uint64_t end, uint64_t event_bytes) {
+  Stream& its = of(stretch.stream);
+  if (end < stretch.sequences.end) {
+    its.claimed.erase(IntervalSet::Interval{end, stretch.sequences.end});
+    its.hurried_end = std::max(its.hurried_end, stretch.sequences.end);
+  }
+  stretch.sequences.end = end;
+  its.taken_bytes += event_bytes;
+}
+
+void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes) {
+  Stream& its = of(stretch.stream);
+  its.delivered.insert(stretch.sequences);
+  its.claimed.insert(stretch.sequences);
+  its.deferred.erase(its.deferred.lower_bound(stretch.sequences.begin),
+                     its.deferred.lower_bound(stretch.sequences.end));
+  if (its.claimed.first_gap(1, its.end).begin >= its.end) its.taken_bytes = its.appended_bytes;
+  if (stretch.sequences.end >= its.suspect_end) its.suspect_records = UINT64_MAX;
+  const auto bytes = static_cast<double>(event_bytes);
+  const double limit = kCreditBatches * static_cast<double>(options_.batch_bytes_max);
+  if (lane == Lane::kBulk) {
+    express_credit_ = std::min(limit, express_credit_ + bytes);
+  } else {
+    express_credit_ -= bytes * options_.backlog_share / (1.0 - options_.backlog_share);
+  }
+}
+
+void SendPlan::released(const Stretch& stretch, uint64_t event_bytes) {
+  Stream& its = of(stretch.stream);
+  its.claimed.erase(stretch.sequences);
+  its.taken_bytes -= std::min(its.taken_bytes, event_bytes);
+}
+
+void SendPlan::halve(const Stretch& stretch, uint64_t records, uint64_t event_bytes) {
+  released(stretch, event_bytes);
+  Stream& its = of(stretch.stream);
+  its.suspect_end = std::max(its.suspect_end, stretch.sequences.end);
+  its.suspect_records = std::max<uint64_t>(1, records / 2);
+  its.backlog_end = std::max(its.backlog_end, stretch.sequences.end);  // at once
+}
+
+void SendPlan::defer(const Stretch& stretch, uint64_t sequence, MonotonicTime until) {
+  Stream& its = of(stretch.stream);
+  its.deferred[sequence] = until;
+  its.delivered.insert({stretch.sequences.begin, sequence});
+  its.delivered.insert({sequence + 1, stretch.sequences.end});
+  its.suspect_records = UINT64_MAX;
+}
+
+void SendPlan::line_broke() {
+  for (Stream& its : streams_) its.backlog_end = its.end;
+}
+
+uint64_t SendPlan::floor(Priority stream) const { return of(stream).delivered.first_gap(1, UINT64_MAX).begin; }
+
+}  // namespace verge::spool

@@ -1,0 +1,110 @@
+// SendPlan: what of a spool's streams is to be sent next. Decides only; the uplink does the sending.
+//
+// Two lanes, each with a connection of its own. What came since the line stands is *live*; what was there before, or
+// gathered while it was down, is *backlog*. The express lane takes live critical and high records, the bulk lane all
+// else: backlog in the order critical, high, normal, low, then live normal and low. So a fresh critical record never
+// waits for a backlog, and the backlog, on its own connection, cannot be starved: while it waits, the express lane
+// stops for it whenever it has taken more than its part (1 - backlog_share).
+//
+// When: critical records and backlog at once, the rest when a batch is full, when the oldest has waited batch_age_max,
+// or on drain.
+//
+// Sequences are claimed while they are prepared and under way, so that the lanes never send the same. A record that the
+// parent refused for good is deferred, and sent again alone when its time has come; the rest goes on around it.
+//
+// Time and the state of the spool are passed in; no I/O, no threads.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/interval_set.h"
+#include "model/priority.h"
+
+namespace verge::spool {
+
+inline constexpr size_t kLanes = 2;
+enum class Lane : uint8_t { kExpress = 0, kBulk = 1 };
+
+struct SendPlanOptions {
+  size_t batch_bytes_max = 1U << 20;
+  Duration batch_age_max = std::chrono::seconds(60);
+  double backlog_share = 0.2;  // 0..0.9: of the bytes sent while live records and backlog both wait
+};
+
+class SendPlan {
+ public:
+  // A stretch to be sent: as many of its records, from the front, as one batch holds.
+  struct Stretch {
+    Priority stream = Priority::kNormal;
+    IntervalSet::Interval sequences{};
+    uint64_t records_max = UINT64_MAX;
+  };
+
+  // What a stream held at the start: everything below `end` is durable, and backlog where it is not delivered.
+  struct Start {
+    IntervalSet delivered;
+    uint64_t end = 1;
+  };
+
+  SendPlan(const SendPlanOptions& options, std::array<Start, kPriorities.size()> streams);
+
+  // What is durable now: all below `end`; `appended_bytes` of events since the start.
+  void observe(Priority stream, uint64_t end, uint64_t appended_bytes, MonotonicTime now);
+
+  // The next stretch for the lane, claimed. Nothing when none is due; `look_again` is lowered to when one may be.
+  std::optional<Stretch> next(Lane lane, MonotonicTime now, bool draining, MonotonicTime& look_again);
+  // Of a claimed stretch only the sequences before `end` were put into the batch; the rest is free again.
+  void shorten(Stretch& stretch, uint64_t end, uint64_t event_bytes);
+  // The parent has it, or it will never come.
+  void delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes);
+  // It could not be sent, or not be confirmed.
+  void released(const Stretch& stretch, uint64_t event_bytes);
+  // The parent refused the whole batch of `records` for good: it is to be tried in halves.
+  void halve(const Stretch& stretch, uint64_t records, uint64_t event_bytes);
+  // `sequence` is the one record of the stretch, and was refused: not again before `until`. What else the stretch spans
+  // holds nothing, and counts as delivered.
+  void defer(const Stretch& stretch, uint64_t sequence, MonotonicTime until);
+  // The line broke: what is there now is backlog once it stands again.
+  void line_broke();
+
+  // The lowest sequence of the stream that the parent does not have.
+  [[nodiscard]] uint64_t floor(Priority stream) const;
+  // When the oldest record of the stream that is not claimed was first seen; nothing when there is none.
+  [[nodiscard]] std::optional<MonotonicTime> waiting_since(Priority stream) const { return of(stream).waiting_since; }
+
+ private:
+  // So many stretches of a stream may have been delivered out of order; then all goes in order until they are fewer.
+  static constexpr size_t kIntervalsMax = 24;
+
+  struct Stream {
+    IntervalSet delivered;
+    IntervalSet claimed;  // delivered, under way, or deferred
+    uint64_t end = 1;
+    uint64_t backlog_end = 1;  // what is below is backlog
+    uint64_t hurried_end = 1;  // what is below did not fit into the batch before, and does not wait for another
+    uint64_t appended_bytes = 0;
+    uint64_t taken_bytes = 0;  // of them, claimed or delivered
+    std::optional<MonotonicTime> waiting_since;
+    uint64_t suspect_end = 0;  // up to here batches have suspect_records at most
+    uint64_t suspect_records = UINT64_MAX;
+    std::map<uint64_t, MonotonicTime> deferred;
+  };
+
+  Stream& of(Priority stream) { return streams_[static_cast<size_t>(stream)]; }
+  [[nodiscard]] const Stream& of(Priority stream) const { return streams_[static_cast<size_t>(stream)]; }
+  void free_deferred(MonotonicTime now, MonotonicTime& look_again);
+  [[nodiscard]] std::optional<Stretch> backlog() const;
+  [[nodiscard]] bool is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining,
+                            MonotonicTime& look_again) const;
+  Stretch claim(Priority stream, IntervalSet::Interval gap);
+
+  const SendPlanOptions options_;
+  std::array<Stream, kPriorities.size()> streams_;
+  double express_credit_;  // bytes that the express lane may still send while backlog waits
+};
+
+}  // namespace verge::spool

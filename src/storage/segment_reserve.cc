@@ -1,0 +1,77 @@
+#include "storage/segment_reserve.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace verge::storage {
+namespace {
+
+constexpr size_t kZerosBytes = 1U << 20;
+
+}  // namespace
+
+Result<void> SegmentReserve::open() {
+  if (const Result<void> made = file_system_.make_directory(directory_); !made) return made;
+  const Result<std::vector<std::string>> left = file_system_.list(directory_);
+  if (!left) return std::unexpected(left.error());
+  for (const std::string& name : *left) {
+    if (const Result<void> removed = file_system_.remove(directory_ + "/" + name); !removed) return removed;
+  }
+  return {};
+}
+
+std::string SegmentReserve::new_path() {
+  const std::lock_guard lock(mutex_);
+  return fmt::format("{}/{}", directory_, ++last_number_);
+}
+
+std::unique_ptr<File> SegmentReserve::take(const std::string& path) {
+  std::string from;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ready_.empty()) return nullptr;
+    from = std::move(ready_.back());
+    ready_.pop_back();
+  }
+  if (!file_system_.rename(from, path)) return nullptr;
+  Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kWrite);
+  return file ? std::move(*file) : nullptr;
+}
+
+bool SegmentReserve::give(const std::string& path) {
+  if (ready() >= kReadyMax) return false;
+  std::string to = new_path();
+  if (!file_system_.rename(path, to)) return false;
+  const std::lock_guard lock(mutex_);
+  ready_.push_back(std::move(to));
+  return true;
+}
+
+Result<void> SegmentReserve::prepare() {
+  if (ready() >= kReadyMax) return {};
+  std::string path = new_path();
+  Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kCreate);
+  if (!file) return std::unexpected(file.error());
+  Result<void> done = (*file)->allocate(segment_bytes_);
+  const std::string zeros(std::min<uint64_t>(kZerosBytes, segment_bytes_), '\0');
+  for (uint64_t at = 0; done && at < segment_bytes_; at += zeros.size()) {
+    done = (*file)->write_at(at, std::string_view(zeros).substr(0, segment_bytes_ - at));
+  }
+  if (done) done = (*file)->sync();
+  if (!done) {
+    file->reset();
+    (void)file_system_.remove(path);
+    return done;
+  }
+  const std::lock_guard lock(mutex_);
+  ready_.push_back(std::move(path));
+  return {};
+}
+
+size_t SegmentReserve::ready() const {
+  const std::lock_guard lock(mutex_);
+  return ready_.size();
+}
+
+}  // namespace verge::storage

@@ -1,0 +1,157 @@
+"""A line between two nodes that can be slow, late, cut, stuck or dishonest."""
+
+import socket
+import threading
+import time
+
+import verge
+
+
+class Line:
+    """A TCP proxy in front of `target` ("host:port"). All may be changed while it runs.
+
+    rate: bytes a second upwards, None: no limit. delay: seconds added each way.
+    stalled: nothing passes, connections stay. refusal: None, or a function of (head, body) of each HTTP request that
+    gives the bytes of an answer, or None for "pass it on".
+    """
+
+    def __init__(self, target, rate=None, delay=0.0, refusal=None):
+        self.target = target
+        self.rate = rate
+        self.delay = delay
+        self.refusal = refusal
+        self.stalled = False
+        self.up = 0  # bytes passed on upwards
+        self.requests = 0
+        self.answered = []  # what refusal() answered
+        self._free_at = 0.0  # when the next byte may go up
+        self._lock = threading.Lock()
+        self._open = set()
+        self._listener = socket.create_server((verge.own_host(), 0))
+        self.address = "%s:%d" % self._listener.getsockname()[:2]
+        self.url = "http://" + self.address
+        self._ended = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                below, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(below,), daemon=True).start()
+
+    def _serve(self, below):
+        host, _, port = self.target.rpartition(":")
+        try:
+            above = socket.create_connection((host, int(port)), 5)
+        except OSError:
+            below.close()
+            return
+        pair = (below, above)
+        with self._lock:
+            self._open.add(pair)
+        threading.Thread(target=self._pump_down, args=pair, daemon=True).start()
+        try:
+            self._pump_up(below, above)
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._close(pair)
+
+    def _close(self, pair):
+        with self._lock:
+            self._open.discard(pair)
+        for each in pair:
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            each.close()
+
+    def _wait_while_stalled(self):
+        while self.stalled and not self._ended:
+            verge.pause(0.01)
+
+    def _pass_up(self, above, data):
+        for at in range(0, len(data), 4096):
+            piece = data[at:at + 4096]
+            self._wait_while_stalled()
+            if self.rate:
+                with self._lock:
+                    now = time.monotonic()
+                    start = max(now, self._free_at)
+                    self._free_at = start + len(piece) / self.rate
+                verge.pause(max(0.0, self._free_at - now))
+            above.sendall(piece)
+            self.up += len(piece)
+
+    def _pump_up(self, below, above):
+        if self.delay:
+            verge.pause(self.delay)
+        buffer = b""
+        while True:
+            if self.refusal is None and not buffer:
+                data = below.recv(16384)
+                if not data:
+                    return
+                if self.delay:
+                    verge.pause(self.delay)
+                self._pass_up(above, data)
+                continue
+            while b"\r\n\r\n" not in buffer:
+                data = below.recv(65536)
+                if not data:
+                    return
+                buffer += data
+            head, _, buffer = buffer.partition(b"\r\n\r\n")
+            length = 0
+            for line in head.split(b"\r\n")[1:]:
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            while len(buffer) < length:
+                data = below.recv(65536)
+                if not data:
+                    return
+                buffer += data
+            body, buffer = buffer[:length], buffer[length:]
+            self.requests += 1
+            answer = self.refusal(head, body) if self.refusal else None
+            if answer is None:
+                self._pass_up(above, head + b"\r\n\r\n" + body)
+            else:
+                self.answered.append(answer)
+                below.sendall(answer)
+
+    def _pump_down(self, below, above):
+        try:
+            while True:
+                data = above.recv(65536)
+                if not data:
+                    break
+                if self.delay:
+                    verge.pause(self.delay)
+                self._wait_while_stalled()
+                below.sendall(data)
+        except OSError:
+            pass
+        finally:
+            self._close((below, above))
+
+    def cut(self):
+        """Resets every connection that is open."""
+        with self._lock:
+            pairs = list(self._open)
+        for pair in pairs:
+            self._close(pair)
+
+    def end(self):
+        self._ended = True
+        self._listener.close()
+        self.cut()
+
+
+def answer(status, body=b"", fields=()):
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body

@@ -107,7 +107,7 @@ int run_spool(const SpoolBenchOptions& options, bool json) {
   return kSuccess;
 }
 
-void add_spool(CLI::App& bench, Outcome& outcome) {
+void add_spool_bench(CLI::App& bench, Outcome& outcome) {
   CLI::App* command = bench.add_subcommand("spool", "Durable appends a second, beside what the disk allows");
   const auto options = std::make_shared<SpoolBenchOptions>();
   const auto json = std::make_shared<bool>(false);
@@ -167,7 +167,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
                "at which a message was due: a broker that stalls cannot hide it.");
   add_decide(*bench, outcome);
   add_ingest(*bench, outcome);
-  add_spool(*bench, outcome);
+  add_spool_bench(*bench, outcome);
   add_echo(*bench, outcome);
 }
 

@@ -29,6 +29,7 @@ inline const std::string kGroupShell = "Shell";
 void add_node(CLI::App& app, Outcome& outcome);
 void add_check(CLI::App& app, Outcome& outcome);
 void add_events(CLI::App& app, Outcome& outcome);
+void add_spool(CLI::App& app, Outcome& outcome);
 void add_demo(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_completion(CLI::App& app, Outcome& outcome);

@@ -15,6 +15,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "node/config.h"
+#include "node/credentials.h"
 #include "node/node.h"
 #include "storage/file_system.h"
 
@@ -32,6 +33,7 @@ struct NodeOptions {
 struct Prepared {
   node::Config config;
   std::shared_ptr<const rules::RuleSet> rules;
+  node::Credentials credentials;
 };
 
 std::expected<Prepared, node::ConfigProblems> prepare(const NodeOptions& options) {
@@ -41,8 +43,11 @@ std::expected<Prepared, node::ConfigProblems> prepare(const NodeOptions& options
   node::ConfigProblems problems = node::check_listeners(*config);
   auto rules = node::compile_rules(*config);
   if (!rules) problems.insert(problems.end(), rules.error().begin(), rules.error().end());
+  // What is printed holds none, and may be printed where they are not.
+  auto credentials = options.print_config ? node::Credentials{} : node::load_credentials(*config);
+  if (!credentials) problems.insert(problems.end(), credentials.error().begin(), credentials.error().end());
   if (!problems.empty()) return std::unexpected(std::move(problems));
-  return Prepared{std::move(*config), std::move(*rules)};
+  return Prepared{std::move(*config), std::move(*rules), std::move(*credentials)};
 }
 
 int print_problems(const node::ConfigProblems& problems) {
@@ -86,7 +91,7 @@ sigset_t handled_signals() {
 void reload(node::Node& node, const NodeOptions& options) {
   notify_service_manager("RELOADING=1");
   if (auto fresh = prepare(options)) {
-    node.reload(fresh->config, fresh->rules);
+    node.reload(fresh->config, fresh->rules, fresh->credentials);
   } else {
     for (const node::ConfigProblem& problem : fresh.error()) log_error("node", "not reloaded: {}", problem.line());
   }
@@ -125,7 +130,8 @@ int run_node(const NodeOptions& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   raise_descriptor_limit();
-  Result<std::unique_ptr<node::Node>> node = node::Node::create(prepared->config, prepared->rules);
+  Result<std::unique_ptr<node::Node>> node =
+      node::Node::create(prepared->config, prepared->rules, prepared->credentials);
   if (!node) return print_failure(node.error());
   (*node)->start();
   if (const Result<void> written = write_ready_file(options.ready_file, (*node)->addresses_json()); !written) {
@@ -187,7 +193,8 @@ void add_node(CLI::App& app, Outcome& outcome) {
   set_examples(*command,
                "  verge node\n"
                "  verge node --config edge.toml --set log.level=debug\n\n"
-               "SIGHUP reloads rules and log settings; SIGTERM drains and ends, a second one ends at once.\n");
+               "SIGHUP reloads rules, log settings, certificates and tokens; SIGTERM drains and ends, a second one "
+               "ends at once.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return run_node(*options); }; });
 }
 

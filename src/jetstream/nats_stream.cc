@@ -81,6 +81,7 @@ struct NatsStream::Library {
   X(natsOptions_SetReconnectWait)            \
   X(natsOptions_SetServers)                  \
   X(natsOptions_SetTimeout)                  \
+  X(natsOptions_SetToken)                    \
   X(natsOptions_SetUserCredentialsFromFiles) \
   X(natsStatus_GetText)                      \
   X(nats_CloseAndWait)                       \
@@ -161,6 +162,7 @@ struct NatsStream::Connection {
         return library.natsOptions_SetUserCredentialsFromFiles(options, wanted.credentials_path.c_str(), nullptr);
       });
     }
+    if (!wanted.token.empty()) then([&] { return library.natsOptions_SetToken(options, wanted.token.c_str()); });
     return status;
   }
 };
@@ -198,7 +200,7 @@ Result<void> NatsStream::connect() {
   return fail("jetstream.unreachable",
               fmt::format("no NATS server of {} lets this node in: {}", fmt::join(options_.urls, ", "),
                           library_->reason(status)),
-              "start them, or check store.urls, store.credentials and the network between");
+              "start them, or check store.urls, store.credentials, store.token and the network between");
 }
 
 bool NatsStream::connected() const {

@@ -19,6 +19,7 @@ struct NatsOptions {
   uint64_t replicas = 3;
   std::string client;            // how the servers name this connection, for their operators
   std::string credentials_path;  // a .creds file; empty: none
+  std::string token;             // empty: none
 };
 
 class NatsStream final : public Stream {

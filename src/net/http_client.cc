@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "net/http_client_exchange.h"
+#include "net/tls_handshake.h"
 
 namespace verge::net {
 namespace {
@@ -52,7 +53,7 @@ Result<std::string> head_of(const HttpCall& call, std::string_view host) {
 
 }  // namespace
 
-// Waits until a connection stands or has failed.
+// Waits until a connection stands, TLS included, or has failed.
 class HttpClient::Connecting final : private runtime::Watcher {
  public:
   Connecting(HttpClient& client, Socket socket) : client_(client), socket_(std::move(socket)), timer_(client.loop_) {
@@ -72,6 +73,8 @@ class HttpClient::Connecting final : private runtime::Watcher {
     const int problem = socket_.take_error();
     if (problem == 0) {
       client_.loop_.unwatch(socket_.descriptor(), *this);
+      timer_.cancel();
+      if (client_.tls_) return agree_on_tls();
       return client_.on_connected(std::move(socket_));
     }
     client_.on_connect_failed(
@@ -80,13 +83,28 @@ class HttpClient::Connecting final : private runtime::Watcher {
          .fix = "check that a server listens there"});
   }
 
+  void agree_on_tls() {
+    socket_.speak(client_.tls_->make_session());
+    handshake_ = std::make_unique<TlsHandshake>(
+        client_.loop_, std::move(socket_), client_.limits_.connect_timeout, [this](Result<Socket> agreed) {
+          if (agreed) return client_.on_connected(std::move(*agreed));
+          Error error = std::move(agreed.error());
+          error.what =
+              fmt::format("{} ({}) cannot be reached by TLS: {}", client_.host_, client_.address_.text(), error.what);
+          client_.on_connect_failed(error);
+        });
+    handshake_->start();
+  }
+
   HttpClient& client_;
   Socket socket_;
   runtime::Timer timer_;
+  std::unique_ptr<TlsHandshake> handshake_;
 };
 
-HttpClient::HttpClient(runtime::Loop& loop, const Address& address, std::string host, const HttpClientLimits& limits)
-    : loop_(loop), address_(address), host_(std::move(host)), limits_(limits), failing_(loop) {}
+HttpClient::HttpClient(runtime::Loop& loop, const Address& address, std::string host, const HttpClientLimits& limits,
+                       std::shared_ptr<const TlsContext> tls)
+    : loop_(loop), address_(address), host_(std::move(host)), limits_(limits), tls_(std::move(tls)), failing_(loop) {}
 
 HttpClient::~HttpClient() {
   if (gone_ != nullptr) *gone_ = true;
@@ -179,10 +197,11 @@ void HttpClient::on_bytes(std::string_view bytes) {
 }
 
 void HttpClient::on_closed(std::string_view reason) {
+  const bool was_cut = stream_->was_cut();
   close_stream();
   if (exchanges_.empty() || !exchanges_.front()->sent) return pump();
   HttpClientExchange& first = *exchanges_.front();
-  if (first.ends_with_connection()) return complete(/*keeps_connection=*/false);
+  if (first.ends_with_connection() && !was_cut) return complete(/*keeps_connection=*/false);
   if (reused_ && !first.answer_begun && !first.sent_again && is_idempotent(first.method)) {
     first.sent = false;
     first.sent_again = true;

@@ -8,8 +8,12 @@
 // it is unknown, and the caller decides. The one exception: an idempotent request (GET, HEAD, OPTIONS, PUT, DELETE) on
 // a connection that had been idle, of whose answer nothing had come, is sent once more on a new connection.
 //
+// With TLS, the server's name is verified before a byte of a request is sent, and an answer that lasts until the
+// connection ends is complete only if TLS was ended too (RFC 9112 section 9.8).
+//
 // Codes: http.queue-full, http.bad-request (it could not be written as one), http.connect-refused, http.connect-failed,
-// http.connect-timeout, http.timeout, http.closed, http.bad-answer, http.body-too-long.
+// http.connect-timeout, http.timeout, http.closed, http.bad-answer, http.body-too-long; of TLS: net.tls-untrusted,
+// net.tls-handshake.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +29,7 @@
 #include "base/payload.h"
 #include "net/http_codec.h"
 #include "net/stream.h"
+#include "net/tls_context.h"
 #include "runtime/loop.h"
 
 namespace verge::net {
@@ -32,8 +37,8 @@ namespace verge::net {
 struct HttpClientLimits {
   HeadLimits head;
   size_t body_bytes_max = 16U << 20;
-  size_t requests_max = 64;  // waiting and under way
-  Duration connect_timeout = std::chrono::seconds(5);
+  size_t requests_max = 64;                            // waiting and under way
+  Duration connect_timeout = std::chrono::seconds(5);  // for TCP, and again for TLS
   // A connection unused for longer is not trusted: servers close theirs after about as much.
   Duration idle_max = std::chrono::seconds(60);
 };
@@ -63,8 +68,9 @@ class HttpClient final : private StreamObserver {
   // further requests and may destroy the client.
   using Answered = std::move_only_function<void(Result<HttpAnswer>)>;
 
-  // `host`: for the Host field. `loop` outlives the client.
-  HttpClient(runtime::Loop& loop, const Address& address, std::string host, const HttpClientLimits& limits = {});
+  // `host`: for the Host field. `tls`: none for plain TCP. `loop` outlives the client.
+  HttpClient(runtime::Loop& loop, const Address& address, std::string host, const HttpClientLimits& limits = {},
+             std::shared_ptr<const TlsContext> tls = nullptr);
   // Closes the connection; requests under way are dropped without a call.
   ~HttpClient() override;
   HttpClient(const HttpClient&) = delete;
@@ -106,6 +112,7 @@ class HttpClient final : private StreamObserver {
   const Address address_;
   const std::string host_;
   const HttpClientLimits limits_;
+  const std::shared_ptr<const TlsContext> tls_;
   std::deque<std::unique_ptr<HttpClientExchange>> exchanges_;
   std::unique_ptr<Connecting> connecting_;
   std::unique_ptr<TcpStream> stream_;

@@ -190,7 +190,8 @@ void HttpConnection::deliver(Payload body) {
                             .query = target.query,
                             .fields = head.fields,
                             .body = std::move(body),
-                            .peer = stream_->peer()};
+                            .peer = stream_->peer(),
+                            .peer_is_verified = stream_->peer_is_verified()};
   server_.receiver_(request, HttpResponder(*this));
 }
 

@@ -25,6 +25,7 @@ struct HttpRequest {
   std::span<const HttpField> fields;
   Payload body;
   const Address& peer;
+  bool peer_is_verified = false;  // it showed a certificate, which was verified
 
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const { return find_field(fields, name); }
 };

@@ -34,12 +34,12 @@ struct HttpServerLimits {
 // May answer before it returns or keep the responder. It must not destroy the server.
 using RequestReceiver = std::function<void(const HttpRequest&, HttpResponder)>;
 
-// How a connection gets its bytes; for TLS.
+// How a connection gets its bytes, where not from its socket; for tests.
 using StreamMaker = std::function<std::unique_ptr<Stream>(runtime::Loop&, Socket, StreamObserver&)>;
 
 class HttpServer final : private runtime::TurnEnd {
  public:
-  // `loop` outlives the server. Without `make_stream`, connections are plain TCP.
+  // `loop` outlives the server. Without `make_stream`, connections are TCP, with TLS where the socket speaks it.
   HttpServer(runtime::Loop& loop, const HttpServerLimits& limits, RequestReceiver receiver,
              StreamMaker make_stream = {});
   // Closes all connections; responders that are still about do nothing from then on.

@@ -1,12 +1,15 @@
-// Socket: an owned socket descriptor, non-blocking and close-on-exec, that can move from one loop to another.
+// Socket: an owned socket descriptor, non-blocking and close-on-exec, that can move from one loop to another. Where TLS
+// is spoken over it, its session goes along, so that whoever accepts, moves and keeps sockets need not know.
 #pragma once
 
+#include <memory>
 #include <utility>
 
 #include <unistd.h>
 
 #include "base/error.h"
 #include "net/address.h"
+#include "net/tls_session.h"
 
 namespace verge::net {
 
@@ -14,9 +17,10 @@ class Socket {
  public:
   Socket() = default;
   explicit Socket(int descriptor) : descriptor_(descriptor) {}
-  Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), tls_(std::move(other.tls_)) {}
   Socket& operator=(Socket&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
+    std::swap(tls_, other.tls_);
     return *this;
   }
   ~Socket() {
@@ -31,6 +35,11 @@ class Socket {
   // Starts a TCP connection; it stands, or has failed, when the socket becomes writable.
   static Result<Socket> connect(const Address& address);
 
+  // From now on TLS is spoken over it.
+  void speak(std::unique_ptr<TlsSession> session) { tls_ = std::move(session); }
+  // Null: plain TCP.
+  [[nodiscard]] TlsSession* tls() const { return tls_.get(); }
+
   // Messages are small and waited for: no Nagle delay.
   void send_at_once() const;
   // 0 or the errno of a failed connection.
@@ -38,6 +47,7 @@ class Socket {
 
  private:
   int descriptor_ = -1;
+  std::unique_ptr<TlsSession> tls_;
 };
 
 }  // namespace verge::net

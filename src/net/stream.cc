@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -20,6 +21,8 @@ TcpStream::TcpStream(runtime::Loop& loop, Socket socket, StreamObserver& observe
   socket_.send_at_once();
   interest_ = EPOLLIN;
   loop_.watch(socket_.descriptor(), interest_, *this);
+  // What the handshake, or the loop before this one, left to do.
+  if (socket_.tls() != nullptr) loop_.at_turn_end(*this);
 }
 
 TcpStream::~TcpStream() { close(); }
@@ -33,16 +36,57 @@ void TcpStream::on_ready(uint32_t events) {
   if (socket_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read();
 }
 
+void TcpStream::on_turn_end() {
+  if (TlsSession* tls = socket_.tls(); tls != nullptr && reading_) {
+    if (std::string& early = tls->early_input(); !early.empty()) {
+      VERGE_ASSERT(TlsSession::kRoomAhead + early.size() <= loop_.read_buffer().size());
+      early.copy(loop_.read_buffer().data() + TlsSession::kRoomAhead, early.size());
+      const size_t bytes = std::exchange(early, {}).size();
+      if (!decrypt(bytes)) return;
+    } else if (!take_tls_end()) {
+      return;
+    }
+  }
+  flush();
+}
+
 void TcpStream::read() {
   std::vector<char>& buffer = loop_.read_buffer();
-  const ssize_t got = ::recv(socket_.descriptor(), buffer.data(), buffer.size(), 0);
+  const size_t ahead = socket_.tls() == nullptr ? 0 : TlsSession::kRoomAhead;
+  const ssize_t got = ::recv(socket_.descriptor(), buffer.data() + ahead, buffer.size() - ahead, 0);
   if (got > 0) {
-    if (!draining_) observer_.on_bytes({buffer.data(), static_cast<size_t>(got)});
+    if (ahead != 0) {
+      decrypt(static_cast<size_t>(got));
+    } else if (!draining_) {
+      observer_.on_bytes({buffer.data(), static_cast<size_t>(got)});
+    }
     return;
   }
-  if (got == 0) return broken("the peer closed the connection");
-  if (errno == EAGAIN || errno == EINTR) return;
-  broken(std::strerror(errno));
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  was_cut_ = ahead != 0 && socket_.tls()->state() == TlsSession::State::kOpen;
+  if (got < 0) return broken(std::strerror(errno));
+  broken(was_cut_ ? "the peer ended the connection without ending TLS (close_notify)"
+                  : "the peer closed the connection");
+}
+
+bool TcpStream::decrypt(size_t bytes) {
+  TlsSession& tls = *socket_.tls();
+  char* room = loop_.read_buffer().data();
+  // Behind its end a peer may say what it likes.
+  const size_t made = tls.state() == TlsSession::State::kOpen ? tls.receive(room, bytes) : 0;
+  if (made > 0 && !draining_) observer_.on_bytes({room, made});
+  if (!socket_) return true;
+  if (!tls.output().empty()) loop_.at_turn_end(*this);  // an answer of TLS itself
+  return !reading_ || take_tls_end();
+}
+
+bool TcpStream::take_tls_end() {
+  const TlsSession& tls = *socket_.tls();
+  if (tls.state() == TlsSession::State::kOpen) return true;
+  was_cut_ = tls.state() == TlsSession::State::kFailed;
+  const std::string reason = was_cut_ ? "TLS: " + tls.failure().what : "the peer closed the connection";
+  broken(reason);
+  return false;
 }
 
 std::string& TcpStream::output() {
@@ -55,28 +99,16 @@ std::string& TcpStream::output() {
 }
 
 bool TcpStream::flush() {
-  while (socket_ && written_ < output_.size()) {
-    const ssize_t sent =
-        ::send(socket_.descriptor(), output_.data() + written_, output_.size() - written_, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && errno == EAGAIN) {
-      blocked_ = true;
-      // What is written stays in front until it is worth moving the rest.
-      if (written_ > output_.size() / 2) {
-        output_.erase(0, written_);
-        written_ = 0;
-      }
-      update_interest();
-      return true;
-    }
-    if (sent < 0) {
-      broken(std::strerror(errno));
-      return false;
-    }
-    written_ += static_cast<size_t>(sent);
-    sent_bytes_ += static_cast<uint64_t>(sent);
-  }
   if (!socket_) return true;
+  const Sent sent = socket_.tls() == nullptr ? send_plain() : send_encrypted();
+  if (sent == Sent::kBroken) {
+    broken(std::strerror(errno));
+    return false;
+  }
+  if (sent == Sent::kBlocked) {
+    keep_blocked_output();
+    return true;
+  }
   written_ = 0;
   if (output_.capacity() > kKeepOutputBytes) {
     output_ = {};
@@ -89,6 +121,55 @@ bool TcpStream::flush() {
     update_interest();
   }
   return true;
+}
+
+TcpStream::Sent TcpStream::send_plain() {
+  while (written_ < output_.size()) {
+    const ssize_t sent =
+        ::send(socket_.descriptor(), output_.data() + written_, output_.size() - written_, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return errno == EAGAIN ? Sent::kBlocked : Sent::kBroken;
+    written_ += static_cast<size_t>(sent);
+    sent_bytes_ += static_cast<uint64_t>(sent);
+  }
+  return Sent::kAll;
+}
+
+TcpStream::Sent TcpStream::send_encrypted() {
+  TlsSession& tls = *socket_.tls();
+  std::string& wire = tls.output();
+  while (true) {
+    if (wire.empty()) {
+      const std::string_view next = std::string_view(output_).substr(written_, TlsSession::kSendBytesMax);
+      tls.send(next);
+      written_ += next.size();
+      if (wire.empty()) break;
+    }
+    size_t taken = 0;
+    while (taken < wire.size()) {
+      const ssize_t sent = ::send(socket_.descriptor(), wire.data() + taken, wire.size() - taken, MSG_NOSIGNAL);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent < 0) {
+        wire.erase(0, taken);
+        return errno == EAGAIN ? Sent::kBlocked : Sent::kBroken;
+      }
+      taken += static_cast<size_t>(sent);
+      sent_bytes_ += static_cast<uint64_t>(sent);
+    }
+    wire.clear();
+  }
+  if (wire.capacity() > kKeepOutputBytes) wire = {};
+  return Sent::kAll;
+}
+
+void TcpStream::keep_blocked_output() {
+  blocked_ = true;
+  // What is written stays in front until it is worth moving the rest.
+  if (written_ > output_.size() / 2) {
+    output_.erase(0, written_);
+    written_ = 0;
+  }
+  update_interest();
 }
 
 void TcpStream::update_interest() {
@@ -105,16 +186,31 @@ void TcpStream::pause_reading() {
 
 void TcpStream::resume_reading() {
   reading_ = true;
-  if (socket_) update_interest();
+  if (!socket_) return;
+  update_interest();
+  // What TLS has already, readiness does not announce.
+  if (socket_.tls() != nullptr) loop_.at_turn_end(*this);
 }
 
 void TcpStream::close() {
   if (!socket_) return;
-  if (!draining_ && !blocked_ && written_ < output_.size()) {
+  if (!blocked_) say_goodbye();
+  release();
+}
+
+// Writes what it can without waiting, and that this is the end.
+void TcpStream::say_goodbye() {
+  TlsSession* tls = socket_.tls();
+  if (tls == nullptr) {
+    if (draining_ || written_ == output_.size()) return;
     [[maybe_unused]] const ssize_t last =
         ::send(socket_.descriptor(), output_.data() + written_, output_.size() - written_, MSG_NOSIGNAL);
+    return;
   }
-  release();
+  if (send_encrypted() != Sent::kAll) return;
+  tls->close();
+  const std::string& wire = tls->output();
+  [[maybe_unused]] const ssize_t last = ::send(socket_.descriptor(), wire.data(), wire.size(), MSG_NOSIGNAL);
 }
 
 void TcpStream::close_when_drained() {
@@ -135,6 +231,8 @@ Socket TcpStream::release() {
 
 void TcpStream::broken(std::string_view reason) {
   const bool tell = !draining_;
+  // A peer that ended TLS, or broke its rules, is still told so.
+  if (socket_.tls() != nullptr && !blocked_) say_goodbye();
   release();
   if (tell) observer_.on_closed(reason);
 }

@@ -1,8 +1,14 @@
-// Stream: a byte connection that lives on one loop. TcpStream is the plain one; others (TLS, WebSocket) look the same
-// to whoever speaks through them.
+// Stream: a byte connection that lives on one loop. TcpStream is TCP, plain or with TLS, as the socket that it is
+// given; others (WebSocket) look the same to whoever speaks through them.
 //
 // Output is gathered during a turn of the loop and written with one send(2) at its end. An idle connection holds no
 // buffer: input is read into the loop's scratch memory and handed over, and the observer keeps what it cannot use yet.
+//
+// TLS is a branch here and not a class beside TcpStream, so that plain connections pay one comparison a read or write
+// and no virtual call, and a connection can move between loops as before. Input is decrypted where it was received;
+// output is encrypted in pieces of 64 KiB, as the kernel takes them, so that no more than one is ever held twice. The
+// handshake is done before (see TlsHandshake). Both ends say that they end (close_notify, RFC 8446 section 6.1): what
+// ends without was cut.
 #pragma once
 
 #include <memory>
@@ -44,22 +50,32 @@ class Stream {
   virtual void resume_reading() = 0;
   [[nodiscard]] virtual bool is_open() const = 0;
   [[nodiscard]] virtual const Address& peer() const = 0;
+  // The peer showed a certificate and it was verified.
+  [[nodiscard]] virtual bool peer_is_verified() const { return false; }
 };
 
 class TcpStream final : public Stream, private runtime::Watcher, private runtime::TurnEnd {
  public:
-  // A connected socket; reading starts at once. `loop` and `observer` outlive the stream.
+  // A connected socket, its TLS handshake, if any, done; reading starts at once. `loop` and `observer` outlive the
+  // stream.
   TcpStream(runtime::Loop& loop, Socket socket, StreamObserver& observer);
   ~TcpStream() override;
 
   std::string& output() override;
-  [[nodiscard]] size_t queued_bytes() const override { return output_.size() - written_; }
+  [[nodiscard]] size_t queued_bytes() const override {
+    return output_.size() - written_ + (socket_.tls() == nullptr ? 0 : socket_.tls()->output().size());
+  }
   void close() override;
   void close_when_drained() override;
   void pause_reading() override;
   void resume_reading() override;
   [[nodiscard]] bool is_open() const override { return static_cast<bool>(socket_) && !draining_; }
   [[nodiscard]] const Address& peer() const override { return peer_; }
+  [[nodiscard]] bool peer_is_verified() const override {
+    return socket_.tls() != nullptr && socket_.tls()->peer_is_verified();
+  }
+  // The connection spoke TLS and ended without close_notify: somebody may have cut off the end of what the peer sent.
+  [[nodiscard]] bool was_cut() const { return was_cut_; }
 
   // Closing, but not yet all written.
   [[nodiscard]] bool is_draining() const { return static_cast<bool>(socket_) && draining_; }
@@ -71,10 +87,19 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
 
  private:
   void on_ready(uint32_t events) override;
-  void on_turn_end() override { flush(); }
+  void on_turn_end() override;
   void read();
+  // Hands over what the `bytes` bytes decrypt to that stand in the loop's read buffer. False as for flush().
+  bool decrypt(size_t bytes);
+  // The peer ended TLS, in whichever way; told when reading is not paused.
+  bool take_tls_end();
   // False when the connection broke and the observer was told: it may have destroyed this stream.
   bool flush();
+  enum class Sent { kAll, kBlocked, kBroken };
+  Sent send_plain();
+  Sent send_encrypted();
+  void keep_blocked_output();
+  void say_goodbye();
   void update_interest();
   void broken(std::string_view reason);
 
@@ -89,6 +114,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   bool reading_ = true;
   bool blocked_ = false;   // the kernel's buffer is full
   bool draining_ = false;  // close_when_drained() was called
+  bool was_cut_ = false;
 };
 
 }  // namespace verge::net

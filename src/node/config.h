@@ -32,9 +32,18 @@ struct NodeConfig {
   bool operator==(const NodeConfig&) const = default;
 };
 
+// Where a secret is. The secret itself is never part of the configuration, so that none is printed or logged.
+struct SecretSource {
+  enum class Kind { kFile, kEnvironment };
+  Kind kind = Kind::kFile;
+  std::string name;  // the path, or the variable
+  bool operator==(const SecretSource&) const = default;
+};
+
 // Every `listen` holds addresses that parse_listen_address accepts; none: off.
 struct MqttConfig {
   std::vector<std::string> listen = {"127.0.0.1:1883"};
+  std::vector<std::string> tls_listen;
   uint64_t packet_bytes_max = 1ULL << 20;
   uint64_t connections_max = 100'000;
   uint64_t inflight_max = 1024;
@@ -46,9 +55,11 @@ struct MqttConfig {
 
 struct HttpConfig {
   std::vector<std::string> listen = {"127.0.0.1:8080"};
+  std::vector<std::string> tls_listen;
   uint64_t body_bytes_max = 8ULL << 20;
   bool ingest = true;
   bool uplink = true;
+  std::vector<SecretSource> uplink_tokens;
   uint64_t connections_max = 10'000;
   bool operator==(const HttpConfig&) const = default;
 };
@@ -56,6 +67,14 @@ struct HttpConfig {
 struct AdminConfig {
   std::vector<std::string> listen = {"127.0.0.1:9180"};
   bool operator==(const AdminConfig&) const = default;
+};
+
+// Paths of PEM files; empty: none.
+struct TlsConfig {
+  std::string certificate;
+  std::string key;
+  std::string client_ca;
+  bool operator==(const TlsConfig&) const = default;
 };
 
 // By stream.
@@ -69,6 +88,10 @@ struct AttemptsConfig {
 
 struct ParentConfig {
   std::string url;  // parse_parent_url accepts it; empty: this node is the root
+  std::string ca;   // paths of PEM files, for https only; empty: the system's authorities, and no certificate
+  std::string certificate;
+  std::string key;
+  std::optional<SecretSource> token;
   uint64_t batch_bytes_max = 1ULL << 20;
   Duration batch_age_max = std::chrono::seconds(60);
   uint64_t backlog_share_percent = 20;
@@ -99,7 +122,8 @@ struct StoreConfig {
   std::string stream = "VERGE";
   uint64_t replicas = 3;
   Duration timeout = std::chrono::seconds(8);
-  std::string credentials;  // the path of a file; empty: none
+  std::string credentials;            // the path of a file; empty: none
+  std::optional<SecretSource> token;  // what the servers want to see
   bool operator==(const StoreConfig&) const = default;
 };
 
@@ -119,6 +143,7 @@ struct Config {
   MqttConfig mqtt;
   HttpConfig http;
   AdminConfig admin;
+  TlsConfig tls;
   ParentConfig parent;
   SpoolConfig spool;
   StoreConfig store;

@@ -107,24 +107,21 @@ Result<HostAndPort> parse_nats_url(std::string_view text) {
   return parsed;
 }
 
-Result<HostAndPort> parse_parent_url(std::string_view text) {
-  constexpr std::string_view kScheme = "http://";
+Result<ParentAddress> parse_parent_url(std::string_view text) {
   const std::string lowered = lower(text.substr(0, 8));
-  if (lowered == "https://") {
-    return fail(kUrl, json_string(text) + " needs TLS, which is not available in this version",
-                "write http:// and keep the link inside a private network or a tunnel");
+  const bool tls = lowered == "https://";
+  if (!tls && !lowered.starts_with("http://")) {
+    return fail(kUrl, json_string(text) + " begins with neither http:// nor https://", "write https://host:port");
   }
-  if (!lowered.starts_with(kScheme)) {
-    return fail(kUrl, json_string(text) + " does not begin with http://", "write http://host:port");
-  }
-  std::string_view authority = text.substr(kScheme.size());
+  std::string_view authority = text.substr(tls ? 8 : 7);
   if (authority.ends_with('/')) authority.remove_suffix(1);
   if (authority.find_first_of("/?#@") != std::string_view::npos) {
-    return fail(kUrl, json_string(text) + " has more than a host and a port", "write http://host:port");
+    return fail(kUrl, json_string(text) + " has more than a host and a port", "write https://host:port");
   }
-  Result<HostAndPort> parsed = parse_authority(authority, kUrl, 80);
-  if (parsed && parsed->port == 0) return fail(kUrl, json_string(text) + " has port 0", "write a port 1..65535");
-  return parsed;
+  Result<HostAndPort> parsed = parse_authority(authority, kUrl, tls ? 443 : 80);
+  if (!parsed) return std::unexpected(std::move(parsed.error()));
+  if (parsed->port == 0) return fail(kUrl, json_string(text) + " has port 0", "write a port 1..65535");
+  return ParentAddress{.at = std::move(*parsed), .tls = tls};
 }
 
 }  // namespace verge::node

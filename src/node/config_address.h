@@ -18,8 +18,15 @@ struct HostAndPort {
 // "host:port", "192.0.2.1:port" or "[2001:db8::1]:port", port 0 (any free one) to 65535. Error: config.address.
 Result<HostAndPort> parse_listen_address(std::string_view text);
 
-// "http://host[:port]" with an optional trailing slash, port 1 to 65535, 80 when there is none. Error: config.url.
-Result<HostAndPort> parse_parent_url(std::string_view text);
+struct ParentAddress {
+  HostAndPort at;
+  bool tls = false;
+  bool operator==(const ParentAddress&) const = default;
+};
+
+// "http://host[:port]" or "https://host[:port]" with an optional trailing slash, port 1 to 65535, 80 or 443 when there
+// is none. Error: config.url.
+Result<ParentAddress> parse_parent_url(std::string_view text);
 
 // "nats://host[:port]", port 1 to 65535, 4222 when there is none. Error: config.url.
 Result<HostAndPort> parse_nats_url(std::string_view text);

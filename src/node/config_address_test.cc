@@ -35,15 +35,18 @@ TEST(ConfigAddress, Listen) {
 }
 
 TEST(ConfigAddress, Parent) {
-  EXPECT_EQ(*parse_parent_url("http://fog:8080"), (HostAndPort{"fog", 8080}));
-  EXPECT_EQ(*parse_parent_url("HTTP://fog/"), (HostAndPort{"fog", 80}));
-  EXPECT_EQ(*parse_parent_url("http://[2001:db8::1]:81/"), (HostAndPort{"2001:db8::1", 81}));
+  EXPECT_EQ(*parse_parent_url("http://fog:8080"), (ParentAddress{{"fog", 8080}, false}));
+  EXPECT_EQ(*parse_parent_url("HTTP://fog/"), (ParentAddress{{"fog", 80}, false}));
+  EXPECT_EQ(*parse_parent_url("http://[2001:db8::1]:81/"), (ParentAddress{{"2001:db8::1", 81}, false}));
+  EXPECT_EQ(*parse_parent_url("https://fog:8443"), (ParentAddress{{"fog", 8443}, true}));
+  EXPECT_EQ(*parse_parent_url("HTTPS://fog/"), (ParentAddress{{"fog", 443}, true}));
   const auto refused = [](std::string_view text) {
     const auto parsed = parse_parent_url(text);
     return parsed ? std::string("accepted") : parsed.error().line();
   };
-  EXPECT_THAT(refused("https://fog:1"), HasSubstr("needs TLS, which is not available in this version"));
-  EXPECT_THAT(refused("fog:8080"), HasSubstr("does not begin with http://"));
+  EXPECT_THAT(refused("fog:8080"), HasSubstr("begins with neither http:// nor https://"));
+  EXPECT_THAT(refused("https:/fog"), HasSubstr("begins with neither http:// nor https://"));
+  EXPECT_THAT(refused("https://"), HasSubstr("has no host"));
   EXPECT_THAT(refused("http://fog/up"), HasSubstr("more than a host and a port"));
   EXPECT_THAT(refused("http://u@fog"), HasSubstr("more than a host and a port"));
   EXPECT_THAT(refused("http://"), HasSubstr("has no host"));

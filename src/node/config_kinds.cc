@@ -128,9 +128,9 @@ std::string Listen::write(const std::vector<std::string>& addresses) const {
 
 Reading<std::string> ParentUrl::read(const Value& value) const {
   const auto* text = std::get_if<std::string>(&value.content);
-  if (text == nullptr) return wrong(kType, value, R"(a URL such as "http://parent.example:8080")");
+  if (text == nullptr) return wrong(kType, value, R"(a URL such as "https://parent.example:8443")");
   if (text->empty()) return *text;
-  if (Result<HostAndPort> parsed = parse_parent_url(*text); !parsed) {
+  if (Result<ParentAddress> parsed = parse_parent_url(*text); !parsed) {
     Error error = parsed.error();
     error.what = "must be a parent's URL: " + error.what;
     return std::unexpected(Fault{std::move(error), value.place});
@@ -176,6 +176,52 @@ Reading<std::string> StreamName::read(const Value& value) const {
     return wrong(kRange, value, "1 to 32 letters, digits, underscores and hyphens");
   }
   return *text;
+}
+
+Reading<SecretSource> Secret::read(const Value& value) const {
+  const auto refused = [&](std::string what) {
+    return std::unexpected(Fault{{kType, std::move(what), "write " + range()}, value.place});
+  };
+  const auto* table = std::get_if<Table>(&value.content);
+  if (table == nullptr) return refused("must say where the secret is, not what it is");
+  if (table->size() != 1) return refused("must have exactly one of file and env");
+  const Entry& entry = table->front();
+  if (entry.key != "file" && entry.key != "env") {
+    return refused(fmt::format("is at a file or in the environment, not at {}", json_string(entry.key)));
+  }
+  const auto* name = std::get_if<std::string>(&entry.value.content);
+  if (name == nullptr || name->empty() || name->find('\0') != std::string::npos) {
+    return refused(fmt::format("must have a text after {} that is not empty", entry.key));
+  }
+  const bool is_file = entry.key == "file";
+  if (!is_file && name->find('=') != std::string::npos) return refused("must have the name of a variable after env");
+  return SecretSource{is_file ? SecretSource::Kind::kFile : SecretSource::Kind::kEnvironment, *name};
+}
+
+std::string Secret::write(const SecretSource& secret) const {
+  const bool is_file = secret.kind == SecretSource::Kind::kFile;
+  return fmt::format("{{ {} = {} }}", is_file ? "file" : "env", toml_string(secret.name));
+}
+
+Reading<std::vector<SecretSource>> Secrets::read(const Value& value) const {
+  const auto* array = std::get_if<Array>(&value.content);
+  if (array == nullptr) {
+    return std::unexpected(
+        Fault{{kType, "must be an array of places where secrets are", "write " + range()}, value.place});
+  }
+  std::vector<SecretSource> secrets;
+  for (const Value& element : *array) {
+    Reading<SecretSource> secret = Secret().read(element);
+    if (!secret) return std::unexpected(std::move(secret.error()));
+    secrets.push_back(*std::move(secret));
+  }
+  return secrets;
+}
+
+std::string Secrets::write(const std::vector<SecretSource>& secrets) const {
+  std::vector<std::string> written;
+  for (const SecretSource& secret : secrets) written.push_back(Secret().write(secret));
+  return fmt::format("[{}]", fmt::join(written, ", "));
 }
 
 Reading<bool> Flag::read(const Value& value) const {

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "model/priority.h"
+#include "node/config.h"
 #include "node/config_document.h"
 #include "spool/stream_options.h"
 
@@ -68,7 +69,7 @@ struct ParentUrl {
   using Type = std::string;
   static constexpr Spelling kSpelling = Spelling::kText;
   [[nodiscard]] std::string type() const { return "string"; }
-  [[nodiscard]] std::string range() const { return "http://host:port"; }
+  [[nodiscard]] std::string range() const { return "http://host:port or https://host:port"; }
   [[nodiscard]] Reading<Type> read(const Value& value) const;
   [[nodiscard]] std::string write(const Type& url) const;
 };
@@ -91,6 +92,27 @@ struct StreamName {
   [[nodiscard]] std::string range() const { return "1..32 of A-Z a-z 0-9 _ -"; }
   [[nodiscard]] Reading<Type> read(const Value& value) const;
   [[nodiscard]] std::string write(const Type& name) const { return toml_string(name); }
+};
+
+// Where a secret is. Errors never show what stands in its place: it may be the secret.
+struct Secret {
+  using Type = SecretSource;
+  static constexpr Spelling kSpelling = Spelling::kToml;
+  static constexpr bool kSecret = true;
+  [[nodiscard]] std::string type() const { return "secret"; }
+  [[nodiscard]] std::string range() const { return R"({ file = "path" } or { env = "NAME" })"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& secret) const;
+};
+
+struct Secrets {
+  using Type = std::vector<SecretSource>;
+  static constexpr Spelling kSpelling = Spelling::kToml;
+  static constexpr bool kSecret = true;
+  [[nodiscard]] std::string type() const { return "array of secrets"; }
+  [[nodiscard]] std::string range() const { return R"([{ file = "path" }, { env = "NAME" }])"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& secrets) const;
 };
 
 struct Flag {

@@ -46,6 +46,12 @@ class Reader final : public Visitor {
       if (about.required) fault({"config.missing", fmt::format("{} has no {}", title_, name), "give it one"}, place_);
       return;
     }
+    if (field.is_secret() && is_override(value->place)) {
+      return fault({"config.override",
+                    path_of(name) + " is a secret, and no part of one is taken from the command line, which others see",
+                    "write it into the configuration file: " + field.range()},
+                   value->place);
+    }
     if (std::optional<Fault> found = field.read(*value)) {
       found->error.what = path_of(name) + " " + found->error.what;
       findings_.faults.push_back(*std::move(found));
@@ -99,6 +105,11 @@ class Reader final : public Visitor {
   void expected(std::string_view name, const Value& value, const std::string& what) {
     fault({"config.type", fmt::format("{} is {}, not {}", path_of(name), describe_value(value), what), {}},
           value.place);
+  }
+
+  [[nodiscard]] bool is_override(Place place) const {
+    const std::vector<ConfigSource>& sources = findings_.origin.sources();
+    return place.source < sources.size() && sources[place.source].kind == ConfigSource::Kind::kOverride;
   }
 
   void fault(Error error, Place place) { findings_.faults.push_back({std::move(error), place}); }

@@ -28,6 +28,8 @@ and one past the last appends:
 - A **size** is a string with a unit (`"64KiB"`, `"1 MiB"`, `"10 GB"`) or an integer of bytes.
 - A **duration** is a string with a unit: `"20us"`, `"150ms"`, `"10s"`, `"5min"`, `"1h"`, `"7d"`.
 - A **listen** address is `host:port` or `[v6]:port`; port 0 takes a free one.
+- A **secret** is never written here, only where it is: `{ file = "/etc/verge/token" }` (its first line) or
+  `{ env = "VERGE_TOKEN" }`. `--set` takes none, and `--print-config` prints where it is, not what it is.
 )";
 
 std::string cell(std::string_view text) {

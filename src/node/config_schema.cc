@@ -4,7 +4,10 @@
 
 #include <variant>
 
+#include <fmt/format.h>
+
 #include "model/event.h"
+#include "node/config_address.h"
 
 namespace verge::node {
 namespace {
@@ -89,6 +92,7 @@ static void describe(Visitor& v, NodeConfig& c) {
 
 static void describe(Visitor& v, MqttConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where MQTT clients connect."});
+  v.key("tls_listen", c.tls_listen, Listen{}, {"Where MQTT clients connect with TLS; 8883 is customary."});
   v.key("packet_bytes_max", c.packet_bytes_max, Size{128, kEventBytesMax},
         {"The largest MQTT packet that is accepted or sent."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
@@ -101,14 +105,33 @@ static void describe(Visitor& v, MqttConfig& c) {
 
 static void describe(Visitor& v, HttpConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where HTTP clients and child nodes connect."});
+  v.key("tls_listen", c.tls_listen, Listen{},
+        {"Where HTTP clients and child nodes connect with TLS; 8443 is customary."});
   v.key("body_bytes_max", c.body_bytes_max, Size{kKiB, kGiB}, {"The largest request body that is accepted."});
   v.key("ingest", c.ingest, Flag{}, {"Whether devices may publish by HTTP."});
   v.key("uplink", c.uplink, Flag{}, {"Whether child nodes may send their events here."});
+  v.key("uplink_tokens", c.uplink_tokens, Secrets{},
+        {"Child nodes must show one of these tokens, or a certificate of tls.client_ca; none: they need not."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
 }
 
 static void describe(Visitor& v, AdminConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where metrics, health and status are served; keep it off open networks."});
+}
+
+static void describe(Visitor& v, TlsConfig& c) {
+  v.key("certificate", c.certificate, Text{},
+        {"The PEM file of this node's certificate, followed by those between it and the root.", "none"});
+  v.key("key", c.key, Text{}, {"The PEM file of its private key, without a passphrase.", "none"});
+  v.key("client_ca", c.client_ca, Text{},
+        {"A PEM file of authorities: clients of TLS listeners must show a certificate issued by one of them.", "none"});
+  if (c.certificate.empty() != c.key.empty()) {
+    v.refuse(c.certificate.empty() ? "key" : "certificate",
+             {"config.value", "tls.certificate and tls.key go only together", "give both"});
+  } else if (c.certificate.empty() && !c.client_ca.empty()) {
+    v.refuse("client_ca",
+             {"config.value", "tls.client_ca goes only with tls.certificate and tls.key", "give them too"});
+  }
 }
 
 static void describe(Visitor& v, AttemptsConfig& c) {
@@ -122,6 +145,25 @@ static void describe(Visitor& v, AttemptsConfig& c) {
 static void describe(Visitor& v, ParentConfig& c) {
   v.key("url", c.url, ParentUrl{},
         {"The HTTP listener of the node one tier up; empty: this node is the root.", "empty"});
+  v.key("ca", c.ca, Text{},
+        {"With https: a PEM file of the authorities that the parent's certificate may be issued by.",
+         "those of the system"});
+  v.key("certificate", c.certificate, Text{},
+        {"With https: the PEM file of the certificate that this node shows its parent.", "none"});
+  v.key("key", c.key, Text{}, {"With https: the PEM file of its private key, without a passphrase.", "none"});
+  v.key("token", c.token, Secret{}, {"A token that this node shows its parent (http.uplink_tokens there).", "none"});
+  const Result<ParentAddress> parent = parse_parent_url(c.url);
+  if (!(parent && parent->tls)) {
+    for (const auto& [key, path] : {std::pair("ca", &c.ca), {"certificate", &c.certificate}, {"key", &c.key}}) {
+      if (path->empty()) continue;
+      v.refuse(key,
+               {"config.value", fmt::format("parent.{} goes only with a parent.url that begins with https://", key),
+                "write https://, or leave it out"});
+    }
+  } else if (c.certificate.empty() != c.key.empty()) {
+    v.refuse(c.certificate.empty() ? "key" : "certificate",
+             {"config.value", "parent.certificate and parent.key go only together", "give both"});
+  }
   v.key("batch_bytes_max", c.batch_bytes_max, Size{kKiB, 4 * kMiB}, {"Events are sent in batches of up to this."});
   v.key("batch_age_max", c.batch_age_max, Time{Duration(0), kHour},
         {"How long an event that is not critical may wait for its batch to fill."});
@@ -178,6 +220,7 @@ static void describe(Visitor& v, StoreConfig& c) {
          "parent.timeout."});
   v.key("credentials", c.credentials, Text{},
         {"With nats: the path of a .creds file to log in with; empty: none.", "empty"});
+  v.key("token", c.token, Secret{}, {"With nats: the token that the servers ask for.", "none"});
 }
 
 static void describe(Visitor& v, RuntimeConfig& c) {
@@ -227,6 +270,7 @@ void describe(Visitor& v, Config& c) {
   v.section("mqtt", c.mqtt, {"The MQTT broker."});
   v.section("http", c.http, {"The HTTP listener for devices and child nodes."});
   v.section("admin", c.admin, {"The listener for operators."});
+  v.section("tls", c.tls, {"What the TLS listeners show and demand; read again on SIGHUP."});
   v.section("parent", c.parent, {"The node one tier up, to which events climb."});
   v.section("spool", c.spool, {"The queue on disk that events climb from."});
   v.section("store", c.store, {"Where what child nodes send is kept."});

@@ -33,6 +33,8 @@ class Field {
   // As TOML; empty when an optional member is.
   [[nodiscard]] virtual std::string write() const = 0;
   [[nodiscard]] virtual Spelling spelling() const = 0;
+  // Not to be given where other users of the machine see it.
+  [[nodiscard]] virtual bool is_secret() const = 0;
   [[nodiscard]] virtual std::string type() const = 0;
   [[nodiscard]] virtual std::string range() const = 0;
 };
@@ -61,6 +63,9 @@ class FieldOf final : public Field {
     }
   }
   [[nodiscard]] Spelling spelling() const override { return Kind::kSpelling; }
+  [[nodiscard]] bool is_secret() const override {
+    return requires { Kind::kSecret; };
+  }
   [[nodiscard]] std::string type() const override { return kind_.type(); }
   [[nodiscard]] std::string range() const override { return kind_.range(); }
 

@@ -107,6 +107,48 @@ do = [ { publish = "alarm/${device}", payload = "x", qos = 1, retain = true }, {
   EXPECT_EQ(c.place_of("mqtt.inflight_max"), "f.toml:5:1");
 }
 
+TEST(Config, SecretsAreNamedAndNeverShown) {
+  const Config c = accepted(R"(
+[http]
+uplink_tokens = [{ file = "/run/a" }, { env = "B" }]
+[parent]
+token = { env = "TOKEN" }
+)");
+  EXPECT_EQ(c.parent.token, (SecretSource{SecretSource::Kind::kEnvironment, "TOKEN"}));
+  EXPECT_THAT(c.http.uplink_tokens, ElementsAre(SecretSource{SecretSource::Kind::kFile, "/run/a"},
+                                                SecretSource{SecretSource::Kind::kEnvironment, "B"}));
+  EXPECT_THAT(print_config(c), HasSubstr(R"(token = { env = "TOKEN" })"));
+  EXPECT_TRUE(same_settings(accepted(print_config(c)), c));
+  EXPECT_FALSE(same_settings(accepted(""), c));
+  for (const char* wrong : {"'hunter2'", "{ value = 'hunter2' }", "['hunter2']", "{ file = '' }", "{}", "7",
+                            "{ env = 'A=hunter2' }", "{ file = 'a', env = 'hunter2' }"}) {
+    const std::vector<std::string> found = problems(fmt::format("[parent]\ntoken = {}\n", wrong));
+    ASSERT_EQ(found.size(), 1U) << wrong;
+    EXPECT_THAT(found[0], StartsWith("f.toml:2:9: parent.token ")) << wrong;
+    EXPECT_THAT(found[0], HasSubstr("[config.type]")) << wrong;
+    EXPECT_THAT(found[0], testing::Not(HasSubstr("hunter2"))) << wrong;
+  }
+  for (const char* set : {"parent.token=hunter2", "parent.token={ env = 'A' }", "http.uplink_tokens=[]",
+                          "parent={ token = 'hunter2' }"}) {
+    const std::vector<std::string> found = problems("", {set});
+    ASSERT_EQ(found.size(), 1U) << set;
+    EXPECT_THAT(found[0], HasSubstr("is a secret")) << set;
+    EXPECT_THAT(found[0], HasSubstr("[config.override]")) << set;
+    EXPECT_THAT(found[0], testing::Not(HasSubstr("hunter2"))) << set;
+  }
+}
+
+TEST(ConfigProblems, TlsKeysThatDoNotGoTogether) {
+  EXPECT_THAT(problems("[tls]\nkey = 'k'\n"), ElementsAre(HasSubstr("go only together; give both [config.value]")));
+  EXPECT_THAT(problems("[tls]\nclient_ca = 'c'\n"),
+              ElementsAre(HasSubstr("f.toml:2:13: tls.client_ca goes only with")));
+  EXPECT_THAT(problems("[parent]\nurl = 'http://a:1'\nca = 'c'\n"),
+              ElementsAre(HasSubstr("f.toml:3:6: parent.ca goes only with a parent.url that begins with https://")));
+  EXPECT_THAT(problems("[parent]\nurl = 'https://a:1'\nkey = 'c'\n"), ElementsAre(HasSubstr("go only together")));
+  accepted("[parent]\nurl = 'https://a:1'\nca = 'x'\ncertificate = 'c'\nkey = 'k'\n");
+  accepted("[parent]\nurl = 'http://a:1'\ntoken = { env = 'A' }\n");
+}
+
 TEST(ConfigProblems, UnknownKeysAndTablesWithTheNearest) {
   EXPECT_THAT(
       problems("[mqtt]\n  lisen = \"127.0.0.1:0\"\n"),

@@ -93,6 +93,17 @@ Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::strin
   return result;
 }
 
+std::optional<std::string> payload_json(std::string_view payload) {
+  if (is_json(payload)) {
+    std::string out(payload);
+    // Line ends inside JSON are white space; one event is one line.
+    for (char& c : out) c = c == '\n' || c == '\r' ? ' ' : c;
+    return out;
+  }
+  if (is_utf8(payload)) return json_string(payload);
+  return std::nullopt;
+}
+
 std::string event_json(const FoundEvent& found, const NodeId& self, std::string_view self_name) {
   const EventView& event = found.event;
   std::string out =
@@ -107,13 +118,8 @@ std::string event_json(const FoundEvent& found, const NodeId& self, std::string_
   append_json_string(out, event.has_origin ? event.origin_name : self_name);
   fmt::format_to(std::back_inserter(out), ",\"sequence\":{}}}",
                  event.has_origin ? event.origin_sequence : found.position.sequence);
-  if (is_json(event.payload)) {
-    out.append(",\"payload\":");
-    // Line ends inside JSON are white space; one event is one line.
-    for (const char c : event.payload) out.push_back(c == '\n' || c == '\r' ? ' ' : c);
-  } else if (is_utf8(event.payload)) {
-    out.append(",\"payload\":");
-    append_json_string(out, event.payload);
+  if (const std::optional<std::string> payload = payload_json(event.payload)) {
+    out.append(",\"payload\":").append(*payload);
   } else {
     out.append(",\"payload_base64\":\"").append(base64(event.payload)).append("\"");
   }

@@ -53,6 +53,10 @@ Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::strin
                               const std::optional<std::array<uint64_t, spool::kStreams>>& ends, const EventQuery& query,
                               const std::function<void(const FoundEvent&)>& found);
 
+// A payload as a JSON value on one line: itself where it is JSON, a string where it is text; nothing where it is
+// neither.
+std::optional<std::string> payload_json(std::string_view payload);
+
 // One JSON object, without a line end. `self` and `self_name` stand for an origin that is this node.
 std::string event_json(const FoundEvent& found, const NodeId& self, std::string_view self_name);
 

@@ -37,7 +37,23 @@ void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpRespo
                             "send the events in several requests"});
   }
   if (is_events) return receive_events(*shards_[shard].path, request, std::move(responder));
+  if (!authorize_child(shards_[shard], request, responder)) return;
   receive_batch(*shards_[shard].path, request, std::move(responder));
+}
+
+bool Node::authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const {
+  if (shard.uplink_tokens->empty() || request.peer_is_verified) return true;
+  const std::optional<std::string_view> token = net::bearer_token(request.fields);
+  if (token && shard.uplink_tokens->accept(*token)) return true;
+  log_debug("node", "{} sent a batch without a token that is known here", request.peer.text());
+  // RFC 6750 section 3: who showed none is told no reason.
+  const std::string_view challenge =
+      token ? R"(Bearer realm="verge uplink", error="invalid_token")" : R"(Bearer realm="verge uplink")";
+  respond_problem(responder, 401,
+                  {"uplink.unauthorized", token ? "this token is not known here" : "children must show a token",
+                   "give the child (parent.token) one of this node's http.uplink_tokens"},
+                  {{"WWW-Authenticate", challenge}});
+  return false;
 }
 
 void Node::receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder) {

@@ -14,6 +14,7 @@
 #include "jetstream/nats_stream.h"
 #include "net/address.h"
 #include "node/admin_api.h"
+#include "node/config_address.h"
 
 namespace verge::node {
 namespace {
@@ -22,6 +23,8 @@ constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr Duration kDrainMax = std::chrono::seconds(10);
 // A batch always fits, however small the bodies of devices are to be.
 constexpr size_t kBatchBodyMax = 24U << 20;
+constexpr int64_t kSecondsADay = 86'400;
+constexpr int64_t kWarnDays = 14;
 constexpr int kWorkerNice = 10;  // event loops come first
 
 // Threads that compress and answer queries yield to those that decide.
@@ -39,40 +42,72 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
   return std::unexpected(std::move(problems));
 }
 
+namespace {
+
+struct ListenKey {
+  std::string_view key;
+  const std::vector<std::string>* addresses;
+  std::string open;  // what strangers could do there; empty: nothing
+  std::string fix;   // beside listening on loopback
+};
+
+// Plain listeners protect nothing: a token that crosses a network in clear is anybody's. What TLS listeners protect is
+// what a client certificate or a token is demanded for.
+std::vector<ListenKey> listeners_of(const Config& config) {
+  const std::string plain = "clients are not authenticated";
+  const std::string use_tls = "use tls_listen with tls.client_ca";
+  const bool certified = !config.tls.client_ca.empty();
+  std::string http_open;
+  std::string http_fix = "set tls.client_ca";
+  if (!certified && config.http.ingest) {
+    http_open = "clients that post events are not authenticated";
+    if (!config.http.uplink_tokens.empty()) http_fix += ", or http.ingest = false for children only";
+  } else if (!certified && config.http.uplink && config.http.uplink_tokens.empty()) {
+    http_open = "children are not authenticated";
+    http_fix += " or http.uplink_tokens";
+  }
+  return {{"mqtt.listen", &config.mqtt.listen, plain, use_tls},
+          {"http.listen", &config.http.listen, plain, use_tls},
+          {"admin.listen", &config.admin.listen, plain, "use a tunnel"},
+          {"mqtt.tls_listen", &config.mqtt.tls_listen, certified ? "" : plain, "set tls.client_ca"},
+          {"http.tls_listen", &config.http.tls_listen, http_open, http_fix}};
+}
+
+}  // namespace
+
 ConfigProblems check_listeners(const Config& config) {
-  const std::pair<const char*, const std::vector<std::string>*> listeners[] = {{"mqtt.listen", &config.mqtt.listen},
-                                                                               {"http.listen", &config.http.listen},
-                                                                               {"admin.listen", &config.admin.listen}};
   ConfigProblems problems;
-  std::map<std::string, const char*> taken;
-  for (const auto& [key, addresses] : listeners) {
-    for (const std::string& text : *addresses) {
+  std::map<std::string, std::string_view> taken;
+  for (const ListenKey& each : listeners_of(config)) {
+    for (const std::string& text : *each.addresses) {
       const Result<net::Address> address = net::Address::parse(text);
-      if (!config.node.allow_anonymous && !(address && address->is_loopback())) {
+      if (!config.node.allow_anonymous && !each.open.empty() && !(address && address->is_loopback())) {
         problems.push_back(
             {{"config.exposed",
-              fmt::format("{} = {} can be reached from other machines, and clients are not authenticated", key, text),
-              "listen on 127.0.0.1, or set node.allow_anonymous = true where the network is trusted"},
-             config.place_of(key)});
+              fmt::format("{} = {} can be reached from other machines, and {}", each.key, text, each.open),
+              fmt::format("listen on 127.0.0.1, {}, or set node.allow_anonymous = true where the network is trusted",
+                          each.fix)},
+             config.place_of(each.key)});
       }
       if (!address || address->port() == 0) continue;
-      const auto [place, is_new] = taken.emplace(address->text(), key);
+      const auto [place, is_new] = taken.emplace(address->text(), each.key);
       if (is_new) continue;
       problems.push_back(
-          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", place->second, key, text),
+          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", place->second, each.key, text),
             "give one of them another port; port 0 takes a free one"},
-           config.place_of(key)});
+           config.place_of(each.key)});
     }
   }
   return problems;
 }
 
-Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules) {
+Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
+                                           const Credentials& credentials) {
   Result<storage::DataDirectory> directory = storage::DataDirectory::open(config.node.data_dir);
   if (!directory) return std::unexpected(directory.error());
   const Result<NodeId> id = directory->node_id();
   if (!id) return std::unexpected(id.error());
-  std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id));
+  std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id, credentials));
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
@@ -81,8 +116,12 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   return node;
 }
 
-Node::Node(const Config& config, storage::DataDirectory data_directory, NodeId id)
-    : config_(config), data_directory_(std::move(data_directory)), id_(id), started_(std::chrono::steady_clock::now()) {
+Node::Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials)
+    : config_(config),
+      data_directory_(std::move(data_directory)),
+      id_(id),
+      started_(std::chrono::steady_clock::now()),
+      credentials_(credentials) {
   // One heap for few threads: an arena a thread would cost an idle node megabytes.
   mallopt(M_ARENA_MAX, 2);
 }
@@ -131,6 +170,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   for (size_t i = 0; i < count; ++i) {
     Shard& shard = shards_[i];
     shard.loop = std::make_unique<runtime::Loop>(fmt::format("loop-{}", i));
+    shard.uplink_tokens = credentials_.uplink_tokens;
     shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
@@ -147,18 +187,17 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
 }
 
 Result<void> Node::open_listeners() {
-  Result<void> opened = listen(config_.mqtt.listen, mqtt_addresses_, [this](size_t i, net::Socket socket) {
-    mqtt::Broker* broker = shards_[i].broker.get();
-    shards_[i].listeners.push_back(std::make_unique<net::TcpListener>(
-        *shards_[i].loop, std::move(socket), [broker](net::Socket client) { broker->accept(std::move(client)); }));
-  });
-  if (!opened) return opened;
-  opened = listen(config_.http.listen, http_addresses_, [this](size_t i, net::Socket socket) {
-    net::HttpServer* http = shards_[i].http.get();
-    shards_[i].listeners.push_back(std::make_unique<net::TcpListener>(
-        *shards_[i].loop, std::move(socket), [http](net::Socket client) { http->accept(std::move(client)); }));
-  });
-  if (!opened) return opened;
+  const Take to_broker = [](Shard& shard, net::Socket socket) { shard.broker->accept(std::move(socket)); };
+  const Take to_http = [](Shard& shard, net::Socket socket) { shard.http->accept(std::move(socket)); };
+  Result<void> opened = listen(config_.mqtt.listen, mqtt_addresses_, to_broker);
+  if (opened) opened = listen(config_.http.listen, http_addresses_, to_http);
+  if (opened) opened = listen_with_tls(config_.mqtt.tls_listen, /*is_mqtt=*/true, mqtt_tls_addresses_, to_broker);
+  if (opened) opened = listen_with_tls(config_.http.tls_listen, /*is_mqtt=*/false, http_tls_addresses_, to_http);
+  if (opened) opened = open_admin_listeners();
+  return opened;
+}
+
+Result<void> Node::open_admin_listeners() {
   admin_ = std::make_unique<AdminApi>(*this, admin_loop_);
   for (const std::string& text : config_.admin.listen) {
     const Result<net::Address> address = net::Address::resolve(text);
@@ -173,20 +212,51 @@ Result<void> Node::open_listeners() {
 }
 
 Result<void> Node::listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound,
-                          const std::function<void(size_t loop, net::Socket)>& take) {
+                          const Take& take) {
   for (const std::string& text : addresses) {
     const Result<net::Address> address = net::Address::resolve(text);
     if (!address) return std::unexpected(address.error());
     Result<std::vector<net::Socket>> sockets = net::listen_on_loops(*address, shards_.size());
     if (!sockets) return std::unexpected(sockets.error());
     bound.push_back(net::Address::local_of(sockets->front().descriptor()).text());
-    for (size_t i = 0; i < shards_.size(); ++i) take(i, std::move((*sockets)[i]));
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      Shard& shard = shards_[i];
+      shard.listeners.push_back(
+          std::make_unique<net::TcpListener>(*shard.loop, std::move((*sockets)[i]),
+                                             [take, &shard](net::Socket client) { take(shard, std::move(client)); }));
+    }
+  }
+  return {};
+}
+
+// One listener an address, on the loop of handshakes; connections that speak TLS go to the event loops in turn.
+Result<void> Node::listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt,
+                                   std::vector<std::string>& bound, const Take& take) {
+  if (!addresses.empty() && !tls_loop_) tls_loop_ = std::make_unique<runtime::Loop>("tls");
+  const std::shared_ptr<const net::TlsContext>& context = is_mqtt ? credentials_.mqtt : credentials_.http;
+  for (const std::string& text : addresses) {
+    VERGE_ASSERT(context != nullptr);  // load_credentials() saw to it
+    const Result<net::Address> address = net::Address::resolve(text);
+    if (!address) return std::unexpected(address.error());
+    Result<net::Socket> socket = net::Socket::listen(*address, /*shared=*/false);
+    if (!socket) return std::unexpected(socket.error());
+    bound.push_back(net::Address::local_of(socket->descriptor()).text());
+    const auto hand_on = [this, take, next = size_t{0}](net::Socket client) mutable {
+      Shard& shard = shards_[next++ % shards_.size()];
+      auto moving = std::make_shared<net::Socket>(std::move(client));
+      shard.loop->post([take, moving, &shard] { take(shard, std::move(*moving)); });
+    };
+    tls_listeners_.push_back(
+        {std::make_unique<net::TlsListener>(*tls_loop_, is_mqtt ? "mqtt" : "http", std::move(*socket), context,
+                                            net::TlsListenerLimits{}, hand_on),
+         is_mqtt});
   }
   return {};
 }
 
 void Node::make_uplink() {
   if (config_.parent.url.empty()) return;
+  parent_access_ = {credentials_.parent, credentials_.parent_token};
   const ParentConfig& parent = config_.parent;
   const SpoolConfig& spool = config_.spool;
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
@@ -200,7 +270,8 @@ void Node::make_uplink() {
                            .attempts = {count(parent.attempts.critical), count(parent.attempts.high),
                                         count(parent.attempts.normal), count(parent.attempts.low)},
                            .ttl = {spool.critical.ttl, spool.high.ttl, spool.normal.ttl, spool.low.ttl},
-                           .ttl_stops_in_outage = spool.ttl_stops_in_outage});
+                           .ttl_stops_in_outage = spool.ttl_stops_in_outage,
+                           .access = [this] { return parent_access_; }});
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 
@@ -214,7 +285,8 @@ Result<void> Node::open_child_store() {
                                    .stream = config_.store.stream,
                                    .replicas = config_.store.replicas,
                                    .client = "verge " + config_.node.name,
-                                   .credentials_path = config_.store.credentials});
+                                   .credentials_path = config_.store.credentials,
+                                   .token = credentials_.store_token});
   if (!stream) return std::unexpected(stream.error());
   stream_ = std::make_unique<jetstream::StreamStore>(
       std::move(*stream), jetstream::StoreOptions{.stream = config_.store.stream,
@@ -228,6 +300,7 @@ Result<void> Node::open_child_store() {
 
 void Node::start() {
   running_ = true;
+  warn_of_credentials(credentials_);
   for (Shard& shard : shards_) shard.thread = std::thread([&shard] { shard.loop->run(); });
   worker_thread_ = std::thread([this] {
     lower_own_priority();
@@ -237,9 +310,24 @@ void Node::start() {
     lower_own_priority();
     admin_loop_.run();
   });
-  log_info("node", "{} ({}, {}) is ready: mqtt {}, http {}, admin {}{}", config_.node.name, name_of(config_.node.tier),
-           id_.text(), fmt::join(mqtt_addresses_, " "), fmt::join(http_addresses_, " "),
-           fmt::join(admin_addresses_, " "), config_.parent.url.empty() ? "" : ", parent " + config_.parent.url);
+  if (tls_loop_) {
+    tls_thread_ = std::thread([this] {
+      lower_own_priority();
+      tls_loop_->run();
+    });
+  }
+  std::string listening;
+  const auto name = [&](std::string_view what, const std::vector<std::string>& addresses) {
+    if (addresses.empty() && what.ends_with("TLS")) return;
+    listening.append(fmt::format("{}{} {}", listening.empty() ? "" : ", ", what, fmt::join(addresses, " ")));
+  };
+  name("mqtt", mqtt_addresses_);
+  name("mqtt with TLS", mqtt_tls_addresses_);
+  name("http", http_addresses_);
+  name("http with TLS", http_tls_addresses_);
+  name("admin", admin_addresses_);
+  log_info("node", "{} ({}, {}) is ready: {}{}", config_.node.name, name_of(config_.node.tier), id_.text(), listening,
+           config_.parent.url.empty() ? "" : ", parent " + config_.parent.url);
 }
 
 void Node::on_all_loops(const std::function<void(Shard&)>& work) {
@@ -253,24 +341,97 @@ void Node::on_all_loops(const std::function<void(Shard&)>& work) {
   for (std::promise<void>& promise : done) promise.get_future().wait();
 }
 
-void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules) {
-  configure_log(config.log.level, config.log.format);
-  on_all_loops([&](Shard& shard) { shard.path->replace_rules(rules); });
+void Node::on_tls_loop(const std::function<void()>& work) {
+  if (!tls_loop_) return;
+  std::promise<void> done;
+  tls_loop_->post([&] {
+    work();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void Node::warn_of_credentials(const Credentials& credentials) {
+  const auto warn_of_end = [](const std::shared_ptr<const net::TlsContext>& context, std::string_view what) {
+    if (!context || context->certificate_ends() == 0) return;
+    const int64_t left = context->certificate_ends() - SystemClock().wall().microseconds / 1'000'000;
+    if (left < 0) log_warning("node", "{} ended {} days ago: others will not accept it", what, -left / kSecondsADay);
+    if (left >= 0 && left < kWarnDays * kSecondsADay) {
+      log_warning("node", "{} ends in {} days", what, left / kSecondsADay);
+    }
+  };
+  warn_of_end(credentials.http, "the certificate in tls.certificate");
+  warn_of_end(credentials.parent, "the certificate in parent.certificate");
+  const Result<ParentAddress> parent = parse_parent_url(config_.parent.url);
+  if (parent && !parent->tls && !credentials.parent_token.empty()) {
+    const std::string& host = parent->at.host;
+    const bool is_v6 = host.find(':') != std::string::npos;
+    const Result<net::Address> address = net::Address::parse(is_v6 ? fmt::format("[{}]:1", host) : host + ":1");
+    if (!address || !address->is_loopback()) {
+      log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://",
+                  config_.parent.url);
+    }
+  }
+  certificate_ends_ = credentials.http ? credentials.http->certificate_ends() : 0;
+}
+
+void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials) {
   Config applied = config_;
+  applied.origin = config.origin;
   applied.rules = config.rules;
   applied.log = config.log;
+  // A listener that runs keeps what it has when there is nothing to replace it with.
+  if (credentials.http || tls_listeners_.empty()) applied.tls = config.tls;
+  applied.http.uplink_tokens = config.http.uplink_tokens;
+  const bool same_parent = config.parent.url == config_.parent.url;
+  if (same_parent) {
+    applied.parent.ca = config.parent.ca;
+    applied.parent.certificate = config.parent.certificate;
+    applied.parent.key = config.parent.key;
+    applied.parent.token = config.parent.token;
+  }
+  // Addresses change at the next start only: with what changes now, those that run must be sound too.
+  if (const ConfigProblems problems = check_listeners(applied); !problems.empty()) {
+    for (const ConfigProblem& problem : problems) {
+      log_error("node", "not reloaded, because listeners stay as they are until the next start: {}", problem.line());
+    }
+    return;
+  }
+  configure_log(config.log.level, config.log.format);
+  on_all_loops([&](Shard& shard) {
+    shard.path->replace_rules(rules);
+    shard.uplink_tokens = credentials.uplink_tokens;
+    if (&shard == shards_.data() && same_parent) parent_access_ = {credentials.parent, credentials.parent_token};
+  });
+  on_tls_loop([&] {
+    for (const Tls& each : tls_listeners_) {
+      const std::shared_ptr<const net::TlsContext>& context = each.is_mqtt ? credentials.mqtt : credentials.http;
+      if (context) each.listener->replace(context);
+    }
+  });
+  warn_of_credentials(credentials);
   if (same_settings(applied, config)) {
     log_info("node", "the configuration was reloaded: {} rules", config.rules.size());
   } else {
     log_warning("node", "the configuration was reloaded: {} rules; what else changed takes effect at the next start",
                 config.rules.size());
   }
-  config_.rules = config.rules;
-  config_.log = config.log;
+  // Loops read what cannot change; the rest is this thread's.
+  config_.rules = applied.rules;
+  config_.log = applied.log;
+  config_.tls = applied.tls;
+  config_.http.uplink_tokens = applied.http.uplink_tokens;
+  config_.parent.ca = applied.parent.ca;
+  config_.parent.certificate = applied.parent.certificate;
+  config_.parent.key = applied.parent.key;
+  config_.parent.token = applied.parent.token;
 }
 
 void Node::drain() {
   draining_ = true;
+  on_tls_loop([this] {
+    for (const Tls& each : tls_listeners_) each.listener->stop();
+  });
   on_all_loops([](Shard& shard) {
     shard.listeners.clear();
     shard.broker->stop_reading();
@@ -312,6 +473,10 @@ Node::~Node() {
       });
       stopped.get_future().wait();
     }
+    if (tls_loop_) {
+      tls_loop_->stop();
+      tls_thread_.join();
+    }
     worker_.stop();
     worker_thread_.join();
     admin_loop_.stop();
@@ -325,6 +490,7 @@ Node::~Node() {
     shard.loop->stop();
     shard.thread.join();
   }
+  tls_listeners_.clear();
   admin_listeners_.clear();
   admin_.reset();
   for (Shard& shard : shards_) shard.listeners.clear();
@@ -340,8 +506,11 @@ std::string Node::addresses_json() const {
     }
     return text.append("]");
   };
-  return fmt::format("{{\"mqtt\":{},\"http\":{},\"admin\":{}}}", list(mqtt_addresses_), list(http_addresses_),
-                     list(admin_addresses_));
+  std::string text = fmt::format(R"({{"mqtt":{},"http":{},"admin":{})", list(mqtt_addresses_), list(http_addresses_),
+                                 list(admin_addresses_));
+  if (!mqtt_tls_addresses_.empty()) text.append(R"(,"mqtt_tls":)").append(list(mqtt_tls_addresses_));
+  if (!http_tls_addresses_.empty()) text.append(R"(,"http_tls":)").append(list(http_tls_addresses_));
+  return text.append("}");
 }
 
 std::array<uint64_t, spool::kStreams> Node::durable_ends() const {

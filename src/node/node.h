@@ -1,9 +1,10 @@
 // Node: the composition root. From a configuration it makes a running node and connects the capabilities; no other
 // folder knows them all.
 //
-// Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, with
-// store.engine = "nats" one that appends to the stream, a worker (reading the log and compressing for the uplink), and
-// one for the admin listener, so that a query holds up nobody. The uplink runs on the first event loop.
+// Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, a worker
+// (reading the log and compressing for the uplink), one for the admin listener, so that a query holds up nobody, where
+// there are TLS listeners one for handshakes, for the same reason, and with store.engine = "nats" one that appends to
+// the stream. The uplink runs on the first event loop.
 #pragma once
 
 #include <memory>
@@ -18,8 +19,10 @@
 #include "mqtt/broker.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "net/tls_listener.h"
 #include "node/child_store.h"
 #include "node/config.h"
+#include "node/credentials.h"
 #include "node/event_path.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -35,22 +38,25 @@ class AdminApi;
 // Compiles the rules of a configuration; the problems, one a rule, are placed in the file.
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config);
 
-// What is wrong with the listeners of a configuration that reads well: those that strangers could reach
-// (config.exposed) and those that would take the same address (config.address-twice).
+// What is wrong with the listeners of a configuration that reads well: those at which strangers could do something
+// (config.exposed; see docs/security.md) and those that would take the same address (config.address-twice).
 ConfigProblems check_listeners(const Config& config);
 
 class Node {
  public:
   // Opens the data directory and all listeners. Nothing is served until start().
-  static Result<std::unique_ptr<Node>> create(const Config& config, std::shared_ptr<const rules::RuleSet> rules);
+  static Result<std::unique_ptr<Node>> create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
+                                              const Credentials& credentials);
   ~Node();
 
   void start();
-  // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}
+  // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}, and "mqtt_tls":[…], "http_tls":[…] where there are some.
   [[nodiscard]] std::string addresses_json() const;
 
-  // Takes over what can change while running (rules, log); says in the log what cannot.
-  void reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules);
+  // Takes over what can change while running (rules, log, certificates and secrets, the latter for connections and
+  // requests from now on); says in the log what cannot. Nothing is taken over where the listeners that run would then
+  // be open to strangers.
+  void reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials);
 
   // Stops taking new work, finishes what is under way, sends what is left if the parent is there. Returns when done.
   void drain();
@@ -75,23 +81,46 @@ class Node {
     std::unique_ptr<EventPath> path;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
+    std::shared_ptr<const net::BearerTokens> uplink_tokens;
     std::vector<std::unique_ptr<net::TcpListener>> listeners;
     std::thread thread;
   };
 
-  Node(const Config& config, storage::DataDirectory data_directory, NodeId id);
+  // What an accepted connection is given to.
+  using Take = std::function<void(Shard& shard, net::Socket socket)>;
+  struct Tls {
+    std::unique_ptr<net::TlsListener> listener;
+    bool is_mqtt;
+  };
+
+  struct TlsTotals {
+    uint64_t accepted = 0;
+    uint64_t resumed = 0;
+    uint64_t failed = 0;
+  };
+
+  Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials);
   Result<void> open_spool();
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> open_listeners();
-  Result<void> listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound,
-                      const std::function<void(size_t loop, net::Socket)>& take);
+  Result<void> open_admin_listeners();
+  Result<void> listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound, const Take& take);
+  Result<void> listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt, std::vector<std::string>& bound,
+                               const Take& take);
   void make_uplink();
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
   void receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
   void receive_batch(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
+  // Whether a request may bring a child's batch; answers it if not.
+  bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
+  [[nodiscard]] TlsTotals tls_totals() const;
+  // Says in the log when a certificate ends soon, or a token can be read on its way.
+  void warn_of_credentials(const Credentials& credentials);
   // Runs `work` on each event loop and returns when all have.
   void on_all_loops(const std::function<void(Shard&)>& work);
+  // Runs `work` on the loop of handshakes, if there is one, and returns when it has.
+  void on_tls_loop(const std::function<void()>& work);
 
   Config config_;
   storage::DataDirectory data_directory_;
@@ -113,6 +142,14 @@ class Node {
   std::vector<std::string> mqtt_addresses_;
   std::vector<std::string> http_addresses_;
   std::vector<std::string> admin_addresses_;
+  std::vector<std::string> mqtt_tls_addresses_;
+  std::vector<std::string> http_tls_addresses_;
+  const Credentials credentials_;            // as they were at the start
+  spool::ParentAccess parent_access_;        // on the uplink's loop
+  std::unique_ptr<runtime::Loop> tls_loop_;  // null without TLS listeners
+  std::vector<Tls> tls_listeners_;           // their number does not change
+  std::thread tls_thread_;
+  std::atomic<int64_t> certificate_ends_{0};  // of the listeners; seconds since 1970
   std::atomic<bool> running_{false};
   std::atomic<bool> draining_{false};
   std::atomic<bool> circle_seen_{false};

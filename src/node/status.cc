@@ -180,9 +180,24 @@ std::string Node::status_json() const {
   }
   fmt::format_to(std::back_inserter(out), R"(,"receiver":{{"records":{},"duplicates":{}}})", totals.events_child,
                  duplicates);
+  const TlsTotals tls = tls_totals();
+  fmt::format_to(std::back_inserter(out), R"(,"listeners":{})", addresses_json());
+  fmt::format_to(std::back_inserter(out),
+                 R"(,"tls":{{"accepted":{},"resumed":{},"failed":{},"certificate_ends_s":{}}})", tls.accepted,
+                 tls.resumed, tls.failed, certificate_ends_.load());
   fmt::format_to(std::back_inserter(out), R"(,"process":{{"resident_bytes":{},"cpu_seconds":{:.3f}}}}})",
                  resident_bytes(), cpu_seconds());
   return out;
+}
+
+Node::TlsTotals Node::tls_totals() const {
+  TlsTotals totals;
+  for (const Tls& each : tls_listeners_) {
+    totals.accepted += each.listener->counters().accepted.value();
+    totals.resumed += each.listener->counters().resumed.value();
+    totals.failed += each.listener->counters().failed.value();
+  }
+  return totals;
 }
 
 std::string Node::metrics_text() const {
@@ -266,6 +281,14 @@ std::string Node::metrics_text() const {
     out.counter("uplink_damaged_total", "Sequences that could not be read back.", sent.damaged.value());
     out.gauge("uplink_line_bytes_per_second", "How fast the line was lately.",
               static_cast<double>(sent.line_bytes_per_s.load()));
+  }
+  if (!tls_listeners_.empty()) {
+    const TlsTotals tls = tls_totals();
+    out.counter("tls_accepted_total", "Connections on which TLS was agreed.", tls.accepted);
+    out.counter("tls_resumed_total", "Of these, those resumed with a ticket.", tls.resumed);
+    out.counter("tls_failed_total", "Connections that ended in the handshake.", tls.failed);
+    out.gauge("tls_certificate_end_seconds", "When the certificate of the listeners ends, since 1970.",
+              static_cast<double>(certificate_ends_.load()));
   }
   out.gauge("process_resident_bytes", "Resident memory.", static_cast<double>(resident_bytes()));
   out.family("process_cpu_seconds_total", "counter", "CPU time used.");

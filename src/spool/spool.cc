@@ -10,63 +10,20 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "model/event.h"
+#include "spool/cursors.h"
 #include "spool/record.h"
+#include "spool/record_reader.h"
 
 namespace verge::spool {
 namespace {
 
 constexpr std::string_view kLedgerMagic = "VERGELG1";
-constexpr std::string_view kCursorMagic = "VERGECR2";
 constexpr size_t kLedgerBytesMax = 1U << 30;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
-constexpr size_t kCursorSlotBytes = 4096;
-// A slot has room for so many of each stream; what is beyond is sent again after a start.
-constexpr size_t kCursorIntervalsMax = 48;
 // Room for topic, device and origin beside the largest payload.
 constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
 constexpr uint64_t kSegmentsMin = 16;
 constexpr uint64_t kSegmentBytesMin = 4U << 10;
-
-// magic | generation u64 | age u32 | for each stream: interval count, then begin and length of each (varints) |
-// padding | checksum u64
-std::string cursor_slot(uint64_t generation, uint32_t age_s,
-                        const std::array<const IntervalSet*, kStreams>& delivered) {
-  std::string slot(kCursorMagic);
-  append_fixed(slot, generation);
-  append_fixed(slot, age_s);
-  for (const IntervalSet* set : delivered) {
-    const size_t count = std::min(set->intervals().size(), kCursorIntervalsMax);
-    append_varint(slot, count);
-    for (const IntervalSet::Interval& interval : std::span(set->intervals()).first(count)) {
-      append_varint(slot, interval.begin);
-      append_varint(slot, interval.end - interval.begin);
-    }
-  }
-  VERGE_ASSERT(slot.size() + sizeof(uint64_t) <= kCursorSlotBytes);
-  slot.resize(kCursorSlotBytes - sizeof(uint64_t), '\0');
-  append_fixed(slot, hash64(slot));
-  return slot;
-}
-
-bool read_cursor_slot(std::string_view slot, uint64_t& generation, uint32_t& age_s,
-                      std::array<IntervalSet, kStreams>& delivered) {
-  ByteReader check(slot.substr(kCursorSlotBytes - sizeof(uint64_t)));
-  if (check.fixed<uint64_t>() != hash64(slot.substr(0, kCursorSlotBytes - sizeof(uint64_t)))) return false;
-  ByteReader reader(slot);
-  if (reader.bytes(kCursorMagic.size()) != kCursorMagic) return false;
-  generation = reader.fixed<uint64_t>();
-  age_s = reader.fixed<uint32_t>();
-  for (IntervalSet& set : delivered) {
-    const uint64_t count = reader.varint();
-    for (uint64_t i = 0; i < count && reader.ok(); ++i) {
-      const uint64_t begin = reader.varint();
-      const uint64_t length = reader.varint();
-      if (length > UINT64_MAX - begin) return false;
-      set.insert({begin, begin + length});
-    }
-  }
-  return reader.ok();
-}
 
 }  // namespace
 
@@ -174,6 +131,37 @@ Result<void> Spool::bury(const DeadLetter& letter) {
   return delivered(letter.stream, {letter.sequence, letter.sequence + 1});
 }
 
+Result<uint64_t> Spool::replay_dead_letters() {
+  RecordReader reader(file_system_, dead_letter_directory(directory_));
+  uint64_t replayed = 0;
+  while (true) {
+    const Result<std::optional<RecordReader::Numbered>> next = reader.next(dead_letter_log_->next_sequence());
+    if (!next) return std::unexpected(next.error());
+    if (!*next) break;
+    const std::optional<DeadLetter> letter = read_dead_letter((*next)->record.event);
+    if (!letter) continue;
+    Submission submission;
+    submission.items.push_back({.priority = letter->stream,
+                                .source = fmt::format("ddead-letter\n{}\n0", name_of(letter->stream)),
+                                .source_sequence = letter->sequence,
+                                .event = letter->event});
+    std::vector<Submission*> group{&submission};
+    commit(group);
+    if (submission.fates[0] == Submission::Fate::kRefused) return std::unexpected(submission.error);
+    ++replayed;
+  }
+  if (const Result<void> forgotten = forget_dead_letters(); !forgotten) return std::unexpected(forgotten.error());
+  return replayed;
+}
+
+Result<void> Spool::forget_dead_letters() {
+  if (const Result<void> rolled = dead_letter_log_->roll(); !rolled) return rolled;
+  const Result<size_t> removed = dead_letter_log_->remove_before(dead_letter_log_->next_sequence());
+  if (!removed) return std::unexpected(removed.error());
+  dead_letters_ = 0;
+  return {};
+}
+
 Result<void> Spool::read_incarnation() {
   const std::string path = directory_ + "/incarnation";
   if (const Result<std::string> text = file_system_.read_file(path, 1024)) {
@@ -195,35 +183,25 @@ Result<void> Spool::new_incarnation() {
 }
 
 void Spool::read_cursors() {
-  const Result<std::string> content = file_system_.read_file(directory_ + "/cursors", 2 * kCursorSlotBytes);
-  if (!content) return;
-  for (size_t at = 0; at + kCursorSlotBytes <= content->size(); at += kCursorSlotBytes) {
-    uint64_t generation = 0;
-    uint32_t age_s = 0;
-    std::array<IntervalSet, kStreams> delivered;
-    const std::string_view slot = std::string_view(*content).substr(at, kCursorSlotBytes);
-    if (!read_cursor_slot(slot, generation, age_s, delivered)) continue;
-    if (generation <= cursor_generation_) continue;
-    cursor_generation_ = generation;
-    age_s_ = age_s;
-    for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered = std::move(delivered[i]);
-  }
+  std::optional<Cursors> found = Cursors::read(file_system_, directory_);
+  if (!found) return;
+  cursors_generation_ = found->generation;
+  age_s_ = found->age_s;
+  for (size_t i = 0; i < kStreams; ++i) streams_[i].delivered = std::move(found->delivered[i]);
 }
 
 // Two slots in turn, unsynced: a crash can set the cursors back, which the parent's ledger makes harmless.
 Result<void> Spool::write_cursors() {
   if (!cursor_file_) {
-    const std::string path = directory_ + "/cursors";
+    const std::string path = Cursors::path(directory_);
     Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kWrite);
     if (!file) file = file_system_.open(path, storage::OpenMode::kCreate);
     if (!file) return std::unexpected(file.error());
     cursor_file_ = std::move(*file);
   }
-  std::array<const IntervalSet*, kStreams> delivered{};
-  for (size_t i = 0; i < kStreams; ++i) delivered[i] = &streams_[i].delivered;
-  ++cursor_generation_;
-  return cursor_file_->write_at(cursor_generation_ % 2 * kCursorSlotBytes,
-                                cursor_slot(cursor_generation_, age_s_, delivered));
+  Cursors cursors{.generation = ++cursors_generation_, .age_s = age_s_, .delivered = {}};
+  for (size_t i = 0; i < kStreams; ++i) cursors.delivered[i] = streams_[i].delivered;
+  return cursor_file_->write_at(cursors.generation % 2 * Cursors::kSlotBytes, cursors.slot());
 }
 
 // The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.

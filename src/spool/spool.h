@@ -92,6 +92,10 @@ class Spool {
   // Keeps the record apart, durably, and counts it as delivered. Beyond a sixteenth of bytes_max the oldest dead
   // letters go for it. After an error nothing has changed.
   Result<void> bury(const DeadLetter& letter);
+  // Puts every dead letter back into its stream, as a new record, and forgets it. Returns how many. After an error some
+  // may be back, which a second call recognises.
+  Result<uint64_t> replay_dead_letters();
+  Result<void> forget_dead_letters();
   // Writes the cursors and the ledger; call before a clean end.
   Result<void> checkpoint();
 
@@ -165,7 +169,7 @@ class Spool {
   bool ledger_changed_ = false;  // since the last snapshot
   uint64_t segments_at_snapshot_ = 0;
   std::unique_ptr<storage::File> cursor_file_;
-  uint64_t cursor_generation_ = 0;
+  uint64_t cursors_generation_ = 0;
 };
 
 }  // namespace verge::spool

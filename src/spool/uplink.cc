@@ -23,14 +23,17 @@ constexpr size_t kRefusedMax = 1024;
 // The parent understood, and will not have it however often it comes.
 bool is_refusal(int status) { return status == 400 || status == 413 || status == 422; }
 
-// "http://host:port/" to "host:port", 80 when no port is named.
+// "http://host:port/" to "host:port"; 80, or 443 with https, when no port is named.
 std::string authority_of(std::string_view url) {
-  if (url.starts_with("http://")) url.remove_prefix(7);
+  const size_t scheme = url.find("://");
+  const bool tls = scheme == 5;
+  if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
   while (url.ends_with('/')) url.remove_suffix(1);
   std::string authority(url);
   const size_t bracket = authority.rfind(']');
   const size_t colon = authority.rfind(':');
-  if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket)) authority.append(":80");
+  if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket))
+    authority.append(tls ? ":443" : ":80");
   return authority;
 }
 
@@ -231,6 +234,7 @@ void Uplink::send(LaneState& lane) {
                      .target = "/v1/uplink",
                      .timeout = line_.timeout(options_.timeout, lane.under_way->body.size())};
   call.fields = {{"Content-Type", type}};
+  if (!lane.authorization.empty()) call.fields.push_back({"Authorization", lane.authorization});
   call.body = Payload(lane.under_way->body);
   lane.client->request(call, [this, &lane](Result<net::HttpAnswer> answer) { on_answer(lane, std::move(answer)); });
 }
@@ -245,7 +249,9 @@ void Uplink::connect(LaneState& lane) {
       if (alive.expired()) return;
       lane.connecting = false;
       if (!address) return on_failure(lane, address.error(), std::nullopt);
-      lane.client = std::make_unique<net::HttpClient>(loop_, *address, parent_);
+      const ParentAccess access = options_.access ? options_.access() : ParentAccess{};
+      lane.authorization = access.token.empty() ? "" : "Bearer " + access.token;
+      lane.client = std::make_unique<net::HttpClient>(loop_, *address, parent_, net::HttpClientLimits{}, access.tls);
       look();
     });
   });
@@ -275,6 +281,13 @@ void Uplink::on_answer(LaneState& lane, Result<net::HttpAnswer> answer) {
     counters_.line_bytes_per_s = static_cast<uint64_t>(line_.bytes_per_s());
     counters_.compression_level = line_.compression_level();
     return on_delivered(lane, batch);
+  }
+  if (answer->status == 401) {
+    const std::string_view what = lane.authorization.empty() ? "demands a token" : "does not know this node's token";
+    return on_failure(lane,
+                      {"uplink.unauthorized", fmt::format("{} {}", parent_, what),
+                       "give this node (parent.token) one of the parent's http.uplink_tokens"},
+                      retry_after(*answer));
   }
   const Error refusal{"uplink.refused",
                       fmt::format("{} answered {}: {}", parent_, answer->status, answer->body.view().substr(0, 200)),

@@ -36,6 +36,12 @@
 
 namespace verge::spool {
 
+// How the parent is reached, and what it is shown.
+struct ParentAccess {
+  std::shared_ptr<const net::TlsContext> tls;  // null: plain HTTP
+  std::string token;                           // sent as Authorization: Bearer; empty: none
+};
+
 struct UplinkOptions {
   size_t batch_bytes_max = 1U << 20;  // of events, before compression
   Duration batch_age_max = std::chrono::seconds(60);
@@ -44,7 +50,8 @@ struct UplinkOptions {
   Duration retry_max = std::chrono::seconds(5);
   std::array<uint32_t, kStreams> attempts = {100, 50, 20, 10};  // of a record that the parent refuses
   std::array<Duration, kStreams> ttl{};                         // older records are not sent; 0: no limit
-  bool ttl_stops_in_outage = true;  // the time in which the parent is out of reach does not count
+  bool ttl_stops_in_outage = true;            // the time in which the parent is out of reach does not count
+  std::function<ParentAccess()> access = {};  // asked on the loop for each connection; none: plain HTTP, no token
 };
 
 struct UplinkCounters {
@@ -66,7 +73,7 @@ struct UplinkCounters {
 
 class Uplink {
  public:
-  // `parent` is "http://host:port". All references outlive the uplink.
+  // `parent` is "http://host:port" or "https://host:port". All references outlive the uplink.
   Uplink(runtime::Loop& loop, runtime::Loop& worker, storage::FileSystem& file_system, std::string spool_directory,
          SpoolWriter& spool, const NodeId& node, std::string name, std::string parent, const UplinkOptions& options);
   ~Uplink();
@@ -103,6 +110,7 @@ class Uplink {
   struct LaneState {
     Lane lane;
     std::unique_ptr<net::HttpClient> client;
+    std::string authorization;  // with the client; empty: none
     bool connecting = false;
     bool preparing = false;
     PreparedPointer next;

@@ -443,6 +443,13 @@ do = [{ publish = "alarm", payload = "${number}" }]
         parent = self.parent("parent", cluster.urls, 1).start()
         verge.wait_until(lambda: "uthorization" in parent.log(), lambda: f"the log says why: {parent.log()}")
         self.assertEqual(parent.admin("/readyz").status, 503)
+        with open(os.path.join(self.directory, "token"), "w", encoding="utf-8") as file:
+            file.write("other\n")
+        known = self.parent("known", cluster.urls, 1, config=f"""
+[store]
+token = {{ file = "{self.directory}/token" }}
+""").start()
+        self.wait_usable(known)
         # Let in at last, without a new start.
         server = cluster.servers[0]
         server.kill9()

@@ -63,7 +63,7 @@ class Uplink(verge.TestCase):
         self.assertEqual(status["uplink"]["buried"], 3)
         edge.stop()
         letters = self.spool_command(edge, "dlq", "ls")
-        self.assertEqual(sorted(json.loads(letter["payload"])["number"] for letter in letters), [17, 18, 101])
+        self.assertEqual(sorted(letter["event"]["payload"]["number"] for letter in letters), [17, 18, 101])
         for letter in letters:
             self.assertEqual(letter["stream"], "normal")
             self.assertIn("413", letter["what"])

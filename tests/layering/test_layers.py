@@ -34,10 +34,14 @@ OWNERS = {
     r"simdjson\.h": {"rules", "node", "cli"},
     r"zstd\.h": {"spool"},
     r"nats/": {"jetstream"},
+    r"openssl/": {"net"},
     r"toml\+\+/": {"node"},
     r"CLI/": {"cli"},
     r"boost/": set(),
 }
+
+# Included by .cc files only: what a header includes, all who include it compile against.
+NEVER_IN_HEADERS = re.compile(r"openssl/")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 
@@ -80,6 +84,15 @@ class Layers(unittest.TestCase):
                 for pattern, owners in OWNERS.items():
                     if kind == "<" and re.match(pattern, name):
                         self.assertIn(folder_of(path), owners, f"{path.relative_to(ROOT)} includes <{name}>")
+
+    def test_quarantined_headers_stay_out_of_headers(self):
+        users = set()
+        for path in files():
+            for kind, name in includes(path):
+                if NEVER_IN_HEADERS.match(name):
+                    users.add(path.name)
+                    self.assertEqual(path.suffix, ".cc", f"{path.relative_to(ROOT)} includes <{name}>")
+        self.assertIn("tls_session.cc", users, "the test looks at the right includes")
 
     def test_nobody_includes_in_a_circle(self):
         graph = {str(p.relative_to(SOURCE)): [n for k, n in includes(p) if k == '"'] for p in files() if p.suffix == ".h"}

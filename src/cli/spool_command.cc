@@ -1,0 +1,379 @@
+// verge spool: look into a node's spool from its files, and mend what only a person can decide.
+//
+// What only looks may be run beside a node; what changes something takes the data directory's lock first.
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "node/event_query.h"
+#include "spool/inspection.h"
+#include "spool/spool.h"
+#include "storage/data_directory.h"
+#include "storage/file_system.h"
+
+namespace verge::cli {
+namespace {
+
+struct SpoolCommandOptions {
+  std::string data_dir = "./verge-data";
+  std::string stream;
+  std::string output;
+  uint64_t count = 10;
+  bool dead_letters = false;
+  bool yes = false;
+  bool json = false;
+
+  [[nodiscard]] std::string directory() const { return data_dir + "/spool"; }
+};
+
+int print_failure(const Error& error) {
+  fmt::print(stderr, "verge spool: {}\n", error.line());
+  return kFailure;
+}
+
+int print_usage(const Error& error) {
+  fmt::print(stderr, "verge spool: {}\n", error.line());
+  return kUsage;
+}
+
+// Nothing when no stream is named.
+Result<std::optional<Priority>> stream_of(const SpoolCommandOptions& options) {
+  if (options.stream.empty()) return std::nullopt;
+  if (const std::optional<Priority> stream = parse_priority(options.stream)) return stream;
+  return fail("spool.stream", fmt::format("--stream {} is none", options.stream), "use critical, high, normal or low");
+}
+
+NodeId node_of(storage::FileSystem& file_system, const std::string& data_dir) {
+  const Result<std::string> text = file_system.read_file(data_dir + "/identity/node-id", 1024);
+  return text ? NodeId::parse(trim(*text)).value_or(NodeId{}) : NodeId{};
+}
+
+std::string event_of(Priority stream, uint64_t sequence, const EventView& event, const NodeId& self) {
+  return node::event_json({{stream, sequence}, event}, self, "this node");
+}
+
+int64_t age_ms(WallTime time) {
+  return std::max<int64_t>(0, (SystemClock().wall().microseconds - time.microseconds) / 1000);
+}
+
+int stat(const SpoolCommandOptions& options) {
+  storage::PosixFileSystem file_system;
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  if (!inspection) return print_failure(inspection.error());
+  const Result<spool::SpoolContent> content = inspection->content();
+  if (!content) return print_failure(content.error());
+  if (options.json) {
+    std::string out = "{";
+    for (const Priority stream : kPriorities) {
+      const spool::StreamContent& its = content->streams[static_cast<size_t>(stream)];
+      fmt::format_to(std::back_inserter(out),
+                     R"("{}":{{"records":{},"bytes":{},"oldest_ms":{},"delivered":{},"segments":{}}},)",
+                     name_of(stream), its.records, its.bytes, its.oldest ? age_ms(*its.oldest) : 0,
+                     its.delivered_records, its.segments);
+    }
+    fmt::print("{}\"dead_letters\":{}}}\n", out, content->dead_letters);
+    return kSuccess;
+  }
+  fmt::print("{:10} {:>12} {:>14} {:>12} {:>12} {:>9}\n", "stream", "records", "bytes", "oldest", "delivered",
+             "segments");
+  for (const Priority stream : kPriorities) {
+    const spool::StreamContent& its = content->streams[static_cast<size_t>(stream)];
+    const std::string oldest =
+        its.oldest ? fmt::format("{:.1f} s", static_cast<double>(age_ms(*its.oldest)) / 1000) : "-";
+    fmt::print("{:10} {:>12} {:>14} {:>12} {:>12} {:>9}\n", name_of(stream), its.records, its.bytes, oldest,
+               its.delivered_records, its.segments);
+  }
+  fmt::print("dead letters {}\n", content->dead_letters);
+  return kSuccess;
+}
+
+int list(const SpoolCommandOptions& options) {
+  storage::PosixFileSystem file_system;
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  if (!inspection) return print_failure(inspection.error());
+  const Result<std::vector<spool::SegmentContent>> segments = inspection->segments();
+  if (!segments) return print_failure(segments.error());
+  if (!options.json) {
+    fmt::print("{:10} {:>20} {:>12} {:>10} {:>12}  {}\n", "stream", "first sequence", "bytes", "records", "undelivered",
+               "file");
+  }
+  for (const spool::SegmentContent& segment : *segments) {
+    if (options.json) {
+      fmt::print(R"({{"stream":"{}","first_sequence":{},"bytes":{},"records":{},"undelivered":{},"file":{}}})"
+                 "\n",
+                 name_of(segment.stream), segment.file.first_sequence, segment.file.bytes, segment.records,
+                 segment.undelivered, json_string(segment.file.path));
+    } else {
+      fmt::print("{:10} {:>20} {:>12} {:>10} {:>12}  {}\n", name_of(segment.stream), segment.file.first_sequence,
+                 segment.file.bytes, segment.records, segment.undelivered, segment.file.path);
+    }
+  }
+  return kSuccess;
+}
+
+// The records that `wanted` accepts, at most `limit`, as JSON lines or for people.
+int print_records(const SpoolCommandOptions& options, uint64_t limit,
+                  const std::function<bool(const spool::InspectedRecord&)>& wanted, bool with_state) {
+  const Result<std::optional<Priority>> stream = stream_of(options);
+  if (!stream) return print_usage(stream.error());
+  storage::PosixFileSystem file_system;
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  if (!inspection) return print_failure(inspection.error());
+  const NodeId self = node_of(file_system, options.data_dir);
+  uint64_t printed = 0;
+  const Result<void> read = inspection->for_each(*stream, [&](const spool::InspectedRecord& record) {
+    if (!wanted(record)) return true;
+    if (printed == limit) return false;
+    ++printed;
+    const std::string event = event_of(record.stream, record.sequence, record.event, self);
+    if (with_state) {
+      fmt::print(R"({{"delivered":{},"source":"{}","source_sequence":{},"event":{}}})"
+                 "\n",
+                 record.is_delivered, base64(record.source), record.source_sequence, event);
+    } else if (options.json) {
+      fmt::print("{}\n", event);
+    } else {
+      const std::string_view payload = record.event.payload;
+      fmt::print("{:8} {:>12}  {}  {}  {}\n", name_of(record.stream), record.sequence, format_utc(record.event.time),
+                 record.event.topic, is_utf8(payload) ? std::string(payload) : base64(payload));
+    }
+    return std::ferror(stdout) == 0;
+  });
+  return read ? kSuccess : print_failure(read.error());
+}
+
+int peek(const SpoolCommandOptions& options) {
+  return print_records(options, options.count, [](const auto& record) { return !record.is_delivered; }, false);
+}
+
+int dump(const SpoolCommandOptions& options) {
+  return print_records(options, UINT64_MAX, [](const auto&) { return true; }, true);
+}
+
+void print_damage(const std::vector<storage::DamagedRange>& damaged, bool json, std::string& objects) {
+  for (const storage::DamagedRange& range : damaged) {
+    if (json) {
+      if (!objects.empty()) objects.push_back(',');
+      fmt::format_to(std::back_inserter(objects), R"({{"file":{},"offset":{},"first_sequence":{},"end_sequence":{}}})",
+                     json_string(range.path), range.offset, range.first_sequence, range.end_sequence);
+    } else if (range.first_sequence == range.end_sequence) {
+      fmt::print("{}: cannot be read from byte {} on; no record is known to be lost\n", range.path, range.offset);
+    } else {
+      fmt::print("{}: damaged at byte {}: records {} to {} are lost\n", range.path, range.offset, range.first_sequence,
+                 range.end_sequence - 1);
+    }
+  }
+}
+
+int fsck(const SpoolCommandOptions& options) {
+  storage::PosixFileSystem file_system;
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  if (!inspection) return print_failure(inspection.error());
+  const Result<spool::SpoolContent> content = inspection->content();
+  if (!content) return print_failure(content.error());
+  uint64_t records = 0;
+  size_t damages = content->damaged_dead_letters.size();
+  std::string objects;
+  for (const spool::StreamContent& its : content->streams) {
+    records += its.records + its.delivered_records;
+    damages += its.damaged.size();
+    print_damage(its.damaged, options.json, objects);
+  }
+  print_damage(content->damaged_dead_letters, options.json, objects);
+  const bool is_used = records > 0;
+  if (options.json) {
+    fmt::print(R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"damaged":[{}]}})"
+               "\n",
+               damages == 0, records, content->dead_letters, content->has_cursors, content->has_incarnation, objects);
+  } else {
+    if (is_used && !content->has_cursors) {
+      fmt::print("cursors: none that is sound; what the parent has already is sent again, and it will recognise it\n");
+    }
+    if (!content->has_incarnation) fmt::print("incarnation: none that is sound; the next start makes a new one\n");
+    fmt::print("{} records and {} dead letters can be read; {}\n", records, content->dead_letters,
+               damages == 0 ? "nothing is damaged" : fmt::format("{} stretches are damaged", damages));
+  }
+  return damages == 0 ? kSuccess : kFailure;
+}
+
+// What POST /v1/events takes, one a line.
+int export_records(const SpoolCommandOptions& options) {
+  const Result<std::optional<Priority>> stream = stream_of(options);
+  if (!stream) return print_usage(stream.error());
+  storage::PosixFileSystem file_system;
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  if (!inspection) return print_failure(inspection.error());
+  std::ofstream file;
+  if (!options.output.empty()) {
+    file.open(options.output, std::ios::binary | std::ios::trunc);
+    if (!file) {
+      return print_failure(
+          {"spool.output", fmt::format("cannot write {}", options.output), "name a file in a directory that is there"});
+    }
+  }
+  std::ostream& out = options.output.empty() ? std::cout : file;
+  uint64_t written = 0, left_out = 0;
+  const Result<void> read = inspection->for_each(*stream, [&](const spool::InspectedRecord& record) {
+    if (record.is_delivered) return true;
+    const std::optional<std::string> payload = node::payload_json(record.event.payload);
+    if (!payload) {
+      ++left_out;
+      return true;
+    }
+    const std::string line =
+        fmt::format(R"({{"topic":{},"device":{},"priority":"{}","payload":{})", json_string(record.event.topic),
+                    json_string(record.event.device), name_of(record.stream), *payload);
+    out << line << "}\n";
+    ++written;
+    return out.good();
+  });
+  if (!read) return print_failure(read.error());
+  out.flush();
+  if (!out.good()) return print_failure({"spool.output", "the output cannot be written", "check the disk or the pipe"});
+  fmt::print(stderr, "{} records were written{}\n", written,
+             left_out == 0 ? "" : fmt::format("; {} with payloads that are not text were left out", left_out));
+  return kSuccess;
+}
+
+int list_dead_letters(const SpoolCommandOptions& options) {
+  storage::PosixFileSystem file_system;
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  if (!inspection) return print_failure(inspection.error());
+  const NodeId self = node_of(file_system, options.data_dir);
+  const Result<void> read = inspection->for_each_dead_letter([&](const spool::DeadLetter& letter) {
+    ByteReader bytes(letter.event);
+    const std::optional<EventView> event = read_event(bytes);
+    if (options.json) {
+      fmt::print(R"({{"stream":"{}","sequence":{},"time":"{}","code":{},"what":{},"event":{}}})"
+                 "\n",
+                 name_of(letter.stream), letter.sequence, format_utc(letter.time), json_string(letter.code),
+                 json_string(letter.what), event ? event_of(letter.stream, letter.sequence, *event, self) : "null");
+    } else {
+      fmt::print("{:8} {:>12}  {}  {}  {}\n", name_of(letter.stream), letter.sequence, format_utc(letter.time),
+                 event ? event->topic : "", letter.what);
+    }
+    return std::ferror(stdout) == 0;
+  });
+  return read ? kSuccess : print_failure(read.error());
+}
+
+// Opens the spool for changing it, with the directory's lock held, and closes it cleanly.
+int change(const SpoolCommandOptions& options, const std::function<int(spool::Spool&)>& work) {
+  storage::PosixFileSystem file_system;
+  if (!file_system.list(options.directory())) {
+    return print_failure({"spool.none", fmt::format("there is no spool in {}", options.directory()),
+                          "name the node's data directory with --data-dir"});
+  }
+  const Result<storage::DataDirectory> lock = storage::DataDirectory::open(options.data_dir);
+  if (!lock) return print_failure(lock.error());
+  spool::Spool::Recovery recovery;
+  const Result<std::unique_ptr<spool::Spool>> opened =
+      spool::Spool::open(file_system, options.directory(), {.bytes_max = UINT64_MAX / 2}, recovery);
+  if (!opened) return print_failure(opened.error());
+  const int status = work(**opened);
+  if (const Result<void> kept = (*opened)->checkpoint(); !kept) return print_failure(kept.error());
+  return status;
+}
+
+int replay_dead_letters(const SpoolCommandOptions& options) {
+  return change(options, [&](spool::Spool& spool) {
+    const Result<uint64_t> replayed = spool.replay_dead_letters();
+    if (!replayed) return print_failure(replayed.error());
+    fmt::print("{}\n", options.json ? fmt::format(R"({{"replayed":{}}})", *replayed)
+                                    : fmt::format("{} dead letters are in their streams again", *replayed));
+    return kSuccess;
+  });
+}
+
+int purge(const SpoolCommandOptions& options) {
+  const Result<std::optional<Priority>> stream = stream_of(options);
+  if (!stream) return print_usage(stream.error());
+  if (!options.yes || (options.stream.empty() && !options.dead_letters)) {
+    return print_usage({"spool.purge", "what is purged is lost for good",
+                        "say what, with --stream or --dead-letters, and that you mean it, with --yes"});
+  }
+  return change(options, [&](spool::Spool& spool) {
+    uint64_t purged = 0;
+    if (options.dead_letters) {
+      purged += spool.dead_letters();
+      if (const Result<void> gone = spool.forget_dead_letters(); !gone) return print_failure(gone.error());
+    }
+    if (*stream) {
+      const spool::StreamState state = spool.state(**stream);
+      purged += state.undelivered;
+      if (const Result<void> gone = spool.delivered(**stream, {1, state.end}); !gone)
+        return print_failure(gone.error());
+    }
+    fmt::print("{}\n",
+               options.json ? fmt::format(R"({{"purged":{}}})", purged) : fmt::format("{} records are gone", purged));
+    return kSuccess;
+  });
+}
+
+using Run = int (*)(const SpoolCommandOptions&);
+
+CLI::App* add(CLI::App& group, Outcome& outcome, const std::string& name, const std::string& description, Run run,
+              const std::string& examples, const std::function<void(CLI::App&, SpoolCommandOptions&)>& more = {}) {
+  CLI::App* command = group.add_subcommand(name, description);
+  const auto options = std::make_shared<SpoolCommandOptions>();
+  command->add_option("--data-dir", options->data_dir, "The node's data directory")->type_name("DIR");
+  if (more) more(*command, *options);
+  command->add_flag("--json", options->json, "JSON on stdout, one object a line");
+  set_examples(*command, examples);
+  command->callback([&outcome, options, run] { outcome.run = [options, run] { return run(*options); }; });
+  return command;
+}
+
+void with_stream(CLI::App& command, SpoolCommandOptions& options) {
+  command.add_option("--stream", options.stream, "Only critical, high, normal or low")->type_name("PRIORITY");
+}
+
+}  // namespace
+
+void add_spool(CLI::App& app, Outcome& outcome) {
+  CLI::App* spool = app.add_subcommand("spool", "Look into a node's spool, and mend it");
+  spool->group(kGroupNode);
+  spool->require_subcommand(1);
+  set_examples(*spool,
+               "  verge spool stat\n"
+               "  verge spool dlq ls\n\n"
+               "dlq replay and purge need the node to be stopped; the others may be run beside it.\n");
+  add(*spool, outcome, "stat", "What waits, by stream", stat, "  verge spool stat --json --data-dir /var/lib/verge\n");
+  add(*spool, outcome, "ls", "The files, and what is in each", list, "  verge spool ls\n");
+  add(*spool, outcome, "peek", "The next records to go up", peek, "  verge spool peek --stream critical --count 3\n",
+      [](CLI::App& command, SpoolCommandOptions& options) {
+        with_stream(command, options);
+        command.add_option("--count", options.count, "At most so many")->type_name("N");
+      });
+  add(*spool, outcome, "fsck", "Read everything and say what is damaged; exit status 1 if anything is", fsck,
+      "  verge spool fsck\n");
+  add(*spool, outcome, "dump", "Every record that is there, delivered or not, as JSON lines", dump,
+      "  verge spool dump --stream normal >records.ndjson\n", with_stream);
+  add(*spool, outcome, "export", "What is not delivered, as lines that POST /v1/events takes", export_records,
+      "  verge spool export --output waiting.ndjson\n"
+      "  curl --data-binary @waiting.ndjson http://127.0.0.1:8080/v1/events\n",
+      [](CLI::App& command, SpoolCommandOptions& options) {
+        with_stream(command, options);
+        command.add_option("--output", options.output, "Write there instead of to stdout")->type_name("FILE");
+      });
+  CLI::App* letters = spool->add_subcommand("dlq", "Dead letters: records that the parent would not have");
+  letters->require_subcommand(1);
+  set_examples(*letters, "  verge spool dlq ls\n");
+  add(*letters, outcome, "ls", "The dead letters, and what the parent said", list_dead_letters,
+      "  verge spool dlq ls --json\n");
+  add(*letters, outcome, "replay", "Put them back into their streams", replay_dead_letters,
+      "  verge spool dlq replay\n");
+  add(*spool, outcome, "purge", "Throw away what waits in a stream, or the dead letters", purge,
+      "  verge spool purge --dead-letters --yes\n", [](CLI::App& command, SpoolCommandOptions& options) {
+        with_stream(command, options);
+        command.add_flag("--dead-letters", options.dead_letters, "The dead letters");
+        command.add_flag("--yes", options.yes, "It is meant");
+      });
+}
+
+}  // namespace verge::cli

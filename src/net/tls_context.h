@@ -1,0 +1,86 @@
+// TlsContext: what TLS connections of one listener, or to one server, have in common: certificate and key, who is
+// trusted, what is resumed. TLS 1.2 (RFC 5246, RFC 7627) and 1.3 (RFC 8446), forward secrecy only, no renegotiation,
+// no compression, no passphrases.
+//
+// A context is never changed: to read certificates again, make another and use it for connections from then on. Those
+// that stand keep theirs, and tickets of the old one are not resumed by the new one, so that nobody stays trusted for
+// having been trusted before.
+//
+// Files are PEM. Errors name the file, the reason and what to do: net.certificate (it, or its chain), net.private-key
+// (cannot be read, needs a passphrase, belongs to another certificate), net.certificate-authority.
+//
+// Threading: a context is shared by threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+struct bio_method_st;
+
+namespace verge::net {
+
+class TlsSession;
+
+// Paths of PEM files; both or neither.
+struct TlsIdentity {
+  std::string certificate;  // followed by the certificates between it and the root, in that order
+  std::string key;
+};
+
+class TlsContext : public std::enable_shared_from_this<TlsContext> {
+ public:
+  struct Server {
+    TlsIdentity identity;
+    std::string client_ca;  // path; when given, clients must show a certificate that it vouches for
+    std::string protocol;   // ALPN (RFC 7301): chosen when offered
+    // Who offers other protocols only is refused, as RFC 7301 section 3.2 asks; otherwise they are passed over.
+    bool protocol_required = false;
+  };
+  struct Client {
+    std::string server_name;  // a host name or an IP address: what the server's certificate must be for (RFC 9525)
+    std::string ca;           // path of the authorities to trust; empty: those of the system
+    TlsIdentity identity;     // shown to servers that ask; empty: none
+    std::string protocol;     // ALPN
+  };
+  static Result<std::shared_ptr<const TlsContext>> server(const Server& options);
+  static Result<std::shared_ptr<const TlsContext>> client(const Client& options);
+  ~TlsContext();
+  TlsContext(const TlsContext&) = delete;
+  TlsContext& operator=(const TlsContext&) = delete;
+
+  // A connection before its handshake, as server or as client.
+  [[nodiscard]] std::unique_ptr<TlsSession> make_session() const;
+
+  [[nodiscard]] bool verifies_clients() const { return verifies_clients_; }
+  // When the own certificate ends, in seconds since 1970; 0 without one.
+  [[nodiscard]] int64_t certificate_ends() const { return certificate_ends_; }
+
+ private:
+  friend class TlsSession;
+  struct Resumption;
+  explicit TlsContext(bool is_server);
+  Result<void> use_identity(const TlsIdentity& identity);
+  Result<void> use_certificate(const std::string& path);
+  Result<void> use_key(const TlsIdentity& identity);
+  Result<void> trust(const std::string& path);
+  static int choose_protocol(ssl_st* ssl, const unsigned char** chosen, unsigned char* chosen_bytes,
+                             const unsigned char* offered, unsigned int offered_bytes, void* context);
+
+  const bool is_server_;
+  bool verifies_clients_ = false;
+  bool protocol_required_ = false;
+  int64_t certificate_ends_ = 0;
+  std::string server_name_;
+  std::string protocol_;
+  ssl_ctx_st* context_ = nullptr;
+  bio_method_st* wire_ = nullptr;           // how sessions hand bytes to OpenSSL
+  std::unique_ptr<Resumption> resumption_;  // of a client
+};
+
+}  // namespace verge::net

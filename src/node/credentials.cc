@@ -1,0 +1,138 @@
+#include "node/credentials.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "node/config_address.h"
+
+namespace verge::node {
+namespace {
+
+constexpr size_t kSecretBytesMax = 4096;
+
+Result<std::string> read_first_line(const std::string& path) {
+  struct stat about{};
+  std::ifstream file(path);
+  std::string line(kSecretBytesMax + 2, '\0');
+  if (!file || ::stat(path.c_str(), &about) != 0 || S_ISDIR(about.st_mode)) {
+    const int number = S_ISDIR(about.st_mode) ? EISDIR : errno;
+    return fail(
+        "config.secret", fmt::format("the secret in {} cannot be read: {}", path, std::strerror(number)),
+        number == EACCES ? "let the user that the node runs as read it" : "give the path of a file with the secret");
+  }
+  file.read(line.data(), static_cast<std::streamsize>(line.size()));
+  line.resize(static_cast<size_t>(file.gcount()));
+  return line.substr(0, line.find('\n'));
+}
+
+// Loads with `load`; what is wrong is placed at the key that it is about.
+class Loading {
+ public:
+  explicit Loading(const Config& config) : config_(config) {}
+
+  void refuse(std::string_view key, Error error) {
+    error.what = fmt::format("{}: {}", key, error.what);
+    problems_.push_back({std::move(error), config_.place_of(key)});
+  }
+
+  // `table`: which has the keys; `authority`: its key for whom to trust.
+  std::shared_ptr<const net::TlsContext> take(Result<std::shared_ptr<const net::TlsContext>> made,
+                                              std::string_view table, std::string_view authority) {
+    if (made) return *std::move(made);
+    std::string_view key = "certificate";
+    if (made.error().code == "net.private-key") key = "key";
+    if (made.error().code == "net.certificate-authority") key = authority;
+    refuse(fmt::format("{}.{}", table, key), std::move(made.error()));
+    return nullptr;
+  }
+
+  std::string secret(std::string_view key, const SecretSource& source) {
+    Result<std::string> read = read_secret(source);
+    if (read) return *std::move(read);
+    refuse(key, std::move(read.error()));
+    return {};
+  }
+
+  ConfigProblems& problems() { return problems_; }
+
+ private:
+  const Config& config_;
+  ConfigProblems problems_;
+};
+
+void load_listeners(const Config& config, Loading& loading, Credentials& credentials) {
+  const std::pair<std::string_view, const std::vector<std::string>*> listeners[] = {
+      {"mqtt.tls_listen", &config.mqtt.tls_listen}, {"http.tls_listen", &config.http.tls_listen}};
+  if (config.tls.certificate.empty()) {
+    for (const auto& [key, addresses] : listeners) {
+      if (addresses->empty()) continue;
+      loading.refuse(key, {"config.missing", "there is no certificate for TLS", "give tls.certificate and tls.key"});
+    }
+    return;
+  }
+  net::TlsContext::Server options{.identity = {.certificate = config.tls.certificate, .key = config.tls.key},
+                                  .client_ca = config.tls.client_ca,
+                                  .protocol = "http/1.1",
+                                  .protocol_required = true};
+  credentials.http = loading.take(net::TlsContext::server(options), "tls", "client_ca");
+  if (!credentials.http) return;
+  options.protocol = "mqtt";
+  options.protocol_required = false;
+  credentials.mqtt = loading.take(net::TlsContext::server(options), "tls", "client_ca");
+}
+
+}  // namespace
+
+Result<std::string> read_secret(const SecretSource& source) {
+  std::string secret;
+  std::string where;
+  if (source.kind == SecretSource::Kind::kFile) {
+    Result<std::string> line = read_first_line(source.name);
+    if (!line) return line;
+    secret = std::string(trim(*line));
+    where = "the first line of " + source.name;
+  } else {
+    const char* value = std::getenv(source.name.c_str());
+    where = "the environment variable " + source.name;
+    if (value == nullptr) {
+      return fail("config.secret", where + " is not set", "set it where the node is started, or use { file = \"…\" }");
+    }
+    secret = std::string(trim(value));
+  }
+  if (secret.empty()) return fail("config.secret", where + " is empty", "put the secret there");
+  if (secret.size() > kSecretBytesMax || !std::ranges::all_of(secret, [](char c) { return c > 0x20 && c < 0x7f; })) {
+    return fail("config.secret", where + " is no token", "a token has 1 to 4,096 visible ASCII characters, no blanks");
+  }
+  return secret;
+}
+
+std::expected<Credentials, ConfigProblems> load_credentials(const Config& config) {
+  Loading loading(config);
+  Credentials credentials;
+  load_listeners(config, loading, credentials);
+  std::vector<std::string> tokens;
+  for (const SecretSource& source : config.http.uplink_tokens) {
+    tokens.push_back(loading.secret("http.uplink_tokens", source));
+  }
+  credentials.uplink_tokens = std::make_shared<const net::BearerTokens>(tokens);
+  if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
+  if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
+  if (const Result<ParentAddress> parent = parse_parent_url(config.parent.url); parent && parent->tls) {
+    credentials.parent = loading.take(
+        net::TlsContext::client({.server_name = parent->at.host,
+                                 .ca = config.parent.ca,
+                                 .identity = {.certificate = config.parent.certificate, .key = config.parent.key},
+                                 .protocol = "http/1.1"}),
+        "parent", "ca");
+  }
+  if (!loading.problems().empty()) return std::unexpected(std::move(loading.problems()));
+  return credentials;
+}
+
+}  // namespace verge::node

@@ -1,0 +1,36 @@
+// Credentials: what the configuration names and does not hold: certificates, keys and secrets, read from their files
+// and from the environment. Read at the start, by `verge check`, and again on SIGHUP.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+
+#include "net/bearer_tokens.h"
+#include "net/tls_context.h"
+#include "node/config.h"
+
+namespace verge::node {
+
+struct Credentials {
+  // For the TLS listeners; null without tls.certificate.
+  std::shared_ptr<const net::TlsContext> mqtt;
+  std::shared_ptr<const net::TlsContext> http;
+  // Who may send a child's batches; never null.
+  std::shared_ptr<const net::BearerTokens> uplink_tokens;
+  // For the parent: null with http; empty without parent.token.
+  std::shared_ptr<const net::TlsContext> parent;
+  std::string parent_token;
+  // For the NATS servers; empty without store.token.
+  std::string store_token;
+};
+
+// All that is wrong is found at once, each placed at its key. Codes: config.secret, config.missing (a TLS listener
+// without a certificate), and those of net::TlsContext.
+std::expected<Credentials, ConfigProblems> load_credentials(const Config& config);
+
+// The first line of the file, or the variable. A token has 1 to 4,096 visible ASCII characters (RFC 6750 section 2.1 is
+// stricter). Error: config.secret, which never shows the secret.
+Result<std::string> read_secret(const SecretSource& source);
+
+}  // namespace verge::node

@@ -23,6 +23,8 @@ constexpr int64_t kReconnectJitterMs = 50;
 constexpr int64_t kPingIntervalMs = 2000;
 constexpr int kPingsOutMax = 2;
 constexpr int64_t kCloseWaitMs = 1000;
+// The servers agree on it among themselves.
+constexpr int64_t kMakeWaitMs = 5000;
 constexpr size_t kMessageBytesDefault = 1U << 20;
 constexpr int64_t kDuplicateWindowNs = 120'000'000'000;
 constexpr int64_t kDuplicateWindowMinNs = 60'000'000'000;
@@ -234,7 +236,7 @@ Result<void> NatsStream::prepare(Duration wait) {
   auto code = static_cast<jsErrCode>(0);
   const natsStatus status =
       library_->js_GetStreamInfo(&info, connection_->context, options_.stream.c_str(), &js_options, &code);
-  if (status == NATS_NOT_FOUND || code == JSStreamNotFoundErr) return make_stream(wait);
+  if (status == NATS_NOT_FOUND || code == JSStreamNotFoundErr) return make_stream();
   if (status != NATS_OK) {
     return fail("jetstream.unreachable",
                 fmt::format("the stream {} does not answer: {}", options_.stream, library_->reason(status)),
@@ -258,10 +260,10 @@ Result<void> NatsStream::prepare(Duration wait) {
   return {};
 }
 
-Result<void> NatsStream::make_stream(Duration wait) {
+Result<void> NatsStream::make_stream() {
   jsOptions js_options;
   library_->jsOptions_Init(&js_options);
-  js_options.Wait = milliseconds(wait);
+  js_options.Wait = kMakeWaitMs;
   const std::string subjects = options_.stream + ".>";
   std::array<const char*, 1> subject_list = {subjects.c_str()};
   jsStreamConfig config;

@@ -41,7 +41,7 @@ class NatsStream final : public Stream {
   explicit NatsStream(const NatsOptions& options);
   Result<void> connect();
   [[nodiscard]] bool connected() const;
-  Result<void> make_stream(Duration wait);
+  Result<void> make_stream();
 
   const NatsOptions options_;
   std::unique_ptr<Library> library_;

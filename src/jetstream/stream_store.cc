@@ -11,7 +11,8 @@
 namespace verge::jetstream {
 namespace {
 
-constexpr Duration kPrepareWait = std::chrono::seconds(2);
+// Without a leader nobody answers: ask again rather than wait.
+constexpr Duration kPrepareWait = std::chrono::seconds(1);
 // Another reason is said, but servers that fail in turn do not fill the log.
 constexpr Duration kSaidAgain = std::chrono::seconds(10);
 

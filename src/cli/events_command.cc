@@ -1,9 +1,13 @@
 // verge events query, verge events tail: what a node holds, read from its data directory or asked of a running node.
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <deque>
 #include <thread>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <simdjson.h>
 
 #include "base/text.h"
@@ -36,34 +40,73 @@ int print_failure(const Error& error) {
   return kFailure;
 }
 
-Result<node::EventQuery> query_of(const EventsOptions& options) {
-  node::EventQuery query;
-  if (!is_topic_filter(options.topic)) {
-    return fail("events.query", fmt::format("--topic {} is no topic filter", options.topic),
-                "write one such as plant/+/oven");
+constexpr uint64_t kLimitMax = 1'000'000'000;
+constexpr uint64_t kLimitOfARequest = 100'000;  // what a node allows
+
+// What is wrong with the value of an option; empty when nothing is.
+
+std::string no_word(std::string_view value, const std::vector<std::string>& words) {
+  if (std::ranges::find(words, value) != words.end()) return {};
+  const std::string near = nearest(value, words);
+  const std::string what = fmt::format("'{}' is none of {}", value, fmt::join(words, ", "));
+  return near.empty() ? what : fmt::format("{}; did you mean '{}'?", what, near);
+}
+
+std::string no_kind(const std::string& value) {
+  std::vector<std::string> words;
+  for (const EventKind kind : {EventKind::kMessage, EventKind::kSelection, EventKind::kAction}) {
+    words.emplace_back(name_of(kind));
   }
+  return no_word(value, words);
+}
+
+std::string no_stream(const std::string& value) {
+  std::vector<std::string> words;
+  for (const Priority stream : kPriorities) words.emplace_back(name_of(stream));
+  return no_word(value, words);
+}
+
+std::string no_topic_filter(const std::string& value) {
+  if (is_topic_filter(value)) return {};
+  return fmt::format("'{}' is no topic filter; write one such as plant/+/oven or plant/#", value);
+}
+
+std::string no_position(const std::string& value) {
+  if (node::EventPosition::parse(value)) return {};
+  return fmt::format("'{}' is no position; copy one, such as normal:17", value);
+}
+
+std::string no_limit(const std::string& value, uint64_t least) {
+  uint64_t limit = 0;
+  const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), limit);
+  const bool is_number = problem == std::errc{} && end == value.data() + value.size();
+  if (is_number && limit >= least && limit <= kLimitMax) return {};
+  return fmt::format("'{}' is no number from {} to {}", value, least, kLimitMax);
+}
+
+// Of options that were checked.
+node::EventQuery query_of(const EventsOptions& options) {
+  node::EventQuery query;
   query.topic_filter = options.topic;
   query.device = options.device;
   query.limit = options.limit;
-  if (!options.stream.empty() && !(query.stream = parse_priority(options.stream))) {
-    return fail("events.query", fmt::format("--stream {} is none", options.stream),
-                "use critical, high, normal or low");
-  }
+  if (!options.stream.empty()) query.stream = parse_priority(options.stream);
   for (const EventKind kind : {EventKind::kMessage, EventKind::kSelection, EventKind::kAction}) {
     if (options.kind == name_of(kind)) query.kind = kind;
   }
-  if (!options.kind.empty() && !query.kind) {
-    return fail("events.query", fmt::format("--kind {} is none", options.kind), "use message, selection or action");
-  }
-  if (!options.after.empty() && !(query.after = node::EventPosition::parse(options.after))) {
-    return fail("events.query", fmt::format("--after {} is no position", options.after), "copy one, such as normal:17");
-  }
+  if (!options.after.empty()) query.after = node::EventPosition::parse(options.after);
   return query;
 }
 
+// The node whose directory it is: a zero id when it has none yet, no name where it never ran.
+struct Owner {
+  NodeId id;
+  std::string name;
+};
+
 // For people: time, stream, topic, payload.
-std::string line_of(const node::FoundEvent& found, bool json, const NodeId& self) {
-  if (json) return node::event_json(found, self, "this node");
+std::string line_of(const node::FoundEvent& found, bool json, const Owner& owner) {
+  if (json) return node::event_json(found, owner.id, owner.name);
   const bool readable = is_utf8(found.event.payload);
   return fmt::format("{}  {:8}  {}  {}", format_utc(found.event.time), name_of(found.position.stream),
                      found.event.topic, readable ? std::string(found.event.payload) : base64(found.event.payload));
@@ -91,10 +134,12 @@ void say_where_to_go_on(const std::string& position) {
   if (!position.empty()) fmt::print(stderr, "there is more: go on with --after {}\n", position);
 }
 
-// The id of the node whose directory it is; zero when it has none yet.
-NodeId node_of(storage::FileSystem& file_system, const std::string& data_dir) {
-  const Result<std::string> text = file_system.read_file(data_dir + "/identity/node-id", 1024);
-  return text ? NodeId::parse(trim(*text)).value_or(NodeId{}) : NodeId{};
+Owner owner_of(storage::FileSystem& file_system, const std::string& data_dir) {
+  const auto read = [&](const char* name) {
+    const Result<std::string> text = file_system.read_file(fmt::format("{}/identity/{}", data_dir, name), 1024);
+    return text ? std::string(trim(*text)) : std::string();
+  };
+  return {NodeId::parse(read("node-id")).value_or(NodeId{}), read("name")};
 }
 
 Result<void> check_directory(storage::FileSystem& file_system, const EventsOptions& options) {
@@ -103,18 +148,35 @@ Result<void> check_directory(storage::FileSystem& file_system, const EventsOptio
               "name its directory with --data-dir or ask a running node with --admin HOST:PORT");
 }
 
-Result<node::QueryEnd> read_directory(const EventsOptions& options, const node::EventQuery& query) {
+// A query may end before its limit, because it searched much: then it goes on from there.
+int read_directory(const EventsOptions& options) {
   storage::PosixFileSystem file_system;
   const std::string spool = options.data_dir + "/spool";
-  if (const Result<void> there = check_directory(file_system, options); !there) return std::unexpected(there.error());
-  const NodeId self = node_of(file_system, options.data_dir);
-  return node::query_events(file_system, spool, std::nullopt, query, [&](const node::FoundEvent& found) {
-    fmt::print("{}\n", line_of(found, options.json, self));
-  });
+  if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
+  const Owner owner = owner_of(file_system, options.data_dir);
+  node::EventQuery query = query_of(options);
+  while (true) {
+    size_t taken = 0;
+    const Result<node::QueryEnd> end =
+        node::query_events(file_system, spool, std::nullopt, query, [&](const node::FoundEvent& found) {
+          fmt::print("{}\n", line_of(found, options.json, owner));
+          ++taken;
+          return node::Scan::kGoOn;
+        });
+    if (!end) return print_failure(end.error());
+    const std::optional<node::EventPosition>& position = end->position;
+    if (end->complete || !position) return kSuccess;
+    query.limit -= taken;
+    if (query.limit == 0) {
+      say_where_to_go_on(position->text());
+      return kSuccess;
+    }
+    query.after = position;
+  }
 }
 
-std::string parameters_of(const EventsOptions& options, const std::string& after) {
-  std::string parameters = fmt::format("/v1/events?limit={}", options.limit);
+std::string parameters_of(const EventsOptions& options, uint64_t limit, const std::string& after) {
+  std::string parameters = fmt::format("/v1/events?limit={}", limit);
   const auto add = [&](std::string_view name, std::string_view value) {
     if (value.empty()) return;
     fmt::format_to(std::back_inserter(parameters), "&{}=", name);
@@ -136,57 +198,62 @@ std::string parameters_of(const EventsOptions& options, const std::string& after
   return parameters;
 }
 
+// A node gives its events by the page.
 int ask_node(const EventsOptions& options) {
-  const Result<AdminAnswer> answer = admin_get(options.admin, parameters_of(options, options.after));
-  if (!answer) return print_failure(answer.error());
-  if (answer->status != 200) {
-    fmt::print(stderr, "verge events: {} answered {}: {}\n", options.admin, answer->status, answer->body);
-    return kFailure;
-  }
-  std::string_view lines = answer->body;
-  while (!lines.empty()) {
-    const size_t end = lines.find('\n');
-    fmt::print("{}\n", options.json ? std::string(lines.substr(0, end)) : readable_line(lines.substr(0, end)));
-    lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
-  }
-  say_where_to_go_on(answer->next);
+  uint64_t left = options.limit;
+  std::string after = options.after;
+  do {
+    const Result<AdminAnswer> answer =
+        admin_get(options.admin, parameters_of(options, std::min(left, kLimitOfARequest), after));
+    if (!answer) return print_failure(answer.error());
+    if (answer->status != 200) {
+      fmt::print(stderr, "verge events: {} answered {}: {}\n", options.admin, answer->status, answer->body);
+      return kFailure;
+    }
+    std::string_view lines = answer->body;
+    while (!lines.empty() && left > 0) {
+      const size_t end = lines.find('\n');
+      fmt::print("{}\n", options.json ? std::string(lines.substr(0, end)) : readable_line(lines.substr(0, end)));
+      lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
+      --left;
+    }
+    after = answer->next;
+  } while (left > 0 && !after.empty());
+  say_where_to_go_on(after);
   return kSuccess;
 }
 
 int run_query(const EventsOptions& options) {
-  if (!options.admin.empty()) return ask_node(options);
-  const Result<node::EventQuery> query = query_of(options);
-  if (!query) return print_failure(query.error());
-  const Result<node::QueryEnd> end = read_directory(options, *query);
-  if (!end) return print_failure(end.error());
-  say_where_to_go_on(end->complete ? "" : end->position->text());
-  return kSuccess;
+  return options.admin.empty() ? read_directory(options) : ask_node(options);
 }
 
 // Each stream from its own position, so that nothing is missed while others grow.
 int run_tail(const EventsOptions& options) {
-  Result<node::EventQuery> query = query_of(options);
-  if (!query) return print_failure(query.error());
+  const node::EventQuery query = query_of(options);
   storage::PosixFileSystem file_system;
   const std::string spool = options.data_dir + "/spool";
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
-  const NodeId self = node_of(file_system, options.data_dir);
+  const Owner owner = owner_of(file_system, options.data_dir);
   std::array<std::optional<node::EventPosition>, spool::kStreams> seen;
   bool first = true;
   while (true) {
     for (const Priority stream : kPriorities) {
-      if (query->stream && *query->stream != stream) continue;
-      node::EventQuery one = *query;
+      if (query.stream && *query.stream != stream) continue;
+      node::EventQuery one = query;
       one.stream = stream;
       one.after = seen[static_cast<size_t>(stream)];
       // The first look only finds where the end is, but for the last `limit` events.
-      std::vector<std::string> lines;
+      std::deque<std::string> lines;
       one.limit = SIZE_MAX;
       const Result<node::QueryEnd> end =
           node::query_events(file_system, spool, std::nullopt, one, [&](const node::FoundEvent& found) {
-            if (!first) return fmt::print("{}\n", line_of(found, options.json, self));
-            lines.push_back(line_of(found, options.json, self));
-            if (lines.size() > options.limit) lines.erase(lines.begin());
+            if (!first) {
+              fmt::print("{}\n", line_of(found, options.json, owner));
+              return node::Scan::kGoOn;
+            }
+            lines.push_back(line_of(found, options.json, owner));
+            if (lines.size() > options.limit) lines.pop_front();
+            return node::Scan::kGoOn;
           });
       if (!end) return print_failure(end.error());
       for (const std::string& line : lines) fmt::print("{}\n", line);
@@ -199,14 +266,18 @@ int run_tail(const EventsOptions& options) {
   }
 }
 
-void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& options) {
+void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& options, uint64_t limit_min) {
   command.add_option("--data-dir", options->data_dir, "The node's data directory; the node may be running")
       ->type_name("DIR");
-  command.add_option("--topic", options->topic, "Topic filter; # is all")->type_name("FILTER");
+  command.add_option("--topic", options->topic, "Topic filter; # is all")->type_name("FILTER")->check(no_topic_filter);
   command.add_option("--device", options->device, "Only of this device")->type_name("NAME");
-  command.add_option("--kind", options->kind, "message, selection or action")->type_name("KIND");
-  command.add_option("--stream", options->stream, "critical, high, normal or low")->type_name("PRIORITY");
-  command.add_option("--limit", options->limit, "At most so many")->type_name("N");
+  command.add_option("--kind", options->kind, "message, selection or action")->type_name("KIND")->check(no_kind);
+  command.add_option("--stream", options->stream, "critical, high, normal or low")
+      ->type_name("PRIORITY")
+      ->check(no_stream);
+  command.add_option("--limit", options->limit, "At most so many that are there")
+      ->type_name("N")
+      ->check([limit_min](const std::string& value) { return no_limit(value, limit_min); });
   command.add_flag("--json", options->json, "One JSON object a line");
 }
 
@@ -219,10 +290,12 @@ void add_events(CLI::App& app, Outcome& outcome) {
   set_examples(*events, "  verge events query --topic 'plant/#' --limit 20\n");
   CLI::App* query = events->add_subcommand("query", "Print events that are there, oldest first by stream");
   const auto query_options = std::make_shared<EventsOptions>();
-  add_options(*query, query_options);
+  add_options(*query, query_options, 1);
   query->add_option("--admin", query_options->admin, "Ask the running node with this admin listener instead")
       ->type_name("HOST:PORT");
-  query->add_option("--after", query_options->after, "Go on after this position")->type_name("POSITION");
+  query->add_option("--after", query_options->after, "Go on after this position")
+      ->type_name("POSITION")
+      ->check(no_position);
   set_examples(*query,
                "  verge events query --topic 'plant/+/10s' --limit 20\n"
                "  verge events query --admin 127.0.0.1:9180 --kind action\n");
@@ -231,7 +304,7 @@ void add_events(CLI::App& app, Outcome& outcome) {
   CLI::App* tail = events->add_subcommand("tail", "Print the last events, then new ones as they are written");
   const auto tail_options = std::make_shared<EventsOptions>();
   tail_options->limit = 10;
-  add_options(*tail, tail_options);
+  add_options(*tail, tail_options, 0);
   set_examples(*tail, "  verge events tail --topic 'plant/#' --json\n");
   tail->callback([&outcome, tail_options] { outcome.run = [tail_options] { return run_tail(*tail_options); }; });
 }

@@ -17,6 +17,7 @@
 #include "node/config.h"
 #include "node/credentials.h"
 #include "node/node.h"
+#include "node/prepared_config.h"
 #include "storage/file_system.h"
 
 namespace verge::cli {
@@ -30,24 +31,10 @@ struct NodeOptions {
   bool json = false;
 };
 
-struct Prepared {
-  node::Config config;
-  std::shared_ptr<const rules::RuleSet> rules;
-  node::Credentials credentials;
-};
-
-std::expected<Prepared, node::ConfigProblems> prepare(const NodeOptions& options) {
+std::expected<node::PreparedConfig, node::ConfigProblems> prepare(const NodeOptions& options) {
   const auto file = options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config);
-  auto config = node::load_config(file, options.overrides);
-  if (!config) return std::unexpected(config.error());
-  node::ConfigProblems problems = node::check_listeners(*config);
-  auto rules = node::compile_rules(*config);
-  if (!rules) problems.insert(problems.end(), rules.error().begin(), rules.error().end());
-  // What is printed holds none, and may be printed where they are not.
-  auto credentials = options.print_config ? node::Credentials{} : node::load_credentials(*config);
-  if (!credentials) problems.insert(problems.end(), credentials.error().begin(), credentials.error().end());
-  if (!problems.empty()) return std::unexpected(std::move(problems));
-  return Prepared{std::move(*config), std::move(*rules), std::move(*credentials)};
+  // What is printed holds no credentials, and may be printed where they are not.
+  return node::prepare_config(node::read_config(file, options.overrides), !options.print_config);
 }
 
 int print_problems(const node::ConfigProblems& problems) {
@@ -60,11 +47,27 @@ int print_failure(const Error& error) {
   return kFailure;
 }
 
+std::unexpected<Error> no_ready_file(const std::string& path, std::string_view reason) {
+  return fail("cli.ready-file", fmt::format("--ready-file {}: {}", path, reason),
+              "choose a place in a directory that exists and may be written");
+}
+
+// Before anything is started: whoever waits for the file would wait in vain.
+Result<void> check_ready_file(const std::string& path) {
+  if (path.empty()) return {};
+  const std::filesystem::path absolute = std::filesystem::absolute(path);
+  std::error_code unknown;
+  if (std::filesystem::is_directory(absolute, unknown)) return no_ready_file(path, "it is a directory");
+  if (::access(absolute.parent_path().c_str(), W_OK | X_OK) == 0) return {};
+  return no_ready_file(path, std::strerror(errno));
+}
+
 Result<void> write_ready_file(const std::string& path, const std::string& addresses) {
   if (path.empty()) return {};
   storage::PosixFileSystem file_system;
   const std::string absolute = std::filesystem::absolute(path).string();
-  return file_system.replace_file(absolute, addresses + "\n");
+  const Result<void> written = file_system.replace_file(absolute, addresses + "\n");
+  return written ? written : no_ready_file(path, written.error().what);
 }
 
 // sd_notify(3): a datagram to the socket that the service manager names.
@@ -129,6 +132,10 @@ int run_node(const NodeOptions& options) {
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
+  if (const Result<void> good = check_ready_file(options.ready_file); !good) {
+    print_failure(good.error());
+    return kUsage;
+  }
   raise_descriptor_limit();
   Result<std::unique_ptr<node::Node>> node =
       node::Node::create(prepared->config, prepared->rules, prepared->credentials);

@@ -2,11 +2,14 @@
 
 #include <array>
 
+#include "base/text.h"
+
 namespace verge {
 namespace {
 
 constexpr uint8_t kKindMask = 0x0f;
 constexpr uint8_t kHasOrigin = 0x10;
+constexpr int64_t kYear10000 = 253'402'300'800 * 1'000'000;  // in microseconds since 1970
 
 }  // namespace
 
@@ -14,6 +17,12 @@ std::string_view name_of(EventKind kind) {
   static constexpr std::array<std::string_view, 3> kNames = {"message", "selection", "action"};
   return kNames[static_cast<size_t>(kind)];
 }
+
+bool is_device_name(std::string_view text) {
+  return text.size() <= kDeviceBytesMax && text.find('\0') == std::string_view::npos && is_utf8(text);
+}
+
+bool is_event_time(WallTime time) { return time.microseconds >= 0 && time.microseconds < kYear10000; }
 
 void append_event(std::string& out, const EventView& event) {
   const auto kind = static_cast<uint8_t>(event.kind);

@@ -30,7 +30,7 @@ struct EventView {
   EventKind kind = EventKind::kMessage;
   WallTime time{};           // when the origin received it
   std::string_view topic;    // a valid topic name
-  std::string_view device;   // who said it: the client id, or empty
+  std::string_view device;   // who said it: the client id, or empty; is_device_name() of what enters here
   std::string_view payload;  // any bytes
   bool has_origin = false;   // false: the node that holds it is the origin
   NodeId origin_node{};
@@ -39,6 +39,14 @@ struct EventView {
 };
 
 inline constexpr size_t kEventBytesMax = 16U << 20;
+inline constexpr size_t kDeviceBytesMax = 1024;
+
+// At most kDeviceBytesMax bytes of UTF-8 without U+0000; empty: nobody. A parent refuses a whole batch for the sake of
+// one device that is none, so records are made of no other.
+bool is_device_name(std::string_view text);
+
+// The years 1970 to 9999: what can be written as RFC 3339 and added to without overflow.
+bool is_event_time(WallTime time);
 
 void append_event(std::string& out, const EventView& event);
 // Reads one event from the front. Nothing when the bytes are no event.

@@ -1,5 +1,6 @@
 #include "mqtt/broker.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/assert.h"
@@ -14,6 +15,19 @@ namespace {
 constexpr Duration kSweepPeriod = std::chrono::seconds(1);
 constexpr Duration kDrainMax = std::chrono::seconds(10);
 constexpr std::string_view kSequenceProperty = "verge-sequence";
+constexpr size_t kRetainedPageBytes = 256U << 10;
+
+// What the containers and the allocator take, rounded up: a session with its empty queues, a subscription, and a level
+// of its filter in the tree of a loop.
+constexpr size_t kSessionBytes = 2048;
+constexpr size_t kSubscriptionBytes = 256;
+constexpr size_t kLevelBytes = 256;
+
+size_t session_bytes(std::string_view client_id) { return kSessionBytes + 2 * client_id.size(); }
+size_t subscription_bytes(std::string_view filter) {
+  const auto levels = static_cast<size_t>(std::ranges::count(filter, '/')) + 1;
+  return kSubscriptionBytes + 3 * filter.size() + levels * kLevelBytes;
+}
 
 std::optional<uint64_t> sequence_of(const Properties& properties) {
   for (const auto& [name, value] : properties.user) {
@@ -76,6 +90,12 @@ std::string Broker::new_client_id() {
   }
 }
 
+bool Broker::has_room_for_session(std::string_view client_id) const {
+  if (sessions_.find(client_id) != sessions_.end()) return true;
+  return sessions_.size() < limits_.sessions_max &&
+         session_bytes_ + session_bytes(client_id) <= limits_.session_bytes_max;
+}
+
 Session& Broker::open_session(const Connect& connect, Connection& connection, bool& present) {
   if (const auto existing = sessions_.find(connect.client_id);
       existing != sessions_.end() && existing->second->connection() != nullptr) {
@@ -94,6 +114,7 @@ Session& Broker::open_session(const Connect& connect, Connection& connection, bo
   if (!present) {
     std::string id(connect.client_id);
     found = sessions_.emplace(id, std::make_unique<Session>(id, next_serial_++)).first;
+    session_bytes_ += session_bytes(id);
     counters_.sessions.add();
   }
   Session& session = *found->second;
@@ -107,7 +128,11 @@ Session& Broker::open_session(const Connect& connect, Connection& connection, bo
 }
 
 void Broker::end_session(Session& session) {
-  while (!session.subscriptions.empty()) unsubscribe(session, std::string(session.subscriptions.begin()->first));
+  std::vector<std::string> filters;
+  for (const auto& [filter, options] : session.subscriptions) filters.push_back(filter);
+  for (const std::string& filter : filters) forget_subscription(session, filter);
+  spread(Change::kRemoved, filters, std::nullopt);
+  session_bytes_ -= session_bytes(session.client_id());
   counters_.sessions.subtract();
   if (const auto will = delayed_wills_.find(session.serial()); will != delayed_wills_.end()) {
     Message message = std::move(will->second.message);
@@ -117,99 +142,178 @@ void Broker::end_session(Session& session) {
   sessions_.erase(session.client_id());
 }
 
+Session* Broker::find_session(std::string_view client_id, uint64_t serial) const {
+  const auto found = sessions_.find(client_id);
+  return found != sessions_.end() && found->second->serial() == serial ? found->second.get() : nullptr;
+}
+
+Reason Broker::refusal_of(const Session& session, std::string_view filter, size_t place) const {
+  if (filter.starts_with("$share/")) return Reason::kSharedSubscriptionsNotSupported;
+  if (place >= limits_.filters_a_packet_max) return Reason::kQuotaExceeded;
+  if (!is_topic_filter(filter)) return Reason::kTopicFilterInvalid;
+  if (session.subscriptions.contains(filter)) return Reason::kSuccess;
+  const bool one_too_many = session.subscriptions.size() >= limits_.subscriptions_max ||
+                            session.subscription_bytes + filter.size() > limits_.subscription_bytes_max ||
+                            session_bytes_ + subscription_bytes(filter) > limits_.session_bytes_max;
+  return one_too_many ? Reason::kQuotaExceeded : Reason::kSuccess;
+}
+
 void Broker::subscribe(Connection& connection, const Subscribe& request) {
   Session& session = *connection.session();
-  const uint64_t number = next_serial_++;
-  PendingSubscribe pending{.connection = connection.serial(), .packet_id = request.packet_id, .answers_missing = 1};
+  PendingAnswer pending{.number = next_serial_++,
+                        .connection = connection.serial(),
+                        .type = PacketType::kSuback,
+                        .answer = {.packet_id = request.packet_id, .codes = {}}};
   const uint32_t identifier =
       request.properties.subscription_identifiers.empty() ? 0 : request.properties.subscription_identifiers[0];
-  std::vector<std::pair<size_t, std::string>> asked;
+  std::vector<std::string> added;
   for (const SubscriptionRequest& wanted : request.requests) {
-    pending.retained.push_back({wanted.options, identifier, {}});
-    const bool shared = wanted.filter.starts_with("$share/");
-    const bool one_too_many =
-        session.subscriptions.size() >= limits_.subscriptions_max && !session.subscriptions.contains(wanted.filter);
-    if (shared || one_too_many || !is_topic_filter(wanted.filter)) {
-      const Reason reason = shared         ? Reason::kSharedSubscriptionsNotSupported
-                            : one_too_many ? Reason::kQuotaExceeded
-                                           : Reason::kTopicFilterInvalid;
-      pending.codes.push_back(session.version() == Version::k5 ? static_cast<uint8_t>(reason) : 0x80);
+    const Reason refusal = refusal_of(session, wanted.filter, pending.answer.codes.size());
+    if (refusal != Reason::kSuccess) {
+      pending.answer.codes.push_back(session.version() == Version::k5 ? static_cast<uint8_t>(refusal) : 0x80);
       continue;
     }
     SubscriptionOptions granted = wanted.options;
     granted.qos = std::min<uint8_t>(granted.qos, 1);
-    pending.codes.push_back(granted.qos);
+    pending.answer.codes.push_back(granted.qos);
     const bool is_new = tree_.add(wanted.filter, {.session = &session, .options = granted, .identifier = identifier});
     session.subscriptions[std::string(wanted.filter)] = granted;
     if (is_new) {
       counters_.subscriptions.add();
-      for (Broker* other : shards_) {
-        if (other == this) continue;
-        other->loop_.post(
-            [other, filter = std::string(wanted.filter), from = shard_] { other->tree_.add_remote(filter, from); });
-      }
+      session.subscription_bytes += wanted.filter.size();
+      session_bytes_ += subscription_bytes(wanted.filter);
+      added.emplace_back(wanted.filter);
     }
-    const bool wants_retained = granted.retain_handling == 0 || (granted.retain_handling == 1 && is_new);
-    if (wants_retained) asked.emplace_back(pending.retained.size() - 1, wanted.filter);
-  }
-  // Each loop answers once, after it has applied what was posted before: also when no retained messages are wanted.
-  pending.answers_missing = shards_.size();
-  subscribing_.emplace(number, std::move(pending));
-  for (Broker* shard : shards_) {
-    const auto answer = [shard, asked] {
-      RetainedByRequest found;
-      for (const auto& [index, filter] : asked) {
-        shard->retained_.match(filter, shard->loop_.now(),
-                               found.emplace_back(index, std::vector<MessagePointer>{}).second);
-      }
-      return found;
-    };
-    if (shard == this) {
-      finish_subscribe(number, answer());
-    } else {
-      shard->loop_.post([this, number, answer] {
-        loop_.post([this, number, found = answer()]() mutable { finish_subscribe(number, std::move(found)); });
-      });
+    if (granted.retain_handling == 0 || (granted.retain_handling == 1 && is_new)) {
+      session.retained_wanted[std::string(wanted.filter)] = {
+          .number = pending.number, .options = granted, .identifier = identifier, .through = {}};
     }
   }
+  spread(Change::kAdded, added, std::move(pending));
 }
 
-void Broker::finish_subscribe(uint64_t number, RetainedByRequest found) {
-  const auto place = subscribing_.find(number);
-  VERGE_ASSERT(place != subscribing_.end());
-  PendingSubscribe& pending = place->second;
-  for (auto& [index, messages] : found) {
-    auto& held = pending.retained[index].messages;
-    held.insert(held.end(), messages.begin(), messages.end());
+void Broker::unsubscribe(Connection& connection, const Unsubscribe& request) {
+  Session& session = *connection.session();
+  PendingAnswer pending{.number = next_serial_++,
+                        .connection = connection.serial(),
+                        .type = PacketType::kUnsuback,
+                        .answer = {.packet_id = request.packet_id, .codes = {}}};
+  std::vector<std::string> removed;
+  for (const std::string_view filter : request.filters) {
+    const bool existed = forget_subscription(session, filter);
+    if (existed) removed.emplace_back(filter);
+    pending.answer.codes.push_back(static_cast<uint8_t>(existed ? Reason::kSuccess : Reason::kNoSubscriptionExisted));
   }
-  if (--pending.answers_missing > 0) return;
-  const PendingSubscribe done = std::move(pending);
-  subscribing_.erase(place);
-  const auto connection = connections_.find(done.connection);
-  if (connection == connections_.end() || connection->second->session() == nullptr) return;
-  connection->second->answer_subscribe(done.packet_id, done.codes);
-  for (size_t i = 0; i < done.retained.size(); ++i) {
-    const auto& [options, identifier, messages] = done.retained[i];
-    for (const MessagePointer& message : messages) {
-      Delivery delivery{.message = message,
-                        .qos = std::min<uint8_t>({options.qos, message->qos, 1}),
-                        .retain = true,
-                        .identifiers = {}};
-      if (identifier != 0) delivery.identifiers.push_back(identifier);
-      deliver(*connection->second->session(), std::move(delivery));
-    }
-  }
+  spread(Change::kRemoved, removed, std::move(pending));
 }
 
-bool Broker::unsubscribe(Session& session, std::string_view filter) {
+bool Broker::forget_subscription(Session& session, std::string_view filter) {
   if (!tree_.remove(filter, &session)) return false;
-  session.subscriptions.erase(std::string(filter));
+  session.subscription_bytes -= filter.size();
+  session_bytes_ -= subscription_bytes(filter);
   counters_.subscriptions.subtract();
-  for (Broker* other : shards_) {
-    if (other == this) continue;
-    other->loop_.post([other, name = std::string(filter), from = shard_] { other->tree_.remove_remote(name, from); });
+  if (const auto wanted = session.retained_wanted.find(filter); wanted != session.retained_wanted.end()) {
+    session.retained_wanted.erase(wanted);
   }
+  session.subscriptions.erase(session.subscriptions.find(filter));
   return true;
+}
+
+// What is posted to a loop is done there in order, so the answers come in the order of the requests.
+void Broker::spread(Change change, const std::vector<std::string>& filters, std::optional<PendingAnswer> answer) {
+  const bool is_awaited = answer.has_value();
+  const uint64_t number = is_awaited ? answer->number : 0;
+  if (is_awaited) {
+    answer->loops_missing = shards_.size();
+    answering_.emplace(number, std::move(*answer));
+  }
+  for (Broker* other : shards_) {
+    if (other == this || (filters.empty() && !is_awaited)) continue;
+    other->loop_.post([this, other, change, filters, is_awaited, number] {
+      for (const std::string& filter : filters) {
+        if (change == Change::kAdded) {
+          other->tree_.add_remote(filter, shard_);
+        } else {
+          other->tree_.remove_remote(filter, shard_);
+        }
+      }
+      if (is_awaited) loop_.post([this, number] { count_answer(number); });
+    });
+  }
+  if (is_awaited) count_answer(number);
+}
+
+void Broker::count_answer(uint64_t number) {
+  const auto place = answering_.find(number);
+  VERGE_ASSERT(place != answering_.end());
+  if (--place->second.loops_missing > 0) return;
+  const PendingAnswer done = std::move(place->second);
+  answering_.erase(place);
+  const auto found = connections_.find(done.connection);
+  if (found == connections_.end() || found->second->session() == nullptr) return;
+  Connection& connection = *found->second;
+  connection.answer(done.type, done.answer);
+  if (connection.stream().is_open()) send_retained(*connection.session());
+}
+
+void Broker::send_retained(Session& session) {
+  Connection* connection = session.connection();
+  if (connection == nullptr || session.retained_asked || session.retained_wanted.empty()) return;
+  const auto& [filter, cursor] = *session.retained_wanted.begin();
+  if (answering_.contains(cursor.number)) return;
+  if (!session.has_room(limits_, connection->stream().queued_bytes())) return;
+  session.retained_asked = true;
+  Broker* shard = shards_[cursor.shard];
+  shard->loop_.post([this, shard, through = cursor.through,
+                     request = PageRequest{.client_id = session.client_id(),
+                                           .session = session.serial(),
+                                           .filter = filter,
+                                           .number = cursor.number,
+                                           .shard = cursor.shard}]() mutable {
+    const RetainedMessages::PageLimits limits{.bytes_max = std::min(kRetainedPageBytes, limits_.queue_bytes_max / 4)};
+    RetainedMessages::Page page = shard->retained_.page(request.filter, through, limits, shard->loop_.now());
+    loop_.post([this, request = std::move(request), page = std::move(page)]() mutable {
+      take_retained(request, std::move(page));
+    });
+  });
+}
+
+void Broker::take_retained(const PageRequest& request, RetainedMessages::Page page) {
+  Session* session = find_session(request.client_id, request.session);
+  if (session == nullptr) return;
+  session->retained_asked = false;
+  const auto wanted = session->retained_wanted.find(request.filter);
+  const bool is_wanted = wanted != session->retained_wanted.end() && wanted->second.number == request.number &&
+                         wanted->second.shard == request.shard;
+  if (!is_wanted) return send_retained(*session);  // unsubscribed, or subscribed again
+  RetainedCursor& cursor = wanted->second;
+  bool all_taken = true;
+  for (const MessagePointer& message : page.messages) {
+    Connection* connection = session->connection();
+    if (connection == nullptr) return;  // it goes on when the client comes back
+    Delivery delivery{.message = message,
+                      .qos = std::min<uint8_t>({cursor.options.qos, message->qos, 1}),
+                      .retain = true,
+                      .identifiers = {}};
+    all_taken = session->can_take(delivery, limits_, connection->stream().queued_bytes());
+    if (!all_taken) break;
+    if (cursor.identifier != 0) delivery.identifiers.push_back(cursor.identifier);
+    deliver(*session, std::move(delivery));
+    cursor.through = message->topic;
+  }
+  if (!all_taken) {
+    // The rest of the page is asked for again.
+  } else if (!page.complete) {
+    cursor.through = page.through;
+  } else if (++cursor.shard == shards_.size()) {
+    session->retained_wanted.erase(wanted);
+  } else {
+    cursor.through.clear();
+  }
+  // In another turn, when what can be written is.
+  loop_.post([this, client_id = request.client_id, serial = request.session] {
+    if (Session* again = find_session(client_id, serial)) send_retained(*again);
+  });
 }
 
 Verdict Broker::take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket) {
@@ -388,6 +492,7 @@ void Broker::sweep() {
   std::vector<Session*> expired;
   for (const auto& [id, session] : sessions_) {
     if (session->has_expired(now)) expired.push_back(session.get());
+    send_retained(*session);  // which may have found no room, and then nothing told it that there was some
   }
   for (Session* session : expired) end_session(*session);
 
@@ -404,6 +509,7 @@ void Broker::sweep() {
 }
 
 void Broker::stop_reading() {
+  stopped_ = true;
   for (const auto& [serial, connection] : connections_) connection->stream().pause_reading();
 }
 

@@ -2,13 +2,16 @@
 //
 // A client's session belongs to the loop hash(client id) for life. A connection is accepted anywhere, and moves there
 // once its CONNECT is read. Each broker has a replica of the subscription tree (in full for its own sessions, by loop
-// for others); retained messages are spread by hash(topic). SUBSCRIBE is answered when every loop has the subscription
-// and has given its retained messages, so that what is published after SUBACK, by anyone, is delivered.
+// for others); retained messages are spread by hash(topic). SUBSCRIBE is answered when every loop has the subscription,
+// so that what is published after SUBACK, by anyone, is delivered; UNSUBSCRIBE likewise, so that the answers keep their
+// order. Retained messages follow the SUBACK by the page, from one loop after the other, each page once the client has
+// room for it: however many there are, none is lost and no more than a page of them is held for a client.
 //
 // Threading: everything on the broker's loop, except what is marked.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -69,18 +72,21 @@ class Broker final : private runtime::TurnEnd {
  private:
   friend class Connection;
 
-  struct PendingSubscribe {
-    uint64_t connection;
-    uint16_t packet_id;
-    std::vector<uint8_t> codes;
-    size_t answers_missing;
-    // By request: what to send from the retained messages that the loops found.
-    struct Retained {
-      SubscriptionOptions options;
-      uint32_t identifier;
-      std::vector<MessagePointer> messages;
-    };
-    std::vector<Retained> retained;
+  // The answer to a SUBSCRIBE or UNSUBSCRIBE that other loops do not all know of yet.
+  struct PendingAnswer {
+    uint64_t number = 0;  // of this answer
+    uint64_t connection = 0;
+    PacketType type = PacketType::kSuback;
+    Suback answer;
+    size_t loops_missing = 0;
+  };
+  // A page of retained messages is for this subscription of this session, if they are still there.
+  struct PageRequest {
+    std::string client_id;
+    uint64_t session = 0;
+    std::string filter;
+    uint64_t number = 0;
+    size_t shard = 0;
   };
 
   // `bytes`: read on another loop, from CONNECT on.
@@ -89,13 +95,24 @@ class Broker final : private runtime::TurnEnd {
   [[nodiscard]] Broker& retainer_of(std::string_view topic) const;
   std::string new_client_id();
 
+  [[nodiscard]] bool has_room_for_session(std::string_view client_id) const;
   Session& open_session(const Connect& connect, Connection& connection, bool& present);
   void end_session(Session& session);
+  [[nodiscard]] Session* find_session(std::string_view client_id, uint64_t serial) const;
+
   void subscribe(Connection& connection, const Subscribe& request);
-  bool unsubscribe(Session& session, std::string_view filter);
-  // Retained messages, with the index of the request in its SUBSCRIBE.
-  using RetainedByRequest = std::vector<std::pair<size_t, std::vector<MessagePointer>>>;
-  void finish_subscribe(uint64_t number, RetainedByRequest found);
+  // The reason to refuse a filter; kSuccess: none.
+  [[nodiscard]] Reason refusal_of(const Session& session, std::string_view filter, size_t place) const;
+  void unsubscribe(Connection& connection, const Unsubscribe& request);
+  // On this loop only. False when there was none.
+  bool forget_subscription(Session& session, std::string_view filter);
+  // Lets every other loop know, then sends the answer, if there is one.
+  enum class Change { kAdded, kRemoved };
+  void spread(Change change, const std::vector<std::string>& filters, std::optional<PendingAnswer> answer);
+  void count_answer(uint64_t number);
+  // Asks for the next page of retained messages that the session waits for, if it has room for them.
+  void send_retained(Session& session);
+  void take_retained(const PageRequest& request, RetainedMessages::Page page);
 
   // From a client of this loop. `message` is made only if somebody takes it.
   Verdict take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket);
@@ -124,7 +141,8 @@ class Broker final : private runtime::TurnEnd {
   };
   std::vector<Ended> ended_;  // destroyed at the end of a turn, once their last output is written
   std::unordered_map<std::string, std::unique_ptr<Session>, StringHash, std::equal_to<>> sessions_;
-  std::unordered_map<uint64_t, PendingSubscribe> subscribing_;
+  size_t session_bytes_ = 0;  // of sessions_, with their subscriptions
+  std::unordered_map<uint64_t, PendingAnswer> answering_;
   struct DelayedWill {
     MonotonicTime due;
     Message message;
@@ -134,6 +152,7 @@ class Broker final : private runtime::TurnEnd {
   uint64_t match_mark_ = 0;
   SubscriptionTree::Matches matches_;
   std::vector<MonotonicTime> decisions_;  // received times of decisions sent in this turn
+  bool stopped_ = false;                  // no more input is taken
   runtime::Timer sweep_timer_;
   BrokerCounters counters_;
 };

@@ -99,12 +99,56 @@ TEST(Codec, MalformedPacketsAreRefusedWithTheirReason) {
       {"repeated property",
        "\x30\x08\x00\x01"s
        "a\x04\x01\x01\x01\x01"s,
-       Version::k5, Reason::kMalformedPacket},
+       Version::k5, Reason::kProtocolError},
   };
   for (const Bad& bad : cases) {
     const Parsed<Publish> parsed = parse_publish(frame_of(bad.bytes), bad.version);
     ASSERT_FALSE(parsed.has_value()) << bad.name;
     EXPECT_EQ(parsed.error().reason, bad.reason) << bad.name;
+  }
+}
+
+// MQTT 5.0 names these protocol errors; the packet itself is well formed.
+TEST(Codec, ForbiddenValuesAreProtocolErrors) {
+  using namespace std::string_literals;
+  const auto subscribe = [](std::string_view bytes) {
+    const Parsed<Subscribe> parsed = parse_subscribe(frame_of(std::string(bytes)), Version::k5);
+    return parsed ? Reason::kSuccess : parsed.error().reason;
+  };
+  EXPECT_EQ(subscribe("\x82\x07\x00\x01\x00\x00\x01"s + "a\x31"s), Reason::kProtocolError) << "retain handling 3";
+  EXPECT_EQ(subscribe("\x82\x09\x00\x01\x02\x0b\x00\x00\x01"s + "a\x01"s), Reason::kProtocolError) << "identifier 0";
+  EXPECT_EQ(subscribe("\x82\x0b\x00\x01\x04\x0b\x01\x0b\x02\x00\x01"s + "a\x01"s), Reason::kProtocolError)
+      << "two identifiers";
+  EXPECT_EQ(subscribe("\x82\x08\x00\x01\x01\x0b\x00\x01"s + "a\x01"s), Reason::kMalformedPacket) << "cut short";
+  const auto connect = [](const std::string& properties) {
+    const std::string body =
+        "\x00\x04MQTT\x05\x02\x00\x00"s + static_cast<char>(properties.size()) + properties + "\x00\x01"s + "c";
+    const Parsed<Connect> parsed = parse_connect(frame_of("\x10"s + static_cast<char>(body.size()) + body));
+    return parsed ? Reason::kSuccess : parsed.error().reason;
+  };
+  EXPECT_EQ(connect(""), Reason::kSuccess);
+  EXPECT_EQ(connect("\x21\x00\x00"s), Reason::kProtocolError) << "receive maximum 0";
+  EXPECT_EQ(connect("\x27\x00\x00\x00\x00"s), Reason::kProtocolError) << "maximum packet size 0";
+  EXPECT_EQ(connect("\x11\x00\x00\x00\x01\x11\x00\x00\x00\x01"s), Reason::kProtocolError) << "expiry twice";
+  EXPECT_EQ(connect("\x17\x02"s), Reason::kProtocolError) << "a flag of 2";
+  EXPECT_EQ(connect("\x21\x00"s), Reason::kMalformedPacket) << "cut short";
+}
+
+TEST(Codec, PublishPacketBytesAreThoseWritten) {
+  for (const size_t payload_bytes : {0U, 100U, 127U, 128U, 20'000U}) {
+    for (const Version version : {Version::k311, Version::k5}) {
+      for (const uint8_t qos : {uint8_t{0}, uint8_t{1}}) {
+        const std::string payload(payload_bytes, 'x');
+        Publish publish{.qos = qos, .topic = "a/b", .packet_id = 7, .properties = {}, .payload = payload};
+        publish.properties.message_expiry_s = 5;
+        publish.properties.subscription_identifiers = {1, 300};
+        const size_t properties =
+            kMessageExpiryBytes + subscription_identifier_bytes(1) + subscription_identifier_bytes(300);
+        std::string out;
+        append_publish(out, publish, version);
+        EXPECT_EQ(publish_packet_bytes(publish, version, properties), out.size());
+      }
+    }
   }
 }
 

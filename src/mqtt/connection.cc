@@ -1,6 +1,8 @@
 #include "mqtt/connection.h"
 
 #include <algorithm>
+#include <ranges>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -18,13 +20,15 @@ Connection::Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, 
       last_received_(loop.now()),
       silence_max_(broker.limits_.connect_timeout) {}
 
+Connection::~Connection() { loop_.forget_turn_end(*this); }
+
 void Connection::on_bytes(std::string_view bytes) {
   broker_.counters_.received_bytes.add(bytes.size());
   // Until CONNECT the time counts from the start, however slowly it comes.
   if (session_ != nullptr) last_received_ = loop_.now();
   bytes = input_.begin(bytes);
   taking_input_ = true;
-  while (stream_.is_open() && !paused_) {
+  while (stream_.is_open() && !is_held()) {
     Frame frame;
     Violation problem;
     const Framing framing = next_frame(bytes, broker_.limits_.packet_bytes_max, frame, problem);
@@ -34,6 +38,7 @@ void Connection::on_bytes(std::string_view bytes) {
       break;
     }
     if (!take_frame(frame, bytes)) break;
+    hold_while_output_waits();
   }
   taking_input_ = false;
   if (!stream_.is_open()) return;
@@ -47,7 +52,48 @@ void Connection::on_closed(std::string_view reason) {
 }
 
 void Connection::on_drained() {
-  if (session_ != nullptr) session_->resume_queue(broker_.limits_, loop_.now(), stream_.output());
+  if (session_ == nullptr) return;
+  session_->resume_queue(broker_.limits_, loop_.now(), stream_.output());
+  broker_.send_retained(*session_);
+  go_on();
+}
+
+bool Connection::is_held() const {
+  return paused_ || output_waits_ || answers_awaited_ >= broker_.limits_.answers_max || broker_.stopped_;
+}
+
+void Connection::hold_while_too_many() {
+  if (!has_too_many_pending()) return;
+  send_ready_acks();
+  if (!has_too_many_pending()) return;
+  paused_ = true;
+  hold();
+}
+
+void Connection::hold() {
+  held_ = true;
+  stream_.pause_reading();
+}
+
+void Connection::hold_while_output_waits() {
+  if (!stream_.is_open() || stream_.queued_bytes() <= broker_.limits_.queue_bytes_max) return;
+  output_waits_ = true;
+  hold();
+  // Most of it may be no more than what this turn has yet to write.
+  loop_.at_turn_end(*this);
+}
+
+void Connection::on_turn_end() { go_on(); }
+
+// Reads on where nothing forbids it any more.
+void Connection::go_on() {
+  if (!stream_.is_open() || !held_) return;
+  if (stream_.queued_bytes() <= broker_.limits_.queue_bytes_max) output_waits_ = false;
+  if (!has_too_many_pending(/*share=*/2)) paused_ = false;
+  if (is_held()) return;
+  held_ = false;
+  stream_.resume_reading();
+  on_bytes({});
 }
 
 bool Connection::take_frame(const Frame& frame, std::string_view rest) {
@@ -90,12 +136,17 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     return false;
   }
   version_ = connect->version;
+  packet_bytes_max_ = connect->properties.maximum_packet_size.value_or(0);
   if (connect->properties.authentication_method) {
     refuse_connect(version_, Reason::kBadAuthenticationMethod, "enhanced authentication is not offered");
     return false;
   }
   if (connect->client_id.empty() && version_ == Version::k311 && !connect->clean_start) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "an empty client id with a kept session");
+    return false;
+  }
+  if (connect->client_id.size() > broker_.limits_.client_id_bytes_max) {
+    refuse_connect(version_, Reason::kClientIdentifierNotValid, "the client id is too long to name a device");
     return false;
   }
   if (connect->will && is_reserved_topic(connect->will->topic)) {
@@ -113,19 +164,17 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     finish(/*with_will=*/false);
     return false;
   }
+  if (!broker_.has_room_for_session(connect->client_id)) {
+    refuse_connect(version_, Reason::kQuotaExceeded, "there are too many sessions");
+    return false;
+  }
   std::string assigned;
   Connect accepted = *connect;
   if (accepted.client_id.empty()) {
     assigned = broker_.new_client_id();
     accepted.client_id = assigned;
   }
-  bool present = false;
-  session_ = &broker_.open_session(accepted, *this, present);
-  last_received_ = loop_.now();
-  silence_max_ = std::chrono::milliseconds(connect->keep_alive_s * 1500);
-  keep_will(*connect);
-
-  Connack connack{.session_present = present};
+  Connack connack;
   if (version_ == Version::k5) {
     if (!assigned.empty()) connack.properties.assigned_client_id = assigned;
     connack.properties.receive_maximum = static_cast<uint16_t>(std::min<size_t>(broker_.limits_.pending_max, 65535));
@@ -137,8 +186,20 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
       connack.properties.session_expiry_s = static_cast<uint32_t>(expiry_max);
     }
   }
+  std::string answer;
+  append_connack(answer, connack, version_);
+  if (!fits(answer.size())) {  // [MQTT-3.1.2-24]
+    refuse_connect(version_, Reason::kPacketTooLarge, "the client's maximum packet size is below that of CONNACK");
+    return false;
+  }
+  session_ = &broker_.open_session(accepted, *this, connack.session_present);
+  last_received_ = loop_.now();
+  silence_max_ = std::chrono::milliseconds(connect->keep_alive_s * 1500);
+  keep_will(*connect);
   append_connack(stream_.output(), connack, version_);
   session_->resume(broker_.limits_, loop_.now(), stream_.output());
+  broker_.counters_.dropped.add(session_->take_dropped());
+  broker_.send_retained(*session_);
   return true;
 }
 
@@ -179,13 +240,13 @@ bool Connection::take_publish(const Frame& frame) {
                      .ready = true,
                      .reason = version_ == Version::k5 ? Reason::kNotAuthorized : Reason::kSuccess,
                      .bytes = 0});
+    hold_while_too_many();
     return true;
   }
-  const bool awaited = publish->qos == 2 && std::ranges::any_of(acks_, [&](const PendingAck& pending) {
-                         return pending.type == type && pending.packet_id == publish->packet_id;
-                       });
-  if (awaited) return true;  // repeated before its PUBREC, which is still to come
-  const bool repeated = publish->qos == 2 && session_->received_qos2.contains(publish->packet_id);
+  const std::optional<PacketType> last = publish->qos == 2 ? last_pending(publish->packet_id) : std::nullopt;
+  if (last == PacketType::kPubrec) return true;  // repeated before its PUBREC, which is still to come
+  // Behind a PUBREL whose PUBCOMP is still to come, the identifier names another message.
+  const bool repeated = publish->qos == 2 && !last && session_->received_qos2.contains(publish->packet_id);
   const AckTicket ticket{broker_.shard(), serial_, first_ack_ + acks_.size()};
   acks_.push_back({.packet_id = publish->packet_id,
                    .type = type,
@@ -196,14 +257,15 @@ bool Connection::take_publish(const Frame& frame) {
   const Verdict verdict = repeated ? Verdict::kAccepted : broker_.take_publish(*this, *publish, ticket);
   if (!stream_.is_open()) return false;
   if (verdict == Verdict::kAccepted) acks_[ticket.number - first_ack_].ready = true;
-  if (has_too_many_pending()) {
-    send_ready_acks();
-    if (has_too_many_pending()) {
-      paused_ = true;
-      stream_.pause_reading();
-    }
-  }
+  hold_while_too_many();
   return true;
+}
+
+std::optional<PacketType> Connection::last_pending(uint16_t packet_id) const {
+  for (const PendingAck& pending : std::views::reverse(acks_)) {
+    if (pending.packet_id == packet_id && pending.type != PacketType::kPuback) return pending.type;
+  }
+  return std::nullopt;
 }
 
 void Connection::acknowledge(uint64_t number, Reason reason) {
@@ -217,16 +279,15 @@ void Connection::acknowledge(uint64_t number, Reason reason) {
   }
   if (taking_input_) return;
   send_ready_acks();
-  if (paused_ && !has_too_many_pending(/*share=*/2)) {
-    paused_ = false;
-    stream_.resume_reading();
-    on_bytes({});
-  }
+  if (paused_) go_on();
 }
 
 void Connection::send_ready_acks() {
   while (!acks_.empty() && acks_.front().ready) {
-    const PendingAck& pending = acks_.front();
+    PendingAck& pending = acks_.front();
+    if (pending.type == PacketType::kPubcomp && session_->received_qos2.erase(pending.packet_id) == 0) {
+      pending.reason = Reason::kPacketIdentifierNotFound;
+    }
     append_acknowledgement(stream_.output(), pending.type, {pending.packet_id, pending.reason}, version_);
     if (pending.type == PacketType::kPubrec && static_cast<uint8_t>(pending.reason) < 0x80) {
       session_->received_qos2.insert(pending.packet_id);
@@ -249,8 +310,21 @@ bool Connection::take_acknowledgement(const Frame& frame) {
   switch (frame.type) {
     case PacketType::kPuback:
       session_->acknowledge(acknowledgement->packet_id, broker_.limits_, loop_.now(), stream_.output());
+      broker_.send_retained(*session_);
       return true;
     case PacketType::kPubrel: {
+      if (const auto last = last_pending(acknowledgement->packet_id)) {
+        // Its PUBREC has not gone out yet: PUBCOMP follows that.
+        if (*last == PacketType::kPubrec) {
+          acks_.push_back({.packet_id = acknowledgement->packet_id,
+                           .type = PacketType::kPubcomp,
+                           .ready = true,
+                           .reason = Reason::kSuccess,
+                           .bytes = 0});
+          hold_while_too_many();
+        }
+        return true;
+      }
       const bool known = session_->received_qos2.erase(acknowledgement->packet_id) > 0;
       append_acknowledgement(stream_.output(), PacketType::kPubcomp,
                              {acknowledgement->packet_id, known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound},
@@ -265,24 +339,31 @@ bool Connection::take_acknowledgement(const Frame& frame) {
 bool Connection::take_subscribe(const Frame& frame) {
   const Parsed<Subscribe> subscribe = parse_subscribe(frame, version_);
   if (!subscribe) return violation(subscribe.error());
+  ++answers_awaited_;
   broker_.subscribe(*this, *subscribe);
+  if (is_held()) hold();
   return stream_.is_open();
 }
 
-void Connection::answer_subscribe(uint16_t packet_id, const std::vector<uint8_t>& codes) {
-  append_suback(stream_.output(), PacketType::kSuback, {packet_id, codes}, version_);
+void Connection::answer(PacketType type, const Suback& answer) {
+  std::string packet;
+  append_suback(packet, type, answer, version_);
+  if (!fits(packet.size())) {
+    disconnect(Reason::kPacketTooLarge, /*with_will=*/true, "the answer is larger than the client's maximum");
+    return;
+  }
+  stream_.write(packet);
+  --answers_awaited_;
+  if (!taking_input_ && answers_awaited_ <= broker_.limits_.answers_max / 2) go_on();
 }
 
 bool Connection::take_unsubscribe(const Frame& frame) {
   const Parsed<Unsubscribe> unsubscribe = parse_unsubscribe(frame, version_);
   if (!unsubscribe) return violation(unsubscribe.error());
-  Suback answer{.packet_id = unsubscribe->packet_id};
-  for (const std::string_view filter : unsubscribe->filters) {
-    const bool existed = broker_.unsubscribe(*session_, filter);
-    answer.codes.push_back(static_cast<uint8_t>(existed ? Reason::kSuccess : Reason::kNoSubscriptionExisted));
-  }
-  append_suback(stream_.output(), PacketType::kUnsuback, answer, version_);
-  return true;
+  ++answers_awaited_;
+  broker_.unsubscribe(*this, *unsubscribe);
+  if (is_held()) hold();
+  return stream_.is_open();
 }
 
 bool Connection::take_disconnect(const Frame& frame) {
@@ -320,14 +401,23 @@ void Connection::refuse_connect(Version version, Reason reason, std::string_view
   broker_.counters_.connections_refused.add();
   uint8_t code = static_cast<uint8_t>(reason);
   if (version == Version::k311) {
-    code = reason == Reason::kUnsupportedProtocolVersion ? 1 : reason == Reason::kClientIdentifierNotValid ? 2 : 0;
+    code = reason == Reason::kUnsupportedProtocolVersion ? 1
+           : reason == Reason::kClientIdentifierNotValid ? 2
+           : reason == Reason::kQuotaExceeded            ? 3
+                                                         : 0;
   }
-  if (code != 0) append_connack(stream_.output(), {.reason = static_cast<Reason>(code)}, version);
+  std::string packet;
+  if (code != 0) append_connack(packet, {.reason = static_cast<Reason>(code)}, version);
+  if (fits(packet.size())) stream_.write(packet);
   stream_.close_when_drained();
   finish(/*with_will=*/false);
 }
 
 void Connection::check_deadline(MonotonicTime now) {
+  // While its output waits the client is not heard, but seen to take it, or not.
+  if (output_waits_ && stream_.sent_bytes() != std::exchange(sent_when_looked_, stream_.sent_bytes())) {
+    last_received_ = now;
+  }
   if (silence_max_ == Duration(0) || paused_ || now - last_received_ <= silence_max_) return;
   if (session_ == nullptr) {
     stream_.close();

@@ -3,7 +3,9 @@
 //
 // A publish that must be durable first leaves a gap in the row of acknowledgements; later ones wait behind it
 // [MQTT-4.6.0-2], and when `pending_max` or `pending_bytes_max` are waiting the connection is read no further until
-// some are answered.
+// some are answered. Neither is it while `answers_max` SUBACK and UNSUBACK are awaited, nor while more than
+// `queue_bytes_max` of output waits for the client: what answers its packets is never dropped, so the packets must
+// stop.
 #pragma once
 
 #include <deque>
@@ -23,10 +25,11 @@ namespace verge::mqtt {
 class Broker;
 class Session;
 
-class Connection final : public net::StreamObserver {
+class Connection final : public net::StreamObserver, private runtime::TurnEnd {
  public:
   // `serial` is unique on the broker's loop.
   Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, uint64_t serial);
+  ~Connection() override;
 
   // Feeds bytes that were read elsewhere, before the first of its own.
   void on_bytes(std::string_view bytes) override;
@@ -36,8 +39,8 @@ class Connection final : public net::StreamObserver {
   // Sends DISCONNECT (5.0) and closes; the session stays or ends as agreed. `with_will`: publish it.
   void disconnect(Reason reason, bool with_will, std::string_view what);
   void acknowledge(uint64_t number, Reason reason);
-  // Answers a SUBSCRIBE once every loop knows the subscription.
-  void answer_subscribe(uint16_t packet_id, const std::vector<uint8_t>& codes);
+  // SUBACK or UNSUBACK, once every loop knows.
+  void answer(PacketType type, const Suback& answer);
   // Closes with a reason if the client has been silent too long, or never sent CONNECT.
   void check_deadline(MonotonicTime now);
 
@@ -69,6 +72,15 @@ class Connection final : public net::StreamObserver {
   bool violation(const Violation& problem);
   void refuse_connect(Version version, Reason reason, std::string_view what);
   void keep_will(const Connect& connect);
+  // PUBREC and PUBCOMP of one packet identifier that are still to be sent: the type of the last.
+  [[nodiscard]] std::optional<PacketType> last_pending(uint16_t packet_id) const;
+  void hold();
+  void hold_while_too_many();
+  void hold_while_output_waits();
+  void go_on();
+  void on_turn_end() override;
+  [[nodiscard]] bool is_held() const;
+  [[nodiscard]] bool fits(size_t bytes) const { return packet_bytes_max_ == 0 || bytes <= packet_bytes_max_; }
   void send_ready_acks();
   [[nodiscard]] bool has_too_many_pending(size_t share = 1) const;
   void finish(bool with_will);
@@ -84,8 +96,13 @@ class Connection final : public net::StreamObserver {
   Duration silence_max_;  // 0: no limit
   std::deque<PendingAck> acks_;
   size_t pending_bytes_ = 0;
-  uint64_t first_ack_ = 1;  // the ticket number of acks_.front()
-  bool paused_ = false;
+  uint64_t first_ack_ = 1;         // the ticket number of acks_.front()
+  size_t answers_awaited_ = 0;     // SUBACK and UNSUBACK to come from the broker
+  bool held_ = false;              // not read, for one of these reasons
+  bool paused_ = false;            // too many publishes are pending
+  bool output_waits_ = false;      // more than queue_bytes_max
+  uint64_t sent_when_looked_ = 0;  // bytes that the client had taken, while output waits
+  size_t packet_bytes_max_ = 0;    // that the client takes; 0: no limit
   bool taking_input_ = false;
   std::unique_ptr<Message> will_;
   Duration will_delay_{0};

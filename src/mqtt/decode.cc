@@ -84,106 +84,145 @@ enum Place : uint16_t {
   kInDisconnect = 1 << 8,
 };
 
+// What is wrong with a property, if anything. A value that MQTT 5.0 section 2.2.2.2 and 3 forbid is a protocol error,
+// as is a second one; one that is unknown, not allowed here or of no such type makes the packet malformed.
+enum class PropertyFault : uint8_t { kNone, kMalformed, kProtocolError };
+
 template <class T>
-bool set_once(std::optional<T>& member, T value) {
-  if (member) return false;
+PropertyFault set_once(std::optional<T>& member, T value) {
+  if (member) return PropertyFault::kProtocolError;
   member = value;
-  return true;
+  return PropertyFault::kNone;
 }
 
-// Reads one property; false when it is unknown, repeated or not allowed at `place`. MQTT 5.0 table 2-4.
-bool read_property(FieldReader& reader, Place place, Properties& out) {
+// As set_once, where only some values are allowed.
+template <class T, class Allowed>
+PropertyFault set_checked(std::optional<T>& member, T value, Allowed allowed) {
+  return allowed(value) ? set_once(member, value) : PropertyFault::kProtocolError;
+}
+
+// Reads one property, whose place in the table 2-4 of MQTT 5.0 `place` must allow.
+PropertyFault read_property(FieldReader& reader, Place place, Properties& out) {
   const uint32_t identifier = reader.variable();
   const auto allowed = [&](int places) { return (place & places) != 0; };
+  const auto is_flag = [](uint8_t value) { return value <= 1; };
+  const auto is_positive = [](auto value) { return value > 0; };
   switch (identifier) {
     case 0x01:
-      return allowed(kInPublish | kInWill) && set_once(out.payload_format, reader.byte()) && *out.payload_format <= 1;
+      if (!allowed(kInPublish | kInWill)) break;
+      return set_checked(out.payload_format, reader.byte(), is_flag);
     case 0x02:
-      return allowed(kInPublish | kInWill) && set_once(out.message_expiry_s, reader.four_bytes());
+      if (!allowed(kInPublish | kInWill)) break;
+      return set_once(out.message_expiry_s, reader.four_bytes());
     case 0x03:
-      return allowed(kInPublish | kInWill) && set_once(out.content_type, reader.text());
+      if (!allowed(kInPublish | kInWill)) break;
+      return set_once(out.content_type, reader.text());
     case 0x08:
-      return allowed(kInPublish | kInWill) && set_once(out.response_topic, reader.text());
+      if (!allowed(kInPublish | kInWill)) break;
+      return set_once(out.response_topic, reader.text());
     case 0x09:
-      return allowed(kInPublish | kInWill) && set_once(out.correlation, reader.binary());
+      if (!allowed(kInPublish | kInWill)) break;
+      return set_once(out.correlation, reader.binary());
     case 0x0b: {
+      if (!allowed(kInPublish | kInSubscribe)) break;
       const uint32_t subscription = reader.variable();
-      if (!allowed(kInPublish | kInSubscribe) || subscription == 0) return false;
-      if (place == kInSubscribe && !out.subscription_identifiers.empty()) return false;
+      const bool again = place == kInSubscribe && !out.subscription_identifiers.empty();
+      if (subscription == 0 || again) return PropertyFault::kProtocolError;
       out.subscription_identifiers.push_back(subscription);
-      return true;
+      return PropertyFault::kNone;
     }
     case 0x11:
-      return allowed(kInConnect | kInConnack | kInDisconnect) && set_once(out.session_expiry_s, reader.four_bytes());
+      if (!allowed(kInConnect | kInConnack | kInDisconnect)) break;
+      return set_once(out.session_expiry_s, reader.four_bytes());
     case 0x12:
-      return allowed(kInConnack) && set_once(out.assigned_client_id, reader.text());
+      if (!allowed(kInConnack)) break;
+      return set_once(out.assigned_client_id, reader.text());
     case 0x13:
-      return allowed(kInConnack) && set_once(out.server_keep_alive_s, reader.two_bytes());
+      if (!allowed(kInConnack)) break;
+      return set_once(out.server_keep_alive_s, reader.two_bytes());
     case 0x15:
-      return allowed(kInConnect | kInConnack) && set_once(out.authentication_method, reader.text());
+      if (!allowed(kInConnect | kInConnack)) break;
+      return set_once(out.authentication_method, reader.text());
     case 0x16:
-      return allowed(kInConnect | kInConnack) && set_once(out.authentication_exchange, reader.binary());
+      if (!allowed(kInConnect | kInConnack)) break;
+      return set_once(out.authentication_exchange, reader.binary());
     case 0x17:
-      return allowed(kInConnect) && set_once(out.request_problem_information, reader.byte()) &&
-             *out.request_problem_information <= 1;
+      if (!allowed(kInConnect)) break;
+      return set_checked(out.request_problem_information, reader.byte(), is_flag);
     case 0x18:
-      return allowed(kInWill) && set_once(out.will_delay_s, reader.four_bytes());
+      if (!allowed(kInWill)) break;
+      return set_once(out.will_delay_s, reader.four_bytes());
     case 0x19:
-      return allowed(kInConnect) && set_once(out.request_response_information, reader.byte()) &&
-             *out.request_response_information <= 1;
+      if (!allowed(kInConnect)) break;
+      return set_checked(out.request_response_information, reader.byte(), is_flag);
     case 0x1a:
-      return allowed(kInConnack) && set_once(out.response_information, reader.text());
+      if (!allowed(kInConnack)) break;
+      return set_once(out.response_information, reader.text());
     case 0x1c:
-      return allowed(kInConnack | kInDisconnect) && set_once(out.server_reference, reader.text());
+      if (!allowed(kInConnack | kInDisconnect)) break;
+      return set_once(out.server_reference, reader.text());
     case 0x1f:
-      return allowed(kInConnack | kInAcknowledgement | kInSuback | kInDisconnect) &&
-             set_once(out.reason_string, reader.text());
+      if (!allowed(kInConnack | kInAcknowledgement | kInSuback | kInDisconnect)) break;
+      return set_once(out.reason_string, reader.text());
     case 0x21:
-      return allowed(kInConnect | kInConnack) && set_once(out.receive_maximum, reader.two_bytes()) &&
-             *out.receive_maximum > 0;
+      if (!allowed(kInConnect | kInConnack)) break;
+      return set_checked(out.receive_maximum, reader.two_bytes(), is_positive);
     case 0x22:
-      return allowed(kInConnect | kInConnack) && set_once(out.topic_alias_maximum, reader.two_bytes());
+      if (!allowed(kInConnect | kInConnack)) break;
+      return set_once(out.topic_alias_maximum, reader.two_bytes());
     case 0x23:
-      return allowed(kInPublish) && set_once(out.topic_alias, reader.two_bytes());
+      if (!allowed(kInPublish)) break;
+      return set_once(out.topic_alias, reader.two_bytes());
     case 0x24:
-      return allowed(kInConnack) && set_once(out.maximum_qos, reader.byte()) && *out.maximum_qos <= 1;
+      if (!allowed(kInConnack)) break;
+      return set_checked(out.maximum_qos, reader.byte(), is_flag);
     case 0x25:
-      return allowed(kInConnack) && set_once(out.retain_available, reader.byte());
+      if (!allowed(kInConnack)) break;
+      return set_once(out.retain_available, reader.byte());
     case 0x26: {
       const std::string_view name = reader.text();
       out.user.emplace_back(name, reader.text());
-      return true;
+      return PropertyFault::kNone;
     }
     case 0x27:
-      return allowed(kInConnect | kInConnack) && set_once(out.maximum_packet_size, reader.four_bytes()) &&
-             *out.maximum_packet_size > 0;
+      if (!allowed(kInConnect | kInConnack)) break;
+      return set_checked(out.maximum_packet_size, reader.four_bytes(), is_positive);
     case 0x28:
-      return allowed(kInConnack) && set_once(out.wildcard_available, reader.byte());
+      if (!allowed(kInConnack)) break;
+      return set_once(out.wildcard_available, reader.byte());
     case 0x29:
-      return allowed(kInConnack) && set_once(out.subscription_identifiers_available, reader.byte());
+      if (!allowed(kInConnack)) break;
+      return set_once(out.subscription_identifiers_available, reader.byte());
     case 0x2a:
-      return allowed(kInConnack) && set_once(out.shared_available, reader.byte());
+      if (!allowed(kInConnack)) break;
+      return set_once(out.shared_available, reader.byte());
     default:
-      return false;
+      break;
   }
+  return PropertyFault::kMalformed;
 }
 
-// The length and then the properties, where the version has them. False on any fault.
-bool read_properties(FieldReader& reader, Version version, Place place, Properties& out) {
-  if (version != Version::k5) return true;
+// The length and then the properties, where the version has them.
+std::expected<void, Violation> read_properties(FieldReader& reader, Version version, Place place, Properties& out) {
+  if (version != Version::k5) return {};
   FieldReader properties(reader.bytes(reader.variable()));
-  if (!reader.ok()) return false;
+  if (!reader.ok()) return malformed("the properties are cut short");
   while (!properties.empty()) {
-    if (!read_property(properties, place, out) || !properties.ok()) return false;
+    const PropertyFault fault = read_property(properties, place, out);
+    // What is cut short has no value to be wrong.
+    if (!properties.ok()) return malformed("a property is cut short or its text is not UTF-8");
+    if (fault == PropertyFault::kMalformed) return malformed("a property that is unknown or not allowed there");
+    if (fault == PropertyFault::kProtocolError) return protocol_error("a property twice, or with a forbidden value");
   }
-  return true;
+  return {};
 }
 
-bool read_will(FieldReader& reader, Version version, Will& will) {
-  if (!read_properties(reader, version, kInWill, will.properties)) return false;
+std::expected<void, Violation> read_will(FieldReader& reader, Version version, Will& will) {
+  if (auto read = read_properties(reader, version, kInWill, will.properties); !read) return read;
   will.topic = reader.text();
   will.payload = reader.binary();
-  return reader.ok() && is_topic_name(will.topic);
+  if (!reader.ok() || !is_topic_name(will.topic)) return malformed("the will is malformed");
+  return {};
 }
 
 }  // namespace
@@ -258,8 +297,9 @@ Parsed<Connect> parse_connect(const Frame& frame) {
   connect.clean_start = (flags & 0x02) != 0;
   connect.keep_alive_s = reader.two_bytes();
   if ((flags & 0x01) != 0) return malformed("CONNECT has its reserved flag set");
-  if (!read_properties(reader, connect.version, kInConnect, connect.properties))
-    return malformed("bad CONNECT properties");
+  if (auto read = read_properties(reader, connect.version, kInConnect, connect.properties); !read) {
+    return std::unexpected(read.error());
+  }
   if (connect.properties.authentication_exchange && !connect.properties.authentication_method) {
     return protocol_error("authentication data without a method");
   }
@@ -269,7 +309,8 @@ Parsed<Connect> parse_connect(const Frame& frame) {
     connect.will.emplace();
     connect.will->qos = will_qos;
     connect.will->retain = (flags & 0x20) != 0;
-    if (will_qos == 3 || !read_will(reader, connect.version, *connect.will)) return malformed("the will is malformed");
+    if (will_qos == 3) return malformed("a will at QoS 3");
+    if (auto read = read_will(reader, connect.version, *connect.will); !read) return std::unexpected(read.error());
   } else if ((flags & 0x38) != 0) {
     return malformed("will flags without a will");
   }
@@ -288,7 +329,10 @@ Parsed<Connack> parse_connack(const Frame& frame, Version version) {
   const uint8_t flags = reader.byte();
   connack.session_present = (flags & 1) != 0;
   connack.reason = static_cast<Reason>(reader.byte());
-  if (flags > 1 || !read_properties(reader, version, kInConnack, connack.properties)) return malformed("bad CONNACK");
+  if (flags > 1) return malformed("CONNACK has reserved flags set");
+  if (auto read = read_properties(reader, version, kInConnack, connack.properties); !read) {
+    return std::unexpected(read.error());
+  }
   if (!reader.ok() || !reader.empty()) return malformed("CONNACK has the wrong length");
   return connack;
 }
@@ -307,7 +351,9 @@ Parsed<Publish> parse_publish(const Frame& frame, Version version) {
     if (reader.ok() && publish.packet_id == 0) return malformed("packet identifier 0");
   }
   if (!reader.ok()) return malformed("PUBLISH is cut short or its topic is not UTF-8");
-  if (!read_properties(reader, version, kInPublish, publish.properties)) return malformed("bad PUBLISH properties");
+  if (auto read = read_properties(reader, version, kInPublish, publish.properties); !read) {
+    return std::unexpected(read.error());
+  }
   const bool by_alias = publish.topic.empty() && publish.properties.topic_alias.has_value();
   if (!by_alias && !is_topic_name(publish.topic)) {
     return std::unexpected(Violation{Reason::kTopicNameInvalid, "the topic name is empty or has a wildcard"});
@@ -326,8 +372,10 @@ Parsed<Acknowledgement> parse_acknowledgement(const Frame& frame, Version versio
   if (version == Version::k5 && !reader.empty()) {
     acknowledgement.reason = static_cast<Reason>(reader.byte());
     Properties properties;
-    if (!reader.empty() && !read_properties(reader, version, kInAcknowledgement, properties)) {
-      return malformed("bad acknowledgement properties");
+    if (!reader.empty()) {
+      if (auto read = read_properties(reader, version, kInAcknowledgement, properties); !read) {
+        return std::unexpected(read.error());
+      }
     }
   }
   if (!reader.ok() || !reader.empty()) return malformed("an acknowledgement has the wrong length");
@@ -340,8 +388,9 @@ Parsed<Subscribe> parse_subscribe(const Frame& frame, Version version) {
   Subscribe subscribe;
   subscribe.packet_id = reader.two_bytes();
   if (reader.ok() && subscribe.packet_id == 0) return malformed("packet identifier 0");
-  if (!read_properties(reader, version, kInSubscribe, subscribe.properties))
-    return malformed("bad SUBSCRIBE properties");
+  if (auto read = read_properties(reader, version, kInSubscribe, subscribe.properties); !read) {
+    return std::unexpected(read.error());
+  }
   while (reader.ok() && !reader.empty()) {
     SubscriptionRequest request;
     request.filter = reader.text();
@@ -353,9 +402,9 @@ Parsed<Subscribe> parse_subscribe(const Frame& frame, Version version) {
       request.options.retain_handling = options >> 4 & 3;
     }
     const int reserved = version == Version::k5 ? 0xc0 : 0xfc;
-    if ((options & reserved) != 0 || request.options.qos == 3 || request.options.retain_handling == 3) {
-      return malformed("bad subscription options");
-    }
+    if ((options & reserved) != 0) return malformed("reserved bits of the subscription options are set");
+    if (request.options.qos == 3) return malformed("QoS 3 does not exist");
+    if (request.options.retain_handling == 3) return protocol_error("retain handling 3 does not exist");
     subscribe.requests.push_back(request);
   }
   if (!reader.ok()) return malformed("SUBSCRIBE is cut short or a filter is not UTF-8");
@@ -369,7 +418,9 @@ Parsed<Unsubscribe> parse_unsubscribe(const Frame& frame, Version version) {
   Properties properties;
   unsubscribe.packet_id = reader.two_bytes();
   if (reader.ok() && unsubscribe.packet_id == 0) return malformed("packet identifier 0");
-  if (!read_properties(reader, version, kInUnsubscribe, properties)) return malformed("bad UNSUBSCRIBE properties");
+  if (auto read = read_properties(reader, version, kInUnsubscribe, properties); !read) {
+    return std::unexpected(read.error());
+  }
   while (reader.ok() && !reader.empty()) unsubscribe.filters.push_back(reader.text());
   if (!reader.ok()) return malformed("UNSUBSCRIBE is cut short or a filter is not UTF-8");
   if (unsubscribe.filters.empty()) return protocol_error("UNSUBSCRIBE without a topic filter");
@@ -381,7 +432,7 @@ Parsed<Suback> parse_suback(const Frame& frame, Version version) {
   Suback suback;
   Properties properties;
   suback.packet_id = reader.two_bytes();
-  if (!read_properties(reader, version, kInSuback, properties)) return malformed("bad SUBACK properties");
+  if (auto read = read_properties(reader, version, kInSuback, properties); !read) return std::unexpected(read.error());
   while (reader.ok() && !reader.empty()) suback.codes.push_back(reader.byte());
   if (!reader.ok()) return malformed("SUBACK is cut short");
   return suback;
@@ -396,8 +447,10 @@ Parsed<Disconnect> parse_disconnect(const Frame& frame, Version version) {
   FieldReader reader(frame.body);
   Properties properties;
   if (!reader.empty()) disconnect.reason = static_cast<Reason>(reader.byte());
-  if (!reader.empty() && !read_properties(reader, version, kInDisconnect, properties)) {
-    return malformed("bad DISCONNECT properties");
+  if (!reader.empty()) {
+    if (auto read = read_properties(reader, version, kInDisconnect, properties); !read) {
+      return std::unexpected(read.error());
+    }
   }
   if (!reader.ok() || !reader.empty()) return malformed("DISCONNECT has the wrong length");
   disconnect.session_expiry_s = properties.session_expiry_s;

@@ -32,6 +32,12 @@ void put_text(std::string& out, std::string_view text) {
 
 size_t variable_size(size_t value) { return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : 4; }
 
+size_t publish_remaining_length(const Publish& publish, Version version, size_t properties_bytes) {
+  size_t length = 2 + publish.topic.size() + (publish.qos > 0 ? 2 : 0) + publish.payload.size();
+  if (version == Version::k5) length += variable_size(properties_bytes) + properties_bytes;
+  return length;
+}
+
 void put_header(std::string& out, PacketType type, uint8_t flags, size_t remaining) {
   put_byte(out, static_cast<uint8_t>(static_cast<uint8_t>(type) << 4 | flags));
   put_variable(out, remaining);
@@ -137,9 +143,15 @@ void append_publish(std::string& out, const Publish& publish, Version version) {
   append_publish(out, publish, version, properties);
 }
 
+size_t publish_packet_bytes(const Publish& publish, Version version, size_t properties_bytes) {
+  const size_t remaining = publish_remaining_length(publish, version, properties_bytes);
+  return 1 + variable_size(remaining) + remaining;
+}
+
+size_t subscription_identifier_bytes(uint32_t identifier) { return 1 + variable_size(identifier); }
+
 void append_publish(std::string& out, const Publish& publish, Version version, std::string_view encoded_properties) {
-  size_t remaining = 2 + publish.topic.size() + (publish.qos > 0 ? 2 : 0) + publish.payload.size();
-  if (version == Version::k5) remaining += variable_size(encoded_properties.size()) + encoded_properties.size();
+  const size_t remaining = publish_remaining_length(publish, version, encoded_properties.size());
   const int flags = (publish.duplicate ? 8 : 0) | publish.qos << 1 | (publish.retain ? 1 : 0);
   put_header(out, PacketType::kPublish, static_cast<uint8_t>(flags), remaining);
   put_text(out, publish.topic);

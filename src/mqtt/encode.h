@@ -14,6 +14,12 @@ void append_connack(std::string& out, const Connack& connack, Version version);
 void append_publish(std::string& out, const Publish& publish, Version version);
 // As append_publish, with properties that are already encoded (without their length).
 void append_publish(std::string& out, const Publish& publish, Version version, std::string_view encoded_properties);
+// How many bytes that packet has, with `properties_bytes` of encoded properties.
+size_t publish_packet_bytes(const Publish& publish, Version version, size_t properties_bytes);
+// What a subscription identifier takes among the properties, and a message expiry.
+size_t subscription_identifier_bytes(uint32_t identifier);
+inline constexpr size_t kMessageExpiryBytes = 5;
+
 void append_acknowledgement(std::string& out, PacketType type, const Acknowledgement& acknowledgement, Version version);
 void append_subscribe(std::string& out, const Subscribe& subscribe, Version version);
 void append_suback(std::string& out, PacketType type, const Suback& suback, Version version);

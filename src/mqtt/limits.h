@@ -5,20 +5,29 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "model/event.h"
 
 namespace verge::mqtt {
 
 struct Limits {
-  size_t packet_bytes_max = 1U << 20;      // a larger packet closes the connection (0x95)
-  size_t connections_max = 100'000;        // more are closed at once
-  size_t inflight_max = 1024;              // QoS 1 messages to a client without PUBACK; more wait in its queue
-  size_t inflight_bytes_max = 8U << 20;    // of those; likewise
-  size_t queue_bytes_max = 1U << 20;       // output waiting for one client; beyond it, messages to it are dropped
-  size_t retained_max = 1'000'000;         // further topics are not retained
-  size_t retained_bytes_max = 256U << 20;  // of retained payloads; further ones are not kept
-  size_t subscriptions_max = 10'000;       // of one session; more are refused (0x97)
-  size_t pending_max = 1024;               // publishes of one client awaiting durability; then it is read no further
-  size_t pending_bytes_max = 1U << 20;     // of those; likewise
+  size_t packet_bytes_max = 1U << 20;            // a larger packet closes the connection (0x95)
+  size_t client_id_bytes_max = kDeviceBytesMax;  // a client with a longer one is refused (0x85): it names a device
+  size_t connections_max = 100'000;              // more are closed at once
+  size_t inflight_max = 1024;                    // QoS 1 messages to a client without PUBACK; more wait in its queue
+  size_t inflight_bytes_max = 8U << 20;          // of those; likewise
+  // Output waiting for one client. Beyond it, messages to it are dropped and it is read no further until it takes what
+  // waits; retained messages wait until there is room.
+  size_t queue_bytes_max = 1U << 20;
+  size_t retained_max = 1'000'000;           // further topics are not retained
+  size_t retained_bytes_max = 256U << 20;    // of retained messages, whole; further ones are not kept
+  size_t sessions_max = 100'000;             // a client that would need one more is refused (0x97)
+  size_t session_bytes_max = 1U << 30;       // of all sessions: client ids, filters and what keeps them; likewise
+  size_t subscriptions_max = 10'000;         // of one session; more are refused (0x97)
+  size_t subscription_bytes_max = 1U << 20;  // of the filters of one session; likewise
+  size_t filters_a_packet_max = 1024;        // of one SUBSCRIBE; likewise
+  size_t answers_max = 256;                  // SUBACK and UNSUBACK awaited by one client; then it is read no further
+  size_t pending_max = 1024;                 // publishes of one client awaiting durability; then it is read no further
+  size_t pending_bytes_max = 1U << 20;       // of those; likewise
   Duration session_expiry_max = std::chrono::hours(1);
   Duration connect_timeout = std::chrono::seconds(10);  // from accept to CONNECT
 };

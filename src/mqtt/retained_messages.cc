@@ -1,13 +1,22 @@
 #include "mqtt/retained_messages.h"
 
+#include <optional>
+#include <utility>
+
 #include "model/topic.h"
 
 namespace verge::mqtt {
 namespace {
 
-void add(const MessagePointer& message, MonotonicTime now, std::vector<MessagePointer>& found) {
-  if (message && message->expires > now) found.push_back(message);
+// What the containers and the allocator take beside the text, rounded up.
+constexpr size_t kMessageBytes = 256;
+constexpr size_t kLevelBytes = 176;
+
+size_t text_bytes(const Message& message) {
+  return message.topic.size() + message.properties.size() + message.payload.size();
 }
+size_t kept_bytes(const Message& message) { return kMessageBytes + text_bytes(message); }
+size_t level_bytes(std::string_view level) { return kLevelBytes + level.size(); }
 
 }  // namespace
 
@@ -17,27 +26,35 @@ bool RetainedMessages::set(MessagePointer message) {
     clear(root_, rest, true);
     return true;
   }
+  // As far as there are levels; then what the missing ones would take.
   Node* node = &root_;
   bool more = true;
+  std::optional<std::string_view> missing;
   while (more) {
-    const std::string_view level = next_level(rest, more);
-    auto child = node->children.find(level);
+    const std::string_view from_here = rest;
+    const auto child = node->children.find(next_level(rest, more));
     if (child == node->children.end()) {
-      if (size_ >= messages_max_) {
-        clear(root_, message->topic, true);  // removes the levels that were just made
-        return false;
-      }
-      child = node->children.emplace(std::string(level), std::make_unique<Node>()).first;
+      missing = from_here;
+      break;
     }
     node = child->second.get();
   }
-  const size_t replaced = node->message ? node->message->payload.size() : 0;
-  if ((!node->message && size_ >= messages_max_) || bytes_ - replaced + message->payload.size() > bytes_max_) {
-    if (!node->message) clear(root_, message->topic, true);
-    return false;
+  size_t added = kept_bytes(*message);
+  if (missing) {
+    std::string_view left = *missing;
+    for (bool another = true; another;) added += level_bytes(next_level(left, another));
   }
-  if (!node->message) ++size_;
-  bytes_ += message->payload.size() - replaced;
+  const size_t replaced = !missing && node->message ? kept_bytes(*node->message) : 0;
+  const bool is_new = replaced == 0;
+  if ((is_new && size_ >= messages_max_) || bytes_ - replaced + added > bytes_max_) return false;
+  if (missing) {
+    for (bool another = true; another;) {
+      const std::string_view level = next_level(*missing, another);
+      node = node->children.emplace(std::string(level), std::make_unique<Node>()).first->second.get();
+    }
+  }
+  if (is_new) ++size_;
+  bytes_ += added - replaced;
   node->message = std::move(message);
   return true;
 }
@@ -46,50 +63,81 @@ bool RetainedMessages::clear(Node& node, std::string_view rest, bool more) {
   if (!more) {
     if (node.message) {
       --size_;
-      bytes_ -= node.message->payload.size();
+      bytes_ -= kept_bytes(*node.message);
     }
     node.message = nullptr;
   } else {
     const std::string_view level = next_level(rest, more);
     const auto child = node.children.find(level);
-    if (child != node.children.end() && clear(*child->second, rest, more)) node.children.erase(child);
+    if (child != node.children.end() && clear(*child->second, rest, more)) {
+      bytes_ -= level_bytes(level);
+      node.children.erase(child);
+    }
   }
   return node.children.empty() && !node.message;
 }
 
-void RetainedMessages::match(std::string_view filter, MonotonicTime now, std::vector<MessagePointer>& found) const {
-  match_level(root_, filter, true, now, found);
+struct RetainedMessages::Search {
+  const PageLimits& limits;
+  const MonotonicTime now;
+  Page page;
+  std::string path;  // of the node that is looked at
+  size_t bytes = 0;
+  size_t visits = 0;
+};
+
+RetainedMessages::Page RetainedMessages::page(std::string_view filter, std::string_view after, const PageLimits& limits,
+                                              MonotonicTime now) const {
+  Search search{.limits = limits, .now = now, .page = {}, .path = {}};
+  std::vector<std::string_view> levels;
+  if (!after.empty()) levels = topic_levels(after);
+  search.page.complete = descend(root_, filter, /*first=*/true, {.on_way = !levels.empty(), .levels = levels}, search);
+  return std::move(search.page);
 }
 
-void RetainedMessages::collect_all(const Node& node, MonotonicTime now, std::vector<MessagePointer>& found) {
-  add(node.message, now, found);
-  for (const auto& [name, child] : node.children) collect_all(*child, now, found);
+bool RetainedMessages::visit(const Node& node, std::string_view rest, bool more, const Resume& resume, Search& search) {
+  // What lies on the way to where the last page ended comes before that.
+  if (!resume.on_way) {
+    ++search.visits;
+    const bool matches = !more || rest == "#";  // "a/#" also matches "a"
+    if (matches && node.message && node.message->expires > search.now) {
+      search.bytes += text_bytes(*node.message);
+      search.page.messages.push_back(node.message);
+    }
+    if (search.page.messages.size() >= search.limits.messages_max || search.bytes >= search.limits.bytes_max ||
+        search.visits >= search.limits.visits_max) {
+      search.page.through = search.path;
+      return false;
+    }
+  }
+  return !more || descend(node, rest, /*first=*/false, resume, search);
 }
 
-void RetainedMessages::match_level(const Node& node, std::string_view rest, bool first, MonotonicTime now,
-                                   std::vector<MessagePointer>& found) {
+bool RetainedMessages::descend(const Node& node, std::string_view rest, bool first, const Resume& resume,
+                               Search& search) {
+  const std::string_view whole = rest;
   bool more = false;
   const std::string_view level = next_level(rest, more);
-  const auto descend = [&](const Node& child) {
-    if (more) {
-      if (rest == "#") add(child.message, now, found);  // "a/#" also matches "a"
-      match_level(child, rest, false, now, found);
-    } else {
-      add(child.message, now, found);
-    }
-  };
-  if (level == "#" || level == "+") {
-    for (const auto& [name, child] : node.children) {
-      if (first && name.starts_with('$')) continue;
-      if (level == "#") {
-        collect_all(*child, now, found);
-      } else {
-        descend(*child);
-      }
-    }
-    return;
+  const bool all = level == "#";
+  const bool wild = all || level == "+";
+  const std::string_view begin = resume.on_way && !resume.levels.empty() ? resume.levels[0] : std::string_view{};
+  const size_t path_size = search.path.size();
+  auto child = wild ? node.children.lower_bound(begin) : node.children.find(level);
+  if (!wild && child != node.children.end() && child->first < begin) return true;
+  for (; child != node.children.end(); ++child) {
+    const auto& [name, below] = *child;
+    if (wild && first && name.starts_with('$')) continue;
+    const bool on_way = resume.on_way && !resume.levels.empty() && name == begin;
+    if (!first) search.path.push_back('/');
+    search.path.append(name);
+    const Resume next{.on_way = on_way,
+                      .levels = on_way ? resume.levels.subspan(1) : std::span<const std::string_view>()};
+    const bool went_on = all ? visit(*below, whole, true, next, search) : visit(*below, rest, more, next, search);
+    if (!went_on) return false;
+    search.path.resize(path_size);
+    if (!wild) break;
   }
-  if (const auto child = node.children.find(level); child != node.children.end()) descend(*child->second);
+  return true;
 }
 
 }  // namespace verge::mqtt

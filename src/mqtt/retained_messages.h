@@ -1,40 +1,68 @@
 // RetainedMessages: the last retained message of each topic (MQTT 5.0 section 3.3.1.3), found by filter. Topics are
 // spread over the loops by hash; each loop holds its own part.
+//
+// A filter may match a million messages, and a client takes them at its own pace. So they are found by the page: the
+// tree is ordered, and a page says after which topic the next begins. A list of all matches, one for each filter of a
+// SUBSCRIBE, was the alternative: it has no bound. What is retained or cleared between two pages is seen if it lies
+// ahead.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "base/hash.h"
 #include "mqtt/message.h"
 
 namespace verge::mqtt {
 
 class RetainedMessages {
  public:
+  // `bytes_max`: of topics, properties, payloads and what it takes to keep them.
   RetainedMessages(size_t messages_max, size_t bytes_max) : messages_max_(messages_max), bytes_max_(bytes_max) {}
 
   // An empty payload clears the topic. False when a bound is reached and the message was not kept; what the topic had
   // before then stays.
   bool set(MessagePointer message);
-  // Appends those that match the filter and have not expired.
-  void match(std::string_view filter, MonotonicTime now, std::vector<MessagePointer>& found) const;
+
+  // A page ends with the message that reaches one of these.
+  struct PageLimits {
+    size_t messages_max = 256;
+    size_t bytes_max = 256U << 10;  // of topics, properties and payloads
+    size_t visits_max = 2048;       // levels looked at, whether they match or not
+  };
+  struct Page {
+    std::vector<MessagePointer> messages;  // in the order of their topics, level by level
+    std::string through;                   // the next page goes on after this topic
+    bool complete = true;                  // nothing is left
+  };
+  // Of the messages that match the filter and have not expired, those after the topic `after`; empty: from the
+  // beginning.
+  [[nodiscard]] Page page(std::string_view filter, std::string_view after, const PageLimits& limits,
+                          MonotonicTime now) const;
+
   [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
   struct Node {
-    std::unordered_map<std::string, std::unique_ptr<Node>, StringHash, std::equal_to<>> children;
+    std::map<std::string, std::unique_ptr<Node>, std::less<>> children;
     MessagePointer message;
   };
+  // Where the last page ended, as seen from a node: beyond it, or on the way to it with the levels that are left.
+  struct Resume {
+    bool on_way = false;
+    std::span<const std::string_view> levels;
+  };
+  struct Search;
 
   // True when `node` is empty afterwards.
   bool clear(Node& node, std::string_view rest, bool more);
-  static void collect_all(const Node& node, MonotonicTime now, std::vector<MessagePointer>& found);
-  static void match_level(const Node& node, std::string_view rest, bool first, MonotonicTime now,
-                          std::vector<MessagePointer>& found);
+  // False when the page is full.
+  static bool visit(const Node& node, std::string_view rest, bool more, const Resume& resume, Search& search);
+  static bool descend(const Node& node, std::string_view rest, bool first, const Resume& resume, Search& search);
 
   const size_t messages_max_;
   const size_t bytes_max_;

@@ -44,7 +44,18 @@ Session::Fate Session::deliver(Delivery delivery, const Limits& limits, size_t o
   return queue_.size() < before ? Fate::kSent : Fate::kQueued;
 }
 
+bool Session::can_take(const Delivery& delivery, const Limits& limits, size_t output_waiting) const {
+  if (delivery.qos == 0) return output_waiting <= limits.queue_bytes_max;
+  return queue_.empty() || queue_bytes_ + bytes_of(delivery) <= limits.queue_bytes_max;
+}
+
 void Session::resume(const Limits& limits, MonotonicTime now, std::string& output) {
+  // The client may take less now than the connection before.
+  dropped_ += std::erase_if(inflight_, [this](const InFlight& waiting) {
+    if (fits(waiting.delivery)) return false;
+    inflight_bytes_ -= bytes_of(waiting.delivery);
+    return true;
+  });
   for (const InFlight& waiting : inflight_) send(waiting.delivery, waiting.packet_id, true, now, output);
   send_queued(limits, now, output);
 }
@@ -59,7 +70,14 @@ bool Session::acknowledge(uint16_t packet_id, const Limits& limits, MonotonicTim
 }
 
 bool Session::fits(const Delivery& delivery) const {
-  return packet_bytes_max_ == 0 || bytes_of(delivery) <= packet_bytes_max_;
+  if (packet_bytes_max_ == 0) return true;
+  const Message& message = *delivery.message;
+  const Publish publish{
+      .qos = delivery.qos, .topic = message.topic, .properties = {}, .payload = message.payload.view()};
+  size_t properties_bytes = message.properties.size();
+  if (message.expires != MonotonicTime::max()) properties_bytes += kMessageExpiryBytes;
+  for (const uint32_t identifier : delivery.identifiers) properties_bytes += subscription_identifier_bytes(identifier);
+  return publish_packet_bytes(publish, version_, properties_bytes) <= packet_bytes_max_;
 }
 
 void Session::send(const Delivery& delivery, uint16_t packet_id, bool duplicate, MonotonicTime now,
@@ -96,6 +114,10 @@ void Session::send_queued(const Limits& limits, MonotonicTime now, std::string& 
     queue_.pop_front();
     queue_bytes_ -= bytes_of(delivery);
     if (delivery.message->expires <= now) continue;  // [MQTT-3.3.2-5]
+    if (!fits(delivery)) {
+      ++dropped_;
+      continue;
+    }
     const uint16_t packet_id = next_packet_id();
     send(delivery, packet_id, false, now, output);
     inflight_bytes_ += bytes_of(delivery);

@@ -3,7 +3,7 @@
 //
 // Delivery to the client is at QoS 0 or 1. At most `inflight_max` QoS 1 messages and about `inflight_bytes_max` are
 // unacknowledged, in order; further ones wait in a queue of at most `queue_bytes_max`; beyond it the newest is dropped
-// and counted.
+// and counted. Retained messages that a subscription asks for are not queued: a cursor says how far they were sent.
 #pragma once
 
 #include <deque>
@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "mqtt/limits.h"
@@ -30,6 +31,15 @@ struct Delivery {
   std::vector<uint32_t> identifiers;  // of the subscriptions that match
 };
 
+// A subscription whose retained messages are being sent.
+struct RetainedCursor {
+  uint64_t number = 0;  // of the SUBSCRIBE: nothing goes out before its SUBACK
+  SubscriptionOptions options;
+  uint32_t identifier = 0;  // 0: none
+  size_t shard = 0;         // whose messages are being sent
+  std::string through;      // of those, up to this topic are sent
+};
+
 class Session {
  public:
   Session(std::string client_id, uint64_t serial) : client_id_(std::move(client_id)), serial_(serial) {}
@@ -47,6 +57,13 @@ class Session {
   void set_expiry(Duration expiry) { expiry_ = expiry; }
   [[nodiscard]] bool has_expired(MonotonicTime now) const;
 
+  // Whether there is room for more than single messages: half of the queue and of the output.
+  [[nodiscard]] bool has_room(const Limits& limits, size_t output_waiting) const {
+    return queue_bytes_ < limits.queue_bytes_max / 2 && output_waiting < limits.queue_bytes_max / 2;
+  }
+  // Whether deliver() would drop the message for nothing but what waits before it.
+  [[nodiscard]] bool can_take(const Delivery& delivery, const Limits& limits, size_t output_waiting) const;
+
   enum class Fate { kSent, kQueued, kDropped };
   // Sends to `output` if connected (which then holds `output_waiting` bytes), else queues.
   Fate deliver(Delivery delivery, const Limits& limits, size_t output_waiting, MonotonicTime now, std::string* output);
@@ -56,8 +73,15 @@ class Session {
   void resume_queue(const Limits& limits, MonotonicTime now, std::string& output) { send_queued(limits, now, output); }
   // PUBACK. False when the identifier was not in flight.
   bool acknowledge(uint16_t packet_id, const Limits& limits, MonotonicTime now, std::string& output);
+  // How many queued messages were found too large for the client since the last call: they count as sent
+  // [MQTT-3.1.2-25].
+  size_t take_dropped() { return std::exchange(dropped_, 0); }
 
   std::map<std::string, SubscriptionOptions, std::less<>> subscriptions;
+  size_t subscription_bytes = 0;  // of their filters
+  // By filter. One page of them is on its way to the session at a time.
+  std::map<std::string, RetainedCursor, std::less<>> retained_wanted;
+  bool retained_asked = false;
   // QoS 2 identifiers answered with PUBREC and not yet released: a repetition is not taken twice [MQTT-4.3.3-10].
   std::unordered_set<uint16_t> received_qos2;
   // Scratch for merging overlapping subscriptions while one message is matched.
@@ -88,6 +112,7 @@ class Session {
   size_t queue_bytes_ = 0;
   size_t inflight_bytes_ = 0;
   uint16_t last_packet_id_ = 0;
+  size_t dropped_ = 0;
 };
 
 }  // namespace verge::mqtt

@@ -77,7 +77,7 @@ TEST(RetainedMessages, MatchesWhatAListMatches) {
   const uint64_t seed = system_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
-  RetainedMessages retained(10'000, 1U << 20);
+  RetainedMessages retained(10'000, 64U << 20);
   std::set<std::string> topics;
   for (int round = 0; round < 2000; ++round) {
     const std::string topic = random.chance(0.1) ? "$x/" + random_levels(random, false) : random_levels(random, false);
@@ -94,8 +94,15 @@ TEST(RetainedMessages, MatchesWhatAListMatches) {
     for (const std::string& held : topics) {
       if (topic_matches(filter, held)) expected.insert(held);
     }
+    // By pages of any size.
     std::vector<MessagePointer> found;
-    retained.match(filter, MonotonicTime{}, found);
+    const RetainedMessages::PageLimits limits{.messages_max = 1 + random.below(4), .visits_max = 2 + random.below(8)};
+    RetainedMessages::Page page{.messages = {}, .through = {}, .complete = false};
+    while (!page.complete) {
+      page = retained.page(filter, page.through, limits, MonotonicTime{});
+      ASSERT_LE(page.messages.size(), limits.messages_max);
+      found.insert(found.end(), page.messages.begin(), page.messages.end());
+    }
     std::set<std::string> found_topics;
     for (const MessagePointer& message : found) found_topics.insert(message->topic);
     ASSERT_EQ(found_topics, expected) << filter;
@@ -112,6 +119,27 @@ TEST(RetainedMessages, AreBounded) {
   EXPECT_TRUE(set("b"));
   EXPECT_FALSE(set("c"));
   EXPECT_TRUE(set("a"));
+}
+
+TEST(RetainedMessages, AllThatAMessageTakesCounts) {
+  RetainedMessages retained(1'000'000, 1U << 20);
+  const auto set = [&](const std::string& topic, std::string_view payload, std::string properties = {}) {
+    return retained.set(std::make_shared<Message>(
+        Message{.topic = topic, .payload = Payload(payload), .properties = std::move(properties)}));
+  };
+  EXPECT_FALSE(set(std::string(60'000, 'a') + "/1", "x", std::string(1U << 20, 'p'))) << "properties";
+  size_t kept = 0;
+  while (set(fmt::format("{}/{}", std::string(60'000, 'a'), kept), "x")) ++kept;
+  EXPECT_LT(kept, 20U) << "topics";
+  for (size_t i = 0; i < kept; ++i) set(fmt::format("{}/{}", std::string(60'000, 'a'), i), "");
+  EXPECT_EQ(retained.bytes(), 0U);
+  kept = 0;
+  while (set(fmt::format("{}", kept), "x")) ++kept;
+  EXPECT_LT(kept, 4'000U) << "what keeps them";
+  EXPECT_TRUE(set("0", "y")) << "one that is there is replaced";
+  for (size_t i = 0; i < kept; ++i) set(fmt::format("{}", i), "");
+  EXPECT_EQ(retained.bytes(), 0U);
+  EXPECT_EQ(retained.size(), 0U);
 }
 
 }  // namespace

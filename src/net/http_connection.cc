@@ -4,11 +4,6 @@
 #include <utility>
 
 namespace verge::net {
-namespace {
-
-constexpr uint64_t kBodyBytesASecond = 1024;
-
-}  // namespace
 
 HttpConnection::HttpConnection(HttpServer& server, Socket socket, size_t index_in_server)
     : index(index_in_server),
@@ -21,6 +16,7 @@ HttpConnection::HttpConnection(HttpServer& server, Socket socket, size_t index_i
 }
 
 HttpConnection::~HttpConnection() {
+  forget_body();
   server_.loop_.forget_turn_end(*this);
   if (responder_ != nullptr) responder_->connection_ = nullptr;
 }
@@ -74,7 +70,7 @@ void HttpConnection::after_input() {
   const bool discarding = discards();
   if (input_.empty() || discarding) std::string().swap(input_);
   if (state_ == State::kBody) {
-    const auto earned = std::chrono::seconds(body_.size() / kBodyBytesASecond);
+    const auto earned = std::chrono::seconds(body_.size() / server_.limits_.body_bytes_a_second);
     set_deadline(body_begun_ + server_.limits_.body_timeout + earned - server_.loop_.now());
   }
   if (state_ == State::kHead && !input_.empty() && !output_full_ && !head_begun_) {
@@ -143,9 +139,23 @@ size_t HttpConnection::take_body(std::string_view bytes) {
   if (parser_.framing().kind == BodyFraming::Kind::kChunked) return take_chunks(bytes);
   const uint64_t length = parser_.framing().length;
   const size_t taken = std::min(bytes.size(), static_cast<size_t>(length) - body_.size());
-  body_.append(bytes.substr(0, taken));
-  if (body_.size() == length) deliver_gathered();
+  if (append_body(bytes.substr(0, taken)) && body_.size() == length) deliver_gathered();
   return taken;
+}
+
+bool HttpConnection::append_body(std::string_view piece) {
+  if (piece.size() > server_.limits_.bodies_bytes_max - server_.bodies_bytes_) {
+    refuse(503, "too many bodies are being received");
+    return false;
+  }
+  server_.bodies_bytes_ += piece.size();
+  body_.append(piece);
+  return true;
+}
+
+void HttpConnection::forget_body() {
+  server_.bodies_bytes_ -= body_.size();
+  std::string().swap(body_);
 }
 
 size_t HttpConnection::take_chunks(std::string_view bytes) {
@@ -157,7 +167,7 @@ size_t HttpConnection::take_chunks(std::string_view bytes) {
       if (step.piece.size() > server_.limits_.body_bytes_max - body_.size()) {
         refuse(413, "the body is too long");
       } else {
-        body_.append(step.piece);
+        append_body(step.piece);
       }
       break;
     case ChunkedDecoder::Progress::kDone:
@@ -172,7 +182,7 @@ size_t HttpConnection::take_chunks(std::string_view bytes) {
 
 void HttpConnection::deliver_gathered() {
   Payload body(body_);
-  std::string().swap(body_);
+  forget_body();
   deliver(std::move(body));
   std::string().swap(head_text_);
 }

@@ -23,7 +23,9 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   // Answers with an error of the server's own, reads no more requests and closes after a while.
   void respond_internal(std::string_view what);
   void refuse(int status, std::string_view reason);
-  void close_if_idle();
+  // The server drains: closes where no request is under way, hurries one that is not whole yet.
+  void close_soon();
+  void end();
 
   // From the responder.
   void link(HttpResponder* responder) { responder_ = responder; }
@@ -61,6 +63,9 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   // True when the request is refused for what its head says.
   bool refuse_by_head();
   size_t take_body(std::string_view bytes);
+  // False when the bodies of all connections became too much: then this one is refused.
+  bool append_body(std::string_view piece);
+  void forget_body();
   size_t take_chunks(std::string_view bytes);
   void deliver_gathered();
   void deliver(Payload body);
@@ -68,7 +73,6 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   void write_head(const HttpResponse& response, const BodyFraming& framing);
   void tell_drained();
   void end_exchange();
-  void end();
   void set_deadline(Duration from_now);
   void on_deadline();
   [[nodiscard]] bool discards() const { return state_ >= State::kClosing; }

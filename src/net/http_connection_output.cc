@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "base/text.h"
@@ -103,19 +104,22 @@ void HttpConnection::refuse(int status, std::string_view reason) {
   const std::string text =
       error_json({"http.refused", std::string(reason), "send a well-formed request within the limits of this server"}) +
       "\n";
-  write_head({.status = status, .content_type = "application/json", .fields = {}, .body = {}},
-             {.kind = BodyFraming::Kind::kLength, .length = text.size()});
+  HttpResponse response{.status = status, .content_type = "application/json", .fields = {}, .body = {}};
+  if (status == 503) response.fields.push_back({"Retry-After", "1"});
+  write_head(response, {.kind = BodyFraming::Kind::kLength, .length = text.size()});
   if (!is_head_) send(text);
-  std::string().swap(body_);
+  forget_body();
   state_ = State::kLingering;
   set_deadline(server_.limits_.linger);
 }
 
-void HttpConnection::close_if_idle() {
-  if (state_ != State::kHead || !input_.empty()) return;
-  state_ = State::kClosing;
-  set_deadline(server_.limits_.idle_timeout);
-  server_.loop_.at_turn_end(*this);
+void HttpConnection::close_soon() {
+  if (state_ == State::kAnswering) return;
+  if (state_ == State::kHead && input_.empty()) {
+    state_ = State::kClosing;
+    server_.loop_.at_turn_end(*this);
+  }
+  set_deadline(server_.limits_.drain_grace);
 }
 
 void HttpConnection::end() {
@@ -131,6 +135,11 @@ void HttpConnection::end() {
 }
 
 void HttpConnection::set_deadline(Duration from_now) {
+  if (server_.draining_ && state_ != State::kAnswering) {
+    // However slowly a request comes, the server does not wait for it again.
+    const bool comes = state_ == State::kHead || state_ == State::kBody;
+    from_now = std::min(from_now, comes ? server_.drain_until_ - server_.loop_.now() : server_.limits_.drain_grace);
+  }
   deadline_ = server_.loop_.now() + from_now;
   if (timer_.pending() && timer_at_ <= deadline_) return;
   timer_at_ = deadline_;
@@ -144,6 +153,7 @@ void HttpConnection::on_deadline() {
   const size_t queued = stream_->queued_bytes();
   const uint64_t taken = written_bytes_ - queued;
   const bool progress = queued > 0 && std::exchange(taken_bytes_, taken) != taken;
+  if (server_.draining_ && state_ != State::kAnswering && !progress) return end();
   switch (state_) {
     case State::kHead:
       if (head_begun_) return refuse(408, "the head did not come in time");

@@ -38,9 +38,14 @@ void HttpServer::accept(Socket socket) {
 
 void HttpServer::drain(std::function<void()> drained) {
   draining_ = true;
+  drain_until_ = loop_.now() + limits_.drain_grace;
   drained_ = std::move(drained);
-  for (const std::unique_ptr<HttpConnection>& connection : connections_) connection->close_if_idle();
+  for (const std::unique_ptr<HttpConnection>& connection : connections_) connection->close_soon();
   loop_.at_turn_end(*this);
+}
+
+void HttpServer::cut_off() {
+  for (const std::unique_ptr<HttpConnection>& connection : connections_) connection->end();
 }
 
 void HttpServer::remove(HttpConnection& connection) {

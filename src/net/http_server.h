@@ -4,7 +4,8 @@
 // A connection handles one request at a time; what a client sends meanwhile waits, at most pipelined_bytes_max of it,
 // then the connection is not read. The same holds while the client does not take the answers (output_bytes_max). After
 // an error that leaves input unread, input is discarded for `linger` before the connection closes, since closing at
-// once would reset it and could destroy the answer on its way (RFC 9112 section 9.6).
+// once would reset it and could destroy the answer on its way (RFC 9112 section 9.6). Bodies that are being received
+// count together; the one that is too much is refused with 503.
 #pragma once
 
 #include <functional>
@@ -24,11 +25,15 @@ struct HttpServerLimits {
   size_t body_bytes_max = 1U << 20;  // above it: 413, before a byte of the body is read where the length is known
   size_t pipelined_bytes_max = 64U << 10;
   size_t output_bytes_max = 256U << 10;
+  size_t bodies_bytes_max = 256U << 20;              // received of all bodies that are not whole yet; above it: 503
   size_t connections_max = 10'000;                   // above it: 503
   Duration head_timeout = std::chrono::seconds(10);  // from the first byte of a head to its last; then 408
-  Duration body_timeout = std::chrono::seconds(30);  // to which every KiB that came adds a second; then 408
+  // From the head to the end of the body, to which a second is added for each body_bytes_a_second that came; then 408.
+  Duration body_timeout = std::chrono::seconds(30);
+  size_t body_bytes_a_second = 8U << 10;
   Duration idle_timeout = std::chrono::seconds(75);  // without a request, or with output that nobody takes
   Duration linger = std::chrono::seconds(1);
+  Duration drain_grace = std::chrono::seconds(1);  // while draining, for a request to come whole and an answer to go
 };
 
 // May answer before it returns or keep the responder. It must not destroy the server.
@@ -47,9 +52,11 @@ class HttpServer final : private runtime::TurnEnd {
 
   // Takes over a connection that a listener accepted.
   void accept(Socket socket);
-  // Closes idle connections, lets others end the request that they are at, and calls `drained` when none is left;
-  // `drained` may destroy the server. Sockets accepted meanwhile are closed.
+  // Closes idle connections, lets others end the request that they are at (drain_grace for one that is not whole yet),
+  // and calls `drained` when none is left; `drained` may destroy the server. Sockets accepted meanwhile are closed.
   void drain(std::function<void()> drained);
+  // While draining: ends the connections that are left, whatever they are at.
+  void cut_off();
   [[nodiscard]] size_t connections() const { return connections_.size(); }
 
  private:
@@ -66,9 +73,11 @@ class HttpServer final : private runtime::TurnEnd {
   std::vector<std::unique_ptr<HttpConnection>> connections_;
   std::vector<HttpConnection*> removed_;
   std::string head_scratch_;
+  size_t bodies_bytes_ = 0;
   std::string date_;
   MonotonicTime date_until_{};
   bool draining_ = false;
+  MonotonicTime drain_until_{};  // for requests to come whole
   std::function<void()> drained_;
 };
 

@@ -224,6 +224,76 @@ TEST_F(HttpServerTest, DrainsByClosingTheIdleAndWaitingForTheBusy) {
   EXPECT_TRUE(busy.received.contains("Connection: close\r\n") && busy.received.ends_with("done")) << busy.received;
 }
 
+TEST_F(HttpServerTest, DoesNotDrainForeverForRequestsThatAreNotWhole) {
+  serve({.drain_grace = milliseconds(50)});
+  RawClient head(loop, address);
+  RawClient body(loop, address);
+  RawClient idle(loop, address);
+  bool drained = false;
+  head.stream.write("GET / HT");
+  body.stream.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\na");
+  idle.stream.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  runtime::Timer trickle(loop);
+  const std::function<void()> more = [&] {
+    if (body.stream.is_open()) body.stream.write("a");
+    trickle.after(milliseconds(20), more);
+  };
+  idle.when_received = [&] {
+    more();
+    server->drain([&] {
+      drained = true;
+      loop.stop();
+    });
+  };
+  head.when_closed = body.when_closed = idle.when_closed = [] {};
+  loop.run();
+  EXPECT_TRUE(drained);
+  EXPECT_EQ(server->connections(), 0U);
+}
+
+TEST_F(HttpServerTest, CutsOffWhoDoesNotEnd) {
+  std::vector<HttpResponder> kept;
+  serve({}, [&](const HttpRequest&, HttpResponder responder) { kept.push_back(std::move(responder)); });
+  RawClient busy(loop, address);
+  busy.stream.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  busy.when_closed = [] {};
+  bool drained = false;
+  const std::function<void()> step = [&] {
+    if (kept.empty()) return loop.post(step);
+    server->drain([&] {
+      drained = true;
+      loop.stop();
+    });
+    server->cut_off();
+  };
+  loop.post(step);
+  loop.run();
+  EXPECT_TRUE(drained);
+  EXPECT_FALSE(kept[0].is_open());
+}
+
+TEST_F(HttpServerTest, BodiesOfAllConnectionsAreBounded) {
+  serve({.body_bytes_max = 1000, .bodies_bytes_max = 1500, .linger = milliseconds(1)});
+  const auto begin_of_body =
+      "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n" + std::string(999, 'x');
+  RawClient first(loop, address);
+  RawClient second(loop, address);
+  first.stream.write(begin_of_body);
+  second.stream.write(begin_of_body);
+  size_t closed = 0;
+  first.when_closed = second.when_closed = [&] {
+    if (++closed == 2) return loop.stop();
+    (first.closed ? second : first).stream.write("x");
+  };
+  loop.run();
+  const bool first_was_taken = first.received.starts_with("HTTP/1.1 200 ");
+  const std::string& taken = first_was_taken ? first.received : second.received;
+  const std::string& refused = first_was_taken ? second.received : first.received;
+  EXPECT_TRUE(taken.starts_with("HTTP/1.1 200 ")) << taken;
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 503 ") && refused.contains("Retry-After: 1\r\n")) << refused;
+  EXPECT_TRUE(talk(begin_of_body + "x").starts_with("HTTP/1.1 200 ")) << "what they took is given back";
+}
+
 TEST_F(HttpServerTest, AnswersLaterInOrderAndHoldsWhatIsPipelined) {
   std::vector<HttpResponder> waiting;
   std::vector<std::string> asked;

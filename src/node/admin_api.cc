@@ -7,9 +7,9 @@
 #include "base/text.h"
 #include "model/topic.h"
 #include "net/http_message.h"
-#include "node/event_query.h"
 #include "node/node.h"
 #include "node/problem.h"
+#include "node/worker_thread.h"
 
 namespace verge::node {
 namespace {
@@ -49,8 +49,9 @@ Result<EventQuery> query_of(std::string_view parameters) {
   if (const auto until = get("until_us"); until && !parse_number(*until, query.until.microseconds)) {
     return wrong("until_us", *until, "give microseconds since 1970");
   }
-  if (const auto limit = get("limit"); limit && (!parse_number(*limit, query.limit) || query.limit > kLimitMax)) {
-    return wrong("limit", *limit, fmt::format("give a number up to {}", kLimitMax));
+  if (const auto limit = get("limit");
+      limit && (!parse_number(*limit, query.limit) || query.limit == 0 || query.limit > kLimitMax)) {
+    return wrong("limit", *limit, fmt::format("give a number from 1 to {}", kLimitMax));
   }
   if (const auto after = get("after"); after && !after->empty()) {
     query.after = EventPosition::parse(*after);
@@ -63,10 +64,17 @@ Result<EventQuery> query_of(std::string_view parameters) {
 
 AdminApi::AdminApi(Node& node, runtime::Loop& loop)
     : node_(node),
+      loop_(loop),
       server_(loop, {.body_bytes_max = 1U << 16, .connections_max = 256},
               [this](const net::HttpRequest& request, net::HttpResponder responder) {
                 receive(request, std::move(responder));
               }) {}
+
+AdminApi::~AdminApi() {
+  if (!query_thread_.joinable()) return;
+  query_loop_.stop();
+  query_thread_.join();
+}
 
 void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
   if (request.method != "GET" && request.method != "HEAD") {
@@ -83,13 +91,13 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   }
   if (request.path == "/metrics") return text(200, "text/plain; version=0.0.4; charset=utf-8", node_.metrics_text());
   if (request.path == "/v1/status") return text(200, "application/json", node_.status_json() + "\n");
-  if (request.path == "/v1/events") return answer_events(request, responder);
+  if (request.path == "/v1/events") return answer_events(request, std::move(responder));
   respond_problem(responder, 404,
                   {"http.not-found", fmt::format("nothing is served at {}", request.path),
                    "see /metrics, /healthz, /readyz, /v1/status, /v1/events"});
 }
 
-void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder& responder) {
+void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder responder) {
   if (const StoreConfig& store = node_.store(); store.engine == StoreEngine::kNats) {
     return respond_problem(
         responder, 501,
@@ -99,17 +107,63 @@ void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder
                      "this node made itself",
                      store.stream)});
   }
-  const Result<EventQuery> query = query_of(request.query);
+  Result<EventQuery> query = query_of(request.query);
   if (!query) return respond_problem(responder, 400, query.error());
-  std::string body;
-  const Result<QueryEnd> end = query_events(
-      node_.file_system(), node_.spool_directory(), node_.durable_ends(), *query,
-      [&](const FoundEvent& found) { body.append(event_json(found, node_.id(), node_.name())).push_back('\n'); });
-  if (!end) return respond_problem(responder, 500, end.error());
-  const std::string next = end->complete || !end->position ? "" : end->position->text();
-  net::HttpResponse response{.status = 200, .content_type = "application/x-ndjson", .fields = {}, .body = body};
-  if (!next.empty()) response.fields.push_back({"Verge-Next", next});
-  responder.respond(response);
+  if (queries_.size() >= kQueriesMax) {
+    return respond_problem(
+        responder, 503,
+        {"events.busy", fmt::format("{} queries are under way already", kQueriesMax), "ask again in a second"},
+        {{"Retry-After", "1"}});
+  }
+  if (!query_thread_.joinable()) {
+    query_thread_ = std::thread([this] {
+      lower_own_priority();
+      query_loop_.run();
+    });
+  }
+  const uint64_t number = next_query_++;
+  queries_.emplace(number, std::move(responder));
+  query_loop_.post([this, number, query = std::move(*query)] {
+    loop_.post([this, number, page = read_page(query)] { send_page(number, page); });
+  });
+}
+
+AdminApi::Page AdminApi::read_page(const EventQuery& query) const {
+  Page page;
+  const Result<QueryEnd> end = query_events(node_.file_system(), node_.spool_directory(), node_.durable_ends(), query,
+                                            [&](const FoundEvent& found) {
+                                              const std::string line = event_json(found, node_.id(), node_.name());
+                                              if (!page.body.empty() && page.body.size() + line.size() >= kPageBytes)
+                                                return Scan::kStopBefore;
+                                              page.body.append(line).push_back('\n');
+                                              return Scan::kGoOn;
+                                            });
+  if (!end) {
+    page.error = end.error();
+  } else if (const std::optional<EventPosition>& position = end->position; position && !end->complete) {
+    page.next = position->text();
+  }
+  return page;
+}
+
+void AdminApi::send_page(uint64_t number, const Page& page) {
+  const auto place = queries_.find(number);
+  net::HttpResponder& responder = place->second;
+  if (!responder.is_open() || page.error) {
+    if (page.error) respond_problem(responder, 500, *page.error);
+    queries_.erase(place);
+    return;
+  }
+  net::HttpResponse response{.status = 200, .content_type = "application/x-ndjson", .fields = {}, .body = page.body};
+  if (!page.next.empty()) response.fields.push_back({"Verge-Next", page.next});
+  // As a stream, which says when the client has taken it all.
+  responder.start_stream(response);
+  responder.when_closed([this, number] { queries_.erase(number); });
+  responder.when_drained([this, number] {
+    const auto sent = queries_.find(number);
+    sent->second.finish();
+    queries_.erase(sent);
+  });
 }
 
 }  // namespace verge::node

@@ -6,9 +6,21 @@
 //   GET /v1/status  JSON
 //   GET /v1/events  NDJSON: ?topic= ?device= ?kind= ?stream= ?since_us= ?until_us= ?limit= ?after=; when there is more,
 //                   the field Verge-Next names the position to go on after
+//
+// A query reads the disk for as long as it takes, while health and metrics are to be answered at once: queries run one
+// after the other on a thread of their own, begun with the first. An answer has at most kPageBytes (or one event), and
+// kQueriesMax of them are under way or wait for their clients to take them; that bounds the memory.
+//
+// Threading: on its loop, but for read_page().
 #pragma once
 
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
 #include "net/http_server.h"
+#include "node/event_query.h"
 #include "runtime/loop.h"
 
 namespace verge::node {
@@ -17,15 +29,33 @@ class Node;
 
 class AdminApi {
  public:
+  static constexpr size_t kPageBytes = 8U << 20;
+  static constexpr size_t kQueriesMax = 8;
+
   AdminApi(Node& node, runtime::Loop& loop);
+  // Once the loop has stopped.
+  ~AdminApi();
   void accept(net::Socket socket) { server_.accept(std::move(socket)); }
 
  private:
+  struct Page {
+    std::string body;
+    std::string next;  // empty: there is no more
+    std::optional<Error> error;
+  };
+
   void receive(const net::HttpRequest& request, net::HttpResponder responder);
-  void answer_events(const net::HttpRequest& request, net::HttpResponder& responder);
+  void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
+  [[nodiscard]] Page read_page(const EventQuery& query) const;
+  void send_page(uint64_t number, const Page& page);
 
   Node& node_;
+  runtime::Loop& loop_;
   net::HttpServer server_;
+  std::unordered_map<uint64_t, net::HttpResponder> queries_;  // until the client has its answer
+  uint64_t next_query_ = 1;
+  runtime::Loop query_loop_{"query"};
+  std::thread query_thread_;
 };
 
 }  // namespace verge::node

@@ -67,7 +67,7 @@ ConfigProblems located(const std::vector<Fault>& faults, const ConfigOrigin& ori
 }
 
 // `config.origin` holds the file, if there is one, from which `document` was read.
-std::expected<Config, ConfigProblems> finish(Table document, Config config, std::span<const std::string> overrides) {
+ConfigReading finish(Table document, Config config, std::span<const std::string> overrides) {
   std::vector<Fault> faults;
   for (const std::string& text : overrides) {
     Table changed = document;
@@ -78,11 +78,16 @@ std::expected<Config, ConfigProblems> finish(Table document, Config config, std:
     }
   }
   for (Fault& fault : read_document(document, config)) faults.push_back(std::move(fault));
-  if (!faults.empty()) {
-    return std::unexpected(located(faults, config.origin));
-  }
   if (config.node.name.empty()) config.node.name = host_name();
-  return config;
+  ConfigReading reading;
+  reading.problems = located(faults, config.origin);
+  reading.config = std::move(config);
+  return reading;
+}
+
+std::expected<Config, ConfigProblems> if_good(ConfigReading reading) {
+  if (!reading.problems.empty()) return std::unexpected(std::move(reading.problems));
+  return std::move(reading.config);
 }
 
 const std::string* text_of(const rules::RuleSource& rule, const rules::RuleProblem& problem, std::string& key) {
@@ -114,22 +119,32 @@ std::string Config::place_of(const rules::RuleProblem& problem) const {
   return text == nullptr ? origin.place_of(key) : origin.place_of(key, *text, problem.offset);
 }
 
-std::expected<Config, ConfigProblems> parse_config(std::string_view text, std::string_view name,
-                                                   std::span<const std::string> overrides) {
+ConfigReading read_config_text(std::string_view text, std::string_view name, std::span<const std::string> overrides) {
   Config config;
   const uint32_t source = config.origin.add_source({ConfigSource::Kind::kFile, std::string(name), std::string(text)});
   std::expected<Table, Fault> document = parse_document(text, source);
-  if (!document) return std::unexpected(located({document.error()}, config.origin));
+  if (!document) {
+    return {.config = {}, .problems = located({document.error()}, config.origin), .is_readable = false};
+  }
   return finish(*std::move(document), std::move(config), overrides);
+}
+
+ConfigReading read_config(const std::optional<std::filesystem::path>& file, std::span<const std::string> overrides) {
+  if (!file) return finish({}, {}, overrides);
+  const std::string path = file->string();
+  Result<std::string> text = read_file(path);
+  if (!text) return {.config = {}, .problems = {{text.error(), path}}, .is_readable = false};
+  return read_config_text(*text, path, overrides);
+}
+
+std::expected<Config, ConfigProblems> parse_config(std::string_view text, std::string_view name,
+                                                   std::span<const std::string> overrides) {
+  return if_good(read_config_text(text, name, overrides));
 }
 
 std::expected<Config, ConfigProblems> load_config(const std::optional<std::filesystem::path>& file,
                                                   std::span<const std::string> overrides) {
-  if (!file) return finish({}, {}, overrides);
-  const std::string path = file->string();
-  Result<std::string> text = read_file(path);
-  if (!text) return std::unexpected(ConfigProblems{{text.error(), path}});
-  return parse_config(*text, path, overrides);
+  return if_good(read_config(file, overrides));
 }
 
 }  // namespace verge::node

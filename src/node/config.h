@@ -49,6 +49,7 @@ struct MqttConfig {
   uint64_t inflight_max = 1024;
   uint64_t queue_bytes_max = 1ULL << 20;
   uint64_t retained_max = 1'000'000;
+  uint64_t sessions_max = 100'000;
   Duration session_expiry_max = std::chrono::hours(1);
   bool operator==(const MqttConfig&) const = default;
 };
@@ -166,20 +167,32 @@ struct ConfigProblem {
   Error error;
   std::string place;  // "FILE:LINE:COLUMN", "FILE", or "--set KEY"
 
-  [[nodiscard]] std::string line() const { return place + ": " + error.line(); }
+  [[nodiscard]] std::string line() const { return place.empty() ? error.line() : place + ": " + error.line(); }
 };
 
 // In the order of the file, then of --set. Never empty.
 using ConfigProblems = std::vector<ConfigProblem>;
 
+// A configuration as far as it could be read: what is at fault has its default.
+struct ConfigReading {
+  Config config;
+  ConfigProblems problems;  // in the order of the file, then of --set
+  bool is_readable = true;  // false: the file is not there or is not TOML, so that nothing was read
+};
+
 // The defaults, overridden by the file (when there is one), overridden by `overrides`, each the argument of a --set:
 // "mqtt.listen=127.0.0.1:0". All problems are found at once. Error codes: config.file, config.syntax,
 // config.unknown-key, config.type, config.range, config.value, config.missing, config.address, config.url,
 // config.override.
+ConfigReading read_config(const std::optional<std::filesystem::path>& file, std::span<const std::string> overrides);
+
+// The same, where only a good one is of use.
 std::expected<Config, ConfigProblems> load_config(const std::optional<std::filesystem::path>& file,
                                                   std::span<const std::string> overrides);
 
 // The same for a text that is already here; `name` stands for the file in places.
+ConfigReading read_config_text(std::string_view text, std::string_view name,
+                               std::span<const std::string> overrides = {});
 std::expected<Config, ConfigProblems> parse_config(std::string_view text, std::string_view name,
                                                    std::span<const std::string> overrides = {});
 

@@ -28,6 +28,11 @@ std::string ConfigOrigin::place_of(std::string_view key) const {
   return {};
 }
 
+std::string ConfigOrigin::place_of_given(std::string_view key) const {
+  const auto found = places_.find(key);
+  return found == places_.end() ? std::string() : describe(found->second);
+}
+
 std::string ConfigOrigin::place_of(std::string_view key, std::string_view value, size_t offset) const {
   const auto found = places_.find(key);
   if (found == places_.end()) return place_of(key);

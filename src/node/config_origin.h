@@ -29,6 +29,8 @@ class ConfigOrigin {
 
   // The place of the key, else of the innermost table around it that was given, else empty.
   [[nodiscard]] std::string place_of(std::string_view key) const;
+  // The place of the key itself; empty when it was not given.
+  [[nodiscard]] std::string place_of_given(std::string_view key) const;
   // The place of byte `offset` of the key's string, which reads `value`.
   [[nodiscard]] std::string place_of(std::string_view key, std::string_view value, size_t offset) const;
 

@@ -99,6 +99,8 @@ static void describe(Visitor& v, MqttConfig& c) {
   v.key("inflight_max", c.inflight_max, Count{1, 65'535}, {"QoS 1 messages sent to one client that await its PUBACK."});
   v.key("queue_bytes_max", c.queue_bytes_max, Size{kKiB, kGiB}, {"Output that waits for one slow subscriber."});
   v.key("retained_max", c.retained_max, Count{0, 1'000'000'000}, {"Retained messages kept."});
+  v.key("sessions_max", c.sessions_max, Count{1, 10'000'000},
+        {"Sessions kept, of connected clients and others; a client that would need one more is refused."});
   v.key("session_expiry_max", c.session_expiry_max, Time{Duration(0), std::chrono::days(49'710)},
         {"How long a session is kept after its client left, whatever the client asks for."});
 }

@@ -14,6 +14,7 @@ using Fate = spool::Submission::Fate;
 constexpr size_t kHeldBytesMax = 64U << 20;
 constexpr size_t kHeldSliceBytes = 1U << 20;
 constexpr Duration kHeldRetry = std::chrono::milliseconds(200);
+constexpr Duration kClimbSlice = std::chrono::microseconds(200);
 // The clock on the wall may be set: look at least so often.
 constexpr Duration kWindowLook = std::chrono::seconds(1);
 constexpr std::string_view kReportTopic = "$verge/actions/";
@@ -96,23 +97,45 @@ void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, st
                       }});
 }
 
-void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done) {
-  store.store(std::move(batch), loop_, [this, done = std::move(done)](const ChildBatch& stored) {
-    done(stored);
-    for (size_t i = 0; i < stored.records.size(); ++i) {
-      if (stored.fates[i] != ChildBatch::Fate::kStored) continue;
-      counters_.events_child.add();
-      ByteReader reader(stored.records[i].event);
-      const std::optional<EventView> event = read_event(reader);
-      VERGE_ASSERT(event.has_value());
-      const Payload payload(event->payload);
-      current_ = {.client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
-      evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
-      send_commands();
-      broker_->publish(std::make_shared<const mqtt::Message>(mqtt::Message{
-          .topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
+void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
+                      std::function<void()> finished) {
+  store.store(std::move(batch), loop_,
+              [this, done = std::move(done), finished = std::move(finished)](ChildBatch stored) mutable {
+                done(stored);
+                climbed_.push_back({std::move(stored), 0, std::move(finished)});
+                if (climbed_.size() == 1) evaluate_climbed();
+              });
+}
+
+// As far as the time of this turn goes; the rest in the next.
+void EventPath::evaluate_climbed() {
+  const MonotonicTime until = std::chrono::steady_clock::now() + kClimbSlice;
+  while (!climbed_.empty()) {
+    Climbed& batch = climbed_.front();
+    while (batch.next < batch.stored.records.size()) {
+      // Given back one by one too: a hundred thousand at once would take their time.
+      const ChildBatch::Record record = std::move(batch.stored.records[batch.next]);
+      if (batch.stored.fates[batch.next++] == ChildBatch::Fate::kStored) evaluate_climbed(record.event);
+      if (std::chrono::steady_clock::now() < until) continue;
+      return loop_.post([this] { evaluate_climbed(); });
     }
-  });
+    const std::function<void()> finished = std::move(batch.finished);
+    climbed_.pop_front();
+    finished();
+  }
+}
+
+void EventPath::evaluate_climbed(std::string_view bytes) {
+  counters_.events_child.add();
+  ByteReader reader(bytes);
+  const std::optional<EventView> event = read_event(reader);
+  VERGE_ASSERT(event.has_value());
+  const Payload payload(event->payload);
+  current_ = {.client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
+  evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
+  send_commands();
+  broker_->publish(std::make_shared<const mqtt::Message>(
+      mqtt::Message{.topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
 }
 
 void EventPath::evaluate(const rules::Message& message) {

@@ -1,6 +1,8 @@
 // EventPath: flow 1 on one loop. A message comes in (MQTT, HTTP, a child's batch), rules decide, commands go out, and
 // what is to be kept goes to the spool; whoever waits for that is told when it is durable.
 //
+// What a child sent is evaluated a slice a turn, so that a batch of any size delays nobody's decision.
+//
 // Order: the actions of rules are done before anything is written to a disk; acknowledgements wait for the disk. All
 // that one turn of the loop produces for the spool is one submission. Windowed rules hand their readings to the loop
 // that owns the group.
@@ -72,11 +74,14 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Events that climb by default, unless a rule drops them. `done` is called when those that are kept are durable.
   void post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void(PostedOutcome)> done);
 
-  // A child's batch to store; then rules run over what was new. `done` has the fates. `store` outlives the path.
-  void climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done);
+  // A child's batch to store; then rules run over what was new. `done` has the fates; `finished` is called when the
+  // rules have run. `store` outlives the path.
+  void climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
+             std::function<void()> finished);
 
   void replace_rules(std::shared_ptr<const rules::RuleSet> rules);
-  // Emits all open windows and submits what is left.
+  // Emits all open windows and submits what is left. No loop may take input any more: what it gathered here afterwards
+  // would stay in its window.
   void drain();
 
   [[nodiscard]] const EventPathCounters& counters() const { return counters_; }  // any thread
@@ -96,6 +101,12 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     mqtt::AckTicket ticket;
     std::vector<spool::Submission::Item> items;
     size_t bytes = 0;
+  };
+  // What a child sent and is stored; from `next` on it is to be evaluated.
+  struct Climbed {
+    ChildBatch stored;
+    size_t next = 0;
+    std::function<void()> finished;
   };
   // The message that is being evaluated.
   struct Current {
@@ -118,6 +129,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void on_turn_end() override;
 
   void evaluate(const rules::Message& message);
+  void evaluate_climbed();
+  void evaluate_climbed(std::string_view bytes);
   void send_commands();
   void report(const rules::Rule& rule, std::string_view topic, std::string_view device, const Payload& payload);
   // `rule`: who made the record, empty for the message itself.
@@ -143,6 +156,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   spool::Submission gathered_;  // of this turn
   std::vector<Waiter> waiters_;
   std::vector<spool::Submission::Item> reports_;  // of this turn; nobody waits for them
+  std::deque<Climbed> climbed_;
   std::deque<Held> held_;
   size_t held_bytes_ = 0;  // with those that are being offered
   bool offering_ = false;

@@ -48,7 +48,7 @@ std::optional<EventPosition> EventPosition::parse(std::string_view text) {
 
 Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::string& spool_directory,
                               const std::optional<std::array<uint64_t, spool::kStreams>>& ends, const EventQuery& query,
-                              const std::function<void(const FoundEvent&)>& found) {
+                              const std::function<Scan(const FoundEvent&)>& found) {
   QueryEnd result;
   size_t count = 0;
   size_t scanned = 0;
@@ -75,12 +75,11 @@ Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::strin
         const std::optional<EventView> event = read_event(event_reader);
         const EventPosition position{stream, sequence};
         if (event && matches(query, *event)) {
-          if (count == query.limit) {
+          if (count == query.limit || found({position, *event}) == Scan::kStopBefore) {
             result.complete = false;
             return result;
           }
           ++count;
-          found({position, *event});
         }
         result.position = position;
       }

@@ -1,8 +1,8 @@
 // EventQuery: reads what a node holds, straight from its logs, whether the node runs or not.
 //
 // Events come by stream, critical first, and in order of sequence within one. A position names an event ("normal:17");
-// a query goes on after one. Reading is bounded by `limit` and, for what does not match, by kScanBytesMax a call: then
-// the answer says where to go on.
+// a query goes on after one. Reading is bounded by `limit`, by whoever takes the events and, for what does not match,
+// by 64 MiB a call: then the answer says where to go on.
 #pragma once
 
 #include <array>
@@ -33,7 +33,7 @@ struct EventQuery {
   std::optional<Priority> stream;
   WallTime since{INT64_MIN};
   WallTime until{INT64_MAX};
-  size_t limit = 1000;
+  size_t limit = 1000;  // from 1
   std::optional<EventPosition> after;
 };
 
@@ -47,11 +47,14 @@ struct QueryEnd {
   std::optional<EventPosition> position;
 };
 
+// What is to follow an event that was found: the next, or none, this one not having been taken.
+enum class Scan : uint8_t { kGoOn, kStopBefore };
+
 // Each stream only up to `ends` (the first sequence that is not durable yet); without it to the end of what can be
 // read.
 Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::string& spool_directory,
                               const std::optional<std::array<uint64_t, spool::kStreams>>& ends, const EventQuery& query,
-                              const std::function<void(const FoundEvent&)>& found);
+                              const std::function<Scan(const FoundEvent&)>& found);
 
 // A payload as a JSON value on one line: itself where it is JSON, a string where it is text; nothing where it is
 // neither.

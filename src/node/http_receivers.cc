@@ -1,14 +1,10 @@
 // What the http listener serves: POST /v1/events (devices and people) and POST /v1/uplink (children).
-#include <algorithm>
-
 #include <fmt/format.h>
 
-#include "base/log.h"
 #include "base/text.h"
 #include "node/ingest.h"
 #include "node/node.h"
 #include "node/problem.h"
-#include "spool/batch.h"
 
 namespace verge::node {
 
@@ -38,7 +34,7 @@ void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpRespo
   }
   if (is_events) return receive_events(*shards_[shard].path, request, std::move(responder));
   if (!authorize_child(shards_[shard], request, responder)) return;
-  receive_batch(*shards_[shard].path, request, std::move(responder));
+  shards_[shard].uplink_receiver->receive(request.body, std::move(responder));
 }
 
 bool Node::authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const {
@@ -73,53 +69,6 @@ void Node::receive_events(EventPath& path, const net::HttpRequest& request, net:
         accepted, name_of(config_.node.tier), json_string(config_.node.name), latency_ms,
         outcome.stored + outcome.known > 0 ? "local" : "none", outcome.stored, outcome.known, outcome.dropped,
         outcome.actions);
-    held->respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
-  });
-}
-
-void Node::receive_batch(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder) {
-  const Result<spool::Batch> batch = spool::Batch::parse(request.body.view());
-  if (!batch) return respond_problem(responder, 400, batch.error());
-  if (batch->header.node == id_) {
-    return respond_problem(responder, 409,
-                           {"uplink.loop", "the batch comes from this very node", "set parent.url to another node"});
-  }
-  ChildBatch climbing{.header = batch->header};
-  for (const spool::Batch::Record& record : batch->records) {
-    EventView event = record.event;
-    // An event that comes back to where it entered has gone round in a circle of parents: here it ends.
-    if (event.has_origin && event.origin_node == id_) {
-      if (!circle_seen_.exchange(true)) {
-        log_error("node",
-                  "events of this node come back from {}: the parents form a circle; set parent.url so that the "
-                  "topmost node has none",
-                  batch->header.name);
-      }
-      continue;
-    }
-    if (!event.has_origin) {
-      event.has_origin = true;
-      event.origin_node = batch->header.node;
-      event.origin_name = batch->header.name;
-      event.origin_sequence = record.sequence;
-    }
-    ChildBatch::Record& kept = climbing.records.emplace_back();
-    kept.sequence = record.sequence;
-    append_event(kept.event, event);
-  }
-  auto held = std::make_shared<net::HttpResponder>(std::move(responder));
-  path.climb(*children_, std::move(climbing), [held](const ChildBatch& stored) {
-    size_t fresh = 0;
-    size_t known = 0;
-    for (const ChildBatch::Fate fate : stored.fates) {
-      if (fate == ChildBatch::Fate::kRefused) {
-        // What is too large stays so: the child sets it aside, and the rest goes on.
-        if (stored.error.code.ends_with(".too-large")) return respond_problem(*held, 413, stored.error);
-        return respond_problem(*held, 503, stored.error, {{"Retry-After", "1"}});
-      }
-      (fate == ChildBatch::Fate::kStored ? fresh : known) += 1;
-    }
-    const std::string body = fmt::format(R"({{"durable":true,"stored":{},"known":{}}})", fresh, known);
     held->respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
   });
 }

@@ -77,6 +77,10 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
       event.sequence = number;
     }
   }
+  if (!is_device_name(event.device)) {
+    return fail("ingest.device", fmt::format("event {}: the device is no name", place),
+                fmt::format("a device's name has up to {} bytes of UTF-8 without NUL", kDeviceBytesMax));
+  }
   if (event.topic.empty()) event.topic = event.device.empty() ? "events" : "events/" + event.device;
   if (!is_topic_name(event.topic) || is_reserved_topic(event.topic)) {
     return fail("ingest.topic", fmt::format("event {}: '{}' is no topic to publish to", place, event.topic),

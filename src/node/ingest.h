@@ -17,8 +17,8 @@ namespace verge::node {
 
 inline constexpr size_t kEventsAPostMax = 10'000;
 
-// All or nothing. Errors: ingest.json, ingest.shape, ingest.topic, ingest.priority, ingest.too-many; they name the
-// event by its place, from 1.
+// All or nothing. Errors: ingest.json, ingest.shape, ingest.topic, ingest.device, ingest.priority, ingest.too-large,
+// ingest.too-many; they name the event by its place, from 1.
 Result<std::vector<PostedEvent>> parse_posted_events(const Payload& body, std::string_view query);
 
 }  // namespace verge::node

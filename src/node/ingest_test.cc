@@ -58,6 +58,12 @@ TEST(Ingest, FaultsNameTheEvent) {
   EXPECT_EQ(code(R"({"topic":"a","priority":5})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","device":7})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a/#"})"), "ingest.topic");
+  EXPECT_EQ(code(R"({"topic":"a","device":"p\u00007"})"), "ingest.device");
+  EXPECT_EQ(code(R"({"device":"p\u00007"})"), "ingest.device");
+  EXPECT_EQ(code(R"({"a":1})", "topic=a&device=a%00b"), "ingest.device");
+  EXPECT_EQ(code(R"({"a":1})", "topic=a&device=%ff"), "ingest.device");
+  EXPECT_EQ(code(R"({"a":1})", "topic=a&device=" + std::string(1025, 'x')), "ingest.device");
+  EXPECT_EQ(code(R"({"a":1})", "topic=a&device=" + std::string(1024, 'x')), "none");
   EXPECT_EQ(code(R"({"topic":"$SYS/x"})"), "ingest.topic");
   EXPECT_EQ(code(R"({"topic":"a","priority":"hihg"})"), "ingest.priority");
   EXPECT_NE(parse(R"({"topic":"a","priority":"hihg"})").error().fix.find("high"), std::string::npos);

@@ -1,12 +1,14 @@
 #include "node/node.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <future>
 #include <map>
 
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <malloc.h>
-#include <sys/resource.h>
+#include <sys/vfs.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -15,20 +17,59 @@
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
+#include "node/worker_thread.h"
 
 namespace verge::node {
 namespace {
 
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
-constexpr Duration kDrainMax = std::chrono::seconds(10);
+constexpr size_t kRetainedBytesMax = 256U << 20;
+constexpr size_t kSessionBytesMax = 1U << 30;
+// While draining: for batches of children to be stored and evaluated, for the disk, for HTTP requests to end, and for
+// what is left to reach the parent.
+constexpr Duration kBatchesDrainMax = std::chrono::seconds(2);
+constexpr Duration kCommitMax = std::chrono::seconds(5);
+constexpr Duration kRequestsDrainMax = std::chrono::seconds(3);
+constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
 // A batch always fits, however small the bodies of devices are to be.
 constexpr size_t kBatchBodyMax = 24U << 20;
 constexpr int64_t kSecondsADay = 86'400;
 constexpr int64_t kWarnDays = 14;
-constexpr int kWorkerNice = 10;  // event loops come first
 
-// Threads that compress and answer queries yield to those that decide.
-void lower_own_priority() { setpriority(PRIO_PROCESS, 0, kWorkerNice); }
+// Whether who connects to `url` is served by who listens on `text`, both on one machine.
+bool is_reached_by(const std::string& text, const std::string& url) {
+  const Result<HostAndPort> own = parse_listen_address(text);
+  const Result<ParentAddress> parent = parse_parent_url(url);
+  if (!own || !parent || own->port != parent->at.port) return false;
+  const auto numeric = [](const std::string& host) { return lower(host) == "localhost" ? "127.0.0.1" : lower(host); };
+  const std::string host = numeric(parent->at.host);
+  const bool is_wide = own->host == "0.0.0.0" || own->host == "::";
+  return host == numeric(own->host) || (is_wide && (host.starts_with("127.") || host == "::1"));
+}
+
+// What opening it would only call missing, or in the way.
+Result<void> check_data_directory(const std::string& path) {
+  std::error_code unknown;
+  for (std::filesystem::path at = std::filesystem::absolute(path); !at.empty(); at = at.parent_path()) {
+    const std::filesystem::file_status status = std::filesystem::status(at, unknown);
+    if (status.type() == std::filesystem::file_type::not_found && at != at.parent_path()) continue;
+    if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
+      return fail("node.data-dir", fmt::format("node.data_dir = {}: {} is no directory", path, at.string()),
+                  "set node.data_dir to a directory; it is made if it is not there");
+    }
+    struct statfs system{};
+    const bool keeps_nothing =
+        ::statfs(at.c_str(), &system) == 0 &&
+        (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC);
+    if (keeps_nothing) {
+      return fail("node.data-dir",
+                  fmt::format("node.data_dir = {}: {} belongs to the kernel and keeps no files", path, at.string()),
+                  "set node.data_dir to a place on a disk");
+    }
+    return {};
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -90,24 +131,39 @@ ConfigProblems check_listeners(const Config& config) {
              config.place_of(each.key)});
       }
       if (!address || address->port() == 0) continue;
-      const auto [place, is_new] = taken.emplace(address->text(), each.key);
+      const auto [other, is_new] = taken.emplace(address->text(), each.key);
       if (is_new) continue;
+      // One of them may be a default, which stands nowhere.
+      std::string place = config.origin.place_of_given(each.key);
+      if (place.empty()) place = config.place_of(other->second);
       problems.push_back(
-          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", place->second, each.key, text),
+          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", other->second, each.key, text),
             "give one of them another port; port 0 takes a free one"},
-           config.place_of(each.key)});
+           std::move(place)});
     }
+  }
+  for (const std::string& text : config.http.listen) {
+    if (!is_reached_by(text, config.parent.url)) continue;
+    problems.push_back(
+        {{"config.value",
+          fmt::format("parent.url = {} is {}, where this node itself listens (http.listen)", config.parent.url, text),
+          "set it to the node one tier up, or leave it out where there is none"},
+         config.place_of("parent.url")});
   }
   return problems;
 }
 
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
                                            const Credentials& credentials) {
+  if (const Result<void> checked = check_data_directory(config.node.data_dir); !checked) {
+    return std::unexpected(checked.error());
+  }
   Result<storage::DataDirectory> directory = storage::DataDirectory::open(config.node.data_dir);
   if (!directory) return std::unexpected(directory.error());
   const Result<NodeId> id = directory->node_id();
   if (!id) return std::unexpected(id.error());
   std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id, credentials));
+  node->note_name();
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
@@ -124,6 +180,16 @@ Node::Node(const Config& config, storage::DataDirectory data_directory, NodeId i
       credentials_(credentials) {
   // One heap for few threads: an arena a thread would cost an idle node megabytes.
   mallopt(M_ARENA_MAX, 2);
+}
+
+// For who reads the directory without the node: events that entered here carry no name.
+void Node::note_name() {
+  const std::string path = data_directory_.path() + "/identity/name";
+  const std::string text = config_.node.name + "\n";
+  const Result<std::string> before = file_system_.read_file(path, 1024);
+  if (before && *before == text) return;
+  const Result<void> noted = file_system_.replace_file(path, text);
+  if (!noted) log_warning("node", "{}", noted.error().line());
 }
 
 Result<void> Node::open_spool() {
@@ -160,6 +226,9 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .inflight_max = config_.mqtt.inflight_max,
                             .queue_bytes_max = config_.mqtt.queue_bytes_max,
                             .retained_max = config_.mqtt.retained_max / count + 1,
+                            .retained_bytes_max = kRetainedBytesMax / count,
+                            .sessions_max = config_.mqtt.sessions_max / count + 1,
+                            .session_bytes_max = kSessionBytesMax / count,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
   const net::HttpServerLimits http_limits{
       .body_bytes_max = std::max<size_t>(config_.http.body_bytes_max, kBatchBodyMax),
@@ -172,6 +241,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.loop = std::make_unique<runtime::Loop>(fmt::format("loop-{}", i));
     shard.uplink_tokens = credentials_.uplink_tokens;
     shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules);
+    shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits, [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
@@ -427,6 +497,20 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.parent.token = applied.parent.token;
 }
 
+bool Node::await_all_loops(MonotonicTime deadline,
+                           const std::function<void(Shard&, std::function<void()> done)>& begin) {
+  // Shared: who is late finds it still there.
+  auto done = std::make_shared<std::vector<std::promise<void>>>(shards_.size());
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i].loop->post([this, begin, done, i] { begin(shards_[i], [done, i] { (*done)[i].set_value(); }); });
+  }
+  bool all = true;
+  for (std::promise<void>& promise : *done) {
+    all &= promise.get_future().wait_until(deadline) == std::future_status::ready;
+  }
+  return all;
+}
+
 void Node::drain() {
   draining_ = true;
   on_tls_loop([this] {
@@ -435,31 +519,29 @@ void Node::drain() {
   on_all_loops([](Shard& shard) {
     shard.listeners.clear();
     shard.broker->stop_reading();
-    shard.path->drain();
   });
-  const auto deadline = std::chrono::steady_clock::now() + kDrainMax;
+  const auto from_now = [](Duration duration) { return std::chrono::steady_clock::now() + duration; };
+  // What children sent goes into windows on any loop, so that none may close before all of it is there.
+  await_all_loops(from_now(kBatchesDrainMax),
+                  [](Shard& shard, std::function<void()> done) { shard.uplink_receiver->drain(std::move(done)); });
+  on_all_loops([](Shard& shard) { shard.path->drain(); });
   // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered.
   auto committed = std::make_shared<std::promise<void>>();
   spool_->submit({}, *shards_[0].loop, spool::Urgency::kAwaited,
                  [committed](const spool::Submission&) { committed->set_value(); });
-  committed->get_future().wait_until(deadline);
-  std::vector<std::promise<void>> closed(shards_.size());
-  for (size_t i = 0; i < shards_.size(); ++i) {
-    shards_[i].loop->post([&, i] {
-      shards_[i].broker->shut_down();
-      shards_[i].http->drain([&closed, i] { closed[i].set_value(); });
-    });
-  }
-  for (std::promise<void>& promise : closed) {
-    if (promise.get_future().wait_until(deadline) != std::future_status::ready) {
-      log_warning("node", "some HTTP requests did not end in time and are cut off");
-      std::_Exit(0);
-    }
+  committed->get_future().wait_until(from_now(kCommitMax));
+  const bool ended = await_all_loops(from_now(kRequestsDrainMax), [](Shard& shard, std::function<void()> done) {
+    shard.broker->shut_down();
+    shard.http->drain(std::move(done));
+  });
+  if (!ended) {
+    log_warning("node", "some HTTP requests did not end in time and are cut off");
+    on_all_loops([](Shard& shard) { shard.http->cut_off(); });
   }
   if (uplink_) {
     auto sent = std::make_shared<std::promise<void>>();
     shards_[0].loop->post([this, sent] { uplink_->drain([sent] { sent->set_value(); }); });
-    sent->get_future().wait_until(deadline);
+    sent->get_future().wait_until(from_now(kUplinkDrainMax));
   }
 }
 

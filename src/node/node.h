@@ -2,9 +2,10 @@
 // folder knows them all.
 //
 // Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, a worker
-// (reading the log and compressing for the uplink), one for the admin listener, so that a query holds up nobody, where
-// there are TLS listeners one for handshakes, for the same reason, and with store.engine = "nats" one that appends to
-// the stream. The uplink runs on the first event loop.
+// (reading the log and compressing for the uplink, unpacking what children send), one for the admin listener, once
+// somebody asks one that reads for queries, so that a query holds up nobody, where there are TLS listeners one for
+// handshakes, for the same reason, and with store.engine = "nats" one that appends to the stream. The uplink runs on
+// the first event loop.
 #pragma once
 
 #include <memory>
@@ -24,6 +25,7 @@
 #include "node/config.h"
 #include "node/credentials.h"
 #include "node/event_path.h"
+#include "node/uplink_receiver.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
 #include "spool/spool_writer.h"
@@ -39,7 +41,8 @@ class AdminApi;
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config);
 
 // What is wrong with the listeners of a configuration that reads well: those at which strangers could do something
-// (config.exposed; see docs/security.md) and those that would take the same address (config.address-twice).
+// (config.exposed; see docs/security.md), those that would take the same address (config.address-twice), and a parent
+// that is this node itself.
 ConfigProblems check_listeners(const Config& config);
 
 class Node {
@@ -79,6 +82,7 @@ class Node {
   struct Shard {
     std::unique_ptr<runtime::Loop> loop;
     std::unique_ptr<EventPath> path;
+    std::unique_ptr<UplinkReceiver> uplink_receiver;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
     std::shared_ptr<const net::BearerTokens> uplink_tokens;
@@ -100,6 +104,7 @@ class Node {
   };
 
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials);
+  void note_name();
   Result<void> open_spool();
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
@@ -111,7 +116,6 @@ class Node {
   void make_uplink();
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
   void receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
-  void receive_batch(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
   // Whether a request may bring a child's batch; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
   [[nodiscard]] TlsTotals tls_totals() const;
@@ -119,6 +123,9 @@ class Node {
   void warn_of_credentials(const Credentials& credentials);
   // Runs `work` on each event loop and returns when all have.
   void on_all_loops(const std::function<void(Shard&)>& work);
+  // Calls `begin` on each event loop with a function to be called when its work is done; false when not all were at
+  // `deadline`.
+  bool await_all_loops(MonotonicTime deadline, const std::function<void(Shard&, std::function<void()> done)>& begin);
   // Runs `work` on the loop of handshakes, if there is one, and returns when it has.
   void on_tls_loop(const std::function<void()>& work);
 
@@ -152,7 +159,6 @@ class Node {
   std::atomic<int64_t> certificate_ends_{0};  // of the listeners; seconds since 1970
   std::atomic<bool> running_{false};
   std::atomic<bool> draining_{false};
-  std::atomic<bool> circle_seen_{false};
 };
 
 }  // namespace verge::node

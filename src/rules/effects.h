@@ -25,7 +25,7 @@ struct Message {
 class Effects {
  public:
   virtual ~Effects() = default;
-  // `device`: the row's column of that name, else who sent the message.
+  // `device`: the row's column of that name where it holds a device's name, else who sent the message.
   virtual void publish(const Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
                        bool retain) = 0;
   // `kind` is kMessage where the payload is the message as it came, else kSelection. `device` as above; a window's is

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "model/event.h"
 #include "rules/scope.h"
 
 namespace verge::rules {
@@ -159,6 +160,7 @@ void Evaluator::emit_group(const Rule& rule, int64_t start_us, const TumblingWin
   std::string device;
   if (plan.device_column && !columns_[*plan.device_column].is_null()) {
     append_plain(device, columns_[*plan.device_column]);
+    if (!is_device_name(device)) device.clear();
   }
   const std::string topic = window_topic(rule);
   perform({.rule = rule, .columns = columns_, .topic = topic, .device = device, .time = WallTime{end_us}}, effects);

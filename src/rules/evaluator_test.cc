@@ -34,6 +34,38 @@ TEST(Evaluator, ShutsDownAHotOven) {
   EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
 }
 
+TEST(Evaluator, ADeviceThatIsNoNameIsNotTakenFromThePayload) {
+  Bench bench({{.name = "r", .sql = "SELECT device, t FROM 'a'", .actions = {UploadSource{.topic = "up"}}},
+               {.name = "w",
+                .sql = "SELECT last(device) AS device, max(t) AS t FROM 'a' GROUP BY TUMBLING(1 s)",
+                .actions = {UploadSource{}}}});
+  for (const std::string& device : {std::string("p\\u00007"), std::string(1025, 'x')}) {
+    bench.effects.done.clear();
+    bench.send("a", fmt::format(R"({{"device":"{}","t":1}})", device));
+    ASSERT_EQ(bench.effects.done.size(), 1U);
+    EXPECT_TRUE(bench.effects.done[0].starts_with("r: upload selection normal up [client] ")) << bench.effects.done[0];
+    bench.effects.done.clear();
+    bench.evaluator.drain(bench.effects);
+    ASSERT_EQ(bench.effects.done.size(), 1U);
+    EXPECT_TRUE(bench.effects.done[0].starts_with("w: upload selection normal windows/w [] ")) << bench.effects.done[0];
+  }
+  bench.effects.done.clear();
+  bench.send("a", fmt::format(R"({{"device":"{}","t":1}})", std::string(1024, 'x')));
+  EXPECT_TRUE(bench.effects.done[0].contains("[xxxx"));
+}
+
+TEST(Evaluator, NoTemplateMakesATopicOfTheNodesOwn) {
+  Bench bench({{.name = "r",
+                .sql = "SELECT a FROM 'x'",
+                .actions = {PublishSource{.topic = "${a}/actions/forged"}, UploadSource{.topic = "${a}/status"}}}});
+  bench.send("x", R"({"a":"$verge"})");
+  bench.send("x", R"({"a":"$SYS"})");
+  EXPECT_THAT(bench.effects.done, IsEmpty());
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 4U);
+  bench.send("x", R"({"a":"$other"})");
+  EXPECT_EQ(bench.effects.done.size(), 2U);
+}
+
 TEST(Evaluator, DecidesOnLidarDistances) {
   Bench bench({{.name = "lidar",
                 .sql = "SELECT CASE WHEN distance < 10 THEN 'EMERGENCY_BRAKE' WHEN distance < 30 THEN 'SLOW_DOWN' "

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "model/event.h"
 
 namespace verge::rules {
 
@@ -46,7 +47,8 @@ std::string_view RowActions::device_of(const Row& row) {
     if (row.rule.columns[i].name != "device" || row.columns[i].is_null()) continue;
     device_.clear();
     append_plain(device_, row.columns[i]);
-    return device_;
+    if (is_device_name(device_)) return device_;
+    break;
   }
   return row.device;
 }

@@ -34,7 +34,8 @@ class RowActions {
   // Made once for all actions of the row; null when it is too large.
   const Payload* row_payload(const Row& row);
   bool append_row(const Row& row);
-  // Good until the next call.
+  // The row's column of that name, else, and where that holds no device's name, who sent the message. Good until the
+  // next call.
   std::string_view device_of(const Row& row);
   bool publish(const Row& row, const PublishAction& action, Effects& effects);
   bool upload(const Row& row, const UploadAction& action, Effects& effects);

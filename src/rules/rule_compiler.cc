@@ -190,6 +190,14 @@ class RuleCompiler {
                   action);
       return std::nullopt;
     }
+    if (part == Part::kTopic && parsed->is_reserved()) {
+      refuse_rule(part,
+                  refuse(0, "rule.topic", fmt::format("{} is a topic of the node's own", json_string(text)),
+                         "choose one that is not in $SYS/ and $verge/")
+                      .error(),
+                  action);
+      return std::nullopt;
+    }
     return std::move(*parsed);
   }
 

@@ -106,6 +106,10 @@ TEST(RuleCompiler, RefusesTemplates) {
   EXPECT_EQ(problem_of(sql, publish("t/${}")).error.code, "rule.template");
   EXPECT_EQ(problem_of(sql, publish("t/+")).error.code, "rule.topic");
   EXPECT_EQ(problem_of(sql, publish("")).error.code, "rule.topic");
+  for (const char* const topic : {"$verge/actions/forged", "$SYS/${a}"}) {
+    EXPECT_EQ(problem_of(sql, publish(topic)).error.code, "rule.topic");
+    EXPECT_EQ(problem_of(sql, {UploadSource{.topic = topic}}).error.code, "rule.topic");
+  }
   EXPECT_EQ(problem_of(sql, {}).error.code, "rule.actions");
   EXPECT_EQ(problem_of(sql, {PublishSource{.topic = "t", .qos = 2}}).error.code, "rule.actions");
 

@@ -84,13 +84,18 @@ bool Template::append_topic(std::string& out, std::span<const Value> columns) co
     append_plain(out, value);
     if (!is_one_level(std::string_view(out).substr(value_begin))) return false;
   }
-  return is_topic_name(std::string_view(out).substr(begin));
+  const std::string_view topic = std::string_view(out).substr(begin);
+  return is_topic_name(topic) && !is_reserved_topic(topic);
 }
 
-bool Template::can_be_topic() const {
+std::string Template::example() const {
   std::string example;
   for (const Part& part : parts_) example.append(part.text).append(part.column ? "x" : "");
-  return is_topic_name(example);
+  return example;
 }
+
+bool Template::can_be_topic() const { return is_topic_name(example()); }
+
+bool Template::is_reserved() const { return is_reserved_topic(example()); }
 
 }  // namespace verge::rules

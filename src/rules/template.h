@@ -25,17 +25,22 @@ class Template {
   [[nodiscard]] bool append_payload(std::string& out, std::span<const Value> columns) const;
 
   // Appends the topic. False when a value is NULL, empty, an object or array, or contains '/', '+', '#' or NUL (it
-  // could then address another topic than the rule's author meant), or when the whole is no valid topic name.
+  // could then address another topic than the rule's author meant), or when the whole is no valid topic name or one of
+  // the node's own, $SYS/… and $verge/….
   [[nodiscard]] bool append_topic(std::string& out, std::span<const Value> columns) const;
 
   // Whether any row could make a valid topic name of it.
   [[nodiscard]] bool can_be_topic() const;
+  // Whether every row makes a topic of the node's own of it.
+  [[nodiscard]] bool is_reserved() const;
 
  private:
   struct Part {
     std::string text;                // comes first
     std::optional<uint32_t> column;  // none: in the last part only
   };
+
+  [[nodiscard]] std::string example() const;
 
   std::vector<Part> parts_;
 };

@@ -105,6 +105,7 @@ Result<Batch> Batch::parse(std::string_view compressed) {
     if (!is_topic_name(event->topic) || !is_name(event->device) || !is_name(event->origin_name)) {
       return malformed("a record has a topic, device or origin that is none");
     }
+    if (!is_event_time(event->time)) return malformed("a record has a time outside the years 1970 to 9999");
     sequence += step;
     batch.records.push_back({sequence, *event});
   }

@@ -73,6 +73,21 @@ TEST(Batch, SequencesThatGoRoundAreRefused) {
   EXPECT_EQ(batch.error().code, "uplink.malformed");
 }
 
+// Windows reckon with times, and people read them.
+TEST(Batch, TimesOutsideTheYears1970To9999AreRefused) {
+  const auto is_taken = [](int64_t microseconds) {
+    BatchBuilder builder(header());
+    builder.add(4, event_of({.time = {microseconds}, .topic = "a", .payload = "x"}));
+    return Batch::parse(builder.take(1)).has_value();
+  };
+  EXPECT_TRUE(is_taken(0));
+  EXPECT_TRUE(is_taken(253'402'300'799'999'999));
+  EXPECT_FALSE(is_taken(253'402'300'800'000'000));
+  EXPECT_FALSE(is_taken(-1));
+  EXPECT_FALSE(is_taken(INT64_MAX));
+  EXPECT_FALSE(is_taken(INT64_MIN));
+}
+
 TEST(Batch, TooManyRecordsOrBytesAreRefused) {
   BatchBuilder builder(header());
   const std::string event = event_of({.topic = "a", .payload = ""});

@@ -75,7 +75,15 @@ class Help(verge.TestCase):
         for words, said in ((["noed"], "'node'"), (["evnts"], "'events'"), (["events", "tial"], "'tail'"),
                             (["node", "--confg", "x"], "--config"), (["events", "query", "--tpoic", "x"], "--topic"),
                             (["xyzzy"], "--help"), ([], "node"), (["events"], "query"), (["check"], "file"),
-                            (["events", "query", "--limit", "many"], "limit")):
+                            (["events", "query", "--limit", "many"], "limit"),
+                            (["events", "query", "--limit", "0"], "from 1"), (["events", "query", "--limit", "-1"], "-1"),
+                            (["events", "query", "--kind", "mesage"], "'message'"),
+                            (["events", "query", "--stream", "hihg"], "'high'"),
+                            (["events", "tail", "--stream", "hihg"], "'high'"),
+                            (["events", "tail", "--limit", "-1"], "from 0"),
+                            (["events", "query", "--topic", "a/#/b"], "a/#/b"),
+                            (["events", "query", "--after", "foo"], "normal:17"),
+                            (["events", "query", "--admin", "127.0.0.1:9", "--kind", "mesage"], "'message'")):
             with self.subTest(" ".join(words)):
                 answer = verge.run(*words)
                 self.assertEqual(answer.returncode, 2, answer)
@@ -174,6 +182,11 @@ class Query(verge.TestCase):
         """Without --json both ways print for people."""
         answer = verge.run("events", "query", "--admin", self.node_.addresses["admin"], "--topic", "n/#", "--limit", "3")
         self.assertEqual(answer.stdout, self.query("--topic", "n/#", "--limit", "3").stdout)
+
+    def test_both_ways_give_the_same(self):
+        by_admin = verge.run("events", "query", "--admin", self.node_.addresses["admin"], "--json").stdout
+        self.assertEqual(by_admin, self.query("--json").stdout)
+        self.assertIn('"name":"edge"', by_admin)
 
     def test_wrong_values(self):
         for options in (["--topic", "a/#/b"], ["--stream", "urgent"], ["--kind", "x"], ["--after", "x"],

@@ -186,11 +186,20 @@ class Terminate(verge.TestCase):
         edge.start()
         edge.stop()
 
-    def test_a_drain_does_not_wait_for_ever(self):
-        edge = self.node("edge").start()
+    def test_a_request_that_does_not_come_is_not_waited_for(self):
+        """Nor does it keep the node from sending what it holds and from noting what its parent has."""
+        root = self.node("root", tier="cloud").start()
+        edge = self.node("edge", parent=root, sets=["parent.batch_age_max=1h"]).start()
+        for number in range(20):
+            self.assertEqual(edge.post("/v1/events", {"topic": f"x{number}"}).status, 200)
+        begin = time.monotonic()
         self.start_slow_request(edge)
-        self.assertEqual(edge.wait_end(25), 0)
-        self.assertIn("cut off", edge.log())
+        self.assertEqual(edge.wait_end(), 0)
+        self.assertLess(time.monotonic() - begin, 6, "it has a second")
+        self.assertIn("stopped", edge.log())
+        self.assertEqual(len(root.events()), 20)
+        edge.start()
+        self.assertEqual(edge.undelivered(), 0, "the cursor was written")
 
 
 if __name__ == "__main__":

@@ -138,6 +138,47 @@ class BadConfiguration(verge.TestCase):
         self.assertEqual(verge.run("check", allowed).returncode, 0)
 
 
+    def test_values_listeners_and_rules_at_once(self):
+        path = self.write("""[[rule]]
+name = "a"
+sql = "SELECT foo( FROM 'x'"
+do = [{ upload = "lo" }]
+[[rule]]
+name = "b"
+sql = 5
+do = [{ publish = "$verge/actions/forged" }]
+[mqtt]
+listen = "0.0.0.0:1"
+[http]
+listen = 7
+""")
+        answer = verge.run("check", path)
+        self.assertEqual(answer.returncode, 2, answer)
+        found = sorted((int(line), code) for line, code in
+                       re.findall(r":(\d+):\d+: .*\[([a-z.-]+)\]$", answer.stderr, re.MULTILINE))
+        self.assertEqual(found, [(3, "rule.unknown-function"), (4, "config.value"), (7, "config.type"), (8, "rule.topic"),
+                                 (10, "config.exposed"), (12, "config.type")], answer.stderr)
+
+    def test_a_clash_with_a_default_has_a_place(self):
+        path = self.write('[admin]\n[mqtt]\nlisten = "127.0.0.1:9180"\n')
+        answer = verge.run("check", path)
+        self.assertEqual(answer.returncode, 2, answer)
+        self.assertTrue(answer.stderr.startswith(f"{path}:3:10: "), answer.stderr)
+        answer = verge.run("node", "--set", "http.listen=127.0.0.1:1883")
+        self.assertTrue(answer.stderr.startswith("--set http.listen: "), answer.stderr)
+
+    def test_a_node_that_is_its_own_parent(self):
+        for own, url in (("127.0.0.1:8080", "http://127.0.0.1:8080"), ("127.0.0.1:8080", "http://localhost:8080/"),
+                         ("0.0.0.0:8080", "http://127.0.0.1:8080"), ("[::1]:80", "http://[::1]")):
+            with self.subTest(f"{own} {url}"):
+                path = self.write(f'[node]\nallow_anonymous = true\n[http]\nlisten = "{own}"\n[parent]\nurl = "{url}"\n')
+                answer = verge.run("check", path)
+                self.assertEqual(answer.returncode, 2, answer)
+                self.assertRegex(answer.stderr, r":6:\d+: parent.url = .*http.listen")
+        path = self.write('[http]\nlisten = "127.0.0.1:8080"\n[parent]\nurl = "http://127.0.0.1:8081"\n')
+        self.assertEqual(verge.run("check", path).returncode, 0)
+
+
 class Obstacles(verge.TestCase):
     def refused(self, node, *said):
         """The node does not start: status 1 and one line that says all this."""
@@ -169,6 +210,22 @@ class Obstacles(verge.TestCase):
             pass
         self.refused(self.node(data_dir=path), path)
         self.refused(self.node(data_dir=os.path.join(path, "below")), path)
+
+    def test_data_directory_of_the_kernel(self):
+        self.refused(self.node(data_dir="/proc/verge"), "/proc", "on a disk", "node.data-dir")
+
+    def test_ready_file_that_cannot_be(self):
+        """Said before anything is started, with the path that was given."""
+        for path in (os.path.join(self.directory, "nowhere", "ready.json"), self.directory):
+            node = self.node(path.replace("/", "-"))
+            node.ready_path = path
+            answer = subprocess.run(node.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True, timeout=verge.PATIENCE)
+            self.assertEqual(answer.returncode, 2, answer)
+            self.assertIn(f"--ready-file {path}: ", answer.stderr)
+            self.assertIn("cli.ready-file", answer.stderr)
+            self.assertNotIn("is ready", answer.stderr)
+            self.assertFalse(os.path.exists(node.data_dir))
 
     @verge.unittest.skipIf(os.geteuid() == 0, "root may write anywhere")
     def test_data_directory_without_permission(self):

@@ -43,12 +43,21 @@ class Node:
     def __init__(self, rules="", sets=()):
         self.directory = tempfile.mkdtemp(prefix="verge-bench-")
         atexit.register(shutil.rmtree, self.directory, True)
-        config = pathlib.Path(self.directory, "node.toml")
-        config.write_text(rules)
+        self.config = pathlib.Path(self.directory, "node.toml")
+        self.config.write_text(rules)
+        self.data_dir = f"{self.directory}/data"
+        self.sets = list(sets)
+        self.addresses = None
+        self.start()
+
+    def start(self):
+        """May be called again after stop(): on the same ports, with the same data."""
         ready = pathlib.Path(self.directory, "ready.json")
-        command = [VERGE, "node", "--config", str(config), "--ready-file", str(ready)]
-        for value in ("mqtt.listen=127.0.0.1:0", "http.listen=127.0.0.1:0", "admin.listen=127.0.0.1:0",
-                      f"node.data_dir={self.directory}/data", *sets):
+        ready.unlink(missing_ok=True)
+        command = [VERGE, "node", "--config", str(self.config), "--ready-file", str(ready)]
+        for listener in ("mqtt", "http", "admin"):
+            command += ["--set", f"{listener}.listen={self.addresses[listener][0] if self.addresses else '127.0.0.1:0'}"]
+        for value in (f"node.data_dir={self.data_dir}", *self.sets):
             command += ["--set", value]
         begun = time.monotonic()
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -59,6 +68,7 @@ class Node:
         self.ready_ms = (time.monotonic() - begun) * 1000
         self.addresses = json.loads(ready.read_text())
         self.mqtt = self.addresses["mqtt"][0]
+        self.http = self.addresses["http"][0]
 
     def status(self):
         with urllib.request.urlopen(f"http://{self.addresses['admin'][0]}/v1/status") as answer:

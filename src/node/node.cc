@@ -331,7 +331,7 @@ void Node::make_uplink() {
   const SpoolConfig& spool = config_.spool;
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
   uplink_ = std::make_unique<spool::Uplink>(
-      *shards_[0].loop, worker_, file_system_, spool_directory(), *spool_, id_, config_.node.name, parent.url,
+      *shards_[0].loop, std::array{&express_worker_, &worker_}, file_system_, spool_directory(), *spool_, id_, config_.node.name, parent.url,
       spool::UplinkOptions{.batch_bytes_max = parent.batch_bytes_max,
                            .batch_age_max = parent.batch_age_max,
                            .backlog_share = static_cast<double>(parent.backlog_share_percent) / 100.0,
@@ -376,6 +376,7 @@ void Node::start() {
     lower_own_priority();
     worker_.run();
   });
+  if (uplink_) express_thread_ = std::thread([this] { express_worker_.run(); });
   admin_thread_ = std::thread([this] {
     lower_own_priority();
     admin_loop_.run();
@@ -561,6 +562,10 @@ Node::~Node() {
     }
     worker_.stop();
     worker_thread_.join();
+    if (express_thread_.joinable()) {
+      express_worker_.stop();
+      express_thread_.join();
+    }
     admin_loop_.stop();
     admin_thread_.join();
   }

@@ -138,6 +138,8 @@ class Node {
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
   std::thread worker_thread_;
+  runtime::Loop express_worker_{"express"};  // for what is fresh and important on its way up
+  std::thread express_thread_;
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;

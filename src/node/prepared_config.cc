@@ -51,7 +51,8 @@ std::expected<PreparedConfig, ConfigProblems> prepare_config(ConfigReading readi
   if (!rules) {
     for (ConfigProblem& problem : rules.error()) add(std::move(problem));
   }
-  auto credentials = with_credentials ? load_credentials(config) : Credentials{};
+  // Where values are at fault, what they name may not be meant.
+  auto credentials = with_credentials && of_values == 0 ? load_credentials(config) : Credentials{};
   if (!credentials) {
     for (ConfigProblem& problem : credentials.error()) add(std::move(problem));
   }

@@ -11,6 +11,7 @@ namespace verge::node {
 namespace {
 
 constexpr size_t kInWorkMax = 4;
+constexpr uint64_t kUnpackedHereMax = 16U << 10;
 constexpr size_t kWaitingBytesMax = 64U << 20;
 
 Error draining() { return {"node.draining", "the node is shutting down", "send it again soon"}; }
@@ -50,6 +51,11 @@ void UplinkReceiver::begin_next() {
     ++in_work_;
     const uint64_t number = next_number_++;
     answering_.emplace(number, std::move(next.responder));
+    // What unpacks in some µs does not wait behind a backlog.
+    if (spool::stated_bytes(next.body.view()).value_or(0) <= kUnpackedHereMax) {
+      loop_.post([this, number, batch = unpack(next.body.view(), self_)]() mutable { store(number, std::move(batch)); });
+      continue;
+    }
     worker_.post([this, number, body = std::move(next.body)]() mutable {
       Unpacked batch = unpack(body.view(), self_);
       body = {};

@@ -25,9 +25,9 @@ bool is_name(std::string_view text) {
 }
 
 Result<std::string> decompress(std::string_view compressed) {
-  const unsigned long long size = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
-  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
-    return malformed("no zstd frame with its size");
+  const std::optional<uint64_t> stated = stated_bytes(compressed);
+  if (!stated) return malformed("no zstd frame with its size");
+  const uint64_t size = *stated;
   if (size > kBatchBytesMax) {
     return fail("uplink.too-large", fmt::format("the batch has {} bytes, {} are allowed", size, kBatchBytesMax),
                 "lower parent.batch_bytes_max on the child");
@@ -39,6 +39,12 @@ Result<std::string> decompress(std::string_view compressed) {
 }
 
 }  // namespace
+
+std::optional<uint64_t> stated_bytes(std::string_view compressed) {
+  const unsigned long long size = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
+  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN) return std::nullopt;
+  return size;
+}
 
 std::string compress_batch(std::string_view bytes, int level) {
   std::string compressed(ZSTD_compressBound(bytes.size()), '\0');

@@ -5,6 +5,7 @@
 //   record: sequence, less the one before it (varint) | event (sized)
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,9 @@ struct BatchHeader {
 
 // The outermost layer of a batch: one zstd frame that states its size. `level` is zstd's, 1..19.
 std::string compress_batch(std::string_view bytes, int level);
+
+// What a compressed batch says it holds; nothing when it does not say.
+std::optional<uint64_t> stated_bytes(std::string_view compressed);
 
 class BatchBuilder {
  public:

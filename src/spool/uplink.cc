@@ -59,11 +59,11 @@ SendPlan plan_for(const SpoolWriter& spool, const UplinkOptions& options) {
 
 }  // namespace
 
-Uplink::Uplink(runtime::Loop& loop, runtime::Loop& worker, storage::FileSystem& file_system,
+Uplink::Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, storage::FileSystem& file_system,
                std::string spool_directory, SpoolWriter& spool, const NodeId& node, std::string name,
                std::string parent, const UplinkOptions& options)
     : loop_(loop),
-      worker_(worker),
+      workers_(workers),
       file_system_(file_system),
       spool_directory_(std::move(spool_directory)),
       spool_(spool),
@@ -140,7 +140,7 @@ void Uplink::step(LaneState& lane, MonotonicTime now, MonotonicTime& look_again)
 
 void Uplink::prepare(LaneState& lane, const SendPlan::Stretch& stretch) {
   lane.preparing = true;
-  worker_.post(
+  workers_[static_cast<size_t>(lane.lane)]->post(
       [this, &lane, stretch, floor = plan_.floor(stretch.stream), level = line_.compression_level(), alive = guard_] {
         if (alive.expired()) return;
         auto batch = std::make_shared<Prepared>(read_batch(lane.lane, stretch, floor, level));
@@ -196,6 +196,10 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
 
 void Uplink::on_prepared(LaneState& lane, const PreparedPointer& batch) {
   lane.preparing = false;
+  if (std::exchange(lane.is_stale, false)) {
+    plan_.released(batch->stretch, 0);
+    return look();
+  }
   if (batch->error) {
     counters_.failures.add();
     log_warning("uplink", "the {} stream cannot be read, will try again: {}", name_of(batch->stretch.stream),
@@ -242,7 +246,7 @@ void Uplink::send(LaneState& lane) {
 // Resolves the parent's name where that cannot hold up the loop.
 void Uplink::connect(LaneState& lane) {
   lane.connecting = true;
-  worker_.post([this, &lane, alive = guard_] {
+  workers_[static_cast<size_t>(lane.lane)]->post([this, &lane, alive = guard_] {
     if (alive.expired()) return;
     Result<net::Address> address = net::Address::resolve(parent_);
     loop_.post([this, &lane, address = std::move(address), alive] {
@@ -381,6 +385,7 @@ void Uplink::on_failure(LaneState& lane, const Error& error, std::optional<Durat
     plan_.released((*batch)->stretch, (*batch)->event_bytes);
     *batch = nullptr;
   }
+  lane.is_stale = lane.preparing;
   plan_.line_broke();
   if (options_.ttl_stops_in_outage) spool_.age_clock().set_running(false, loop_.tick());
   // The name may stand for another address next time.

@@ -9,8 +9,8 @@
 // "not now" (429, 503, any other answer) spend none. Then it is buried among the dead letters, with what the parent
 // said. The others go on around it meanwhile.
 //
-// Reading the log, compressing and resolving the parent's name run on `worker`, a loop of lower priority; deciding, and
-// the connections, on the uplink's own loop. A log that cannot be read is read again later: nothing is passed over for
+// Reading the log and compressing run on the worker of each lane (the bulk lane's of lower priority), so that no fresh
+// record waits for a backlog there; deciding, and the connections, on the uplink's own loop. A log that cannot be read is read again later: nothing is passed over for
 // it. What is damaged is: its range is reported, exactly.
 #pragma once
 
@@ -74,7 +74,8 @@ struct UplinkCounters {
 class Uplink {
  public:
   // `parent` is "http://host:port" or "https://host:port". All references outlive the uplink.
-  Uplink(runtime::Loop& loop, runtime::Loop& worker, storage::FileSystem& file_system, std::string spool_directory,
+  // `workers`: of the express and of the bulk lane.
+  Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, storage::FileSystem& file_system, std::string spool_directory,
          SpoolWriter& spool, const NodeId& node, std::string name, std::string parent, const UplinkOptions& options);
   ~Uplink();
 
@@ -113,6 +114,7 @@ class Uplink {
     std::string authorization;  // with the client; empty: none
     bool connecting = false;
     bool preparing = false;
+    bool is_stale = false;  // what is being prepared follows a batch that was not delivered: it would overtake it
     PreparedPointer next;
     PreparedPointer under_way;
     uint64_t earlier_bytes_sent = 0;  // by clients that are gone
@@ -136,7 +138,7 @@ class Uplink {
   LaneState& state_of(Lane lane) { return lanes_[static_cast<size_t>(lane)]; }
 
   runtime::Loop& loop_;
-  runtime::Loop& worker_;
+  const std::array<runtime::Loop*, kLanes> workers_;
   storage::FileSystem& file_system_;
   const std::string spool_directory_;
   SpoolWriter& spool_;
@@ -149,7 +151,7 @@ class Uplink {
   SendPlan plan_;
   LineRate line_;
   std::array<LaneState, kLanes> lanes_;
-  std::array<std::array<std::unique_ptr<RecordReader>, kStreams>, kLanes> readers_;  // used on the worker only
+  std::array<std::array<std::unique_ptr<RecordReader>, kStreams>, kLanes> readers_;  // used on the lane's worker only
   std::map<std::pair<Priority, uint64_t>, uint32_t> attempts_;  // of records that the parent refused
   runtime::Timer timer_;
   bool stopped_ = false;

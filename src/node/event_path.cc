@@ -238,8 +238,7 @@ void EventPath::submit() {
   // Window rows, QoS 0 uploads and reports are awaited by nobody here; what is critical is awaited above.
   const bool is_critical = std::ranges::any_of(
       gathered_.items, [](const spool::Submission::Item& item) { return item.priority == Priority::kCritical; });
-  const spool::Urgency urgency =
-      waiters_.empty() && !is_critical ? spool::Urgency::kPatient : spool::Urgency::kAwaited;
+  const spool::Urgency urgency = waiters_.empty() && !is_critical ? spool::Urgency::kPatient : spool::Urgency::kAwaited;
   for (spool::Submission::Item& item : reports_) gathered_.items.push_back(std::move(item));
   reports_.clear();
   if (gathered_.items.empty()) return;

@@ -331,7 +331,8 @@ void Node::make_uplink() {
   const SpoolConfig& spool = config_.spool;
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
   uplink_ = std::make_unique<spool::Uplink>(
-      *shards_[0].loop, std::array{&express_worker_, &worker_}, file_system_, spool_directory(), *spool_, id_, config_.node.name, parent.url,
+      *shards_[0].loop, std::array{&express_worker_, &worker_}, file_system_, spool_directory(), *spool_, id_,
+      config_.node.name, parent.url,
       spool::UplinkOptions{.batch_bytes_max = parent.batch_bytes_max,
                            .batch_age_max = parent.batch_age_max,
                            .backlog_share = static_cast<double>(parent.backlog_share_percent) / 100.0,

@@ -53,7 +53,8 @@ void UplinkReceiver::begin_next() {
     answering_.emplace(number, std::move(next.responder));
     // What unpacks in some µs does not wait behind a backlog.
     if (spool::stated_bytes(next.body.view()).value_or(0) <= kUnpackedHereMax) {
-      loop_.post([this, number, batch = unpack(next.body.view(), self_)]() mutable { store(number, std::move(batch)); });
+      loop_.post(
+          [this, number, batch = unpack(next.body.view(), self_)]() mutable { store(number, std::move(batch)); });
       continue;
     }
     worker_.post([this, number, body = std::move(next.body)]() mutable {

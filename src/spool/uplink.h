@@ -10,8 +10,8 @@
 // said. The others go on around it meanwhile.
 //
 // Reading the log and compressing run on the worker of each lane (the bulk lane's of lower priority), so that no fresh
-// record waits for a backlog there; deciding, and the connections, on the uplink's own loop. A log that cannot be read is read again later: nothing is passed over for
-// it. What is damaged is: its range is reported, exactly.
+// record waits for a backlog there; deciding, and the connections, on the uplink's own loop. A log that cannot be read
+// is read again later: nothing is passed over for it. What is damaged is: its range is reported, exactly.
 #pragma once
 
 #include <array>
@@ -75,8 +75,9 @@ class Uplink {
  public:
   // `parent` is "http://host:port" or "https://host:port". All references outlive the uplink.
   // `workers`: of the express and of the bulk lane.
-  Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, storage::FileSystem& file_system, std::string spool_directory,
-         SpoolWriter& spool, const NodeId& node, std::string name, std::string parent, const UplinkOptions& options);
+  Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, storage::FileSystem& file_system,
+         std::string spool_directory, SpoolWriter& spool, const NodeId& node, std::string name, std::string parent,
+         const UplinkOptions& options);
   ~Uplink();
 
   void start();

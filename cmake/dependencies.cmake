@@ -30,6 +30,11 @@ pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 add_library(verge_zstd INTERFACE)
 target_link_libraries(verge_zstd INTERFACE PkgConfig::zstd)
 
+# jetstream/: its headers only. The library itself is loaded with dlopen on first use.
+find_path(NATS_INCLUDE nats/nats.h REQUIRED)
+add_library(verge_nats INTERFACE)
+target_include_directories(verge_nats SYSTEM INTERFACE ${NATS_INCLUDE})
+
 # node/: configuration files.
 pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
 add_library(verge_tomlplusplus INTERFACE)

@@ -98,6 +98,15 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
 }
 
 void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder responder) {
+  if (const StoreConfig& store = node_.store(); store.engine == StoreEngine::kNats) {
+    return respond_problem(
+        responder, 501,
+        {"events.in-stream",
+         fmt::format("what children send is kept in the JetStream stream {}, not here", store.stream),
+         fmt::format("read it with `nats stream view {}`; `verge events query --data-dir` has what "
+                     "this node made itself",
+                     store.stream)});
+  }
   Result<EventQuery> query = query_of(request.query);
   if (!query) return respond_problem(responder, 400, query.error());
   if (queries_.size() >= kQueriesMax) {

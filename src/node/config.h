@@ -115,6 +115,19 @@ struct SpoolConfig {
   bool operator==(const SpoolConfig&) const = default;
 };
 
+enum class StoreEngine { kLog, kNats };
+
+struct StoreConfig {
+  StoreEngine engine = StoreEngine::kLog;
+  std::vector<std::string> urls = {"nats://127.0.0.1:4222"};  // parse_nats_url accepts each; not empty
+  std::string stream = "VERGE";
+  uint64_t replicas = 3;
+  Duration timeout = std::chrono::seconds(8);
+  std::string credentials;            // the path of a file; empty: none
+  std::optional<SecretSource> token;  // what the servers want to see
+  bool operator==(const StoreConfig&) const = default;
+};
+
 struct RuntimeConfig {
   uint64_t loops = 0;
   bool operator==(const RuntimeConfig&) const = default;
@@ -134,6 +147,7 @@ struct Config {
   TlsConfig tls;
   ParentConfig parent;
   SpoolConfig spool;
+  StoreConfig store;
   RuntimeConfig runtime;
   LogConfig log;
   std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked

@@ -88,6 +88,25 @@ Result<HostAndPort> parse_listen_address(std::string_view text) {
   return parse_authority(text, kAddress, std::nullopt);
 }
 
+Result<HostAndPort> parse_nats_url(std::string_view text) {
+  constexpr std::string_view kScheme = "nats://";
+  // A secret in a URL would be printed with it.
+  if (text.contains('@')) {
+    return fail(kUrl, "a URL with a user name is not taken", "write nats://host:port, and set store.credentials");
+  }
+  if (!lower(text.substr(0, kScheme.size())).starts_with(kScheme)) {
+    return fail(kUrl, json_string(text) + " does not begin with nats://", "write nats://host:port");
+  }
+  std::string_view authority = text.substr(kScheme.size());
+  if (authority.ends_with('/')) authority.remove_suffix(1);
+  if (authority.find_first_of("/?#,") != std::string_view::npos) {
+    return fail(kUrl, json_string(text) + " has more than a host and a port", "write nats://host:port");
+  }
+  Result<HostAndPort> parsed = parse_authority(authority, kUrl, 4222);
+  if (parsed && parsed->port == 0) return fail(kUrl, json_string(text) + " has port 0", "write a port 1..65535");
+  return parsed;
+}
+
 Result<ParentAddress> parse_parent_url(std::string_view text) {
   const std::string lowered = lower(text.substr(0, 8));
   const bool tls = lowered == "https://";

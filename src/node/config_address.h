@@ -28,4 +28,7 @@ struct ParentAddress {
 // is none. Error: config.url.
 Result<ParentAddress> parse_parent_url(std::string_view text);
 
+// "nats://host[:port]", port 1 to 65535, 4222 when there is none. Error: config.url.
+Result<HostAndPort> parse_nats_url(std::string_view text);
+
 }  // namespace verge::node

@@ -140,6 +140,44 @@ Reading<std::string> ParentUrl::read(const Value& value) const {
 
 std::string ParentUrl::write(const std::string& url) const { return toml_string(url); }
 
+Reading<std::vector<std::string>> NatsUrls::read(const Value& value) const {
+  const auto read_url = [](const Value& one) -> Reading<std::string> {
+    const auto* text = std::get_if<std::string>(&one.content);
+    if (text == nullptr) return wrong(kType, one, R"(a URL such as "nats://127.0.0.1:4222")");
+    if (Result<HostAndPort> parsed = parse_nats_url(*text); !parsed) {
+      Error error = parsed.error();
+      error.what = "must be a NATS server's URL: " + error.what;
+      return std::unexpected(Fault{std::move(error), one.place});
+    }
+    return *text;
+  };
+  std::vector<std::string> urls;
+  if (const auto* array = std::get_if<Array>(&value.content)) {
+    if (array->empty()) return wrong(kRange, value, "at least one URL");
+    for (const Value& element : *array) {
+      Reading<std::string> url = read_url(element);
+      if (!url) return std::unexpected(std::move(url.error()));
+      urls.push_back(*std::move(url));
+    }
+    return urls;
+  }
+  Reading<std::string> url = read_url(value);
+  if (!url) return std::unexpected(std::move(url.error()));
+  urls.push_back(*std::move(url));
+  return urls;
+}
+
+std::string NatsUrls::write(const std::vector<std::string>& urls) const { return Listen{}.write(urls); }
+
+Reading<std::string> StreamName::read(const Value& value) const {
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong(kType, value, "a string");
+  if (text->empty() || text->size() > 32 || !std::ranges::all_of(*text, is_name_character) || text->contains('.')) {
+    return wrong(kRange, value, "1 to 32 letters, digits, underscores and hyphens");
+  }
+  return *text;
+}
+
 Reading<SecretSource> Secret::read(const Value& value) const {
   const auto refused = [&](std::string what) {
     return std::unexpected(Fault{{kType, std::move(what), "write " + range()}, value.place});

@@ -74,6 +74,26 @@ struct ParentUrl {
   [[nodiscard]] std::string write(const Type& url) const;
 };
 
+// A NATS server's URL or an array of them.
+struct NatsUrls {
+  using Type = std::vector<std::string>;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "string or array of strings"; }
+  [[nodiscard]] std::string range() const { return "nats://host:port"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& urls) const;
+};
+
+// The name of a JetStream stream, which is also the first word of its subjects.
+struct StreamName {
+  using Type = std::string;
+  static constexpr Spelling kSpelling = Spelling::kText;
+  [[nodiscard]] std::string type() const { return "string"; }
+  [[nodiscard]] std::string range() const { return "1..32 of A-Z a-z 0-9 _ -"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& name) const { return toml_string(name); }
+};
+
 // Where a secret is. Errors never show what stands in its place: it may be the secret.
 struct Secret {
   using Type = SecretSource;

@@ -211,6 +211,20 @@ static void describe(Visitor& v, SpoolConfig& c) {
   }
 }
 
+static void describe(Visitor& v, StoreConfig& c) {
+  v.key("engine", c.engine, Choice<StoreEngine>{{{"log", StoreEngine::kLog}, {"nats", StoreEngine::kNats}}},
+        {"log: in this node's own logs; nats: on a JetStream stream that several parents share."});
+  v.key("urls", c.urls, NatsUrls{}, {"With nats: the servers; any of them will do at first."});
+  v.key("stream", c.stream, StreamName{}, {"With nats: the name of the stream; it is made if it is not there."});
+  v.key("replicas", c.replicas, Count{1, 5}, {"With nats: how many servers must hold a copy of each message."});
+  v.key("timeout", c.timeout, Time{std::chrono::milliseconds(100), std::chrono::minutes(10)},
+        {"With nats: how long a batch is tried before the child is told to send it again; keep it below the children's "
+         "parent.timeout."});
+  v.key("credentials", c.credentials, Text{},
+        {"With nats: the path of a .creds file to log in with; empty: none.", "empty"});
+  v.key("token", c.token, Secret{}, {"With nats: the token that the servers ask for.", "none"});
+}
+
 static void describe(Visitor& v, RuntimeConfig& c) {
   v.key("loops", c.loops, Count{0, 64}, {"Event loops, each a thread; 0: one a core."});
 }
@@ -261,8 +275,14 @@ void describe(Visitor& v, Config& c) {
   v.section("tls", c.tls, {"What the TLS listeners show and demand; read again on SIGHUP."});
   v.section("parent", c.parent, {"The node one tier up, to which events climb."});
   v.section("spool", c.spool, {"The queue on disk that events climb from."});
+  v.section("store", c.store, {"Where what child nodes send is kept."});
   v.section("runtime", c.runtime, {"How the process uses the machine."});
   v.section("log", c.log, {"The log, on stderr."});
+  if (c.store.engine == StoreEngine::kNats && !c.parent.url.empty()) {
+    v.refuse("parent",
+             {"config.value", "parent.url does not go with store.engine = \"nats\": what children send ends there",
+              "leave parent.url out, or keep what children send in the log"});
+  }
   v.sequence("rule", c.rules, {"A rule: SQL over messages, and what to do with what it selects."});
 }
 

@@ -122,6 +122,7 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
   }
   credentials.uplink_tokens = std::make_shared<const net::BearerTokens>(tokens);
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
+  if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
   if (const Result<ParentAddress> parent = parse_parent_url(config.parent.url); parent && parent->tls) {
     credentials.parent = loading.take(
         net::TlsContext::client({.server_name = parent->at.host,

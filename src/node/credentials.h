@@ -21,6 +21,8 @@ struct Credentials {
   // For the parent: null with http; empty without parent.token.
   std::shared_ptr<const net::TlsContext> parent;
   std::string parent_token;
+  // For the NATS servers; empty without store.token.
+  std::string store_token;
 };
 
 // All that is wrong is found at once, each placed at its key. Codes: config.secret, config.missing (a TLS listener

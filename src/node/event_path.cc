@@ -97,14 +97,14 @@ void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, st
                       }});
 }
 
-void EventPath::climb(spool::Submission submission, std::function<void(const spool::Submission&)> done,
+void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
                       std::function<void()> finished) {
-  spool_.submit(std::move(submission), loop_, spool::Urgency::kAwaited,
-                [this, done = std::move(done), finished = std::move(finished)](spool::Submission stored) mutable {
-                  done(stored);
-                  climbed_.push_back({std::move(stored), 0, std::move(finished)});
-                  if (climbed_.size() == 1) evaluate_climbed();
-                });
+  store.store(std::move(batch), loop_,
+              [this, done = std::move(done), finished = std::move(finished)](ChildBatch stored) mutable {
+                done(stored);
+                climbed_.push_back({std::move(stored), 0, std::move(finished)});
+                if (climbed_.size() == 1) evaluate_climbed();
+              });
 }
 
 // As far as the time of this turn goes; the rest in the next.
@@ -112,10 +112,10 @@ void EventPath::evaluate_climbed() {
   const MonotonicTime until = std::chrono::steady_clock::now() + kClimbSlice;
   while (!climbed_.empty()) {
     Climbed& batch = climbed_.front();
-    while (batch.next < batch.submission.items.size()) {
+    while (batch.next < batch.stored.records.size()) {
       // Given back one by one too: a hundred thousand at once would take their time.
-      const spool::Submission::Item item = std::move(batch.submission.items[batch.next]);
-      if (batch.submission.fates[batch.next++] == Fate::kStored) evaluate_climbed(item.event);
+      const ChildBatch::Record record = std::move(batch.stored.records[batch.next]);
+      if (batch.stored.fates[batch.next++] == ChildBatch::Fate::kStored) evaluate_climbed(record.event);
       if (std::chrono::steady_clock::now() < until) continue;
       return loop_.post([this] { evaluate_climbed(); });
     }

@@ -23,6 +23,7 @@
 #include "model/event.h"
 #include "mqtt/broker.h"
 #include "mqtt/intake.h"
+#include "node/child_store.h"
 #include "rules/evaluator.h"
 #include "runtime/loop.h"
 #include "spool/spool_writer.h"
@@ -73,9 +74,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Events that climb by default, unless a rule drops them. `done` is called when those that are kept are durable.
   void post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void(PostedOutcome)> done);
 
-  // A child's batch, as a submission to store; then rules run over what was new. `done` has the fates; `finished` is
-  // called when the rules have run.
-  void climb(spool::Submission submission, std::function<void(const spool::Submission&)> done,
+  // A child's batch to store; then rules run over what was new. `done` has the fates; `finished` is called when the
+  // rules have run. `store` outlives the path.
+  void climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
              std::function<void()> finished);
 
   void replace_rules(std::shared_ptr<const rules::RuleSet> rules);
@@ -103,7 +104,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   };
   // What a child sent and is stored; from `next` on it is to be evaluated.
   struct Climbed {
-    spool::Submission submission;
+    ChildBatch stored;
     size_t next = 0;
     std::function<void()> finished;
   };

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "jetstream/nats_stream.h"
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
@@ -164,6 +165,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id, credentials));
   node->note_name();
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
+  if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
   if (const Result<void> opened = node->open_listeners(); !opened) return std::unexpected(opened.error());
   node->make_uplink();
@@ -239,7 +241,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.loop = std::make_unique<runtime::Loop>(fmt::format("loop-{}", i));
     shard.uplink_tokens = credentials_.uplink_tokens;
     shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules);
-    shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, id_);
+    shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits, [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
@@ -342,6 +344,29 @@ void Node::make_uplink() {
                            .ttl_stops_in_outage = spool.ttl_stops_in_outage,
                            .access = [this] { return parent_access_; }});
   shards_[0].loop->post([this] { uplink_->start(); });
+}
+
+Result<void> Node::open_child_store() {
+  if (config_.store.engine == StoreEngine::kLog) {
+    children_ = std::make_unique<SpooledChildren>(*spool_);
+    return {};
+  }
+  Result<std::unique_ptr<jetstream::NatsStream>> stream =
+      jetstream::NatsStream::open({.urls = config_.store.urls,
+                                   .stream = config_.store.stream,
+                                   .replicas = config_.store.replicas,
+                                   .client = "verge " + config_.node.name,
+                                   .credentials_path = config_.store.credentials,
+                                   .token = credentials_.store_token});
+  if (!stream) return std::unexpected(stream.error());
+  stream_ = std::make_unique<jetstream::StreamStore>(
+      std::move(*stream), jetstream::StoreOptions{.stream = config_.store.stream,
+                                                  .node = id_,
+                                                  .timeout = config_.store.timeout,
+                                                  .waiting_bytes_max = kSpoolWaitingBytesMax,
+                                                  .subjects_max = config_.spool.sources_max});
+  children_ = std::make_unique<StreamedChildren>(*stream_);
+  return {};
 }
 
 void Node::start() {
@@ -545,7 +570,8 @@ Node::~Node() {
     admin_loop_.stop();
     admin_thread_.join();
   }
-  // The writer ends while the loops still run: what it answers goes to them.
+  // The writers end while the loops still run: what they answer goes to them.
+  if (stream_) stream_->stop();
   if (spool_) spool_->stop();
   for (Shard& shard : shards_) {
     if (!shard.thread.joinable()) continue;
@@ -584,6 +610,7 @@ std::array<uint64_t, spool::kStreams> Node::durable_ends() const {
 std::string Node::not_ready() const {
   if (draining_) return "the node is shutting down";
   if (!running_) return "the node is starting";
+  if (std::string reason = children_->not_ready(); !reason.empty()) return reason;
   if (spool_->is_full()) return "the spool refuses records: its disk or spool.bytes_max is full";
   return {};
 }

@@ -3,8 +3,9 @@
 //
 // Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, a worker
 // (reading the log and compressing for the uplink, unpacking what children send), one for the admin listener, once
-// somebody asks one that reads for queries, so that a query holds up nobody, and, where there are TLS listeners, one
-// for handshakes, for the same reason. The uplink runs on the first event loop.
+// somebody asks one that reads for queries, so that a query holds up nobody, where there are TLS listeners one for
+// handshakes, for the same reason, and with store.engine = "nats" one that appends to the stream. The uplink runs on
+// the first event loop.
 #pragma once
 
 #include <memory>
@@ -15,10 +16,12 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "jetstream/stream_store.h"
 #include "mqtt/broker.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/tls_listener.h"
+#include "node/child_store.h"
 #include "node/config.h"
 #include "node/credentials.h"
 #include "node/event_path.h"
@@ -68,6 +71,8 @@ class Node {
   [[nodiscard]] std::string not_ready() const;
   [[nodiscard]] const NodeId& id() const { return id_; }
   [[nodiscard]] const std::string& name() const { return config_.node.name; }
+  // Where what children send is kept.
+  [[nodiscard]] const StoreConfig& store() const { return config_.store; }
   [[nodiscard]] std::string spool_directory() const { return data_directory_.path() + "/spool"; }
   [[nodiscard]] storage::FileSystem& file_system() { return file_system_; }
   [[nodiscard]] std::array<uint64_t, spool::kStreams> durable_ends() const;
@@ -101,6 +106,7 @@ class Node {
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials);
   void note_name();
   Result<void> open_spool();
+  Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> open_listeners();
   Result<void> open_admin_listeners();
@@ -137,6 +143,8 @@ class Node {
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
+  std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
+  std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
   std::unique_ptr<AdminApi> admin_;
   std::vector<std::unique_ptr<net::TcpListener>> admin_listeners_;

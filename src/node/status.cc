@@ -164,8 +164,22 @@ std::string Node::status_json() const {
   } else {
     out.append(",\"uplink\":null");
   }
+  uint64_t duplicates = spooled.known.value();
+  if (stream_) {
+    const jetstream::StoreCounters& stored = stream_->counters();
+    Histogram::Snapshot append;
+    append.add(stored.append);
+    duplicates += stored.known.value();
+    fmt::format_to(
+        std::back_inserter(out),
+        R"(,"stream":{{"name":{},"reachable":{},"messages":{},"records":{},"known":{},"refused":{},"append":{}}})",
+        json_string(config_.store.stream), stream_->reachable(), stored.messages.value(), stored.appended.value(),
+        stored.known.value(), stored.refused.load(), histogram_json(append));
+  } else {
+    out.append(",\"stream\":null");
+  }
   fmt::format_to(std::back_inserter(out), R"(,"receiver":{{"records":{},"duplicates":{}}})", totals.events_child,
-                 spooled.known.value());
+                 duplicates);
   const TlsTotals tls = tls_totals();
   fmt::format_to(std::back_inserter(out), R"(,"listeners":{})", addresses_json());
   fmt::format_to(std::back_inserter(out),
@@ -243,6 +257,17 @@ std::string Node::metrics_text() const {
   }
   out.gauge("spool_dead_letters", "Records that the parent would not have.",
             static_cast<double>(spool_->dead_letters()));
+  if (stream_) {
+    const jetstream::StoreCounters& stored = stream_->counters();
+    Histogram::Snapshot append;
+    append.add(stored.append);
+    out.gauge("stream_reachable", "1 while the JetStream stream can be used.", stream_->reachable() ? 1 : 0);
+    out.counter("stream_messages_total", "Messages that the stream acknowledged.", stored.messages.value());
+    out.counter("stream_records_total", "Records that the stream acknowledged.", stored.appended.value());
+    out.counter("stream_known_total", "Repetitions recognised.", stored.known.value());
+    out.counter("stream_refused_total", "Records refused.", stored.refused);
+    out.histogram("stream_append_seconds", "From a child's batch to the stream's acknowledgement.", append);
+  }
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();
     out.gauge("uplink_connected", "1 when the last batch was delivered.", sent.connected ? 1 : 0);

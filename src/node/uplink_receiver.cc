@@ -18,8 +18,9 @@ Error draining() { return {"node.draining", "the node is shutting down", "send i
 
 }  // namespace
 
-UplinkReceiver::UplinkReceiver(runtime::Loop& loop, runtime::Loop& worker, EventPath& path, const NodeId& self)
-    : loop_(loop), worker_(worker), path_(path), self_(self) {}
+UplinkReceiver::UplinkReceiver(runtime::Loop& loop, runtime::Loop& worker, EventPath& path, ChildStore& children,
+                               const NodeId& self)
+    : loop_(loop), worker_(worker), path_(path), children_(children), self_(self) {}
 
 void UplinkReceiver::receive(Payload body, net::HttpResponder responder) {
   if (idle_) return respond_problem(responder, 503, draining(), {{"Retry-After", "1"}});
@@ -76,10 +77,7 @@ UplinkReceiver::Unpacked UplinkReceiver::unpack(std::string_view body, const Nod
     made.status = 409;
     return made;
   }
-  made.sender = batch->header.name;
-  const std::string source = batch->header.source();
-  made.submission.floor_source = source;
-  made.submission.floor = batch->header.floor;
+  made.batch.header = batch->header;
   for (const spool::Batch::Record& record : batch->records) {
     EventView event = record.event;
     // An event that comes back to where it entered has gone round in a circle of parents: here it ends.
@@ -93,11 +91,9 @@ UplinkReceiver::Unpacked UplinkReceiver::unpack(std::string_view body, const Nod
       event.origin_name = batch->header.name;
       event.origin_sequence = record.sequence;
     }
-    spool::Submission::Item& item = made.submission.items.emplace_back();
-    item.priority = batch->header.stream;
-    item.source = source;
-    item.source_sequence = record.sequence;
-    append_event(item.event, event);
+    ChildBatch::Record& kept = made.batch.records.emplace_back();
+    kept.sequence = record.sequence;
+    append_event(kept.event, event);
   }
   return made;
 }
@@ -114,21 +110,23 @@ void UplinkReceiver::store(uint64_t number, Unpacked batch) {
     log_error("node",
               "events of this node come back from {}: the parents form a circle; set parent.url so that the topmost "
               "node has none",
-              batch.sender);
+              batch.batch.header.name);
   }
-  const auto answer = [responder](const spool::Submission& stored) {
+  const auto answer = [responder](const ChildBatch& stored) {
     size_t fresh = 0;
     size_t known = 0;
-    for (const spool::Submission::Fate fate : stored.fates) {
-      if (fate == spool::Submission::Fate::kRefused) {
+    for (const ChildBatch::Fate fate : stored.fates) {
+      if (fate == ChildBatch::Fate::kRefused) {
+        // What is too large stays so: the child sets it aside, and the rest goes on.
+        if (stored.error.code.ends_with(".too-large")) return respond_problem(*responder, 413, stored.error);
         return respond_problem(*responder, 503, stored.error, {{"Retry-After", "1"}});
       }
-      (fate == spool::Submission::Fate::kStored ? fresh : known) += 1;
+      (fate == ChildBatch::Fate::kStored ? fresh : known) += 1;
     }
     const std::string body = fmt::format(R"({{"durable":true,"stored":{},"known":{}}})", fresh, known);
     responder->respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
   };
-  path_.climb(std::move(batch.submission), answer, [this] { end_one(); });
+  path_.climb(children_, std::move(batch.batch), answer, [this] { end_one(); });
 }
 
 void UplinkReceiver::end_one() {

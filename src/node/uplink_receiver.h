@@ -13,6 +13,7 @@
 
 #include "model/node_id.h"
 #include "net/http_exchange.h"
+#include "node/child_store.h"
 #include "node/event_path.h"
 #include "runtime/loop.h"
 #include "spool/batch.h"
@@ -22,7 +23,7 @@ namespace verge::node {
 class UplinkReceiver {
  public:
   // `self`: the id of this node. All outlive the receiver.
-  UplinkReceiver(runtime::Loop& loop, runtime::Loop& worker, EventPath& path, const NodeId& self);
+  UplinkReceiver(runtime::Loop& loop, runtime::Loop& worker, EventPath& path, ChildStore& children, const NodeId& self);
 
   // The body of POST /v1/uplink.
   void receive(Payload body, net::HttpResponder responder);
@@ -36,9 +37,8 @@ class UplinkReceiver {
   };
   // What the worker makes of a batch.
   struct Unpacked {
-    spool::Submission submission;
+    ChildBatch batch;
     bool has_circle = false;  // an event came back to where it entered
-    std::string sender;
     std::optional<Error> error;
     int status = 400;  // with the error
   };
@@ -51,6 +51,7 @@ class UplinkReceiver {
   runtime::Loop& loop_;
   runtime::Loop& worker_;
   EventPath& path_;
+  ChildStore& children_;
   const NodeId self_;
   std::deque<Waiting> waiting_;
   size_t waiting_bytes_ = 0;

@@ -105,7 +105,8 @@ Result<Batch> Batch::parse(std::string_view compressed) {
     const uint64_t step = reader.varint();
     ByteReader event_reader(reader.sized());
     const std::optional<EventView> event = read_event(event_reader);
-    if (!reader.ok() || step == 0 || !event || !event_reader.empty()) return malformed("a record is damaged");
+    if (!reader.ok() || step == 0 || sequence + step < sequence || !event || !event_reader.empty())
+      return malformed("a record is damaged");
     // What climbs goes to subscribers and rules as well: it must be what they may be given.
     if (!is_topic_name(event->topic) || !is_name(event->device) || !is_name(event->origin_name)) {
       return malformed("a record has a topic, device or origin that is none");

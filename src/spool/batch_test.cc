@@ -54,6 +54,25 @@ TEST(Batch, EventsThatNoDeviceCouldSendAreRefused) {
   EXPECT_FALSE(Batch::parse(builder.take(1)).has_value());
 }
 
+// A step that goes round would let sequences fall.
+TEST(Batch, SequencesThatGoRoundAreRefused) {
+  BatchBuilder builder(header());
+  const std::string event = event_of({.topic = "a", .payload = ""});
+  const std::string sound = builder.take(1);
+  const Result<Batch> empty = Batch::parse(sound);
+  ASSERT_TRUE(empty.has_value());
+  std::string bytes = empty->bytes;
+  bytes.pop_back();  // the count
+  append_varint(bytes, 2);
+  for (const uint64_t step : {uint64_t{5}, ~uint64_t{0}}) {
+    append_varint(bytes, step);
+    append_sized(bytes, event);
+  }
+  const Result<Batch> batch = Batch::parse(compress_batch(bytes, 1));
+  ASSERT_FALSE(batch.has_value());
+  EXPECT_EQ(batch.error().code, "uplink.malformed");
+}
+
 // Windows reckon with times, and people read them.
 TEST(Batch, TimesOutsideTheYears1970To9999AreRefused) {
   const auto is_taken = [](int64_t microseconds) {

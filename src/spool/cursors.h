@@ -10,8 +10,8 @@
 #include <optional>
 #include <string>
 
+#include "base/interval_set.h"
 #include "model/priority.h"
-#include "spool/interval_set.h"
 #include "storage/file_system.h"
 
 namespace verge::spool {

@@ -11,10 +11,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/interval_set.h"
 #include "model/event.h"
 #include "model/priority.h"
 #include "spool/dead_letter.h"
-#include "spool/interval_set.h"
 #include "storage/file_system.h"
 #include "storage/segmented_log.h"
 

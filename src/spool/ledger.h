@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "spool/interval_set.h"
+#include "base/interval_set.h"
 
 namespace verge::spool {
 

@@ -21,8 +21,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/interval_set.h"
 #include "model/priority.h"
-#include "spool/interval_set.h"
 
 namespace verge::spool {
 

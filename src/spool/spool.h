@@ -17,10 +17,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/interval_set.h"
 #include "model/node_id.h"
 #include "model/priority.h"
 #include "spool/dead_letter.h"
-#include "spool/interval_set.h"
 #include "spool/ledger.h"
 #include "spool/stream_options.h"
 #include "storage/file_system.h"

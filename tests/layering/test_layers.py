@@ -22,8 +22,9 @@ ALLOWED = {
     "mqtt": {"base", "model", "runtime", "net", "storage"},
     "rules": {"base", "model", "runtime", "net", "storage"},
     "spool": {"base", "model", "runtime", "net", "storage"},
-    "node": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool"},
-    "cli": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "node"},
+    "jetstream": {"base", "model", "runtime", "net", "storage"},
+    "node": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "jetstream"},
+    "cli": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "jetstream", "node"},
 }
 
 # Third-party headers and the folders that own them. fmt is everywhere, as the standard library is.
@@ -32,6 +33,7 @@ OWNERS = {
     r"xxhash\.h": {"base"},
     r"simdjson\.h": {"rules", "node", "cli"},
     r"zstd\.h": {"spool"},
+    r"nats/": {"jetstream"},
     r"openssl/": {"net"},
     r"toml\+\+/": {"node"},
     r"CLI/": {"cli"},
@@ -115,7 +117,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "bench|cli|config|demo|events|http|ingest|net|node|replay|rule|spool|storage|uplink"
+        areas = "bench|cli|config|demo|events|http|ingest|jetstream|net|node|replay|rule|spool|storage|uplink"
         keys = {"http.listen"}  # names of settings
         used = set()
         for path in files():

@@ -1,4 +1,4 @@
-#include "spool/interval_set.h"
+#include "base/interval_set.h"
 
 #include <set>
 
@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 
-namespace verge::spool {
+namespace verge {
 namespace {
 
 TEST(IntervalSet, AgreesWithASetOfNumbers) {
@@ -51,4 +51,4 @@ TEST(IntervalSet, InOrderIsOneInterval) {
 }
 
 }  // namespace
-}  // namespace verge::spool
+}  // namespace verge

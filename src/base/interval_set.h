@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace verge::spool {
+namespace verge {
 
 class IntervalSet {
  public:
@@ -35,4 +35,4 @@ class IntervalSet {
   std::vector<Interval> intervals_;  // sorted, disjoint, not touching
 };
 
-}  // namespace verge::spool
+}  // namespace verge

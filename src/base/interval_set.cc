@@ -1,8 +1,8 @@
-#include "spool/interval_set.h"
+#include "base/interval_set.h"
 
 #include <algorithm>
 
-namespace verge::spool {
+namespace verge {
 
 bool IntervalSet::insert(uint64_t value) {
   // In order is the common case.
@@ -65,4 +65,4 @@ bool IntervalSet::contains(uint64_t value) const {
   return found != intervals_.end() && found->begin <= value;
 }
 
-}  // namespace verge::spool
+}  // namespace verge

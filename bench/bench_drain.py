@@ -97,6 +97,8 @@ def main():
     print(f"drained in {took:.2f} s: {first / took:,.0f} records a second; edge at most {peak:.1f} MB resident; the "
           f"hypervisor took {stolen_ms() - stolen:.0f} ms")
     threading.Event().wait(1)
+    up = edge.status()["uplink"]
+    print(f"batches: {up['batches']} of {up['event_bytes'] / up['batches'] / 1024:.0f} KiB; the line seemed to take {up['line_bytes_per_s'] / 1e6:.1f} MB/s, level {up['compression_level']}")
     delays.sort()
     print(f"fresh critical records meanwhile: {len(delays)} of {number}; at the parent after p50 "
           f"{1000 * delays[len(delays) // 2]:.1f} ms, p99 {1000 * delays[int(len(delays) * 0.99)]:.1f} ms")

@@ -9,14 +9,17 @@ namespace {
 constexpr size_t kMeasuredBytesMin = 4096;
 constexpr double kWeight = 0.3;  // of the newest measurement
 constexpr double kBatchSeconds = 4;
-constexpr size_t kFirstBatchBytes = 64U << 10;
+constexpr size_t kUnmeasuredBytesMax = 4U << 20;
 constexpr size_t kBatchBytesMin = 16U << 10;
 constexpr Duration kTimeoutMax = std::chrono::minutes(10);
 
 }  // namespace
 
 void LineRate::measure(size_t event_bytes, size_t wire_bytes, Duration sending, Duration preparing) {
-  if (wire_bytes < kMeasuredBytesMin || sending <= Duration(0)) return;
+  if (wire_bytes < kMeasuredBytesMin || sending <= Duration(0)) {
+    unmeasured_bytes_ = std::min(unmeasured_bytes_ * 2, kUnmeasuredBytesMax);
+    return;
+  }
   const double rate = static_cast<double>(wire_bytes) / std::chrono::duration<double>(sending).count();
   bytes_per_s_ = bytes_per_s_ == 0 ? rate : (1 - kWeight) * bytes_per_s_ + kWeight * rate;
   const double ratio = static_cast<double>(event_bytes) / static_cast<double>(wire_bytes);
@@ -46,7 +49,7 @@ int LineRate::compression_level() const {
 }
 
 size_t LineRate::batch_bytes(size_t most) const {
-  if (bytes_per_s_ == 0) return std::min(most, kFirstBatchBytes);
+  if (bytes_per_s_ == 0) return std::min(most, unmeasured_bytes_);
   const double bytes = bytes_per_s_ * kBatchSeconds * std::max(1.0, compression_);
   if (bytes >= static_cast<double>(most)) return most;
   return std::min(most, std::max(kBatchBytesMin, static_cast<size_t>(bytes)));

@@ -25,9 +25,9 @@ class LineRate {
   [[nodiscard]] double bytes_per_s() const { return bytes_per_s_; }
   // zstd's: 9 below 100 KB/s, 6 below 1,000 KB/s, else 1; 3 before anything was measured.
   [[nodiscard]] int compression_level() const;
-  // How large a batch may be before compression: what the line takes in 4 s, 16 KiB at least; 64 KiB before anything
-  // was measured. So a broken line costs little that was sent in vain, and the pause between two batches little of the
-  // line.
+  // How large a batch may be before compression: what the line takes in 4 s, 16 KiB at least. Before anything was
+  // measured 64 KiB, twice as much after each batch that was too small on the wire to tell. So a broken line costs
+  // little that was sent in vain, and the pause between two batches little of the line.
   [[nodiscard]] size_t batch_bytes(size_t most) const;
   // How long an answer to so many bytes may take: `base`, and four times what the line needs for them, 10 minutes at
   // most.
@@ -37,6 +37,7 @@ class LineRate {
   double bytes_per_s_ = 0;
   double compression_ = 1;  // event bytes a byte on the wire, smoothed
   int level_max_ = 9;
+  size_t unmeasured_bytes_ = 64U << 10;
 };
 
 }  // namespace verge::spool

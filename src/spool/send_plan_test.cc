@@ -1,0 +1,210 @@
+#include "spool/send_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+
+namespace verge::spool {
+namespace {
+
+using Starts = std::array<SendPlan::Start, kPriorities.size()>;
+
+constexpr MonotonicTime kStart{};
+constexpr Duration kAge = std::chrono::seconds(60);
+constexpr size_t kBatch = 1000;
+
+class Planning : public testing::Test {
+ protected:
+  explicit Planning(Starts starts = {}) : plan({.batch_bytes_max = kBatch, .batch_age_max = kAge}, std::move(starts)) {}
+
+  std::optional<SendPlan::Stretch> next(Lane lane, bool draining = false) {
+    look_again = MonotonicTime::max();
+    return plan.next(lane, now, draining, look_again);
+  }
+  void append(Priority stream, uint64_t end, uint64_t bytes = 0) { plan.observe(stream, end, bytes, now); }
+
+  SendPlan plan;
+  MonotonicTime now = kStart;
+  MonotonicTime look_again;
+};
+
+TEST_F(Planning, CriticalAtOnceTheRestByAgeOrSize) {
+  append(Priority::kNormal, 11);
+  EXPECT_FALSE(next(Lane::kBulk));
+  EXPECT_EQ(look_again, now + kAge);
+  append(Priority::kCritical, 2);
+  const auto critical = next(Lane::kExpress);
+  ASSERT_TRUE(critical);
+  EXPECT_EQ(critical->stream, Priority::kCritical);
+  EXPECT_FALSE(next(Lane::kExpress)) << "it is claimed";
+  now += kAge;
+  const auto aged = next(Lane::kBulk);
+  ASSERT_TRUE(aged);
+  EXPECT_EQ(aged->sequences, (IntervalSet::Interval{1, 11}));
+  append(Priority::kLow, 5, kBatch);
+  const auto full = next(Lane::kBulk);
+  ASSERT_TRUE(full) << "a batch is full";
+  EXPECT_EQ(full->stream, Priority::kLow);
+}
+
+TEST_F(Planning, WhatDidNotFitFollowsAtOnce) {
+  append(Priority::kNormal, 101);
+  now += kAge;
+  auto first = next(Lane::kBulk);
+  ASSERT_TRUE(first);
+  plan.shorten(*first, 41, kBatch);
+  const auto second = next(Lane::kBulk);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->sequences, (IntervalSet::Interval{41, 101}));
+}
+
+class PlanningBacklog : public Planning {
+ protected:
+  PlanningBacklog() : Planning(Starts{{{{}, 101}, {{}, 101}, {{}, 101}, {{}, 101}}}) {}
+};
+
+TEST_F(PlanningBacklog, BacklogByImportanceLiveBesideIt) {
+  for (const Priority stream : kPriorities) append(stream, 101);
+  EXPECT_FALSE(next(Lane::kExpress)) << "nothing is live yet";
+  append(Priority::kCritical, 103);
+  const auto live = next(Lane::kExpress);
+  ASSERT_TRUE(live);
+  EXPECT_EQ(live->sequences, (IntervalSet::Interval{101, 103}));
+  for (const Priority stream : kPriorities) {
+    const auto old = next(Lane::kBulk);
+    ASSERT_TRUE(old);
+    EXPECT_EQ(old->stream, stream);
+    EXPECT_EQ(old->sequences, (IntervalSet::Interval{1, 101}));
+    plan.delivered(Lane::kBulk, *old, 100);
+  }
+  plan.delivered(Lane::kExpress, *live, 10);
+  EXPECT_EQ(plan.floor(Priority::kCritical), 103U);
+}
+
+// While backlog waits, the express lane takes its part and no more.
+TEST_F(PlanningBacklog, TheBacklogKeepsItsShare) {
+  uint64_t express = 0, bulk = 0, end = 101;
+  for (int round = 0; round < 2000; ++round) {
+    append(Priority::kCritical, ++end);
+    if (const auto live = next(Lane::kExpress)) {
+      plan.delivered(Lane::kExpress, *live, kBatch);
+      express += kBatch;
+      continue;
+    }
+    auto old = next(Lane::kBulk);
+    if (!old) break;
+    plan.shorten(*old, old->sequences.begin + 1, kBatch);
+    plan.delivered(Lane::kBulk, *old, kBatch);
+    bulk += kBatch;
+  }
+  EXPECT_NEAR(static_cast<double>(bulk) / static_cast<double>(bulk + express), 0.2, 0.02);
+}
+
+TEST_F(PlanningBacklog, ABrokenLineMakesAllOfItBacklog) {
+  append(Priority::kCritical, 111);
+  const auto live = next(Lane::kExpress);
+  ASSERT_TRUE(live);
+  plan.released(*live, 0);
+  plan.line_broke();
+  EXPECT_FALSE(next(Lane::kExpress));
+  const auto old = next(Lane::kBulk);
+  ASSERT_TRUE(old);
+  EXPECT_EQ(old->sequences, (IntervalSet::Interval{1, 111}));
+}
+
+TEST_F(Planning, ARefusedBatchIsTriedInHalvesAndTheRestGoesOn) {
+  constexpr uint64_t kPoison = 37, kEnd = 101;
+  append(Priority::kNormal, kEnd);
+  int refusals = 0;
+  IntervalSet delivered;
+  for (int step = 0; step < 200; ++step) {
+    auto stretch = next(Lane::kBulk, /*draining=*/true);
+    if (!stretch) break;
+    const uint64_t records = std::min(stretch->sequences.end - stretch->sequences.begin, stretch->records_max);
+    const uint64_t end = stretch->sequences.begin + records;
+    plan.shorten(*stretch, end, 0);
+    if (stretch->sequences.begin <= kPoison && kPoison < end) {
+      ++refusals;
+      if (records > 1) {
+        plan.halve(*stretch, records, 0);
+      } else {
+        plan.defer(*stretch, kPoison, now + std::chrono::seconds(5));
+      }
+      continue;
+    }
+    plan.delivered(Lane::kBulk, *stretch, 0);
+    delivered.insert(stretch->sequences);
+  }
+  EXPECT_LE(refusals, 9);
+  EXPECT_EQ(delivered.missing(1, kEnd), 1U);
+  EXPECT_EQ(look_again, now + std::chrono::seconds(5));
+  now += std::chrono::seconds(5);
+  const auto again = next(Lane::kBulk);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->sequences, (IntervalSet::Interval{kPoison, kPoison + 1}));
+}
+
+// Whatever happens, no sequence is under way twice, and in the end all are delivered.
+TEST(SendPlan, NeverClaimsTwiceAndForgetsNothing) {
+  const uint64_t seed = system_seed();
+  SCOPED_TRACE(seed);
+  Random random(seed);
+  for (int run = 0; run < 200; ++run) {
+    Starts starts;
+    std::array<uint64_t, kPriorities.size()> ends{};
+    for (size_t i = 0; i < starts.size(); ++i) ends[i] = starts[i].end = 1 + random.below(50);
+    SendPlan plan({.batch_bytes_max = kBatch, .batch_age_max = kAge}, starts);
+    MonotonicTime now = kStart;
+    struct Sent {
+      Lane lane;
+      SendPlan::Stretch stretch;
+    };
+    std::vector<Sent> under_way;
+    std::array<IntervalSet, kPriorities.size()> claimed;
+    const auto finish = [&](size_t index, bool good) {
+      const Sent sent = under_way[index];
+      under_way.erase(under_way.begin() + static_cast<ptrdiff_t>(index));
+      if (good) return plan.delivered(sent.lane, sent.stretch, 10);
+      claimed[static_cast<size_t>(sent.stretch.stream)].erase(sent.stretch.sequences);
+      plan.released(sent.stretch, 10);
+      plan.line_broke();
+    };
+    for (int step = 0; step < 400 || !under_way.empty(); ++step) {
+      const bool ending = step >= 300;
+      now += std::chrono::milliseconds(random.below(3000));
+      for (const Priority stream : kPriorities) {
+        uint64_t& end = ends[static_cast<size_t>(stream)];
+        if (!ending && random.chance(0.3)) end += random.below(20);
+        plan.observe(stream, end, end * 10, now);
+      }
+      if (!under_way.empty() && random.chance(0.5))
+        finish(random.below(under_way.size()), ending || random.chance(0.7));
+      MonotonicTime look_again = MonotonicTime::max();
+      const Lane lane = random.chance(0.5) ? Lane::kExpress : Lane::kBulk;
+      auto stretch = plan.next(lane, now, ending, look_again);
+      if (!stretch) continue;
+      IntervalSet& mine = claimed[static_cast<size_t>(stretch->stream)];
+      const uint64_t length = stretch->sequences.end - stretch->sequences.begin;
+      plan.shorten(*stretch, stretch->sequences.begin + 1 + random.below(length), 10);
+      ASSERT_EQ(mine.missing(stretch->sequences.begin, stretch->sequences.end),
+                stretch->sequences.end - stretch->sequences.begin);
+      mine.insert(stretch->sequences);
+      under_way.push_back({lane, *stretch});
+    }
+    for (int step = 0; step < 5000; ++step) {
+      MonotonicTime look_again = MonotonicTime::max();
+      bool some = false;
+      for (const Lane lane : {Lane::kExpress, Lane::kBulk}) {
+        if (auto stretch = plan.next(lane, now, true, look_again)) {
+          plan.delivered(lane, *stretch, 10);
+          some = true;
+        }
+      }
+      if (!some) break;
+    }
+    for (const Priority stream : kPriorities) EXPECT_EQ(plan.floor(stream), ends[static_cast<size_t>(stream)]);
+  }
+}
+
+}  // namespace
+}  // namespace verge::spool

@@ -31,8 +31,8 @@ Ledger::Entry Ledger::enter(std::string_view source, uint64_t sequence) {
   if (seen.intervals().size() >= kIntervalsMax && !seen.contains(sequence + 1) &&
       (sequence == 0 || !seen.contains(sequence - 1))) {
     if (!is_device(source)) return Entry::kTooManyHoles;
-    seen.insert({seen.intervals()[0].begin, seen.intervals()[1].end});
-    if (seen.contains(sequence)) return Entry::kKnown;
+    // Its numbers may have gaps for good. To take one that is new for a known one would lose it.
+    seen.erase(seen.intervals().front());
   }
   seen.insert(sequence);
   return Entry::kNew;

@@ -4,8 +4,8 @@
 // Durable by way of the log: every record from a source carries source and sequence, and a start reads those of the
 // records written since the last snapshot. A snapshot is written before any segment is removed.
 // Bounds: `sources_max` devices and as many children's streams, the longest unused is forgotten first (a repetition
-// from it would be stored again); kIntervalsMax stretches a source. Beyond that a child's records are refused until some
-// holes are filled; of a device, whose numbers may have gaps for good, the lowest stretch is forgotten likewise.
+// from it would be stored again); kIntervalsMax stretches a source. Beyond that a child's records are refused until
+// some holes are filled; of a device, whose numbers may have gaps for good, the lowest stretch is forgotten likewise.
 #pragma once
 
 #include <cstdint>

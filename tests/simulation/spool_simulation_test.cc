@@ -58,11 +58,49 @@ class Life {
     crash();
   }
 
+  // The same things in the same order each time, with one failure in the way: the `n`th operation, or read, from the
+  // very start. What it meets may fail, but the next start on a sound disk may not.
+  struct Failure {
+    uint64_t operation = 0;  // 0: none
+    std::string_view code;
+    bool sticky = false;
+    uint64_t read = 0;  // 0: none
+  };
+  struct Extent {
+    uint64_t operations = 0;
+    uint64_t reads = 0;
+  };
+  Extent run_script(const Failure& failure) {
+    if (failure.operation > 0) disk_.fail_operation(failure.operation, failure.code, failure.sticky);
+    if (failure.read > 0) disk_.fail_read(failure.read);
+    Spool::Recovery recovery;
+    Result<std::unique_ptr<Spool>> opened = Spool::open(disk_, kDirectory, kOptions, recovery);
+    if (opened) {
+      spool_ = std::move(*opened);
+    } else {
+      disk_.heal();
+      open();
+    }
+    for (int step = 0; step < 15 && !testing::Test::HasFatalFailure(); ++step) {
+      submit();
+      if (step % 3 == 2) deliver();
+      if (step % 5 == 3) (void)spool_->prepare_segment();
+      if (step == 9) (void)spool_->checkpoint();
+    }
+    const Extent extent{disk_.operations(), disk_.reads()};
+    disk_.heal();
+    if (!testing::Test::HasFatalFailure()) crash();
+    if (!testing::Test::HasFatalFailure()) submit(/*must_work=*/true);
+    if (!testing::Test::HasFatalFailure()) crash();
+    return extent;
+  }
+
  private:
+  static constexpr SpoolOptions kOptions{.bytes_max = 1U << 20, .segment_bytes = 4096};
+
   void open() {
     Spool::Recovery recovery;
-    Result<std::unique_ptr<Spool>> opened =
-        Spool::open(disk_, kDirectory, {.bytes_max = 1U << 20, .segment_bytes = 4096}, recovery);
+    Result<std::unique_ptr<Spool>> opened = Spool::open(disk_, kDirectory, kOptions, recovery);
     ASSERT_TRUE(opened.has_value()) << opened.error().line();
     spool_ = std::move(*opened);
   }
@@ -181,6 +219,27 @@ TEST(SpoolSimulation, NothingAcknowledgedIsLostOrStoredTwice) {
   for (uint64_t seed = first; seed < first + runs; ++seed) {
     SCOPED_TRACE("replay with VERGE_SEED=" + std::to_string(seed));
     Life(seed).run();
+    ASSERT_FALSE(testing::Test::HasFailure());
+  }
+}
+
+// Every system call of a spool's life fails in turn, once and from then on, for want of space and for a broken disk.
+TEST(SpoolSimulation, AnErrorAtEveryOperationInTurn) {
+  constexpr uint64_t kSeed = 42;
+  const Life::Extent extent = Life(kSeed).run_script({});
+  ASSERT_GT(extent.operations, 50U);
+  for (uint64_t n = 1; n <= extent.operations; ++n) {
+    for (const std::string_view code : {"storage.full", "storage.io"}) {
+      for (const bool sticky : {false, true}) {
+        SCOPED_TRACE(testing::Message() << "operation " << n << ", " << code << (sticky ? ", from then on" : ", once"));
+        Life(kSeed).run_script({.operation = n, .code = code, .sticky = sticky});
+        ASSERT_FALSE(testing::Test::HasFailure());
+      }
+    }
+  }
+  for (uint64_t n = 1; n <= extent.reads; ++n) {
+    SCOPED_TRACE(testing::Message() << "read " << n);
+    Life(kSeed).run_script({.read = n});
     ASSERT_FALSE(testing::Test::HasFailure());
   }
 }

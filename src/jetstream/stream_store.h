@@ -51,7 +51,8 @@ class StreamStore {
 
   using Done = std::move_only_function<void(Batch)>;
 
-  StreamStore(std::unique_ptr<Stream> stream, const StoreOptions& options);
+  // `clock` outlives the store.
+  StreamStore(std::unique_ptr<Stream> stream, const Clock& clock, const StoreOptions& options);
   ~StreamStore() { stop(); }
   // Answers what waits as refused and ends the thread. What is submitted afterwards is refused.
   void stop();
@@ -81,7 +82,7 @@ class StreamStore {
 
   const std::unique_ptr<Stream> stream_;
   const StoreOptions options_;
-  SystemClock clock_;
+  const Clock& clock_;
   Appender appender_;  // this and the next two are used on the thread
   MonotonicTime last_usable_;
   MonotonicTime said_;  // when the log was told that the stream is out of reach

@@ -40,11 +40,11 @@ class StreamStoreTest : public testing::Test {
     thread_.join();
   }
 
-  void open(const StoreOptions& options, bool there = true) {
+  void open(const StoreOptions& options, bool there = true, const Clock& clock = kSystemClock) {
     auto stream = std::make_unique<TestStream>();
     stream_ = stream.get();
     stream_->there = there;
-    store_ = std::make_unique<StreamStore>(std::move(stream), options);
+    store_ = std::make_unique<StreamStore>(std::move(stream), clock, options);
     while (store_->reachable() != there) std::this_thread::yield();
   }
   std::future<Batch> submit(uint64_t sequence, size_t bytes = 1) {
@@ -59,6 +59,8 @@ class StreamStoreTest : public testing::Test {
     return promise->get_future();
   }
 
+  static inline const SystemClock kSystemClock;
+  ManualClock clock_;  // for tests in which time passes
   runtime::Loop loop_{"test"};
   std::thread thread_;
   std::unique_ptr<StreamStore> store_;
@@ -88,12 +90,12 @@ TEST_F(StreamStoreTest, RefusesBeyondItsBound) {
 }
 
 TEST_F(StreamStoreTest, RefusesWhatWaitedTooLong) {
-  open({.stream = "S", .timeout = std::chrono::milliseconds(1)});
+  open({.stream = "S", .timeout = std::chrono::seconds(8)}, true, clock_);
   stream_->held.acquire();
   std::future<Batch> first = submit(1);
   stream_->published.acquire();
   std::future<Batch> second = submit(2);
-  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  clock_.advance(std::chrono::seconds(8));
   stream_->held.release();
   EXPECT_EQ(first.get().fates, std::vector{Batch::Fate::kAppended}) << "what was begun is ended";
   EXPECT_EQ(second.get().error.code, "jetstream.busy");

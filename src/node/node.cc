@@ -360,7 +360,7 @@ Result<void> Node::open_child_store() {
                                    .token = credentials_.store_token});
   if (!stream) return std::unexpected(stream.error());
   stream_ = std::make_unique<jetstream::StreamStore>(
-      std::move(*stream), jetstream::StoreOptions{.stream = config_.store.stream,
+      std::move(*stream), clock_, jetstream::StoreOptions{.stream = config_.store.stream,
                                                   .node = id_,
                                                   .timeout = config_.store.timeout,
                                                   .waiting_bytes_max = kSpoolWaitingBytesMax,

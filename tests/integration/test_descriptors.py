@@ -46,6 +46,7 @@ class Descriptors(verge.TestCase):
         verge.wait_until(lambda: self.log_count(edge) > attempts or edge.process.poll() is not None,
                          lambda: f"the uplink meets it; the log:\n{edge.log()}")
         self.assertIsNone(edge.process.poll(), edge.log())
+        self.assertEqual(cloud.events(), [], "nothing can be read, so nothing was sent")
         for connection in idle:
             connection.close()
         edge.wait_delivered()

@@ -14,6 +14,7 @@
 #include "cli/admin_client.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/data_owner.h"
 #include "model/topic.h"
 #include "node/event_query.h"
 #include "storage/file_system.h"
@@ -98,14 +99,8 @@ node::EventQuery query_of(const EventsOptions& options) {
   return query;
 }
 
-// The node whose directory it is: a zero id when it has none yet, no name where it never ran.
-struct Owner {
-  NodeId id;
-  std::string name;
-};
-
 // For people: time, stream, topic, payload.
-std::string line_of(const node::FoundEvent& found, bool json, const Owner& owner) {
+std::string line_of(const node::FoundEvent& found, bool json, const DataOwner& owner) {
   if (json) return node::event_json(found, owner.id, owner.name);
   const bool readable = is_utf8(found.event.payload);
   return fmt::format("{}  {:8}  {}  {}", format_utc(found.event.time), name_of(found.position.stream),
@@ -134,14 +129,6 @@ void say_where_to_go_on(const std::string& position) {
   if (!position.empty()) fmt::print(stderr, "there is more: go on with --after {}\n", position);
 }
 
-Owner owner_of(storage::FileSystem& file_system, const std::string& data_dir) {
-  const auto read = [&](const char* name) {
-    const Result<std::string> text = file_system.read_file(fmt::format("{}/identity/{}", data_dir, name), 1024);
-    return text ? std::string(trim(*text)) : std::string();
-  };
-  return {NodeId::parse(read("node-id")).value_or(NodeId{}), read("name")};
-}
-
 Result<void> check_directory(storage::FileSystem& file_system, const EventsOptions& options) {
   if (file_system.list(options.data_dir + "/spool")) return {};
   return fail("events.no-data", fmt::format("there is no node's data in {}", options.data_dir),
@@ -153,7 +140,7 @@ int read_directory(const EventsOptions& options) {
   storage::PosixFileSystem file_system;
   const std::string spool = options.data_dir + "/spool";
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
-  const Owner owner = owner_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.data_dir);
   node::EventQuery query = query_of(options);
   while (true) {
     size_t taken = 0;
@@ -233,7 +220,7 @@ int run_tail(const EventsOptions& options) {
   storage::PosixFileSystem file_system;
   const std::string spool = options.data_dir + "/spool";
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
-  const Owner owner = owner_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.data_dir);
   std::array<std::optional<node::EventPosition>, spool::kStreams> seen;
   bool first = true;
   while (true) {

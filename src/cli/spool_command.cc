@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/data_owner.h"
 #include "node/event_query.h"
 #include "spool/inspection.h"
 #include "spool/spool.h"
@@ -48,13 +49,8 @@ Result<std::optional<Priority>> stream_of(const SpoolCommandOptions& options) {
   return fail("spool.stream", fmt::format("--stream {} is none", options.stream), "use critical, high, normal or low");
 }
 
-NodeId node_of(storage::FileSystem& file_system, const std::string& data_dir) {
-  const Result<std::string> text = file_system.read_file(data_dir + "/identity/node-id", 1024);
-  return text ? NodeId::parse(trim(*text)).value_or(NodeId{}) : NodeId{};
-}
-
-std::string event_of(Priority stream, uint64_t sequence, const EventView& event, const NodeId& self) {
-  return node::event_json({{stream, sequence}, event}, self, "this node");
+std::string event_of(Priority stream, uint64_t sequence, const EventView& event, const DataOwner& owner) {
+  return node::event_json({{stream, sequence}, event}, owner.id, owner.name);
 }
 
 int64_t age_ms(WallTime time) {
@@ -124,13 +120,13 @@ int print_records(const SpoolCommandOptions& options, uint64_t limit,
   storage::PosixFileSystem file_system;
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
   if (!inspection) return print_failure(inspection.error());
-  const NodeId self = node_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.data_dir);
   uint64_t printed = 0;
   const Result<void> read = inspection->for_each(*stream, [&](const spool::InspectedRecord& record) {
     if (!wanted(record)) return true;
     if (printed == limit) return false;
     ++printed;
-    const std::string event = event_of(record.stream, record.sequence, record.event, self);
+    const std::string event = event_of(record.stream, record.sequence, record.event, owner);
     if (with_state) {
       fmt::print(R"({{"delivered":{},"source":"{}","source_sequence":{},"event":{}}})"
                  "\n",
@@ -244,7 +240,7 @@ int list_dead_letters(const SpoolCommandOptions& options) {
   storage::PosixFileSystem file_system;
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
   if (!inspection) return print_failure(inspection.error());
-  const NodeId self = node_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.data_dir);
   const Result<void> read = inspection->for_each_dead_letter([&](const spool::DeadLetter& letter) {
     ByteReader bytes(letter.event);
     const std::optional<EventView> event = read_event(bytes);
@@ -252,7 +248,7 @@ int list_dead_letters(const SpoolCommandOptions& options) {
       fmt::print(R"({{"stream":"{}","sequence":{},"time":"{}","code":{},"what":{},"event":{}}})"
                  "\n",
                  name_of(letter.stream), letter.sequence, format_utc(letter.time), json_string(letter.code),
-                 json_string(letter.what), event ? event_of(letter.stream, letter.sequence, *event, self) : "null");
+                 json_string(letter.what), event ? event_of(letter.stream, letter.sequence, *event, owner) : "null");
     } else {
       fmt::print("{:8} {:>12}  {}  {}  {}\n", name_of(letter.stream), letter.sequence, format_utc(letter.time),
                  event ? event->topic : "", letter.what);

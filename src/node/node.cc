@@ -359,12 +359,13 @@ Result<void> Node::open_child_store() {
                                    .credentials_path = config_.store.credentials,
                                    .token = credentials_.store_token});
   if (!stream) return std::unexpected(stream.error());
-  stream_ = std::make_unique<jetstream::StreamStore>(
-      std::move(*stream), clock_, jetstream::StoreOptions{.stream = config_.store.stream,
-                                                  .node = id_,
-                                                  .timeout = config_.store.timeout,
-                                                  .waiting_bytes_max = kSpoolWaitingBytesMax,
-                                                  .subjects_max = config_.spool.sources_max});
+  stream_ =
+      std::make_unique<jetstream::StreamStore>(std::move(*stream), clock_,
+                                               jetstream::StoreOptions{.stream = config_.store.stream,
+                                                                       .node = id_,
+                                                                       .timeout = config_.store.timeout,
+                                                                       .waiting_bytes_max = kSpoolWaitingBytesMax,
+                                                                       .subjects_max = config_.spool.sources_max});
   children_ = std::make_unique<StreamedChildren>(*stream_);
   return {};
 }

@@ -66,6 +66,7 @@ class Uplink(verge.TestCase):
         self.assertEqual(sorted(letter["event"]["payload"]["number"] for letter in letters), [17, 18, 101])
         for letter in letters:
             self.assertEqual(letter["stream"], "normal")
+            self.assertEqual(letter["event"]["origin"]["name"], "edge")
             self.assertIn("413", letter["what"])
         # With a line that takes them, they go up again.
         replayed = verge.run("spool", "dlq", "replay", "--data-dir", edge.data_dir, "--json")

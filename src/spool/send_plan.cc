@@ -26,6 +26,7 @@ SendPlan::SendPlan(const SendPlanOptions& options, std::array<Start, kPriorities
 void SendPlan::observe(Priority stream, uint64_t end, uint64_t appended_bytes, MonotonicTime now) {
   Stream& its = of(stream);
   its.end = std::max(its.end, end);
+  if (!line_stands_) its.backlog_end = its.end;
   its.appended_bytes = appended_bytes;
   const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
   if (gap.begin == gap.end) {
@@ -169,6 +170,7 @@ void SendPlan::defer(const Stretch& stretch, uint64_t sequence, MonotonicTime un
 }
 
 void SendPlan::line_broke() {
+  line_stands_ = false;
   for (Stream& its : streams_) its.backlog_end = its.end;
 }
 

@@ -1,7 +1,7 @@
 // SendPlan: what of a spool's streams is to be sent next. Decides only; the uplink does the sending.
 //
 // Two lanes, each with a connection of its own. What came since the line stands is *live*; what was there before, or
-// gathered while it was down, is *backlog*. The express lane takes live critical and high records, the bulk lane all
+// gathered while it was down, is *backlog*. While it is down only the bulk lane tries it. The express lane takes live critical and high records, the bulk lane all
 // else: backlog in the order critical, high, normal, low, then live normal and low. So a fresh critical record never
 // waits for a backlog, and the backlog, on its own connection, cannot be starved: while it waits, the express lane
 // stops for it whenever it has taken more than its part (1 - backlog_share).
@@ -68,8 +68,10 @@ class SendPlan {
   // `sequence` is the one record of the stretch, and was refused: not again before `until`. What else the stretch spans
   // holds nothing, and counts as delivered.
   void defer(const Stretch& stretch, uint64_t sequence, MonotonicTime until);
-  // The line broke: what is there now is backlog once it stands again.
+  // The line broke: what is there now, and what is observed until it stands again, is backlog.
   void line_broke();
+  // The parent was reached. A line is thought to stand until it is found broken.
+  void line_stands() { line_stands_ = true; }
 
   // The lowest sequence of the stream that the parent does not have.
   [[nodiscard]] uint64_t floor(Priority stream) const;
@@ -104,6 +106,7 @@ class SendPlan {
 
   const SendPlanOptions options_;
   std::array<Stream, kPriorities.size()> streams_;
+  bool line_stands_ = true;
   double express_credit_;  // bytes that the express lane may still send while backlog waits
 };
 

@@ -112,6 +112,25 @@ TEST_F(PlanningBacklog, ABrokenLineMakesAllOfItBacklog) {
   EXPECT_EQ(old->sequences, (IntervalSet::Interval{1, 111}));
 }
 
+TEST_F(Planning, WhatGathersWhileTheLineIsDownDoesNotOvertakeWhatGatheredBefore) {
+  append(Priority::kCritical, 5);
+  const auto before = next(Lane::kExpress);
+  ASSERT_TRUE(before);
+  plan.released(*before, 0);
+  plan.line_broke();
+  append(Priority::kCritical, 11);
+  EXPECT_FALSE(next(Lane::kExpress));
+  const auto all = next(Lane::kBulk);
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->sequences, (IntervalSet::Interval{1, 11}));
+  plan.line_stands();
+  plan.delivered(Lane::kBulk, *all, 0);
+  append(Priority::kCritical, 12);
+  const auto live = next(Lane::kExpress);
+  ASSERT_TRUE(live);
+  EXPECT_EQ(live->sequences, (IntervalSet::Interval{11, 12}));
+}
+
 TEST_F(Planning, ARefusedBatchIsTriedInHalvesAndTheRestGoesOn) {
   constexpr uint64_t kPoison = 37, kEnd = 101;
   append(Priority::kNormal, kEnd);
@@ -164,7 +183,10 @@ TEST(SendPlan, NeverClaimsTwiceAndForgetsNothing) {
     const auto finish = [&](size_t index, bool good) {
       const Sent sent = under_way[index];
       under_way.erase(under_way.begin() + static_cast<ptrdiff_t>(index));
-      if (good) return plan.delivered(sent.lane, sent.stretch, 10);
+      if (good) {
+        plan.line_stands();
+        return plan.delivered(sent.lane, sent.stretch, 10);
+      }
       claimed[static_cast<size_t>(sent.stretch.stream)].erase(sent.stretch.sequences);
       plan.released(sent.stretch, 10);
       plan.line_broke();

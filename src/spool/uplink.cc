@@ -313,6 +313,7 @@ void Uplink::on_delivered(LaneState& lane, const PreparedPointer& batch) {
   failures_in_a_row_ = 0;
   spool_.age_clock().set_running(true, loop_.tick());
   if (batch->records == 1) attempts_.erase({batch->stretch.stream, batch->first_record});
+  plan_.line_stands();
   plan_.delivered(lane.lane, batch->stretch, batch->event_bytes);
   spool_.delivered(batch->stretch.stream, batch->stretch.sequences);
   look();
@@ -323,6 +324,7 @@ void Uplink::on_refused(LaneState& lane, const PreparedPointer& batch, const Err
   lane.under_way = nullptr;
   counters_.refusals.add();
   failures_in_a_row_ = 0;
+  plan_.line_stands();
   if (batch->records > 1) {
     log_warning("uplink", "{} records of the {} stream were refused, will be tried in halves: {}", batch->records,
                 name_of(batch->stretch.stream), refusal.what);

@@ -334,6 +334,14 @@ void EventPath::settle_offered(spool::Submission submission, std::vector<Held> o
 
 void EventPath::replace_rules(std::shared_ptr<const rules::RuleSet> rules) { evaluator_.replace(std::move(rules)); }
 
+std::vector<std::string> EventPath::close_replaced() {
+  std::vector<std::string> names = evaluator_.replaced_rules();
+  current_ = {.received = loop_.now(), .time = clock_.wall()};
+  evaluator_.emit_replaced(*this);
+  send_commands();
+  return names;
+}
+
 void EventPath::drain() {
   current_ = {.received = loop_.now(), .time = clock_.wall()};
   evaluator_.drain(*this);

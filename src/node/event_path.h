@@ -79,7 +79,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
              std::function<void()> finished);
 
+  // Evaluates by other rules from now on. Windows of rules that are not among them stay until close_replaced(), which
+  // is called when every path has gone over: a reading may be on its way to them from another loop.
   void replace_rules(std::shared_ptr<const rules::RuleSet> rules);
+  // Emits those windows; the names of the rules that had any.
+  std::vector<std::string> close_replaced();
   // Emits all open windows and submits what is left. No loop may take input any more: what it gathered here afterwards
   // would stay in its window.
   void drain();

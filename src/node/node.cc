@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <linux/magic.h>
@@ -476,6 +477,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) parent_access_ = {credentials.parent, credentials.parent_token};
   });
+  close_replaced_windows();
   on_tls_loop([&] {
     for (const Tls& each : tls_listeners_) {
       const std::shared_ptr<const net::TlsContext>& context = each.is_mqtt ? credentials.mqtt : credentials.http;
@@ -498,6 +500,20 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.parent.certificate = applied.parent.certificate;
   config_.parent.key = applied.parent.key;
   config_.parent.token = applied.parent.token;
+}
+
+// All loops evaluate by the new rules: no further reading comes for windows of the old.
+void Node::close_replaced_windows() {
+  std::vector<std::vector<std::string>> closed(shards_.size());
+  on_all_loops(
+      [&](Shard& shard) { closed[static_cast<size_t>(&shard - shards_.data())] = shard.path->close_replaced(); });
+  std::set<std::string> names;
+  for (const std::vector<std::string>& each : closed) names.insert(each.begin(), each.end());
+  for (const std::string& name : names) {
+    log_warning(
+        "node",
+        "rule {} was changed or taken out: its open windows were closed early and emitted as its SQL was before", name);
+  }
 }
 
 bool Node::await_all_loops(MonotonicTime deadline,

@@ -126,6 +126,8 @@ class Node {
   // Calls `begin` on each event loop with a function to be called when its work is done; false when not all were at
   // `deadline`.
   bool await_all_loops(MonotonicTime deadline, const std::function<void(Shard&, std::function<void()> done)>& begin);
+  // Emits the open windows of rules that the reload changed or took out, and says so in the log.
+  void close_replaced_windows();
   // Runs `work` on the loop of handshakes, if there is one, and returns when it has.
   void on_tls_loop(const std::function<void()>& work);
 

@@ -203,6 +203,8 @@ Result<void> Node::open_spool() {
                                     .streams = {config.critical, config.high, config.normal, config.low}};
   Result<std::unique_ptr<spool::Spool>> opened = spool::Spool::open(file_system_, spool_directory(), options, recovery);
   if (!opened) return std::unexpected(opened.error());
+  for (const Error& replaced : recovery.replaced) log_error("spool", "{}", replaced.line());
+  replaced_files_ = recovery.replaced.size();
   for (const storage::DamagedRange& range : recovery.damaged) {
     if (range.first_sequence == range.end_sequence) {
       log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk",

@@ -32,8 +32,6 @@ constexpr Duration kBatchesDrainMax = std::chrono::seconds(2);
 constexpr Duration kCommitMax = std::chrono::seconds(5);
 constexpr Duration kRequestsDrainMax = std::chrono::seconds(3);
 constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
-// A batch always fits, however small the bodies of devices are to be.
-constexpr size_t kBatchBodyMax = 24U << 20;
 constexpr int64_t kSecondsADay = 86'400;
 constexpr int64_t kWarnDays = 14;
 
@@ -233,9 +231,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .sessions_max = config_.mqtt.sessions_max / count + 1,
                             .session_bytes_max = kSessionBytesMax / count,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
-  const net::HttpServerLimits http_limits{
-      .body_bytes_max = std::max<size_t>(config_.http.body_bytes_max, kBatchBodyMax),
-      .connections_max = config_.http.connections_max / count + 1};
+  const net::HttpServerLimits http_limits{.connections_max = config_.http.connections_max / count + 1};
   shards_.resize(count);
   std::vector<EventPath*> paths;
   std::vector<mqtt::Broker*> brokers;
@@ -250,6 +246,8 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
         *shard.loop, http_limits, [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
           receive(i, request, std::move(responder));
         });
+    shard.http->decide_by_head(
+        [this, i](const net::HttpRequest& head, net::HttpResponder& responder) { return admit(i, head, responder); });
     paths.push_back(shard.path.get());
     brokers.push_back(shard.broker.get());
   }

@@ -114,9 +114,11 @@ class Node {
   Result<void> listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt, std::vector<std::string>& bound,
                                const Take& take);
   void make_uplink();
+  // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
+  std::optional<net::BodyLimit> admit(size_t shard, const net::HttpRequest& head, net::HttpResponder& responder) const;
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
   void receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
-  // Whether a request may bring a child's batch; answers it if not.
+  // Whether a request may bring a child's batch, by its head; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
   [[nodiscard]] TlsTotals tls_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
@@ -145,7 +147,7 @@ class Node {
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
-  size_t replaced_files_ = 0;  // of the spool, unreadable at the start
+  size_t replaced_files_ = 0;                       // of the spool, unreadable at the start
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;

@@ -1,8 +1,7 @@
 // What the http listener serves: POST /v1/events (devices and people) and POST /v1/uplink (children).
 #include <fmt/format.h>
 
-#include "base/text.h"
-#include "node/ingest.h"
+#include "base/log.h"
 #include "node/node.h"
 #include "node/problem.h"
 
@@ -48,7 +47,7 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
 
 void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder) {
   if (draining_) return respond_draining(responder);  // which began while the body came
-  if (request.path == kEventsPath) return receive_events(*shards_[shard].path, request, std::move(responder));
+  if (request.path == kEventsPath) return shards_[shard].ingest_receiver->receive(request, std::move(responder));
   shards_[shard].uplink_receiver->receive(request.body, std::move(responder));
 }
 
@@ -65,27 +64,6 @@ bool Node::authorize_child(const Shard& shard, const net::HttpRequest& request, 
                    "give the child (parent.token) one of this node's http.uplink_tokens"},
                   {{"WWW-Authenticate", challenge}});
   return false;
-}
-
-void Node::receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder) {
-  const MonotonicTime received = std::chrono::steady_clock::now();
-  Result<std::vector<PostedEvent>> events = parse_posted_events(request.body, request.query);
-  if (!events) return respond_problem(responder, 400, events.error());
-  const size_t accepted = events->size();
-  auto held = std::make_shared<net::HttpResponder>(std::move(responder));
-  path.post(std::move(*events), received, [this, held, accepted](const PostedOutcome& outcome) {
-    if (outcome.refused) {
-      return respond_problem(*held, 503, *outcome.refused, {{"Retry-After", "1"}});
-    }
-    const double latency_ms = static_cast<double>(outcome.decided_in.count()) / 1e6;
-    const std::string body = fmt::format(
-        R"({{"accepted":{},"level":"{}","node":{},"latency_ms":{:.3f},"durability":"{}","stored":{},"known":{},"dropped":{},"actions":{}}})"
-        "\n",
-        accepted, name_of(config_.node.tier), json_string(config_.node.name), latency_ms,
-        outcome.stored + outcome.known > 0 ? "local" : "none", outcome.stored, outcome.known, outcome.dropped,
-        outcome.actions);
-    held->respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
-  });
 }
 
 }  // namespace verge::node

@@ -26,8 +26,8 @@ namespace {
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr size_t kRetainedBytesMax = 256U << 20;
 constexpr size_t kSessionBytesMax = 1U << 30;
-// While draining: for batches of children to be stored and evaluated, for the disk, for HTTP requests to end, and for
-// what is left to reach the parent.
+// While draining: for batches of children and posts to be stored and evaluated, for the disk, for HTTP requests to end,
+// and for what is left to reach the parent.
 constexpr Duration kBatchesDrainMax = std::chrono::seconds(2);
 constexpr Duration kCommitMax = std::chrono::seconds(5);
 constexpr Duration kRequestsDrainMax = std::chrono::seconds(3);
@@ -240,6 +240,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.loop = std::make_unique<runtime::Loop>(fmt::format("loop-{}", i));
     shard.uplink_tokens = credentials_.uplink_tokens;
     shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules);
+    shard.ingest_receiver = std::make_unique<IngestReceiver>(*shard.loop, worker_, *shard.path, config_.node);
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
@@ -540,9 +541,14 @@ void Node::drain() {
     shard.broker->stop_reading();
   });
   const auto from_now = [](Duration duration) { return std::chrono::steady_clock::now() + duration; };
-  // What children sent goes into windows on any loop, so that none may close before all of it is there.
-  await_all_loops(from_now(kBatchesDrainMax),
-                  [](Shard& shard, std::function<void()> done) { shard.uplink_receiver->drain(std::move(done)); });
+  // What children and clients sent goes into windows on any loop, so that none may close before all of it is there.
+  await_all_loops(from_now(kBatchesDrainMax), [](Shard& shard, const std::function<void()>& done) {
+    const auto one_done = [left = std::make_shared<int>(2), done] {
+      if (--*left == 0) done();
+    };
+    shard.uplink_receiver->drain(one_done);
+    shard.ingest_receiver->drain(one_done);
+  });
   on_all_loops([](Shard& shard) { shard.path->drain(); });
   // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered.
   auto committed = std::make_shared<std::promise<void>>();

@@ -25,6 +25,7 @@
 #include "node/config.h"
 #include "node/credentials.h"
 #include "node/event_path.h"
+#include "node/ingest_receiver.h"
 #include "node/uplink_receiver.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -82,6 +83,7 @@ class Node {
   struct Shard {
     std::unique_ptr<runtime::Loop> loop;
     std::unique_ptr<EventPath> path;
+    std::unique_ptr<IngestReceiver> ingest_receiver;
     std::unique_ptr<UplinkReceiver> uplink_receiver;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
@@ -117,7 +119,6 @@ class Node {
   // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
   std::optional<net::BodyLimit> admit(size_t shard, const net::HttpRequest& head, net::HttpResponder& responder) const;
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
-  void receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
   // Whether a request may bring a child's batch, by its head; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
   [[nodiscard]] TlsTotals tls_totals() const;

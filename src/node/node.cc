@@ -153,7 +153,7 @@ ConfigProblems check_listeners(const Config& config) {
 }
 
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
-                                           const Credentials& credentials) {
+                                           const Credentials& credentials, net::HandedOver handed_over) {
   if (const Result<void> checked = check_data_directory(config.node.data_dir); !checked) {
     return std::unexpected(checked.error());
   }
@@ -166,7 +166,9 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
-  if (const Result<void> opened = node->open_listeners(); !opened) return std::unexpected(opened.error());
+  if (const Result<void> opened = node->open_listeners(std::move(handed_over)); !opened) {
+    return std::unexpected(opened.error());
+  }
   node->make_uplink();
   return node;
 }
@@ -258,23 +260,30 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   }
 }
 
-Result<void> Node::open_listeners() {
+Result<void> Node::open_listeners(net::HandedOver handed_over) {
   const Take to_broker = [](Shard& shard, net::Socket socket) { shard.broker->accept(std::move(socket)); };
   const Take to_http = [](Shard& shard, net::Socket socket) { shard.http->accept(std::move(socket)); };
-  Result<void> opened = listen(config_.mqtt.listen, mqtt_addresses_, to_broker);
-  if (opened) opened = listen(config_.http.listen, http_addresses_, to_http);
-  if (opened) opened = listen_with_tls(config_.mqtt.tls_listen, /*is_mqtt=*/true, mqtt_tls_addresses_, to_broker);
-  if (opened) opened = listen_with_tls(config_.http.tls_listen, /*is_mqtt=*/false, http_tls_addresses_, to_http);
-  if (opened) opened = open_admin_listeners();
-  return opened;
+  Result<void> opened = listen("mqtt", config_.mqtt.listen, handed_over, mqtt_addresses_, to_broker);
+  if (opened) opened = listen("http", config_.http.listen, handed_over, http_addresses_, to_http);
+  if (opened) opened = listen_with_tls("mqtt", config_.mqtt.tls_listen, handed_over, mqtt_tls_addresses_, to_broker);
+  if (opened) opened = listen_with_tls("http", config_.http.tls_listen, handed_over, http_tls_addresses_, to_http);
+  if (opened) opened = open_admin_listeners(handed_over);
+  return opened ? handed_over.check_all_claimed() : opened;
 }
 
-Result<void> Node::open_admin_listeners() {
+// One listener for who has one loop.
+Result<net::Socket> Node::listening_socket(std::string_view name, const std::string& text,
+                                           net::HandedOver& handed_over) {
+  const Result<net::Address> address = net::Address::resolve(text);
+  if (!address) return std::unexpected(address.error());
+  if (std::optional<net::Socket> socket = handed_over.claim(name, *address)) return std::move(*socket);
+  return net::Socket::listen(*address, /*shared=*/false);
+}
+
+Result<void> Node::open_admin_listeners(net::HandedOver& handed_over) {
   admin_ = std::make_unique<AdminApi>(*this, admin_loop_);
   for (const std::string& text : config_.admin.listen) {
-    const Result<net::Address> address = net::Address::resolve(text);
-    if (!address) return std::unexpected(address.error());
-    Result<net::Socket> socket = net::Socket::listen(*address, /*shared=*/false);
+    Result<net::Socket> socket = listening_socket("admin", text, handed_over);
     if (!socket) return std::unexpected(socket.error());
     admin_addresses_.push_back(net::Address::local_of(socket->descriptor()).text());
     admin_listeners_.push_back(std::make_unique<net::TcpListener>(
@@ -283,12 +292,16 @@ Result<void> Node::open_admin_listeners() {
   return {};
 }
 
-Result<void> Node::listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound,
-                          const Take& take) {
+// A socket that was handed over is one for all loops, since another on its address would need SO_REUSEPORT from the
+// beginning: each loop accepts from it what the others did not. Own ones are one a loop.
+Result<void> Node::listen(std::string_view name, const std::vector<std::string>& addresses,
+                          net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take) {
   for (const std::string& text : addresses) {
     const Result<net::Address> address = net::Address::resolve(text);
     if (!address) return std::unexpected(address.error());
-    Result<std::vector<net::Socket>> sockets = net::listen_on_loops(*address, shards_.size());
+    std::optional<net::Socket> given = handed_over.claim(name, *address);
+    Result<std::vector<net::Socket>> sockets = given ? net::share_listening(std::move(*given), shards_.size())
+                                                     : net::listen_on_loops(*address, shards_.size());
     if (!sockets) return std::unexpected(sockets.error());
     bound.push_back(net::Address::local_of(sockets->front().descriptor()).text());
     for (size_t i = 0; i < shards_.size(); ++i) {
@@ -302,15 +315,14 @@ Result<void> Node::listen(const std::vector<std::string>& addresses, std::vector
 }
 
 // One listener an address, on the loop of handshakes; connections that speak TLS go to the event loops in turn.
-Result<void> Node::listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt,
-                                   std::vector<std::string>& bound, const Take& take) {
+Result<void> Node::listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
+                                   net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take) {
   if (!addresses.empty() && !tls_loop_) tls_loop_ = std::make_unique<runtime::Loop>("tls");
+  const bool is_mqtt = name == "mqtt";
   const std::shared_ptr<const net::TlsContext>& context = is_mqtt ? credentials_.mqtt : credentials_.http;
   for (const std::string& text : addresses) {
     VERGE_ASSERT(context != nullptr);  // load_credentials() saw to it
-    const Result<net::Address> address = net::Address::resolve(text);
-    if (!address) return std::unexpected(address.error());
-    Result<net::Socket> socket = net::Socket::listen(*address, /*shared=*/false);
+    Result<net::Socket> socket = listening_socket(name, text, handed_over);
     if (!socket) return std::unexpected(socket.error());
     bound.push_back(net::Address::local_of(socket->descriptor()).text());
     const auto hand_on = [this, take, next = size_t{0}](net::Socket client) mutable {
@@ -318,10 +330,9 @@ Result<void> Node::listen_with_tls(const std::vector<std::string>& addresses, bo
       auto moving = std::make_shared<net::Socket>(std::move(client));
       shard.loop->post([take, moving, &shard] { take(shard, std::move(*moving)); });
     };
-    tls_listeners_.push_back(
-        {std::make_unique<net::TlsListener>(*tls_loop_, is_mqtt ? "mqtt" : "http", std::move(*socket), context,
-                                            net::TlsListenerLimits{}, hand_on),
-         is_mqtt});
+    tls_listeners_.push_back({std::make_unique<net::TlsListener>(*tls_loop_, std::string(name), std::move(*socket),
+                                                                 context, net::TlsListenerLimits{}, hand_on),
+                              is_mqtt});
   }
   return {};
 }

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "jetstream/stream_store.h"
 #include "mqtt/broker.h"
+#include "net/handed_over.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/tls_listener.h"
@@ -48,9 +49,10 @@ ConfigProblems check_listeners(const Config& config);
 
 class Node {
  public:
-  // Opens the data directory and all listeners. Nothing is served until start().
+  // Opens the data directory and all listeners; what was handed over for one of their addresses is used. Nothing is
+  // served until start().
   static Result<std::unique_ptr<Node>> create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
-                                              const Credentials& credentials);
+                                              const Credentials& credentials, net::HandedOver handed_over = {});
   ~Node();
 
   void start();
@@ -110,11 +112,14 @@ class Node {
   Result<void> open_spool();
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
-  Result<void> open_listeners();
-  Result<void> open_admin_listeners();
-  Result<void> listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound, const Take& take);
-  Result<void> listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt, std::vector<std::string>& bound,
-                               const Take& take);
+  Result<void> open_listeners(net::HandedOver handed_over);
+  Result<void> open_admin_listeners(net::HandedOver& handed_over);
+  static Result<net::Socket> listening_socket(std::string_view name, const std::string& text,
+                                              net::HandedOver& handed_over);
+  Result<void> listen(std::string_view name, const std::vector<std::string>& addresses, net::HandedOver& handed_over,
+                      std::vector<std::string>& bound, const Take& take);
+  Result<void> listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
+                               net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take);
   void make_uplink();
   // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
   std::optional<net::BodyLimit> admit(size_t shard, const net::HttpRequest& head, net::HttpResponder& responder) const;

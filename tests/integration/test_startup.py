@@ -260,7 +260,7 @@ class Obstacles(verge.TestCase):
         self.assertIn("\nverge_spool_replaced_files_total 2\n", node.admin("/metrics").body.decode())
         device = self.mqtt(node, "device")
         device.publish_and_wait("any/1", "4", sequence=4)
-        self.assertEqual([event["payload"] for event in node.events_by_http()], list("01234"),
+        self.assertEqual([event["payload"] for event in node.events_by_http()], list(range(5)),
                          "of what is here, repetitions are recognised all the same")
         node.stop()
         before = len(node.log_lines())

@@ -94,7 +94,7 @@ TEST_F(LostElsewhere, FileOfNulBytesAfterPowerLoss) {
     open();
     ASSERT_FALSE(HasFatalFailure());
     std::vector<std::string> replaced;
-    for (const Error& error : recovery.replaced) replaced.push_back(error.code);
+    for (const Error& error : recovery.replaced) replaced.emplace_back(error.code);
     const bool is_ledger = victim.ends_with("/ledger");
     const bool is_incarnation = victim.ends_with("/incarnation");
     EXPECT_EQ(replaced, is_ledger        ? std::vector<std::string>{"spool.ledger-lost"}

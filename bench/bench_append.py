@@ -8,8 +8,8 @@
   jetstream   a stream of one replica in the file store: acknowledges when the record is in the page cache; with
               sync_interval: always (nats-server 2.10 or later) after fsync
 
-verge and mosquitto are driven by the same program at the same rate, which is more than either takes; jetstream by one
-that keeps as many publishes under way.
+verge and mosquitto are driven by the same program at several rates, a fresh broker each, and the best that each did
+counts: an overloaded one may do less. jetstream is driven by a program that keeps many publishes under way.
 """
 import socket
 import struct
@@ -21,7 +21,7 @@ RECORD = 256
 PUBLISHERS = 10
 INFLIGHT = 1024
 SECONDS = 4
-RATE = 150_000
+RATES = (20_000, 50_000, 150_000)
 UPLOAD_ALL = """
 [[rule]]
 name = "all"
@@ -52,27 +52,29 @@ def subscribe_and_leave(address):
         client.sendall(b"\xe0\0")
 
 
-def ingest(peer):
-    row = bench("ingest", "--target", peer.mqtt, "--pid", peer.process.pid, "--publishers", PUBLISHERS, "--rate", RATE,
-                "--seconds", SECONDS, "--qos", 1, "--payload-bytes", RECORD, "--batch", 32)
-    return row["messages_per_s"], row["cpu_us_per_message"] * row["sent"] / max(row["acknowledged"], 1)
+def ingest(start):
+    best = (0.0, 0.0)
+    for rate in RATES:
+        peer = start()
+        try:
+            row = bench("ingest", "--target", peer.mqtt, "--pid", peer.process.pid, "--publishers", PUBLISHERS, "--rate", rate,
+                        "--seconds", SECONDS, "--warmup", 0.01, "--qos", 1, "--payload-bytes", RECORD, "--batch", 32)
+        finally:
+            peer.stop()
+        if row["acknowledged"] > 0:
+            cpu = row["cpu_us_per_message"] * row["sent"] / row["acknowledged"]
+            best = max(best, (row["messages_per_s"], cpu))
+    return best
 
 
-def of_verge():
-    node = Node(UPLOAD_ALL, sets=("spool.bytes_max=8GiB",))
-    try:
-        return ingest(node)
-    finally:
-        node.stop()
+def verge():
+    return Node(UPLOAD_ALL, sets=("spool.bytes_max=8GiB",))
 
 
-def of_mosquitto(program):
+def mosquitto_that_keeps(program):
     broker = Mosquitto(program, PERSISTENCE)
-    try:
-        subscribe_and_leave(broker.mqtt)
-        return ingest(broker)
-    finally:
-        broker.stop()
+    subscribe_and_leave(broker.mqtt)
+    return broker
 
 
 def of_jetstream(program, settings):
@@ -111,9 +113,9 @@ def main():
             own, raw = of_spool(batch)
             note(f"spool, {batch} a commit", own)
             note(f"raw loop, {batch} a commit", raw)
-        note("verge, QoS 1, durable", of_verge())
+        note("verge, QoS 1, durable", ingest(verge))
         if mosquitto:
-            note("mosquitto, QoS 1, saved every second", of_mosquitto(mosquitto))
+            note("mosquitto, QoS 1, saved every second", ingest(lambda: mosquitto_that_keeps(mosquitto)))
         if nats:
             note("jetstream, synced every two minutes", of_jetstream(nats, ""))
         if always:
@@ -125,4 +127,5 @@ def main():
     print(f"the hypervisor took {stolen_ms() - stolen:.0f} ms of CPU time")
 
 
-main()
+if __name__ == "__main__":
+    main()

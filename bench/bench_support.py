@@ -154,8 +154,9 @@ def find_mosquitto():
     return None
 
 
-def bench(*arguments):
-    done = subprocess.run([VERGE, "bench", *map(str, arguments), "--json"], capture_output=True, text=True)
+def bench(*arguments, prefix=()):
+    """The figures of a `verge bench` command; `prefix`: what it is started by, such as chrt and taskset."""
+    done = subprocess.run([*prefix, VERGE, "bench", *map(str, arguments), "--json"], capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"verge bench {' '.join(map(str, arguments))}: {done.stderr}")
     return json.loads(done.stdout)

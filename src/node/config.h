@@ -128,8 +128,11 @@ struct StoreConfig {
   bool operator==(const StoreConfig&) const = default;
 };
 
+enum class LoopScheduling { kNormal, kRealtime };
+
 struct RuntimeConfig {
   uint64_t loops = 0;
+  LoopScheduling scheduling = LoopScheduling::kNormal;
   bool operator==(const RuntimeConfig&) const = default;
 };
 

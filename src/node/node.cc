@@ -19,6 +19,7 @@
 #include "node/admin_api.h"
 #include "node/config_address.h"
 #include "node/worker_thread.h"
+#include "runtime/scheduling.h"
 
 namespace verge::node {
 namespace {
@@ -386,7 +387,12 @@ Result<void> Node::open_child_store() {
 void Node::start() {
   running_ = true;
   warn_of_credentials(credentials_);
-  for (Shard& shard : shards_) shard.thread = std::thread([&shard] { shard.loop->run(); });
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i].thread = std::thread([this, i] {
+      if (config_.runtime.scheduling == LoopScheduling::kRealtime) run_in_real_time(i);
+      shards_[i].loop->run();
+    });
+  }
   worker_thread_ = std::thread([this] {
     lower_own_priority();
     worker_.run();
@@ -414,6 +420,16 @@ void Node::start() {
   name("admin", admin_addresses_);
   log_info("node", "{} ({}, {}) is ready: {}{}", config_.node.name, name_of(config_.node.tier), id_.text(), listening,
            config_.parent.url.empty() ? "" : ", parent " + config_.parent.url);
+}
+
+// On the thread of the loop.
+void Node::run_in_real_time(size_t loop) {
+  const Result<void> done = runtime::become_realtime(loop);
+  if (done) {
+    ++realtime_loops_;
+  } else if (loop == 0) {
+    log_warning("node", "event loops run as ordinary threads: {}", done.error().line());
+  }
 }
 
 void Node::on_all_loops(const std::function<void(Shard&)>& work) {

@@ -129,6 +129,7 @@ class Node {
   [[nodiscard]] TlsTotals tls_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
   void warn_of_credentials(const Credentials& credentials);
+  void run_in_real_time(size_t loop);
   // Runs `work` on each event loop and returns when all have.
   void on_all_loops(const std::function<void(Shard&)>& work);
   // Calls `begin` on each event loop with a function to be called when its work is done; false when not all were at
@@ -170,6 +171,7 @@ class Node {
   std::vector<Tls> tls_listeners_;           // their number does not change
   std::thread tls_thread_;
   std::atomic<int64_t> certificate_ends_{0};  // of the listeners; seconds since 1970
+  std::atomic<size_t> realtime_loops_{0};
   std::atomic<bool> running_{false};
   std::atomic<bool> draining_{false};
 };

@@ -122,9 +122,9 @@ std::string Node::status_json() const {
   }
   const auto uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
   std::string out = fmt::format(
-      R"({{"node":{{"id":"{}","name":{},"tier":"{}","version":"{}","uptime_s":{:.3f},"pid":{},"ready":{},"loops":{}}})",
+      R"({{"node":{{"id":"{}","name":{},"tier":"{}","version":"{}","uptime_s":{:.3f},"pid":{},"ready":{},"loops":{},"realtime_loops":{}}})",
       id_.text(), json_string(config_.node.name), name_of(config_.node.tier), kVersion, uptime, getpid(),
-      not_ready().empty(), shards_.size());
+      not_ready().empty(), shards_.size(), realtime_loops_.load());
   fmt::format_to(
       std::back_inserter(out),
       R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"forbidden":{},"violations":{}}})",

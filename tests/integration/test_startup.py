@@ -46,6 +46,23 @@ BAD_FILES = [
 ]
 
 
+class Scheduling(verge.TestCase):
+    def test_in_real_time_or_told_why_not(self):
+        node = self.node("node", sets=["runtime.scheduling=realtime", "runtime.loops=2"]).start()
+        client = self.mqtt(node, "client")
+        client.subscribe("a")
+        client.publish_and_wait("a", {})
+        client.wait_messages(1)
+        policies = [os.sched_getscheduler(int(thread)) & ~os.SCHED_RESET_ON_FORK
+                    for thread in os.listdir(f"/proc/{node.process.pid}/task")]
+        loops = node.status()["node"]["realtime_loops"]
+        self.assertEqual(policies.count(os.SCHED_FIFO), loops, "the event loops and nothing else")
+        if loops == 0:
+            self.assertIn("[runtime.realtime]", node.log())
+        else:
+            self.assertEqual(loops, 2)
+
+
 class BadConfiguration(verge.TestCase):
     def write(self, text):
         path = os.path.join(self.directory, "bad.toml")

@@ -106,10 +106,11 @@ Result<void> Spool::open_dead_letters(Recovery& recovery) {
   dead_letter_log_ = std::move(*log);
   storage::LogReader reader(file_system_, directory);
   while (true) {
-    const Result<std::optional<storage::FrameView>> frame = reader.next(dead_letter_log_->next_sequence());
-    if (!frame) return std::unexpected(frame.error());
-    if (!*frame) return {};
-    dead_letters_ += (*frame)->count;
+    const Result<std::optional<storage::FrameView>> read = reader.next(dead_letter_log_->next_sequence());
+    if (!read) return std::unexpected(read.error());
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    dead_letters_ += frame->count;
   }
 }
 
@@ -135,10 +136,11 @@ Result<uint64_t> Spool::replay_dead_letters() {
   RecordReader reader(file_system_, dead_letter_directory(directory_));
   uint64_t replayed = 0;
   while (true) {
-    const Result<std::optional<RecordReader::Numbered>> next = reader.next(dead_letter_log_->next_sequence());
-    if (!next) return std::unexpected(next.error());
-    if (!*next) break;
-    const std::optional<DeadLetter> letter = read_dead_letter((*next)->record.event);
+    const Result<std::optional<RecordReader::Numbered>> read = reader.next(dead_letter_log_->next_sequence());
+    if (!read) return std::unexpected(read.error());
+    const std::optional<RecordReader::Numbered>& found = *read;
+    if (!found) break;
+    const std::optional<DeadLetter> letter = read_dead_letter(found->record.event);
     if (!letter) continue;
     Submission submission;
     submission.items.push_back({.priority = letter->stream,
@@ -257,10 +259,11 @@ Result<void> Spool::replay(Priority priority, uint64_t from) {
   storage::LogReader reader(file_system_, stream_directory(directory_, priority));
   reader.seek(from);
   while (true) {
-    const Result<std::optional<storage::FrameView>> frame = reader.next(stream(priority).durable_end);
-    if (!frame) return std::unexpected(frame.error());
-    if (!*frame) return {};
-    FrameRecords records((*frame)->body);
+    const Result<std::optional<storage::FrameView>> read = reader.next(stream(priority).durable_end);
+    if (!read) return std::unexpected(read.error());
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    FrameRecords records(frame->body);
     while (const std::optional<StoredRecord> record = records.next()) {
       if (record->source.empty()) continue;
       ledger_.enter(record->source, record->source_sequence);

@@ -10,12 +10,13 @@
 
 namespace verge::spool {
 
-Result<Inspection> Inspection::open(storage::FileSystem& file_system, std::string spool_directory) {
+Result<Inspection> Inspection::open(storage::FileSystem& file_system, std::string spool_directory,
+                                    const storage::KeyRing& keys) {
   if (!file_system.list(spool_directory)) {
     return fail("spool.none", fmt::format("there is no spool in {}", spool_directory),
                 "name the node's data directory with --data-dir");
   }
-  Inspection inspection(file_system, std::move(spool_directory));
+  Inspection inspection(file_system, std::move(spool_directory), keys);
   if (std::optional<Cursors> cursors = Cursors::read(file_system, inspection.directory_)) {
     inspection.has_cursors_ = true;
     inspection.delivered_ = std::move(cursors->delivered);
@@ -39,7 +40,7 @@ Result<SpoolContent> Inspection::content() {
         its.bytes += (*opened)->size().value_or(0);
       }
     }
-    RecordReader reader(file_system_, directory);
+    RecordReader reader(file_system_, directory, keys_);
     while (true) {
       const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
       if (!read) return std::unexpected(read.error());
@@ -56,10 +57,12 @@ Result<SpoolContent> Inspection::content() {
     }
     its.damaged = reader.take_damaged();
   }
-  RecordReader letters(file_system_, Spool::dead_letter_directory(directory_));
+  RecordReader letters(file_system_, Spool::dead_letter_directory(directory_), keys_);
   while (true) {
     const Result<std::optional<RecordReader::Numbered>> next = letters.next(UINT64_MAX);
-    if (!next || !*next) break;
+    if (!next && next.error().code == "storage.missing") break;
+    if (!next) return std::unexpected(next.error());
+    if (!*next) break;
     ++content.dead_letters;
   }
   content.damaged_dead_letters = letters.take_damaged();
@@ -76,11 +79,15 @@ Result<std::vector<SegmentContent>> Inspection::segments() {
     for (const storage::SegmentFile& file : *files) {
       SegmentContent segment{.stream = stream, .file = file};
       const auto opened = file_system_.open(file.path, storage::OpenMode::kRead);
-      if (opened) segment.file.bytes = (*opened)->size().value_or(0);
+      if (opened) {
+        segment.file.bytes = (*opened)->size().value_or(0);
+        const Result<std::optional<storage::SegmentHeader>> header = storage::read_segment_header(**opened);
+        if (header && *header) segment.file.key = (*header)->key;
+      }
       found.push_back(segment);
     }
     size_t at = first;
-    RecordReader reader(file_system_, directory);
+    RecordReader reader(file_system_, directory, keys_);
     while (true) {
       const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
       if (!read) return std::unexpected(read.error());
@@ -98,7 +105,7 @@ Result<void> Inspection::for_each(std::optional<Priority> only,
                                   const std::function<bool(const InspectedRecord&)>& take) {
   for (const Priority stream : kPriorities) {
     if (only && *only != stream) continue;
-    RecordReader reader(file_system_, Spool::stream_directory(directory_, stream));
+    RecordReader reader(file_system_, Spool::stream_directory(directory_, stream), keys_);
     while (true) {
       const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
       if (!read && read.error().code == "storage.missing") break;
@@ -122,7 +129,7 @@ Result<void> Inspection::for_each(std::optional<Priority> only,
 }
 
 Result<void> Inspection::for_each_dead_letter(const std::function<bool(const DeadLetter&)>& take) {
-  RecordReader reader(file_system_, Spool::dead_letter_directory(directory_));
+  RecordReader reader(file_system_, Spool::dead_letter_directory(directory_), keys_);
   while (true) {
     const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
     if (!read && read.error().code == "storage.missing") return {};

@@ -159,7 +159,8 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
   Prepared batch{.stretch = stretch, .end = stretch.sequences.end};
   std::unique_ptr<RecordReader>& reader = readers_[static_cast<size_t>(lane)][static_cast<size_t>(stretch.stream)];
   if (!reader) {
-    reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stretch.stream));
+    reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stretch.stream),
+                                            spool_.keys());
   }
   reader->seek(stretch.sequences.begin);
   const Duration ttl = options_.ttl[static_cast<size_t>(stretch.stream)];

@@ -12,7 +12,7 @@ Progress HttpClientExchange::receive(std::string_view bytes) {
     const Progress progress = receive_head(bytes);
     if (progress != Progress::kDone) return progress;
   }
-  return receive_body(bytes);
+  return receive_body(*framing, bytes);
 }
 
 // kDone: a head was read, an interim one or the final one; `bytes` is what follows it.
@@ -36,10 +36,10 @@ Progress HttpClientExchange::receive_head(std::string_view& bytes) {
   return Progress::kDone;
 }
 
-Progress HttpClientExchange::receive_body(std::string_view bytes) {
-  if (framing->kind == BodyFraming::Kind::kChunked) return receive_chunks(bytes);
-  const bool open = framing->kind == BodyFraming::Kind::kUntilClose;
-  const uint64_t left = open ? bytes.size() : framing->length - received.size();
+Progress HttpClientExchange::receive_body(const BodyFraming& body_framing, std::string_view bytes) {
+  if (body_framing.kind == BodyFraming::Kind::kChunked) return receive_chunks(bytes);
+  const bool open = body_framing.kind == BodyFraming::Kind::kUntilClose;
+  const uint64_t left = open ? bytes.size() : body_framing.length - received.size();
   if (left > limits.body_bytes_max - received.size()) {
     problem_code = "http.body-too-long";
     return refuse("the body is longer than this client takes");

@@ -46,7 +46,7 @@ struct HttpClientExchange {
     return Progress::kRefused;
   }
   Progress receive_head(std::string_view& bytes);
-  Progress receive_body(std::string_view bytes);
+  Progress receive_body(const BodyFraming& body_framing, std::string_view bytes);
   Progress receive_chunks(std::string_view bytes);
 };
 

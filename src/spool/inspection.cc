@@ -42,16 +42,16 @@ Result<SpoolContent> Inspection::content() {
     }
     RecordReader reader(file_system_, directory, keys_);
     while (true) {
-      const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-      if (!next) return std::unexpected(next.error());
-      if (!*next) break;
-      const RecordReader::Numbered& found = **next;
-      if (delivered.contains(found.sequence)) {
+      const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+      if (!read) return std::unexpected(read.error());
+      const std::optional<RecordReader::Numbered>& found = *read;
+      if (!found) break;
+      if (delivered.contains(found->sequence)) {
         ++its.delivered_records;
         continue;
       }
       ++its.records;
-      ByteReader bytes(found.record.event);
+      ByteReader bytes(found->record.event);
       if (its.oldest) continue;
       if (const std::optional<EventView> event = read_event(bytes)) its.oldest = event->time;
     }
@@ -89,12 +89,13 @@ Result<std::vector<SegmentContent>> Inspection::segments() {
     size_t at = first;
     RecordReader reader(file_system_, directory, keys_);
     while (true) {
-      const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-      if (!next) return std::unexpected(next.error());
-      if (!*next) break;
-      while (at + 1 < found.size() && found[at + 1].file.first_sequence <= (*next)->sequence) ++at;
+      const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+      if (!read) return std::unexpected(read.error());
+      const std::optional<RecordReader::Numbered>& next = *read;
+      if (!next) break;
+      while (at + 1 < found.size() && found[at + 1].file.first_sequence <= next->sequence) ++at;
       ++found[at].records;
-      if (!delivered_[static_cast<size_t>(stream)].contains((*next)->sequence)) ++found[at].undelivered;
+      if (!delivered_[static_cast<size_t>(stream)].contains(next->sequence)) ++found[at].undelivered;
     }
   }
   return found;
@@ -106,21 +107,21 @@ Result<void> Inspection::for_each(std::optional<Priority> only,
     if (only && *only != stream) continue;
     RecordReader reader(file_system_, Spool::stream_directory(directory_, stream), keys_);
     while (true) {
-      const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-      if (!next && next.error().code == "storage.missing") break;
-      if (!next) return std::unexpected(next.error());
-      if (!*next) break;
-      const RecordReader::Numbered& found = **next;
-      ByteReader bytes(found.record.event);
+      const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+      if (!read && read.error().code == "storage.missing") break;
+      if (!read) return std::unexpected(read.error());
+      const std::optional<RecordReader::Numbered>& found = *read;
+      if (!found) break;
+      ByteReader bytes(found->record.event);
       const std::optional<EventView> event = read_event(bytes);
       if (!event) continue;
       const InspectedRecord record{.stream = stream,
-                                   .sequence = found.sequence,
-                                   .is_delivered = delivered_[static_cast<size_t>(stream)].contains(found.sequence),
-                                   .source = found.record.source,
-                                   .source_sequence = found.record.source_sequence,
+                                   .sequence = found->sequence,
+                                   .is_delivered = delivered_[static_cast<size_t>(stream)].contains(found->sequence),
+                                   .source = found->record.source,
+                                   .source_sequence = found->record.source_sequence,
                                    .event = *event,
-                                   .bytes = found.record.event};
+                                   .bytes = found->record.event};
       if (!take(record)) return {};
     }
   }
@@ -130,11 +131,12 @@ Result<void> Inspection::for_each(std::optional<Priority> only,
 Result<void> Inspection::for_each_dead_letter(const std::function<bool(const DeadLetter&)>& take) {
   RecordReader reader(file_system_, Spool::dead_letter_directory(directory_), keys_);
   while (true) {
-    const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-    if (!next && next.error().code == "storage.missing") return {};
-    if (!next) return std::unexpected(next.error());
-    if (!*next) return {};
-    const std::optional<DeadLetter> letter = read_dead_letter((*next)->record.event);
+    const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+    if (!read && read.error().code == "storage.missing") return {};
+    if (!read) return std::unexpected(read.error());
+    const std::optional<RecordReader::Numbered>& found = *read;
+    if (!found) return {};
+    const std::optional<DeadLetter> letter = read_dead_letter(found->record.event);
     if (letter && !take(*letter)) return {};
   }
 }

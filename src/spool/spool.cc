@@ -67,9 +67,9 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   std::unique_ptr<Spool> spool(new Spool(file_system, std::move(directory), keys, options));
   // Before anything is touched.
   if (const Result<void> there = spool->check_keys(keys); !there) return std::unexpected(there.error());
-  if (const Result<void> known = spool->read_incarnation(); !known) return std::unexpected(known.error());
+  if (const Result<void> known = spool->read_incarnation(recovery); !known) return std::unexpected(known.error());
   spool->read_cursors();
-  const std::array<uint64_t, kStreams> covered = spool->read_ledger();
+  const std::array<uint64_t, kStreams> covered = spool->read_ledger(recovery);
   if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {
@@ -125,11 +125,11 @@ Result<std::vector<Spool::Erased>> Spool::erase_key(storage::FileSystem& file_sy
                                                     storage::KeyRing& keys, const SpoolOptions& options,
                                                     storage::KeyId key) {
   Spool spool(file_system, std::move(directory), keys, options);
+  Recovery recovery;
   spool.read_cursors();
-  const std::array<uint64_t, kStreams> covered = spool.read_ledger();
+  const std::array<uint64_t, kStreams> covered = spool.read_ledger(recovery);
   if (const Result<void> reserve = spool.reserve_.open(); !reserve) return std::unexpected(reserve.error());
   std::vector<Erased> erased;
-  Recovery recovery;
   for (const Priority priority : kPriorities) {
     Stream& its = spool.stream(priority);
     // Before the log says what is gone from its front.
@@ -189,10 +189,11 @@ Result<void> Spool::open_dead_letters(Recovery& recovery) {
   dead_letter_log_ = std::move(*log);
   storage::LogReader reader(file_system_, directory, keys_);
   while (true) {
-    const Result<std::optional<storage::FrameView>> frame = reader.next(dead_letter_log_->next_sequence());
-    if (!frame) return std::unexpected(frame.error());
-    if (!*frame) return {};
-    dead_letters_ += (*frame)->count;
+    const Result<std::optional<storage::FrameView>> read = reader.next(dead_letter_log_->next_sequence());
+    if (!read) return std::unexpected(read.error());
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    dead_letters_ += frame->count;
   }
 }
 
@@ -218,10 +219,11 @@ Result<uint64_t> Spool::replay_dead_letters() {
   RecordReader reader(file_system_, dead_letter_directory(directory_), keys_);
   uint64_t replayed = 0;
   while (true) {
-    const Result<std::optional<RecordReader::Numbered>> next = reader.next(dead_letter_log_->next_sequence());
-    if (!next) return std::unexpected(next.error());
-    if (!*next) break;
-    const std::optional<DeadLetter> letter = read_dead_letter((*next)->record.event);
+    const Result<std::optional<RecordReader::Numbered>> read = reader.next(dead_letter_log_->next_sequence());
+    if (!read) return std::unexpected(read.error());
+    const std::optional<RecordReader::Numbered>& found = *read;
+    if (!found) break;
+    const std::optional<DeadLetter> letter = read_dead_letter(found->record.event);
     if (!letter) continue;
     Submission submission;
     submission.items.push_back({.priority = letter->stream,
@@ -245,7 +247,7 @@ Result<void> Spool::forget_dead_letters() {
   return {};
 }
 
-Result<void> Spool::read_incarnation() {
+Result<void> Spool::read_incarnation(Recovery& recovery) {
   const std::string path = directory_ + "/incarnation";
   if (const Result<std::string> text = file_system_.read_file(path, 1024)) {
     if (const auto id = NodeId::parse(trim(*text))) {
@@ -254,6 +256,12 @@ Result<void> Spool::read_incarnation() {
     }
     // Unreadable: a new one makes the parent take what it already has a second time rather than lose anything; but the
     // sequences go on, so only what was under way is affected.
+    recovery.replaced.push_back(
+        {"spool.incarnation-lost",
+         fmt::format("{} cannot be read and was replaced: nothing is lost, but records that the parent took and whose "
+                     "acknowledgement had not come are stored there a second time",
+                     path),
+         "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
   } else if (text.error().code != "storage.missing") {
     return std::unexpected(text.error());
   }
@@ -288,18 +296,29 @@ Result<void> Spool::write_cursors() {
 }
 
 // The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.
-std::array<uint64_t, kStreams> Spool::read_ledger() {
+std::array<uint64_t, kStreams> Spool::read_ledger(Recovery& recovery) {
   std::array<uint64_t, kStreams> covered{};
-  const Result<std::string> content = file_system_.read_file(directory_ + "/ledger", kLedgerBytesMax);
-  if (!content || content->size() < kLedgerMagic.size() + sizeof(uint64_t)) return covered;
-  const std::string_view body = std::string_view(*content).substr(0, content->size() - sizeof(uint64_t));
-  ByteReader check(std::string_view(*content).substr(body.size()));
-  if (check.fixed<uint64_t>() != hash64(body) || !body.starts_with(kLedgerMagic)) return covered;
+  const std::string path = directory_ + "/ledger";
+  const Result<std::string> content = file_system_.read_file(path, kLedgerBytesMax);
+  if (!content && content.error().code == "storage.missing") return covered;
+  if (content && read_ledger_content(*content, covered)) return covered;
+  recovery.replaced.push_back(
+      {"spool.ledger-lost",
+       fmt::format("{} cannot be read ({}) and is made anew from the records that are here: what a child or a numbered "
+                   "device sends again is stored twice where the record it repeats is no longer here",
+                   path, content ? "its content is damaged" : content.error().what),
+       "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
+  return {};
+}
+
+bool Spool::read_ledger_content(std::string_view content, std::array<uint64_t, kStreams>& covered) {
+  if (content.size() < kLedgerMagic.size() + sizeof(uint64_t)) return false;
+  const std::string_view body = content.substr(0, content.size() - sizeof(uint64_t));
+  ByteReader check(content.substr(body.size()));
+  if (check.fixed<uint64_t>() != hash64(body) || !body.starts_with(kLedgerMagic)) return false;
   ByteReader reader(body.substr(kLedgerMagic.size()));
-  std::array<uint64_t, kStreams> through{};
-  for (uint64_t& sequence : through) sequence = reader.fixed<uint64_t>();
-  if (reader.ok() && ledger_.read(reader.rest())) covered = through;
-  return covered;
+  for (uint64_t& sequence : covered) sequence = reader.fixed<uint64_t>();
+  return reader.ok() && ledger_.read(reader.rest());
 }
 
 Result<void> Spool::write_ledger() {
@@ -323,10 +342,11 @@ Result<void> Spool::replay(Priority priority, uint64_t from) {
   storage::LogReader reader(file_system_, stream_directory(directory_, priority), keys_);
   reader.seek(from);
   while (true) {
-    const Result<std::optional<storage::FrameView>> frame = reader.next(stream(priority).durable_end);
-    if (!frame) return std::unexpected(frame.error());
-    if (!*frame) return {};
-    FrameRecords records((*frame)->body);
+    const Result<std::optional<storage::FrameView>> read = reader.next(stream(priority).durable_end);
+    if (!read) return std::unexpected(read.error());
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    FrameRecords records(frame->body);
     while (const std::optional<StoredRecord> record = records.next()) {
       if (record->source.empty()) continue;
       ledger_.enter(record->source, record->source_sequence);

@@ -449,11 +449,12 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
     Result<FrameState> state = read_frame(*file_, offset_, header_.salt, frame_, view);
     if (!state) return std::unexpected(state.error());
     if (*state == FrameState::kBad) {
-      const Result<std::optional<uint64_t>> found = next_good_frame(*file_, offset_, header_.salt, frame_, view);
-      if (!found) return std::unexpected(found.error());
-      if (*found && view.first_sequence < *frames_end) {
+      const Result<std::optional<uint64_t>> searched = next_good_frame(*file_, offset_, header_.salt, frame_, view);
+      if (!searched) return std::unexpected(searched.error());
+      const std::optional<uint64_t>& found = *searched;
+      if (found && view.first_sequence < *frames_end) {
         note_damage(view.first_sequence);
-        offset_ = **found;
+        offset_ = *found;
         *state = FrameState::kGood;
       }
     }
@@ -500,8 +501,10 @@ Result<bool> LogReader::open_body(FrameView& view) {
 // given to another segment meanwhile: then all in it was done with.
 void LogReader::note_damage(uint64_t end_sequence) {
   if (expected_ >= end_sequence) return;
-  const Result<std::optional<SegmentHeader>> header = read_segment_header(*file_);
-  if (header && *header && (*header)->salt != header_.salt) return;
+  if (const Result<std::optional<SegmentHeader>> read = read_segment_header(*file_)) {
+    const std::optional<SegmentHeader>& header = *read;
+    if (header && header->salt != header_.salt) return;
+  }
   damaged_.push_back({path_, offset_, expected_, end_sequence});
   expected_ = end_sequence;
 }

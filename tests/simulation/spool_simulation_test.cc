@@ -163,14 +163,15 @@ class Life {
     const StreamState state = spool_->state(stream);
     reader.seek(state.delivered_through + 1);
     while (true) {
-      const auto frame = reader.next(state.end);
-      if (!frame) break;  // a read failed: another time
+      const auto read = reader.next(state.end);
+      if (!read) break;  // a read failed: another time
       for (const storage::DamagedRange& range : reader.take_damaged()) {
         FAIL() << range.path << " at " << range.offset << ": " << range.first_sequence << " to " << range.end_sequence;
       }
-      if (!*frame) break;
-      take(**frame);
-      (void)spool_->delivered(stream, {1, (*frame)->first_sequence + (*frame)->count});
+      const std::optional<storage::FrameView>& frame = *read;
+      if (!frame) break;
+      take(*frame);
+      (void)spool_->delivered(stream, {1, frame->first_sequence + frame->count});
       if (random_.chance(0.2)) break;
     }
   }
@@ -196,11 +197,12 @@ class Life {
       storage::LogReader reader(disk_, Spool::stream_directory(kDirectory, stream), keys_);
       reader.seek(spool_->state(stream).delivered_through + 1);
       while (true) {
-        const auto frame = reader.next(spool_->state(stream).end);
-        ASSERT_TRUE(frame.has_value()) << frame.error().line();
-        if (!*frame) break;
-        FrameRecords records((*frame)->body);
-        uint64_t sequence = (*frame)->first_sequence;
+        const auto read = reader.next(spool_->state(stream).end);
+        ASSERT_TRUE(read.has_value()) << read.error().line();
+        const std::optional<storage::FrameView>& frame = *read;
+        if (!frame) break;
+        FrameRecords records(frame->body);
+        uint64_t sequence = frame->first_sequence;
         while (const auto record = records.next()) {
           if (delivered_.contains({stream, sequence++})) continue;  // the parent knows it: the cursor went back
           ++held[record->source_sequence];

@@ -22,9 +22,10 @@ ALLOWED = {
     "mqtt": {"base", "model", "runtime", "net", "storage"},
     "rules": {"base", "model", "runtime", "net", "storage"},
     "spool": {"base", "model", "runtime", "net", "storage"},
+    "cache": {"base", "model", "runtime", "net", "storage"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
-    "node": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "jetstream"},
-    "cli": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "jetstream", "node"},
+    "node": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream"},
+    "cli": {"base", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "node"},
 }
 
 # Third-party headers and the folders that own them. fmt is everywhere, as the standard library is.

@@ -204,6 +204,13 @@ void TcpStream::close() {
   release();
 }
 
+void TcpStream::cut() {
+  if (!socket_) return;
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(socket_.descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  release();
+}
+
 // Writes what it can without waiting, and that this is the end.
 void TcpStream::say_goodbye() {
   TlsSession* tls = socket_.tls();

@@ -52,6 +52,9 @@ class Stream {
   [[nodiscard]] virtual size_t queued_bytes() const = 0;
   // Writes out what it can without waiting and closes. No callback follows.
   virtual void close() = 0;
+  // Closes so that the peer can tell it from an end: TCP is reset, TLS ends without saying so. What is not sent yet is
+  // lost. No callback follows.
+  virtual void cut() { close(); }
   // As close(), but first waits until all output is written or the peer is gone; input is discarded.
   virtual void close_when_drained() = 0;
   virtual void pause_reading() = 0;
@@ -76,6 +79,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
     return output_.size() + (socket_.tls() == nullptr ? 0 : socket_.tls()->output().size());
   }
   void close() override;
+  void cut() override;
   void close_when_drained() override;
   void pause_reading() override;
   void resume_reading() override;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include <fmt/format.h>
 
@@ -21,23 +20,6 @@ bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
 }
 
 }  // namespace
-
-OwnedFields::OwnedFields(std::span<const net::HttpField> fields) {
-  for (const net::HttpField& field : fields) size_ += field.name.size() + field.value.size();
-  text_ = std::make_unique_for_overwrite<char[]>(size_);
-  char* end = text_.get();
-  const auto keep = [&](std::string_view text) {
-    if (!text.empty()) std::memcpy(end, text.data(), text.size());
-    const std::string_view kept(end, text.size());
-    end += text.size();
-    return kept;
-  };
-  fields_.reserve(fields.size());
-  for (const net::HttpField& field : fields) {
-    const std::string_view name = keep(field.name);
-    fields_.push_back({name, keep(field.value)});
-  }
-}
 
 Answer::Answer(AnswerParts parts) : parts_(std::move(parts)) {
   marks_.tags = std::move(parts_.tags);
@@ -58,6 +40,8 @@ size_t Answer::overhead_bytes() const {
   for (const Selector& selector : parts_.selectors) bytes += sizeof(Selector) + selector.value.size();
   return bytes;
 }
+
+std::string partial_url(std::string_view url) { return std::string(url) + " partial"; }
 
 bool is_hop_by_hop(std::span<const net::HttpField> fields, std::string_view name) {
   return is_one_of(kHopFields, name) || net::list_has(fields, "connection", name);

@@ -14,33 +14,11 @@
 #include "cache/body.h"
 #include "cache/byte_ranges.h"
 #include "cache/freshness.h"
+#include "cache/owned_fields.h"
 #include "cache/purges.h"
 #include "cache/vary.h"
 
 namespace verge::cache {
-
-// Fields of a message that outlive the bytes they came in.
-class OwnedFields {
- public:
-  OwnedFields() = default;
-  explicit OwnedFields(std::span<const net::HttpField> fields);
-  OwnedFields(const OwnedFields& other) : OwnedFields(other.view()) {}
-  OwnedFields(OwnedFields&& other) noexcept = default;
-  OwnedFields& operator=(OwnedFields other) noexcept {
-    text_ = std::move(other.text_);
-    fields_ = std::move(other.fields_);
-    return *this;
-  }
-  ~OwnedFields() = default;
-
-  [[nodiscard]] std::span<const net::HttpField> view() const { return fields_; }
-  [[nodiscard]] size_t bytes() const { return size_ + fields_.size() * sizeof(net::HttpField); }
-
- private:
-  std::unique_ptr<char[]> text_;  // does not move
-  size_t size_ = 0;
-  std::vector<net::HttpField> fields_;
-};
 
 // What an origin's answer consists of before anything was decided about it.
 struct AnswerParts {
@@ -89,6 +67,9 @@ class Answer {
 // The fields that a cache keeps (RFC 9111 section 3.1): not those of the hop, not what Connection names, not
 // Content-Length, Age and Trailer, which are made anew, not what no-cache="…" or private="…" hides.
 std::vector<net::HttpField> stored_fields(std::span<const net::HttpField> fields, const CacheControl& control);
+
+// Under which parts of a URL's content are kept, beside its whole.
+std::string partial_url(std::string_view url);
 
 // Whether a field belongs to one connection only (RFC 9110 section 7.6.1) or is named in Connection.
 bool is_hop_by_hop(std::span<const net::HttpField> fields, std::string_view name);

@@ -23,10 +23,11 @@ void Body::append(Payload bytes) {
   changed();
 }
 
-void Body::complete() {
+void Body::complete(std::span<const net::HttpField> trailers) {
   {
     const std::lock_guard lock(mutex_);
     if (state_ != State::kGrowing) return;
+    if (!trailers.empty()) trailers_ = OwnedFields(trailers);
     state_ = State::kComplete;
     length_ = size_;
     if (pieces_.size() > 1 && !forgets_) gather();
@@ -169,6 +170,11 @@ void Body::leave(ReaderId id) {
 size_t Body::readers() const {
   const std::lock_guard lock(mutex_);
   return readers_.size();
+}
+
+bool Body::has_been_read() const {
+  const std::lock_guard lock(mutex_);
+  return next_reader_ > 1;
 }
 
 uint64_t Body::lag() const {

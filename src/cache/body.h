@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/payload.h"
+#include "cache/owned_fields.h"
 
 namespace verge::cache {
 
@@ -40,7 +41,8 @@ class Body {
 
   // From the writer.
   void append(Payload bytes);
-  void complete();
+  // `trailers`: of a chunked body; kept for its readers.
+  void complete(std::span<const net::HttpField> trailers = {});
   void break_off();
   // Nobody will read from the start any more: what all readers have passed is given back.
   void forget_what_is_read();
@@ -50,6 +52,8 @@ class Body {
   [[nodiscard]] uint64_t size() const;
   // Of all of it: announced, or once it is complete.
   [[nodiscard]] std::optional<uint64_t> length() const;
+  // Once it is complete.
+  [[nodiscard]] std::span<const net::HttpField> trailers() const { return trailers_.view(); }
   // What is kept in memory.
   [[nodiscard]] uint64_t held_bytes() const;
   // The whole, when it is complete and in one piece; the common case of what is served from the store.
@@ -69,6 +73,8 @@ class Body {
   void advance(ReaderId reader, uint64_t place);
   void leave(ReaderId reader);
   [[nodiscard]] size_t readers() const;
+  // Somebody joined, though all may have left.
+  [[nodiscard]] bool has_been_read() const;
   // How far the slowest reader is behind what has arrived; 0 without readers.
   [[nodiscard]] uint64_t lag() const;
   // Called from join, advance and leave, without locks held: the writer may go on, or stop for want of readers. Set
@@ -89,6 +95,7 @@ class Body {
 
   mutable std::mutex mutex_;
   std::optional<uint64_t> length_;
+  OwnedFields trailers_;  // does not change any more once the body is complete
   std::deque<Payload> pieces_;
   std::deque<uint64_t> begins_;  // of the pieces
   uint64_t size_ = 0;

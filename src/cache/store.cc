@@ -80,12 +80,38 @@ void Store::drop_slot(Shard& shard, uint64_t hash, const Slot* slot) {
   if (entry->second.empty()) shard.urls.erase(entry);
 }
 
-void Store::insert(const AnswerPointer& answer) {
+bool Store::invalidate(std::string_view url) {
+  const uint64_t hash = hash_of(url);
+  Shard& shard = shard_of(hash);
+  const std::lock_guard lock(shard.mutex);
+  const uint64_t now = ++fetch_clock_;
+  if (shard.invalidated.size() >= kInvalidatedMax) {
+    shard.invalidated.clear();
+    shard.all_invalidated = now;
+  }
+  shard.invalidated[hash] = now;
+  const auto entry = shard.urls.find(hash);
+  if (entry == shard.urls.end()) return false;
+  const size_t before = entry->second.size();
+  std::erase_if(entry->second, [&](const SlotPointer& slot) {
+    if (slot->answer->url() != url) return false;
+    take_out(*slot);
+    return true;
+  });
+  const bool had_one = entry->second.size() < before;
+  if (entry->second.empty()) shard.urls.erase(entry);
+  return had_one;
+}
+
+bool Store::insert(const AnswerPointer& answer, uint64_t started) {
   auto slot = std::make_shared<Slot>();
   slot->hash = hash_of(answer->url());
   Shard& shard = shard_of(slot->hash);
   {
     const std::lock_guard lock(shard.mutex);
+    const auto invalidated = shard.invalidated.find(slot->hash);
+    if (started <= shard.all_invalidated) return false;
+    if (invalidated != shard.invalidated.end() && started <= invalidated->second) return false;
     std::vector<SlotPointer>& slots = shard.urls[slot->hash];
     shard.unsharable.erase(slot->hash);
     const auto same = std::ranges::find_if(slots, [&](const SlotPointer& other) {
@@ -99,7 +125,7 @@ void Store::insert(const AnswerPointer& answer) {
       slots.erase(same);
       slots.push_back(kept);
       ++counters_.stored;
-      return;
+      return true;
     }
     if (slots.size() >= options_.variants_max) {
       take_out(*slots.front());
@@ -112,6 +138,7 @@ void Store::insert(const AnswerPointer& answer) {
   }
   enqueue(slot);
   make_room();
+  return true;
 }
 
 void Store::enqueue(const SlotPointer& slot) {

@@ -60,13 +60,18 @@ class Store {
   std::vector<AnswerPointer> variants(std::string_view url, size_t most);
 
   // Adds an answer, or puts it in the place of the one for the same selecting fields. Its body may still grow;
-  // settle() once it is complete.
-  void insert(const AnswerPointer& answer);
+  // settle() once it is complete. False, and it is not there, when its URL was invalidated after `started`.
+  bool insert(const AnswerPointer& answer, uint64_t started = UINT64_MAX);
   // `answer` is there instead of `former`, if that is still there.
   void replace(const AnswerPointer& former, const AnswerPointer& answer);
   // Counts what the answer takes now.
   void settle(const AnswerPointer& answer);
   void erase(const AnswerPointer& answer);
+
+  // When a fetch is about to start: what is invalidated later is newer than what it brings.
+  [[nodiscard]] uint64_t begin_fetch() { return ++fetch_clock_; }
+  // All answers to the URL are gone, those that are under way included. True when there was one.
+  bool invalidate(std::string_view url);
 
   // A URL whose last answer could not be stored: its requests do not wait for each other until then.
   void note_unsharable(std::string_view url, int64_t until_ms);
@@ -76,7 +81,8 @@ class Store {
 
  private:
   static constexpr size_t kShards = 64;
-  static constexpr size_t kUnsharableMax = 4096;  // a shard
+  static constexpr size_t kUnsharableMax = 4096;    // a shard
+  static constexpr size_t kInvalidatedMax = 4096;  // likewise
   static constexpr uint8_t kUsesMax = 3;
 
   // One place in the index and in a queue.
@@ -93,6 +99,8 @@ class Store {
     std::mutex mutex;
     std::unordered_map<uint64_t, std::vector<SlotPointer>> urls;  // newest last
     std::unordered_map<uint64_t, int64_t> unsharable;             // until, ms
+    std::unordered_map<uint64_t, uint64_t> invalidated;           // when, by the clock of fetches
+    uint64_t all_invalidated = 0;                                 // what is older than that counts as invalidated
   };
 
   [[nodiscard]] uint64_t hash_of(std::string_view url) const;
@@ -113,6 +121,7 @@ class Store {
   const uint64_t seed_;
   std::array<Shard, kShards> shards_;
   StoreCounters counters_;
+  std::atomic<uint64_t> fetch_clock_{0};
 
   std::mutex queues_mutex_;  // taken before a shard's, never the other way round
   std::deque<SlotPointer> small_;

@@ -103,6 +103,21 @@ TEST_F(Storing, Unsharable) {
   EXPECT_FALSE(store.is_unsharable("http://a/", 0));
 }
 
+TEST_F(Storing, WhatWasInvalidatedMeanwhileIsNotStored) {
+  const uint64_t started = store.begin_fetch();
+  store.insert(answer("http://a/", 1));
+  EXPECT_TRUE(store.invalidate("http://a/"));
+  EXPECT_FALSE(store.invalidate("http://a/"));
+  EXPECT_EQ(store.find("http://a/", Fields{}).answer, nullptr);
+  EXPECT_FALSE(store.insert(answer("http://a/", 1), started));
+  EXPECT_EQ(store.find("http://a/", Fields{}).answer, nullptr);
+  EXPECT_TRUE(store.insert(answer("http://b/", 1), started));
+  EXPECT_TRUE(store.insert(answer("http://a/", 1), store.begin_fetch()));
+  for (int i = 0; i < 300'000; ++i) store.invalidate("http://c/" + std::to_string(i));
+  EXPECT_FALSE(store.insert(answer("http://d/", 1), started)) << "not remembered for each: too much rather than too little";
+  EXPECT_NE(store.find("http://b/", Fields{}).answer, nullptr);
+}
+
 TEST_F(Storing, ManyThreads) {
   std::vector<std::thread> threads;
   for (uint64_t seed = 0; seed < 4; ++seed) {

@@ -25,6 +25,8 @@ struct SpoolBenchFigures {
   size_t batch_records = 0;
   double appends_per_s = 0;
   double raw_appends_per_s = 0;
+  double cpu_us_per_record = 0;  // of this process while it appended, the kernel's part included
+  double raw_cpu_us_per_record = 0;
   Histogram::Snapshot commit;
   Histogram::Snapshot raw_commit;
 };

@@ -271,6 +271,7 @@ int change(const SpoolCommandOptions& options, const std::function<int(spool::Sp
   const Result<std::unique_ptr<spool::Spool>> opened =
       spool::Spool::open(file_system, options.directory(), {.bytes_max = UINT64_MAX / 2}, recovery);
   if (!opened) return print_failure(opened.error());
+  for (const Error& replaced : recovery.replaced) fmt::print(stderr, "verge: {}\n", replaced.line());
   const int status = work(**opened);
   if (const Result<void> kept = (*opened)->checkpoint(); !kept) return print_failure(kept.error());
   return status;

@@ -235,6 +235,10 @@ bool Connection::take_publish(const Frame& frame) {
   const PacketType type = publish->qos == 1 ? PacketType::kPuback : PacketType::kPubrec;
   if (forbidden) {
     // 3.1.1 cannot say no; there the message is dropped as [MQTT-3.3.5-2] allows.
+    if (type == PacketType::kPubrec && version_ == Version::k311) {
+      session_->receipts.begin(publish->packet_id, {});
+      session_->receipts.settle(publish->packet_id, {}, /*kept=*/true);
+    }
     acks_.push_back({.packet_id = publish->packet_id,
                      .type = type,
                      .ready = true,
@@ -246,7 +250,14 @@ bool Connection::take_publish(const Frame& frame) {
   const std::optional<PacketType> last = publish->qos == 2 ? last_pending(publish->packet_id) : std::nullopt;
   if (last == PacketType::kPubrec) return true;  // repeated before its PUBREC, which is still to come
   // Behind a PUBREL whose PUBCOMP is still to come, the identifier names another message.
-  const bool repeated = publish->qos == 2 && !last && session_->received_qos2.contains(publish->packet_id);
+  const Receipts::State receipt =
+      publish->qos == 2 && !last ? session_->receipts.state(publish->packet_id) : Receipts::State::kNone;
+  const bool is_new = receipt == Receipts::State::kNone;
+  // Those of earlier connections of the session among them.
+  if (is_new && publish->qos == 2 && session_->receipts.awaited() >= 2 * broker_.limits_.pending_max) {
+    disconnect(Reason::kQuotaExceeded, /*with_will=*/true, "too many of its publishes at QoS 2 are not durable yet");
+    return false;
+  }
   const AckTicket ticket{broker_.shard(), serial_, first_ack_ + acks_.size()};
   acks_.push_back({.packet_id = publish->packet_id,
                    .type = type,
@@ -254,9 +265,18 @@ bool Connection::take_publish(const Frame& frame) {
                    .reason = Reason::kSuccess,
                    .bytes = static_cast<uint32_t>(frame.body.size())});
   pending_bytes_ += frame.body.size();
-  const Verdict verdict = repeated ? Verdict::kAccepted : broker_.take_publish(*this, *publish, ticket);
-  if (!stream_.is_open()) return false;
-  if (verdict == Verdict::kAccepted) acks_[ticket.number - first_ack_].ready = true;
+  if (receipt == Receipts::State::kAwaited) session_->receipts.repeat(publish->packet_id, ticket);
+  if (publish->qos == 2 && is_new) session_->receipts.begin(publish->packet_id, ticket);
+  Verdict verdict = receipt == Receipts::State::kAwaited ? Verdict::kPending : Verdict::kAccepted;
+  if (is_new) verdict = broker_.take_publish(*this, *publish, ticket);
+  if (!stream_.is_open()) {
+    if (verdict == Verdict::kAccepted) broker_.acknowledge(ticket, Reason::kSuccess);  // the session may wait for it
+    return false;
+  }
+  if (verdict == Verdict::kAccepted) {
+    acks_[ticket.number - first_ack_].ready = true;
+    if (publish->qos == 2) session_->receipts.settle(publish->packet_id, ticket, /*kept=*/true);
+  }
   hold_while_too_many();
   return true;
 }
@@ -268,12 +288,21 @@ std::optional<PacketType> Connection::last_pending(uint16_t packet_id) const {
   return std::nullopt;
 }
 
+bool Connection::awaits_pubrec(uint16_t packet_id) const {
+  return std::ranges::any_of(acks_, [&](const PendingAck& pending) {
+    return pending.packet_id == packet_id && pending.type == PacketType::kPubrec;
+  });
+}
+
 void Connection::acknowledge(uint64_t number, Reason reason) {
   if (number < first_ack_ || number - first_ack_ >= acks_.size()) return;
   PendingAck& pending = acks_[number - first_ack_];
   pending.ready = true;
   pending.reason = reason;
-  if (version_ == Version::k311 && static_cast<uint8_t>(reason) >= 0x80) {
+  if (pending.type == PacketType::kPubrec) {
+    session_->receipts.settle(pending.packet_id, {broker_.shard(), serial_, number}, !is_failure(reason));
+  }
+  if (version_ == Version::k311 && is_failure(reason)) {
     // 3.1.1 cannot say no to a publish: without its acknowledgement the client sends it again later.
     return disconnect(reason, /*with_will=*/true, "a publish cannot be stored");
   }
@@ -285,13 +314,12 @@ void Connection::acknowledge(uint64_t number, Reason reason) {
 void Connection::send_ready_acks() {
   while (!acks_.empty() && acks_.front().ready) {
     PendingAck& pending = acks_.front();
-    if (pending.type == PacketType::kPubcomp && session_->received_qos2.erase(pending.packet_id) == 0) {
+    // A PUBREC behind it is for another message of the identifier, whose receipt that is now.
+    if (pending.type == PacketType::kPubcomp && !awaits_pubrec(pending.packet_id) &&
+        !session_->receipts.release(pending.packet_id)) {
       pending.reason = Reason::kPacketIdentifierNotFound;
     }
     append_acknowledgement(stream_.output(), pending.type, {pending.packet_id, pending.reason}, version_);
-    if (pending.type == PacketType::kPubrec && static_cast<uint8_t>(pending.reason) < 0x80) {
-      session_->received_qos2.insert(pending.packet_id);
-    }
     pending_bytes_ -= pending.bytes;
     acks_.pop_front();
     ++first_ack_;
@@ -325,7 +353,7 @@ bool Connection::take_acknowledgement(const Frame& frame) {
         }
         return true;
       }
-      const bool known = session_->received_qos2.erase(acknowledgement->packet_id) > 0;
+      const bool known = session_->receipts.release(acknowledgement->packet_id);
       append_acknowledgement(stream_.output(), PacketType::kPubcomp,
                              {acknowledgement->packet_id, known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound},
                              version_);

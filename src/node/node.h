@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "jetstream/stream_store.h"
 #include "mqtt/broker.h"
+#include "net/handed_over.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/tls_listener.h"
@@ -25,6 +26,7 @@
 #include "node/config.h"
 #include "node/credentials.h"
 #include "node/event_path.h"
+#include "node/ingest_receiver.h"
 #include "node/uplink_receiver.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -47,9 +49,10 @@ ConfigProblems check_listeners(const Config& config);
 
 class Node {
  public:
-  // Opens the data directory and all listeners. Nothing is served until start().
+  // Opens the data directory and all listeners; what was handed over for one of their addresses is used. Nothing is
+  // served until start().
   static Result<std::unique_ptr<Node>> create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
-                                              const Credentials& credentials);
+                                              const Credentials& credentials, net::HandedOver handed_over = {});
   ~Node();
 
   void start();
@@ -82,6 +85,7 @@ class Node {
   struct Shard {
     std::unique_ptr<runtime::Loop> loop;
     std::unique_ptr<EventPath> path;
+    std::unique_ptr<IngestReceiver> ingest_receiver;
     std::unique_ptr<UplinkReceiver> uplink_receiver;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
@@ -108,15 +112,19 @@ class Node {
   Result<void> open_spool();
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
-  Result<void> open_listeners();
-  Result<void> open_admin_listeners();
-  Result<void> listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound, const Take& take);
-  Result<void> listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt, std::vector<std::string>& bound,
-                               const Take& take);
+  Result<void> open_listeners(net::HandedOver handed_over);
+  Result<void> open_admin_listeners(net::HandedOver& handed_over);
+  static Result<net::Socket> listening_socket(std::string_view name, const std::string& text,
+                                              net::HandedOver& handed_over);
+  Result<void> listen(std::string_view name, const std::vector<std::string>& addresses, net::HandedOver& handed_over,
+                      std::vector<std::string>& bound, const Take& take);
+  Result<void> listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
+                               net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take);
   void make_uplink();
+  // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
+  std::optional<net::BodyLimit> admit(size_t shard, const net::HttpRequest& head, net::HttpResponder& responder) const;
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
-  void receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
-  // Whether a request may bring a child's batch; answers it if not.
+  // Whether a request may bring a child's batch, by its head; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
   [[nodiscard]] TlsTotals tls_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
@@ -127,6 +135,8 @@ class Node {
   // Calls `begin` on each event loop with a function to be called when its work is done; false when not all were at
   // `deadline`.
   bool await_all_loops(MonotonicTime deadline, const std::function<void(Shard&, std::function<void()> done)>& begin);
+  // Emits the open windows of rules that the reload changed or took out, and says so in the log.
+  void close_replaced_windows();
   // Runs `work` on the loop of handshakes, if there is one, and returns when it has.
   void on_tls_loop(const std::function<void()>& work);
 
@@ -144,6 +154,7 @@ class Node {
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
+  size_t replaced_files_ = 0;                       // of the spool, unreadable at the start
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;

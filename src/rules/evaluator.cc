@@ -87,10 +87,18 @@ void Evaluator::compute_columns(const Rule& rule, const MessageContext& context)
 }
 
 void Evaluator::perform(const Row& row, Effects& effects) {
-  RuleCounters& counters = *states_[row.rule.index].counters;
-  counters.fired.add();
+  RuleCounters* counters = counters_of(row.rule);
   const size_t failed = actions_.perform(row, effects);
-  if (failed > 0) counters.errors.add(failed);
+  if (counters == nullptr) return;
+  counters->fired.add();
+  if (failed > 0) counters->errors.add(failed);
+}
+
+RuleCounters* Evaluator::counters_of(const Rule& rule) {
+  const std::span<const Rule> rules = rules_->rules();
+  if (rule.index < rules.size() && &rules[rule.index] == &rule) return states_[rule.index].counters.get();
+  const auto same_name = std::ranges::find(rules, rule.name, &Rule::name);
+  return same_name == rules.end() ? nullptr : states_[same_name->index].counters.get();
 }
 
 void Evaluator::gather(const Rule& rule, const Message& message, const MessageContext& context, Effects& effects) {
@@ -118,9 +126,18 @@ void Evaluator::gather(const Rule& rule, const Message& message, const MessageCo
 
 void Evaluator::accept(const WindowInput& input, WallTime now) {
   const Rule* rule = rules_->find(input.rule);
-  if (rule == nullptr || !rule->window) return;
-  State& state = states_[rule->index];
-  if (!state.window->add(input, now)) state.counters->errors.add();
+  TumblingWindow* window = nullptr;
+  if (rule != nullptr) {
+    std::optional<TumblingWindow>& open = states_[rule->index].window;
+    if (open) window = &*open;
+  } else if (const auto replaced =
+                 std::ranges::find(replaced_, input.rule, [](const Replaced& r) { return r.rule->identity; });
+             replaced != replaced_.end()) {
+    rule = replaced->rule;
+    window = &replaced->window;
+  }
+  if (window == nullptr || window->add(input, now)) return;
+  if (RuleCounters* counters = counters_of(*rule)) counters->errors.add();
 }
 
 void Evaluator::advance(WallTime now, Effects& effects) {
@@ -177,7 +194,7 @@ std::optional<WallTime> Evaluator::next_close() const {
 }
 
 void Evaluator::replace(std::shared_ptr<const RuleSet> rules) {
-  VERGE_ASSERT(!is_evaluating_);
+  VERGE_ASSERT(!is_evaluating_ && replaced_.empty());
   std::vector<State> states;
   for (const Rule& rule : rules->rules()) {
     State state = make_state(rule);
@@ -189,8 +206,25 @@ void Evaluator::replace(std::shared_ptr<const RuleSet> rules) {
     }
     states.push_back(std::move(state));
   }
+  for (const Rule& rule : rules_->rules()) {
+    std::optional<TumblingWindow>& window = states_[rule.index].window;
+    if (window && rules->find(rule.identity) == nullptr) replaced_.push_back({rules_, &rule, std::move(*window)});
+  }
   rules_ = std::move(rules);
   states_ = std::move(states);
+}
+
+void Evaluator::emit_replaced(Effects& effects) {
+  for (Replaced& replaced : replaced_) emit(*replaced.rule, replaced.window.take_all(), effects);
+  replaced_.clear();
+}
+
+std::vector<std::string> Evaluator::replaced_rules() const {
+  std::vector<std::string> names;
+  for (const Replaced& replaced : replaced_) {
+    if (replaced.window.next_close()) names.push_back(replaced.rule->name);
+  }
+  return names;
 }
 
 }  // namespace verge::rules

@@ -56,9 +56,9 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
                                            const SpoolOptions& options, Recovery& recovery) {
   if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
   std::unique_ptr<Spool> spool(new Spool(file_system, std::move(directory), options));
-  if (const Result<void> known = spool->read_incarnation(); !known) return std::unexpected(known.error());
+  if (const Result<void> known = spool->read_incarnation(recovery); !known) return std::unexpected(known.error());
   spool->read_cursors();
-  const std::array<uint64_t, kStreams> covered = spool->read_ledger();
+  const std::array<uint64_t, kStreams> covered = spool->read_ledger(recovery);
   if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {
@@ -162,7 +162,7 @@ Result<void> Spool::forget_dead_letters() {
   return {};
 }
 
-Result<void> Spool::read_incarnation() {
+Result<void> Spool::read_incarnation(Recovery& recovery) {
   const std::string path = directory_ + "/incarnation";
   if (const Result<std::string> text = file_system_.read_file(path, 1024)) {
     if (const auto id = NodeId::parse(trim(*text))) {
@@ -171,6 +171,12 @@ Result<void> Spool::read_incarnation() {
     }
     // Unreadable: a new one makes the parent take what it already has a second time rather than lose anything; but the
     // sequences go on, so only what was under way is affected.
+    recovery.replaced.push_back(
+        {"spool.incarnation-lost",
+         fmt::format("{} cannot be read and was replaced: nothing is lost, but records that the parent took and whose "
+                     "acknowledgement had not come are stored there a second time",
+                     path),
+         "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
   } else if (text.error().code != "storage.missing") {
     return std::unexpected(text.error());
   }
@@ -205,18 +211,29 @@ Result<void> Spool::write_cursors() {
 }
 
 // The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.
-std::array<uint64_t, kStreams> Spool::read_ledger() {
+std::array<uint64_t, kStreams> Spool::read_ledger(Recovery& recovery) {
   std::array<uint64_t, kStreams> covered{};
-  const Result<std::string> content = file_system_.read_file(directory_ + "/ledger", kLedgerBytesMax);
-  if (!content || content->size() < kLedgerMagic.size() + sizeof(uint64_t)) return covered;
-  const std::string_view body = std::string_view(*content).substr(0, content->size() - sizeof(uint64_t));
-  ByteReader check(std::string_view(*content).substr(body.size()));
-  if (check.fixed<uint64_t>() != hash64(body) || !body.starts_with(kLedgerMagic)) return covered;
+  const std::string path = directory_ + "/ledger";
+  const Result<std::string> content = file_system_.read_file(path, kLedgerBytesMax);
+  if (!content && content.error().code == "storage.missing") return covered;
+  if (content && read_ledger_content(*content, covered)) return covered;
+  recovery.replaced.push_back(
+      {"spool.ledger-lost",
+       fmt::format("{} cannot be read ({}) and is made anew from the records that are here: what a child or a numbered "
+                   "device sends again is stored twice where the record it repeats is no longer here",
+                   path, content ? "its content is damaged" : content.error().what),
+       "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
+  return {};
+}
+
+bool Spool::read_ledger_content(std::string_view content, std::array<uint64_t, kStreams>& covered) {
+  if (content.size() < kLedgerMagic.size() + sizeof(uint64_t)) return false;
+  const std::string_view body = content.substr(0, content.size() - sizeof(uint64_t));
+  ByteReader check(content.substr(body.size()));
+  if (check.fixed<uint64_t>() != hash64(body) || !body.starts_with(kLedgerMagic)) return false;
   ByteReader reader(body.substr(kLedgerMagic.size()));
-  std::array<uint64_t, kStreams> through{};
-  for (uint64_t& sequence : through) sequence = reader.fixed<uint64_t>();
-  if (reader.ok() && ledger_.read(reader.rest())) covered = through;
-  return covered;
+  for (uint64_t& sequence : covered) sequence = reader.fixed<uint64_t>();
+  return reader.ok() && ledger_.read(reader.rest());
 }
 
 Result<void> Spool::write_ledger() {

@@ -76,6 +76,8 @@ class Spool {
  public:
   struct Recovery {
     std::vector<storage::DamagedRange> damaged;
+    // Files that could not be read and were replaced, with what that means: spool.ledger-lost, spool.incarnation-lost.
+    std::vector<Error> replaced;
   };
 
   static Result<std::unique_ptr<Spool>> open(storage::FileSystem& file_system, std::string directory,
@@ -140,11 +142,13 @@ class Spool {
 
   Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options);
 
-  Result<void> read_incarnation();
+  Result<void> read_incarnation(Recovery& recovery);
   Result<void> new_incarnation();
   void read_cursors();
   Result<void> write_cursors();
-  std::array<uint64_t, kStreams> read_ledger();
+  std::array<uint64_t, kStreams> read_ledger(Recovery& recovery);
+  // False when the bytes are not what write_ledger() wrote.
+  bool read_ledger_content(std::string_view content, std::array<uint64_t, kStreams>& covered);
   Result<void> write_ledger();
   Result<void> replay(Priority stream, uint64_t from);
   Result<void> open_dead_letters(Recovery& recovery);

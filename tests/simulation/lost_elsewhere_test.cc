@@ -93,6 +93,13 @@ TEST_F(LostElsewhere, FileOfNulBytesAfterPowerLoss) {
     disk.overwrite(victim, std::string(sound.size(), '\0'));
     open();
     ASSERT_FALSE(HasFatalFailure());
+    std::vector<std::string> replaced;
+    for (const Error& error : recovery.replaced) replaced.emplace_back(error.code);
+    const bool is_ledger = victim.ends_with("/ledger");
+    const bool is_incarnation = victim.ends_with("/incarnation");
+    EXPECT_EQ(replaced, is_ledger        ? std::vector<std::string>{"spool.ledger-lost"}
+                        : is_incarnation ? std::vector<std::string>{"spool.incarnation-lost"}
+                                         : std::vector<std::string>{});
     EXPECT_GE(waiting().size(), 101 - 1 - 4096 / 200);
     EXPECT_EQ(store(1000 + victims.size()), Submission::Fate::kStored);
     spool.reset();

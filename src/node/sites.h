@@ -1,6 +1,7 @@
 // Sites: the node's HTTP cache, wired: what loops share, and a proxy on each.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,6 +34,15 @@ class Sites {
 
   struct Totals {
     uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, failures = 0;
+    // Of the requests that the store may answer; 0 before the first.
+    [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, requests - std::min(requests, passed)); }
+    // Of all requests for sites.
+    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed, requests); }
+
+   private:
+    static double ratio(uint64_t part, uint64_t all) {
+      return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+    }
   };
   [[nodiscard]] Totals totals() const;  // any thread
   [[nodiscard]] const cache::StoreCounters& store() const { return store_.counters(); }

@@ -86,16 +86,17 @@ class Node:
 
 
 class Mosquitto:
-    """Debian's mosquitto, as it comes, without persistence."""
+    """Debian's mosquitto, as it comes, without persistence unless `settings` say otherwise; {directory} is its own."""
 
-    def __init__(self, program):
+    def __init__(self, program, settings=""):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.directory = tempfile.mkdtemp(prefix="verge-bench-")
         atexit.register(shutil.rmtree, self.directory, True)
         config = pathlib.Path(self.directory, "mosquitto.conf")
-        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type none\n")
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\nlog_type none\n" + settings.format(directory=self.directory))
+        os.chmod(self.directory, 0o777)  # started as root it goes on as a user of its own
         self.process = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         _running.append(self.process)
         self.mqtt = f"127.0.0.1:{port}"
@@ -109,6 +110,41 @@ class Mosquitto:
     def stop(self):
         self.process.terminate()
         self.process.wait(10)
+
+
+class Nats:
+    """nats-server with JetStream's file store; `settings` stand in its jetstream block."""
+
+    def __init__(self, program, settings=""):
+        self.directory = tempfile.mkdtemp(prefix="verge-bench-")
+        atexit.register(shutil.rmtree, self.directory, True)
+        config = pathlib.Path(self.directory, "nats.conf")
+        config.write_text(f"listen: 127.0.0.1:-1\njetstream {{ store_dir: {self.directory}/store, max_file_store: 8GB{settings} }}\n")
+        command = [program, "-c", str(config), "--ports_file_dir", self.directory]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        _running.append(self.process)
+        ports = pathlib.Path(self.directory, f"{os.path.basename(program)}_{self.process.pid}.ports")
+        wait_for(lambda: ports.exists() and ports.read_text().strip())
+        self.url = json.loads(ports.read_text())["nats"][0]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+    @staticmethod
+    def knows_sync_interval(program):
+        """Servers before 2.10 refuse the setting."""
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
+            config.write("jetstream { store_dir: /nonexistent, sync_interval: always }\n")
+            config.flush()
+            return subprocess.run([program, "-c", config.name, "-t"], capture_output=True).returncode == 0
+
+
+def find_nats():
+    for place in (os.environ.get("VERGE_NATS_SERVER"), "/usr/sbin/nats-server", shutil.which("nats-server"), str(ROOT / "build/deps/nats-server")):
+        if place and os.access(place, os.X_OK):
+            return place
+    return None
 
 
 def find_mosquitto():

@@ -2,6 +2,7 @@
 
 #include "cli/bench_decide.h"
 #include "cli/bench_ingest.h"
+#include "cli/bench_jetstream.h"
 #include "cli/bench_spool.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
@@ -120,6 +121,7 @@ void add_spool_bench(CLI::App& bench, Outcome& outcome) {
   command->add_option("--seconds", options->seconds, "How long is measured, both together")
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
+  command->add_flag("--encrypt", options->encrypt, "Encrypt the spool, with a key made for this run");
   command->add_option("--directory", options->directory, "On the disk to be measured; made, and removed afterwards")
       ->type_name("DIR");
   command->add_flag("--json", *json, "One JSON object: appends_per_s, raw_appends_per_s, record_bytes, ...");
@@ -127,6 +129,41 @@ void add_spool_bench(CLI::App& bench, Outcome& outcome) {
                "  verge bench spool --batch 64\n"
                "  verge bench spool --batch 1024 --seconds 20 --directory /mnt/data/bench --json");
   command->callback([&outcome, options, json] { outcome.run = [=] { return run_spool(*options, *json); }; });
+}
+
+int run_jetstream(const JetstreamBenchOptions& options, bool json) {
+  const Result<JetstreamBenchFigures> figures = bench_jetstream(options);
+  if (!figures) return fail_with(figures.error());
+  fmt::print("{}", json ? json_of(*figures) + "\n" : text_of(*figures));
+  return kSuccess;
+}
+
+void add_jetstream_bench(CLI::App& bench, Outcome& outcome) {
+  CLI::App* command = bench.add_subcommand("jetstream", "Appends a second that a NATS JetStream server acknowledges");
+  const auto options = std::make_shared<JetstreamBenchOptions>();
+  const auto json = std::make_shared<bool>(false);
+  command->add_option("--url", options->url, "Where the server listens")
+      ->type_name("nats://HOST:PORT")
+      ->capture_default_str();
+  command->add_option("--stream", options->stream, "Made if it is not there; one replica, file storage, up to 1 GiB")
+      ->capture_default_str();
+  command->add_option("--inflight", options->inflight, "Publishes that wait for their acknowledgement")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--record-bytes", options->record_bytes, "Size of a record")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--seconds", options->seconds, "How long is measured")
+      ->check(CLI::Range(0.001, 1e6))
+      ->capture_default_str();
+  command->add_option("--warmup", options->warmup_seconds, "Seconds before that, not counted")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--pid", options->process_id, "Process of the server, whose processor time is measured");
+  command->add_flag("--json", *json, "One JSON object: appends_per_s, records, cpu_us_per_record, ...");
+  set_examples(*command,
+               "  verge bench jetstream --url nats://127.0.0.1:4222 --inflight 1024 --pid $(pidof nats-server)");
+  command->callback([&outcome, options, json] { outcome.run = [=] { return run_jetstream(*options, *json); }; });
 }
 
 struct EchoOptions {
@@ -168,6 +205,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   add_decide(*bench, outcome);
   add_ingest(*bench, outcome);
   add_spool_bench(*bench, outcome);
+  add_jetstream_bench(*bench, outcome);
   add_echo(*bench, outcome);
 }
 

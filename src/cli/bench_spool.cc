@@ -1,6 +1,7 @@
 #include "cli/bench_spool.h"
 
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <thread>
 
@@ -57,8 +58,10 @@ class SpoolFeed {
  public:
   SpoolFeed(storage::FileSystem& file_system, const std::string& directory, const SpoolBenchOptions& options)
       : options_(options) {
+    if (options.encrypt) opened_ = keys_.replace({.writing = crypto::Key::generate(), .reading = {}});
+    if (!opened_) return;
     spool::Spool::Recovery recovery;
-    Result<std::unique_ptr<spool::Spool>> spool = spool::Spool::open(file_system, directory, {}, recovery);
+    Result<std::unique_ptr<spool::Spool>> spool = spool::Spool::open(file_system, directory, keys_, {}, recovery);
     if (!spool) {
       opened_ = std::unexpected(spool.error());
       return;
@@ -101,6 +104,7 @@ class SpoolFeed {
 
  private:
   const SpoolBenchOptions& options_;
+  storage::KeyRing keys_;
   std::unique_ptr<spool::Spool> spool_;
   std::thread preparing_;
   Result<void> opened_;
@@ -108,10 +112,23 @@ class SpoolFeed {
   uint64_t undelivered_ = 0;
 };
 
-// Writes until the time is over; adds to what was done and how long it took.
+// What was done, and what it took.
+struct Tally {
+  uint64_t writes = 0;
+  Clock::duration spent{0};
+  std::chrono::nanoseconds cpu{0};
+};
+
+std::chrono::nanoseconds own_cpu_time() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// Writes until the time is over.
 template <typename Target>
-Result<void> take_turn(Target& target, Clock::duration turn, Histogram::Snapshot& each, uint64_t& writes,
-                       Clock::duration& spent) {
+Result<void> take_turn(Target& target, Clock::duration turn, Histogram::Snapshot& each, Tally& tally) {
+  const std::chrono::nanoseconds cpu_before = own_cpu_time();
   const Clock::time_point start = Clock::now();
   Clock::time_point before = start;
   while (before - start < turn) {
@@ -119,9 +136,10 @@ Result<void> take_turn(Target& target, Clock::duration turn, Histogram::Snapshot
     const Clock::time_point now = Clock::now();
     each.record(now - before);
     before = now;
-    ++writes;
+    ++tally.writes;
   }
-  spent += before - start;
+  tally.spent += before - start;
+  tally.cpu += own_cpu_time() - cpu_before;
   return {};
 }
 
@@ -169,41 +187,48 @@ Result<SpoolBenchFigures> bench_spool(const SpoolBenchOptions& options) {
   SpoolFeed feed(file_system, directory.path() + "/spool", options);
   if (!feed.opened()) return std::unexpected(feed.opened().error());
 
-  SpoolBenchFigures figures{.record_bytes = options.record_bytes, .batch_records = options.batch_records};
+  SpoolBenchFigures figures{
+      .record_bytes = options.record_bytes, .batch_records = options.batch_records, .encrypted = options.encrypt};
   const auto turn =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds / (2.0 * kTurns)));
-  uint64_t commits = 0, raw_commits = 0;
-  Clock::duration spent{0}, raw_spent{0};
+  Tally own, bare;
   for (int i = 0; i < kTurns; ++i) {
-    Result<void> done = take_turn(raw, turn, figures.raw_commit, raw_commits, raw_spent);
-    if (done) done = take_turn(feed, turn, figures.commit, commits, spent);
+    Result<void> done = take_turn(raw, turn, figures.raw_commit, bare);
+    if (done) done = take_turn(feed, turn, figures.commit, own);
     if (!done) return std::unexpected(done.error());
   }
-  const auto rate = [&](uint64_t writes, Clock::duration time) {
-    return static_cast<double>(writes * options.batch_records) / std::chrono::duration<double>(time).count();
+  const auto records = [&](const Tally& tally) { return static_cast<double>(tally.writes * options.batch_records); };
+  const auto rate = [&](const Tally& tally) {
+    return records(tally) / std::chrono::duration<double>(tally.spent).count();
   };
-  figures.appends_per_s = rate(commits, spent);
-  figures.raw_appends_per_s = rate(raw_commits, raw_spent);
+  const auto cpu = [&](const Tally& tally) {
+    return microseconds(static_cast<double>(tally.cpu.count())) / records(tally);
+  };
+  figures.appends_per_s = rate(own);
+  figures.raw_appends_per_s = rate(bare);
+  figures.cpu_us_per_record = cpu(own);
+  figures.raw_cpu_us_per_record = cpu(bare);
   return figures;
 }
 
 std::string text_of(const SpoolBenchFigures& figures) {
   return fmt::format(
-      "{} records of {} bytes a commit\n"
-      "appends        {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us\n"
-      "raw loop       {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us\n"
+      "{} records of {} bytes a commit{}\n"
+      "appends        {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us  cpu {:.2f} us a record\n"
+      "raw loop       {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us  cpu {:.2f} us a record\n"
       "share          {:>12.1f} %\n",
-      figures.batch_records, figures.record_bytes, figures.appends_per_s, quantile_us(figures.commit, 0.5),
-      quantile_us(figures.commit, 0.99), figures.raw_appends_per_s, quantile_us(figures.raw_commit, 0.5),
-      quantile_us(figures.raw_commit, 0.99), 100 * figures.appends_per_s / figures.raw_appends_per_s);
+      figures.batch_records, figures.record_bytes, figures.encrypted ? ", encrypted" : "", figures.appends_per_s, quantile_us(figures.commit, 0.5),
+      quantile_us(figures.commit, 0.99), figures.cpu_us_per_record, figures.raw_appends_per_s,
+      quantile_us(figures.raw_commit, 0.5), quantile_us(figures.raw_commit, 0.99), figures.raw_cpu_us_per_record,
+      100 * figures.appends_per_s / figures.raw_appends_per_s);
 }
 
 std::string json_of(const SpoolBenchFigures& figures) {
   return fmt::format(
-      R"({{"appends_per_s":{:.1f},"raw_appends_per_s":{:.1f},"record_bytes":{},"batch_records":{},"commit_p50_us":{:.1f},"commit_p99_us":{:.1f},"raw_commit_p50_us":{:.1f},"raw_commit_p99_us":{:.1f}}})",
-      figures.appends_per_s, figures.raw_appends_per_s, figures.record_bytes, figures.batch_records,
+      R"({{"appends_per_s":{:.1f},"raw_appends_per_s":{:.1f},"record_bytes":{},"batch_records":{},"encrypted":{},"commit_p50_us":{:.1f},"commit_p99_us":{:.1f},"raw_commit_p50_us":{:.1f},"raw_commit_p99_us":{:.1f},"cpu_us_per_record":{:.3f},"raw_cpu_us_per_record":{:.3f}}})",
+      figures.appends_per_s, figures.raw_appends_per_s, figures.record_bytes, figures.batch_records, figures.encrypted,
       quantile_us(figures.commit, 0.5), quantile_us(figures.commit, 0.99), quantile_us(figures.raw_commit, 0.5),
-      quantile_us(figures.raw_commit, 0.99));
+      quantile_us(figures.raw_commit, 0.99), figures.cpu_us_per_record, figures.raw_cpu_us_per_record);
 }
 
 }  // namespace verge::cli

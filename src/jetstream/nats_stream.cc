@@ -6,12 +6,12 @@
 #include <thread>
 #include <utility>
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nats/nats.h>
 
 #include "base/log.h"
+#include "jetstream/nats_library.h"
 
 namespace verge::jetstream {
 namespace {
@@ -46,89 +46,13 @@ void note_error(natsConnection*, natsSubscription*, natsStatus status, void* clo
 
 }  // namespace
 
-// The functions of libnats that are used, looked up by name. The library stays loaded: its threads may outlive a
-// connection.
-struct NatsStream::Library {
-#define VERGE_NATS_FUNCTIONS(X)              \
-  X(jsOptions_Init)                          \
-  X(jsPubAck_Destroy)                        \
-  X(jsPubOptions_Init)                       \
-  X(jsStreamConfig_Init)                     \
-  X(jsStreamInfo_Destroy)                    \
-  X(js_AddStream)                            \
-  X(js_GetLastMsg)                           \
-  X(js_GetStreamInfo)                        \
-  X(js_PublishMsg)                           \
-  X(jsCtx_Destroy)                           \
-  X(natsConnection_Connect)                  \
-  X(natsConnection_Destroy)                  \
-  X(natsConnection_GetMaxPayload)            \
-  X(natsConnection_JetStream)                \
-  X(natsConnection_Status)                   \
-  X(natsMsgHeader_Get)                       \
-  X(natsMsgHeader_Set)                       \
-  X(natsMsg_Create)                          \
-  X(natsMsg_Destroy)                         \
-  X(natsMsg_GetSequence)                     \
-  X(natsOptions_Create)                      \
-  X(natsOptions_Destroy)                     \
-  X(natsOptions_SetErrorHandler)             \
-  X(natsOptions_SetFailRequestsOnDisconnect) \
-  X(natsOptions_SetMaxPingsOut)              \
-  X(natsOptions_SetMaxReconnect)             \
-  X(natsOptions_SetName)                     \
-  X(natsOptions_SetPingInterval)             \
-  X(natsOptions_SetReconnectBufSize)         \
-  X(natsOptions_SetReconnectJitter)          \
-  X(natsOptions_SetReconnectWait)            \
-  X(natsOptions_SetServers)                  \
-  X(natsOptions_SetTimeout)                  \
-  X(natsOptions_SetToken)                    \
-  X(natsOptions_SetUserCredentialsFromFiles) \
-  X(natsStatus_GetText)                      \
-  X(nats_CloseAndWait)                       \
-  X(nats_GetLastError)
-
-#define VERGE_NATS_MEMBER(name) decltype(&::name) name = nullptr;  // NOLINT(bugprone-macro-parentheses)
-  VERGE_NATS_FUNCTIONS(VERGE_NATS_MEMBER)
-#undef VERGE_NATS_MEMBER
-
-  static Result<std::unique_ptr<Library>> load() {
-    // The version that its header was of: a program interface has no other name.
-    const std::string file = fmt::format("libnats.so.{}.{}", NATS_VERSION_MAJOR, NATS_VERSION_MINOR);
-    const auto missing = [&] {
-      const char* reason = ::dlerror();
-      return fail("jetstream.library",
-                  fmt::format("{} cannot be loaded: {}", file, reason ? reason : "no reason given"),
-                  fmt::format("install Debian's libnats{}.{}", NATS_VERSION_MAJOR, NATS_VERSION_MINOR));
-    };
-    void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) return missing();
-    auto library = std::make_unique<Library>();
-#define VERGE_NATS_LOOK_UP(name)                                               \
-  library->name = reinterpret_cast<decltype(&::name)>(::dlsym(handle, #name)); \
-  if (library->name == nullptr) return missing();
-    VERGE_NATS_FUNCTIONS(VERGE_NATS_LOOK_UP)
-#undef VERGE_NATS_LOOK_UP
-#undef VERGE_NATS_FUNCTIONS
-    return library;
-  }
-
-  // What the last failed call of this thread says of itself.
-  [[nodiscard]] std::string reason(natsStatus status) const {
-    natsStatus last = NATS_OK;
-    const char* text = nats_GetLastError(&last);
-    return text != nullptr && *text != '\0' && last == status ? text : natsStatus_GetText(status);
-  }
-};
-
 struct NatsStream::Connection {
-  const Library& library;
+  const NatsLibrary& library;
   natsOptions* options = nullptr;
   natsConnection* connection = nullptr;
   jsCtx* context = nullptr;
 
-  explicit Connection(const Library& of) : library(of) {}
+  explicit Connection(const NatsLibrary& of) : library(of) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() {
@@ -177,11 +101,11 @@ NatsStream::~NatsStream() {
 }
 
 Result<std::unique_ptr<NatsStream>> NatsStream::open(const NatsOptions& options) {
-  Result<std::unique_ptr<Library>> library = Library::load();
+  Result<std::unique_ptr<NatsLibrary>> library = NatsLibrary::load();
   if (!library) return std::unexpected(library.error());
   std::unique_ptr<NatsStream> stream(new NatsStream(options));
   stream->library_ = std::move(*library);
-  const Library& nats = *stream->library_;
+  const NatsLibrary& nats = *stream->library_;
   stream->connection_ = std::make_unique<Connection>(nats);
   const natsStatus status = stream->connection_->configure(options, reinterpret_cast<void*>(nats.natsStatus_GetText));
   if (status != NATS_OK) {

@@ -1,5 +1,5 @@
-// NatsStream: a JetStream stream over libnats, the NATS project's C client. The only part of Verge that includes it,
-// and libnats is loaded with dlopen by open(): a node without this engine never maps it.
+// NatsStream: a JetStream stream over libnats, the NATS project's C client. It is loaded by open()
+// (nats_library.h): a node without this engine never maps it.
 //
 // Once there is a connection libnats keeps it, with threads of its own: after a break it goes round the servers until
 // one answers.
@@ -12,6 +12,8 @@
 #include "jetstream/stream.h"
 
 namespace verge::jetstream {
+
+struct NatsLibrary;
 
 struct NatsOptions {
   std::vector<std::string> urls;  // "nats://host:port"
@@ -35,7 +37,6 @@ class NatsStream final : public Stream {
   [[nodiscard]] size_t message_bytes_max() const override;
 
  private:
-  struct Library;
   struct Connection;
 
   explicit NatsStream(const NatsOptions& options);
@@ -44,7 +45,7 @@ class NatsStream final : public Stream {
   Result<void> make_stream();
 
   const NatsOptions options_;
-  std::unique_ptr<Library> library_;
+  std::unique_ptr<NatsLibrary> library_;
   std::unique_ptr<Connection> connection_;
   bool checked_ = false;  // the stream was there, and as it must be, since the last failure
 };

@@ -432,7 +432,24 @@ void Broker::retain(const MessagePointer& message) {
 void Broker::acknowledge(const AckTicket& ticket, Reason reason) {
   if (const auto found = connections_.find(ticket.connection); found != connections_.end()) {
     found->second->acknowledge(ticket.number, reason);
+  } else {
+    settle_outstanding(ticket, reason);
   }
+}
+
+void Broker::settle_outstanding(const AckTicket& ticket, Reason reason) {
+  const auto place = outstanding_.find(ticket.connection);
+  if (place == outstanding_.end()) return;
+  Outstanding& outstanding = place->second;
+  const auto named = outstanding.packet_ids.find(ticket.number);
+  if (named == outstanding.packet_ids.end()) return;
+  const uint16_t packet_id = named->second;
+  Session* session = find_session(outstanding.client_id, outstanding.session);
+  outstanding.packet_ids.erase(named);
+  if (outstanding.packet_ids.empty()) outstanding_.erase(place);
+  if (session == nullptr) return;
+  const std::optional<AckTicket> repeated = session->receipts.settle(packet_id, ticket, !is_failure(reason));
+  if (repeated) acknowledge(*repeated, reason);
 }
 
 void Broker::connection_ended(Connection& connection) {
@@ -455,7 +472,12 @@ void Broker::connection_ended(Connection& connection) {
       publish_will(std::move(*will));
     }
   }
-  if (session->has_expired(loop_.now())) end_session(*session);
+  if (session->has_expired(loop_.now())) return end_session(*session);
+  Outstanding outstanding{.client_id = session->client_id(), .session = session->serial(), .packet_ids = {}};
+  for (const auto& [number, packet_id] : session->receipts.awaited_of(connection.serial())) {
+    outstanding.packet_ids.emplace(number, packet_id);
+  }
+  if (!outstanding.packet_ids.empty()) outstanding_.emplace(connection.serial(), std::move(outstanding));
 }
 
 void Broker::publish_will(Message will) {

@@ -123,6 +123,8 @@ class Broker final : private runtime::TurnEnd {
   void retain(const MessagePointer& message);
 
   void connection_ended(Connection& connection);
+  // Passes the answer to a publish of a connection that has ended on to its session.
+  void settle_outstanding(const AckTicket& ticket, Reason reason);
   void on_turn_end() override;
   void sweep();
 
@@ -135,6 +137,14 @@ class Broker final : private runtime::TurnEnd {
   SubscriptionTree tree_;
   RetainedMessages retained_;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
+  // Publishes at QoS 2 whose connection ended before it was known whether they are kept: their sessions still want to
+  // know. Each ticket is answered once, which ends its entry.
+  struct Outstanding {
+    std::string client_id;
+    uint64_t session = 0;
+    std::unordered_map<uint64_t, uint16_t> packet_ids;  // by the number of the ticket
+  };
+  std::unordered_map<uint64_t, Outstanding> outstanding_;  // by serial of the connection
   struct Ended {
     std::unique_ptr<Connection> connection;
     MonotonicTime since;

@@ -1,10 +1,13 @@
 #include "mqtt/broker.h"
 
+#include <algorithm>
 #include <future>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "mqtt/client.h"
+#include "mqtt/encode.h"
 #include "net/listener.h"
 
 namespace verge::mqtt {
@@ -13,14 +16,25 @@ namespace {
 // Takes everything; acknowledges what is published to "later/..." only when told.
 struct TestIntake final : Intake {
   Verdict take(const Incoming& incoming, const AckTicket& ticket) override {
-    if (!incoming.topic.starts_with("later/")) return Verdict::kAccepted;
     const std::lock_guard lock(mutex);
+    taken.emplace_back(incoming.payload.view());
+    if (!incoming.topic.starts_with("later/")) return Verdict::kAccepted;
     tickets.push_back(ticket);
     return Verdict::kPending;
   }
   std::mutex mutex;
+  std::vector<std::string> taken;  // payloads
   std::vector<AckTicket> tickets;
 };
+
+std::string publish_at_2(std::string_view topic, std::string_view payload, uint16_t packet_id, bool duplicate = false) {
+  std::string bytes;
+  append_publish(
+      bytes,
+      {.duplicate = duplicate, .qos = 2, .topic = topic, .packet_id = packet_id, .properties = {}, .payload = payload},
+      Version::k5, {});
+  return bytes;
+}
 
 // Two loops on threads of their own with a broker each, and a loop for clients on the test's thread.
 class BrokerTest : public testing::Test {
@@ -96,6 +110,56 @@ class BrokerTest : public testing::Test {
     return made;
   }
 
+  // A client that sends what it is told, packet by packet, with a session that is kept.
+  struct RawDevice final : net::StreamObserver {
+    RawDevice(BrokerTest& test, std::string_view client_id)
+        : test(test), stream(test.client_loop_, std::move(*net::Socket::connect(test.address_)), *this) {
+      std::string bytes;
+      Connect connect{.version = Version::k5, .clean_start = false, .client_id = client_id};
+      connect.properties.session_expiry_s = 1000;
+      append_connect(bytes, connect);
+      stream.write(bytes);
+      test.until([&] { return received.size() == 1; });
+    }
+    void on_bytes(std::string_view bytes) override {
+      bytes = input.begin(bytes);
+      Frame frame;
+      Violation problem;
+      while (next_frame(bytes, 1U << 20, frame, problem) == Framing::kFrame) {
+        std::string text = fmt::format("{:x}", static_cast<int>(frame.type));
+        for (const char c : frame.body) text += fmt::format(" {:02x}", static_cast<uint8_t>(c));
+        received.push_back(text);
+      }
+      input.keep(bytes);
+      test.check();
+    }
+    void on_closed(std::string_view) override {
+      closed = true;
+      test.check();
+    }
+    BrokerTest& test;
+    net::TcpStream stream;
+    FrameInput input;
+    std::vector<std::string> received;  // the type of each packet and its body
+    bool closed = false;
+  };
+
+  size_t taken() {
+    const std::lock_guard lock(intake_.mutex);
+    return intake_.taken.size();
+  }
+  // Until the loops have done all that reached them: a PINGREQ is answered after what came before it.
+  void settle(RawDevice& device) {
+    device.stream.write(std::string("\xC0\0", 2));
+    const auto answered = [&] { return std::ranges::find(device.received, "d"); };
+    until([&] { return answered() != device.received.end(); });
+    device.received.erase(answered());
+  }
+  void answer(size_t ticket_index, Reason reason) {
+    const AckTicket ticket = intake_.tickets[ticket_index];
+    loops_[ticket.shard]->post([this, ticket, reason] { brokers_[ticket.shard]->acknowledge(ticket, reason); });
+  }
+
   void check() {
     if (done_ && done_()) client_loop_.stop();
   }
@@ -168,6 +232,74 @@ TEST_F(BrokerTest, AcknowledgementsKeepTheOrderOfThePublishes) {
   answer(0);
   until([&] { return giver->acknowledged.size() == 3; });
   EXPECT_EQ(giver->acknowledged, (std::vector<uint16_t>{1, 2, 3}));
+}
+
+// The connection breaks before PUBREC: the message was taken all the same.
+TEST_F(BrokerTest, APublishAtQos2ThatIsRepeatedOnTheNextConnectionIsTakenOnce) {
+  {
+    RawDevice first(*this, "device");
+    first.stream.write(publish_at_2("later/a", "1", 7) + publish_at_2("now/b", "2", 8));
+    settle(first);
+    EXPECT_EQ(first.received.size(), 1U) << "the second waits behind the first, for its PUBREC";
+    first.stream.close();
+  }
+  RawDevice second(*this, "device");
+  EXPECT_TRUE(second.received[0].starts_with("2 01 00")) << "the session is there: " << second.received[0];
+  second.stream.write(publish_at_2("later/a", "1", 7, true) + publish_at_2("now/b", "2", 8, true));
+  settle(second);
+  EXPECT_EQ(taken(), 2U);
+  EXPECT_EQ(second.received.size(), 1U) << "whether the first is kept is not known yet";
+  answer(0, Reason::kSuccess);
+  until([&] { return second.received.size() == 3; });
+  EXPECT_EQ(second.received[1], "5 00 07");
+  EXPECT_EQ(second.received[2], "5 00 08");
+  second.stream.write(std::string("\x62\x02\x00\x07\x62\x02\x00\x08", 8) + publish_at_2("now/a", "3", 7));
+  settle(second);
+  EXPECT_EQ((std::vector<std::string>(second.received.begin() + 3, second.received.end())),
+            (std::vector<std::string>{"7 00 07", "7 00 08", "5 00 07"}));
+  EXPECT_EQ(intake_.taken, (std::vector<std::string>{"1", "2", "3"})) << "once released, it names another message";
+}
+
+TEST_F(BrokerTest, APublishAtQos2ThatWasAnsweredWhileNobodyWasThereIsTakenOnce) {
+  for (const Reason reason : {Reason::kSuccess, Reason::kQuotaExceeded}) {
+    const std::string id = reason == Reason::kSuccess ? "kept" : "refused";
+    const size_t before = taken();
+    {
+      RawDevice first(*this, id);
+      first.stream.write(publish_at_2("later/a", "1", 7));
+      settle(first);
+      first.stream.close();
+    }
+    RawDevice other(*this, id);  // the first connection has ended when this one stands
+    other.stream.close();
+    answer(intake_.tickets.size() - 1, reason);
+    RawDevice second(*this, id);
+    second.stream.write(publish_at_2("later/a", "1", 7, true));
+    settle(second);
+    const bool kept = reason == Reason::kSuccess;
+    EXPECT_EQ(taken(), before + (kept ? 1 : 2)) << id;
+    EXPECT_EQ(second.received.size(), kept ? 2U : 1U) << "PUBREC at once, or when the second attempt is kept";
+    if (!kept) answer(intake_.tickets.size() - 1, Reason::kSuccess);
+    until([&] { return second.received.size() == 2; });
+    EXPECT_EQ(second.received[1], "5 00 07");
+  }
+}
+
+TEST_F(BrokerTest, WhatEarlierConnectionsLeftBehindIsBounded) {
+  stop();
+  start({.pending_max = 3});
+  uint16_t packet_id = 0;
+  for (int i = 0; i < 3; ++i) {
+    RawDevice device(*this, "device");
+    for (int k = 0; k < 2; ++k) device.stream.write(publish_at_2("later/a", "x", ++packet_id));
+    settle(device);
+    device.stream.close();
+  }
+  RawDevice last(*this, "device");
+  last.stream.write(publish_at_2("later/a", "x", ++packet_id));
+  until([&] { return last.closed; });
+  EXPECT_EQ(last.received.at(1), "e 97");
+  EXPECT_EQ(taken(), 6U);
 }
 
 TEST_F(BrokerTest, AKeptSessionGetsWhatItMissed) {

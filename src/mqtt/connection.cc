@@ -127,49 +127,50 @@ bool Connection::take_frame(const Frame& frame, std::string_view rest) {
 }
 
 bool Connection::take_connect(const Frame& frame, std::string_view rest) {
-  const Parsed<Connect> connect = parse_connect(frame);
-  if (!connect) {
+  const Parsed<Connect> parsed = parse_connect(frame);
+  if (!parsed) {
     broker_.counters_.violations.add();
     // "MQTT" with its length, then the version: where that is 5, so is the answer.
     const bool is_5 = frame.body.size() > 6 && frame.body[6] == 5;
-    refuse_connect(is_5 ? Version::k5 : Version::k311, connect.error().reason, connect.error().what);
+    refuse_connect(is_5 ? Version::k5 : Version::k311, parsed.error().reason, parsed.error().what);
     return false;
   }
-  version_ = connect->version;
-  packet_bytes_max_ = connect->properties.maximum_packet_size.value_or(0);
-  if (connect->properties.authentication_method) {
+  const Connect& connect = *parsed;
+  version_ = connect.version;
+  packet_bytes_max_ = connect.properties.maximum_packet_size.value_or(0);
+  if (connect.properties.authentication_method) {
     refuse_connect(version_, Reason::kBadAuthenticationMethod, "enhanced authentication is not offered");
     return false;
   }
-  if (connect->client_id.empty() && version_ == Version::k311 && !connect->clean_start) {
+  if (connect.client_id.empty() && version_ == Version::k311 && !connect.clean_start) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "an empty client id with a kept session");
     return false;
   }
-  if (connect->client_id.size() > broker_.limits_.client_id_bytes_max) {
+  if (connect.client_id.size() > broker_.limits_.client_id_bytes_max) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "the client id is too long to name a device");
     return false;
   }
-  if (connect->will && is_reserved_topic(connect->will->topic)) {
+  if (connect.will && is_reserved_topic(connect.will->topic)) {
     refuse_connect(version_, Reason::kTopicNameInvalid, "a will on a topic of the node's own");
     return false;
   }
-  Broker& home = connect->client_id.empty() ? broker_ : broker_.home_of(connect->client_id);
+  Broker& home = connect.client_id.empty() ? broker_ : broker_.home_of(connect.client_id);
   if (&home != &broker_) {
     // The rest of the input goes along: the other loop starts over at CONNECT.
     std::string bytes;
-    append_connect(bytes, *connect);
+    append_connect(bytes, connect);
     bytes.append(rest);
     auto moving = std::make_shared<net::Socket>(stream_.release());
     home.loop().post([&home, moving, bytes = std::move(bytes)] { home.adopt(std::move(*moving), bytes); });
     finish(/*with_will=*/false);
     return false;
   }
-  if (!broker_.has_room_for_session(connect->client_id)) {
+  if (!broker_.has_room_for_session(connect.client_id)) {
     refuse_connect(version_, Reason::kQuotaExceeded, "there are too many sessions");
     return false;
   }
   std::string assigned;
-  Connect accepted = *connect;
+  Connect accepted = connect;
   if (accepted.client_id.empty()) {
     assigned = broker_.new_client_id();
     accepted.client_id = assigned;
@@ -182,7 +183,7 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     connack.properties.shared_available = uint8_t{0};
     const auto expiry_max =
         std::chrono::duration_cast<std::chrono::seconds>(broker_.limits_.session_expiry_max).count();
-    if (connect->properties.session_expiry_s.value_or(0) > static_cast<uint64_t>(expiry_max)) {
+    if (connect.properties.session_expiry_s.value_or(0) > static_cast<uint64_t>(expiry_max)) {
       connack.properties.session_expiry_s = static_cast<uint32_t>(expiry_max);
     }
   }
@@ -194,8 +195,8 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
   }
   session_ = &broker_.open_session(accepted, *this, connack.session_present);
   last_received_ = loop_.now();
-  silence_max_ = std::chrono::milliseconds(connect->keep_alive_s * 1500);
-  keep_will(*connect);
+  silence_max_ = std::chrono::milliseconds(connect.keep_alive_s * 1500);
+  keep_will(connect);
   append_connack(stream_.output(), connack, version_);
   session_->resume(broker_.limits_, loop_.now(), stream_.output());
   broker_.counters_.dropped.add(session_->take_dropped());
@@ -235,6 +236,10 @@ bool Connection::take_publish(const Frame& frame) {
   const PacketType type = publish->qos == 1 ? PacketType::kPuback : PacketType::kPubrec;
   if (forbidden) {
     // 3.1.1 cannot say no; there the message is dropped as [MQTT-3.3.5-2] allows.
+    if (type == PacketType::kPubrec && version_ == Version::k311) {
+      session_->receipts.begin(publish->packet_id, {});
+      session_->receipts.settle(publish->packet_id, {}, /*kept=*/true);
+    }
     acks_.push_back({.packet_id = publish->packet_id,
                      .type = type,
                      .ready = true,
@@ -246,7 +251,14 @@ bool Connection::take_publish(const Frame& frame) {
   const std::optional<PacketType> last = publish->qos == 2 ? last_pending(publish->packet_id) : std::nullopt;
   if (last == PacketType::kPubrec) return true;  // repeated before its PUBREC, which is still to come
   // Behind a PUBREL whose PUBCOMP is still to come, the identifier names another message.
-  const bool repeated = publish->qos == 2 && !last && session_->received_qos2.contains(publish->packet_id);
+  const Receipts::State receipt =
+      publish->qos == 2 && !last ? session_->receipts.state(publish->packet_id) : Receipts::State::kNone;
+  const bool is_new = receipt == Receipts::State::kNone;
+  // Those of earlier connections of the session among them.
+  if (is_new && publish->qos == 2 && session_->receipts.awaited() >= 2 * broker_.limits_.pending_max) {
+    disconnect(Reason::kQuotaExceeded, /*with_will=*/true, "too many of its publishes at QoS 2 are not durable yet");
+    return false;
+  }
   const AckTicket ticket{broker_.shard(), serial_, first_ack_ + acks_.size()};
   acks_.push_back({.packet_id = publish->packet_id,
                    .type = type,
@@ -254,9 +266,18 @@ bool Connection::take_publish(const Frame& frame) {
                    .reason = Reason::kSuccess,
                    .bytes = static_cast<uint32_t>(frame.body.size())});
   pending_bytes_ += frame.body.size();
-  const Verdict verdict = repeated ? Verdict::kAccepted : broker_.take_publish(*this, *publish, ticket);
-  if (!stream_.is_open()) return false;
-  if (verdict == Verdict::kAccepted) acks_[ticket.number - first_ack_].ready = true;
+  if (receipt == Receipts::State::kAwaited) session_->receipts.repeat(publish->packet_id, ticket);
+  if (publish->qos == 2 && is_new) session_->receipts.begin(publish->packet_id, ticket);
+  Verdict verdict = receipt == Receipts::State::kAwaited ? Verdict::kPending : Verdict::kAccepted;
+  if (is_new) verdict = broker_.take_publish(*this, *publish, ticket);
+  if (!stream_.is_open()) {
+    if (verdict == Verdict::kAccepted) broker_.acknowledge(ticket, Reason::kSuccess);  // the session may wait for it
+    return false;
+  }
+  if (verdict == Verdict::kAccepted) {
+    acks_[ticket.number - first_ack_].ready = true;
+    if (publish->qos == 2) session_->receipts.settle(publish->packet_id, ticket, /*kept=*/true);
+  }
   hold_while_too_many();
   return true;
 }
@@ -268,12 +289,21 @@ std::optional<PacketType> Connection::last_pending(uint16_t packet_id) const {
   return std::nullopt;
 }
 
+bool Connection::awaits_pubrec(uint16_t packet_id) const {
+  return std::ranges::any_of(acks_, [&](const PendingAck& pending) {
+    return pending.packet_id == packet_id && pending.type == PacketType::kPubrec;
+  });
+}
+
 void Connection::acknowledge(uint64_t number, Reason reason) {
   if (number < first_ack_ || number - first_ack_ >= acks_.size()) return;
   PendingAck& pending = acks_[number - first_ack_];
   pending.ready = true;
   pending.reason = reason;
-  if (version_ == Version::k311 && static_cast<uint8_t>(reason) >= 0x80) {
+  if (pending.type == PacketType::kPubrec) {
+    session_->receipts.settle(pending.packet_id, {broker_.shard(), serial_, number}, !is_failure(reason));
+  }
+  if (version_ == Version::k311 && is_failure(reason)) {
     // 3.1.1 cannot say no to a publish: without its acknowledgement the client sends it again later.
     return disconnect(reason, /*with_will=*/true, "a publish cannot be stored");
   }
@@ -285,13 +315,12 @@ void Connection::acknowledge(uint64_t number, Reason reason) {
 void Connection::send_ready_acks() {
   while (!acks_.empty() && acks_.front().ready) {
     PendingAck& pending = acks_.front();
-    if (pending.type == PacketType::kPubcomp && session_->received_qos2.erase(pending.packet_id) == 0) {
+    // A PUBREC behind it is for another message of the identifier, whose receipt that is now.
+    if (pending.type == PacketType::kPubcomp && !awaits_pubrec(pending.packet_id) &&
+        !session_->receipts.release(pending.packet_id)) {
       pending.reason = Reason::kPacketIdentifierNotFound;
     }
     append_acknowledgement(stream_.output(), pending.type, {pending.packet_id, pending.reason}, version_);
-    if (pending.type == PacketType::kPubrec && static_cast<uint8_t>(pending.reason) < 0x80) {
-      session_->received_qos2.insert(pending.packet_id);
-    }
     pending_bytes_ -= pending.bytes;
     acks_.pop_front();
     ++first_ack_;
@@ -325,7 +354,7 @@ bool Connection::take_acknowledgement(const Frame& frame) {
         }
         return true;
       }
-      const bool known = session_->received_qos2.erase(acknowledgement->packet_id) > 0;
+      const bool known = session_->receipts.release(acknowledgement->packet_id);
       append_acknowledgement(stream_.output(), PacketType::kPubcomp,
                              {acknowledgement->packet_id, known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound},
                              version_);
@@ -367,17 +396,18 @@ bool Connection::take_unsubscribe(const Frame& frame) {
 }
 
 bool Connection::take_disconnect(const Frame& frame) {
-  const Parsed<Disconnect> request = parse_disconnect(frame, version_);
-  if (!request) return violation(request.error());
-  if (request->session_expiry_s) {
-    if (session_expiry_s_ == 0 && *request->session_expiry_s != 0) {
+  const Parsed<Disconnect> parsed = parse_disconnect(frame, version_);
+  if (!parsed) return violation(parsed.error());
+  const Disconnect& request = *parsed;
+  if (request.session_expiry_s) {
+    if (session_expiry_s_ == 0 && *request.session_expiry_s != 0) {
       return violation({Reason::kProtocolError, "a session that was to end cannot be kept"});  // [MQTT-3.14.2-2]
     }
     session_->set_expiry(
-        std::min<Duration>(std::chrono::seconds(*request->session_expiry_s), broker_.limits_.session_expiry_max));
+        std::min<Duration>(std::chrono::seconds(*request.session_expiry_s), broker_.limits_.session_expiry_max));
   }
   stream_.close_when_drained();
-  finish(/*with_will=*/request->reason == Reason::kDisconnectWithWill);
+  finish(/*with_will=*/request.reason == Reason::kDisconnectWithWill);
   return false;
 }
 

@@ -74,6 +74,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void keep_will(const Connect& connect);
   // PUBREC and PUBCOMP of one packet identifier that are still to be sent: the type of the last.
   [[nodiscard]] std::optional<PacketType> last_pending(uint16_t packet_id) const;
+  // Whether a PUBREC of the identifier is still to be sent.
+  [[nodiscard]] bool awaits_pubrec(uint16_t packet_id) const;
   void hold();
   void hold_while_too_many();
   void hold_while_output_waits();

@@ -63,6 +63,8 @@ enum class Reason : uint8_t {
   kSharedSubscriptionsNotSupported = 0x9e,
 };
 
+inline bool is_failure(Reason reason) { return static_cast<uint8_t>(reason) >= 0x80; }
+
 // What a peer did wrong: the reason to close its connection with, and words for the log.
 struct Violation {
   Reason reason = Reason::kMalformedPacket;

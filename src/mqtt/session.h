@@ -10,13 +10,13 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "mqtt/limits.h"
 #include "mqtt/message.h"
 #include "mqtt/packet.h"
+#include "mqtt/receipts.h"
 #include "mqtt/subscription_tree.h"
 
 namespace verge::mqtt {
@@ -82,8 +82,8 @@ class Session {
   // By filter. One page of them is on its way to the session at a time.
   std::map<std::string, RetainedCursor, std::less<>> retained_wanted;
   bool retained_asked = false;
-  // QoS 2 identifiers answered with PUBREC and not yet released: a repetition is not taken twice [MQTT-4.3.3-10].
-  std::unordered_set<uint16_t> received_qos2;
+  // Of what the client publishes at QoS 2: a repetition is not taken twice [MQTT-4.3.3-10].
+  Receipts receipts;
   // Scratch for merging overlapping subscriptions while one message is matched.
   uint64_t match_mark = 0;
   size_t match_index = 0;

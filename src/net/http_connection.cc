@@ -96,9 +96,13 @@ size_t HttpConnection::begin_request(std::string_view bytes) {
   is_old_ = head.minor_version == 0;
   keep_alive_ = keeps_alive(head.minor_version, head.fields);
   const size_t head_bytes = parser_.head_bytes();
-  if (refuse_by_head()) return head_bytes;
+  if (refuse_by_head() || !admit()) return head_bytes;
 
   const BodyFraming framing = parser_.framing();
+  if (framing.length > body_limit_.bytes_max) {
+    refuse_long_body();
+    return head_bytes;
+  }
   const std::string_view rest = bytes.substr(head_bytes);
   if (framing.kind == BodyFraming::Kind::kNone) {
     deliver({});
@@ -129,9 +133,27 @@ bool HttpConnection::refuse_by_head() {
     refuse(417, "the only expectation that is met is 100-continue");
     return true;
   }
-  if (parser_.framing().length > server_.limits_.body_bytes_max) {
-    refuse(413, "the body is too long");
+  return false;
+}
+
+bool HttpConnection::admit() {
+  body_limit_ = {.bytes_max = server_.limits_.body_bytes_max, .name = {}};
+  if (!server_.head_receiver_) return true;
+  const BodyFraming framing = parser_.framing();
+  const bool has_body = framing.kind == BodyFraming::Kind::kChunked || framing.length > 0;
+  const bool keeps_alive = std::exchange(keep_alive_, keep_alive_ && !has_body);
+  HttpResponder responder(*this);
+  if (const std::optional<BodyLimit> limit = server_.head_receiver_(request({}), responder)) {
+    responder.connection_ = nullptr;  // unused: the request gets another when it is whole
+    responder_ = nullptr;
+    keep_alive_ = keeps_alive;
+    body_limit_ = *limit;
     return true;
+  }
+  parser_spent_ = true;
+  if (has_body && state_ != State::kEnded) {
+    state_ = State::kLingering;
+    set_deadline(server_.limits_.linger);
   }
   return false;
 }
@@ -165,8 +187,8 @@ size_t HttpConnection::take_chunks(std::string_view bytes) {
     case ChunkedDecoder::Progress::kNeedMore:
       break;
     case ChunkedDecoder::Progress::kPiece:
-      if (step.piece.size() > server_.limits_.body_bytes_max - body_.size()) {
-        refuse(413, "the body is too long");
+      if (step.piece.size() > body_limit_.bytes_max - body_.size()) {
+        refuse_long_body();
       } else {
         append_body(step.piece);
       }
@@ -192,18 +214,21 @@ void HttpConnection::deliver(Payload body) {
   state_ = State::kAnswering;
   deadline_ = MonotonicTime::max();
   parser_spent_ = true;
+  server_.receiver_(request(std::move(body)), HttpResponder(*this));
+}
+
+HttpRequest HttpConnection::request(Payload body) const {
   const RequestHead& head = parser_.head();
   const TargetParts target = split_target(head.method, head.target);
-  const HttpRequest request{.method = head.method,
-                            .target = head.target,
-                            .host = parser_.host(),
-                            .path = target.path,
-                            .query = target.query,
-                            .fields = head.fields,
-                            .body = std::move(body),
-                            .peer = stream_->peer(),
-                            .peer_is_verified = stream_->peer_is_verified()};
-  server_.receiver_(request, HttpResponder(*this));
+  return {.method = head.method,
+          .target = head.target,
+          .host = parser_.host(),
+          .path = target.path,
+          .query = target.query,
+          .fields = head.fields,
+          .body = std::move(body),
+          .peer = stream_->peer(),
+          .peer_is_verified = stream_->peer_is_verified()};
 }
 
 void HttpConnection::on_closed(std::string_view) { end(); }

@@ -24,6 +24,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   // Answers with an error of the server's own, reads no more requests and closes after a while.
   void respond_internal(std::string_view what);
   void refuse(int status, std::string_view reason);
+  void refuse(int status, const Error& error);
   // The server drains: closes where no request is under way, hurries one that is not whole yet.
   void close_soon();
   void end();
@@ -71,6 +72,10 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   size_t begin_request(std::string_view bytes);
   // True when the request is refused for what its head says.
   bool refuse_by_head();
+  // Sets body_limit_; false when the head was answered.
+  bool admit();
+  void refuse_long_body();
+  [[nodiscard]] HttpRequest request(Payload body) const;
   size_t take_body(std::string_view bytes);
   // False when the bodies of all connections became too much: then this one is refused.
   bool append_body(std::string_view piece);
@@ -101,6 +106,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   std::string input_;      // what could not be consumed yet
   std::string head_text_;  // the head that parser_ shows while the body is gathered
   std::string body_;
+  BodyLimit body_limit_;
   ChunkedDecoder chunks_;
   HttpResponder* responder_ = nullptr;
   std::function<void()> drained_;

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/text.h"
 #include "net/http_connection.h"
 
@@ -102,10 +104,19 @@ void HttpConnection::end_exchange() {
 }
 
 void HttpConnection::refuse(int status, std::string_view reason) {
+  refuse(status,
+         Error{"http.refused", std::string(reason), "send a well-formed request within the limits of this server"});
+}
+
+void HttpConnection::refuse_long_body() {
+  const std::string name = body_limit_.name.empty() ? "" : fmt::format(" ({})", body_limit_.name);
+  refuse(413, Error{"http.too-large", fmt::format("the body has more than {} bytes{}", body_limit_.bytes_max, name),
+                    "send it in several requests"});
+}
+
+void HttpConnection::refuse(int status, const Error& error) {
   keep_alive_ = false;
-  const std::string text =
-      error_json({"http.refused", std::string(reason), "send a well-formed request within the limits of this server"}) +
-      "\n";
+  const std::string text = error_json(error) + "\n";
   HttpResponse response{.status = status, .content_type = "application/json", .fields = {}, .body = {}};
   if (status == 503) response.fields.push_back({"Retry-After", "1"});
   write_head(response, {.kind = BodyFraming::Kind::kLength, .length = text.size()});

@@ -15,7 +15,8 @@ namespace verge::net {
 
 class HttpConnection;
 
-// All but `body` are views that last until the receiver returns; who answers later copies what is still needed.
+// All but `body`, which only a RequestReceiver is given, are views that last until the receiver returns; who answers
+// later copies what is still needed.
 struct HttpRequest {
   std::string_view method;
   std::string_view target;  // as sent

@@ -1,6 +1,9 @@
 // HttpServer: HTTP/1.1 connections on one loop; each request is handed to one receiver, whole, and answered by its
 // HttpResponder (RFC 9112 section 9: persistence, pipelining, time-outs, closing).
 //
+// What the head of a request says is decided before its body: a HeadReceiver answers at once what is not admitted, and
+// says how long the body of the rest may be. "100 Continue" goes out after that.
+//
 // A connection handles one request at a time; what a client sends meanwhile waits, at most pipelined_bytes_max of it,
 // then the connection is not read. The same holds while the client does not take the answers (output_bytes_max). After
 // an error that leaves input unread, input is discarded for `linger` before the connection closes, since closing at
@@ -10,7 +13,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -22,7 +27,8 @@ namespace verge::net {
 
 struct HttpServerLimits {
   HeadLimits head;
-  size_t body_bytes_max = 1U << 20;  // above it: 413, before a byte of the body is read where the length is known
+  // Above it: 413, before a byte of the body is read where the length is known. Only without a HeadReceiver.
+  size_t body_bytes_max = 1U << 20;
   size_t pipelined_bytes_max = 64U << 10;
   size_t output_bytes_max = 256U << 10;
   size_t bodies_bytes_max = 256U << 20;              // received of all bodies that are not whole yet; above it: 503
@@ -39,6 +45,17 @@ struct HttpServerLimits {
 // May answer before it returns or keep the responder. It must not destroy the server.
 using RequestReceiver = std::function<void(const HttpRequest&, HttpResponder)>;
 
+// How long the body of an admitted request may be.
+struct BodyLimit {
+  size_t bytes_max = 0;
+  std::string_view name;  // of the limit, for people; a literal
+};
+
+// Called with the head of each request, its `body` empty. Either answers by the responder before it returns, with
+// respond(), and gives nothing; then the body, if there is one, is not read, and the connection closes. Or leaves the
+// responder alone and admits the request: the RequestReceiver gets it when its body is there.
+using HeadReceiver = std::function<std::optional<BodyLimit>(const HttpRequest&, HttpResponder&)>;
+
 // How a connection gets its bytes, where not from its socket; for tests.
 using StreamMaker = std::function<std::unique_ptr<Stream>(runtime::Loop&, Socket, StreamObserver&)>;
 
@@ -47,6 +64,8 @@ class HttpServer final : private runtime::TurnEnd {
   // `loop` outlives the server. Without `make_stream`, connections are TCP, with TLS where the socket speaks it.
   HttpServer(runtime::Loop& loop, const HttpServerLimits& limits, RequestReceiver receiver,
              StreamMaker make_stream = {});
+  // Before the first connection.
+  void decide_by_head(HeadReceiver receiver) { head_receiver_ = std::move(receiver); }
   // Closes all connections; responders that are still about do nothing from then on.
   ~HttpServer() override;
 
@@ -69,6 +88,7 @@ class HttpServer final : private runtime::TurnEnd {
   runtime::Loop& loop_;
   const HttpServerLimits limits_;
   RequestReceiver receiver_;
+  HeadReceiver head_receiver_;
   StreamMaker make_stream_;
   std::vector<std::unique_ptr<HttpConnection>> connections_;
   std::vector<HttpConnection*> removed_;

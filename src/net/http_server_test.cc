@@ -166,6 +166,52 @@ TEST_F(HttpServerTest, TellsAWaitingClientToContinue) {
   EXPECT_EQ(without_dates(client.received), "HTTP/1.1 100 Continue\r\n\r\n" + ok("POST / abc", "close"));
 }
 
+// Admits up to four bytes at /short and a hundred at /long; nothing else.
+std::optional<BodyLimit> admit_by_path(const HttpRequest& head, HttpResponder& responder) {
+  if (head.path == "/short") return BodyLimit{.bytes_max = 4, .name = "short"};
+  if (head.path == "/long") return BodyLimit{.bytes_max = 100, .name = "long"};
+  responder.respond({.status = 401, .content_type = "text/plain", .fields = {}, .body = "no"});
+  return std::nullopt;
+}
+
+TEST_F(HttpServerTest, RefusesByTheHeadWithoutReadingTheBody) {
+  serve({.linger = milliseconds(1)});
+  server->decide_by_head(admit_by_path);
+  const std::string refused =
+      "HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
+  const std::string post = "POST / HTTP/1.1\r\nHost: a\r\n";
+  // None of these bodies ever comes whole.
+  for (const std::string& fields :
+       {"Content-Length: 1000\r\n\r\n", "Content-Length: 1000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+        "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+        "Content-Length: 3\r\n\r\nabcGET /short HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    EXPECT_EQ(talk(post + fields), refused) << fields;
+  }
+  EXPECT_EQ(talk("GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                 "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\nGET /short HTTP/1.0\r\n\r\n"),
+            "HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno"
+            "HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno" +
+                ok("GET /short ", "close"))
+      << "where there is no body, the connection goes on";
+}
+
+TEST_F(HttpServerTest, TakesTheLimitOfABodyFromItsHead) {
+  serve({.body_bytes_max = 1, .linger = milliseconds(1)});
+  server->decide_by_head(admit_by_path);
+  const auto post = [](std::string_view path, std::string_view rest) {
+    return fmt::format("POST {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{}", path, rest);
+  };
+  EXPECT_EQ(talk(post("/long", "Content-Length: 5\r\n\r\nabcde")), ok("POST /long abcde", "close"));
+  for (const std::string& rest : {"Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde",
+                                  "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"}) {
+    const std::string answer = talk(post("/short", rest));
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 Content Too Large\r\n")) << answer;
+    EXPECT_TRUE(answer.contains("more than 4 bytes (short)") && answer.contains("\"http.too-large\"")) << answer;
+  }
+  EXPECT_EQ(talk(post("/short", "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n")),
+            ok("POST /short abcd", "close"));
+}
+
 TEST_F(HttpServerTest, DoesNotWaitForSlowClients) {
   serve({.head_timeout = milliseconds(5),
          .body_timeout = milliseconds(5),

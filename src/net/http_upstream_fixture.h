@@ -2,6 +2,12 @@
 // became of their calls. Callbacks are copied before they run, so that they may replace themselves.
 #pragma once
 
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "net/http_server.h"

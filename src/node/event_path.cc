@@ -14,7 +14,7 @@ using Fate = spool::Submission::Fate;
 constexpr size_t kHeldBytesMax = 64U << 20;
 constexpr size_t kHeldSliceBytes = 1U << 20;
 constexpr Duration kHeldRetry = std::chrono::milliseconds(200);
-constexpr Duration kClimbSlice = std::chrono::microseconds(200);
+constexpr Duration kSlice = std::chrono::microseconds(200);
 // The clock on the wall may be set: look at least so often.
 constexpr Duration kWindowLook = std::chrono::seconds(1);
 constexpr std::string_view kReportTopic = "$verge/actions/";
@@ -54,47 +54,83 @@ mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTic
   return mqtt::Verdict::kPending;
 }
 
-void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void(PostedOutcome)> done) {
-  PostedOutcome outcome;
+void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void()> evaluated,
+                     std::function<void(PostedOutcome)> done) {
+  auto posted = std::make_shared<Posted>(Posted{.events = std::move(events),
+                                                .received = received,
+                                                .evaluated = std::move(evaluated),
+                                                .done = std::move(done),
+                                                .outcome = {}});
+  if (evaluate_slice(posted)) return;
+  posted_.push_back(std::move(posted));
+  if (posted_.size() == 1) loop_.post([this] { evaluate_posted(); });
+}
+
+// A slice a turn.
+void EventPath::evaluate_posted() {
+  const std::shared_ptr<Posted> first = posted_.front();
+  const bool is_done = evaluate_slice(first);
+  posted_.pop_front();
+  if (!is_done) posted_.push_back(first);
+  if (!posted_.empty()) loop_.post([this] { evaluate_posted(); });
+}
+
+bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
+  const MonotonicTime until = std::chrono::steady_clock::now() + kSlice;
   const size_t begin = gathered_.items.size();
+  const size_t slice_end = std::min(posted->events.size(), posted->next + kPostSliceEvents);
   std::vector<mqtt::MessagePointer> messages;
-  for (const PostedEvent& event : events) {
-    counters_.events_http.add();
-    current_ = {.client_id = event.device, .sequence = event.sequence, .received = received, .time = clock_.wall()};
-    evaluate({.topic = event.topic, .device = event.device, .payload = event.payload, .received = current_.time});
-    if (current_.dropped) {
-      ++outcome.dropped;
-    } else if (!current_.stored_verbatim) {
-      append(event.priority,
-             {.kind = EventKind::kMessage,
-              .time = current_.time,
-              .topic = event.topic,
-              .device = event.device,
-              .payload = event.payload.view()},
-             "");
-    }
-    outcome.actions += current_.actions;
+  while (posted->next < slice_end) {
+    // Given back one by one too: ten thousand at once would take their time.
+    const PostedEvent event = std::move(posted->events[posted->next++]);
+    evaluate_posted(event, *posted);
     messages.push_back(std::make_shared<const mqtt::Message>(
-        mqtt::Message{.topic = event.topic, .payload = event.payload, .qos = 1, .received = received}));
+        mqtt::Message{.topic = event.topic, .payload = event.payload, .qos = 1, .received = posted->received}));
+    if (std::chrono::steady_clock::now() >= until) break;
   }
   send_commands();
   for (const mqtt::MessagePointer& message : messages) broker_->publish(message);
-  outcome.decided_in = loop_.tick() - received;
-  const size_t end = gathered_.items.size();
-  if (end == begin) return done(outcome);
-  loop_.at_turn_end(*this);
-  waiters_.push_back({.begin = begin,
-                      .end = end,
-                      .ticket = {},
-                      .refusable = true,
-                      .done = [outcome, done](std::span<const Fate> fates, const Error& error) mutable {
-                        for (const Fate fate : fates) {
-                          outcome.stored += fate == Fate::kStored ? 1 : 0;
-                          outcome.known += fate == Fate::kKnown ? 1 : 0;
-                          if (fate == Fate::kRefused) outcome.refused = error;
-                        }
-                        done(outcome);
-                      }});
+  if (const size_t end = gathered_.items.size(); end > begin) {
+    ++posted->unsettled;
+    loop_.at_turn_end(*this);
+    waiters_.push_back({.begin = begin,
+                        .end = end,
+                        .ticket = {},
+                        .refusable = true,
+                        .done = [posted](std::span<const Fate> fates, const Error& error) {
+                          PostedOutcome& outcome = posted->outcome;
+                          for (const Fate fate : fates) {
+                            outcome.stored += fate == Fate::kStored ? 1 : 0;
+                            outcome.known += fate == Fate::kKnown ? 1 : 0;
+                            if (fate == Fate::kRefused) outcome.refused = error;
+                          }
+                          if (--posted->unsettled == 0 && posted->next == posted->events.size()) posted->done(outcome);
+                        }});
+  }
+  if (posted->next < posted->events.size()) return false;
+  posted->outcome.decided_in = loop_.tick() - posted->received;
+  posted->evaluated();
+  if (posted->unsettled == 0) posted->done(posted->outcome);
+  return true;
+}
+
+void EventPath::evaluate_posted(const PostedEvent& event, Posted& posted) {
+  counters_.events_http.add();
+  current_ = {
+      .client_id = event.device, .sequence = event.sequence, .received = posted.received, .time = clock_.wall()};
+  evaluate({.topic = event.topic, .device = event.device, .payload = event.payload, .received = current_.time});
+  posted.outcome.actions += current_.actions;
+  if (current_.dropped) {
+    ++posted.outcome.dropped;
+  } else if (!current_.stored_verbatim) {
+    append(event.priority,
+           {.kind = EventKind::kMessage,
+            .time = current_.time,
+            .topic = event.topic,
+            .device = event.device,
+            .payload = event.payload.view()},
+           "");
+  }
 }
 
 void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
@@ -109,7 +145,7 @@ void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(co
 
 // As far as the time of this turn goes; the rest in the next.
 void EventPath::evaluate_climbed() {
-  const MonotonicTime until = std::chrono::steady_clock::now() + kClimbSlice;
+  const MonotonicTime until = std::chrono::steady_clock::now() + kSlice;
   while (!climbed_.empty()) {
     Climbed& batch = climbed_.front();
     while (batch.next < batch.stored.records.size()) {
@@ -147,7 +183,7 @@ void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::st
                         uint8_t qos, bool retain) {
   ++current_.actions;
   counters_.actions.add();
-  if (rule.report) report(rule, topic, device, payload);
+  if (rule.report) report(rule, *rule.report, topic, device, payload);
   commands_.push_back(std::make_shared<const mqtt::Message>(mqtt::Message{.topic = std::string(topic),
                                                                           .payload = std::move(payload),
                                                                           .qos = qos,
@@ -157,7 +193,7 @@ void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::st
 }
 
 // What was done, to whom, when: follows upwards on its own, nobody waits for it.
-void EventPath::report(const rules::Rule& rule, std::string_view topic, std::string_view device,
+void EventPath::report(const rules::Rule& rule, Priority priority, std::string_view topic, std::string_view device,
                        const Payload& payload) {
   std::string text = "{\"rule\":";
   append_json_string(text, rule.name);
@@ -170,7 +206,7 @@ void EventPath::report(const rules::Rule& rule, std::string_view topic, std::str
   text.push_back('}');
   const std::string report_topic = std::string(kReportTopic) + rule.name;
   reports_.emplace_back();
-  reports_.back().priority = *rule.report;
+  reports_.back().priority = priority;
   append_event(
       reports_.back().event,
       {.kind = EventKind::kAction, .time = current_.time, .topic = report_topic, .device = device, .payload = text});
@@ -333,6 +369,14 @@ void EventPath::settle_offered(spool::Submission submission, std::vector<Held> o
 }
 
 void EventPath::replace_rules(std::shared_ptr<const rules::RuleSet> rules) { evaluator_.replace(std::move(rules)); }
+
+std::vector<std::string> EventPath::close_replaced() {
+  std::vector<std::string> names = evaluator_.replaced_rules();
+  current_ = {.received = loop_.now(), .time = clock_.wall()};
+  evaluator_.emit_replaced(*this);
+  send_commands();
+  return names;
+}
 
 void EventPath::drain() {
   current_ = {.received = loop_.now(), .time = clock_.wall()};

@@ -1,7 +1,8 @@
 // EventPath: flow 1 on one loop. A message comes in (MQTT, HTTP, a child's batch), rules decide, commands go out, and
 // what is to be kept goes to the spool; whoever waits for that is told when it is durable.
 //
-// What a child sent is evaluated a slice a turn, so that a batch of any size delays nobody's decision.
+// What a child sent, and what one request posted, is evaluated a slice a turn, so that a batch of any size delays
+// nobody's decision. Requests take turns, a slice each.
 //
 // Order: the actions of rules are done before anything is written to a disk; acknowledgements wait for the disk. All
 // that one turn of the loop produces for the spool is one submission. Windowed rules hand their readings to the loop
@@ -71,15 +72,24 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
 
   mqtt::Verdict take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) override;
 
-  // Events that climb by default, unless a rule drops them. `done` is called when those that are kept are durable.
-  void post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void(PostedOutcome)> done);
+  static constexpr size_t kPostSliceEvents = 64;
+
+  // Events that climb by default, unless a rule drops them: evaluated in order, the first slice of them at once.
+  // `evaluated` is called when the rules have run over all of them and they are forgotten here, then `done`, when those
+  // that are kept are durable. Either may be called before post() returns.
+  void post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void()> evaluated,
+            std::function<void(PostedOutcome)> done);
 
   // A child's batch to store; then rules run over what was new. `done` has the fates; `finished` is called when the
   // rules have run. `store` outlives the path.
   void climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
              std::function<void()> finished);
 
+  // Evaluates by other rules from now on. Windows of rules that are not among them stay until close_replaced(), which
+  // is called when every path has gone over: a reading may be on its way to them from another loop.
   void replace_rules(std::shared_ptr<const rules::RuleSet> rules);
+  // Emits those windows; the names of the rules that had any.
+  std::vector<std::string> close_replaced();
   // Emits all open windows and submits what is left. No loop may take input any more: what it gathered here afterwards
   // would stay in its window.
   void drain();
@@ -101,6 +111,16 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     mqtt::AckTicket ticket;
     std::vector<spool::Submission::Item> items;
     size_t bytes = 0;
+  };
+  // What one request posted; from `next` on it is to be evaluated.
+  struct Posted {
+    std::vector<PostedEvent> events;
+    MonotonicTime received;
+    std::function<void()> evaluated;
+    std::function<void(PostedOutcome)> done;
+    size_t next = 0;
+    size_t unsettled = 0;  // slices that wait for the spool
+    PostedOutcome outcome;
   };
   // What a child sent and is stored; from `next` on it is to be evaluated.
   struct Climbed {
@@ -129,10 +149,15 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void on_turn_end() override;
 
   void evaluate(const rules::Message& message);
+  void evaluate_posted();
+  // Evaluates a slice; false when some are left.
+  bool evaluate_slice(const std::shared_ptr<Posted>& posted);
+  void evaluate_posted(const PostedEvent& event, Posted& posted);
   void evaluate_climbed();
   void evaluate_climbed(std::string_view bytes);
   void send_commands();
-  void report(const rules::Rule& rule, std::string_view topic, std::string_view device, const Payload& payload);
+  void report(const rules::Rule& rule, Priority priority, std::string_view topic, std::string_view device,
+              const Payload& payload);
   // `rule`: who made the record, empty for the message itself.
   void append(Priority priority, const EventView& event, std::string_view rule);
   void accept(const rules::WindowInput& input);
@@ -156,6 +181,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   spool::Submission gathered_;  // of this turn
   std::vector<Waiter> waiters_;
   std::vector<spool::Submission::Item> reports_;  // of this turn; nobody waits for them
+  std::deque<std::shared_ptr<Posted>> posted_;    // shared with the waiters of their slices
   std::deque<Climbed> climbed_;
   std::deque<Held> held_;
   size_t held_bytes_ = 0;  // with those that are being offered

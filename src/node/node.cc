@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <future>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <linux/magic.h>
@@ -26,14 +27,12 @@ namespace {
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr size_t kRetainedBytesMax = 256U << 20;
 constexpr size_t kSessionBytesMax = 1U << 30;
-// While draining: for batches of children to be stored and evaluated, for the disk, for HTTP requests to end, and for
-// what is left to reach the parent.
+// While draining: for batches of children and posts to be stored and evaluated, for the disk, for HTTP requests to end,
+// and for what is left to reach the parent.
 constexpr Duration kBatchesDrainMax = std::chrono::seconds(2);
 constexpr Duration kCommitMax = std::chrono::seconds(5);
 constexpr Duration kRequestsDrainMax = std::chrono::seconds(3);
 constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
-// A batch always fits, however small the bodies of devices are to be.
-constexpr size_t kBatchBodyMax = 24U << 20;
 constexpr int64_t kSecondsADay = 86'400;
 constexpr int64_t kWarnDays = 14;
 
@@ -155,7 +154,7 @@ ConfigProblems check_listeners(const Config& config) {
 }
 
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
-                                           const Credentials& credentials) {
+                                           const Credentials& credentials, net::HandedOver handed_over) {
   if (const Result<void> checked = check_data_directory(config.node.data_dir); !checked) {
     return std::unexpected(checked.error());
   }
@@ -168,7 +167,9 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
-  if (const Result<void> opened = node->open_listeners(); !opened) return std::unexpected(opened.error());
+  if (const Result<void> opened = node->open_listeners(std::move(handed_over)); !opened) {
+    return std::unexpected(opened.error());
+  }
   node->make_uplink();
   return node;
 }
@@ -201,8 +202,15 @@ Result<void> Node::open_spool() {
                                     .segment_bytes = config.segment_bytes,
                                     .sources_max = config.sources_max,
                                     .streams = {config.critical, config.high, config.normal, config.low}};
-  Result<std::unique_ptr<spool::Spool>> opened = spool::Spool::open(file_system_, spool_directory(), options, recovery);
+  if (const Result<void> taken = keys_.replace(std::exchange(credentials_.spool_keys, {})); !taken) return taken;
+  Result<std::unique_ptr<spool::Spool>> opened =
+      spool::Spool::open(file_system_, spool_directory(), keys_, options, recovery);
   if (!opened) return std::unexpected(opened.error());
+  for (const Error& replaced : recovery.replaced) log_error("spool", "{}", replaced.line());
+  replaced_files_ = recovery.replaced.size();
+  if (keys_.writing() != 0) {
+    log_info("spool", "new files are encrypted with the key {}", storage::key_id_text(keys_.writing()));
+  }
   for (const storage::DamagedRange& range : recovery.damaged) {
     if (range.first_sequence == range.end_sequence) {
       log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk",
@@ -218,6 +226,18 @@ Result<void> Node::open_spool() {
   return {};
 }
 
+Result<void> Node::change_spool_keys(const storage::Keys& keys) {
+  const storage::KeyId before = keys_.writing();
+  std::promise<Result<void>> changed;
+  spool_->change_keys(keys, [&](Result<void> result) { changed.set_value(std::move(result)); });
+  Result<void> result = changed.get_future().get();
+  if (const storage::KeyId now = keys_.writing(); result && now != before) {
+    log_info("spool", "new files are {} from now on",
+             now == 0 ? "not encrypted" : "encrypted with the key " + storage::key_id_text(now));
+  }
+  return result;
+}
+
 void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   const size_t cores = std::max(1U, std::thread::hardware_concurrency());
   const size_t count =
@@ -231,9 +251,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .sessions_max = config_.mqtt.sessions_max / count + 1,
                             .session_bytes_max = kSessionBytesMax / count,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
-  const net::HttpServerLimits http_limits{
-      .body_bytes_max = std::max<size_t>(config_.http.body_bytes_max, kBatchBodyMax),
-      .connections_max = config_.http.connections_max / count + 1};
+  const net::HttpServerLimits http_limits{.connections_max = config_.http.connections_max / count + 1};
   shards_.resize(count);
   std::vector<EventPath*> paths;
   std::vector<mqtt::Broker*> brokers;
@@ -242,12 +260,15 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.loop = std::make_unique<runtime::Loop>(fmt::format("loop-{}", i));
     shard.uplink_tokens = credentials_.uplink_tokens;
     shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules);
+    shard.ingest_receiver = std::make_unique<IngestReceiver>(*shard.loop, worker_, *shard.path, config_.node);
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits, [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
           receive(i, request, std::move(responder));
         });
+    shard.http->decide_by_head(
+        [this, i](const net::HttpRequest& head, net::HttpResponder& responder) { return admit(i, head, responder); });
     paths.push_back(shard.path.get());
     brokers.push_back(shard.broker.get());
   }
@@ -257,23 +278,30 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   }
 }
 
-Result<void> Node::open_listeners() {
+Result<void> Node::open_listeners(net::HandedOver handed_over) {
   const Take to_broker = [](Shard& shard, net::Socket socket) { shard.broker->accept(std::move(socket)); };
   const Take to_http = [](Shard& shard, net::Socket socket) { shard.http->accept(std::move(socket)); };
-  Result<void> opened = listen(config_.mqtt.listen, mqtt_addresses_, to_broker);
-  if (opened) opened = listen(config_.http.listen, http_addresses_, to_http);
-  if (opened) opened = listen_with_tls(config_.mqtt.tls_listen, /*is_mqtt=*/true, mqtt_tls_addresses_, to_broker);
-  if (opened) opened = listen_with_tls(config_.http.tls_listen, /*is_mqtt=*/false, http_tls_addresses_, to_http);
-  if (opened) opened = open_admin_listeners();
-  return opened;
+  Result<void> opened = listen("mqtt", config_.mqtt.listen, handed_over, mqtt_addresses_, to_broker);
+  if (opened) opened = listen("http", config_.http.listen, handed_over, http_addresses_, to_http);
+  if (opened) opened = listen_with_tls("mqtt", config_.mqtt.tls_listen, handed_over, mqtt_tls_addresses_, to_broker);
+  if (opened) opened = listen_with_tls("http", config_.http.tls_listen, handed_over, http_tls_addresses_, to_http);
+  if (opened) opened = open_admin_listeners(handed_over);
+  return opened ? handed_over.check_all_claimed() : opened;
 }
 
-Result<void> Node::open_admin_listeners() {
+// One listener for who has one loop.
+Result<net::Socket> Node::listening_socket(std::string_view name, const std::string& text,
+                                           net::HandedOver& handed_over) {
+  const Result<net::Address> address = net::Address::resolve(text);
+  if (!address) return std::unexpected(address.error());
+  if (std::optional<net::Socket> socket = handed_over.claim(name, *address)) return std::move(*socket);
+  return net::Socket::listen(*address, /*shared=*/false);
+}
+
+Result<void> Node::open_admin_listeners(net::HandedOver& handed_over) {
   admin_ = std::make_unique<AdminApi>(*this, admin_loop_);
   for (const std::string& text : config_.admin.listen) {
-    const Result<net::Address> address = net::Address::resolve(text);
-    if (!address) return std::unexpected(address.error());
-    Result<net::Socket> socket = net::Socket::listen(*address, /*shared=*/false);
+    Result<net::Socket> socket = listening_socket("admin", text, handed_over);
     if (!socket) return std::unexpected(socket.error());
     admin_addresses_.push_back(net::Address::local_of(socket->descriptor()).text());
     admin_listeners_.push_back(std::make_unique<net::TcpListener>(
@@ -282,12 +310,16 @@ Result<void> Node::open_admin_listeners() {
   return {};
 }
 
-Result<void> Node::listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound,
-                          const Take& take) {
+// A socket that was handed over is one for all loops, since another on its address would need SO_REUSEPORT from the
+// beginning: each loop accepts from it what the others did not. Own ones are one a loop.
+Result<void> Node::listen(std::string_view name, const std::vector<std::string>& addresses,
+                          net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take) {
   for (const std::string& text : addresses) {
     const Result<net::Address> address = net::Address::resolve(text);
     if (!address) return std::unexpected(address.error());
-    Result<std::vector<net::Socket>> sockets = net::listen_on_loops(*address, shards_.size());
+    std::optional<net::Socket> given = handed_over.claim(name, *address);
+    Result<std::vector<net::Socket>> sockets = given ? net::share_listening(std::move(*given), shards_.size())
+                                                     : net::listen_on_loops(*address, shards_.size());
     if (!sockets) return std::unexpected(sockets.error());
     bound.push_back(net::Address::local_of(sockets->front().descriptor()).text());
     for (size_t i = 0; i < shards_.size(); ++i) {
@@ -301,15 +333,14 @@ Result<void> Node::listen(const std::vector<std::string>& addresses, std::vector
 }
 
 // One listener an address, on the loop of handshakes; connections that speak TLS go to the event loops in turn.
-Result<void> Node::listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt,
-                                   std::vector<std::string>& bound, const Take& take) {
+Result<void> Node::listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
+                                   net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take) {
   if (!addresses.empty() && !tls_loop_) tls_loop_ = std::make_unique<runtime::Loop>("tls");
+  const bool is_mqtt = name == "mqtt";
   const std::shared_ptr<const net::TlsContext>& context = is_mqtt ? credentials_.mqtt : credentials_.http;
   for (const std::string& text : addresses) {
     VERGE_ASSERT(context != nullptr);  // load_credentials() saw to it
-    const Result<net::Address> address = net::Address::resolve(text);
-    if (!address) return std::unexpected(address.error());
-    Result<net::Socket> socket = net::Socket::listen(*address, /*shared=*/false);
+    Result<net::Socket> socket = listening_socket(name, text, handed_over);
     if (!socket) return std::unexpected(socket.error());
     bound.push_back(net::Address::local_of(socket->descriptor()).text());
     const auto hand_on = [this, take, next = size_t{0}](net::Socket client) mutable {
@@ -317,10 +348,9 @@ Result<void> Node::listen_with_tls(const std::vector<std::string>& addresses, bo
       auto moving = std::make_shared<net::Socket>(std::move(client));
       shard.loop->post([take, moving, &shard] { take(shard, std::move(*moving)); });
     };
-    tls_listeners_.push_back(
-        {std::make_unique<net::TlsListener>(*tls_loop_, is_mqtt ? "mqtt" : "http", std::move(*socket), context,
-                                            net::TlsListenerLimits{}, hand_on),
-         is_mqtt});
+    tls_listeners_.push_back({std::make_unique<net::TlsListener>(*tls_loop_, std::string(name), std::move(*socket),
+                                                                 context, net::TlsListenerLimits{}, hand_on),
+                              is_mqtt});
   }
   return {};
 }
@@ -486,12 +516,19 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     }
     return;
   }
+  if (const Result<void> changed = change_spool_keys(credentials.spool_keys); !changed) {
+    log_error("node", "not reloaded: {}", changed.error().line());
+    return;
+  }
+  applied.spool.encryption_key = config.spool.encryption_key;
+  applied.spool.decryption_keys = config.spool.decryption_keys;
   configure_log(config.log.level, config.log.format);
   on_all_loops([&](Shard& shard) {
     shard.path->replace_rules(rules);
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) parent_access_ = {credentials.parent, credentials.parent_token};
   });
+  close_replaced_windows();
   on_tls_loop([&] {
     for (const Tls& each : tls_listeners_) {
       const std::shared_ptr<const net::TlsContext>& context = each.is_mqtt ? credentials.mqtt : credentials.http;
@@ -509,11 +546,27 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.rules = applied.rules;
   config_.log = applied.log;
   config_.tls = applied.tls;
+  config_.spool.encryption_key = applied.spool.encryption_key;
+  config_.spool.decryption_keys = applied.spool.decryption_keys;
   config_.http.uplink_tokens = applied.http.uplink_tokens;
   config_.parent.ca = applied.parent.ca;
   config_.parent.certificate = applied.parent.certificate;
   config_.parent.key = applied.parent.key;
   config_.parent.token = applied.parent.token;
+}
+
+// All loops evaluate by the new rules: no further reading comes for windows of the old.
+void Node::close_replaced_windows() {
+  std::vector<std::vector<std::string>> closed(shards_.size());
+  on_all_loops(
+      [&](Shard& shard) { closed[static_cast<size_t>(&shard - shards_.data())] = shard.path->close_replaced(); });
+  std::set<std::string> names;
+  for (const std::vector<std::string>& each : closed) names.insert(each.begin(), each.end());
+  for (const std::string& name : names) {
+    log_warning(
+        "node",
+        "rule {} was changed or taken out: its open windows were closed early and emitted as its SQL was before", name);
+  }
 }
 
 bool Node::await_all_loops(MonotonicTime deadline,
@@ -540,9 +593,14 @@ void Node::drain() {
     shard.broker->stop_reading();
   });
   const auto from_now = [](Duration duration) { return std::chrono::steady_clock::now() + duration; };
-  // What children sent goes into windows on any loop, so that none may close before all of it is there.
-  await_all_loops(from_now(kBatchesDrainMax),
-                  [](Shard& shard, std::function<void()> done) { shard.uplink_receiver->drain(std::move(done)); });
+  // What children and clients sent goes into windows on any loop, so that none may close before all of it is there.
+  await_all_loops(from_now(kBatchesDrainMax), [](Shard& shard, const std::function<void()>& done) {
+    const auto one_done = [left = std::make_shared<int>(2), done] {
+      if (--*left == 0) done();
+    };
+    shard.uplink_receiver->drain(one_done);
+    shard.ingest_receiver->drain(one_done);
+  });
   on_all_loops([](Shard& shard) { shard.path->drain(); });
   // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered.
   auto committed = std::make_shared<std::promise<void>>();

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "jetstream/stream_store.h"
 #include "mqtt/broker.h"
+#include "net/handed_over.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/tls_listener.h"
@@ -25,6 +26,7 @@
 #include "node/config.h"
 #include "node/credentials.h"
 #include "node/event_path.h"
+#include "node/ingest_receiver.h"
 #include "node/uplink_receiver.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -47,18 +49,19 @@ ConfigProblems check_listeners(const Config& config);
 
 class Node {
  public:
-  // Opens the data directory and all listeners. Nothing is served until start().
+  // Opens the data directory and all listeners; what was handed over for one of their addresses is used. Nothing is
+  // served until start().
   static Result<std::unique_ptr<Node>> create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
-                                              const Credentials& credentials);
+                                              const Credentials& credentials, net::HandedOver handed_over = {});
   ~Node();
 
   void start();
   // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}, and "mqtt_tls":[…], "http_tls":[…] where there are some.
   [[nodiscard]] std::string addresses_json() const;
 
-  // Takes over what can change while running (rules, log, certificates and secrets, the latter for connections and
-  // requests from now on); says in the log what cannot. Nothing is taken over where the listeners that run would then
-  // be open to strangers.
+  // Takes over what can change while running (rules, log, certificates and secrets, the latter for connections,
+  // requests and files from now on); says in the log what cannot. Nothing is taken over where the listeners that run
+  // would then be open to strangers, or where a key would be missing for what the spool holds.
   void reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials);
 
   // Stops taking new work, finishes what is under way, sends what is left if the parent is there. Returns when done.
@@ -75,6 +78,8 @@ class Node {
   [[nodiscard]] const StoreConfig& store() const { return config_.store; }
   [[nodiscard]] std::string spool_directory() const { return data_directory_.path() + "/spool"; }
   [[nodiscard]] storage::FileSystem& file_system() { return file_system_; }
+  // What the spool's files are read with.
+  [[nodiscard]] const storage::KeyRing& keys() const { return keys_; }
   [[nodiscard]] std::array<uint64_t, spool::kStreams> durable_ends() const;
 
  private:
@@ -82,6 +87,7 @@ class Node {
   struct Shard {
     std::unique_ptr<runtime::Loop> loop;
     std::unique_ptr<EventPath> path;
+    std::unique_ptr<IngestReceiver> ingest_receiver;
     std::unique_ptr<UplinkReceiver> uplink_receiver;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
@@ -106,17 +112,22 @@ class Node {
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials);
   void note_name();
   Result<void> open_spool();
+  Result<void> change_spool_keys(const storage::Keys& keys);
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
-  Result<void> open_listeners();
-  Result<void> open_admin_listeners();
-  Result<void> listen(const std::vector<std::string>& addresses, std::vector<std::string>& bound, const Take& take);
-  Result<void> listen_with_tls(const std::vector<std::string>& addresses, bool is_mqtt, std::vector<std::string>& bound,
-                               const Take& take);
+  Result<void> open_listeners(net::HandedOver handed_over);
+  Result<void> open_admin_listeners(net::HandedOver& handed_over);
+  static Result<net::Socket> listening_socket(std::string_view name, const std::string& text,
+                                              net::HandedOver& handed_over);
+  Result<void> listen(std::string_view name, const std::vector<std::string>& addresses, net::HandedOver& handed_over,
+                      std::vector<std::string>& bound, const Take& take);
+  Result<void> listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
+                               net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take);
   void make_uplink();
+  // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
+  std::optional<net::BodyLimit> admit(size_t shard, const net::HttpRequest& head, net::HttpResponder& responder) const;
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
-  void receive_events(EventPath& path, const net::HttpRequest& request, net::HttpResponder responder);
-  // Whether a request may bring a child's batch; answers it if not.
+  // Whether a request may bring a child's batch, by its head; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
   [[nodiscard]] TlsTotals tls_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
@@ -127,6 +138,8 @@ class Node {
   // Calls `begin` on each event loop with a function to be called when its work is done; false when not all were at
   // `deadline`.
   bool await_all_loops(MonotonicTime deadline, const std::function<void(Shard&, std::function<void()> done)>& begin);
+  // Emits the open windows of rules that the reload changed or took out, and says so in the log.
+  void close_replaced_windows();
   // Runs `work` on the loop of handshakes, if there is one, and returns when it has.
   void on_tls_loop(const std::function<void()>& work);
 
@@ -135,6 +148,7 @@ class Node {
   const NodeId id_;
   SystemClock clock_;
   storage::PosixFileSystem file_system_;
+  storage::KeyRing keys_;  // changed by spool_ only, once that is there
   const MonotonicTime started_;
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
@@ -144,6 +158,7 @@ class Node {
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
+  size_t replaced_files_ = 0;                       // of the spool, unreadable at the start
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
@@ -154,7 +169,7 @@ class Node {
   std::vector<std::string> admin_addresses_;
   std::vector<std::string> mqtt_tls_addresses_;
   std::vector<std::string> http_tls_addresses_;
-  const Credentials credentials_;            // as they were at the start
+  Credentials credentials_;                  // as they were at the start, without keys: those are in keys_
   spool::ParentAccess parent_access_;        // on the uplink's loop
   std::unique_ptr<runtime::Loop> tls_loop_;  // null without TLS listeners
   std::vector<Tls> tls_listeners_;           // their number does not change

@@ -255,6 +255,7 @@ std::string Node::metrics_text() const {
   for (const Priority stream : kPriorities) {
     out.value(static_cast<double>(spool_->progress(stream).dropped), fmt::format("stream=\"{}\"", name_of(stream)));
   }
+  out.counter("spool_replaced_files_total", "Files of the spool that could not be read at the start.", replaced_files_);
   out.gauge("spool_dead_letters", "Records that the parent would not have.",
             static_cast<double>(spool_->dead_letters()));
   if (stream_) {

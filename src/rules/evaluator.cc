@@ -63,7 +63,7 @@ void Evaluator::evaluate_rule(const Rule& rule, const Message& message, Effects&
   }
   extract(rule.row_fields, message);
   if (rule.window) {
-    gather(rule, message, context, effects);
+    gather(rule, *rule.window, message, context, effects);
     return;
   }
   if (rule.selects_message && !rule.is_verbatim() && !document_is_parsed_) {
@@ -87,22 +87,31 @@ void Evaluator::compute_columns(const Rule& rule, const MessageContext& context)
 }
 
 void Evaluator::perform(const Row& row, Effects& effects) {
-  RuleCounters& counters = *states_[row.rule.index].counters;
-  counters.fired.add();
+  RuleCounters* counters = counters_of(row.rule);
   const size_t failed = actions_.perform(row, effects);
-  if (failed > 0) counters.errors.add(failed);
+  if (counters == nullptr) return;
+  counters->fired.add();
+  if (failed > 0) counters->errors.add(failed);
 }
 
-void Evaluator::gather(const Rule& rule, const Message& message, const MessageContext& context, Effects& effects) {
+RuleCounters* Evaluator::counters_of(const Rule& rule) {
+  const std::span<const Rule> rules = rules_->rules();
+  if (rule.index < rules.size() && &rules[rule.index] == &rule) return states_[rule.index].counters.get();
+  const auto same_name = std::ranges::find(rules, rule.name, &Rule::name);
+  return same_name == rules.end() ? nullptr : states_[same_name->index].counters.get();
+}
+
+void Evaluator::gather(const Rule& rule, const WindowPlan& plan, const Message& message, const MessageContext& context,
+                       Effects& effects) {
   RuleCounters& counters = *states_[rule.index].counters;
   WindowInput input{.rule = rule.identity, .received = message.received};
-  for (const Program& key : rule.window->keys) append_encoded(input.bytes, machine_.run(key, slots_, context));
+  for (const Program& key : plan.keys) append_encoded(input.bytes, machine_.run(key, slots_, context));
   if (input.bytes.size() > kGroupKeyBytesMax) {
     counters.errors.add();
   } else {
     input.key_size = static_cast<uint32_t>(input.bytes.size());
     input.key_hash = hash64(input.bytes, rule.identity);
-    for (const Reading& reading : rule.window->readings) {
+    for (const Reading& reading : plan.readings) {
       const Value value = reading.program ? machine_.run(*reading.program, slots_, context) : Value::boolean(true);
       const size_t begin = input.bytes.size();
       append_encoded(input.bytes, value);
@@ -118,34 +127,46 @@ void Evaluator::gather(const Rule& rule, const Message& message, const MessageCo
 
 void Evaluator::accept(const WindowInput& input, WallTime now) {
   const Rule* rule = rules_->find(input.rule);
-  if (rule == nullptr || !rule->window) return;
-  State& state = states_[rule->index];
-  if (!state.window->add(input, now)) state.counters->errors.add();
+  TumblingWindow* window = nullptr;
+  if (rule != nullptr) {
+    std::optional<TumblingWindow>& open = states_[rule->index].window;
+    if (open) window = &*open;
+  } else if (const auto replaced =
+                 std::ranges::find(replaced_, input.rule, [](const Replaced& r) { return r.rule->identity; });
+             replaced != replaced_.end()) {
+    rule = replaced->rule;
+    window = &replaced->window;
+  }
+  if (window == nullptr || window->add(input, now)) return;
+  if (RuleCounters* counters = counters_of(*rule)) counters->errors.add();
 }
 
 void Evaluator::advance(WallTime now, Effects& effects) {
   for (const Rule& rule : rules_->rules()) {
-    if (rule.window) emit(rule, states_[rule.index].window->take_closed(now), effects);
+    std::optional<TumblingWindow>& window = states_[rule.index].window;
+    if (rule.window && window) emit(rule, *rule.window, window->take_closed(now), effects);
   }
 }
 
 void Evaluator::drain(Effects& effects) {
   for (const Rule& rule : rules_->rules()) {
-    if (rule.window) emit(rule, states_[rule.index].window->take_all(), effects);
+    std::optional<TumblingWindow>& window = states_[rule.index].window;
+    if (rule.window && window) emit(rule, *rule.window, window->take_all(), effects);
   }
 }
 
-void Evaluator::emit(const Rule& rule, const std::vector<TumblingWindow::Closed>& windows, Effects& effects) {
+void Evaluator::emit(const Rule& rule, const WindowPlan& plan, const std::vector<TumblingWindow::Closed>& windows,
+                     Effects& effects) {
   VERGE_ASSERT(!is_evaluating_);
   is_evaluating_ = true;
   for (const TumblingWindow::Closed& window : windows) {
-    for (const TumblingWindow::Group& group : window.groups) emit_group(rule, window.start_us, group, effects);
+    for (const TumblingWindow::Group& group : window.groups) emit_group(rule, plan, window.start_us, group, effects);
   }
   is_evaluating_ = false;
 }
 
-void Evaluator::emit_group(const Rule& rule, int64_t start_us, const TumblingWindow::Group& group, Effects& effects) {
-  const WindowPlan& plan = *rule.window;
+void Evaluator::emit_group(const Rule& rule, const WindowPlan& plan, int64_t start_us,
+                           const TumblingWindow::Group& group, Effects& effects) {
   const int64_t end_us = start_us + plan.size_us;
   machine_.arena().clear();
   slots_.clear();  // filled in the order of WindowScope's slots
@@ -177,7 +198,7 @@ std::optional<WallTime> Evaluator::next_close() const {
 }
 
 void Evaluator::replace(std::shared_ptr<const RuleSet> rules) {
-  VERGE_ASSERT(!is_evaluating_);
+  VERGE_ASSERT(!is_evaluating_ && replaced_.empty());
   std::vector<State> states;
   for (const Rule& rule : rules->rules()) {
     State state = make_state(rule);
@@ -189,8 +210,25 @@ void Evaluator::replace(std::shared_ptr<const RuleSet> rules) {
     }
     states.push_back(std::move(state));
   }
+  for (const Rule& rule : rules_->rules()) {
+    std::optional<TumblingWindow>& window = states_[rule.index].window;
+    if (window && rules->find(rule.identity) == nullptr) replaced_.push_back({rules_, &rule, std::move(*window)});
+  }
   rules_ = std::move(rules);
   states_ = std::move(states);
+}
+
+void Evaluator::emit_replaced(Effects& effects) {
+  for (Replaced& replaced : replaced_) emit(*replaced.rule, replaced.window.take_all(), effects);
+  replaced_.clear();
+}
+
+std::vector<std::string> Evaluator::replaced_rules() const {
+  std::vector<std::string> names;
+  for (const Replaced& replaced : replaced_) {
+    if (replaced.window.next_close()) names.push_back(replaced.rule->name);
+  }
+  return names;
 }
 
 }  // namespace verge::rules

@@ -42,8 +42,14 @@ class Evaluator {
   [[nodiscard]] std::optional<WallTime> next_close() const;
 
   // Goes over to other rules. Rules with the same name and SQL keep their open windows, those with the same name their
-  // counters; other windows are gone: drain() first to emit them.
+  // counters. Other open windows are set aside: accept() still takes readings for them, and emit_replaced() must follow
+  // before the next replace(), once no loop can send one any more.
   void replace(std::shared_ptr<const RuleSet> rules);
+  // Emits the windows that replace() set aside, through the actions of the rules that they belong to, as drain() would
+  // have: with what came until then.
+  void emit_replaced(Effects& effects);
+  // How many windowed rules have readings set aside, each by name.
+  [[nodiscard]] std::vector<std::string> replaced_rules() const;
 
   [[nodiscard]] const RuleSet& rules() const { return *rules_; }
   // `rule` is a Rule::index.
@@ -52,20 +58,33 @@ class Evaluator {
  private:
   struct State {
     std::unique_ptr<RuleCounters> counters;
-    std::optional<TumblingWindow> window;
+    std::optional<TumblingWindow> window;  // where the rule has one
+  };
+
+  // The open windows of a rule that is no longer there.
+  struct Replaced {
+    std::shared_ptr<const RuleSet> rules;  // keeps `rule`
+    const Rule* rule;
+    TumblingWindow window;
   };
 
   static State make_state(const Rule& rule);
   void evaluate_rule(const Rule& rule, const Message& message, Effects& effects);
   void extract(const FieldTree& fields, const Message& message);
-  void gather(const Rule& rule, const Message& message, const MessageContext& context, Effects& effects);
-  void emit(const Rule& rule, const std::vector<TumblingWindow::Closed>& windows, Effects& effects);
-  void emit_group(const Rule& rule, int64_t start_us, const TumblingWindow::Group& group, Effects& effects);
+  void gather(const Rule& rule, const WindowPlan& plan, const Message& message, const MessageContext& context,
+              Effects& effects);
+  void emit(const Rule& rule, const WindowPlan& plan, const std::vector<TumblingWindow::Closed>& windows,
+            Effects& effects);
+  void emit_group(const Rule& rule, const WindowPlan& plan, int64_t start_us, const TumblingWindow::Group& group,
+                  Effects& effects);
   void perform(const Row& row, Effects& effects);
+  // Where a rule's counts go; null for one that was replaced and has no successor of its name.
+  [[nodiscard]] RuleCounters* counters_of(const Rule& rule);
   void compute_columns(const Rule& rule, const MessageContext& context);
 
   std::shared_ptr<const RuleSet> rules_;  // shared with the other loops
   std::vector<State> states_;             // by Rule::index
+  std::vector<Replaced> replaced_;        // until emit_replaced()
 
   // Room that is used again for each message.
   std::vector<uint32_t> matched_;

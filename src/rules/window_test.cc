@@ -129,6 +129,38 @@ TEST(Window, KeepsItsStateOverAReload) {
   EXPECT_EQ(bench.evaluator.counters(0).matched.value(), 3U);
 }
 
+TEST(Window, ARuleThatChangesEmitsItsOpenWindowsAsItWas) {
+  Bench bench({mean_rule()});
+  bench.send("d/a/t", R"({"t":1})");
+  const Payload late(std::string_view(R"({"t":3})"));
+  bench.evaluator.evaluate({.topic = "d/a/t", .device = "client", .payload = late, .received = {1'000 * kSecond}},
+                           bench.effects);
+  RuleSource changed = mean_rule();
+  changed.sql = "SELECT device, max(t) AS mean, window_end FROM 'd/+/t' GROUP BY device, TUMBLING(10 s)";
+  bench.evaluator.replace(compiled({changed}));
+  EXPECT_THAT(bench.evaluator.replaced_rules(), ElementsAre("mean"));
+  bench.send("d/a/t", R"({"t":50})");
+  EXPECT_THAT(bench.effects.inputs, IsEmpty()) << "the reading on its way, and one for the new rule, were accepted";
+  bench.evaluator.emit_replaced(bench.effects);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(mean: upload selection normal windows/mean [a] )"
+                                              R"({"device":"a","mean":2,"n":2,"window_start":1000000})",
+                                              "mean: publish mean/a 2 1010000"));
+  EXPECT_THAT(bench.evaluator.replaced_rules(), IsEmpty());
+  bench.effects.done.clear();
+  bench.evaluator.drain(bench.effects);
+  EXPECT_THAT(bench.effects.done, testing::Contains("mean: publish mean/a 50 1010000"));
+  EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 2U) << "both count for the rule of that name";
+}
+
+TEST(Window, ARuleThatIsTakenOutEmitsItsOpenWindows) {
+  Bench bench({mean_rule()});
+  bench.send("d/a/t", R"({"t":4})");
+  bench.evaluator.replace(compiled({{.name = "other", .sql = "SELECT * FROM 'o'", .actions = {DropSource{}}}}));
+  bench.evaluator.emit_replaced(bench.effects);
+  EXPECT_EQ(bench.effects.done.size(), 2U);
+  EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 0U);
+}
+
 TEST(Window, RefusesLongKeys) {
   Bench bench(
       {{.name = "w", .sql = "SELECT count(*) FROM 'x' GROUP BY k, TUMBLING(1 s)", .actions = {UploadSource{}}}});

@@ -329,6 +329,32 @@ class BadHttp(verge.TestCase):
         self.assertEqual(self.edge.events(), [], "nothing hidden was taken")
         self.check_alive()
 
+    def head(self, fields, path="/v1/events"):
+        return f"POST {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode()
+
+    def test_a_body_that_is_too_long_is_refused_by_its_head(self):
+        """With the limit of its path, before a byte of the body has come, and before the client is told to go on."""
+        for fields in ("Content-Length: 65537\r\n", "Content-Length: 20000000\r\nExpect: 100-continue\r\n"):
+            statuses, received = self.raw_http(self.head(fields))
+            self.assertEqual(statuses, [413], received)
+            self.assertIn(b"http.body_bytes_max", received)
+            self.assertIn(b"Connection: close", received)
+        statuses, received = self.raw_http(self.head("Transfer-Encoding: chunked\r\n") + b"10001\r\n" + b"x" * 65537)
+        self.assertEqual(statuses, [413], received)
+        statuses, received = self.raw_http(self.head("Content-Length: 65537\r\nConnection: close\r\n", "/v1/uplink")
+                                           + b"x" * 65537)
+        self.assertEqual(statuses, [400], "a child's batch has a limit of its own")
+        self.assertIn(b"uplink.malformed", received)
+        statuses, received = self.raw_http(self.head("Content-Length: 40000000\r\n", "/v1/uplink"))
+        self.assertEqual(statuses, [413], received)
+        self.check_alive()
+
+    def test_paths_and_methods_are_refused_by_the_head(self):
+        for request, status in ((b"POST /nothing HTTP/1.1", 404), (b"PUT /v1/events HTTP/1.1", 405)):
+            statuses, received = self.raw_http(request + b"\r\nHost: x\r\nContent-Length: 60000\r\n"
+                                                         b"Expect: 100-continue\r\n\r\n")
+            self.assertEqual(statuses, [status], received)
+
     def test_refusals_of_the_protocol_are_json_too(self):
         """One form for all errors: a client need not know which layer refused it."""
         self.check_problem(self.edge.post("/v1/events", b"x" * 70_000), {413})

@@ -111,6 +111,27 @@ class Reload(verge.TestCase):
         self.assertEqual((sum(row["n"] for row in rows), sum(row["total"] for row in rows)), (4, 10), rows)
 
 
+    def test_windows_of_changed_rules_are_closed(self):
+        """What a rule counted until its SQL changed is emitted by the rule as it was, not thrown away."""
+        self.reload(WINDOW, "reloaded")
+        for device in ("a", "b", "c"):
+            for client in self.clients[:3]:
+                client.publish_and_wait(f"count/{device}", {"x": 1})
+        lines = len(self.edge.log_lines())
+        changed = WINDOW.replace("sum(x) AS total", "max(x) AS top")
+        self.reload(changed, "reloaded")
+        said = [line for line in self.edge.log_lines()[lines:] if "rule hourly" in line["message"]]
+        self.assertEqual([line["level"] for line in said], ["warning"], said)
+        self.clients[0].publish_and_wait("count/a", {"x": 5})
+        self.reload("", "rule hourly")
+        self.edge.stop()
+        rows = [event["payload"] for event in self.edge.events("windows/hourly")]
+        before = [row for row in rows if "total" in row]
+        after = [row for row in rows if "top" in row]
+        self.assertEqual((sum(row["n"] for row in before), sum(row["total"] for row in before)), (9, 9), rows)
+        self.assertEqual([(row["n"], row["top"]) for row in after], [(1, 5)], rows)
+
+
 class Terminate(verge.TestCase):
     def test_clients_are_told(self):
         edge = self.node("edge", sets=["runtime.loops=3"]).start()

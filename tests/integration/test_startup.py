@@ -258,6 +258,34 @@ class Obstacles(verge.TestCase):
             file.write("nonsense\n")
         self.refused(node, path)
 
+    def test_ledger_and_incarnation_that_are_damaged(self):
+        """They are replaced, and what that means is said: once for each, and counted."""
+        node = self.node("damaged", GOOD_RULE).start()
+        device = self.mqtt(node, "device")
+        for number in range(5):
+            device.publish_and_wait("any/1", str(number), sequence=number)
+        node.stop()
+        for file in ("ledger", "incarnation"):
+            path = os.path.join(node.data_dir, "spool", file)
+            with open(path, "r+b") as damaged:
+                damaged.write(bytes(16))
+        before = len(node.log_lines())
+        node.start()
+        said = [line for line in node.log_lines()[before:] if line["level"] == "error"]
+        for code in ("spool.ledger-lost", "spool.incarnation-lost"):
+            self.assertEqual(len([line for line in said if f"[{code}]" in line["message"]]), 1, said)
+        self.assertIn("\nverge_spool_replaced_files_total 2\n", node.admin("/metrics").body.decode())
+        device = self.mqtt(node, "device")
+        device.publish_and_wait("any/1", "4", sequence=4)
+        self.assertEqual([event["payload"] for event in node.events_by_http()], list(range(5)),
+                         "of what is here, repetitions are recognised all the same")
+        node.stop()
+        before = len(node.log_lines())
+        node.start()
+        self.assertNotIn("-lost]", "".join(line["message"] for line in node.log_lines()[before:]))
+        self.assertIn("\nverge_spool_replaced_files_total 0\n", node.admin("/metrics").body.decode())
+        node.stop()
+
     def test_unreachable_parent(self):
         with socket.socket() as unused:  # bound and not listening: nobody else gets the port
             unused.bind((verge.own_host(), 0))

@@ -684,6 +684,32 @@ class Uplink(TlsTestCase):
         self.assertEqual(self.post(connection, "/v1/uplink", b"x", {"authorization": "bearer abc"}).status, 400)
         self.assertEqual(self.post(connection, "/v1/events", '{"topic":"a"}').status, 200, "events need none")
 
+    def test_who_shows_no_token_is_answered_by_the_head(self):
+        """No byte of a stranger's body is read, nor is the stranger told to send it."""
+        token = self.write("token", "abc\n")
+        parent = self.tls_node("parent", f'[http]\nuplink_tokens = [{{ file = "{token}" }}]\n').start()
+        host, _, port = parent.addresses["http"].rpartition(":")
+
+        def ask(fields, body=b""):
+            with socket.create_connection((host, int(port)), verge.PATIENCE) as connection:
+                connection.sendall(f"POST /v1/uplink HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode() + body)
+                received = b""
+                while more := connection.recv(65536):
+                    received += more
+                    if received.endswith(b"100 Continue\r\n\r\n"):
+                        connection.sendall(b"not a batch")
+                return received
+
+        for fields, body in (("Content-Length: 20000000\r\n", b""), ("Transfer-Encoding: chunked\r\n", b"5\r\nab"),
+                             ("Content-Length: 11\r\nExpect: 100-continue\r\n", b""),
+                             ("Authorization: Bearer abcd\r\nContent-Length: 99999999\r\n", b"x" * 1000)):
+            received = ask(fields, body)
+            self.assertTrue(received.startswith(b"HTTP/1.1 401 "), received)
+            self.assertIn(b"Connection: close\r\n", received)
+        received = ask("Authorization: Bearer abc\r\nContent-Length: 11\r\nConnection: close\r\nExpect: 100-continue\r\n")
+        self.assertTrue(received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 "), received)
+        self.assertIn(b"uplink.malformed", received)
+
     def test_a_certificate_serves_as_a_token(self):
         token = self.write("token", "abc\n")
         parent = self.tls_node("parent", f'[http]\nuplink_tokens = [{{ file = "{token}" }}]\n', client_ca=True).start()

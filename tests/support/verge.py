@@ -133,7 +133,8 @@ def http_request(address, method, path, body=None, fields=None, timeout=PATIENCE
 class Node:
     """One `verge node` process and its data directory; may be started again, on the same ports."""
 
-    def __init__(self, directory, name, config="", sets=(), parent=None, tier="edge", data_dir=None, prefix=()):
+    def __init__(self, directory, name, config="", sets=(), parent=None, tier="edge", data_dir=None, prefix=(),
+                 descriptors=()):
         self.name = name
         self.directory = os.path.join(directory, name)
         os.makedirs(self.directory, exist_ok=True)
@@ -146,6 +147,7 @@ class Node:
         self.parent = parent  # a Node or a URL
         self.tier = tier
         self.prefix = list(prefix)  # a command that runs the node, such as prlimit
+        self.descriptors = tuple(descriptors)  # that it inherits
         self.host = own_host()
         self.addresses = None
         self.process = None
@@ -175,7 +177,8 @@ class Node:
         if os.path.exists(self.ready_path):
             os.unlink(self.ready_path)
         with open(self.log_path, "ab") as log:
-            self.process = spawn(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = spawn(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                 pass_fds=self.descriptors)
 
     def start(self):
         self.launch()

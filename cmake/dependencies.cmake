@@ -15,7 +15,7 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 add_library(verge_xxhash INTERFACE)
 target_link_libraries(verge_xxhash INTERFACE PkgConfig::xxhash)
 
-# net/: TLS.
+# net/: TLS. crypto/: ciphers and key derivation of libcrypto.
 pkg_check_modules(openssl REQUIRED IMPORTED_TARGET libssl>=3.0 libcrypto>=3.0)
 add_library(verge_openssl INTERFACE)
 target_link_libraries(verge_openssl INTERFACE PkgConfig::openssl)

@@ -121,6 +121,7 @@ void add_spool_bench(CLI::App& bench, Outcome& outcome) {
   command->add_option("--seconds", options->seconds, "How long is measured, both together")
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
+  command->add_flag("--encrypt", options->encrypt, "Encrypt the spool, with a key made for this run");
   command->add_option("--directory", options->directory, "On the disk to be measured; made, and removed afterwards")
       ->type_name("DIR");
   command->add_flag("--json", *json, "One JSON object: appends_per_s, raw_appends_per_s, record_bytes, ...");

@@ -20,10 +20,7 @@ class IngestRun final : public BenchRun {
  public:
   explicit IngestRun(const IngestOptions& options)
       : BenchRun(options.load), options_(options), with_barriers_(options.load.qos == 0 && !options.subscribe) {
-    if (options.subscribe) {
-      add_subscriber();
-      figures_.received = 0;
-    }
+    if (options.subscribe) add_subscriber();
     payload_ = ingest_payload(0, options.load.payload_bytes);
   }
 
@@ -31,9 +28,8 @@ class IngestRun final : public BenchRun {
     figures_.offered = offered() - uncounted();
     figures_.sent = sent() - std::min(sent(), uncounted());
     figures_.pacing = pacing();
-    const uint64_t taken = figures_.received ? *figures_.received
-                           : with_barriers_  ? figures_.sent
-                                             : figures_.acknowledged;
+    if (options_.subscribe) figures_.received = received_;
+    const uint64_t taken = options_.subscribe ? received_ : with_barriers_ ? figures_.sent : figures_.acknowledged;
     if (!with_barriers_) figures_.lost = figures_.sent - std::min(figures_.sent, taken);
     const double seconds = std::chrono::duration<double>(last_ - counting_since()).count();
     if (seconds > 0) figures_.messages_per_s = static_cast<double>(taken) / seconds;
@@ -80,7 +76,7 @@ class IngestRun final : public BenchRun {
     if (!number || publish.retain) return;
     ++arrived_;
     if (counted(*number)) {
-      ++*figures_.received;
+      ++received_;
       took(*number);
     }
     end_if_drained();
@@ -106,7 +102,8 @@ class IngestRun final : public BenchRun {
   const IngestOptions options_;
   const bool with_barriers_;
   std::string payload_;
-  uint64_t arrived_ = 0;  // at the subscriber, with those of the warm-up
+  uint64_t arrived_ = 0;   // at the subscriber, with those of the warm-up
+  uint64_t received_ = 0;  // of these, the counted
   std::optional<Duration> cpu_before_;
   MonotonicTime last_{};
   IngestFigures figures_;

@@ -58,8 +58,10 @@ class SpoolFeed {
  public:
   SpoolFeed(storage::FileSystem& file_system, const std::string& directory, const SpoolBenchOptions& options)
       : options_(options) {
+    if (options.encrypt) opened_ = keys_.replace({.writing = crypto::Key::generate(), .reading = {}});
+    if (!opened_) return;
     spool::Spool::Recovery recovery;
-    Result<std::unique_ptr<spool::Spool>> spool = spool::Spool::open(file_system, directory, {}, recovery);
+    Result<std::unique_ptr<spool::Spool>> spool = spool::Spool::open(file_system, directory, keys_, {}, recovery);
     if (!spool) {
       opened_ = std::unexpected(spool.error());
       return;
@@ -102,6 +104,7 @@ class SpoolFeed {
 
  private:
   const SpoolBenchOptions& options_;
+  storage::KeyRing keys_;
   std::unique_ptr<spool::Spool> spool_;
   std::thread preparing_;
   Result<void> opened_;
@@ -184,7 +187,8 @@ Result<SpoolBenchFigures> bench_spool(const SpoolBenchOptions& options) {
   SpoolFeed feed(file_system, directory.path() + "/spool", options);
   if (!feed.opened()) return std::unexpected(feed.opened().error());
 
-  SpoolBenchFigures figures{.record_bytes = options.record_bytes, .batch_records = options.batch_records};
+  SpoolBenchFigures figures{
+      .record_bytes = options.record_bytes, .batch_records = options.batch_records, .encrypted = options.encrypt};
   const auto turn =
       std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds / (2.0 * kTurns)));
   Tally own, bare;
@@ -209,11 +213,11 @@ Result<SpoolBenchFigures> bench_spool(const SpoolBenchOptions& options) {
 
 std::string text_of(const SpoolBenchFigures& figures) {
   return fmt::format(
-      "{} records of {} bytes a commit\n"
+      "{} records of {} bytes a commit{}\n"
       "appends        {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us  cpu {:.2f} us a record\n"
       "raw loop       {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us  cpu {:.2f} us a record\n"
       "share          {:>12.1f} %\n",
-      figures.batch_records, figures.record_bytes, figures.appends_per_s, quantile_us(figures.commit, 0.5),
+      figures.batch_records, figures.record_bytes, figures.encrypted ? ", encrypted" : "", figures.appends_per_s, quantile_us(figures.commit, 0.5),
       quantile_us(figures.commit, 0.99), figures.cpu_us_per_record, figures.raw_appends_per_s,
       quantile_us(figures.raw_commit, 0.5), quantile_us(figures.raw_commit, 0.99), figures.raw_cpu_us_per_record,
       100 * figures.appends_per_s / figures.raw_appends_per_s);
@@ -221,8 +225,8 @@ std::string text_of(const SpoolBenchFigures& figures) {
 
 std::string json_of(const SpoolBenchFigures& figures) {
   return fmt::format(
-      R"({{"appends_per_s":{:.1f},"raw_appends_per_s":{:.1f},"record_bytes":{},"batch_records":{},"commit_p50_us":{:.1f},"commit_p99_us":{:.1f},"raw_commit_p50_us":{:.1f},"raw_commit_p99_us":{:.1f},"cpu_us_per_record":{:.3f},"raw_cpu_us_per_record":{:.3f}}})",
-      figures.appends_per_s, figures.raw_appends_per_s, figures.record_bytes, figures.batch_records,
+      R"({{"appends_per_s":{:.1f},"raw_appends_per_s":{:.1f},"record_bytes":{},"batch_records":{},"encrypted":{},"commit_p50_us":{:.1f},"commit_p99_us":{:.1f},"raw_commit_p50_us":{:.1f},"raw_commit_p99_us":{:.1f},"cpu_us_per_record":{:.3f},"raw_cpu_us_per_record":{:.3f}}})",
+      figures.appends_per_s, figures.raw_appends_per_s, figures.record_bytes, figures.batch_records, figures.encrypted,
       quantile_us(figures.commit, 0.5), quantile_us(figures.commit, 0.99), quantile_us(figures.raw_commit, 0.5),
       quantile_us(figures.raw_commit, 0.99), figures.cpu_us_per_record, figures.raw_cpu_us_per_record);
 }

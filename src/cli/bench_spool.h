@@ -17,12 +17,14 @@ struct SpoolBenchOptions {
   size_t batch_records = 64;  // a commit
   size_t record_bytes = 256;  // of an event, its topic and device included; at least 64
   double seconds = 10;        // both together
+  bool encrypt = false;       // with a key that nobody else has
   std::string directory;      // made, and removed afterwards; empty: a new one where the command runs
 };
 
 struct SpoolBenchFigures {
   size_t record_bytes = 0;
   size_t batch_records = 0;
+  bool encrypted = false;
   double appends_per_s = 0;
   double raw_appends_per_s = 0;
   double cpu_us_per_record = 0;  // of this process while it appended, the kernel's part included

@@ -15,6 +15,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/data_owner.h"
+#include "cli/spool_access.h"
 #include "model/topic.h"
 #include "node/event_query.h"
 #include "storage/file_system.h"
@@ -25,7 +26,7 @@ namespace {
 constexpr auto kTailPeriod = std::chrono::milliseconds(200);
 
 struct EventsOptions {
-  std::string data_dir = "./verge-data";
+  SpoolAccess access;
   std::string admin;
   std::string topic = "#";
   std::string device;
@@ -130,22 +131,33 @@ void say_where_to_go_on(const std::string& position) {
 }
 
 Result<void> check_directory(storage::FileSystem& file_system, const EventsOptions& options) {
-  if (file_system.list(options.data_dir + "/spool")) return {};
-  return fail("events.no-data", fmt::format("there is no node's data in {}", options.data_dir),
+  if (file_system.list(options.access.spool_directory())) return {};
+  return fail("events.no-data", fmt::format("there is no node's data in {}", options.access.data_dir),
               "name its directory with --data-dir or ask a running node with --admin HOST:PORT");
 }
 
+// Where the data is, and the keys to it.
+Result<std::unique_ptr<storage::KeyRing>> settle(EventsOptions& options) {
+  const Result<storage::Keys> keys = settle_access(options.access);
+  if (!keys) return std::unexpected(keys.error());
+  auto ring = std::make_unique<storage::KeyRing>();
+  if (const Result<void> taken = ring->replace(*keys); !taken) return std::unexpected(taken.error());
+  return ring;
+}
+
 // A query may end before its limit, because it searched much: then it goes on from there.
-int read_directory(const EventsOptions& options) {
+int read_directory(EventsOptions& options) {
   storage::PosixFileSystem file_system;
-  const std::string spool = options.data_dir + "/spool";
+  const Result<std::unique_ptr<storage::KeyRing>> keys = settle(options);
+  if (!keys) return print_failure(keys.error());
+  const std::string spool = options.access.spool_directory();
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
-  const DataOwner owner = owner_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.access.data_dir);
   node::EventQuery query = query_of(options);
   while (true) {
     size_t taken = 0;
     const Result<node::QueryEnd> end =
-        node::query_events(file_system, spool, std::nullopt, query, [&](const node::FoundEvent& found) {
+        node::query_events(file_system, spool, **keys, std::nullopt, query, [&](const node::FoundEvent& found) {
           fmt::print("{}\n", line_of(found, options.json, owner));
           ++taken;
           return node::Scan::kGoOn;
@@ -210,17 +222,17 @@ int ask_node(const EventsOptions& options) {
   return kSuccess;
 }
 
-int run_query(const EventsOptions& options) {
-  return options.admin.empty() ? read_directory(options) : ask_node(options);
-}
+int run_query(EventsOptions& options) { return options.admin.empty() ? read_directory(options) : ask_node(options); }
 
 // Each stream from its own position, so that nothing is missed while others grow.
-int run_tail(const EventsOptions& options) {
+int run_tail(EventsOptions& options) {
   const node::EventQuery query = query_of(options);
   storage::PosixFileSystem file_system;
-  const std::string spool = options.data_dir + "/spool";
+  const Result<std::unique_ptr<storage::KeyRing>> keys = settle(options);
+  if (!keys) return print_failure(keys.error());
+  const std::string spool = options.access.spool_directory();
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
-  const DataOwner owner = owner_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.access.data_dir);
   std::array<std::optional<node::EventPosition>, spool::kStreams> seen;
   bool first = true;
   while (true) {
@@ -233,7 +245,7 @@ int run_tail(const EventsOptions& options) {
       std::deque<std::string> lines;
       one.limit = SIZE_MAX;
       const Result<node::QueryEnd> end =
-          node::query_events(file_system, spool, std::nullopt, one, [&](const node::FoundEvent& found) {
+          node::query_events(file_system, spool, **keys, std::nullopt, one, [&](const node::FoundEvent& found) {
             if (!first) {
               fmt::print("{}\n", line_of(found, options.json, owner));
               return node::Scan::kGoOn;
@@ -254,8 +266,7 @@ int run_tail(const EventsOptions& options) {
 }
 
 void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& options, uint64_t limit_min) {
-  command.add_option("--data-dir", options->data_dir, "The node's data directory; the node may be running")
-      ->type_name("DIR");
+  add_access_options(command, options->access);
   command.add_option("--topic", options->topic, "Topic filter; # is all")->type_name("FILTER")->check(no_topic_filter);
   command.add_option("--device", options->device, "Only of this device")->type_name("NAME");
   command.add_option("--kind", options->kind, "message, selection or action")->type_name("KIND")->check(no_kind);

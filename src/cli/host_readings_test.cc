@@ -3,21 +3,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/value_of.h"
+
 namespace verge::cli {
 namespace {
 
+using tests::value_of;
+
 TEST(HostReadings, CpuCountsIdleAndWaitAsNotBusy) {
-  const auto ticks = parse_cpu("cpu  96651 10219 12963 560404 768 5 201 2107 0 0\ncpu0 1 2 3\n");
-  ASSERT_TRUE(ticks);
-  EXPECT_EQ(ticks->total, 96651U + 10219 + 12963 + 560404 + 768 + 5 + 201 + 2107);
-  EXPECT_EQ(ticks->busy, ticks->total - 560404 - 768);
+  const CpuTicks ticks = value_of(parse_cpu("cpu  96651 10219 12963 560404 768 5 201 2107 0 0\ncpu0 1 2 3\n"));
+  EXPECT_EQ(ticks.total, 96651U + 10219 + 12963 + 560404 + 768 + 5 + 201 + 2107);
+  EXPECT_EQ(ticks.busy, ticks.total - 560404 - 768);
   EXPECT_FALSE(parse_cpu("cpu0 1 2 3"));
   EXPECT_FALSE(parse_cpu("cpu 1 2 3\n"));
   EXPECT_FALSE(parse_cpu(""));
 }
 
 TEST(HostReadings, MemoryUsed) {
-  EXPECT_DOUBLE_EQ(*parse_memory_used("MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:   250 kB\n"), 0.75);
+  EXPECT_DOUBLE_EQ(value_of(parse_memory_used("MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:   250 kB\n")), 0.75);
   EXPECT_FALSE(parse_memory_used("MemTotal: 1000 kB\n"));
   EXPECT_FALSE(parse_memory_used(""));
 }

@@ -143,6 +143,7 @@ int run_node(const NodeOptions& options) {
   Result<std::unique_ptr<node::Node>> node =
       node::Node::create(prepared->config, prepared->rules, prepared->credentials, std::move(*handed_over));
   if (!node) return print_failure(node.error());
+  prepared->credentials.spool_keys = {};  // the node has them, and forgets those that are dropped
   (*node)->start();
   if (const Result<void> written = write_ready_file(options.ready_file, (*node)->addresses_json()); !written) {
     return print_failure(written.error());
@@ -204,8 +205,8 @@ void add_node(CLI::App& app, Outcome& outcome) {
                "  verge node\n"
                "  verge node --config edge.toml --set log.level=debug\n\n"
                "Sockets that systemd hands over (LISTEN_FDS) are used for the addresses that they listen on.\n"
-               "SIGHUP reloads rules, log settings, certificates and tokens; SIGTERM drains and ends, a second one "
-               "ends at once.\n");
+               "SIGHUP reloads rules, log settings, certificates, tokens and keys; SIGTERM drains and ends, a second "
+               "one ends at once.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return run_node(*options); }; });
 }
 

@@ -11,6 +11,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/data_owner.h"
+#include "cli/spool_access.h"
 #include "node/event_query.h"
 #include "spool/inspection.h"
 #include "spool/spool.h"
@@ -21,15 +22,18 @@ namespace verge::cli {
 namespace {
 
 struct SpoolCommandOptions {
-  std::string data_dir = "./verge-data";
+  SpoolAccess access;
   std::string stream;
   std::string output;
   uint64_t count = 10;
   bool dead_letters = false;
   bool yes = false;
   bool json = false;
+  std::string key;
+  // The keys that `access` names; filled before the command's work begins.
+  std::shared_ptr<storage::KeyRing> keys = std::make_shared<storage::KeyRing>();
 
-  [[nodiscard]] std::string directory() const { return data_dir + "/spool"; }
+  [[nodiscard]] std::string directory() const { return access.spool_directory(); }
 };
 
 int print_failure(const Error& error) {
@@ -59,7 +63,7 @@ int64_t age_ms(WallTime time) {
 
 int stat(const SpoolCommandOptions& options) {
   storage::PosixFileSystem file_system;
-  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<spool::SpoolContent> content = inspection->content();
   if (!content) return print_failure(content.error());
@@ -90,23 +94,25 @@ int stat(const SpoolCommandOptions& options) {
 
 int list(const SpoolCommandOptions& options) {
   storage::PosixFileSystem file_system;
-  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<std::vector<spool::SegmentContent>> segments = inspection->segments();
   if (!segments) return print_failure(segments.error());
   if (!options.json) {
-    fmt::print("{:10} {:>20} {:>12} {:>10} {:>12}  {}\n", "stream", "first sequence", "bytes", "records", "undelivered",
-               "file");
+    fmt::print("{:10} {:>20} {:>12} {:>10} {:>12}  {:16}  {}\n", "stream", "first sequence", "bytes", "records",
+               "undelivered", "key", "file");
   }
   for (const spool::SegmentContent& segment : *segments) {
+    const storage::SegmentFile& file = segment.file;
+    const std::string key = file.key == 0 ? "" : storage::key_id_text(file.key);
     if (options.json) {
-      fmt::print(R"({{"stream":"{}","first_sequence":{},"bytes":{},"records":{},"undelivered":{},"file":{}}})"
+      fmt::print(R"({{"stream":"{}","first_sequence":{},"bytes":{},"records":{},"undelivered":{},"key":{},"file":{}}})"
                  "\n",
-                 name_of(segment.stream), segment.file.first_sequence, segment.file.bytes, segment.records,
-                 segment.undelivered, json_string(segment.file.path));
+                 name_of(segment.stream), file.first_sequence, file.bytes, segment.records, segment.undelivered,
+                 key.empty() ? "null" : json_string(key), json_string(file.path));
     } else {
-      fmt::print("{:10} {:>20} {:>12} {:>10} {:>12}  {}\n", name_of(segment.stream), segment.file.first_sequence,
-                 segment.file.bytes, segment.records, segment.undelivered, segment.file.path);
+      fmt::print("{:10} {:>20} {:>12} {:>10} {:>12}  {:16}  {}\n", name_of(segment.stream), file.first_sequence,
+                 file.bytes, segment.records, segment.undelivered, key.empty() ? "-" : key, file.path);
     }
   }
   return kSuccess;
@@ -118,9 +124,9 @@ int print_records(const SpoolCommandOptions& options, uint64_t limit,
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
   storage::PosixFileSystem file_system;
-  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
-  const DataOwner owner = owner_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.access.data_dir);
   uint64_t printed = 0;
   const Result<void> read = inspection->for_each(*stream, [&](const spool::InspectedRecord& record) {
     if (!wanted(record)) return true;
@@ -168,7 +174,7 @@ void print_damage(const std::vector<storage::DamagedRange>& damaged, bool json, 
 
 int fsck(const SpoolCommandOptions& options) {
   storage::PosixFileSystem file_system;
-  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<spool::SpoolContent> content = inspection->content();
   if (!content) return print_failure(content.error());
@@ -202,7 +208,7 @@ int export_records(const SpoolCommandOptions& options) {
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
   storage::PosixFileSystem file_system;
-  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   std::ofstream file;
   if (!options.output.empty()) {
@@ -238,9 +244,9 @@ int export_records(const SpoolCommandOptions& options) {
 
 int list_dead_letters(const SpoolCommandOptions& options) {
   storage::PosixFileSystem file_system;
-  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory());
+  Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
-  const DataOwner owner = owner_of(file_system, options.data_dir);
+  const DataOwner owner = owner_of(file_system, options.access.data_dir);
   const Result<void> read = inspection->for_each_dead_letter([&](const spool::DeadLetter& letter) {
     ByteReader bytes(letter.event);
     const std::optional<EventView> event = read_event(bytes);
@@ -258,18 +264,25 @@ int list_dead_letters(const SpoolCommandOptions& options) {
   return read ? kSuccess : print_failure(read.error());
 }
 
+// For what changes files: nobody else may have them meanwhile.
+Result<storage::DataDirectory> lock_directory(storage::FileSystem& file_system, const SpoolCommandOptions& options) {
+  if (!file_system.list(options.directory())) {
+    return fail("spool.none", fmt::format("there is no spool in {}", options.directory()),
+                "name the node's data directory with --data-dir");
+  }
+  return storage::DataDirectory::open(options.access.data_dir);
+}
+
+constexpr spool::SpoolOptions kUnbounded{.bytes_max = UINT64_MAX / 2};
+
 // Opens the spool for changing it, with the directory's lock held, and closes it cleanly.
 int change(const SpoolCommandOptions& options, const std::function<int(spool::Spool&)>& work) {
   storage::PosixFileSystem file_system;
-  if (!file_system.list(options.directory())) {
-    return print_failure({"spool.none", fmt::format("there is no spool in {}", options.directory()),
-                          "name the node's data directory with --data-dir"});
-  }
-  const Result<storage::DataDirectory> lock = storage::DataDirectory::open(options.data_dir);
+  const Result<storage::DataDirectory> lock = lock_directory(file_system, options);
   if (!lock) return print_failure(lock.error());
   spool::Spool::Recovery recovery;
   const Result<std::unique_ptr<spool::Spool>> opened =
-      spool::Spool::open(file_system, options.directory(), {.bytes_max = UINT64_MAX / 2}, recovery);
+      spool::Spool::open(file_system, options.directory(), *options.keys, kUnbounded, recovery);
   if (!opened) return print_failure(opened.error());
   for (const Error& replaced : recovery.replaced) fmt::print(stderr, "verge: {}\n", replaced.line());
   const int status = work(**opened);
@@ -287,13 +300,45 @@ int replay_dead_letters(const SpoolCommandOptions& options) {
   });
 }
 
+int purge_key(const SpoolCommandOptions& options) {
+  const std::optional<storage::KeyId> key = storage::parse_key_id(options.key);
+  if (!key || !options.stream.empty() || options.dead_letters) {
+    return print_usage({"spool.purge", "--key stands alone, with the 16 hexadecimal digits that name a key",
+                        "copy them from 'verge spool key ls'"});
+  }
+  storage::PosixFileSystem file_system;
+  const Result<storage::DataDirectory> lock = lock_directory(file_system, options);
+  if (!lock) return print_failure(lock.error());
+  const Result<std::vector<spool::Spool::Erased>> erased =
+      spool::Spool::erase_key(file_system, options.directory(), *options.keys, kUnbounded, *key);
+  if (!erased) return print_failure(erased.error());
+  uint64_t undelivered = 0;
+  for (const spool::Spool::Erased& each : *erased) {
+    undelivered += each.undelivered;
+    if (options.json) {
+      fmt::print(R"({{"log":"{}","first_sequence":{},"end_sequence":{},"undelivered":{}}})"
+                 "\n",
+                 each.log, each.sequences.begin, each.sequences.end, each.undelivered);
+    } else {
+      fmt::print("{}: records {} to {} are gone; {} of them were not delivered\n", each.log, each.sequences.begin,
+                 each.sequences.end - 1, each.undelivered);
+    }
+  }
+  if (!options.json) {
+    fmt::print("nothing needs the key {} any more; {} records that were not delivered are lost\n", options.key,
+               undelivered);
+  }
+  return kSuccess;
+}
+
 int purge(const SpoolCommandOptions& options) {
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
-  if (!options.yes || (options.stream.empty() && !options.dead_letters)) {
+  if (!options.yes || (options.stream.empty() && !options.dead_letters && options.key.empty())) {
     return print_usage({"spool.purge", "what is purged is lost for good",
-                        "say what, with --stream or --dead-letters, and that you mean it, with --yes"});
+                        "say what, with --stream, --dead-letters or --key, and that you mean it, with --yes"});
   }
+  if (!options.key.empty()) return purge_key(options);
   return change(options, [&](spool::Spool& spool) {
     uint64_t purged = 0;
     if (options.dead_letters) {
@@ -318,11 +363,18 @@ CLI::App* add(CLI::App& group, Outcome& outcome, const std::string& name, const 
               const std::string& examples, const std::function<void(CLI::App&, SpoolCommandOptions&)>& more = {}) {
   CLI::App* command = group.add_subcommand(name, description);
   const auto options = std::make_shared<SpoolCommandOptions>();
-  command->add_option("--data-dir", options->data_dir, "The node's data directory")->type_name("DIR");
+  add_access_options(*command, options->access);
   if (more) more(*command, *options);
   command->add_flag("--json", options->json, "JSON on stdout, one object a line");
   set_examples(*command, examples);
-  command->callback([&outcome, options, run] { outcome.run = [options, run] { return run(*options); }; });
+  command->callback([&outcome, options, run] {
+    outcome.run = [options, run] {
+      const Result<storage::Keys> keys = settle_access(options->access);
+      if (!keys) return print_usage(keys.error());
+      if (const Result<void> taken = options->keys->replace(*keys); !taken) return print_failure(taken.error());
+      return run(*options);
+    };
+  });
   return command;
 }
 
@@ -358,6 +410,7 @@ void add_spool(CLI::App& app, Outcome& outcome) {
         with_stream(command, options);
         command.add_option("--output", options.output, "Write there instead of to stdout")->type_name("FILE");
       });
+  add_spool_key(*spool, outcome);
   CLI::App* letters = spool->add_subcommand("dlq", "Dead letters: records that the parent would not have");
   letters->require_subcommand(1);
   set_examples(*letters, "  verge spool dlq ls\n");
@@ -365,10 +418,11 @@ void add_spool(CLI::App& app, Outcome& outcome) {
       "  verge spool dlq ls --json\n");
   add(*letters, outcome, "replay", "Put them back into their streams", replay_dead_letters,
       "  verge spool dlq replay\n");
-  add(*spool, outcome, "purge", "Throw away what waits in a stream, or the dead letters", purge,
+  add(*spool, outcome, "purge", "Throw away what waits in a stream, the dead letters, or what a key encrypted", purge,
       "  verge spool purge --dead-letters --yes\n", [](CLI::App& command, SpoolCommandOptions& options) {
         with_stream(command, options);
         command.add_flag("--dead-letters", options.dead_letters, "The dead letters");
+        command.add_option("--key", options.key, "What only this key can read")->type_name("ID");
         command.add_flag("--yes", options.yes, "It is meant");
       });
 }

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "jetstream/known_set.h"
+#include "tests/support/value_of.h"
 
 namespace verge::jetstream {
 namespace {
@@ -323,10 +324,9 @@ TEST(Appender, StoresOnceWhateverHappens) {
       EXPECT_EQ(stored.message.after, last);
       for (const uint64_t found : sequences_in(stored.message.body)) EXPECT_EQ(found, sequence++);
       ASSERT_FALSE(testing::Test::HasFailure());
-      const auto known = read_known(stored.message.known);
-      ASSERT_TRUE(known.has_value());
-      EXPECT_EQ(known->intervals().size(), 1U);
-      EXPECT_EQ(known->intervals().back().end, sequence);
+      const IntervalSet known = tests::value_of(read_known(stored.message.known));
+      EXPECT_EQ(known.intervals().size(), 1U);
+      EXPECT_EQ(known.intervals().back().end, sequence);
       last = stored.sequence;
     }
     for (const auto& [priority, from] : next) {

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "model/event.h"
+#include "tests/support/value_of.h"
 
 namespace verge {
 namespace {
@@ -49,14 +50,13 @@ TEST(Event, RoundTripsWithAndWithoutOrigin) {
     std::string bytes;
     append_event(bytes, event);
     ByteReader reader(bytes);
-    const std::optional<EventView> read = read_event(reader);
-    ASSERT_TRUE(read.has_value());
+    const EventView read = tests::value_of(read_event(reader));
     EXPECT_TRUE(reader.empty());
-    EXPECT_EQ(read->topic, event.topic);
-    EXPECT_EQ(read->payload, event.payload);
-    EXPECT_EQ(read->time, event.time);
-    EXPECT_EQ(read->origin_node, event.origin_node);
-    EXPECT_EQ(read->origin_sequence, event.origin_sequence);
+    EXPECT_EQ(read.topic, event.topic);
+    EXPECT_EQ(read.payload, event.payload);
+    EXPECT_EQ(read.time, event.time);
+    EXPECT_EQ(read.origin_node, event.origin_node);
+    EXPECT_EQ(read.origin_sequence, event.origin_sequence);
     for (size_t cut = 0; cut < bytes.size(); ++cut) {
       ByteReader torn(std::string_view(bytes).substr(0, cut));
       EXPECT_FALSE(read_event(torn).has_value());

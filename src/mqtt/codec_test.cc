@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
+#include "tests/support/value_of.h"
 
 namespace verge::mqtt {
 namespace {
@@ -34,9 +35,10 @@ TEST(Codec, ConnectRoundTrips) {
     ASSERT_TRUE(parsed.has_value());
     EXPECT_EQ(parsed->client_id, "press-7");
     EXPECT_FALSE(parsed->clean_start);
-    EXPECT_EQ(parsed->will->topic, "plant/press-7/gone");
-    EXPECT_EQ(parsed->will->qos, 1);
-    EXPECT_TRUE(parsed->will->retain);
+    const Will will = tests::value_of(parsed->will);
+    EXPECT_EQ(will.topic, "plant/press-7/gone");
+    EXPECT_EQ(will.qos, 1);
+    EXPECT_TRUE(will.retain);
     EXPECT_EQ(parsed->password, "secret");
     EXPECT_EQ(parsed->properties.session_expiry_s, connect.properties.session_expiry_s);
   }

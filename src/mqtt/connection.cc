@@ -127,49 +127,50 @@ bool Connection::take_frame(const Frame& frame, std::string_view rest) {
 }
 
 bool Connection::take_connect(const Frame& frame, std::string_view rest) {
-  const Parsed<Connect> connect = parse_connect(frame);
-  if (!connect) {
+  const Parsed<Connect> parsed = parse_connect(frame);
+  if (!parsed) {
     broker_.counters_.violations.add();
     // "MQTT" with its length, then the version: where that is 5, so is the answer.
     const bool is_5 = frame.body.size() > 6 && frame.body[6] == 5;
-    refuse_connect(is_5 ? Version::k5 : Version::k311, connect.error().reason, connect.error().what);
+    refuse_connect(is_5 ? Version::k5 : Version::k311, parsed.error().reason, parsed.error().what);
     return false;
   }
-  version_ = connect->version;
-  packet_bytes_max_ = connect->properties.maximum_packet_size.value_or(0);
-  if (connect->properties.authentication_method) {
+  const Connect& connect = *parsed;
+  version_ = connect.version;
+  packet_bytes_max_ = connect.properties.maximum_packet_size.value_or(0);
+  if (connect.properties.authentication_method) {
     refuse_connect(version_, Reason::kBadAuthenticationMethod, "enhanced authentication is not offered");
     return false;
   }
-  if (connect->client_id.empty() && version_ == Version::k311 && !connect->clean_start) {
+  if (connect.client_id.empty() && version_ == Version::k311 && !connect.clean_start) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "an empty client id with a kept session");
     return false;
   }
-  if (connect->client_id.size() > broker_.limits_.client_id_bytes_max) {
+  if (connect.client_id.size() > broker_.limits_.client_id_bytes_max) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "the client id is too long to name a device");
     return false;
   }
-  if (connect->will && is_reserved_topic(connect->will->topic)) {
+  if (connect.will && is_reserved_topic(connect.will->topic)) {
     refuse_connect(version_, Reason::kTopicNameInvalid, "a will on a topic of the node's own");
     return false;
   }
-  Broker& home = connect->client_id.empty() ? broker_ : broker_.home_of(connect->client_id);
+  Broker& home = connect.client_id.empty() ? broker_ : broker_.home_of(connect.client_id);
   if (&home != &broker_) {
     // The rest of the input goes along: the other loop starts over at CONNECT.
     std::string bytes;
-    append_connect(bytes, *connect);
+    append_connect(bytes, connect);
     bytes.append(rest);
     auto moving = std::make_shared<net::Socket>(stream_.release());
     home.loop().post([&home, moving, bytes = std::move(bytes)] { home.adopt(std::move(*moving), bytes); });
     finish(/*with_will=*/false);
     return false;
   }
-  if (!broker_.has_room_for_session(connect->client_id)) {
+  if (!broker_.has_room_for_session(connect.client_id)) {
     refuse_connect(version_, Reason::kQuotaExceeded, "there are too many sessions");
     return false;
   }
   std::string assigned;
-  Connect accepted = *connect;
+  Connect accepted = connect;
   if (accepted.client_id.empty()) {
     assigned = broker_.new_client_id();
     accepted.client_id = assigned;
@@ -182,7 +183,7 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     connack.properties.shared_available = uint8_t{0};
     const auto expiry_max =
         std::chrono::duration_cast<std::chrono::seconds>(broker_.limits_.session_expiry_max).count();
-    if (connect->properties.session_expiry_s.value_or(0) > static_cast<uint64_t>(expiry_max)) {
+    if (connect.properties.session_expiry_s.value_or(0) > static_cast<uint64_t>(expiry_max)) {
       connack.properties.session_expiry_s = static_cast<uint32_t>(expiry_max);
     }
   }
@@ -194,8 +195,8 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
   }
   session_ = &broker_.open_session(accepted, *this, connack.session_present);
   last_received_ = loop_.now();
-  silence_max_ = std::chrono::milliseconds(connect->keep_alive_s * 1500);
-  keep_will(*connect);
+  silence_max_ = std::chrono::milliseconds(connect.keep_alive_s * 1500);
+  keep_will(connect);
   append_connack(stream_.output(), connack, version_);
   session_->resume(broker_.limits_, loop_.now(), stream_.output());
   broker_.counters_.dropped.add(session_->take_dropped());
@@ -395,17 +396,18 @@ bool Connection::take_unsubscribe(const Frame& frame) {
 }
 
 bool Connection::take_disconnect(const Frame& frame) {
-  const Parsed<Disconnect> request = parse_disconnect(frame, version_);
-  if (!request) return violation(request.error());
-  if (request->session_expiry_s) {
-    if (session_expiry_s_ == 0 && *request->session_expiry_s != 0) {
+  const Parsed<Disconnect> parsed = parse_disconnect(frame, version_);
+  if (!parsed) return violation(parsed.error());
+  const Disconnect& request = *parsed;
+  if (request.session_expiry_s) {
+    if (session_expiry_s_ == 0 && *request.session_expiry_s != 0) {
       return violation({Reason::kProtocolError, "a session that was to end cannot be kept"});  // [MQTT-3.14.2-2]
     }
     session_->set_expiry(
-        std::min<Duration>(std::chrono::seconds(*request->session_expiry_s), broker_.limits_.session_expiry_max));
+        std::min<Duration>(std::chrono::seconds(*request.session_expiry_s), broker_.limits_.session_expiry_max));
   }
   stream_.close_when_drained();
-  finish(/*with_will=*/request->reason == Reason::kDisconnectWithWill);
+  finish(/*with_will=*/request.reason == Reason::kDisconnectWithWill);
   return false;
 }
 

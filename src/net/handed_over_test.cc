@@ -48,7 +48,7 @@ TEST_F(HandedOverTest, IsClaimedByNameAndAddress) {
   EXPECT_FALSE(taken->claim("http", *Address::parse(mqtt))) << "it is for mqtt";
   EXPECT_FALSE(taken->claim("mqtt", *Address::parse("127.0.0.1:1")));
   const std::optional<Socket> first = taken->claim("mqtt", *Address::parse(mqtt));
-  ASSERT_TRUE(first.has_value());
+  if (!first) FAIL() << "it is there";
   EXPECT_EQ(Address::local_of(first->descriptor()).text(), mqtt);
   EXPECT_NE(::fcntl(first->descriptor(), F_GETFD) & FD_CLOEXEC, 0);
   EXPECT_NE(::fcntl(first->descriptor(), F_GETFL) & O_NONBLOCK, 0);
@@ -75,7 +75,7 @@ TEST_F(HandedOverTest, IsSharedByAsManyAsAreToAccept) {
   const Address address = *Address::parse(hand_over());
   say("mqtt", 1);
   std::optional<Socket> socket = HandedOver::take(kFirst)->claim("mqtt", address);
-  ASSERT_TRUE(socket.has_value());
+  if (!socket) FAIL() << "it is there";
   const Result<std::vector<Socket>> shared = share_listening(std::move(*socket), 3);
   ASSERT_TRUE(shared.has_value());
   ASSERT_EQ(shared->size(), 3U);

@@ -80,13 +80,11 @@ void HttpConnection::end_piece() {
 void HttpConnection::finish_stream(std::span<const HttpField> trailers) {
   // The client must not take a part for the whole.
   if (body_left_ != kAnyLength && body_left_ > 0) return drop(/*streaming=*/true);
-  if (chunked_answer_ && !trailers.empty() && can_be_written(trailers)) {
+  if (chunked_answer_) {
     std::string& text = server_.head_scratch_;
-    text.assign("0\r\n");
-    append_fields(text, trailers);
-    send(text.append("\r\n"));
-  } else if (chunked_answer_) {
-    send(kLastChunk);
+    text.clear();
+    append_last_chunk(text, trailers);
+    send(text);
   }
   if (std::exchange(raw_paused_, false)) stream_->resume_reading();
   end_exchange();

@@ -17,6 +17,12 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
   out.append(name).append(": ").append(value).append("\r\n");
 }
 
+void append_fields(std::string& out, std::span<const HttpField> fields) {
+  for (const HttpField& field : fields) {
+    if (!is_servers_own(field.name)) append_field(out, field.name, field.value);
+  }
+}
+
 void append_status_line(std::string& out, int status, std::string_view reason) {
   if (status == 200 && reason.empty()) {
     out.append("HTTP/1.1 200 OK\r\n");
@@ -167,12 +173,6 @@ bool can_be_written(const HttpResponse& response) {
 }
 
 bool can_be_written(const HttpResponseHead& head) { return can_be_written(head.fields) && is_field_value(head.reason); }
-
-void append_fields(std::string& out, std::span<const HttpField> fields) {
-  for (const HttpField& field : fields) {
-    if (!is_servers_own(field.name)) append_field(out, field.name, field.value);
-  }
-}
 
 void append_response_head(std::string& out, const HttpResponse& response, const BodyFraming& framing,
                           std::string_view connection, std::string_view date) {

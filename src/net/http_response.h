@@ -46,7 +46,5 @@ void append_response_head(std::string& out, const HttpResponse& response, const 
                           std::string_view connection, std::string_view date);
 void append_response_head(std::string& out, const HttpResponseHead& head, const BodyFraming& framing,
                           std::string_view connection, std::string_view date);
-// The fields without those that are the server's own; as a head has them, and the trailer of a chunked body.
-void append_fields(std::string& out, std::span<const HttpField> fields);
 
 }  // namespace verge::net

@@ -66,10 +66,12 @@ void TcpStream::read() {
     return;
   }
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  was_cut_ = ahead != 0 && socket_.tls()->state() == TlsSession::State::kOpen;
-  if (got < 0) return broken(std::strerror(errno));
-  broken(was_cut_ ? "the peer ended the connection without ending TLS (close_notify)"
-                  : "the peer closed the connection");
+  const int problem = got < 0 ? errno : send_problem_;
+  const bool no_goodbye = ahead != 0 && socket_.tls()->state() == TlsSession::State::kOpen;
+  was_cut_ = problem != 0 || no_goodbye;
+  if (problem != 0) return broken(std::strerror(problem));
+  broken(no_goodbye ? "the peer ended the connection without ending TLS (close_notify)"
+                    : "the peer closed the connection");
 }
 
 bool TcpStream::decrypt(size_t bytes) {
@@ -111,10 +113,7 @@ void TcpStream::write(const Payload& bytes, size_t offset, size_t size) {
 bool TcpStream::flush() {
   if (!socket_) return true;
   const Sent sent = socket_.tls() == nullptr ? send_plain() : send_encrypted();
-  if (sent == Sent::kBroken) {
-    broken(std::strerror(errno));
-    return false;
-  }
+  if (sent == Sent::kBroken) return keep_reading_after(errno);
   if (sent == Sent::kBlocked) {
     blocked_ = true;
     output_.compact();
@@ -128,6 +127,18 @@ bool TcpStream::flush() {
     update_interest();
   }
   return true;
+}
+
+// A peer that has seen enough of a request may answer and close; its answer is still in the kernel when what was sent
+// to it since comes back as an error.
+bool TcpStream::keep_reading_after(int problem) {
+  was_cut_ = true;
+  send_problem_ = problem;
+  output_.clear();
+  // With these the kernel reports the socket as ready until its end was read.
+  if (reading_ && !draining_ && (problem == EPIPE || problem == ECONNRESET)) return true;
+  broken(std::strerror(problem));
+  return false;
 }
 
 TcpStream::Sent TcpStream::send_plain() {

@@ -88,7 +88,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   [[nodiscard]] bool peer_is_verified() const override {
     return socket_.tls() != nullptr && socket_.tls()->peer_is_verified();
   }
-  // The connection spoke TLS and ended without close_notify: somebody may have cut off the end of what the peer sent.
+  // The connection broke, or spoke TLS and ended without close_notify: the end of what the peer sent may be missing.
   [[nodiscard]] bool was_cut() const { return was_cut_; }
 
   // Closing, but not yet all written.
@@ -109,6 +109,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   bool take_tls_end();
   // False when the connection broke and the observer was told: it may have destroyed this stream.
   bool flush();
+  bool keep_reading_after(int problem);
   enum class Sent { kAll, kBlocked, kBroken };
   Sent send_plain();
   Sent send_encrypted();
@@ -129,6 +130,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   bool blocked_ = false;   // the kernel's buffer is full
   bool draining_ = false;  // close_when_drained() was called
   bool was_cut_ = false;
+  int send_problem_ = 0;  // the errno: the peer takes nothing any more; what it sent before is still read
 };
 
 }  // namespace verge::net

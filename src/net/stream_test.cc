@@ -112,6 +112,29 @@ TEST(Stream, WritesTextAndSharedPayloadsInOrder) {
   EXPECT_EQ(client.stream.queued_bytes(), 0U);
 }
 
+TEST(Stream, WhatAPeerSentBeforeItBrokeOffIsRead) {
+  runtime::Loop loop("test");
+  std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 1);
+  const Address address = Address::local_of(sockets[0].descriptor());
+  std::unique_ptr<Peer> server;
+  TcpListener listener(loop, std::move(sockets[0]), [&](Socket socket) {
+    server = std::make_unique<Peer>(loop, std::move(socket), false);
+    server->then = [&] {
+      server->stream.write("enough");
+      server->stream.close();  // over unread input: the connection is reset
+    };
+  });
+  Peer client(loop, std::move(*Socket::connect(address)), false);
+  client.stream.write(std::string(20U << 20, 'x'));
+  client.then = [&] {
+    if (!client.closed) return client.stream.write("more");
+    loop.stop();
+  };
+  loop.run();
+  EXPECT_EQ(client.received, "enough");
+  EXPECT_TRUE(client.stream.was_cut());
+}
+
 TEST(Listener, APortInUseIsRefusedWithWhatToDo) {
   const std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 2);
   const Result<std::vector<Socket>> second = listen_on_loops(Address::local_of(sockets[0].descriptor()), 2);

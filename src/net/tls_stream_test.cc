@@ -4,6 +4,7 @@
 
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "net/http_upstream.h"
 #include "net/test_certificates.h"
 #include "net/tls_listener.h"
 
@@ -284,6 +285,39 @@ TEST_F(TlsHttpTest, ARefusedClientIsToldWhy) {
   listen({}, certificates.ca());
   ask("localhost", certificates.ca());
   EXPECT_THAT(result, HasSubstr("the other side demands a certificate"));
+}
+
+// Keeps the status and the end, or the failure.
+struct TlsAsker final : UpstreamObserver {
+  explicit TlsAsker(runtime::Loop& on) : loop(on) {}
+  void on_head(const ResponseHead& head, const BodyFraming&) override { story += fmt::format("{} ", head.status); }
+  void on_body(std::string_view piece) override { story += piece; }
+  void on_end(std::span<const HttpField>) override { loop.stop(); }
+  void on_failed(const Error& error) override {
+    story += error.line();
+    loop.stop();
+  }
+  runtime::Loop& loop;
+  std::string story;
+};
+
+TEST_F(TlsHttpTest, APoolAsksThroughTls) {
+  serve();
+  listen();
+  for (const char* name : {"localhost", "other.example"}) {
+    UpstreamPool pool(loop, address, {}, *TlsContext::client({.server_name = name, .ca = certificates.ca()}), name);
+    for (int i = 0; i < 2; ++i) {
+      TlsAsker asker(loop);
+      const std::unique_ptr<UpstreamCall> call = pool.begin({.authority = name}, asker);
+      loop.run();
+      if (name == std::string_view("localhost")) {
+        EXPECT_EQ(asker.story, "200 unknown");
+      } else {
+        EXPECT_THAT(asker.story, HasSubstr("[net.tls-untrusted]"));
+      }
+    }
+  }
+  EXPECT_EQ(listener->counters().accepted.value(), 1U) << "over one connection";
 }
 
 TEST_F(TlsHttpTest, AWrongNameGetsNoRequest) {

@@ -146,8 +146,8 @@ void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder
 
 AdminApi::Page AdminApi::read_page(const EventQuery& query) const {
   Page page;
-  const Result<QueryEnd> end = query_events(node_.file_system(), node_.spool_directory(), node_.durable_ends(), query,
-                                            [&](const FoundEvent& found) {
+  const Result<QueryEnd> end = query_events(node_.file_system(), node_.spool_directory(), node_.keys(),
+                                            node_.durable_ends(), query, [&](const FoundEvent& found) {
                                               const std::string line = event_json(found, node_.id(), node_.name());
                                               if (!page.body.empty() && page.body.size() + line.size() >= kPageBytes)
                                                 return Scan::kStopBefore;

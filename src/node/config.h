@@ -108,6 +108,8 @@ struct SpoolConfig {
   uint64_t segment_bytes = 16ULL << 20;
   uint64_t sources_max = 65'536;
   bool ttl_stops_in_outage = true;
+  std::optional<SecretSource> encryption_key;  // 64 hexadecimal digits; none: new files are not encrypted
+  std::vector<SecretSource> decryption_keys;   // likewise; of what was encrypted before
   spool::StreamOptions critical;
   spool::StreamOptions high;
   spool::StreamOptions normal;

@@ -155,8 +155,9 @@ Position position_in_string(std::string_view text, Position token, std::string_v
   text = without_mark(text);
   StringWalk walk(text, offset_of(text, token), offset);
   walk.run();
-  if (walk.value() != value || !walk.found()) return token;
-  return position_in_text(text, *walk.found());
+  const std::optional<size_t> found = walk.found();
+  if (walk.value() != value || !found) return token;
+  return position_in_text(text, *found);
 }
 
 }  // namespace verge::node

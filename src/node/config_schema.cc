@@ -202,6 +202,12 @@ static void describe(Visitor& v, SpoolConfig& c) {
         {"Streams of child nodes whose place is remembered, so that nothing is taken twice."});
   v.key("ttl_stops_in_outage", c.ttl_stops_in_outage, Flag{},
         {"Whether the time in which the parent is out of reach counts for no record's ttl."});
+  v.key("encryption_key", c.encryption_key, Secret{},
+        {"The key that new files of the spool are encrypted with, 64 hexadecimal digits ('verge spool key new' makes "
+         "one).",
+         "none: they are not"});
+  v.key("decryption_keys", c.decryption_keys, Secrets{},
+        {"Earlier keys, for what is there that was encrypted with them."});
   v.section("critical", c.critical, {"The stream of critical records."});
   v.section("high", c.high, {"The stream of high ones."});
   v.section("normal", c.normal, {"The stream of normal ones."});

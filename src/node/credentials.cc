@@ -112,6 +112,50 @@ Result<std::string> read_secret(const SecretSource& source) {
   return secret;
 }
 
+Result<crypto::Key> read_key(const SecretSource& source) {
+  const bool is_file = source.kind == SecretSource::Kind::kFile;
+  struct stat about{};
+  if (is_file && ::stat(source.name.c_str(), &about) == 0 && (about.st_mode & (S_IWGRP | S_IRWXO)) != 0 &&
+      !S_ISDIR(about.st_mode)) {
+    return fail("config.secret",
+                fmt::format("the key in {} is open to others (mode {:04o})", source.name, about.st_mode & 07777U),
+                fmt::format("chmod 600 {}; if somebody else may have read it, make another", source.name));
+  }
+  const Result<std::string> text = read_secret(source);
+  if (!text) return std::unexpected(text.error());
+  if (const std::optional<crypto::Key> key = crypto::Key::parse(*text)) return *key;
+  return fail("config.secret",
+              fmt::format("{} {} holds {} characters, and a key is 64 hexadecimal digits",
+                          is_file ? "the first line of" : "the environment variable", source.name, text->size()),
+              "make one with: verge spool key new --out FILE");
+}
+
+namespace {
+
+storage::Keys load_spool_keys(const Config& config, Loading& loading) {
+  storage::Keys keys;
+  const auto load = [&](std::string_view name, const SecretSource& source) -> std::optional<crypto::Key> {
+    const Result<crypto::Key> key = read_key(source);
+    if (key) return *key;
+    loading.refuse(name, key.error());
+    return std::nullopt;
+  };
+  if (config.spool.encryption_key) keys.writing = load("spool.encryption_key", *config.spool.encryption_key);
+  for (const SecretSource& source : config.spool.decryption_keys) {
+    if (const auto key = load("spool.decryption_keys", source)) keys.reading.push_back(*key);
+  }
+  return keys;
+}
+
+}  // namespace
+
+std::expected<storage::Keys, ConfigProblems> load_spool_keys(const Config& config) {
+  Loading loading(config);
+  storage::Keys keys = load_spool_keys(config, loading);
+  if (!loading.problems().empty()) return std::unexpected(std::move(loading.problems()));
+  return keys;
+}
+
 std::expected<Credentials, ConfigProblems> load_credentials(const Config& config) {
   Loading loading(config);
   Credentials credentials;
@@ -123,6 +167,7 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
   credentials.uplink_tokens = std::make_shared<const net::BearerTokens>(tokens);
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
   if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
+  credentials.spool_keys = load_spool_keys(config, loading);
   if (const Result<ParentAddress> parent = parse_parent_url(config.parent.url); parent && parent->tls) {
     credentials.parent = loading.take(
         net::TlsContext::client({.server_name = parent->at.host,

@@ -9,6 +9,7 @@
 #include "net/bearer_tokens.h"
 #include "net/tls_context.h"
 #include "node/config.h"
+#include "storage/key_ring.h"
 
 namespace verge::node {
 
@@ -23,6 +24,7 @@ struct Credentials {
   std::string parent_token;
   // For the NATS servers; empty without store.token.
   std::string store_token;
+  storage::Keys spool_keys;
 };
 
 // All that is wrong is found at once, each placed at its key. Codes: config.secret, config.missing (a TLS listener
@@ -32,5 +34,11 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
 // The first line of the file, or the variable. A token has 1 to 4,096 visible ASCII characters (RFC 6750 section 2.1 is
 // stricter). Error: config.secret, which never shows the secret.
 Result<std::string> read_secret(const SecretSource& source);
+
+// The same for a key of the spool: 64 hexadecimal digits, in a file that only its owner and its group may read.
+Result<crypto::Key> read_key(const SecretSource& source);
+
+// spool.encryption_key and spool.decryption_keys. Code: config.secret.
+std::expected<storage::Keys, ConfigProblems> load_spool_keys(const Config& config);
 
 }  // namespace verge::node

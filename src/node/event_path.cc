@@ -183,7 +183,7 @@ void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::st
                         uint8_t qos, bool retain) {
   ++current_.actions;
   counters_.actions.add();
-  if (rule.report) report(rule, topic, device, payload);
+  if (rule.report) report(rule, *rule.report, topic, device, payload);
   commands_.push_back(std::make_shared<const mqtt::Message>(mqtt::Message{.topic = std::string(topic),
                                                                           .payload = std::move(payload),
                                                                           .qos = qos,
@@ -193,7 +193,7 @@ void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::st
 }
 
 // What was done, to whom, when: follows upwards on its own, nobody waits for it.
-void EventPath::report(const rules::Rule& rule, std::string_view topic, std::string_view device,
+void EventPath::report(const rules::Rule& rule, Priority priority, std::string_view topic, std::string_view device,
                        const Payload& payload) {
   std::string text = "{\"rule\":";
   append_json_string(text, rule.name);
@@ -206,7 +206,7 @@ void EventPath::report(const rules::Rule& rule, std::string_view topic, std::str
   text.push_back('}');
   const std::string report_topic = std::string(kReportTopic) + rule.name;
   reports_.emplace_back();
-  reports_.back().priority = *rule.report;
+  reports_.back().priority = priority;
   append_event(
       reports_.back().event,
       {.kind = EventKind::kAction, .time = current_.time, .topic = report_topic, .device = device, .payload = text});

@@ -156,7 +156,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void evaluate_climbed();
   void evaluate_climbed(std::string_view bytes);
   void send_commands();
-  void report(const rules::Rule& rule, std::string_view topic, std::string_view device, const Payload& payload);
+  void report(const rules::Rule& rule, Priority priority, std::string_view topic, std::string_view device,
+              const Payload& payload);
   // `rule`: who made the record, empty for the message itself.
   void append(Priority priority, const EventView& event, std::string_view rule);
   void accept(const rules::WindowInput& input);

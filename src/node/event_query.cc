@@ -47,6 +47,7 @@ std::optional<EventPosition> EventPosition::parse(std::string_view text) {
 }
 
 Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::string& spool_directory,
+                              const storage::KeyRing& keys,
                               const std::optional<std::array<uint64_t, spool::kStreams>>& ends, const EventQuery& query,
                               const std::function<Scan(const FoundEvent&)>& found) {
   QueryEnd result;
@@ -57,7 +58,7 @@ Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::strin
     if (query.after && stream < query.after->stream) continue;
     const uint64_t from = query.after && query.after->stream == stream ? query.after->sequence + 1 : 1;
     const uint64_t end = ends ? (*ends)[static_cast<size_t>(stream)] : std::numeric_limits<uint64_t>::max();
-    storage::LogReader reader(file_system, spool::Spool::stream_directory(spool_directory, stream));
+    storage::LogReader reader(file_system, spool::Spool::stream_directory(spool_directory, stream), keys);
     reader.seek(from);
     while (true) {
       const Result<std::optional<storage::FrameView>> frame = reader.next(end);

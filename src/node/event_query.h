@@ -53,6 +53,7 @@ enum class Scan : uint8_t { kGoOn, kStopBefore };
 // Each stream only up to `ends` (the first sequence that is not durable yet); without it to the end of what can be
 // read.
 Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::string& spool_directory,
+                              const storage::KeyRing& keys,
                               const std::optional<std::array<uint64_t, spool::kStreams>>& ends, const EventQuery& query,
                               const std::function<Scan(const FoundEvent&)>& found);
 

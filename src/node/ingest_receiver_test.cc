@@ -81,8 +81,10 @@ class IngestReceiverTest : public testing::Test {
     spool::RecordReader reader(file_system_, spool::Spool::stream_directory(directory_ + "/spool", Priority::kNormal));
     while (true) {
       const auto next = reader.next(writer_->progress(Priority::kNormal).end);
-      if (!next || !next->has_value()) return payloads;
-      ByteReader bytes((*next)->record.event);
+      if (!next) return payloads;
+      const std::optional<spool::RecordReader::Numbered>& found = *next;
+      if (!found) return payloads;
+      ByteReader bytes(found->record.event);
       const std::optional<EventView> event = read_event(bytes);
       payloads.emplace_back(event ? event->payload : "unreadable");
     }

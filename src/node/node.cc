@@ -203,10 +203,15 @@ Result<void> Node::open_spool() {
                                     .segment_bytes = config.segment_bytes,
                                     .sources_max = config.sources_max,
                                     .streams = {config.critical, config.high, config.normal, config.low}};
-  Result<std::unique_ptr<spool::Spool>> opened = spool::Spool::open(file_system_, spool_directory(), options, recovery);
+  if (const Result<void> taken = keys_.replace(std::exchange(credentials_.spool_keys, {})); !taken) return taken;
+  Result<std::unique_ptr<spool::Spool>> opened =
+      spool::Spool::open(file_system_, spool_directory(), keys_, options, recovery);
   if (!opened) return std::unexpected(opened.error());
   for (const Error& replaced : recovery.replaced) log_error("spool", "{}", replaced.line());
   replaced_files_ = recovery.replaced.size();
+  if (keys_.writing() != 0) {
+    log_info("spool", "new files are encrypted with the key {}", storage::key_id_text(keys_.writing()));
+  }
   for (const storage::DamagedRange& range : recovery.damaged) {
     if (range.first_sequence == range.end_sequence) {
       log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk",
@@ -220,6 +225,18 @@ Result<void> Node::open_spool() {
     if (uplink_) uplink_->wake();
   });
   return {};
+}
+
+Result<void> Node::change_spool_keys(const storage::Keys& keys) {
+  const storage::KeyId before = keys_.writing();
+  std::promise<Result<void>> changed;
+  spool_->change_keys(keys, [&](Result<void> result) { changed.set_value(std::move(result)); });
+  Result<void> result = changed.get_future().get();
+  if (const storage::KeyId now = keys_.writing(); result && now != before) {
+    log_info("spool", "new files are {} from now on",
+             now == 0 ? "not encrypted" : "encrypted with the key " + storage::key_id_text(now));
+  }
+  return result;
 }
 
 void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
@@ -510,6 +527,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     }
     return;
   }
+  if (const Result<void> changed = change_spool_keys(credentials.spool_keys); !changed) {
+    log_error("node", "not reloaded: {}", changed.error().line());
+    return;
+  }
+  applied.spool.encryption_key = config.spool.encryption_key;
+  applied.spool.decryption_keys = config.spool.decryption_keys;
   configure_log(config.log.level, config.log.format);
   on_all_loops([&](Shard& shard) {
     shard.path->replace_rules(rules);
@@ -534,6 +557,8 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.rules = applied.rules;
   config_.log = applied.log;
   config_.tls = applied.tls;
+  config_.spool.encryption_key = applied.spool.encryption_key;
+  config_.spool.decryption_keys = applied.spool.decryption_keys;
   config_.http.uplink_tokens = applied.http.uplink_tokens;
   config_.parent.ca = applied.parent.ca;
   config_.parent.certificate = applied.parent.certificate;

@@ -60,9 +60,9 @@ class Node {
   // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}, and "mqtt_tls":[…], "http_tls":[…] where there are some.
   [[nodiscard]] std::string addresses_json() const;
 
-  // Takes over what can change while running (rules, log, certificates and secrets, the latter for connections and
-  // requests from now on); says in the log what cannot. Nothing is taken over where the listeners that run would then
-  // be open to strangers.
+  // Takes over what can change while running (rules, log, certificates and secrets, the latter for connections,
+  // requests and files from now on); says in the log what cannot. Nothing is taken over where the listeners that run
+  // would then be open to strangers, or where a key would be missing for what the spool holds.
   void reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials);
 
   // Stops taking new work, finishes what is under way, sends what is left if the parent is there. Returns when done.
@@ -80,6 +80,8 @@ class Node {
   [[nodiscard]] Sites* sites() { return sites_.get(); }  // null: none is configured
   [[nodiscard]] std::string spool_directory() const { return data_directory_.path() + "/spool"; }
   [[nodiscard]] storage::FileSystem& file_system() { return file_system_; }
+  // What the spool's files are read with.
+  [[nodiscard]] const storage::KeyRing& keys() const { return keys_; }
   [[nodiscard]] std::array<uint64_t, spool::kStreams> durable_ends() const;
 
  private:
@@ -112,6 +114,7 @@ class Node {
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials);
   void note_name();
   Result<void> open_spool();
+  Result<void> change_spool_keys(const storage::Keys& keys);
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> open_sites();
@@ -148,6 +151,7 @@ class Node {
   const NodeId id_;
   SystemClock clock_;
   storage::PosixFileSystem file_system_;
+  storage::KeyRing keys_;  // changed by spool_ only, once that is there
   const MonotonicTime started_;
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
@@ -169,7 +173,7 @@ class Node {
   std::vector<std::string> admin_addresses_;
   std::vector<std::string> mqtt_tls_addresses_;
   std::vector<std::string> http_tls_addresses_;
-  const Credentials credentials_;            // as they were at the start
+  Credentials credentials_;                  // as they were at the start, without keys: those are in keys_
   spool::ParentAccess parent_access_;        // on the uplink's loop
   std::unique_ptr<runtime::Loop> tls_loop_;  // null without TLS listeners
   std::vector<Tls> tls_listeners_;           // their number does not change

@@ -63,7 +63,7 @@ void Evaluator::evaluate_rule(const Rule& rule, const Message& message, Effects&
   }
   extract(rule.row_fields, message);
   if (rule.window) {
-    gather(rule, message, context, effects);
+    gather(rule, *rule.window, message, context, effects);
     return;
   }
   if (rule.selects_message && !rule.is_verbatim() && !document_is_parsed_) {
@@ -101,16 +101,17 @@ RuleCounters* Evaluator::counters_of(const Rule& rule) {
   return same_name == rules.end() ? nullptr : states_[same_name->index].counters.get();
 }
 
-void Evaluator::gather(const Rule& rule, const Message& message, const MessageContext& context, Effects& effects) {
+void Evaluator::gather(const Rule& rule, const WindowPlan& plan, const Message& message, const MessageContext& context,
+                       Effects& effects) {
   RuleCounters& counters = *states_[rule.index].counters;
   WindowInput input{.rule = rule.identity, .received = message.received};
-  for (const Program& key : rule.window->keys) append_encoded(input.bytes, machine_.run(key, slots_, context));
+  for (const Program& key : plan.keys) append_encoded(input.bytes, machine_.run(key, slots_, context));
   if (input.bytes.size() > kGroupKeyBytesMax) {
     counters.errors.add();
   } else {
     input.key_size = static_cast<uint32_t>(input.bytes.size());
     input.key_hash = hash64(input.bytes, rule.identity);
-    for (const Reading& reading : rule.window->readings) {
+    for (const Reading& reading : plan.readings) {
       const Value value = reading.program ? machine_.run(*reading.program, slots_, context) : Value::boolean(true);
       const size_t begin = input.bytes.size();
       append_encoded(input.bytes, value);
@@ -142,27 +143,30 @@ void Evaluator::accept(const WindowInput& input, WallTime now) {
 
 void Evaluator::advance(WallTime now, Effects& effects) {
   for (const Rule& rule : rules_->rules()) {
-    if (rule.window) emit(rule, states_[rule.index].window->take_closed(now), effects);
+    std::optional<TumblingWindow>& window = states_[rule.index].window;
+    if (rule.window && window) emit(rule, *rule.window, window->take_closed(now), effects);
   }
 }
 
 void Evaluator::drain(Effects& effects) {
   for (const Rule& rule : rules_->rules()) {
-    if (rule.window) emit(rule, states_[rule.index].window->take_all(), effects);
+    std::optional<TumblingWindow>& window = states_[rule.index].window;
+    if (rule.window && window) emit(rule, *rule.window, window->take_all(), effects);
   }
 }
 
-void Evaluator::emit(const Rule& rule, const std::vector<TumblingWindow::Closed>& windows, Effects& effects) {
+void Evaluator::emit(const Rule& rule, const WindowPlan& plan, const std::vector<TumblingWindow::Closed>& windows,
+                     Effects& effects) {
   VERGE_ASSERT(!is_evaluating_);
   is_evaluating_ = true;
   for (const TumblingWindow::Closed& window : windows) {
-    for (const TumblingWindow::Group& group : window.groups) emit_group(rule, window.start_us, group, effects);
+    for (const TumblingWindow::Group& group : window.groups) emit_group(rule, plan, window.start_us, group, effects);
   }
   is_evaluating_ = false;
 }
 
-void Evaluator::emit_group(const Rule& rule, int64_t start_us, const TumblingWindow::Group& group, Effects& effects) {
-  const WindowPlan& plan = *rule.window;
+void Evaluator::emit_group(const Rule& rule, const WindowPlan& plan, int64_t start_us,
+                           const TumblingWindow::Group& group, Effects& effects) {
   const int64_t end_us = start_us + plan.size_us;
   machine_.arena().clear();
   slots_.clear();  // filled in the order of WindowScope's slots

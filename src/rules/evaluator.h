@@ -58,7 +58,7 @@ class Evaluator {
  private:
   struct State {
     std::unique_ptr<RuleCounters> counters;
-    std::optional<TumblingWindow> window;
+    std::optional<TumblingWindow> window;  // where the rule has one
   };
 
   // The open windows of a rule that is no longer there.
@@ -71,9 +71,12 @@ class Evaluator {
   static State make_state(const Rule& rule);
   void evaluate_rule(const Rule& rule, const Message& message, Effects& effects);
   void extract(const FieldTree& fields, const Message& message);
-  void gather(const Rule& rule, const Message& message, const MessageContext& context, Effects& effects);
-  void emit(const Rule& rule, const std::vector<TumblingWindow::Closed>& windows, Effects& effects);
-  void emit_group(const Rule& rule, int64_t start_us, const TumblingWindow::Group& group, Effects& effects);
+  void gather(const Rule& rule, const WindowPlan& plan, const Message& message, const MessageContext& context,
+              Effects& effects);
+  void emit(const Rule& rule, const WindowPlan& plan, const std::vector<TumblingWindow::Closed>& windows,
+            Effects& effects);
+  void emit_group(const Rule& rule, const WindowPlan& plan, int64_t start_us, const TumblingWindow::Group& group,
+                  Effects& effects);
   void perform(const Row& row, Effects& effects);
   // Where a rule's counts go; null for one that was replaced and has no successor of its name.
   [[nodiscard]] RuleCounters* counters_of(const Rule& rule);

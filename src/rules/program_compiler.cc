@@ -62,8 +62,8 @@ bool ProgramCompiler::emit(const Expression& expression) {
     fault_ = std::move(loaded.error());
     return false;
   }
-  if (*loaded) {
-    append(**loaded, 1);
+  if (const std::optional<Instruction>& instruction = *loaded) {
+    append(*instruction, 1);
     return true;
   }
   switch (expression.kind) {

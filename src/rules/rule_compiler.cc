@@ -123,7 +123,7 @@ class RuleCompiler {
 
   // Group keys and the operands of aggregates are computed of each message that enters the window.
   bool compile_readings() {
-    if (!rule_.window) return true;
+    if (!rule_.window || !window_scope_) return true;
     message_scope_.refuse_aggregates("cannot be a group key", "group by what the message says");
     for (const ExpressionPointer& key : statement_.keys) {
       std::optional<Program> compiled = program(*key, message_scope_);
@@ -266,7 +266,7 @@ class RuleCompiler {
   RuleProblem problem_;
   Statement statement_;
   MessageScope message_scope_;
-  std::optional<WindowScope> window_scope_;
+  std::optional<WindowScope> window_scope_;  // with rule_.window
   size_t condition_slots_ = 0;
 };
 

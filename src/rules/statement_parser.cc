@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "model/topic.h"
 #include "rules/expression_parser.h"
@@ -17,7 +18,8 @@ class StatementParser {
   Checked<Statement> parse() {
     const bool parsed = tokens_.expect_word("SELECT") && parse_items() && parse_from() && parse_where() &&
                         parse_group_by() && parse_end();
-    if (!parsed || tokens_.failed()) return std::unexpected(tokens_.take_fault());
+    if (const std::optional<Fault>& fault = tokens_.first_fault()) return std::unexpected(*fault);
+    VERGE_ASSERT(parsed);
     return std::move(statement_);
   }
 
@@ -164,7 +166,7 @@ Checked<FieldPath> parse_field_path(std::string_view text) {
   TokenStream stream(std::move(*tokens));
   FieldPath path = ExpressionParser(stream).parse_path();
   if (!stream.failed() && stream.peek().kind != Token::Kind::kEnd) stream.fault_expected("the end of the name");
-  if (stream.failed()) return std::unexpected(stream.take_fault());
+  if (const std::optional<Fault>& fault = stream.first_fault()) return std::unexpected(*fault);
   return path;
 }
 

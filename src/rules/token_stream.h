@@ -37,8 +37,8 @@ class TokenStream {
   // Always false, so that a parser can return it.
   bool fault(size_t offset, std::string_view code, std::string what, std::string fix = {});
   [[nodiscard]] bool failed() const { return fault_.has_value(); }
-  // Requires failed().
-  [[nodiscard]] Fault take_fault() { return std::move(*fault_); }
+  // Nothing unless failed().
+  [[nodiscard]] const std::optional<Fault>& first_fault() const { return fault_; }
 
  private:
   std::vector<Token> tokens_;

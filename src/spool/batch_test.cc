@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "spool/record.h"
+#include "tests/support/value_of.h"
 
 namespace verge::spool {
 namespace {
@@ -111,12 +112,8 @@ TEST(Frame, HoldsItsRecordsAndSaysWhenItIsFull) {
   EXPECT_EQ(builder.count(), 0U);
   FrameRecords records(body);
   for (const std::string& source : sources) {
-    std::optional<StoredRecord> record = records.next();
-    ASSERT_TRUE(record.has_value());
-    EXPECT_EQ(record->source, source);
-    record = records.next();
-    ASSERT_TRUE(record.has_value());
-    EXPECT_EQ(record->source, sources.front());
+    EXPECT_EQ(tests::value_of(records.next()).source, source);
+    EXPECT_EQ(tests::value_of(records.next()).source, sources.front());
   }
   EXPECT_FALSE(records.next().has_value());
 }

@@ -10,12 +10,13 @@
 
 namespace verge::spool {
 
-Result<Inspection> Inspection::open(storage::FileSystem& file_system, std::string spool_directory) {
+Result<Inspection> Inspection::open(storage::FileSystem& file_system, std::string spool_directory,
+                                    const storage::KeyRing& keys) {
   if (!file_system.list(spool_directory)) {
     return fail("spool.none", fmt::format("there is no spool in {}", spool_directory),
                 "name the node's data directory with --data-dir");
   }
-  Inspection inspection(file_system, std::move(spool_directory));
+  Inspection inspection(file_system, std::move(spool_directory), keys);
   if (std::optional<Cursors> cursors = Cursors::read(file_system, inspection.directory_)) {
     inspection.has_cursors_ = true;
     inspection.delivered_ = std::move(cursors->delivered);
@@ -39,27 +40,29 @@ Result<SpoolContent> Inspection::content() {
         its.bytes += (*opened)->size().value_or(0);
       }
     }
-    RecordReader reader(file_system_, directory);
+    RecordReader reader(file_system_, directory, keys_);
     while (true) {
-      const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-      if (!next) return std::unexpected(next.error());
-      if (!*next) break;
-      const RecordReader::Numbered& found = **next;
-      if (delivered.contains(found.sequence)) {
+      const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+      if (!read) return std::unexpected(read.error());
+      const std::optional<RecordReader::Numbered>& found = *read;
+      if (!found) break;
+      if (delivered.contains(found->sequence)) {
         ++its.delivered_records;
         continue;
       }
       ++its.records;
-      ByteReader bytes(found.record.event);
+      ByteReader bytes(found->record.event);
       if (its.oldest) continue;
       if (const std::optional<EventView> event = read_event(bytes)) its.oldest = event->time;
     }
     its.damaged = reader.take_damaged();
   }
-  RecordReader letters(file_system_, Spool::dead_letter_directory(directory_));
+  RecordReader letters(file_system_, Spool::dead_letter_directory(directory_), keys_);
   while (true) {
     const Result<std::optional<RecordReader::Numbered>> next = letters.next(UINT64_MAX);
-    if (!next || !*next) break;
+    if (!next && next.error().code == "storage.missing") break;
+    if (!next) return std::unexpected(next.error());
+    if (!*next) break;
     ++content.dead_letters;
   }
   content.damaged_dead_letters = letters.take_damaged();
@@ -76,18 +79,23 @@ Result<std::vector<SegmentContent>> Inspection::segments() {
     for (const storage::SegmentFile& file : *files) {
       SegmentContent segment{.stream = stream, .file = file};
       const auto opened = file_system_.open(file.path, storage::OpenMode::kRead);
-      if (opened) segment.file.bytes = (*opened)->size().value_or(0);
+      if (opened) {
+        segment.file.bytes = (*opened)->size().value_or(0);
+        const Result<std::optional<storage::SegmentHeader>> header = storage::read_segment_header(**opened);
+        if (header && *header) segment.file.key = (*header)->key;
+      }
       found.push_back(segment);
     }
     size_t at = first;
-    RecordReader reader(file_system_, directory);
+    RecordReader reader(file_system_, directory, keys_);
     while (true) {
-      const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-      if (!next) return std::unexpected(next.error());
-      if (!*next) break;
-      while (at + 1 < found.size() && found[at + 1].file.first_sequence <= (*next)->sequence) ++at;
+      const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+      if (!read) return std::unexpected(read.error());
+      const std::optional<RecordReader::Numbered>& next = *read;
+      if (!next) break;
+      while (at + 1 < found.size() && found[at + 1].file.first_sequence <= next->sequence) ++at;
       ++found[at].records;
-      if (!delivered_[static_cast<size_t>(stream)].contains((*next)->sequence)) ++found[at].undelivered;
+      if (!delivered_[static_cast<size_t>(stream)].contains(next->sequence)) ++found[at].undelivered;
     }
   }
   return found;
@@ -97,23 +105,23 @@ Result<void> Inspection::for_each(std::optional<Priority> only,
                                   const std::function<bool(const InspectedRecord&)>& take) {
   for (const Priority stream : kPriorities) {
     if (only && *only != stream) continue;
-    RecordReader reader(file_system_, Spool::stream_directory(directory_, stream));
+    RecordReader reader(file_system_, Spool::stream_directory(directory_, stream), keys_);
     while (true) {
-      const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-      if (!next && next.error().code == "storage.missing") break;
-      if (!next) return std::unexpected(next.error());
-      if (!*next) break;
-      const RecordReader::Numbered& found = **next;
-      ByteReader bytes(found.record.event);
+      const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+      if (!read && read.error().code == "storage.missing") break;
+      if (!read) return std::unexpected(read.error());
+      const std::optional<RecordReader::Numbered>& found = *read;
+      if (!found) break;
+      ByteReader bytes(found->record.event);
       const std::optional<EventView> event = read_event(bytes);
       if (!event) continue;
       const InspectedRecord record{.stream = stream,
-                                   .sequence = found.sequence,
-                                   .is_delivered = delivered_[static_cast<size_t>(stream)].contains(found.sequence),
-                                   .source = found.record.source,
-                                   .source_sequence = found.record.source_sequence,
+                                   .sequence = found->sequence,
+                                   .is_delivered = delivered_[static_cast<size_t>(stream)].contains(found->sequence),
+                                   .source = found->record.source,
+                                   .source_sequence = found->record.source_sequence,
                                    .event = *event,
-                                   .bytes = found.record.event};
+                                   .bytes = found->record.event};
       if (!take(record)) return {};
     }
   }
@@ -121,13 +129,14 @@ Result<void> Inspection::for_each(std::optional<Priority> only,
 }
 
 Result<void> Inspection::for_each_dead_letter(const std::function<bool(const DeadLetter&)>& take) {
-  RecordReader reader(file_system_, Spool::dead_letter_directory(directory_));
+  RecordReader reader(file_system_, Spool::dead_letter_directory(directory_), keys_);
   while (true) {
-    const Result<std::optional<RecordReader::Numbered>> next = reader.next(UINT64_MAX);
-    if (!next && next.error().code == "storage.missing") return {};
-    if (!next) return std::unexpected(next.error());
-    if (!*next) return {};
-    const std::optional<DeadLetter> letter = read_dead_letter((*next)->record.event);
+    const Result<std::optional<RecordReader::Numbered>> read = reader.next(UINT64_MAX);
+    if (!read && read.error().code == "storage.missing") return {};
+    if (!read) return std::unexpected(read.error());
+    const std::optional<RecordReader::Numbered>& found = *read;
+    if (!found) return {};
+    const std::optional<DeadLetter> letter = read_dead_letter(found->record.event);
     if (letter && !take(*letter)) return {};
   }
 }

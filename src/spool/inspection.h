@@ -57,7 +57,10 @@ struct InspectedRecord {
 class Inspection {
  public:
   // Errors: spool.none when there is no spool.
-  static Result<Inspection> open(storage::FileSystem& file_system, std::string spool_directory);
+  // `keys` outlives it. What cannot be read for want of a key is an error of each of the functions below
+  // (storage.key-missing), and never left out.
+  static Result<Inspection> open(storage::FileSystem& file_system, std::string spool_directory,
+                                 const storage::KeyRing& keys);
 
   // Reads every record.
   Result<SpoolContent> content();
@@ -67,11 +70,12 @@ class Inspection {
   Result<void> for_each_dead_letter(const std::function<bool(const DeadLetter&)>& take);
 
  private:
-  Inspection(storage::FileSystem& file_system, std::string directory)
-      : file_system_(file_system), directory_(std::move(directory)) {}
+  Inspection(storage::FileSystem& file_system, std::string directory, const storage::KeyRing& keys)
+      : file_system_(file_system), directory_(std::move(directory)), keys_(keys) {}
 
   storage::FileSystem& file_system_;
   std::string directory_;
+  const storage::KeyRing& keys_;
   bool has_cursors_ = false;
   bool has_incarnation_ = false;
   std::array<IntervalSet, kPriorities.size()> delivered_;

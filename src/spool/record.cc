@@ -3,6 +3,13 @@
 #include "base/assert.h"
 
 namespace verge::spool {
+namespace {
+
+// Beyond sizes of sources: what the log adds at the end of a frame, so that it need not be moved.
+constexpr size_t kSpareBytes = 128;
+
+}  // namespace
+
 void FrameBuilder::add(std::string_view source, uint64_t source_sequence, std::string_view event) {
   if (source.empty()) {
     append_varint(records_, 0);
@@ -26,7 +33,7 @@ void FrameBuilder::add(std::string_view source, uint64_t source_sequence, std::s
 
 std::string FrameBuilder::take(size_t room) {
   std::string body;
-  body.reserve(room + records_.size() + source_bytes_ + 64);
+  body.reserve(room + records_.size() + source_bytes_ + kSpareBytes);
   body.resize(room, '\0');
   append_varint(body, sources_.size());
   for (const std::string& source : sources_) append_sized(body, source);

@@ -21,20 +21,21 @@ Result<std::optional<RecordReader::Numbered>> RecordReader::next(uint64_t end) {
   }
   while (true) {
     if (!records_) {
-      const Result<std::optional<storage::FrameView>> frame = log_.next(end);
-      if (!frame) {
+      const Result<std::optional<storage::FrameView>> read = log_.next(end);
+      if (!read) {
         // Where exactly the log's reader stands is not known: it is placed anew.
         log_.seek(position_);
-        return std::unexpected(frame.error());
+        return std::unexpected(read.error());
       }
-      if (!*frame) {
+      const std::optional<storage::FrameView>& frame = *read;
+      if (!frame) {
         position_ = std::max(position_, end);
         return std::nullopt;
       }
-      records_.emplace((*frame)->body);
-      next_in_frame_ = (*frame)->first_sequence;
-      frame_age_s_ = (*frame)->stamp;
-      frame_end_ = next_in_frame_ + (*frame)->count;
+      records_.emplace(frame->body);
+      next_in_frame_ = frame->first_sequence;
+      frame_age_s_ = frame->stamp;
+      frame_end_ = next_in_frame_ + frame->count;
     }
     const std::optional<StoredRecord> record = records_->next();
     if (!record) {

@@ -19,7 +19,8 @@ class RecordReader {
     StoredRecord record;  // good until a call that reads another frame
   };
 
-  RecordReader(storage::FileSystem& file_system, std::string directory) : log_(file_system, std::move(directory)) {}
+  RecordReader(storage::FileSystem& file_system, std::string directory, const storage::KeyRing& keys)
+      : log_(file_system, std::move(directory), keys) {}
 
   // The next record is the first one at or after `sequence`. Free where the reader stands there already.
   void seek(uint64_t sequence);

@@ -1,10 +1,10 @@
 // SendPlan: what of a spool's streams is to be sent next. Decides only; the uplink does the sending.
 //
 // Two lanes, each with a connection of its own. What came since the line stands is *live*; what was there before, or
-// gathered while it was down, is *backlog*. While it is down only the bulk lane tries it. The express lane takes live critical and high records, the bulk lane all
-// else: backlog in the order critical, high, normal, low, then live normal and low. So a fresh critical record never
-// waits for a backlog, and the backlog, on its own connection, cannot be starved: while it waits, the express lane
-// stops for it whenever it has taken more than its part (1 - backlog_share).
+// gathered while it was down, is *backlog*. While it is down only the bulk lane tries it. The express lane takes live
+// critical and high records, the bulk lane all else: backlog in the order critical, high, normal, low, then live normal
+// and low. So a fresh critical record never waits for a backlog, and the backlog, on its own connection, cannot be
+// starved: while it waits, the express lane stops for it whenever it has taken more than its part (1 - backlog_share).
 //
 // When: critical records and backlog at once, the rest when a batch is full, when the oldest has waited batch_age_max,
 // or on drain.

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "tests/support/value_of.h"
 
 namespace verge::spool {
 namespace {
+
+using tests::value_of;
 
 using Starts = std::array<SendPlan::Start, kPriorities.size()>;
 
@@ -33,29 +36,24 @@ TEST_F(Planning, CriticalAtOnceTheRestByAgeOrSize) {
   EXPECT_FALSE(next(Lane::kBulk));
   EXPECT_EQ(look_again, now + kAge);
   append(Priority::kCritical, 2);
-  const auto critical = next(Lane::kExpress);
-  ASSERT_TRUE(critical);
-  EXPECT_EQ(critical->stream, Priority::kCritical);
+  const SendPlan::Stretch critical = value_of(next(Lane::kExpress));
+  EXPECT_EQ(critical.stream, Priority::kCritical);
   EXPECT_FALSE(next(Lane::kExpress)) << "it is claimed";
   now += kAge;
-  const auto aged = next(Lane::kBulk);
-  ASSERT_TRUE(aged);
-  EXPECT_EQ(aged->sequences, (IntervalSet::Interval{1, 11}));
+  const SendPlan::Stretch aged = value_of(next(Lane::kBulk));
+  EXPECT_EQ(aged.sequences, (IntervalSet::Interval{1, 11}));
   append(Priority::kLow, 5, kBatch);
-  const auto full = next(Lane::kBulk);
-  ASSERT_TRUE(full) << "a batch is full";
-  EXPECT_EQ(full->stream, Priority::kLow);
+  const SendPlan::Stretch full = value_of(next(Lane::kBulk));  // a batch is full
+  EXPECT_EQ(full.stream, Priority::kLow);
 }
 
 TEST_F(Planning, WhatDidNotFitFollowsAtOnce) {
   append(Priority::kNormal, 101);
   now += kAge;
-  auto first = next(Lane::kBulk);
-  ASSERT_TRUE(first);
-  plan.shorten(*first, 41, kBatch);
-  const auto second = next(Lane::kBulk);
-  ASSERT_TRUE(second);
-  EXPECT_EQ(second->sequences, (IntervalSet::Interval{41, 101}));
+  SendPlan::Stretch first = value_of(next(Lane::kBulk));
+  plan.shorten(first, 41, kBatch);
+  const SendPlan::Stretch second = value_of(next(Lane::kBulk));
+  EXPECT_EQ(second.sequences, (IntervalSet::Interval{41, 101}));
 }
 
 class PlanningBacklog : public Planning {
@@ -67,17 +65,15 @@ TEST_F(PlanningBacklog, BacklogByImportanceLiveBesideIt) {
   for (const Priority stream : kPriorities) append(stream, 101);
   EXPECT_FALSE(next(Lane::kExpress)) << "nothing is live yet";
   append(Priority::kCritical, 103);
-  const auto live = next(Lane::kExpress);
-  ASSERT_TRUE(live);
-  EXPECT_EQ(live->sequences, (IntervalSet::Interval{101, 103}));
+  const SendPlan::Stretch live = value_of(next(Lane::kExpress));
+  EXPECT_EQ(live.sequences, (IntervalSet::Interval{101, 103}));
   for (const Priority stream : kPriorities) {
-    const auto old = next(Lane::kBulk);
-    ASSERT_TRUE(old);
-    EXPECT_EQ(old->stream, stream);
-    EXPECT_EQ(old->sequences, (IntervalSet::Interval{1, 101}));
-    plan.delivered(Lane::kBulk, *old, 100);
+    const SendPlan::Stretch old = value_of(next(Lane::kBulk));
+    EXPECT_EQ(old.stream, stream);
+    EXPECT_EQ(old.sequences, (IntervalSet::Interval{1, 101}));
+    plan.delivered(Lane::kBulk, old, 100);
   }
-  plan.delivered(Lane::kExpress, *live, 10);
+  plan.delivered(Lane::kExpress, live, 10);
   EXPECT_EQ(plan.floor(Priority::kCritical), 103U);
 }
 
@@ -102,33 +98,28 @@ TEST_F(PlanningBacklog, TheBacklogKeepsItsShare) {
 
 TEST_F(PlanningBacklog, ABrokenLineMakesAllOfItBacklog) {
   append(Priority::kCritical, 111);
-  const auto live = next(Lane::kExpress);
-  ASSERT_TRUE(live);
-  plan.released(*live, 0);
+  const SendPlan::Stretch live = value_of(next(Lane::kExpress));
+  plan.released(live, 0);
   plan.line_broke();
   EXPECT_FALSE(next(Lane::kExpress));
-  const auto old = next(Lane::kBulk);
-  ASSERT_TRUE(old);
-  EXPECT_EQ(old->sequences, (IntervalSet::Interval{1, 111}));
+  const SendPlan::Stretch old = value_of(next(Lane::kBulk));
+  EXPECT_EQ(old.sequences, (IntervalSet::Interval{1, 111}));
 }
 
 TEST_F(Planning, WhatGathersWhileTheLineIsDownDoesNotOvertakeWhatGatheredBefore) {
   append(Priority::kCritical, 5);
-  const auto before = next(Lane::kExpress);
-  ASSERT_TRUE(before);
-  plan.released(*before, 0);
+  const SendPlan::Stretch before = value_of(next(Lane::kExpress));
+  plan.released(before, 0);
   plan.line_broke();
   append(Priority::kCritical, 11);
   EXPECT_FALSE(next(Lane::kExpress));
-  const auto all = next(Lane::kBulk);
-  ASSERT_TRUE(all);
-  EXPECT_EQ(all->sequences, (IntervalSet::Interval{1, 11}));
+  const SendPlan::Stretch all = value_of(next(Lane::kBulk));
+  EXPECT_EQ(all.sequences, (IntervalSet::Interval{1, 11}));
   plan.line_stands();
-  plan.delivered(Lane::kBulk, *all, 0);
+  plan.delivered(Lane::kBulk, all, 0);
   append(Priority::kCritical, 12);
-  const auto live = next(Lane::kExpress);
-  ASSERT_TRUE(live);
-  EXPECT_EQ(live->sequences, (IntervalSet::Interval{11, 12}));
+  const SendPlan::Stretch live = value_of(next(Lane::kExpress));
+  EXPECT_EQ(live.sequences, (IntervalSet::Interval{11, 12}));
 }
 
 TEST_F(Planning, ARefusedBatchIsTriedInHalvesAndTheRestGoesOn) {
@@ -158,9 +149,8 @@ TEST_F(Planning, ARefusedBatchIsTriedInHalvesAndTheRestGoesOn) {
   EXPECT_EQ(delivered.missing(1, kEnd), 1U);
   EXPECT_EQ(look_again, now + std::chrono::seconds(5));
   now += std::chrono::seconds(5);
-  const auto again = next(Lane::kBulk);
-  ASSERT_TRUE(again);
-  EXPECT_EQ(again->sequences, (IntervalSet::Interval{kPoison, kPoison + 1}));
+  const SendPlan::Stretch again = value_of(next(Lane::kBulk));
+  EXPECT_EQ(again.sequences, (IntervalSet::Interval{kPoison, kPoison + 1}));
 }
 
 // Whatever happens, no sequence is under way twice, and in the end all are delivered.

@@ -39,50 +39,45 @@ struct Spool::Pending {
   size_t event_bytes = 0;
 };
 
+std::vector<std::string> log_directories(const std::string& spool_directory) {
+  std::vector<std::string> directories;
+  for (const Priority stream : kPriorities) directories.push_back(Spool::stream_directory(spool_directory, stream));
+  directories.push_back(Spool::dead_letter_directory(spool_directory));
+  return directories;
+}
+
 std::string Spool::stream_directory(const std::string& spool_directory, Priority stream) {
   return fmt::format("{}/{}", spool_directory, name_of(stream));
 }
 
 // The last segment of each stream stays although all in it may be delivered: four of them must not fill the spool.
-Spool::Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options)
+Spool::Spool(storage::FileSystem& file_system, std::string directory, storage::KeyRing& keys,
+             const SpoolOptions& options)
     : file_system_(file_system),
       directory_(std::move(directory)),
+      keys_(keys),
       options_(options),
       reserve_(file_system_, directory_ + "/reserve",
                std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin))),
       ledger_(options.sources_max) {}
 
 Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std::string directory,
-                                           const SpoolOptions& options, Recovery& recovery) {
+                                           storage::KeyRing& keys, const SpoolOptions& options, Recovery& recovery) {
   if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
-  std::unique_ptr<Spool> spool(new Spool(file_system, std::move(directory), options));
+  std::unique_ptr<Spool> spool(new Spool(file_system, std::move(directory), keys, options));
+  // Before anything is touched.
+  if (const Result<void> there = spool->check_keys(keys); !there) return std::unexpected(there.error());
   if (const Result<void> known = spool->read_incarnation(recovery); !known) return std::unexpected(known.error());
   spool->read_cursors();
   const std::array<uint64_t, kStreams> covered = spool->read_ledger(recovery);
   if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {
-    Stream& stream = spool->stream(priority);
     const uint64_t through = covered[static_cast<size_t>(priority)];
-    storage::SegmentedLog::Recovery found;
-    Result<std::unique_ptr<storage::SegmentedLog>> log =
-        storage::SegmentedLog::open(file_system, stream_directory(spool->directory_, priority), spool->reserve_,
-                                    std::max(stream.delivered_end(), through), found);
-    if (!log) return std::unexpected(log.error());
-    recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
-    stream.log = std::move(*log);
-    stream.covered = through;
-    stream.durable_end = stream.log->next_sequence();
-    // What is gone, or was never given, need not be waited for.
-    stream.delivered.insert({found.end, stream.durable_end});
-    for (const storage::DamagedRange& range : found.damaged) {
-      stream.delivered.insert({range.first_sequence, range.end_sequence});
-    }
-    stream.delivered.insert({0, stream.log->first_sequence()});
-    if (const Result<void> replayed = spool->replay(priority, through); !replayed) {
-      return std::unexpected(replayed.error());
-    }
-    is_unused = is_unused && stream.durable_end == 1;
+    Result<void> opened = spool->open_log(priority, through, recovery);
+    if (opened) opened = spool->replay(priority, through);
+    if (!opened) return std::unexpected(opened.error());
+    is_unused = is_unused && spool->stream(priority).durable_end == 1;
   }
   if (const Result<void> opened = spool->open_dead_letters(recovery); !opened) return std::unexpected(opened.error());
   // Where nothing is left of what was, sequences begin anew, and with them the incarnation: the parent must not take
@@ -90,7 +85,95 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (is_unused) {
     if (const Result<void> renewed = spool->new_incarnation(); !renewed) return std::unexpected(renewed.error());
   }
+  spool->renew_segments();
   return spool;
+}
+
+Result<void> Spool::open_log(Priority priority, uint64_t covered, Recovery& recovery) {
+  Stream& its = stream(priority);
+  storage::SegmentedLog::Recovery found;
+  Result<std::unique_ptr<storage::SegmentedLog>> log =
+      storage::SegmentedLog::open(file_system_, stream_directory(directory_, priority), reserve_, keys_,
+                                  std::max(its.delivered_end(), covered), found);
+  if (!log) return std::unexpected(log.error());
+  recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
+  its.log = std::move(*log);
+  its.covered = covered;
+  its.durable_end = its.log->next_sequence();
+  // What is gone, or was never given, need not be waited for.
+  its.delivered.insert({found.end, its.durable_end});
+  for (const storage::DamagedRange& range : found.damaged) {
+    its.delivered.insert({range.first_sequence, range.end_sequence});
+  }
+  its.delivered.insert({0, its.log->first_sequence()});
+  return {};
+}
+
+Result<void> Spool::check_keys(const storage::KeyRing& keys) const {
+  for (const std::string& log : log_directories(directory_)) {
+    const Result<std::map<storage::KeyId, size_t>> needed = storage::keys_in_use(file_system_, log);
+    if (!needed) return std::unexpected(needed.error());
+    for (const auto& [key, segments] : *needed) {
+      if (keys.has(key)) continue;
+      return storage::missing_key(key, fmt::format("{} of the files in {}", segments, log), keys);
+    }
+  }
+  return {};
+}
+
+Result<std::vector<Spool::Erased>> Spool::erase_key(storage::FileSystem& file_system, std::string directory,
+                                                    storage::KeyRing& keys, const SpoolOptions& options,
+                                                    storage::KeyId key) {
+  Spool spool(file_system, std::move(directory), keys, options);
+  spool.read_cursors();
+  const std::array<uint64_t, kStreams> covered = spool.read_ledger();
+  if (const Result<void> reserve = spool.reserve_.open(); !reserve) return std::unexpected(reserve.error());
+  std::vector<Erased> erased;
+  Recovery recovery;
+  for (const Priority priority : kPriorities) {
+    Stream& its = spool.stream(priority);
+    // Before the log says what is gone from its front.
+    const IntervalSet delivered = its.delivered;
+    const Result<void> opened = spool.open_log(priority, covered[static_cast<size_t>(priority)], recovery);
+    if (!opened) return std::unexpected(opened.error());
+    const Result<std::vector<IntervalSet::Interval>> lost = its.log->erase(key);
+    if (!lost) return std::unexpected(lost.error());
+    for (const IntervalSet::Interval& range : *lost) {
+      erased.push_back({name_of(priority), range, delivered.missing(range.begin, range.end)});
+    }
+  }
+  storage::SegmentedLog::Recovery found;
+  const Result<std::unique_ptr<storage::SegmentedLog>> letters =
+      storage::SegmentedLog::open(file_system, dead_letter_directory(spool.directory_), spool.reserve_, keys, 1, found);
+  if (!letters) return std::unexpected(letters.error());
+  const Result<std::vector<IntervalSet::Interval>> lost = (*letters)->erase(key);
+  if (!lost) return std::unexpected(lost.error());
+  for (const IntervalSet::Interval& range : *lost) {
+    erased.push_back({"dead letters", range, range.end - range.begin});
+  }
+  return erased;
+}
+
+Result<void> Spool::change_keys(const storage::Keys& keys) {
+  storage::KeyRing fresh;
+  Result<void> done = fresh.replace(keys);
+  if (done) done = check_keys(fresh);
+  if (done) done = keys_.replace(keys);
+  if (!done) return done;
+  reserve_.drop();  // it may have what was not encrypted
+  renew_segments();
+  return {};
+}
+
+// What cannot be done now is with the next append, or the next delivery.
+void Spool::renew_segments() {
+  (void)dead_letter_log_->renew();
+  for (Stream& its : streams_) {
+    const uint64_t begun = its.log->segments_begun();
+    if (!its.log->renew() || its.log->segments_begun() == begun) continue;
+    if (ledger_changed_ && !write_ledger()) continue;
+    (void)free_delivered(its);
+  }
 }
 
 std::string Spool::dead_letter_directory(const std::string& spool_directory) {
@@ -100,16 +183,17 @@ std::string Spool::dead_letter_directory(const std::string& spool_directory) {
 Result<void> Spool::open_dead_letters(Recovery& recovery) {
   const std::string directory = dead_letter_directory(directory_);
   storage::SegmentedLog::Recovery found;
-  auto log = storage::SegmentedLog::open(file_system_, directory, reserve_, 1, found);
+  auto log = storage::SegmentedLog::open(file_system_, directory, reserve_, keys_, 1, found);
   if (!log) return std::unexpected(log.error());
   recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
   dead_letter_log_ = std::move(*log);
-  storage::LogReader reader(file_system_, directory);
+  storage::LogReader reader(file_system_, directory, keys_);
   while (true) {
-    const Result<std::optional<storage::FrameView>> frame = reader.next(dead_letter_log_->next_sequence());
-    if (!frame) return std::unexpected(frame.error());
-    if (!*frame) return {};
-    dead_letters_ += (*frame)->count;
+    const Result<std::optional<storage::FrameView>> read = reader.next(dead_letter_log_->next_sequence());
+    if (!read) return std::unexpected(read.error());
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    dead_letters_ += frame->count;
   }
 }
 
@@ -132,13 +216,14 @@ Result<void> Spool::bury(const DeadLetter& letter) {
 }
 
 Result<uint64_t> Spool::replay_dead_letters() {
-  RecordReader reader(file_system_, dead_letter_directory(directory_));
+  RecordReader reader(file_system_, dead_letter_directory(directory_), keys_);
   uint64_t replayed = 0;
   while (true) {
-    const Result<std::optional<RecordReader::Numbered>> next = reader.next(dead_letter_log_->next_sequence());
-    if (!next) return std::unexpected(next.error());
-    if (!*next) break;
-    const std::optional<DeadLetter> letter = read_dead_letter((*next)->record.event);
+    const Result<std::optional<RecordReader::Numbered>> read = reader.next(dead_letter_log_->next_sequence());
+    if (!read) return std::unexpected(read.error());
+    const std::optional<RecordReader::Numbered>& found = *read;
+    if (!found) break;
+    const std::optional<DeadLetter> letter = read_dead_letter(found->record.event);
     if (!letter) continue;
     Submission submission;
     submission.items.push_back({.priority = letter->stream,
@@ -254,13 +339,14 @@ Result<void> Spool::write_ledger() {
 
 // Enters the records from `from` on into the ledger.
 Result<void> Spool::replay(Priority priority, uint64_t from) {
-  storage::LogReader reader(file_system_, stream_directory(directory_, priority));
+  storage::LogReader reader(file_system_, stream_directory(directory_, priority), keys_);
   reader.seek(from);
   while (true) {
-    const Result<std::optional<storage::FrameView>> frame = reader.next(stream(priority).durable_end);
-    if (!frame) return std::unexpected(frame.error());
-    if (!*frame) return {};
-    FrameRecords records((*frame)->body);
+    const Result<std::optional<storage::FrameView>> read = reader.next(stream(priority).durable_end);
+    if (!read) return std::unexpected(read.error());
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    FrameRecords records(frame->body);
     while (const std::optional<StoredRecord> record = records.next()) {
       if (record->source.empty()) continue;
       ledger_.enter(record->source, record->source_sequence);
@@ -437,6 +523,12 @@ Result<void> Spool::delivered(Priority priority, IntervalSet::Interval sequences
   if (ledger_changed_ && is_short && through >= its.covered && its.log->can_remove_before(through + 1)) {
     if (const Result<void> kept = write_ledger(); !kept) return kept;
   }
+  return free_delivered(its);
+}
+
+// As far as the ledger knows what the segments said.
+Result<void> Spool::free_delivered(Stream& its) {
+  const uint64_t through = its.delivered_through();
   const uint64_t removable = ledger_changed_ ? std::min(through + 1, its.covered) : through + 1;
   if (const Result<size_t> removed = its.log->remove_before(removable); !removed) {
     return std::unexpected(removed.error());

@@ -24,11 +24,15 @@
 #include "spool/ledger.h"
 #include "spool/stream_options.h"
 #include "storage/file_system.h"
+#include "storage/key_ring.h"
 #include "storage/segmented_log.h"
 
 namespace verge::spool {
 
 inline constexpr size_t kStreams = kPriorities.size();
+
+// All that hold records: the four streams', and that of dead letters.
+std::vector<std::string> log_directories(const std::string& spool_directory);
 
 struct SpoolOptions {
   uint64_t bytes_max = 4ULL << 30;     // of all logs together
@@ -80,8 +84,21 @@ class Spool {
     std::vector<Error> replaced;
   };
 
+  // `keys` outlives the spool and is changed by change_keys() only. A damaged spool opens. Error storage.key-missing:
+  // something in it can be read only with a key that is not in the ring; then nothing was changed.
   static Result<std::unique_ptr<Spool>> open(storage::FileSystem& file_system, std::string directory,
-                                             const SpoolOptions& options, Recovery& recovery);
+                                             storage::KeyRing& keys, const SpoolOptions& options, Recovery& recovery);
+
+  // A stretch of records that went with its key.
+  struct Erased {
+    std::string_view log;  // the stream's name, or "dead letters"
+    IntervalSet::Interval sequences;
+    uint64_t undelivered = 0;
+  };
+  // Gives up what only that key can read, in a spool that is not open: such frames are gone for good afterwards, and
+  // the spool opens without the key.
+  static Result<std::vector<Erased>> erase_key(storage::FileSystem& file_system, std::string directory,
+                                               storage::KeyRing& keys, const SpoolOptions& options, storage::KeyId key);
 
   // Makes all submissions of the group durable and fills in their fates. Never fails as a whole.
   void commit(std::vector<Submission*>& group);
@@ -98,6 +115,11 @@ class Spool {
   // may be back, which a second call recognises.
   Result<uint64_t> replay_dead_letters();
   Result<void> forget_dead_letters();
+  // What is written from now on is encrypted with the ring's new key, beginning with a new segment in each log that is
+  // in use; segments of before go as soon as they are delivered. Error storage.key-missing: the new keys lack one that
+  // something here needs; then nothing has changed.
+  Result<void> change_keys(const storage::Keys& keys);
+  [[nodiscard]] const storage::KeyRing& keys() const { return keys_; }
   // Writes the cursors and the ledger; call before a clean end.
   Result<void> checkpoint();
 
@@ -140,7 +162,12 @@ class Spool {
   // A stream's share of a group: the items whose fate hangs on one frame.
   struct Pending;
 
-  Spool(storage::FileSystem& file_system, std::string directory, const SpoolOptions& options);
+  Spool(storage::FileSystem& file_system, std::string directory, storage::KeyRing& keys, const SpoolOptions& options);
+
+  [[nodiscard]] Result<void> check_keys(const storage::KeyRing& keys) const;
+  Result<void> open_log(Priority priority, uint64_t covered, Recovery& recovery);
+  void renew_segments();
+  Result<void> free_delivered(Stream& its);
 
   Result<void> read_incarnation(Recovery& recovery);
   Result<void> new_incarnation();
@@ -162,6 +189,7 @@ class Spool {
 
   storage::FileSystem& file_system_;
   const std::string directory_;
+  storage::KeyRing& keys_;
   const SpoolOptions options_;
   storage::SegmentReserve reserve_;
   std::array<Stream, kStreams> streams_;

@@ -82,17 +82,28 @@ void SpoolWriter::bury(DeadLetter letter, runtime::Loop& loop, std::move_only_fu
   wake_.notify_one();
 }
 
+void SpoolWriter::change_keys(storage::Keys keys, std::move_only_function<void(Result<void>)> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    key_changes_.push_back({std::move(keys), std::move(done)});
+  }
+  wake_.notify_one();
+}
+
 void SpoolWriter::run() {
   pthread_setname_np(pthread_self(), "spool");
   std::vector<Waiting> group;
   while (true) {
     std::array<std::vector<IntervalSet::Interval>, kStreams> delivered;
     std::vector<Burial> burials;
+    std::vector<KeyChange> key_changes;
     bool delivered_changed = false;
     bool stopping = false;
     {
       std::unique_lock lock(mutex_);
-      const auto something = [&] { return !waiting_.empty() || !burials_.empty() || delivered_changed_ || stopping_; };
+      const auto something = [&] {
+        return !waiting_.empty() || !burials_.empty() || !key_changes_.empty() || delivered_changed_ || stopping_;
+      };
       if (full_) {
         if (!wake_.wait_for(lock, kProbePeriod, something)) {
           lock.unlock();
@@ -110,9 +121,13 @@ void SpoolWriter::run() {
       waiting_bytes_ = 0;
       delivered.swap(delivered_);
       burials.swap(burials_);
+      key_changes.swap(key_changes_);
       delivered_changed = std::exchange(delivered_changed_, false);
       stopping = stopping_;
     }
+    // First: whoever asked for another key wants no record more under the old one.
+    for (KeyChange& change : key_changes) change.done(spool_->change_keys(change.keys));
+    if (!key_changes.empty()) publish_progress();
     if (!group.empty()) commit(group);
     group.clear();
     if (delivered_changed) {

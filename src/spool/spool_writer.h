@@ -64,6 +64,11 @@ class SpoolWriter {
   // As Spool::bury(); `done` runs on `loop`. From any thread.
   void bury(DeadLetter letter, runtime::Loop& loop, std::move_only_function<void(Result<void>)> done);
 
+  // As Spool::change_keys(); `done` runs on the writer's thread. From any thread.
+  void change_keys(storage::Keys keys, std::move_only_function<void(Result<void>)> done);
+  // What the spool's files are read with. Any thread.
+  [[nodiscard]] const storage::KeyRing& keys() const { return spool_->keys(); }
+
   [[nodiscard]] const StreamProgress& progress(Priority stream) const { return progress_[static_cast<size_t>(stream)]; }
   [[nodiscard]] const SpoolWriterCounters& counters() const { return counters_; }
   // What the parent had when the spool was opened.
@@ -91,6 +96,11 @@ class SpoolWriter {
     std::move_only_function<void(Result<void>)> done;
   };
 
+  struct KeyChange {
+    storage::Keys keys;
+    std::move_only_function<void(Result<void>)> done;
+  };
+
   void run();
   void prepare_segments();
   void commit(std::vector<Waiting>& waiting);
@@ -115,6 +125,7 @@ class SpoolWriter {
   std::array<std::vector<IntervalSet::Interval>, kStreams> delivered_;
   bool delivered_changed_ = false;
   std::vector<Burial> burials_;
+  std::vector<KeyChange> key_changes_;
   bool urgent_ = false;  // one of waiting_ is awaited
   bool stopping_ = false;
   bool segment_wanted_ = false;

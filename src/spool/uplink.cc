@@ -159,20 +159,22 @@ Uplink::Prepared Uplink::read_batch(Lane lane, const SendPlan::Stretch& stretch,
   Prepared batch{.stretch = stretch, .end = stretch.sequences.end};
   std::unique_ptr<RecordReader>& reader = readers_[static_cast<size_t>(lane)][static_cast<size_t>(stretch.stream)];
   if (!reader) {
-    reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stretch.stream));
+    reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stretch.stream),
+                                            spool_.keys());
   }
   reader->seek(stretch.sequences.begin);
   const Duration ttl = options_.ttl[static_cast<size_t>(stretch.stream)];
   const uint32_t now_s = spool_.age_clock().seconds(start);
   BatchBuilder builder({node_, spool_.incarnation(), stretch.stream, name_, limits.floor});
   while (true) {
-    const Result<std::optional<RecordReader::Numbered>> next = reader->next(stretch.sequences.end);
-    if (!next) {
-      batch.error = next.error();
+    const Result<std::optional<RecordReader::Numbered>> read = reader->next(stretch.sequences.end);
+    if (!read) {
+      batch.error = read.error();
       return batch;
     }
-    if (!*next) break;
-    const auto& [sequence, age_s, record] = **next;
+    const std::optional<RecordReader::Numbered>& next = *read;
+    if (!next) break;
+    const auto& [sequence, age_s, record] = *next;
     if (ttl > Duration(0) && std::chrono::seconds(now_s - std::min(age_s, now_s)) > ttl) {
       ++batch.expired;
       continue;
@@ -203,10 +205,10 @@ void Uplink::on_prepared(LaneState& lane, const PreparedPointer& batch) {
     plan_.released(batch->stretch, 0);
     return look();
   }
-  if (batch->error) {
+  if (const std::optional<Error>& error = batch->error) {
     counters_.failures.add();
     log_warning("uplink", "the {} stream cannot be read, will try again: {}", name_of(batch->stretch.stream),
-                batch->error->line());
+                error->line());
     plan_.released(batch->stretch, 0);
     paused_until_ = loop_.tick() + kReadAgain;
     if (draining_) return finish_drain();

@@ -48,6 +48,15 @@ bool SegmentReserve::give(const std::string& path) {
   return true;
 }
 
+void SegmentReserve::drop() {
+  std::vector<std::string> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    dropped.swap(ready_);
+  }
+  for (const std::string& path : dropped) (void)file_system_.remove(path);  // else the next start removes it
+}
+
 Result<void> SegmentReserve::prepare() {
   if (ready() >= kReadyMax) return {};
   std::string path = new_path();

@@ -37,6 +37,8 @@ class SegmentReserve {
   // Takes over a file of segment_bytes, all of them written. False: not wanted, the caller removes it. The caller syncs
   // the directory it came from.
   bool give(const std::string& path);
+  // Removes what is ready: its content must not become a part of new segments.
+  void drop();
   // Makes one file ready, unless there are enough.
   Result<void> prepare();
 

@@ -2,132 +2,31 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <limits>
 
 #include <fmt/format.h>
 
 #include "base/assert.h"
-#include "base/bytes.h"
-#include "base/hash.h"
 #include "base/random.h"
+#include "storage/segment_header.h"
 
 namespace verge::storage {
 namespace {
 
-constexpr std::string_view kSegmentMagic = "VERGELOG";
-constexpr uint32_t kFormatVersion = 1;
-constexpr uint32_t kFrameMagic = 0x4d524656;  // "VFRM"
 constexpr std::string_view kSuffix = ".log";
 // After a damaged tail, so many sequences are skipped: any of them may have been seen by a receiver.
 constexpr uint64_t kSequenceSkip = 1U << 20;
-
-size_t aligned(size_t bytes) { return (bytes + kFrameAlignment - 1) / kFrameAlignment * kFrameAlignment; }
 
 std::string segment_path(const std::string& directory, uint64_t first_sequence) {
   return fmt::format("{}/{:020}{}", directory, first_sequence, kSuffix);
 }
 
-struct SegmentHeader {
-  uint64_t first_sequence = 0;
-  uint64_t salt = 0;
-  uint64_t previous_end = 0;  // frames of the segment before that begin here or later are void
-};
-
-std::string segment_header(const SegmentHeader& values) {
-  std::string header(kSegmentMagic);
-  append_fixed(header, kFormatVersion);
-  append_fixed(header, static_cast<uint32_t>(kSegmentHeaderBytes));
-  append_fixed(header, values.first_sequence);
-  append_fixed(header, values.salt);
-  append_fixed(header, values.previous_end);
-  header.resize(kSegmentHeaderBytes - sizeof(uint64_t), '\0');
-  append_fixed(header, hash64(header));
-  return header;
-}
-
-// What follows the last frame, where there is room for another: no frame begins like this.
-std::string end_mark() { return std::string(kFrameHeaderBytes, '\0'); }
-
-// Nothing when the header is not intact; an error when it cannot be read.
-Result<std::optional<SegmentHeader>> read_segment_header(File& file) {
-  char raw[kSegmentHeaderBytes];
-  const Result<size_t> got = file.read_at(0, raw, sizeof(raw));
+// Whether there is more than the header: a frame, or what is left of one.
+Result<bool> begins_with_frame(File& file) {
+  char raw[kFrameHeaderBytes];
+  const Result<size_t> got = file.read_at(kSegmentHeaderBytes, raw, sizeof(raw));
   if (!got) return std::unexpected(got.error());
-  if (*got != sizeof(raw)) return std::nullopt;
-  const std::string_view header(raw, sizeof(raw));
-  ByteReader check(header.substr(kSegmentHeaderBytes - sizeof(uint64_t)));
-  if (check.fixed<uint64_t>() != hash64(header.substr(0, kSegmentHeaderBytes - sizeof(uint64_t)))) return std::nullopt;
-  ByteReader reader(header);
-  if (reader.bytes(kSegmentMagic.size()) != kSegmentMagic || reader.fixed<uint32_t>() != kFormatVersion)
-    return std::nullopt;
-  reader.fixed<uint32_t>();
-  SegmentHeader values;
-  values.first_sequence = reader.fixed<uint64_t>();
-  values.salt = reader.fixed<uint64_t>();
-  values.previous_end = reader.fixed<uint64_t>();
-  return values;
-}
-
-// checksum u64 | magic u32 | body bytes u32 | count u32 | stamp u32 | first sequence u64 | body
-void fill_frame_header(std::string& frame, uint64_t first_sequence, uint32_t count, uint32_t stamp, uint64_t salt) {
-  write_fixed_at(frame, 8, kFrameMagic);
-  write_fixed_at(frame, 12, static_cast<uint32_t>(frame.size() - kFrameHeaderBytes));
-  write_fixed_at(frame, 16, count);
-  write_fixed_at(frame, 20, stamp);
-  write_fixed_at(frame, 24, first_sequence);
-  write_fixed_at(frame, 0, hash64(std::string_view(frame).substr(sizeof(uint64_t)), salt));
-}
-
-enum class FrameState { kGood, kNone, kBad };  // kNone: zeros or the end of the file, as after the last frame
-
-// Reads the frame at `offset` into `scratch`; `view` points there.
-Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch, FrameView& view) {
-  scratch.resize(kFrameHeaderBytes);
-  const Result<size_t> got = file.read_at(offset, scratch.data(), scratch.size());
-  if (!got) return std::unexpected(got.error());
-  if (*got < kFrameHeaderBytes) return FrameState::kNone;
-  if (scratch.find_first_not_of('\0') == std::string::npos) return FrameState::kNone;
-  ByteReader reader(scratch);
-  const auto checksum = reader.fixed<uint64_t>();
-  const auto magic = reader.fixed<uint32_t>();
-  const auto body_bytes = reader.fixed<uint32_t>();
-  view.count = reader.fixed<uint32_t>();
-  view.stamp = reader.fixed<uint32_t>();
-  view.first_sequence = reader.fixed<uint64_t>();
-  if (magic != kFrameMagic || body_bytes > kFrameBytesMax || view.count == 0) return FrameState::kBad;
-  scratch.resize(kFrameHeaderBytes + body_bytes);
-  const Result<size_t> body = file.read_at(offset + kFrameHeaderBytes, scratch.data() + kFrameHeaderBytes, body_bytes);
-  if (!body) return std::unexpected(body.error());
-  if (*body != body_bytes) return FrameState::kBad;
-  const std::string_view whole = scratch;
-  if (hash64(whole.substr(sizeof(uint64_t)), salt) != checksum) return FrameState::kBad;
-  view.body = whole.substr(kFrameHeaderBytes);
-  return FrameState::kGood;
-}
-
-// Looks for a good frame after a bad one at `offset`. Reads in blocks; a frame's magic is searched on its alignment.
-Result<std::optional<uint64_t>> next_good_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch,
-                                                FrameView& view) {
-  constexpr size_t kBlock = 256U << 10;
-  std::string block;
-  uint64_t at = (offset / kFrameAlignment + 1) * kFrameAlignment;
-  while (true) {
-    block.resize(kBlock);
-    const Result<size_t> got = file.read_at(at, block.data(), block.size());
-    if (!got) return std::unexpected(got.error());
-    if (*got < kFrameHeaderBytes) return std::nullopt;
-    for (size_t i = 0; i + kFrameHeaderBytes <= *got; i += kFrameAlignment) {
-      uint32_t magic;
-      std::memcpy(&magic, block.data() + i + sizeof(uint64_t), sizeof(magic));
-      if (magic != kFrameMagic) continue;
-      const Result<FrameState> state = read_frame(file, at + i, salt, scratch, view);
-      if (!state) return std::unexpected(state.error());
-      if (*state == FrameState::kGood) return at + i;
-    }
-    at += *got / kFrameAlignment * kFrameAlignment - kFrameAlignment;
-    if (*got < kBlock) return std::nullopt;
-  }
+  return *got == sizeof(raw) && std::ranges::any_of(raw, [](char byte) { return byte != 0; });
 }
 
 }  // namespace
@@ -147,11 +46,30 @@ Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const st
   return segments;
 }
 
+Result<std::map<KeyId, size_t>> keys_in_use(FileSystem& file_system, const std::string& directory) {
+  std::map<KeyId, size_t> keys;
+  const Result<std::vector<SegmentFile>> segments = list_segments(file_system, directory);
+  if (!segments && segments.error().code == "storage.missing") return keys;
+  if (!segments) return std::unexpected(segments.error());
+  for (const SegmentFile& segment : *segments) {
+    const Result<std::unique_ptr<File>> file = file_system.open(segment.path, OpenMode::kRead);
+    if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
+    if (!file) return std::unexpected(file.error());
+    const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
+    if (!read) continue;  // said where it is read for what is in it
+    const std::optional<SegmentHeader>& header = *read;
+    if (!header || header->key == 0 || header->first_sequence != segment.first_sequence) continue;
+    const Result<bool> frames = begins_with_frame(**file);
+    if (!frames || *frames) ++keys[header->key];
+  }
+  return keys;
+}
+
 Result<std::unique_ptr<SegmentedLog>> SegmentedLog::open(FileSystem& file_system, std::string directory,
-                                                         SegmentReserve& reserve, uint64_t sequence_floor,
-                                                         Recovery& recovery) {
+                                                         SegmentReserve& reserve, const KeyRing& keys,
+                                                         uint64_t sequence_floor, Recovery& recovery) {
   if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
-  std::unique_ptr<SegmentedLog> log(new SegmentedLog(file_system, std::move(directory), reserve));
+  std::unique_ptr<SegmentedLog> log(new SegmentedLog(file_system, std::move(directory), reserve, keys));
   if (const Result<void> recovered = log->recover(sequence_floor, recovery); !recovered) {
     return std::unexpected(recovered.error());
   }
@@ -170,6 +88,8 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
     const Result<uint64_t> size = (*file)->size();
     if (!size) return std::unexpected(size.error());
     segment.bytes = *size;
+    const Result<std::optional<SegmentHeader>> header = read_segment_header(**file);
+    if (header && *header) segment.key = (*header)->key;
   }
   next_sequence_ = std::max<uint64_t>(1, sequence_floor);
   bool damaged = false;
@@ -222,7 +142,7 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
       end = **found;
     }
     expected = view.first_sequence + view.count;
-    end += aligned(kFrameHeaderBytes + view.body.size());
+    end += frame_aligned(kFrameHeaderBytes + view.body.size());
   }
   if (const Result<void> cut = (*file)->truncate(end); !cut) return std::unexpected(cut.error());
   segment.bytes = end;
@@ -250,10 +170,13 @@ Result<void> SegmentedLog::set_aside(size_t index) {
   return file_system_.sync_directory(directory_);
 }
 
-// Durably: a segment must not come back when a later one is gone, which says where its frames end.
+// Durably: a segment must not come back when a later one is gone, which says where its frames end. Where new segments
+// are encrypted, what was not is no space for them: it would lie open behind their last frame.
 Result<void> SegmentedLog::remove_segment(size_t index) {
   const SegmentFile& segment = segments_[index];
-  if (segment.bytes != reserve_.segment_bytes() || !reserve_.give(segment.path)) {
+  const bool may_be_used_again =
+      segment.bytes == reserve_.segment_bytes() && (segment.key != 0 || keys_.writing() == 0);
+  if (!may_be_used_again || !reserve_.give(segment.path)) {
     const Result<void> gone = file_system_.remove(segment.path);
     if (!gone && gone.error().code != "storage.missing") return gone;
   }
@@ -265,10 +188,18 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
   seal();
   // An empty segment of that name, left by a failure, still says where the frames before it end: it is not made anew.
   if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) ++next_sequence_;
+  SegmentHeader header{.first_sequence = next_sequence_, .salt = system_seed(), .previous_end = durable_through_};
+  std::optional<FrameSealer> sealer;
+  if (const KeyId key = keys_.writing(); key != 0) {
+    header.key = key;
+    header.more_salt = system_seed();
+    Result<crypto::Aes256Gcm> cipher = keys_.cipher(key, header.key_salt(), crypto::Aes256Gcm::Use::kSeal);
+    if (!cipher) return std::unexpected(cipher.error());
+    sealer.emplace(*std::move(cipher));
+  }
   const std::string path = segment_path(directory_, next_sequence_);
   const uint64_t bytes = std::max(reserve_.segment_bytes(), bytes_needed + kSegmentHeaderBytes);
   std::unique_ptr<File> file = bytes == reserve_.segment_bytes() ? reserve_.take(path) : nullptr;
-  const uint64_t salt = system_seed();
   Result<void> done;
   if (!file) {
     Result<std::unique_ptr<File>> fresh = file_system_.open(path, OpenMode::kCreate);
@@ -277,8 +208,7 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
     done = file->allocate(bytes);
   }
   // The header is made durable by the sync of the first frame, before which nothing hangs on it.
-  const std::string header = segment_header({next_sequence_, salt, durable_through_}) + end_mark();
-  if (done) done = file->write_at(0, header);
+  if (done) done = file->write_at(0, header.bytes() + end_mark());
   if (done) done = file_system_.sync_directory(directory_);
   if (!done) {
     file.reset();
@@ -288,11 +218,12 @@ Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
     return done;
   }
   active_ = std::move(file);
-  active_salt_ = salt;
+  active_salt_ = header.salt;
+  sealer_ = std::move(sealer);
   active_end_ = kSegmentHeaderBytes;
   synced_end_ = kSegmentHeaderBytes;
   failed_ = false;
-  segments_.push_back({path, next_sequence_, bytes});
+  segments_.push_back({path, next_sequence_, bytes, header.key});
   ++segments_begun_;
   return {};
 }
@@ -313,18 +244,29 @@ void SegmentedLog::seal() {
   }
   if (cut && active_->truncate(active_end_)) segments_.back().bytes = active_end_;
   active_.reset();
+  sealer_.reset();
 }
 
 Result<void> SegmentedLog::append(uint32_t count, uint32_t stamp, std::string frame) {
   VERGE_ASSERT(count > 0 && frame.size() >= kFrameHeaderBytes);
-  VERGE_ASSERT(frame.size() - kFrameHeaderBytes <= kFrameBytesMax);
-  const size_t frame_size = aligned(frame.size());
-  if (!active_ || failed_ || active_end_ + frame_size > segments_.back().bytes) {
+  VERGE_ASSERT(frame.size() + kFrameSealBytes - kFrameHeaderBytes <= kFrameBytesMax);
+  const KeyId key = keys_.writing();
+  if (key != 0) frame.resize(frame.size() + kFrameSealBytes, '\0');
+  const size_t frame_size = frame_aligned(frame.size());
+  const bool is_other_key = active_ && segments_.back().key != key;
+  if (!active_ || failed_ || is_other_key || active_end_ + frame_size > segments_.back().bytes) {
     if (const Result<void> begun = begin_segment(frame_size); !begun) return begun;
   }
+  VERGE_ASSERT(sealer_.has_value() == (key != 0));  // the ring's keys change on this thread
   const uint64_t first = next_sequence_;
   next_sequence_ += count;
-  fill_frame_header(frame, first, count, stamp, active_salt_);
+  write_frame_header(frame, first, count, stamp);
+  if (sealer_ && !sealer_->seal(active_end_, frame)) {
+    failed_ = true;
+    return fail("crypto.unavailable", fmt::format("a frame for {} could not be encrypted", directory_),
+                "check this system's OpenSSL and its free memory");
+  }
+  write_frame_checksum(frame, active_salt_);
   frame.resize(frame_size, '\0');
   if (active_end_ + frame_size + kFrameHeaderBytes <= segments_.back().bytes) frame.append(end_mark());
   const Result<void> written = active_->write_at(active_end_, frame);
@@ -358,6 +300,39 @@ Result<void> SegmentedLog::sync() {
 Result<void> SegmentedLog::roll() {
   if (segments_.empty() || segments_.back().first_sequence == next_sequence_) return {};
   return begin_segment(0);
+}
+
+Result<void> SegmentedLog::renew() {
+  if (segments_.empty() || segments_.back().key == keys_.writing()) return {};
+  return begin_segment(0);
+}
+
+Result<std::vector<IntervalSet::Interval>> SegmentedLog::erase(KeyId key) {
+  std::vector<IntervalSet::Interval> lost;
+  // The last segment says which sequences were used, so it is not one of those that go.
+  if (!segments_.empty() && segments_.back().key == key) {
+    if (const Result<void> begun = begin_segment(0); !begun) return std::unexpected(begun.error());
+  }
+  for (size_t i = 0; i + 1 < segments_.size(); ++i) {
+    SegmentFile& segment = segments_[i];
+    if (segment.key != key) continue;
+    const Result<std::unique_ptr<File>> next = file_system_.open(segments_[i + 1].path, OpenMode::kRead);
+    if (!next) return std::unexpected(next.error());
+    const Result<std::optional<SegmentHeader>> header = read_segment_header(**next);
+    if (!header) return std::unexpected(header.error());
+    const uint64_t end = *header ? (*header)->previous_end : segments_[i + 1].first_sequence;
+    const Result<std::unique_ptr<File>> file = file_system_.open(segment.path, OpenMode::kWrite);
+    if (!file) return std::unexpected(file.error());
+    Result<void> cut = (*file)->truncate(kSegmentHeaderBytes);
+    if (cut) cut = (*file)->sync();
+    if (!cut) return std::unexpected(cut.error());
+    segment.bytes = kSegmentHeaderBytes;
+    if (segment.first_sequence < end) lost.push_back({segment.first_sequence, end});
+  }
+  while (segments_.size() > 1 && segments_.front().key == key) {
+    if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
+  }
+  return lost;
 }
 
 bool SegmentedLog::can_remove_before(uint64_t sequence) const {
@@ -428,9 +403,9 @@ bool LogReader::open_segment_for(uint64_t sequence, Error& problem) {
     }
     file_ = std::move(*file);
     path_ = chosen->path;
-    salt_ = header->salt;
-    segment_first_ = chosen->first_sequence;
-    expected_ = segment_first_;
+    header_ = *header;
+    cipher_.reset();
+    expected_ = header_.first_sequence;
     frames_end_.reset();
     next_segment_.reset();
     offset_ = kSegmentHeaderBytes;
@@ -443,7 +418,7 @@ Result<uint64_t> LogReader::frames_end() {
   if (frames_end_) return *frames_end_;
   const Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
   if (!segments) return std::unexpected(segments.error());
-  auto later = std::ranges::upper_bound(*segments, segment_first_, {}, &SegmentFile::first_sequence);
+  auto later = std::ranges::upper_bound(*segments, header_.first_sequence, {}, &SegmentFile::first_sequence);
   for (; later != segments->end(); ++later) {
     const Result<std::unique_ptr<File>> file = file_system_.open(later->path, OpenMode::kRead);
     if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
@@ -471,14 +446,15 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
     const Result<uint64_t> frames_end = this->frames_end();
     if (!frames_end) return std::unexpected(frames_end.error());
     FrameView view;
-    Result<FrameState> state = read_frame(*file_, offset_, salt_, frame_, view);
+    Result<FrameState> state = read_frame(*file_, offset_, header_.salt, frame_, view);
     if (!state) return std::unexpected(state.error());
     if (*state == FrameState::kBad) {
-      const Result<std::optional<uint64_t>> found = next_good_frame(*file_, offset_, salt_, frame_, view);
-      if (!found) return std::unexpected(found.error());
-      if (*found && view.first_sequence < *frames_end) {
+      const Result<std::optional<uint64_t>> searched = next_good_frame(*file_, offset_, header_.salt, frame_, view);
+      if (!searched) return std::unexpected(searched.error());
+      const std::optional<uint64_t>& found = *searched;
+      if (found && view.first_sequence < *frames_end) {
         note_damage(view.first_sequence);
-        offset_ = **found;
+        offset_ = *found;
         *state = FrameState::kGood;
       }
     }
@@ -491,21 +467,44 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
       continue;
     }
     if (view.first_sequence >= end_sequence) return std::nullopt;
-    offset_ += aligned(kFrameHeaderBytes + view.body.size());
-    expected_ = view.first_sequence + view.count;
+    const size_t frame_size = frame_aligned(kFrameHeaderBytes + view.body.size());
+    const uint64_t frame_end = view.first_sequence + view.count;
+    bool is_sound = true;
+    if (header_.key != 0 && frame_end > wanted_) {
+      const Result<bool> opened = open_body(view);
+      if (!opened) return std::unexpected(opened.error());
+      is_sound = *opened;
+      if (!is_sound) note_damage(frame_end);
+    }
+    offset_ += frame_size;
+    expected_ = frame_end;
     if (expected_ <= wanted_) continue;
     wanted_ = expected_;
-    return view;
+    if (is_sound) return view;
   }
   return std::nullopt;
+}
+
+Result<bool> LogReader::open_body(FrameView& view) {
+  if (!cipher_) {
+    Result<crypto::Aes256Gcm> cipher = keys_.cipher(header_.key, header_.key_salt(), crypto::Aes256Gcm::Use::kOpen);
+    if (!cipher && cipher.error().code == "storage.key-missing") return missing_key(header_.key, path_, keys_);
+    if (!cipher) return std::unexpected(cipher.error());
+    cipher_.emplace(*std::move(cipher));
+  }
+  const std::optional<std::string_view> body = open_frame(*cipher_, offset_, frame_);
+  if (body) view.body = *body;
+  return body.has_value();
 }
 
 // Between the last good frame and `end_sequence` something was, and cannot be read. Not so where the file has been
 // given to another segment meanwhile: then all in it was done with.
 void LogReader::note_damage(uint64_t end_sequence) {
   if (expected_ >= end_sequence) return;
-  const Result<std::optional<SegmentHeader>> header = read_segment_header(*file_);
-  if (header && *header && (*header)->salt != salt_) return;
+  if (const Result<std::optional<SegmentHeader>> read = read_segment_header(*file_)) {
+    const std::optional<SegmentHeader>& header = *read;
+    if (header && header->salt != header_.salt) return;
+  }
   damaged_.push_back({path_, offset_, expected_, end_sequence});
   expected_ = end_sequence;
 }

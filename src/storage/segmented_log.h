@@ -12,6 +12,10 @@
 // file, whose header says where the frames of the one before end: what was refused, and will be sent again, is void
 // even if it can be read. Format: docs/formats/log.md.
 //
+// A segment is encrypted or not, as the ring of keys says when it is begun; a log may hold both. Only reading and
+// writing frames needs keys: checksums are over what is stored, so that damage is told from a missing key, and a start
+// mends the one without the other.
+//
 // Invariants: sequences rise; they may have gaps, where a write failed or a tail was damaged, but are never used twice.
 // A frame is readable whole or not at all. An append is durable when sync() has returned.
 //
@@ -19,7 +23,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,22 +32,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/interval_set.h"
 #include "storage/file_system.h"
+#include "storage/frame.h"
+#include "storage/frame_cipher.h"
+#include "storage/key_ring.h"
+#include "storage/segment_header.h"
 #include "storage/segment_reserve.h"
 
 namespace verge::storage {
-
-inline constexpr size_t kSegmentHeaderBytes = 64;
-inline constexpr size_t kFrameHeaderBytes = 32;
-inline constexpr size_t kFrameAlignment = 16;
-inline constexpr size_t kFrameBytesMax = 32U << 20;
-
-struct FrameView {
-  uint64_t first_sequence = 0;
-  uint32_t count = 0;  // sequences first_sequence .. first_sequence + count - 1
-  uint32_t stamp = 0;  // as given to append()
-  std::string_view body;
-};
 
 // A range of sequences of which some or all could not be read back.
 struct DamagedRange {
@@ -57,10 +54,15 @@ struct SegmentFile {
   std::string path;
   uint64_t first_sequence = 0;
   uint64_t bytes = 0;
+  KeyId key = 0;
 };
 
-// The segments of a directory in order. Other files are left alone and not listed.
+// The segments of a directory in order, without their sizes and keys. Other files are left alone and not listed.
 Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const std::string& directory);
+
+// Which keys the frames of a directory's segments need, by how many segments. No directory has none, and a file whose
+// header cannot be read says none.
+Result<std::map<KeyId, size_t>> keys_in_use(FileSystem& file_system, const std::string& directory);
 
 class SegmentedLog {
  public:
@@ -71,11 +73,11 @@ class SegmentedLog {
   };
 
   // Opens or creates. `sequence_floor`: sequences below it are known to have been used. A damaged log opens; what was
-  // lost is in `recovery`.
-  // `reserve` outlives the log; its segment_bytes is the size of a file.
+  // lost is in `recovery`. No key is needed.
+  // `reserve` and `keys` outlive the log; the reserve's segment_bytes is the size of a file.
   static Result<std::unique_ptr<SegmentedLog>> open(FileSystem& file_system, std::string directory,
-                                                    SegmentReserve& reserve, uint64_t sequence_floor,
-                                                    Recovery& recovery);
+                                                    SegmentReserve& reserve, const KeyRing& keys,
+                                                    uint64_t sequence_floor, Recovery& recovery);
 
   // Appends a frame of `count` records; its first sequence is next_sequence(). `frame`: kFrameHeaderBytes of room, then
   // the body. `stamp` is the caller's. After a failure its sequences are used up, and the frame must be taken as not
@@ -86,6 +88,11 @@ class SegmentedLog {
 
   // Ends the active segment, so that it can be removed.
   Result<void> roll();
+  // Ends the last segment if its key is another than that of new ones, so that the key can fall out of use.
+  Result<void> renew();
+  // Cuts the segments of that key down to their headers, which still say where frames of others end, and removes those
+  // at the front. The ranges of sequences that they had, which are lost with it.
+  Result<std::vector<IntervalSet::Interval>> erase(KeyId key);
 
   // Removes the segments all of whose sequences are below `sequence`. Returns how many.
   Result<size_t> remove_before(uint64_t sequence);
@@ -105,8 +112,8 @@ class SegmentedLog {
   [[nodiscard]] const std::string& directory() const { return directory_; }
 
  private:
-  SegmentedLog(FileSystem& file_system, std::string directory, SegmentReserve& reserve)
-      : file_system_(file_system), directory_(std::move(directory)), reserve_(reserve) {}
+  SegmentedLog(FileSystem& file_system, std::string directory, SegmentReserve& reserve, const KeyRing& keys)
+      : file_system_(file_system), directory_(std::move(directory)), reserve_(reserve), keys_(keys) {}
 
   Result<void> recover(uint64_t sequence_floor, Recovery& recovery);
   Result<std::optional<uint64_t>> recover_segment(SegmentFile& segment, Recovery& recovery, bool& damaged);
@@ -118,8 +125,10 @@ class SegmentedLog {
   FileSystem& file_system_;
   const std::string directory_;
   SegmentReserve& reserve_;
+  const KeyRing& keys_;
   std::vector<SegmentFile> segments_;  // the last is the active one if active_ is set
   std::unique_ptr<File> active_;
+  std::optional<FrameSealer> sealer_;  // of the active segment; none: it is not encrypted
   uint64_t active_salt_ = 0;
   uint64_t active_end_ = 0;       // where the next frame goes
   uint64_t synced_end_ = 0;       // what of the active segment is durable
@@ -134,14 +143,14 @@ class SegmentedLog {
 // Reads frames in order, from any thread, while the log is being written.
 class LogReader {
  public:
-  LogReader(FileSystem& file_system, std::string directory)
-      : file_system_(file_system), directory_(std::move(directory)) {}
+  LogReader(FileSystem& file_system, std::string directory, const KeyRing& keys)
+      : file_system_(file_system), directory_(std::move(directory)), keys_(keys) {}
 
   // The next read begins with the frame that holds `sequence`, or the first one after it.
   void seek(uint64_t sequence);
 
   // The next frame that begins below `end_sequence`; nothing when there is none (yet). Its body is good until the next
-  // call. Damaged stretches are passed over, and noted.
+  // call. Damaged stretches are passed over, and noted; a segment whose key is not there is not, but an error.
   Result<std::optional<FrameView>> next(uint64_t end_sequence);
 
   // The damage that was passed over since the last call.
@@ -152,17 +161,20 @@ class LogReader {
   // Where the frames of the open segment end; unknown until there is a later segment.
   Result<uint64_t> frames_end();
   void note_damage(uint64_t end_sequence);
+  // Decrypts the frame that was read. False when it is not what was written.
+  Result<bool> open_body(FrameView& view);
 
   FileSystem& file_system_;
   const std::string directory_;
+  const KeyRing& keys_;
   uint64_t wanted_ = 1;  // frames that end at or below it are passed over
   std::unique_ptr<File> file_;
   std::string path_;
-  uint64_t segment_first_ = 0;
-  uint64_t expected_ = 0;  // the sequence after the last good frame of the open segment
+  SegmentHeader header_;                     // of the open segment
+  std::optional<crypto::Aes256Gcm> cipher_;  // likewise, once it was needed
+  uint64_t expected_ = 0;                    // the sequence after the last good frame of the open segment
   std::optional<uint64_t> frames_end_;
   std::optional<uint64_t> next_segment_;
-  uint64_t salt_ = 0;
   uint64_t offset_ = 0;
   std::string frame_;
   std::vector<DamagedRange> damaged_;

@@ -15,14 +15,18 @@ namespace {
 constexpr const char* kDirectory = "data/spool";
 constexpr SpoolOptions kOptions{.bytes_max = 1U << 20, .segment_bytes = 4096};
 
-class LostElsewhere : public testing::Test {
+// The parameter: whether the spool is encrypted.
+class LostElsewhere : public testing::TestWithParam<bool> {
  protected:
-  void SetUp() override { open(); }
+  void SetUp() override {
+    if (GetParam()) ASSERT_TRUE(keys.replace({.writing = crypto::Key::generate(), .reading = {}}));
+    open();
+  }
 
   void open() {
     spool.reset();
     recovery = {};
-    Result<std::unique_ptr<Spool>> opened = Spool::open(disk, kDirectory, kOptions, recovery);
+    Result<std::unique_ptr<Spool>> opened = Spool::open(disk, kDirectory, keys, kOptions, recovery);
     ASSERT_TRUE(opened.has_value()) << opened.error().line();
     spool = std::move(*opened);
   }
@@ -44,7 +48,7 @@ class LostElsewhere : public testing::Test {
   // The numbers that can be read from what the parent does not have.
   std::vector<uint64_t> waiting() {
     std::vector<uint64_t> numbers;
-    RecordReader reader(disk, Spool::stream_directory(kDirectory, Priority::kNormal));
+    RecordReader reader(disk, Spool::stream_directory(kDirectory, Priority::kNormal), keys);
     const StreamState state = spool->state(Priority::kNormal);
     reader.seek(state.delivered_through + 1);
     while (const auto next = *reader.next(state.end)) numbers.push_back(next->record.source_sequence);
@@ -60,6 +64,7 @@ class LostElsewhere : public testing::Test {
   }
 
   tests::SimulatedDisk disk{1};
+  storage::KeyRing keys;
   std::unique_ptr<Spool> spool;
   Spool::Recovery recovery;
 };
@@ -70,7 +75,7 @@ std::vector<uint64_t> numbers(uint64_t from, uint64_t end) {
   return all;
 }
 
-TEST_F(LostElsewhere, RemovedBeforeItWasAcknowledged) {
+TEST_P(LostElsewhere, RemovedBeforeItWasAcknowledged) {
   store_all(1, 101);
   ASSERT_GT(segments().size(), 4U);
   EXPECT_EQ(waiting(), numbers(1, 101));
@@ -82,7 +87,7 @@ TEST_F(LostElsewhere, RemovedBeforeItWasAcknowledged) {
   EXPECT_EQ(waiting(), numbers(51, 101));
 }
 
-TEST_F(LostElsewhere, FileOfNulBytesAfterPowerLoss) {
+TEST_P(LostElsewhere, FileOfNulBytesAfterPowerLoss) {
   store_all(1, 101);
   ASSERT_TRUE(spool->checkpoint());
   std::vector<std::string> victims = segments();
@@ -111,7 +116,7 @@ TEST_F(LostElsewhere, FileOfNulBytesAfterPowerLoss) {
 }
 
 // Power is cut at each step of giving space back, from the note of what was delivered to the last removal.
-TEST_F(LostElsewhere, CrashBetweenUnlinkAndLedger) {
+TEST_P(LostElsewhere, CrashBetweenUnlinkAndLedger) {
   for (uint64_t step = 1; step < 40; ++step) {
     SCOPED_TRACE(step);
     disk = tests::SimulatedDisk(step);
@@ -135,7 +140,7 @@ TEST_F(LostElsewhere, CrashBetweenUnlinkAndLedger) {
   }
 }
 
-TEST_F(LostElsewhere, EndlessLoopOnATornRecord) {
+TEST_P(LostElsewhere, EndlessLoopOnATornRecord) {
   store_all(1, 11);
   spool.reset();
   const std::string path = segments().back();
@@ -157,7 +162,7 @@ TEST_F(LostElsewhere, EndlessLoopOnATornRecord) {
   }
 }
 
-TEST_F(LostElsewhere, WholeBacklogReadAtStart) {
+TEST_P(LostElsewhere, WholeBacklogReadAtStart) {
   store_all(1, 2001);
   ASSERT_TRUE(spool->checkpoint());
   uint64_t bytes = 0;
@@ -169,7 +174,7 @@ TEST_F(LostElsewhere, WholeBacklogReadAtStart) {
   EXPECT_EQ(waiting().size(), 2000U);
 }
 
-TEST_F(LostElsewhere, CorruptLogStopsTheStart) {
+TEST_P(LostElsewhere, CorruptLogStopsTheStart) {
   const uint64_t seed = system_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
@@ -194,6 +199,9 @@ TEST_F(LostElsewhere, CorruptLogStopsTheStart) {
     EXPECT_EQ(store(1'000'000), Submission::Fate::kStored);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Kinds, LostElsewhere, testing::Bool(),
+                         [](const auto& kind) { return kind.param ? "encrypted" : "plain"; });
 
 }  // namespace
 }  // namespace verge::spool

@@ -19,11 +19,15 @@ constexpr const char* kDirectory = "data/spool";
 // once each.
 class Life {
  public:
-  explicit Life(uint64_t seed) : random_(seed), disk_(random_.next()) {}
+  explicit Life(uint64_t seed, bool encrypted = false) : random_(seed), disk_(random_.next()), encrypted_(encrypted) {
+    if (encrypted_)
+      EXPECT_TRUE(keys_.replace({.writing = used_keys_.emplace_back(crypto::Key::generate()), .reading = {}}));
+  }
 
   void run() {
     open();
     for (int step = 0; step < 60; ++step) {
+      if (encrypted_ && random_.chance(0.05)) change_keys();
       switch (random_.below(14)) {
         case 0:
           crash();
@@ -74,7 +78,7 @@ class Life {
     if (failure.operation > 0) disk_.fail_operation(failure.operation, failure.code, failure.sticky);
     if (failure.read > 0) disk_.fail_read(failure.read);
     Spool::Recovery recovery;
-    Result<std::unique_ptr<Spool>> opened = Spool::open(disk_, kDirectory, kOptions, recovery);
+    Result<std::unique_ptr<Spool>> opened = Spool::open(disk_, kDirectory, keys_, kOptions, recovery);
     if (opened) {
       spool_ = std::move(*opened);
     } else {
@@ -86,6 +90,7 @@ class Life {
       if (step % 3 == 2) deliver();
       if (step % 5 == 3) (void)spool_->prepare_segment();
       if (step == 9) (void)spool_->checkpoint();
+      if (encrypted_ && step % 6 == 5) change_keys();
     }
     const Extent extent{disk_.operations(), disk_.reads()};
     disk_.heal();
@@ -100,9 +105,18 @@ class Life {
 
   void open() {
     Spool::Recovery recovery;
-    Result<std::unique_ptr<Spool>> opened = Spool::open(disk_, kDirectory, kOptions, recovery);
+    Result<std::unique_ptr<Spool>> opened = Spool::open(disk_, kDirectory, keys_, kOptions, recovery);
     ASSERT_TRUE(opened.has_value()) << opened.error().line();
     spool_ = std::move(*opened);
+  }
+
+  // To a fresh key, or to none; earlier ones stay for reading.
+  void change_keys() {
+    storage::Keys keys{.writing = {}, .reading = used_keys_};
+    if (random_.chance(0.8)) keys.writing = used_keys_.emplace_back(crypto::Key::generate());
+    const Result<void> changed = spool_->change_keys(keys);
+    // On a disk that fails it may not be possible to see whether all keys that are needed are there.
+    if (!changed) ASSERT_NE(changed.error().code, "storage.key-missing");
   }
 
   void crash() {
@@ -145,18 +159,19 @@ class Life {
   // The parent takes what is there.
   void deliver() {
     const Priority stream = kPriorities[random_.below(kStreams)];
-    storage::LogReader reader(disk_, Spool::stream_directory(kDirectory, stream));
+    storage::LogReader reader(disk_, Spool::stream_directory(kDirectory, stream), keys_);
     const StreamState state = spool_->state(stream);
     reader.seek(state.delivered_through + 1);
     while (true) {
-      const auto frame = reader.next(state.end);
-      if (!frame) break;  // a read failed: another time
+      const auto read = reader.next(state.end);
+      if (!read) break;  // a read failed: another time
       for (const storage::DamagedRange& range : reader.take_damaged()) {
         FAIL() << range.path << " at " << range.offset << ": " << range.first_sequence << " to " << range.end_sequence;
       }
-      if (!*frame) break;
-      take(**frame);
-      (void)spool_->delivered(stream, {1, (*frame)->first_sequence + (*frame)->count});
+      const std::optional<storage::FrameView>& frame = *read;
+      if (!frame) break;
+      take(*frame);
+      (void)spool_->delivered(stream, {1, frame->first_sequence + frame->count});
       if (random_.chance(0.2)) break;
     }
   }
@@ -179,14 +194,15 @@ class Life {
   void check() {
     std::map<uint64_t, uint64_t> held;
     for (const Priority stream : kPriorities) {
-      storage::LogReader reader(disk_, Spool::stream_directory(kDirectory, stream));
+      storage::LogReader reader(disk_, Spool::stream_directory(kDirectory, stream), keys_);
       reader.seek(spool_->state(stream).delivered_through + 1);
       while (true) {
-        const auto frame = reader.next(spool_->state(stream).end);
-        ASSERT_TRUE(frame.has_value()) << frame.error().line();
-        if (!*frame) break;
-        FrameRecords records((*frame)->body);
-        uint64_t sequence = (*frame)->first_sequence;
+        const auto read = reader.next(spool_->state(stream).end);
+        ASSERT_TRUE(read.has_value()) << read.error().line();
+        const std::optional<storage::FrameView>& frame = *read;
+        if (!frame) break;
+        FrameRecords records(frame->body);
+        uint64_t sequence = frame->first_sequence;
         while (const auto record = records.next()) {
           if (delivered_.contains({stream, sequence++})) continue;  // the parent knows it: the cursor went back
           ++held[record->source_sequence];
@@ -204,6 +220,9 @@ class Life {
 
   Random random_;
   tests::SimulatedDisk disk_;
+  const bool encrypted_;
+  storage::KeyRing keys_;
+  std::vector<crypto::Key> used_keys_;
   std::unique_ptr<Spool> spool_;
   uint64_t sent_ = 0;
   std::set<uint64_t> acknowledged_;
@@ -218,7 +237,7 @@ TEST(SpoolSimulation, NothingAcknowledgedIsLostOrStoredTwice) {
   const uint64_t runs = runs_given ? std::strtoull(runs_given, nullptr, 10) : given ? 1 : 300;
   for (uint64_t seed = first; seed < first + runs; ++seed) {
     SCOPED_TRACE("replay with VERGE_SEED=" + std::to_string(seed));
-    Life(seed).run();
+    Life(seed, /*encrypted=*/seed % 2 == 1).run();
     ASSERT_FALSE(testing::Test::HasFailure());
   }
 }
@@ -226,21 +245,25 @@ TEST(SpoolSimulation, NothingAcknowledgedIsLostOrStoredTwice) {
 // Every system call of a spool's life fails in turn, once and from then on, for want of space and for a broken disk.
 TEST(SpoolSimulation, AnErrorAtEveryOperationInTurn) {
   constexpr uint64_t kSeed = 42;
-  const Life::Extent extent = Life(kSeed).run_script({});
-  ASSERT_GT(extent.operations, 50U);
-  for (uint64_t n = 1; n <= extent.operations; ++n) {
-    for (const std::string_view code : {"storage.full", "storage.io"}) {
-      for (const bool sticky : {false, true}) {
-        SCOPED_TRACE(testing::Message() << "operation " << n << ", " << code << (sticky ? ", from then on" : ", once"));
-        Life(kSeed).run_script({.operation = n, .code = code, .sticky = sticky});
-        ASSERT_FALSE(testing::Test::HasFailure());
+  for (const bool encrypted : {false, true}) {
+    SCOPED_TRACE(encrypted ? "encrypted" : "plain");
+    const Life::Extent extent = Life(kSeed, encrypted).run_script({});
+    ASSERT_GT(extent.operations, 50U);
+    for (uint64_t n = 1; n <= extent.operations; ++n) {
+      for (const std::string_view code : {"storage.full", "storage.io"}) {
+        for (const bool sticky : {false, true}) {
+          SCOPED_TRACE(testing::Message()
+                       << "operation " << n << ", " << code << (sticky ? ", from then on" : ", once"));
+          Life(kSeed, encrypted).run_script({.operation = n, .code = code, .sticky = sticky});
+          ASSERT_FALSE(testing::Test::HasFailure());
+        }
       }
     }
-  }
-  for (uint64_t n = 1; n <= extent.reads; ++n) {
-    SCOPED_TRACE(testing::Message() << "read " << n);
-    Life(kSeed).run_script({.read = n});
-    ASSERT_FALSE(testing::Test::HasFailure());
+    for (uint64_t n = 1; n <= extent.reads; ++n) {
+      SCOPED_TRACE(testing::Message() << "read " << n);
+      Life(kSeed, encrypted).run_script({.read = n});
+      ASSERT_FALSE(testing::Test::HasFailure());
+    }
   }
 }
 
@@ -252,7 +275,10 @@ TEST(SpoolSimulation, AFlippedBitCostsOneFrame) {
   for (int round = 0; round < 100; ++round) {
     tests::SimulatedDisk disk(random.next());
     Spool::Recovery recovery;
-    std::unique_ptr<Spool> spool = *Spool::open(disk, kDirectory, {.segment_bytes = 1U << 20}, recovery);
+    storage::KeyRing keys;
+    const bool encrypted = random.chance(0.5);
+    if (encrypted) ASSERT_TRUE(keys.replace({.writing = crypto::Key::generate(), .reading = {}}));
+    std::unique_ptr<Spool> spool = *Spool::open(disk, kDirectory, keys, {.segment_bytes = 1U << 20}, recovery);
     constexpr uint64_t kFrames = 20;
     for (uint64_t number = 1; number <= kFrames; ++number) {
       Submission submission;
@@ -265,9 +291,9 @@ TEST(SpoolSimulation, AFlippedBitCostsOneFrame) {
     spool.reset();
     const std::string path = std::string(kDirectory) + "/normal/00000000000000000001.log";
     disk.flip_bit(path, storage::kSegmentHeaderBytes + random.below(kFrames * 160));
-    spool = *Spool::open(disk, kDirectory, {.segment_bytes = 1U << 20}, recovery);
+    spool = *Spool::open(disk, kDirectory, keys, {.segment_bytes = 1U << 20}, recovery);
     EXPECT_GT(spool->state(Priority::kNormal).end, kFrames);
-    storage::LogReader reader(disk, Spool::stream_directory(kDirectory, Priority::kNormal));
+    storage::LogReader reader(disk, Spool::stream_directory(kDirectory, Priority::kNormal), keys);
     uint64_t found = 0;
     while (*reader.next(spool->state(Priority::kNormal).end)) ++found;
     EXPECT_GE(found, kFrames - 1);

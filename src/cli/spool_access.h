@@ -1,0 +1,31 @@
+// How commands that read a node's files without the node get at them: where they are, and the keys to what is
+// encrypted.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "storage/key_ring.h"
+
+namespace CLI {
+class App;
+}
+
+namespace verge::cli {
+
+struct SpoolAccess {
+  std::string data_dir;                // empty: the configuration's, else ./verge-data
+  std::string config;                  // a node's TOML file, which names directory and keys; empty: none
+  std::vector<std::string> key_files;  // more keys; without a configuration the first is the one to write with
+
+  [[nodiscard]] std::string spool_directory() const { return data_dir + "/spool"; }
+};
+
+// --data-dir, --config, --key-file.
+void add_access_options(CLI::App& command, SpoolAccess& access);
+
+// Settles data_dir and reads the keys. Errors: those of the configuration and of its secrets.
+Result<storage::Keys> settle_access(SpoolAccess& access);
+
+}  // namespace verge::cli

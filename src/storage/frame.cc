@@ -1,0 +1,76 @@
+#include "storage/frame.h"
+
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+
+namespace verge::storage {
+namespace {
+
+constexpr uint32_t kFrameMagic = 0x4d524656;  // "VFRM"
+
+}  // namespace
+
+// checksum u64 | magic u32 | body bytes u32 | count u32 | stamp u32 | first sequence u64 | body
+void write_frame_header(std::string& frame, uint64_t first_sequence, uint32_t count, uint32_t stamp) {
+  write_fixed_at(frame, 8, kFrameMagic);
+  write_fixed_at(frame, 12, static_cast<uint32_t>(frame.size() - kFrameHeaderBytes));
+  write_fixed_at(frame, 16, count);
+  write_fixed_at(frame, 20, stamp);
+  write_fixed_at(frame, 24, first_sequence);
+}
+
+void write_frame_checksum(std::string& frame, uint64_t salt) {
+  write_fixed_at(frame, 0, hash64(std::string_view(frame).substr(sizeof(uint64_t)), salt));
+}
+
+Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch, FrameView& view) {
+  scratch.resize(kFrameHeaderBytes);
+  const Result<size_t> got = file.read_at(offset, scratch.data(), scratch.size());
+  if (!got) return std::unexpected(got.error());
+  if (*got < kFrameHeaderBytes) return FrameState::kNone;
+  if (scratch.find_first_not_of('\0') == std::string::npos) return FrameState::kNone;
+  ByteReader reader(scratch);
+  const auto checksum = reader.fixed<uint64_t>();
+  const auto magic = reader.fixed<uint32_t>();
+  const auto body_bytes = reader.fixed<uint32_t>();
+  view.count = reader.fixed<uint32_t>();
+  view.stamp = reader.fixed<uint32_t>();
+  view.first_sequence = reader.fixed<uint64_t>();
+  if (magic != kFrameMagic || body_bytes > kFrameBytesMax || view.count == 0) return FrameState::kBad;
+  scratch.resize(kFrameHeaderBytes + body_bytes);
+  const Result<size_t> body = file.read_at(offset + kFrameHeaderBytes, scratch.data() + kFrameHeaderBytes, body_bytes);
+  if (!body) return std::unexpected(body.error());
+  if (*body != body_bytes) return FrameState::kBad;
+  const std::string_view whole = scratch;
+  if (hash64(whole.substr(sizeof(uint64_t)), salt) != checksum) return FrameState::kBad;
+  view.body = whole.substr(kFrameHeaderBytes);
+  return FrameState::kGood;
+}
+
+// Reads in blocks; a frame's magic is searched on its alignment.
+Result<std::optional<uint64_t>> next_good_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch,
+                                                FrameView& view) {
+  constexpr size_t kBlock = 256U << 10;
+  std::string block;
+  uint64_t at = (offset / kFrameAlignment + 1) * kFrameAlignment;
+  while (true) {
+    block.resize(kBlock);
+    const Result<size_t> got = file.read_at(at, block.data(), block.size());
+    if (!got) return std::unexpected(got.error());
+    if (*got < kFrameHeaderBytes) return std::nullopt;
+    for (size_t i = 0; i + kFrameHeaderBytes <= *got; i += kFrameAlignment) {
+      uint32_t magic;
+      std::memcpy(&magic, block.data() + i + sizeof(uint64_t), sizeof(magic));
+      if (magic != kFrameMagic) continue;
+      const Result<FrameState> state = read_frame(file, at + i, salt, scratch, view);
+      if (!state) return std::unexpected(state.error());
+      if (*state == FrameState::kGood) return at + i;
+    }
+    at += *got / kFrameAlignment * kFrameAlignment - kFrameAlignment;
+    if (*got < kBlock) return std::nullopt;
+  }
+}
+
+}  // namespace verge::storage

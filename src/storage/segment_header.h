@@ -1,0 +1,32 @@
+// The header of a segment file (docs/formats/log.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "storage/file_system.h"
+#include "storage/key_ring.h"
+
+namespace verge::storage {
+
+inline constexpr size_t kSegmentHeaderBytes = 64;
+
+struct SegmentHeader {
+  uint64_t first_sequence = 0;
+  uint64_t salt = 0;          // random, of this life of the file
+  uint64_t previous_end = 0;  // frames of the segment before that begin here or later are void
+  KeyId key = 0;              // 0: not encrypted
+  uint64_t more_salt = 0;     // random; only with a key
+
+  // kSegmentHeaderBytes.
+  [[nodiscard]] std::string bytes() const;
+  // What the segment's own key is derived with: all of the header but its checksum.
+  [[nodiscard]] std::string key_salt() const;
+};
+
+// Nothing when the header is not intact; an error when it cannot be read.
+Result<std::optional<SegmentHeader>> read_segment_header(File& file);
+
+}  // namespace verge::storage

@@ -23,7 +23,7 @@ class IngestReceiverTest : public testing::Test {
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     directory_ = name;
     spool::Spool::Recovery recovery;
-    auto spool = spool::Spool::open(file_system_, directory_ + "/spool", {}, recovery);
+    auto spool = spool::Spool::open(file_system_, directory_ + "/spool", keys_, {}, recovery);
     ASSERT_TRUE(spool.has_value()) << spool.error().line();
     writer_ = std::make_unique<spool::SpoolWriter>(std::move(*spool), 64U << 20, [] {});
     auto rules = rules::RuleSet::compile({});
@@ -78,7 +78,8 @@ class IngestReceiverTest : public testing::Test {
   }
   std::vector<std::string> stored() {
     std::vector<std::string> payloads;
-    spool::RecordReader reader(file_system_, spool::Spool::stream_directory(directory_ + "/spool", Priority::kNormal));
+    spool::RecordReader reader(file_system_, spool::Spool::stream_directory(directory_ + "/spool", Priority::kNormal),
+                               keys_);
     while (true) {
       const auto next = reader.next(writer_->progress(Priority::kNormal).end);
       if (!next) return payloads;
@@ -95,6 +96,7 @@ class IngestReceiverTest : public testing::Test {
   runtime::Timer guard_{loop_};
   SystemClock clock_;
   storage::PosixFileSystem file_system_;
+  storage::KeyRing keys_;
   NodeConfig node_{.name = "here"};
   std::string directory_;
   std::unique_ptr<spool::SpoolWriter> writer_;

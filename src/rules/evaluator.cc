@@ -219,7 +219,10 @@ void Evaluator::replace(std::shared_ptr<const RuleSet> rules) {
 }
 
 void Evaluator::emit_replaced(Effects& effects) {
-  for (Replaced& replaced : replaced_) emit(*replaced.rule, replaced.window.take_all(), effects);
+  for (Replaced& replaced : replaced_) {
+    const std::optional<WindowPlan>& plan = replaced.rule->window;
+    if (plan) emit(*replaced.rule, *plan, replaced.window.take_all(), effects);
+  }
   replaced_.clear();
 }
 

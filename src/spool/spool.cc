@@ -125,11 +125,11 @@ Result<std::vector<Spool::Erased>> Spool::erase_key(storage::FileSystem& file_sy
                                                     storage::KeyRing& keys, const SpoolOptions& options,
                                                     storage::KeyId key) {
   Spool spool(file_system, std::move(directory), keys, options);
+  Recovery recovery;
   spool.read_cursors();
-  const std::array<uint64_t, kStreams> covered = spool.read_ledger();
+  const std::array<uint64_t, kStreams> covered = spool.read_ledger(recovery);
   if (const Result<void> reserve = spool.reserve_.open(); !reserve) return std::unexpected(reserve.error());
   std::vector<Erased> erased;
-  Recovery recovery;
   for (const Priority priority : kPriorities) {
     Stream& its = spool.stream(priority);
     // Before the log says what is gone from its front.

@@ -80,6 +80,7 @@ bool ChunkedDecoder::take_size(char c) {
 
 bool ChunkedDecoder::take_trailer(char c) {
   if (++trailer_bytes_ > kTrailerBytesMax) return refuse("the trailer fields are too long");
+  if (keeps_trailers_) trailers_.push_back(c);
   switch (state_) {
     case State::kTrailerStart:
       if (c == '\r') {
@@ -112,10 +113,34 @@ bool ChunkedDecoder::take_trailer(char c) {
   }
 }
 
+std::vector<HttpField> trailer_fields(std::string_view section) {
+  std::vector<HttpField> fields;
+  while (true) {
+    const std::string_view line = section.substr(0, section.find("\r\n"));
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos) return fields;  // the empty line
+    fields.push_back({.name = line.substr(0, colon), .value = trim_blanks(line.substr(colon + 1))});
+    section.remove_prefix(std::min(line.size() + 2, section.size()));
+  }
+}
+
 void append_chunk_size(std::string& out, size_t size) {
   char digits[16];
   const auto [end, problem] = std::to_chars(digits, digits + sizeof(digits), size, 16);
   out.append(digits, end);
+  out.append("\r\n");
+}
+
+void append_last_chunk(std::string& out, std::span<const HttpField> trailers) {
+  bool good = true;
+  for (const HttpField& field : trailers) good = good && is_token(field.name) && is_field_value(field.value);
+  out.append("0\r\n");
+  for (const HttpField& field : good ? trailers : std::span<const HttpField>{}) {
+    const bool frames = equals_ignoring_case(field.name, "content-length") ||
+                        equals_ignoring_case(field.name, "transfer-encoding") ||
+                        equals_ignoring_case(field.name, "trailer") || equals_ignoring_case(field.name, "host");
+    if (!frames) out.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
   out.append("\r\n");
 }
 

@@ -36,6 +36,30 @@ TEST(ChunkedDecoder, HandsOutTheBody) {
   EXPECT_EQ(decoded("5\r\nhel"), "hel...");
 }
 
+TEST(ChunkedDecoder, KeepsTrailersWhereAsked) {
+  const std::string_view bytes = "1\r\nx\r\n0\r\nDigest:\t abc \r\nX-Y:\r\n\r\nrest";
+  for (const size_t step : {bytes.size(), size_t{1}}) {
+    ChunkedDecoder decoder(true);
+    size_t at = 0;
+    while (true) {
+      const ChunkedDecoder::Step result = decoder.next(bytes.substr(at, step));
+      at += result.consumed;
+      if (result.progress == ChunkedDecoder::Progress::kDone) break;
+    }
+    const std::string section = decoder.take_trailers();
+    const std::vector<HttpField> fields = trailer_fields(section);
+    ASSERT_EQ(fields.size(), 2U);
+    EXPECT_EQ(fields[0].name, "Digest");
+    EXPECT_EQ(fields[0].value, "abc");
+    EXPECT_EQ(fields[1].name, "X-Y");
+    EXPECT_EQ(fields[1].value, "");
+    decoder.reset();
+    EXPECT_EQ(decoder.next("0\r\n\r\n").progress, ChunkedDecoder::Progress::kDone);
+    EXPECT_TRUE(trailer_fields(decoder.take_trailers()).empty());
+  }
+  EXPECT_TRUE(trailer_fields("").empty());
+}
+
 TEST(ChunkedDecoder, RefusesWhatOthersMightReadDifferently) {
   const std::pair<std::string, std::string_view> cases[] = {
       {"\r\n", "a chunk size is not a hexadecimal number"},

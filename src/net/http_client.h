@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/payload.h"
+#include "net/connecting.h"
 #include "net/http_codec.h"
 #include "net/stream.h"
 #include "net/tls_context.h"
@@ -86,7 +87,6 @@ class HttpClient final : private StreamObserver {
   [[nodiscard]] uint64_t bytes_received() const { return received_bytes_; }
 
  private:
-  class Connecting;
   struct Failure {
     Answered answered;
     Error error;

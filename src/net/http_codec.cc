@@ -33,7 +33,10 @@ std::optional<uint64_t> length_of(std::string_view digits) {
   return value;
 }
 
-// The framing that the fields ask for, by the rules that requests and responses share; kNone where they say nothing.
+constexpr std::string_view kNotLast = "the final transfer coding is not chunked";
+
+// The framing that the fields ask for, by the rules that requests and responses share; kNone where they say nothing,
+// kUntilClose for a transfer coding other than chunked (RFC 9112 section 6.3, rule 4).
 std::expected<BodyFraming, HttpFault> framing_of(std::span<const HttpField> fields, int minor_version) {
   const HttpField* length = nullptr;
   const HttpField* coding = nullptr;
@@ -52,13 +55,12 @@ std::expected<BodyFraming, HttpFault> framing_of(std::span<const HttpField> fiel
     if (equals_ignoring_case(coding->value, "chunked")) return BodyFraming{.kind = BodyFraming::Kind::kChunked};
     const size_t comma = coding->value.rfind(',');
     const std::string_view last = trim_blanks(coding->value.substr(comma == std::string_view::npos ? 0 : comma + 1));
-    if (!equals_ignoring_case(last, "chunked")) {
-      return std::unexpected(HttpFault{400, "the final transfer coding is not chunked"});
-    }
-    const std::string_view before = coding->value.substr(0, comma);
-    if (list_has(std::array{HttpField{.name = "t", .value = before}}, "t", "chunked")) {
-      return std::unexpected(HttpFault{400, "chunked is applied twice"});
-    }
+    const bool is_last = equals_ignoring_case(last, "chunked");
+    const std::string_view before = coding->value.substr(0, is_last ? comma : std::string_view::npos);
+    const bool stands_before = list_has(std::array{HttpField{.name = "t", .value = before}}, "t", "chunked");
+    if (is_last && stands_before) return std::unexpected(HttpFault{400, "chunked is applied twice"});
+    if (!is_last && stands_before) return std::unexpected(HttpFault{400, kNotLast});
+    if (!is_last) return BodyFraming{.kind = BodyFraming::Kind::kUntilClose};
     return std::unexpected(HttpFault{501, "no transfer coding but chunked is understood"});
   }
   if (length == nullptr) return BodyFraming{};
@@ -70,7 +72,10 @@ std::expected<BodyFraming, HttpFault> framing_of(std::span<const HttpField> fiel
 }  // namespace
 
 std::expected<BodyFraming, HttpFault> request_framing(const RequestHead& head) {
-  return framing_of(head.fields, head.minor_version);
+  std::expected<BodyFraming, HttpFault> framing = framing_of(head.fields, head.minor_version);
+  // Nobody but the sender knows where such a body ends, and a client cannot end its connection and be answered.
+  if (framing && framing->kind == BodyFraming::Kind::kUntilClose) return std::unexpected(HttpFault{400, kNotLast});
+  return framing;
 }
 
 std::expected<BodyFraming, HttpFault> response_framing(const ResponseHead& head, std::string_view method) {

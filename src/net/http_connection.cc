@@ -23,6 +23,7 @@ HttpConnection::~HttpConnection() {
 
 void HttpConnection::on_bytes(std::string_view bytes) {
   if (discards()) return;
+  if (state_ == State::kRaw) return take_raw(bytes);
   if (!input_.empty()) {
     input_.append(bytes);
     return continue_input();
@@ -240,7 +241,8 @@ void HttpConnection::on_drained() {
 
 void HttpConnection::on_turn_end() {
   if (state_ == State::kClosing && stream_->queued_bytes() == 0) return end();
-  if (state_ == State::kAnswering && drained_ && stream_->queued_bytes() == 0) {
+  if (state_ == State::kRaw) give_raw_input();
+  if (is_answering() && drained_ && stream_->queued_bytes() == 0) {
     // A turn later, so that a fast client cannot keep the loop to itself.
     return draining_.after(Duration(1), [this] { tell_drained(); });
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -31,9 +32,16 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   // From the responder.
   void link(HttpResponder* responder) { responder_ = responder; }
   void respond(const HttpResponse& response);
+  void respond_prepared(std::string_view head, const Payload& body, size_t offset, size_t size);
+  void send_interim(int status, std::span<const HttpField> fields);
   void start_stream(const HttpResponse& response);
+  void start(const HttpResponseHead& head, const BodyFraming& framing);
   void write_piece(std::string_view piece);
-  void finish_stream();
+  void write_piece(const Payload& bytes, size_t offset, size_t size);
+  void finish_stream(std::span<const HttpField> trailers);
+  [[nodiscard]] bool is_old() const { return is_old_; }
+  void switch_protocols(const HttpResponseHead& head, RawObserver& observer);
+  void pause_raw(bool paused);
   void drop(bool streaming);
   [[nodiscard]] size_t queued_bytes() const { return stream_->queued_bytes(); }
   void when_drained(std::function<void()> drained);
@@ -46,6 +54,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
     kHead,       // idle, or with the beginning of a head in input_
     kBody,       // gathering the body of the request in head_text_
     kAnswering,  // the responder has it
+    kRaw,        // the responder has the connection, which changed to another protocol
     kClosing,    // until the output is written
     kLingering,  // discarding input until linger is over
     kEnded
@@ -76,11 +85,19 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   void deliver(Payload body);
   void send(std::string_view bytes);
   void write_head(const HttpResponse& response, const BodyFraming& framing);
+  // Of the framing that is written for `wanted`, where a body may follow.
+  BodyFraming begin_body(int status, const BodyFraming& wanted);
+  // False when the piece is not written.
+  bool begin_piece(size_t size);
+  void end_piece();
+  void take_raw(std::string_view bytes);
+  void give_raw_input();
   void tell_drained();
   void end_exchange();
   void set_deadline(Duration from_now);
   void on_deadline();
   [[nodiscard]] bool discards() const { return state_ >= State::kClosing; }
+  [[nodiscard]] bool is_answering() const { return state_ == State::kAnswering || state_ == State::kRaw; }
 
   HttpServer& server_;
   std::unique_ptr<Stream> stream_;
@@ -100,10 +117,16 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   bool parser_spent_ = false;  // parser_ shows a request that is delivered
   bool chunked_answer_ = false;
   bool bodiless_answer_ = false;
+  bool until_close_answer_ = false;
+  bool raw_paused_ = false;
   bool head_begun_ = false;  // head_timeout runs
   bool consuming_ = false;
   bool output_full_ = false;  // no further request until the client takes its answers
   bool paused_ = false;
+
+  static constexpr uint64_t kAnyLength = std::numeric_limits<uint64_t>::max();
+  uint64_t body_left_ = kAnyLength;  // of an answer whose length was announced
+  RawObserver* raw_ = nullptr;
 
   runtime::Timer timer_;  // runs out at timer_at_, which is never after deadline_; moved only to come sooner
   MonotonicTime timer_at_{};

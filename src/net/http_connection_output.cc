@@ -34,33 +34,37 @@ void HttpConnection::respond(const HttpResponse& response) {
   end_exchange();
 }
 
+void HttpConnection::respond_prepared(std::string_view head, const Payload& body, size_t offset, size_t size) {
+  if (server_.draining_) keep_alive_ = false;
+  std::string& out = stream_->output();
+  const size_t before = out.size();
+  out.append(head);
+  if (!keep_alive_) {
+    out.append("Connection: close\r\n");
+  } else if (is_old_) {
+    out.append("Connection: keep-alive\r\n");
+  }
+  out.append("\r\n");
+  written_bytes_ += out.size() - before;
+  if (!is_head_ && size > 0) {
+    written_bytes_ += size;
+    stream_->write(body, offset, size);
+  }
+  end_exchange();
+}
+
+void HttpConnection::send_interim(int status, std::span<const HttpField> fields) {
+  if (is_old_ || !can_be_written(fields) || queued_bytes() > server_.limits_.output_bytes_max) return;
+  std::string& text = server_.head_scratch_;
+  text.clear();
+  append_response_head(text, HttpResponseHead{.status = status, .reason = {}, .fields = fields, .adds_date = false}, {},
+                       {}, {});
+  send(text);
+}
+
 void HttpConnection::respond_internal(std::string_view what) {
   const std::string body = error_json({"http.internal", std::string(what), "please report this"}) + "\n";
   respond({.status = 500, .content_type = "application/json", .fields = {}, .body = body});
-}
-
-void HttpConnection::start_stream(const HttpResponse& response) {
-  bodiless_answer_ = is_head_ || response.status < 200 || response.status == 204 || response.status == 304;
-  chunked_answer_ = !bodiless_answer_ && !is_old_;
-  BodyFraming framing;
-  if (!bodiless_answer_) framing.kind = is_old_ ? BodyFraming::Kind::kUntilClose : BodyFraming::Kind::kChunked;
-  const HttpResponse bad_field{.status = 500, .content_type = {}, .fields = {}, .body = {}};
-  write_head(can_be_written(response) ? response : bad_field, framing);
-  write_piece(response.body);
-}
-
-void HttpConnection::write_piece(std::string_view piece) {
-  if (piece.empty() || bodiless_answer_) return;
-  if (chunked_answer_) {
-    std::string& size = server_.head_scratch_;
-    size.clear();
-    append_chunk_size(size, piece.size());
-    send(size);
-  }
-  send(piece);
-  if (chunked_answer_) send("\r\n");
-  if (drained_) server_.loop_.at_turn_end(*this);
-  if (deadline_ == MonotonicTime::max()) set_deadline(server_.limits_.idle_timeout);
 }
 
 void HttpConnection::when_drained(std::function<void()> drained) {
@@ -69,21 +73,17 @@ void HttpConnection::when_drained(std::function<void()> drained) {
 }
 
 void HttpConnection::tell_drained() {
-  if (state_ != State::kAnswering || !drained_ || queued_bytes() > 0) return;
+  if (!is_answering() || !drained_ || queued_bytes() > 0) return;
   draining_.cancel();
   const std::function<void()> drained = drained_;  // it may finish the answer and so forget itself
   drained();
-}
-
-void HttpConnection::finish_stream() {
-  if (chunked_answer_) send(kLastChunk);
-  end_exchange();
 }
 
 void HttpConnection::drop(bool streaming) {
   if (!streaming) return respond_internal("no answer was made");
   responder_ = nullptr;
   closed_ = nullptr;
+  if (until_close_answer_) stream_->cut();
   end();
 }
 
@@ -94,6 +94,8 @@ void HttpConnection::end_exchange() {
   closed_ = nullptr;
   chunked_answer_ = false;
   bodiless_answer_ = false;
+  until_close_answer_ = false;
+  body_left_ = kAnyLength;
   is_head_ = false;
   if (server_.draining_) keep_alive_ = false;  // a stream may have begun before
   state_ = keep_alive_ ? State::kHead : State::kClosing;
@@ -174,6 +176,7 @@ void HttpConnection::on_deadline() {
     case State::kBody:
       return refuse(408, "the body did not come in time");
     case State::kAnswering:
+    case State::kRaw:
       if (queued > 0 && !progress) return end();
       deadline_ = MonotonicTime::max();
       if (queued > 0) set_deadline(server_.limits_.idle_timeout);

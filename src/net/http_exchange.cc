@@ -36,6 +36,39 @@ void HttpResponder::respond(const HttpResponse& response) {
   if (connection_ != nullptr) std::exchange(connection_, nullptr)->respond(response);
 }
 
+void HttpResponder::respond_prepared(std::string_view head, const Payload& body, size_t offset, size_t size) {
+  VERGE_ASSERT(!answered_ && !streaming_);
+  answered_ = true;
+  if (connection_ != nullptr) std::exchange(connection_, nullptr)->respond_prepared(head, body, offset, size);
+}
+
+void HttpResponder::send_interim(int status, std::span<const HttpField> fields) {
+  VERGE_ASSERT(!answered_ && !streaming_ && status >= 100 && status < 200 && status != 101);
+  if (connection_ != nullptr) connection_->send_interim(status, fields);
+}
+
+void HttpResponder::start(const HttpResponseHead& head, const BodyFraming& framing) {
+  VERGE_ASSERT(!answered_ && !streaming_ && head.status >= 200);
+  streaming_ = true;
+  if (connection_ != nullptr) connection_->start(head, framing);
+}
+
+bool HttpResponder::is_for_old_client() const { return connection_ != nullptr && connection_->is_old(); }
+
+void HttpResponder::switch_protocols(const HttpResponseHead& head, RawObserver& observer) {
+  VERGE_ASSERT(!answered_ && !streaming_ && head.status == 101);
+  streaming_ = true;
+  if (connection_ != nullptr) connection_->switch_protocols(head, observer);
+}
+
+void HttpResponder::pause_reading() {
+  if (connection_ != nullptr) connection_->pause_raw(true);
+}
+
+void HttpResponder::resume_reading() {
+  if (connection_ != nullptr) connection_->pause_raw(false);
+}
+
 void HttpResponder::start_stream(const HttpResponse& response) {
   VERGE_ASSERT(!answered_ && !streaming_);
   streaming_ = true;
@@ -47,10 +80,15 @@ void HttpResponder::write(std::string_view piece) {
   if (connection_ != nullptr) connection_->write_piece(piece);
 }
 
-void HttpResponder::finish() {
+void HttpResponder::write(const Payload& bytes, size_t offset, size_t size) {
+  VERGE_ASSERT(streaming_ && !answered_);
+  if (connection_ != nullptr) connection_->write_piece(bytes, offset, size);
+}
+
+void HttpResponder::finish(std::span<const HttpField> trailers) {
   VERGE_ASSERT(streaming_ && !answered_);
   answered_ = true;
-  if (connection_ != nullptr) std::exchange(connection_, nullptr)->finish_stream();
+  if (connection_ != nullptr) std::exchange(connection_, nullptr)->finish_stream(trailers);
 }
 
 size_t HttpResponder::queued_bytes() const { return connection_ == nullptr ? 0 : connection_->queued_bytes(); }

@@ -31,10 +31,20 @@ struct HttpRequest {
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const { return find_field(fields, name); }
 };
 
-// The right and the duty to answer one request, once, at any time, on the loop of its connection: with respond(), or
-// with start_stream(), any number of write() and finish(). All of them do nothing once the client has gone. Dropped
-// unanswered, it sends 500; dropped in the middle of a stream, it breaks the connection, so that the client does not
-// take a part for the whole.
+// What a client sends after its connection changed to another protocol.
+class RawObserver {
+ public:
+  virtual ~RawObserver() = default;
+  // `bytes` is good until return.
+  virtual void on_raw_bytes(std::string_view bytes) = 0;
+  // The client has gone, or the server ended the connection; the responder does nothing any more. Called at most once.
+  virtual void on_raw_end() = 0;
+};
+
+// The right and the duty to answer one request, once, at any time, on the loop of its connection: with respond() or
+// respond_prepared(), or with start() or start_stream(), any number of write() and finish(). All of them do nothing
+// once the client has gone. Dropped unanswered, it sends 500; dropped in the middle of a stream, it breaks the
+// connection, so that the client does not take a part for the whole.
 class HttpResponder {
  public:
   HttpResponder() = default;
@@ -47,12 +57,42 @@ class HttpResponder {
   [[nodiscard]] bool is_open() const { return connection_ != nullptr; }
 
   void respond(const HttpResponse& response);
+  // The quick way: `head` is the status line and all fields, Content-Length (where the status has one) and Date
+  // included, each ended by CR LF; the body is `size` bytes of `body` from `offset` on, of which large ones are not
+  // copied. The server adds Connection where it is needed, the empty line, and the body unless the request is HEAD.
+  void respond_prepared(std::string_view head, const Payload& body = {}, size_t offset = 0, size_t size = 0);
 
+  // An interim answer (RFC 9110 section 15.2) but 101, at once; any number before the answer itself. Left out where it
+  // cannot be: to HTTP/1.0 clients, to those that do not take what they get, with a field that cannot be written.
+  void send_interim(int status, std::span<const HttpField> fields = {});
+
+  // Sends the head of an answer whose body follows in pieces. kLength: exactly so many bytes; to write more is a bug,
+  // and to finish with less breaks the connection. kChunked, kUntilClose: the length is not known (chunked, or until
+  // the connection closes for HTTP/1.0). kNone: no body. The answer to HEAD shows a length that is known; what is
+  // written to it is dropped, as to the statuses that have no body.
+  void start(const HttpResponseHead& head, const BodyFraming& framing);
   // Sends the head and `response.body` as the first piece; the length stays open (chunked, or until the connection
   // closes for HTTP/1.0).
   void start_stream(const HttpResponse& response);
   void write(std::string_view piece);
-  void finish();
+  // `size` bytes of `bytes` from `offset` on; large pieces are not copied.
+  void write(const Payload& bytes, size_t offset, size_t size);
+  // Trailers go to HTTP/1.1 clients behind a chunked body; elsewhere, and where one cannot be written, they are left
+  // out.
+  void finish(std::span<const HttpField> trailers = {});
+
+  // The client speaks HTTP/1.0: it knows no interim answers, chunks or other protocols.
+  [[nodiscard]] bool is_for_old_client() const;
+  // Sends `head`, whose status is 101, with its Upgrade field; `Connection: upgrade` is the server's. From then on what
+  // the client sends goes to `observer`, first what it sent ahead (in a later callback), and write() sends bytes as
+  // they are. finish() closes when they are sent; a responder that is dropped closes at once; both end the calls to the
+  // observer, which outlives them. What when_closed() was given is not called any more. To an HTTP/1.0 client nothing
+  // can be switched: the connection ends.
+  void switch_protocols(const HttpResponseHead& head, RawObserver& observer);
+  // After switch_protocols(): what the client sends waits at the client.
+  void pause_reading();
+  void resume_reading();
+
   // Bytes that the client has not taken yet: who streams without end stops above a limit until when_drained calls.
   [[nodiscard]] size_t queued_bytes() const;
   // `drained` is called each time that what was written is all gone, in a later turn of the loop.

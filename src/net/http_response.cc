@@ -17,6 +17,32 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
   out.append(name).append(": ").append(value).append("\r\n");
 }
 
+void append_fields(std::string& out, std::span<const HttpField> fields) {
+  for (const HttpField& field : fields) {
+    if (!is_servers_own(field.name)) append_field(out, field.name, field.value);
+  }
+}
+
+void append_status_line(std::string& out, int status, std::string_view reason) {
+  if (status == 200 && reason.empty()) {
+    out.append("HTTP/1.1 200 OK\r\n");
+  } else {
+    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status,
+                   reason.empty() ? reason_phrase(status) : reason);
+  }
+}
+
+// What the server says of the body and the connection, and the empty line.
+void append_end(std::string& out, const BodyFraming& framing, std::string_view connection) {
+  if (framing.kind == BodyFraming::Kind::kLength) {
+    append_field(out, "Content-Length", fmt::format_int(framing.length).c_str());
+  } else if (framing.kind == BodyFraming::Kind::kChunked) {
+    append_field(out, "Transfer-Encoding", "chunked");
+  }
+  if (!connection.empty()) append_field(out, "Connection", connection);
+  out.append("\r\n");
+}
+
 }  // namespace
 
 std::string_view reason_phrase(int status) {
@@ -25,16 +51,26 @@ std::string_view reason_phrase(int status) {
       return "Continue";
     case 101:
       return "Switching Protocols";
+    case 102:
+      return "Processing";
+    case 103:
+      return "Early Hints";
     case 200:
       return "OK";
     case 201:
       return "Created";
     case 202:
       return "Accepted";
+    case 203:
+      return "Non-Authoritative Information";
     case 204:
       return "No Content";
+    case 205:
+      return "Reset Content";
     case 206:
       return "Partial Content";
+    case 300:
+      return "Multiple Choices";
     case 301:
       return "Moved Permanently";
     case 302:
@@ -51,6 +87,8 @@ std::string_view reason_phrase(int status) {
       return "Bad Request";
     case 401:
       return "Unauthorized";
+    case 402:
+      return "Payment Required";
     case 403:
       return "Forbidden";
     case 404:
@@ -123,32 +161,34 @@ std::string http_date(WallTime time) {
                      kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
-bool can_be_written(const HttpResponse& response) {
-  for (const HttpField& field : response.fields) {
+bool can_be_written(std::span<const HttpField> fields) {
+  for (const HttpField& field : fields) {
     if (!is_token(field.name) || !is_field_value(field.value)) return false;
   }
-  return is_field_value(response.content_type);
+  return true;
 }
+
+bool can_be_written(const HttpResponse& response) {
+  return can_be_written(response.fields) && is_field_value(response.content_type);
+}
+
+bool can_be_written(const HttpResponseHead& head) { return can_be_written(head.fields) && is_field_value(head.reason); }
 
 void append_response_head(std::string& out, const HttpResponse& response, const BodyFraming& framing,
                           std::string_view connection, std::string_view date) {
-  if (response.status == 200) {
-    out.append("HTTP/1.1 200 OK\r\n");
-  } else {
-    fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", response.status, reason_phrase(response.status));
-  }
+  append_status_line(out, response.status, {});
   if (!find_field(response.fields, "date")) append_field(out, "Date", date);
   if (!response.content_type.empty()) append_field(out, "Content-Type", response.content_type);
-  for (const HttpField& field : response.fields) {
-    if (!is_servers_own(field.name)) append_field(out, field.name, field.value);
-  }
-  if (framing.kind == BodyFraming::Kind::kLength) {
-    append_field(out, "Content-Length", fmt::format_int(framing.length).c_str());
-  } else if (framing.kind == BodyFraming::Kind::kChunked) {
-    append_field(out, "Transfer-Encoding", "chunked");
-  }
-  if (!connection.empty()) append_field(out, "Connection", connection);
-  out.append("\r\n");
+  append_fields(out, response.fields);
+  append_end(out, framing, connection);
+}
+
+void append_response_head(std::string& out, const HttpResponseHead& head, const BodyFraming& framing,
+                          std::string_view connection, std::string_view date) {
+  append_status_line(out, head.status, head.reason);
+  if (head.adds_date && !find_field(head.fields, "date")) append_field(out, "Date", date);
+  append_fields(out, head.fields);
+  append_end(out, framing, connection);
 }
 
 }  // namespace verge::net

@@ -1,5 +1,6 @@
 #include "net/stream.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -11,8 +12,10 @@
 namespace verge::net {
 namespace {
 
-// Output buffers larger than this are given back when they run empty.
-constexpr size_t kKeepOutputBytes = 16U << 10;
+// TLS output buffers larger than this are given back when they run empty.
+constexpr size_t kKeepWireBytes = 16U << 10;
+// Of one sendmsg(2).
+constexpr size_t kPiecesMax = 64;
 
 }  // namespace
 
@@ -63,10 +66,12 @@ void TcpStream::read() {
     return;
   }
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  was_cut_ = ahead != 0 && socket_.tls()->state() == TlsSession::State::kOpen;
-  if (got < 0) return broken(std::strerror(errno));
-  broken(was_cut_ ? "the peer ended the connection without ending TLS (close_notify)"
-                  : "the peer closed the connection");
+  const int problem = got < 0 ? errno : send_problem_;
+  const bool no_goodbye = ahead != 0 && socket_.tls()->state() == TlsSession::State::kOpen;
+  was_cut_ = problem != 0 || no_goodbye;
+  if (problem != 0) return broken(std::strerror(problem));
+  broken(no_goodbye ? "the peer ended the connection without ending TLS (close_notify)"
+                    : "the peer closed the connection");
 }
 
 bool TcpStream::decrypt(size_t bytes) {
@@ -89,7 +94,7 @@ bool TcpStream::take_tls_end() {
   return false;
 }
 
-std::string& TcpStream::output() {
+OutputQueue& TcpStream::queue() {
   if (!is_open()) {
     if (!socket_) output_.clear();
   } else if (!blocked_) {
@@ -98,23 +103,24 @@ std::string& TcpStream::output() {
   return output_;
 }
 
+std::string& TcpStream::output() { return queue().text(); }
+
+void TcpStream::write(const Payload& bytes, size_t offset, size_t size) {
+  OutputQueue& output = queue();
+  if (socket_) output.share(bytes, offset, size);
+}
+
 bool TcpStream::flush() {
   if (!socket_) return true;
   const Sent sent = socket_.tls() == nullptr ? send_plain() : send_encrypted();
-  if (sent == Sent::kBroken) {
-    broken(std::strerror(errno));
-    return false;
-  }
+  if (sent == Sent::kBroken) return keep_reading_after(errno);
   if (sent == Sent::kBlocked) {
-    keep_blocked_output();
+    blocked_ = true;
+    output_.compact();
+    update_interest();
     return true;
   }
-  written_ = 0;
-  if (output_.capacity() > kKeepOutputBytes) {
-    output_ = {};
-  } else {
-    output_.clear();
-  }
+  output_.clear();
   if (draining_) {
     close();
   } else {
@@ -123,13 +129,32 @@ bool TcpStream::flush() {
   return true;
 }
 
+// A peer that has seen enough of a request may answer and close; its answer is still in the kernel when what was sent
+// to it since comes back as an error.
+bool TcpStream::keep_reading_after(int problem) {
+  was_cut_ = true;
+  send_problem_ = problem;
+  output_.clear();
+  // With these the kernel reports the socket as ready until its end was read.
+  if (reading_ && !draining_ && (problem == EPIPE || problem == ECONNRESET)) return true;
+  broken(std::strerror(problem));
+  return false;
+}
+
 TcpStream::Sent TcpStream::send_plain() {
-  while (written_ < output_.size()) {
-    const ssize_t sent =
-        ::send(socket_.descriptor(), output_.data() + written_, output_.size() - written_, MSG_NOSIGNAL);
+  while (!output_.empty()) {
+    ssize_t sent;
+    if (output_.is_text_only()) {
+      const std::string_view text = output_.front(output_.size());
+      sent = ::send(socket_.descriptor(), text.data(), text.size(), MSG_NOSIGNAL);
+    } else {
+      std::array<iovec, kPiecesMax> pieces;
+      const msghdr message{.msg_iov = pieces.data(), .msg_iovlen = output_.gather(pieces)};
+      sent = ::sendmsg(socket_.descriptor(), &message, MSG_NOSIGNAL);
+    }
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return errno == EAGAIN ? Sent::kBlocked : Sent::kBroken;
-    written_ += static_cast<size_t>(sent);
+    output_.take(static_cast<size_t>(sent));
     sent_bytes_ += static_cast<uint64_t>(sent);
   }
   return Sent::kAll;
@@ -139,12 +164,14 @@ TcpStream::Sent TcpStream::send_encrypted() {
   TlsSession& tls = *socket_.tls();
   std::string& wire = tls.output();
   while (true) {
-    if (wire.empty()) {
-      const std::string_view next = std::string_view(output_).substr(written_, TlsSession::kSendBytesMax);
+    // Small pieces go together; no more than about kSendBytesMax is held twice.
+    while (!output_.empty() && wire.size() < TlsSession::kSendBytesMax / 2) {
+      const std::string_view next = output_.front(TlsSession::kSendBytesMax - wire.size());
       tls.send(next);
-      written_ += next.size();
-      if (wire.empty()) break;
+      output_.take(next.size());
     }
+    if (draining_ && output_.empty()) tls.close();  // waited for as the rest is
+    if (wire.empty()) break;
     size_t taken = 0;
     while (taken < wire.size()) {
       const ssize_t sent = ::send(socket_.descriptor(), wire.data() + taken, wire.size() - taken, MSG_NOSIGNAL);
@@ -158,18 +185,8 @@ TcpStream::Sent TcpStream::send_encrypted() {
     }
     wire.clear();
   }
-  if (wire.capacity() > kKeepOutputBytes) wire = {};
+  if (wire.capacity() > kKeepWireBytes) wire = {};
   return Sent::kAll;
-}
-
-void TcpStream::keep_blocked_output() {
-  blocked_ = true;
-  // What is written stays in front until it is worth moving the rest.
-  if (written_ > output_.size() / 2) {
-    output_.erase(0, written_);
-    written_ = 0;
-  }
-  update_interest();
 }
 
 void TcpStream::update_interest() {
@@ -198,13 +215,18 @@ void TcpStream::close() {
   release();
 }
 
+void TcpStream::cut() {
+  if (!socket_) return;
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(socket_.descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  release();
+}
+
 // Writes what it can without waiting, and that this is the end.
 void TcpStream::say_goodbye() {
   TlsSession* tls = socket_.tls();
   if (tls == nullptr) {
-    if (draining_ || written_ == output_.size()) return;
-    [[maybe_unused]] const ssize_t last =
-        ::send(socket_.descriptor(), output_.data() + written_, output_.size() - written_, MSG_NOSIGNAL);
+    if (!draining_) send_plain();
     return;
   }
   if (send_encrypted() != Sent::kAll) return;
@@ -224,8 +246,7 @@ Socket TcpStream::release() {
   VERGE_ASSERT(static_cast<bool>(socket_));
   loop_.forget_turn_end(*this);
   loop_.unwatch(socket_.descriptor(), *this);
-  output_ = {};
-  written_ = 0;
+  output_.clear();
   return std::move(socket_);
 }
 

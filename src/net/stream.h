@@ -1,8 +1,9 @@
 // Stream: a byte connection that lives on one loop. TcpStream is TCP, plain or with TLS, as the socket that it is
 // given; others (WebSocket) look the same to whoever speaks through them.
 //
-// Output is gathered during a turn of the loop and written with one send(2) at its end. An idle connection holds no
-// buffer: input is read into the loop's scratch memory and handed over, and the observer keeps what it cannot use yet.
+// Output is gathered during a turn of the loop and written with one send(2) at its end, or one sendmsg(2) where shared
+// payloads stand in it, which are kept by reference. An idle connection holds no buffer: input is read into the loop's
+// scratch memory and handed over, and the observer keeps what it cannot use yet.
 //
 // TLS is a branch here and not a class beside TcpStream, so that plain connections pay one comparison a read or write
 // and no virtual call, and a connection can move between loops as before. Input is decrypted where it was received;
@@ -16,7 +17,9 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/payload.h"
 #include "net/address.h"
+#include "net/output_queue.h"
 #include "net/socket.h"
 #include "runtime/loop.h"
 
@@ -40,10 +43,18 @@ class Stream {
   // The buffer of this turn's output: append to it, keep no reference. What is appended to a closed stream is lost.
   virtual std::string& output() = 0;
   void write(std::string_view bytes) { output().append(bytes); }
+  // Writes `size` bytes of `bytes` from `offset` on, which are within it, behind all that was written before. Large
+  // pieces are not copied: the payload is held until the kernel has them.
+  virtual void write(const Payload& bytes, size_t offset, size_t size) {
+    output().append(bytes.view().substr(offset, size));
+  }
   // Bytes written but not yet taken by the kernel.
   [[nodiscard]] virtual size_t queued_bytes() const = 0;
   // Writes out what it can without waiting and closes. No callback follows.
   virtual void close() = 0;
+  // Closes so that the peer can tell it from an end: TCP is reset, TLS ends without saying so. What is not sent yet is
+  // lost. No callback follows.
+  virtual void cut() { close(); }
   // As close(), but first waits until all output is written or the peer is gone; input is discarded.
   virtual void close_when_drained() = 0;
   virtual void pause_reading() = 0;
@@ -62,10 +73,13 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   ~TcpStream() override;
 
   std::string& output() override;
+  using Stream::write;
+  void write(const Payload& bytes, size_t offset, size_t size) override;
   [[nodiscard]] size_t queued_bytes() const override {
-    return output_.size() - written_ + (socket_.tls() == nullptr ? 0 : socket_.tls()->output().size());
+    return output_.size() + (socket_.tls() == nullptr ? 0 : socket_.tls()->output().size());
   }
   void close() override;
+  void cut() override;
   void close_when_drained() override;
   void pause_reading() override;
   void resume_reading() override;
@@ -74,7 +88,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   [[nodiscard]] bool peer_is_verified() const override {
     return socket_.tls() != nullptr && socket_.tls()->peer_is_verified();
   }
-  // The connection spoke TLS and ended without close_notify: somebody may have cut off the end of what the peer sent.
+  // The connection broke, or spoke TLS and ended without close_notify: the end of what the peer sent may be missing.
   [[nodiscard]] bool was_cut() const { return was_cut_; }
 
   // Closing, but not yet all written.
@@ -95,10 +109,12 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   bool take_tls_end();
   // False when the connection broke and the observer was told: it may have destroyed this stream.
   bool flush();
+  bool keep_reading_after(int problem);
   enum class Sent { kAll, kBlocked, kBroken };
   Sent send_plain();
   Sent send_encrypted();
-  void keep_blocked_output();
+  // The queue, where something was written to it: seen to at the end of the turn.
+  OutputQueue& queue();
   void say_goodbye();
   void update_interest();
   void broken(std::string_view reason);
@@ -107,14 +123,14 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   Socket socket_;
   StreamObserver& observer_;
   Address peer_;
-  std::string output_;
-  size_t written_ = 0;  // bytes of output_ that the kernel has taken
+  OutputQueue output_;
   uint64_t sent_bytes_ = 0;
   uint32_t interest_ = 0;
   bool reading_ = true;
   bool blocked_ = false;   // the kernel's buffer is full
   bool draining_ = false;  // close_when_drained() was called
   bool was_cut_ = false;
+  int send_problem_ = 0;  // the errno: the peer takes nothing any more; what it sent before is still read
 };
 
 }  // namespace verge::net

@@ -1,5 +1,7 @@
 #include "net/stream.h"
 
+#include <random>
+
 #include <gtest/gtest.h>
 
 #include "net/listener.h"
@@ -59,6 +61,78 @@ TEST(Stream, TheOtherEndLearnsOfAClose) {
   };
   loop.run();
   EXPECT_EQ(client.received, "bye");
+}
+
+// A buffer of the kernel so small that writing blocks again and again.
+void shrink_send_buffer(const Socket& socket) {
+  const int bytes = 16 << 10;
+  ASSERT_EQ(::setsockopt(socket.descriptor(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+}
+
+TEST(Stream, WritesTextAndSharedPayloadsInOrder) {
+  runtime::Loop loop("test");
+  std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 1);
+  const Address address = Address::local_of(sockets[0].descriptor());
+  std::unique_ptr<Peer> server;
+  TcpListener listener(loop, std::move(sockets[0]), [&](Socket socket) {
+    server = std::make_unique<Peer>(loop, std::move(socket), false);
+    server->then = [&] {
+      if (server->closed) loop.stop();
+    };
+  });
+  std::mt19937 random(3);
+  const auto below = [&](size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random); };
+  std::string text;
+  while (text.size() < (100U << 10)) text += fmt::format("{}.", text.size());
+  const Payload shared(text);
+  Socket socket = std::move(*Socket::connect(address));
+  shrink_send_buffer(socket);
+  Peer client(loop, std::move(socket), false);
+  std::string expected;
+  runtime::Timer more(loop);
+  // Some each turn, so that pieces come while others are half sent.
+  const std::function<void()> write_some = [&] {
+    for (size_t i = below(8); i > 0; --i) {
+      const size_t offset = below(text.size());
+      const size_t size = below(std::min<size_t>(text.size() - offset, below(2) == 0 ? 200 : 60'000) + 1);
+      if (below(2) == 0) {
+        client.stream.write(std::string_view(text).substr(offset, size));
+      } else {
+        client.stream.write(shared, offset, size);
+      }
+      expected.append(text, offset, size);
+    }
+    EXPECT_EQ(client.stream.queued_bytes() + client.stream.sent_bytes(), expected.size());
+    if (expected.size() < (1U << 20)) return more.after(Duration(1), write_some);
+    client.stream.close_when_drained();
+  };
+  write_some();
+  loop.run();
+  EXPECT_TRUE(server->received == expected) << server->received.size() << " of " << expected.size();
+  EXPECT_EQ(client.stream.queued_bytes(), 0U);
+}
+
+TEST(Stream, WhatAPeerSentBeforeItBrokeOffIsRead) {
+  runtime::Loop loop("test");
+  std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 1);
+  const Address address = Address::local_of(sockets[0].descriptor());
+  std::unique_ptr<Peer> server;
+  TcpListener listener(loop, std::move(sockets[0]), [&](Socket socket) {
+    server = std::make_unique<Peer>(loop, std::move(socket), false);
+    server->then = [&] {
+      server->stream.write("enough");
+      server->stream.close();  // over unread input: the connection is reset
+    };
+  });
+  Peer client(loop, std::move(*Socket::connect(address)), false);
+  client.stream.write(std::string(20U << 20, 'x'));
+  client.then = [&] {
+    if (!client.closed) return client.stream.write("more");
+    loop.stop();
+  };
+  loop.run();
+  EXPECT_EQ(client.received, "enough");
+  EXPECT_TRUE(client.stream.was_cut());
 }
 
 TEST(Listener, APortInUseIsRefusedWithWhatToDo) {

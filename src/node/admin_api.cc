@@ -65,7 +65,7 @@ Result<EventQuery> query_of(std::string_view parameters) {
 AdminApi::AdminApi(Node& node, runtime::Loop& loop)
     : node_(node),
       loop_(loop),
-      server_(loop, {.body_bytes_max = 1U << 16, .connections_max = 256},
+      server_(loop, {.body_bytes_max = 1U << 20, .connections_max = 256},
               [this](const net::HttpRequest& request, net::HttpResponder responder) {
                 receive(request, std::move(responder));
               }) {}
@@ -77,6 +77,7 @@ AdminApi::~AdminApi() {
 }
 
 void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
+  if (request.path == "/v1/purge") return answer_purge(request, std::move(responder));
   if (request.method != "GET" && request.method != "HEAD") {
     return respond_problem(responder, 405, {"http.method", "only GET is served here", "use GET"},
                            {{"Allow", "GET, HEAD"}});
@@ -95,6 +96,21 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   respond_problem(responder, 404,
                   {"http.not-found", fmt::format("nothing is served at {}", request.path),
                    "see /metrics, /healthz, /readyz, /v1/status, /v1/events"});
+}
+
+void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder responder) {
+  if (request.method != "POST") {
+    return respond_problem(responder, 405, {"http.method", "a purge is posted", "use POST"}, {{"Allow", "POST"}});
+  }
+  Sites* sites = node_.sites();
+  if (sites == nullptr) {
+    return respond_problem(responder, 404,
+                           {"http.not-found", "this node has no site", "add a [[site]] to its configuration"});
+  }
+  const Result<size_t> purged = sites->purge(request.body.view());
+  if (!purged) return respond_problem(responder, 400, purged.error());
+  const std::string body = fmt::format("{{\"purges\":{}}}\n", *purged);
+  responder.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
 }
 
 void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder responder) {

@@ -132,6 +132,38 @@ struct StoreConfig {
 
 enum class LoopScheduling { kNormal, kRealtime };
 
+struct CacheConfig {
+  uint64_t memory_bytes_max = 256ULL << 20;
+  bool operator==(const CacheConfig&) const = default;
+};
+
+// A place that a site's content comes from; parse_parent_url accepts `url`.
+struct OriginConfig {
+  std::string url;
+  uint64_t weight = 1;
+  bool operator==(const OriginConfig&) const = default;
+};
+
+struct SiteConfig {
+  std::vector<std::string> hosts;  // lower case
+  std::vector<OriginConfig> origins;
+  std::optional<Duration> default_ttl;
+  std::optional<Duration> override_ttl;
+  std::optional<Duration> stale_while_revalidate;
+  std::optional<Duration> stale_if_error;
+  uint64_t heuristic_percent = 10;
+  bool request_directives = true;
+  uint64_t object_bytes_max = 64ULL << 20;
+  bool sends_client_host = true;
+  Duration connect_timeout = std::chrono::seconds(5);
+  Duration answer_timeout = std::chrono::seconds(60);
+  Duration idle_timeout = std::chrono::seconds(60);
+  uint64_t connections_max = 256;
+  uint64_t failures_max = 5;
+  Duration failure_pause = std::chrono::seconds(10);
+  bool operator==(const SiteConfig&) const = default;
+};
+
 struct RuntimeConfig {
   uint64_t loops = 0;
   LoopScheduling scheduling = LoopScheduling::kNormal;
@@ -153,6 +185,8 @@ struct Config {
   ParentConfig parent;
   SpoolConfig spool;
   StoreConfig store;
+  CacheConfig cache;
+  std::vector<SiteConfig> sites;  // in the order of the file
   RuntimeConfig runtime;
   LogConfig log;
   std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked

@@ -169,6 +169,86 @@ Reading<std::vector<std::string>> NatsUrls::read(const Value& value) const {
 
 std::string NatsUrls::write(const std::vector<std::string>& urls) const { return Listen{}.write(urls); }
 
+Reading<std::vector<std::string>> HostNames::read(const Value& value) const {
+  constexpr std::string_view kExpected = R"(host names such as "example.com", "*.example.com" or "*")";
+  std::vector<std::string> hosts;
+  const auto take = [&](const Value& one) -> std::optional<Fault> {
+    const auto* text = std::get_if<std::string>(&one.content);
+    if (text == nullptr) return wrong(kType, one, kExpected).error();
+    const std::string_view plain = std::string_view(*text).substr(text->starts_with("*.") ? 2 : 0);
+    const bool is_name = !plain.empty() && plain.size() <= 253 && std::ranges::all_of(plain, [](char c) {
+      return is_name_character(c) || c == ':' || c == '[' || c == ']';
+    });
+    if (*text != "*" && !is_name) return wrong(kRange, one, kExpected).error();
+    std::string& host = hosts.emplace_back(*text);
+    for (char& c : host) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return std::nullopt;
+  };
+  const auto* array = std::get_if<Array>(&value.content);
+  if (array == nullptr) {
+    if (std::optional<Fault> fault = take(value)) return std::unexpected(*std::move(fault));
+    return hosts;
+  }
+  if (array->empty()) return wrong(kRange, value, "at least one host name");
+  for (const Value& element : *array) {
+    if (std::optional<Fault> fault = take(element)) return std::unexpected(*std::move(fault));
+  }
+  return hosts;
+}
+
+std::string HostNames::write(const std::vector<std::string>& hosts) const { return Listen{}.write(hosts); }
+
+static Reading<OriginConfig> read_origin(const Value& value) {
+  OriginConfig origin;
+  const Value* url = &value;
+  if (const auto* table = std::get_if<Table>(&value.content)) {
+    url = find(*table, "url");
+    if (url == nullptr) return wrong(kType, value, R"(an origin such as { url = "http://127.0.0.1:8000", weight = 2 })");
+    for (const Entry& entry : *table) {
+      if (entry.key == "url") continue;
+      if (entry.key != "weight") return wrong(kType, entry.value, "only url and weight in an origin");
+      Reading<uint64_t> weight = Count{0, 1000}.read(entry.value);
+      if (!weight) return std::unexpected(std::move(weight.error()));
+      origin.weight = *weight;
+    }
+  }
+  const auto* text = std::get_if<std::string>(&url->content);
+  if (text == nullptr) return wrong(kType, *url, R"(a URL such as "http://127.0.0.1:8000")");
+  if (Result<ParentAddress> parsed = parse_parent_url(*text); !parsed) {
+    Error error = parsed.error();
+    error.what = "must be an origin's URL: " + error.what;
+    return std::unexpected(Fault{std::move(error), url->place});
+  }
+  origin.url = *text;
+  return origin;
+}
+
+Reading<std::vector<OriginConfig>> Origins::read(const Value& value) const {
+  constexpr size_t kOriginsMax = 64;
+  std::vector<OriginConfig> origins;
+  const auto* array = std::get_if<Array>(&value.content);
+  const std::span<const Value> elements = array == nullptr ? std::span(&value, 1) : std::span<const Value>(*array);
+  if (elements.size() > kOriginsMax) return wrong(kRange, value, "64 origins at most");
+  for (const Value& element : elements) {
+    Reading<OriginConfig> origin = read_origin(element);
+    if (!origin) return std::unexpected(std::move(origin.error()));
+    origins.push_back(*std::move(origin));
+  }
+  return origins;
+}
+
+std::string Origins::write(const std::vector<OriginConfig>& origins) const {
+  std::vector<std::string> written;
+  for (const OriginConfig& origin : origins) {
+    written.push_back(origin.weight == 1
+                          ? toml_string(origin.url)
+                          : fmt::format("{{ url = {}, weight = {} }}", toml_string(origin.url), origin.weight));
+  }
+  return fmt::format("[{}]", fmt::join(written, ", "));
+}
+
 Reading<std::string> StreamName::read(const Value& value) const {
   const auto* text = std::get_if<std::string>(&value.content);
   if (text == nullptr) return wrong(kType, value, "a string");

@@ -74,6 +74,26 @@ struct ParentUrl {
   [[nodiscard]] std::string write(const Type& url) const;
 };
 
+// The host names of a site.
+struct HostNames {
+  using Type = std::vector<std::string>;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "string or array of strings"; }
+  [[nodiscard]] std::string range() const { return "example.com, *.example.com, or * for all others"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& hosts) const;
+};
+
+// Where a site's content comes from: URLs, or tables of URL and weight.
+struct Origins {
+  using Type = std::vector<OriginConfig>;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "string, or array of strings and tables"; }
+  [[nodiscard]] std::string range() const { return "http://host[:port], or { url = …, weight = 0..1000 }"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& origins) const;
+};
+
 // A NATS server's URL or an array of them.
 struct NatsUrls {
   using Type = std::vector<std::string>;

@@ -2,6 +2,7 @@
 
 #include "node/config_schema.h"
 
+#include <algorithm>
 #include <variant>
 
 #include <fmt/format.h>
@@ -231,6 +232,42 @@ static void describe(Visitor& v, StoreConfig& c) {
   v.key("token", c.token, Secret{}, {"With nats: the token that the servers ask for.", "none"});
 }
 
+static void describe(Visitor& v, CacheConfig& c) {
+  v.key("memory_bytes_max", c.memory_bytes_max, Size{kMiB, kPiB}, {"Memory for stored answers, of all sites."});
+}
+
+static void describe(Visitor& v, SiteConfig& c) {
+  constexpr Time kTtl{Duration(0), 24 * 3650 * kHour};
+  constexpr Time kWait{std::chrono::milliseconds(1), kHour};
+  v.key("hosts", c.hosts, HostNames{},
+        {.description = "The hosts that this site stands for.", .default_text = {}, .required = true});
+  v.key("origins", c.origins, Origins{},
+        {.description = "Where its content comes from; requests are divided by weight.", .default_text = {},
+         .required = true});
+  v.key("default_ttl", c.default_ttl, kTtl, {"How long answers are fresh whose origin says nothing.", "none"});
+  v.key("override_ttl", c.override_ttl, kTtl,
+        {"How long answers are fresh whatever the origin says; no-store and private still count.", "none"});
+  v.key("stale_while_revalidate", c.stale_while_revalidate, kTtl,
+        {"How long stale answers are served while they are validated, where the origin says nothing.", "none"});
+  v.key("stale_if_error", c.stale_if_error, kTtl,
+        {"How long stale answers are served while the origin fails, where it says nothing.", "none"});
+  v.key("heuristic_percent", c.heuristic_percent, Count{0, 100},
+        {"Without a word about freshness: fresh for so much of the time since Last-Modified, a day at most; 0: not."});
+  v.key("request_directives", c.request_directives, Flag{},
+        {"Whether a client's Cache-Control may ask for validation or for stale answers."});
+  v.key("object_bytes_max", c.object_bytes_max, Size{kKiB, kGiB}, {"Larger answers are not stored."});
+  v.key("sends_client_host", c.sends_client_host, Flag{},
+        {"Whether the origin sees the Host that the client asked for, or its own."});
+  v.key("connect_timeout", c.connect_timeout, kWait, {"How long a connection to an origin may take."});
+  v.key("answer_timeout", c.answer_timeout, kWait, {"How long an origin may take until its answer begins."});
+  v.key("idle_timeout", c.idle_timeout, kWait, {"How long an origin may pause within its answer."});
+  v.key("connections_max", c.connections_max, Count{1, 65'535}, {"Connections of one event loop to one origin."});
+  v.key("failures_max", c.failures_max, Count{1, 1'000'000},
+        {"So many failures in a row, and an origin is left alone while another is well."});
+  v.key("failure_pause", c.failure_pause, Time{std::chrono::milliseconds(1), 24 * kHour},
+        {"For how long, until one request tries it again."});
+}
+
 static void describe(Visitor& v, RuntimeConfig& c) {
   v.key("loops", c.loops, Count{0, 64}, {"Event loops, each a thread; 0: one a core."});
   v.key("scheduling", c.scheduling,
@@ -285,6 +322,15 @@ void describe(Visitor& v, Config& c) {
   v.section("parent", c.parent, {"The node one tier up, to which events climb."});
   v.section("spool", c.spool, {"The queue on disk that events climb from."});
   v.section("store", c.store, {"Where what child nodes send is kept."});
+  v.section("cache", c.cache, {"The HTTP cache."});
+  v.sequence("site", c.sites, {"A site: hosts whose requests are answered from the cache, or through it from an origin."});
+  for (const SiteConfig& site : c.sites) {
+    const bool hides = std::ranges::find(site.hosts, "*") != site.hosts.end() && (c.http.ingest || c.http.uplink);
+    if (!hides) continue;
+    v.refuse("site", {"config.value", "a site for all hosts would hide what devices and child nodes use",
+                      "name its hosts, or set http.ingest = false and http.uplink = false"});
+    break;
+  }
   v.section("runtime", c.runtime, {"How the process uses the machine."});
   v.section("log", c.log, {"The log, on stderr."});
   if (c.store.engine == StoreEngine::kNats && !c.parent.url.empty()) {

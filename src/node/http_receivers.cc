@@ -22,6 +22,9 @@ void respond_draining(net::HttpResponder& responder) {
 
 std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& head,
                                           net::HttpResponder& responder) const {
+  if (sites_ && sites_->serve(head.host)) {
+    return net::BodyLimit{.bytes_max = config_.http.body_bytes_max, .name = "http.body_bytes_max"};
+  }
   const bool is_events = head.path == kEventsPath && config_.http.ingest;
   const bool is_uplink = head.path == kUplinkPath && config_.http.uplink;
   if (!is_events && !is_uplink) {
@@ -46,6 +49,7 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
 }
 
 void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder) {
+  if (sites_ && sites_->serve(request.host)) return sites_->proxy(shard).receive(request, std::move(responder));
   if (draining_) return respond_draining(responder);  // which began while the body came
   if (request.path == kEventsPath) return shards_[shard].ingest_receiver->receive(request, std::move(responder));
   shards_[shard].uplink_receiver->receive(request.body, std::move(responder));

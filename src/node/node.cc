@@ -167,6 +167,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
+  if (const Result<void> opened = node->open_sites(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_listeners(std::move(handed_over)); !opened) {
     return std::unexpected(opened.error());
   }
@@ -276,6 +277,16 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shards_[i].broker->join(brokers);
     shards_[i].path->join(paths, *brokers[i]);
   }
+}
+
+Result<void> Node::open_sites() {
+  if (config_.sites.empty()) return {};
+  std::vector<runtime::Loop*> loops;
+  for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
+  Result<std::unique_ptr<Sites>> opened = Sites::open(config_, clock_, loops);
+  if (!opened) return std::unexpected(opened.error());
+  sites_ = std::move(*opened);
+  return {};
 }
 
 Result<void> Node::open_listeners(net::HandedOver handed_over) {

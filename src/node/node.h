@@ -27,6 +27,7 @@
 #include "node/credentials.h"
 #include "node/event_path.h"
 #include "node/ingest_receiver.h"
+#include "node/sites.h"
 #include "node/uplink_receiver.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -76,6 +77,7 @@ class Node {
   [[nodiscard]] const std::string& name() const { return config_.node.name; }
   // Where what children send is kept.
   [[nodiscard]] const StoreConfig& store() const { return config_.store; }
+  [[nodiscard]] Sites* sites() { return sites_.get(); }  // null: none is configured
   [[nodiscard]] std::string spool_directory() const { return data_directory_.path() + "/spool"; }
   [[nodiscard]] storage::FileSystem& file_system() { return file_system_; }
   // What the spool's files are read with.
@@ -115,6 +117,7 @@ class Node {
   Result<void> change_spool_keys(const storage::Keys& keys);
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
+  Result<void> open_sites();
   Result<void> open_listeners(net::HandedOver handed_over);
   Result<void> open_admin_listeners(net::HandedOver& handed_over);
   static Result<net::Socket> listening_socket(std::string_view name, const std::string& text,
@@ -162,6 +165,7 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  std::unique_ptr<Sites> sites_;  // null: none is configured
   std::unique_ptr<AdminApi> admin_;
   std::vector<std::unique_ptr<net::TcpListener>> admin_listeners_;
   std::vector<std::string> mqtt_addresses_;

@@ -136,6 +136,16 @@ std::string Node::status_json() const {
                  totals.awaiting_space);
   out.append(",\"decisions\":").append(histogram_json(totals.decision));
   out.append(",\"rules\":").append(histogram_json(totals.rules));
+  if (sites_) {
+    const Sites::Totals sites = sites_->totals();
+    const cache::StoreCounters& stored = sites_->store();
+    fmt::format_to(
+        std::back_inserter(out),
+        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"failures":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f}}})",
+        sites.requests, sites.hits, sites.stale, sites.validated, sites.misses, sites.passed, sites.collapsed,
+        sites.failures, stored.answers.load(), stored.bytes.load(), stored.evicted.load(), sites.hit_ratio(),
+        sites.edge_hit_ratio());
+  }
   out.append(",\"spool\":{");
   for (const Priority stream : kPriorities) {
     const spool::StreamProgress& progress = spool_->progress(stream);
@@ -234,6 +244,25 @@ std::string Node::metrics_text() const {
             static_cast<double>(totals.awaiting_space));
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);
+  if (sites_) {
+    const Sites::Totals sites = sites_->totals();
+    const cache::StoreCounters& stored = sites_->store();
+    out.counter("cache_requests_total", "Requests for sites.", sites.requests);
+    out.counter("cache_hits_total", "Of these, answered without asking an origin.", sites.hits);
+    out.counter("cache_stale_total", "Answered with something stale.", sites.stale);
+    out.counter("cache_validated_total", "Answered with what an origin said is still good.", sites.validated);
+    out.counter("cache_misses_total", "Asked of an origin because nothing stored would do.", sites.misses);
+    out.counter("cache_passed_total", "Asked of an origin because nothing stored ever would.", sites.passed);
+    out.counter("cache_collapsed_total", "Answered by the fetch of another request.", sites.collapsed);
+    out.counter("cache_failures_total", "Answered with 502 or 504 because no origin answered.", sites.failures);
+    out.gauge("cache_answers", "Answers stored.", static_cast<double>(stored.answers));
+    out.gauge("cache_memory_bytes", "Memory that they take.", static_cast<double>(stored.bytes));
+    out.counter("cache_evicted_total", "Answers that went for want of space.", stored.evicted);
+    out.gauge("cache_hit_ratio", "Hits, of the requests that could have been.", sites.hit_ratio());
+    out.gauge("cache_hit_ratio_goal", "What it should be.", 0.85);
+    out.gauge("edge_hit_ratio", "Requests for sites answered here, of all.", sites.edge_hit_ratio());
+    out.gauge("edge_hit_ratio_goal", "What it should be.", 0.95);
+  }
   const spool::SpoolWriterCounters& spooled = spool_->counters();
   out.counter("spool_stored_total", "Records made durable.", spooled.stored.value());
   out.counter("spool_known_total", "Repetitions recognised.", spooled.known.value());

@@ -1,0 +1,73 @@
+#include "cache/answer.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "net/http_response.h"
+
+namespace verge::cache {
+namespace {
+
+constexpr std::array<std::string_view, 9> kHopFields = {"connection",          "keep-alive", "proxy-connection",
+                                                        "proxy-authenticate",  "te",         "transfer-encoding",
+                                                        "proxy-authorization", "upgrade",    "proxy-authentication-info"};
+constexpr std::array<std::string_view, 3> kMadeAnew = {"content-length", "age", "trailer"};
+
+bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
+  return std::ranges::any_of(names, [&](std::string_view one) { return net::equals_ignoring_case(one, name); });
+}
+
+}  // namespace
+
+Answer::Answer(AnswerParts parts) : parts_(std::move(parts)) {
+  marks_.tags = std::move(parts_.tags);
+  marks_.url = std::move(parts_.url);
+  marks_.fetched_at = parts_.fetched_at;
+  const std::span<const net::HttpField> kept = fields();
+  content_language_ = net::find_field(kept, "content-language").value_or("");
+  fmt::format_to(std::back_inserter(head_), "HTTP/1.1 {} {}\r\n", status(),
+                 parts_.reason.empty() ? net::reason_phrase(status()) : std::string_view(parts_.reason));
+  for (const net::HttpField& field : kept) {
+    head_.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+}
+
+size_t Answer::overhead_bytes() const {
+  size_t bytes = sizeof(Answer) + parts_.fields.bytes() + head_.capacity() + marks_.url.capacity() +
+                 marks_.tags.capacity() * sizeof(uint64_t);
+  for (const Selector& selector : parts_.selectors) bytes += sizeof(Selector) + selector.value.size();
+  return bytes;
+}
+
+std::string partial_url(std::string_view url) { return std::string(url) + " partial"; }
+
+bool is_hop_by_hop(std::span<const net::HttpField> fields, std::string_view name) {
+  return is_one_of(kHopFields, name) || net::list_has(fields, "connection", name);
+}
+
+std::vector<net::HttpField> stored_fields(std::span<const net::HttpField> fields, const CacheControl& control) {
+  std::vector<net::HttpField> kept;
+  kept.reserve(fields.size());
+  for (const net::HttpField& field : fields) {
+    if (is_one_of(kMadeAnew, field.name) || is_hop_by_hop(fields, field.name)) continue;
+    const bool is_hidden = std::ranges::any_of(control.hidden_fields, [&](const std::string& name) {
+      return net::equals_ignoring_case(name, field.name);
+    });
+    if (!is_hidden) kept.push_back(field);
+  }
+  return kept;
+}
+
+OwnedFields updated_fields(std::span<const net::HttpField> stored, std::span<const net::HttpField> newer) {
+  std::vector<net::HttpField> fields;
+  fields.reserve(stored.size() + newer.size());
+  for (const net::HttpField& field : stored) {
+    if (!net::find_field(newer, field.name)) fields.push_back(field);
+  }
+  fields.insert(fields.end(), newer.begin(), newer.end());
+  return OwnedFields(fields);
+}
+
+}  // namespace verge::cache

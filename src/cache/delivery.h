@@ -1,0 +1,55 @@
+// Delivery: gives one client an answer whose body is complete or still arrives, at the client's pace.
+//
+// Reads the body in its shared pieces, as many as the client takes; is woken when there is more, by the body or by the
+// client. What breaks off at the origin breaks off at the client, so that nobody takes a part for the whole.
+//
+// Threading: on its loop, but for the body's wake-up, which posts.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "cache/body.h"
+#include "net/http_exchange.h"
+#include "runtime/loop.h"
+
+namespace verge::cache {
+
+class Delivery {
+ public:
+  // Of the body, from `first` on, `size` bytes (or to its end).
+  struct Part {
+    uint64_t first = 0;
+    std::optional<uint64_t> size;
+  };
+
+  // `responder` has its head already (start()). `ended` is called, once and last, when all is given or never will be; it
+  // may destroy the delivery. `loop` outlives it.
+  Delivery(runtime::Loop& loop, net::HttpResponder responder, std::shared_ptr<Body> body, const Part& part,
+           std::function<void()> ended);
+  ~Delivery();
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+
+  // Goes on as far as it can. The first call starts it.
+  void pump();
+
+ private:
+  // So much may wait for the client before the body is read on.
+  static constexpr size_t kQueuedMax = 256U << 10;
+
+  void end();
+
+  runtime::Loop& loop_;
+  net::HttpResponder responder_;
+  std::shared_ptr<Body> body_;
+  uint64_t place_;
+  uint64_t end_;  // UINT64_MAX: that of the body
+  std::function<void()> ended_;
+  Body::ReaderId reader_ = 0;
+  bool done_ = false;
+  // What is posted after the end finds this expired.
+  std::shared_ptr<Delivery*> alive_;
+};
+
+}  // namespace verge::cache

@@ -1,0 +1,319 @@
+#include "cache/fetch.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "cache/structured_field.h"
+#include "net/http_response.h"
+
+namespace verge::cache {
+namespace {
+
+// How long requests for a URL whose answer could not be stored do not wait for each other.
+constexpr int64_t kUnsharableMs = 10'000;
+
+int64_t wall_ms(const Clock& clock) { return clock.wall().microseconds / 1000; }
+
+// What is passed on of the origin's fields, with a Date (RFC 9110 section 6.6.1).
+std::vector<net::HttpField> passed_fields(std::span<const net::HttpField> fields, const std::string& date) {
+  std::vector<net::HttpField> passed;
+  passed.reserve(fields.size() + 1);
+  bool has_date = false;
+  for (const net::HttpField& field : fields) {
+    if (net::equals_ignoring_case(field.name, "content-length") || is_hop_by_hop(fields, field.name)) continue;
+    has_date = has_date || net::equals_ignoring_case(field.name, "date");
+    passed.push_back(field);
+  }
+  if (!has_date) passed.push_back({"Date", date});
+  return passed;
+}
+
+std::optional<uint64_t> parse_length(std::string_view text) {
+  uint64_t length = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), length);
+  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return length;
+}
+
+}  // namespace
+
+std::string_view origin_of(std::string_view url) {
+  const size_t scheme = url.find("://");
+  return scheme == std::string_view::npos ? url : url.substr(0, url.find('/', scheme + 3));
+}
+
+std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpField> fields) {
+  const std::string_view origin = origin_of(url);
+  std::vector<uint64_t> tags = {tag_hash(TagKind::kUrl, url),
+                                tag_hash(TagKind::kHost, origin.substr(std::min(origin.size(), origin.find("//") + 2)))};
+  for (const net::HttpField& field : fields) {
+    if (!net::equals_ignoring_case(field.name, "surrogate-key")) continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      const size_t end = std::min(rest.find(' '), rest.size());
+      if (end > 0) tags.push_back(tag_hash(TagKind::kTag, rest.substr(0, end)));
+      rest.remove_prefix(std::min(rest.size(), end + 1));
+    }
+  }
+  for_each_member(fields, "cache-tag",
+                  [&](std::string_view tag) { tags.push_back(tag_hash(TagKind::kTag, tag)); });
+  if (const std::optional<std::string> groups = combined_field(fields, "cache-groups")) {
+    for (const SfItem& group : parse_sf_list(*groups).value_or(SfList{})) {
+      const auto* name = std::get_if<std::string>(&group);
+      if (name != nullptr) tags.push_back(tag_hash(TagKind::kGroup, std::string(origin) + "\n" + *name));
+    }
+  }
+  return tags;
+}
+
+Fetch::Fetch(runtime::Loop& loop, const Shared& shared, const SiteOptions& site, Origins& origins,
+             FetchRequest request, Told told)
+    : loop_(loop),
+      shared_(shared),
+      site_(site),
+      origins_(origins),
+      request_(std::move(request)),
+      told_(std::move(told)),
+      alive_(std::make_shared<Fetch*>(this)) {}
+
+Fetch::~Fetch() {
+  settle(nullptr);
+  if (body_) body_->break_off();
+  if (stored_) shared_.store.erase(stored_);
+}
+
+void Fetch::start() {
+  fetched_at_ = shared_.purges.generation();
+  started_ = shared_.store.begin_fetch();
+  try_origin();
+}
+
+void Fetch::try_origin() {
+  const std::optional<size_t> chosen = origins_.choose(tried_, loop_.now());
+  if (!chosen) {
+    // Told as all else is: not from within start().
+    loop_.post([alive = std::weak_ptr(alive_)] {
+      if (const auto fetch = alive.lock()) {
+        (*fetch)->on_failed({"cache.no-origin", "no origin can be reached", "check site.origins and the network"});
+      }
+    });
+    return;
+  }
+  origin_ = *chosen;
+  tried_ |= uint64_t{1} << (origin_ % 64);
+  times_.requested_ms = wall_ms(shared_.clock);
+  net::BodyFraming framing;
+  if (request_.has_body) framing = {.kind = net::BodyFraming::Kind::kLength, .length = request_.body.size()};
+  const std::string_view authority = site_.sends_client_host && !request_.authority.empty()
+                                         ? std::string_view(request_.authority)
+                                         : origins_.authority(origin_);
+  call_ = origins_.pool(origin_).begin({.method = request_.method,
+                                        .target = request_.target,
+                                        .authority = authority,
+                                        .fields = request_.fields.view(),
+                                        .framing = framing,
+                                        .upgrade = std::nullopt},
+                                       *this);
+  if (request_.has_body) {
+    call_->write_body(request_.body.view());
+    call_->finish_body();
+  }
+}
+
+void Fetch::abandon() {
+  abandoned_ = true;
+  told_.interim = nullptr;
+  told_.head = nullptr;
+  told_.failed = nullptr;
+  // Before its head comes it may turn out to be for all.
+  if (has_head_ && !stored_ && body_ && body_->readers() == 0) end();
+}
+
+void Fetch::settle(const Store::AnswerPointer& answer) {
+  if (std::exchange(request_.settles, false)) shared_.pending.settle(request_.url, answer);
+}
+
+void Fetch::on_interim(const net::ResponseHead& head) {
+  if (told_.interim) told_.interim(head);
+}
+
+AnswerParts Fetch::parts_of(const net::ResponseHead& head, std::span<const net::HttpField> fields) const {
+  return {.status = head.status,
+          .reason = std::string(head.reason),
+          .fields = {},
+          .freshness = {},
+          .selectors = selectors_of(fields, request_.client_fields.view()),
+          .range = std::nullopt,
+          .body = body_,
+          .url = request_.url,
+          .tags = tags_of(request_.url, fields),
+          .fetched_at = fetched_at_,
+          .stored_because = {}};
+}
+
+void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& framing) {
+  has_head_ = true;
+  origins_.succeeded(origin_);
+  times_.received_ms = wall_ms(shared_.clock);
+  if (head.status == 304 && request_.former) return on_validated(head);
+  const std::string date = net::http_date({times_.received_ms * 1000});
+  const std::vector<net::HttpField> passed = passed_fields(head.fields, date);
+  const std::optional<CacheControl> targeted = parse_targeted_cache_control(passed);
+  const CacheControl control = targeted ? *targeted : parse_cache_control(passed);
+  const Freshness freshness =
+      freshness_of(head.status, passed, control, targeted.has_value(), times_, site_.storage);
+  std::optional<uint64_t> length =
+      framing.kind == net::BodyFraming::Kind::kLength ? std::optional(framing.length)
+      : framing.kind == net::BodyFraming::Kind::kNone ? std::optional<uint64_t>(0)
+                                                      : std::nullopt;
+  if (request_.method == "HEAD") {
+    // What it would be for GET.
+    const auto announced = net::find_field(head.fields, "content-length");
+    length = announced ? parse_length(*announced) : std::nullopt;
+  }
+  body_ = std::make_shared<Body>(length);
+  body_->when_read([loop = &loop_, alive = std::weak_ptr(alive_)] {
+    loop->post([alive] {
+      if (const auto fetch = alive.lock()) (*fetch)->on_read();
+    });
+  });
+  StorageVerdict verdict = may_store(request_.method, request_.client_fields.view(), request_.control, head.status,
+                                     passed, control, freshness);
+  if (verdict.stores && !request_.may_be_stored) verdict = {false, "the request is not one that answers are kept for"};
+  if (verdict.stores && length.value_or(0) > site_.object_bytes_max) verdict = {false, "it is too large"};
+  std::optional<ContentRange> range;
+  if (verdict.stores && head.status == 206) {
+    range = parse_content_range(net::find_field(passed, "content-range").value_or(""));
+    if (!range || !range->length) verdict = {false, "its Content-Range does not say what it is a part of"};
+  }
+  Fetched fetched{.status = head.status,
+                  .reason = std::string(head.reason),
+                  .fields = OwnedFields(passed),
+                  .body = body_,
+                  .length = length,
+                  .stored = nullptr,
+                  .is_validated = false,
+                  .verdict = verdict.reason};
+  if (verdict.stores) {
+    AnswerParts parts = parts_of(head, passed);
+    parts.fields = OwnedFields(stored_fields(passed, control));
+    parts.freshness = freshness;
+    parts.range = range;
+    if (range) parts.url = partial_url(request_.url);
+    parts.stored_because = verdict.reason;
+    stored_ = std::make_shared<const Answer>(std::move(parts));
+    if (!shared_.store.insert(stored_, started_)) stored_ = nullptr;
+    fetched.stored = stored_;
+  }
+  if (!stored_) {
+    body_->forget_what_is_read();
+    if (request_.settles) shared_.store.note_unsharable(request_.url, times_.received_ms + kUnsharableMs);
+  }
+  const bool serves_others = stored_ && !range;
+  if (told_.head) told_.head(std::move(fetched));
+  settle(serves_others ? stored_ : nullptr);
+  if (abandoned_) abandon();
+}
+
+void Fetch::on_validated(const net::ResponseHead& head) {
+  const Answer& former = *request_.former;
+  const std::string date = net::http_date({times_.received_ms * 1000});
+  const std::vector<net::HttpField> newer = passed_fields(head.fields, date);
+  const CacheControl newer_control = parse_cache_control(newer);
+  AnswerParts parts = parts_of(head, newer);
+  parts.status = former.status();
+  parts.reason = former.reason();
+  parts.fields = updated_fields(former.fields(), stored_fields(newer, newer_control));
+  parts.body = former.body();
+  parts.range = former.range();
+  parts.url = former.url();
+  const std::span<const net::HttpField> fields = parts.fields.view();
+  const std::optional<CacheControl> targeted = parse_targeted_cache_control(fields);
+  const CacheControl control = targeted ? *targeted : parse_cache_control(fields);
+  parts.freshness = freshness_of(former.status(), fields, control, targeted.has_value(), times_, site_.storage);
+  parts.selectors = selectors_of(fields, request_.client_fields.view());
+  parts.tags = tags_of(request_.url, fields);
+  parts.stored_because = former.stored_because();
+  const auto refreshed = std::make_shared<const Answer>(std::move(parts));
+  shared_.store.replace(request_.former, refreshed);
+  if (told_.head) {
+    told_.head({.status = head.status,
+                .reason = std::string(head.reason),
+                .fields = OwnedFields(newer),
+                .body = nullptr,
+                .length = 0,
+                .stored = refreshed,
+                .is_validated = true,
+                .verdict = "validated"});
+  }
+  settle(refreshed);
+}
+
+void Fetch::on_body(std::string_view piece) {
+  if (!body_) return;  // of a 304
+  body_->append(Payload(piece));
+  if (stored_ && body_->size() > site_.object_bytes_max) stop_storing();
+  if (!stored_) hold_back();
+}
+
+void Fetch::stop_storing() {
+  shared_.store.erase(stored_);
+  stored_ = nullptr;
+  body_->forget_what_is_read();
+}
+
+void Fetch::hold_back() {
+  if (paused_ || body_->lag() <= kLagMax) return;
+  paused_ = true;
+  call_->pause();
+}
+
+// A reader came, went or read on.
+void Fetch::on_read() {
+  if (stored_ || !body_ || body_->state() != Body::State::kGrowing) return;
+  if (body_->readers() == 0) {
+    if (abandoned_ || body_->has_been_read()) end();
+    return;
+  }
+  if (paused_ && body_->lag() < kLagMax / 2) {
+    paused_ = false;
+    call_->resume();
+  }
+}
+
+void Fetch::on_end(std::span<const net::HttpField> trailers) {
+  if (body_) {
+    body_->complete(trailers);
+    if (stored_) shared_.store.settle(stored_);
+    stored_ = nullptr;  // it stays
+  }
+  end();
+}
+
+void Fetch::on_failed(const Error& error) {
+  const bool never_reached = error.code != "http.closed" && error.code != "http.bad-answer";
+  if (!has_head_ && never_reached) {
+    origins_.failed(origin_, loop_.now());
+    // Nothing was done there yet, or the method may be repeated.
+    const bool may_be_repeated = request_.method == "GET" || request_.method == "HEAD";
+    if (may_be_repeated && error.code != "http.timeout" && error.code != "cache.no-origin" &&
+        origins_.choose(tried_, loop_.now())) {
+      call_ = nullptr;
+      return try_origin();
+    }
+  }
+  if (body_) body_->break_off();
+  if (stored_) shared_.store.erase(std::exchange(stored_, nullptr));
+  if (!has_head_ && told_.failed) std::exchange(told_.failed, nullptr)(error);
+  settle(nullptr);
+  end();
+}
+
+void Fetch::end() {
+  call_ = nullptr;
+  const auto ended = std::exchange(told_.ended, nullptr);
+  if (ended) ended(*this);
+}
+
+}  // namespace verge::cache

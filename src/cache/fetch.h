@@ -1,0 +1,129 @@
+// Fetch: one request to an origin and what becomes of its answer: kept for all, or passed through for one.
+//
+// The head decides. An answer that may be stored is in the store from then on, with a body that grows, so that others
+// read it while it arrives. Any other is read by who asked for it, at that client's pace: the origin is not read faster
+// than its slowest reader, and not at all once nobody reads.
+//
+// A 304 to our own validators refreshes the stored answer (RFC 9111 section 4.3.4); what failed leaves it as it is.
+//
+// Threading: lives on one loop; what it makes (answers, bodies) is read on all.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/payload.h"
+#include "cache/answer.h"
+#include "cache/origins.h"
+#include "cache/pending_fetches.h"
+#include "cache/purges.h"
+#include "cache/site.h"
+#include "cache/store.h"
+#include "runtime/loop.h"
+
+namespace verge::cache {
+
+// What all fetches of a node share.
+struct Shared {
+  Store& store;
+  Purges& purges;
+  PendingFetches& pending;
+  const Clock& clock;
+};
+
+struct FetchRequest {
+  std::string method;
+  std::string target;
+  std::string authority;      // for the Host field
+  std::string url;            // see Answer::url()
+  OwnedFields client_fields;  // what Vary selects by, and may_store() asks for
+  OwnedFields fields;         // as they are sent, without Host
+  Payload body;
+  bool has_body = false;
+  CacheControl control;         // of the request, as far as the site listens to it
+  Store::AnswerPointer former;  // it is validated; null: none
+  bool settles = false;         // PendingFetches::begin() said so for the URL
+  bool may_be_stored = true;
+};
+
+// The head of an origin's answer.
+struct Fetched {
+  int status = 0;
+  std::string reason;
+  OwnedFields fields;            // all that are passed on
+  std::shared_ptr<Body> body;
+  std::optional<uint64_t> length;
+  Store::AnswerPointer stored;   // it is in the store; null: it is not
+  bool is_validated = false;     // a 304 to our validators: `stored` is the refreshed answer, the rest is the 304
+  std::string_view verdict;      // why it is stored, or not
+};
+
+class Fetch final : private net::UpstreamObserver {
+ public:
+  // How who asked is told: at most one of head and failed, after any number of interim; never from within start(). All
+  // may be empty. `ended` comes last, and may destroy the fetch.
+  struct Told {
+    std::function<void(const net::ResponseHead&)> interim;
+    std::function<void(Fetched)> head;
+    std::function<void(const Error&)> failed;
+    std::function<void(Fetch&)> ended;
+  };
+
+  Fetch(runtime::Loop& loop, const Shared& shared, const SiteOptions& site, Origins& origins, FetchRequest request,
+        Told told);
+  ~Fetch() override;
+  Fetch(const Fetch&) = delete;
+  Fetch& operator=(const Fetch&) = delete;
+
+  void start();
+  // Who asked has gone: nothing is told any more. It goes on if others may want the answer.
+  void abandon();
+
+ private:
+  // How far the slowest reader may be behind what was read from the origin, of what is not stored.
+  static constexpr uint64_t kLagMax = 1U << 20;
+
+  void on_interim(const net::ResponseHead& head) override;
+  void on_head(const net::ResponseHead& head, const net::BodyFraming& framing) override;
+  void on_body(std::string_view piece) override;
+  void on_end(std::span<const net::HttpField> trailers) override;
+  void on_failed(const Error& error) override;
+
+  void try_origin();
+  void on_validated(const net::ResponseHead& head);
+  void settle(const Store::AnswerPointer& answer);
+  AnswerParts parts_of(const net::ResponseHead& head, std::span<const net::HttpField> fields) const;
+  void stop_storing();
+  void hold_back();
+  void on_read();
+  void end();
+
+  runtime::Loop& loop_;
+  const Shared shared_;
+  const SiteOptions& site_;
+  Origins& origins_;
+  FetchRequest request_;
+  Told told_;
+  uint64_t tried_ = 0;  // origins, a bit each
+  size_t origin_ = 0;
+  std::unique_ptr<net::UpstreamCall> call_;
+  ExchangeTimes times_;
+  uint64_t fetched_at_ = 0;
+  uint64_t started_ = 0;
+  std::shared_ptr<Body> body_;
+  Store::AnswerPointer stored_;  // while it is kept
+  bool has_head_ = false;
+  bool paused_ = false;
+  bool abandoned_ = false;
+  std::shared_ptr<Fetch*> alive_;
+};
+
+// The tags that an answer can be purged by: those of Surrogate-Key, Cache-Tag and Cache-Groups, its URL and its host.
+std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpField> fields);
+// "http://host", the first part of a URL.
+std::string_view origin_of(std::string_view url);
+
+}  // namespace verge::cache

@@ -1,0 +1,53 @@
+// Origins: where one site's content comes from, as one loop reaches it: a pool of connections each, and the choice
+// between them.
+//
+// The choice is smooth weighted round robin among those that are well. An origin that failed so many times in a row is
+// left alone for a while, then tried with one request. When none is well, the one that failed first is tried: a request
+// that may fail is better than one that must.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "cache/site.h"
+#include "net/http_upstream.h"
+#include "runtime/loop.h"
+
+namespace verge::cache {
+
+class Origins {
+ public:
+  // Resolves the origins' names, which may take a while. Errors: those of net::Address::resolve, net.tls-….
+  static Result<std::unique_ptr<Origins>> open(runtime::Loop& loop, const SiteOptions& site);
+
+  // The next to be asked, but none of `tried` (a bit each). Nothing when there is no other.
+  std::optional<size_t> choose(uint64_t tried, MonotonicTime now);
+  void succeeded(size_t index);
+  void failed(size_t index, MonotonicTime now);
+
+  [[nodiscard]] net::UpstreamPool& pool(size_t index) { return *origins_[index].pool; }
+  // host[:port], for its Host field.
+  [[nodiscard]] std::string_view authority(size_t index) const { return origins_[index].authority; }
+  [[nodiscard]] size_t size() const { return origins_.size(); }
+
+ private:
+  struct Origin {
+    std::unique_ptr<net::UpstreamPool> pool;
+    std::string authority;
+    int64_t weight = 1;
+    int64_t current = 0;
+    uint64_t failures = 0;
+    MonotonicTime broken_until{};
+  };
+  explicit Origins(const SiteOptions& site) : failures_max_(site.failures_max), failure_pause_(site.failure_pause) {}
+
+  const uint64_t failures_max_;
+  const Duration failure_pause_;
+  std::vector<Origin> origins_;
+};
+
+}  // namespace verge::cache

@@ -1,0 +1,546 @@
+#include "cache/proxy.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cache/url_reference.h"
+#include "cache/validators.h"
+#include "net/http_response.h"
+
+namespace verge::cache {
+namespace {
+
+// What a 304 repeats of the answer (RFC 9110 section 15.4.5).
+constexpr std::array<std::string_view, 7> kNotModifiedFields = {"cache-control", "content-location", "date", "etag",
+                                                                "expires",       "vary",             "last-modified"};
+
+bool is_safe(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
+}
+bool is_server_error(int status) { return status == 500 || status == 502 || status == 503 || status == 504; }
+bool is_conditional(std::string_view name) {
+  return net::equals_ignoring_case(name, "if-none-match") || net::equals_ignoring_case(name, "if-modified-since");
+}
+bool is_of_range(std::string_view name) {
+  return net::equals_ignoring_case(name, "range") || net::equals_ignoring_case(name, "if-range");
+}
+
+}  // namespace
+
+// One request that is not answered at once.
+struct Proxy::Exchange {
+  ExchangeId id = 0;
+  size_t site = 0;
+  std::string method;
+  std::string target;
+  std::string host;
+  std::string url;
+  OwnedFields fields;
+  Payload body;
+  net::Address peer;
+  RequestTraits traits;
+  CacheControl control;
+  net::HttpResponder responder;
+  Store::AnswerPointer former;  // may be served, stale, if the origin fails
+  std::string_view why;         // it was forwarded
+  bool collapsed = false;
+  Fetch* fetch = nullptr;
+
+  [[nodiscard]] Asked asked() const {
+    return {.site = site, .method = method, .url = url, .fields = fields.view(), .traits = traits, .control = control};
+  }
+};
+
+Proxy::Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOptions>& sites, const SiteTable& table,
+             std::vector<std::unique_ptr<Origins>> origins, std::string name)
+    : loop_(loop),
+      shared_(shared),
+      sites_(sites),
+      table_(table),
+      origins_(std::move(origins)),
+      name_(std::move(name)),
+      via_("1.1 verge") {}
+
+Proxy::~Proxy() {
+  // First what may call back into the rest.
+  deliveries_.clear();
+  for (auto& [id, exchange] : exchanges_) exchange->responder = {};
+  fetches_.clear();
+}
+
+void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder) {
+  counters_.requests.add();
+  Asked asked{.site = table_.find(request.host), .method = request.method};
+  asked.fields = request.fields;
+  asked.traits = traits_of(request.fields);
+  if (asked.traits.cache_control && sites_[asked.site].storage.request_directives) {
+    asked.control = parse_cache_control(request.fields);
+  }
+  url_scratch_.clear();
+  append_url(url_scratch_, /*is_secure=*/false, request.host, request.path, request.query);
+  asked.url = url_scratch_;
+  const bool may_be_stored = (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
+                             !asked.traits.upgrade && !asked.traits.origin_conditional;
+  if (may_be_stored) {
+    const Decision decision = decide(asked);
+    if (decision.answer && decision.use != Use::kValidate) {
+      CacheStatus status{.is_hit = true};
+      if (decision.use == Use::kStaleWhileRevalidating) {
+        counters_.stale.add();
+        validate_behind(asked, request, decision.answer);
+      }
+      counters_.hits.add();
+      return serve_stored(asked, std::move(responder), decision.answer, status);
+    }
+    if (!decision.answer && asked.traits.range && serve_from_part(asked, responder)) return;
+  }
+  Exchange& exchange = begin_exchange(asked, request, std::move(responder));
+  if (!may_be_stored) return pass(exchange, is_safe(request.method) ? "bypass" : "method");
+  process(exchange);
+}
+
+Proxy::Decision Proxy::decide(const Asked& asked) {
+  const Store::Found found = shared_.store.find(asked.url, asked.fields);
+  if (!found.answer) return {};
+  const UseVerdict verdict =
+      may_use(found.answer->freshness(), asked.control, found.is_softly_purged, now_ms());
+  return {.answer = found.answer, .use = verdict.use, .reason = verdict.reason};
+}
+
+// --- Serving what is stored
+
+void Proxy::append_age_and_status(const Answer& answer, CacheStatus status) {
+  const int64_t now = now_ms();
+  const Seconds age = answer.freshness().age(now);
+  if (status.is_hit) status.ttl = answer.freshness().lifetime - age;
+  fmt::format_to(std::back_inserter(head_scratch_), "Age: {}\r\nCache-Status: ", age);
+  append_cache_status(head_scratch_, name_, status);
+  head_scratch_.append("\r\n");
+}
+
+void Proxy::write_head(const Answer& answer, std::string_view status_line, const CacheStatus& status) {
+  head_scratch_.clear();
+  if (status_line.empty()) {
+    head_scratch_.append(answer.head());
+  } else {
+    head_scratch_.append(status_line);
+    for (const net::HttpField& field : answer.fields()) {
+      if (net::equals_ignoring_case(field.name, "content-range")) continue;
+      head_scratch_.append(field.name).append(": ").append(field.value).append("\r\n");
+    }
+  }
+  append_age_and_status(answer, status);
+}
+
+void Proxy::write_not_modified(const Answer& answer, const CacheStatus& status) {
+  head_scratch_ = "HTTP/1.1 304 Not Modified\r\n";
+  for (const net::HttpField& field : answer.fields()) {
+    const bool is_repeated = std::ranges::any_of(
+        kNotModifiedFields, [&](std::string_view name) { return net::equals_ignoring_case(name, field.name); });
+    if (is_repeated) head_scratch_.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+  append_age_and_status(answer, status);
+}
+
+void Proxy::serve_stored(const Asked& asked, net::HttpResponder responder, const Store::AnswerPointer& answer,
+                         CacheStatus status) {
+  if (asked.traits.conditional && (answer->status() == 200 || answer->status() == 203)) {
+    const Seconds now = now_ms() / 1000;
+    if (evaluate_preconditions(asked.fields, answer->fields(), now) == Precondition::kNotModified) {
+      write_not_modified(*answer, status);
+      return responder.respond_prepared(head_scratch_);
+    }
+  }
+  const std::shared_ptr<Body>& body = answer->body();
+  const std::optional<uint64_t> length = body->length();
+  if (asked.traits.range && asked.method == "GET" && answer->status() == 200 && length &&
+      range_applies(asked.fields, answer->fields(), now_ms() / 1000)) {
+    const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
+    if (specs) return serve_ranges(asked, std::move(responder), *answer, satisfiable(*specs, *length), *length, 0, status);
+  }
+  write_head(*answer, {}, status);
+  const bool bodiless = answer->status() == 204;
+  if (const Payload* whole = body->whole()) {
+    if (!bodiless) fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", whole->size());
+    return responder.respond_prepared(head_scratch_, *whole, 0, whole->size());
+  }
+  if (asked.method == "HEAD") {
+    if (length) fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", *length);
+    return responder.respond_prepared(head_scratch_);
+  }
+  // Field by field, as the server writes heads of bodies that follow.
+  std::vector<net::HttpField> fields(answer->fields().begin(), answer->fields().end());
+  const std::string age = std::to_string(answer->freshness().age(now_ms()));
+  status.ttl = status.is_hit ? std::optional(answer->freshness().left(now_ms())) : std::nullopt;
+  std::string status_text;
+  append_cache_status(status_text, name_, status);
+  fields.push_back({"Age", age});
+  fields.push_back({"Cache-Status", status_text});
+  net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
+  if (length) framing = {.kind = net::BodyFraming::Kind::kLength, .length = *length};
+  responder.start({.status = answer->status(), .reason = answer->reason(), .fields = fields}, framing);
+  deliver(std::move(responder), body, {});
+}
+
+void Proxy::serve_ranges(const Asked& asked, net::HttpResponder responder, const Answer& answer,
+                         const std::vector<ByteRange>& ranges, uint64_t length, uint64_t body_first,
+                         const CacheStatus& status) {
+  static_cast<void>(asked);
+  const auto write = std::back_inserter(head_scratch_);
+  if (ranges.empty()) {
+    write_head(answer, "HTTP/1.1 416 Range Not Satisfiable\r\n", status);
+    fmt::format_to(write, "Content-Range: bytes */{}\r\nContent-Length: 0\r\n", length);
+    return responder.respond_prepared(head_scratch_);
+  }
+  // Of several, the first that is asked for and all up to the last would be a whole anyway; what is between is sent too
+  // (RFC 9110 section 14.2 leaves it to the server), in one part.
+  const ByteRange range{ranges.front().first, ranges.back().last};
+  write_head(answer, "HTTP/1.1 206 Partial Content\r\n", status);
+  const uint64_t offset = range.first - body_first;
+  if (const Payload* whole = answer.body()->whole()) {
+    fmt::format_to(write, "Content-Range: {}\r\nContent-Length: {}\r\n", content_range(range, length), range.size());
+    return responder.respond_prepared(head_scratch_, *whole, offset, range.size());
+  }
+  std::vector<net::HttpField> fields;
+  for (const net::HttpField& field : answer.fields()) {
+    if (!net::equals_ignoring_case(field.name, "content-range")) fields.push_back(field);
+  }
+  const std::string age = std::to_string(answer.freshness().age(now_ms())), which = content_range(range, length);
+  std::string status_text;
+  append_cache_status(status_text, name_, status);
+  fields.insert(fields.end(), {{"Content-Range", which}, {"Age", age}, {"Cache-Status", status_text}});
+  responder.start({.status = 206, .reason = {}, .fields = fields},
+                  {.kind = net::BodyFraming::Kind::kLength, .length = range.size()});
+  deliver(std::move(responder), answer.body(), {.first = offset, .size = range.size()});
+}
+
+bool Proxy::serve_from_part(const Asked& asked, net::HttpResponder& responder) {
+  Asked part = asked;
+  const std::string url = partial_url(asked.url);
+  part.url = url;
+  const Decision decision = decide(part);
+  if (!decision.answer || decision.use != Use::kFresh || !decision.answer->range()) return false;
+  const Answer& answer = *decision.answer;
+  const ContentRange held = answer.range().value_or(ContentRange{});
+  const uint64_t length = held.length.value_or(0);
+  const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
+  if (!specs || !range_applies(asked.fields, answer.fields(), now_ms() / 1000)) return false;
+  const std::vector<ByteRange> ranges = satisfiable(*specs, length);
+  if (ranges.empty() || ranges.front().first < held.range.first || ranges.back().last > held.range.last) return false;
+  // A part whose body is not what its Content-Range says serves nobody.
+  if (answer.body()->length() != held.range.size()) return false;
+  counters_.hits.add();
+  serve_ranges(asked, std::move(responder), answer, ranges, length, held.range.first, {.is_hit = true});
+  return true;
+}
+
+void Proxy::deliver(net::HttpResponder responder, std::shared_ptr<Body> body, const Delivery::Part& part) {
+  if (!responder.is_open()) return;
+  const uint64_t id = next_id_++;
+  auto made = std::make_unique<Delivery>(loop_, std::move(responder), std::move(body), part,
+                                         [this, id] { deliveries_.erase(id); });
+  Delivery& delivery = *deliveries_.emplace(id, std::move(made)).first->second;
+  delivery.pump();
+}
+
+void Proxy::respond_error(net::HttpResponder& responder, int status, std::string_view what,
+                          std::string_view cache_status) {
+  const std::string body = fmt::format("{} {}: {}\n", status, net::reason_phrase(status), what);
+  responder.respond({.status = status,
+                     .content_type = "text/plain; charset=utf-8",
+                     .fields = {{"Cache-Control", "no-store"}, {"Cache-Status", cache_status}},
+                     .body = body});
+}
+
+// --- Asking the origin
+
+Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpRequest& request,
+                                       net::HttpResponder responder) {
+  auto made = std::make_unique<Exchange>();
+  Exchange& exchange = *made;
+  exchange.id = next_id_++;
+  exchange.site = asked.site;
+  exchange.method = request.method;
+  // Origins understand the origin form (RFC 9112 section 3.2.1).
+  exchange.target = request.path.empty() ? "/" : std::string(request.path);
+  if (request.target.find('?') != std::string_view::npos) exchange.target.append("?").append(request.query);
+  exchange.host = request.host;
+  exchange.url = asked.url;
+  exchange.fields = OwnedFields(request.fields);
+  exchange.body = request.body;
+  exchange.peer = request.peer;
+  exchange.traits = asked.traits;
+  exchange.control = asked.control;
+  exchange.responder = std::move(responder);
+  exchanges_.emplace(exchange.id, std::move(made));
+  exchange.responder.when_closed([this, id = exchange.id] { end_exchange(id); });
+  return exchange;
+}
+
+void Proxy::end_exchange(ExchangeId id) {
+  const auto found = exchanges_.find(id);
+  if (found == exchanges_.end()) return;
+  const std::unique_ptr<Exchange> exchange = std::move(found->second);
+  exchanges_.erase(found);
+  if (exchange->fetch != nullptr) exchange->fetch->abandon();
+}
+
+void Proxy::process(Exchange& exchange) {
+  const Asked asked = exchange.asked();
+  const Decision decision = decide(asked);
+  if (asked.control.only_if_cached && !(decision.answer && decision.use != Use::kValidate)) {
+    std::string status;
+    append_cache_status(status, name_, {.forwarded = {}, .detail = "only-if-cached"});
+    respond_error(exchange.responder, 504, "it is not stored here, and the request says only-if-cached", status);
+    return end_exchange(exchange.id);
+  }
+  if (decision.answer && decision.use != Use::kValidate) {
+    // It came while this request was on its way here.
+    counters_.hits.add();
+    serve_stored(asked, std::move(exchange.responder), decision.answer, {.is_hit = true});
+    return end_exchange(exchange.id);
+  }
+  std::string_view why = "uri-miss";
+  if (decision.answer) {
+    why = asked.control == CacheControl{} ? "stale" : "request";
+  } else if (!shared_.store.variants(asked.url, 1).empty()) {
+    why = "vary-miss";
+  }
+  // Parts are fetched as they are asked for; HEAD has no body to share.
+  const bool is_whole = asked.method == "GET" && !asked.traits.range;
+  const bool collapses = is_whole && !asked.control.no_store && !shared_.store.is_unsharable(asked.url, now_ms());
+  if (!collapses) return forward(exchange, asked.method == "GET" ? decision.answer : nullptr, false, why);
+  exchange.why = why;
+  const auto settled = [loop = &loop_, alive = std::weak_ptr(alive_), id = exchange.id](
+                           const Store::AnswerPointer& answer) {
+    loop->post([alive, id, answer] {
+      const auto proxy = alive.lock();
+      if (!proxy) return;
+      const auto found = (*proxy)->exchanges_.find(id);
+      if (found != (*proxy)->exchanges_.end()) (*proxy)->on_settled(*found->second, answer);
+    });
+  };
+  if (shared_.pending.begin(asked.url, settled)) return forward(exchange, decision.answer, true, why);
+  exchange.former = decision.answer;
+  exchange.collapsed = true;
+  counters_.collapsed.add();
+}
+
+void Proxy::on_settled(Exchange& exchange, const Store::AnswerPointer& answer) {
+  const Asked asked = exchange.asked();
+  const bool is_for_it = answer && selects(answer->selectors(), asked.fields, answer->content_language()) &&
+                         (!asked.traits.authorization || answer->freshness().source == LifetimeSource::kSharedMaxAge);
+  if (is_for_it) {
+    const CacheStatus status{.forwarded = exchange.why, .collapsed = true};
+    serve_stored(asked, std::move(exchange.responder), answer, status);
+    return end_exchange(exchange.id);
+  }
+  const Decision decision = decide(asked);
+  if (decision.answer && decision.use != Use::kValidate) {
+    counters_.hits.add();
+    serve_stored(asked, std::move(exchange.responder), decision.answer, {.is_hit = true});
+    return end_exchange(exchange.id);
+  }
+  // Each for itself: another round of waiting would let them through one after the other.
+  forward(exchange, decision.answer, false, exchange.why);
+}
+
+void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& former, bool settles, std::string_view why) {
+  counters_.misses.add();
+  exchange.former = former;
+  exchange.why = why;
+  const Asked asked = exchange.asked();
+  FetchRequest request = fetch_request(asked, exchange.target, exchange.host, exchange.peer, former);
+  request.settles = settles;
+  start_fetch(&exchange, std::move(request), exchange.site);
+}
+
+// As it is, and nothing of it is kept.
+void Proxy::pass(Exchange& exchange, std::string_view why) {
+  counters_.passed.add();
+  exchange.why = why;
+  const Asked asked = exchange.asked();
+  FetchRequest request = fetch_request(asked, exchange.target, exchange.host, exchange.peer, nullptr);
+  request.body = exchange.body;
+  request.has_body = !exchange.body.empty() || !is_safe(exchange.method);
+  request.may_be_stored = false;
+  std::function<void(const Fetched&)> seen;
+  if (!is_safe(exchange.method)) {
+    seen = [this, url = exchange.url](const Fetched& fetched) { invalidate(url, fetched); };
+  }
+  start_fetch(&exchange, std::move(request), exchange.site, std::move(seen));
+}
+
+// Nobody waits for it.
+void Proxy::validate_behind(const Asked& asked, const net::HttpRequest& request, const Store::AnswerPointer& answer) {
+  if (!shared_.pending.begin_alone(asked.url)) return;
+  std::string target = request.path.empty() ? "/" : std::string(request.path);
+  if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
+  FetchRequest fetch = fetch_request(asked, target, request.host, request.peer, answer);
+  fetch.settles = true;
+  start_fetch(nullptr, std::move(fetch), asked.site);
+}
+
+FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, std::string_view host,
+                                  const net::Address& peer, const Store::AnswerPointer& former) const {
+  FetchRequest request{.method = std::string(asked.method),
+                       .target = std::string(target),
+                       .authority = std::string(host),
+                       .url = std::string(asked.url),
+                       .client_fields = OwnedFields(asked.fields),
+                       .fields = {},
+                       .body = {},
+                       .has_body = false,
+                       .control = asked.control,
+                       .former = former};
+  // Where the answer may be kept it is asked for whole and without conditions; the client's are judged here.
+  const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional;
+  const bool keeps_range = asked.traits.range && !former;
+  std::vector<net::HttpField> fields;
+  fields.reserve(asked.fields.size() + 6);
+  for (const net::HttpField& field : asked.fields) {
+    if (net::equals_ignoring_case(field.name, "host") || net::equals_ignoring_case(field.name, "content-length") ||
+        net::equals_ignoring_case(field.name, "expect") || net::equals_ignoring_case(field.name, "via") ||
+        is_hop_by_hop(asked.fields, field.name) || is_unkeyed_input(field.name)) {
+      continue;
+    }
+    if (is_unconditional && is_conditional(field.name)) continue;
+    if (!keeps_range && is_of_range(field.name)) continue;
+    fields.push_back(field);
+  }
+  if (former) {
+    if (const auto tag = net::find_field(former->fields(), "etag")) fields.push_back({"If-None-Match", *tag});
+    const auto modified = net::find_field(former->fields(), "last-modified");
+    if (modified) fields.push_back({"If-Modified-Since", *modified});
+  }
+  std::string via = combined_field(asked.fields, "via").value_or("");
+  via.append(via.empty() ? "" : ", ").append(via_);
+  const std::string address = peer.text();
+  const std::string client = address.substr(0, address.rfind(':'));
+  const bool is_secure = asked.url.starts_with("https://");
+  fields.insert(fields.end(), {{"Via", via},
+                               {"X-Forwarded-For", client},
+                               {"X-Forwarded-Proto", is_secure ? "https" : "http"},
+                               {"X-Forwarded-Host", host}});
+  request.fields = OwnedFields(fields);
+  return request;
+}
+
+void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
+                        std::function<void(const Fetched&)> seen) {
+  Fetch::Told told;
+  if (exchange != nullptr) {
+    const ExchangeId id = exchange->id;
+    const auto with = [this, id](auto then) {
+      const auto found = exchanges_.find(id);
+      if (found != exchanges_.end()) then(*found->second);
+    };
+    told.interim = [with](const net::ResponseHead& head) {
+      with([&](Exchange& its) {
+        if (head.status != 100) its.responder.send_interim(head.status, head.fields);
+      });
+    };
+    told.head = [this, with, seen = std::move(seen)](Fetched fetched) {
+      if (seen) seen(fetched);
+      with([&](Exchange& its) { on_head(its, std::move(fetched)); });
+    };
+    told.failed = [this, with](const Error& error) { with([&](Exchange& its) { on_failed(its, error); }); };
+  }
+  told.ended = [this](Fetch& fetch) {
+    for (auto& [id, its] : exchanges_) {
+      if (its->fetch == &fetch) its->fetch = nullptr;
+    }
+    fetches_.erase(&fetch);
+  };
+  auto made = std::make_unique<Fetch>(loop_, shared_, sites_[site], *origins_[site], std::move(request), std::move(told));
+  Fetch& fetch = *made;
+  fetches_.emplace(&fetch, std::move(made));
+  if (exchange != nullptr) exchange->fetch = &fetch;
+  fetch.start();
+}
+
+// --- What the origin said
+
+void Proxy::on_head(Exchange& exchange, Fetched fetched) {
+  if (fetched.is_validated) {
+    counters_.validated.add();
+    const CacheStatus status{.forwarded = exchange.why, .forwarded_status = 304};
+    serve_stored(exchange.asked(), std::move(exchange.responder), fetched.stored, status);
+    exchange.fetch = nullptr;
+    return end_exchange(exchange.id);
+  }
+  if (is_server_error(fetched.status) && serve_stale(exchange, fetched.status)) return;
+  serve_live(exchange, std::move(fetched));
+}
+
+bool Proxy::serve_stale(Exchange& exchange, int forwarded_status) {
+  if (!exchange.former || !may_use_on_error(exchange.former->freshness(), exchange.control, now_ms())) return false;
+  counters_.stale.add();
+  CacheStatus status{.is_hit = true, .forwarded = exchange.why, .detail = "stale-if-error"};
+  if (forwarded_status != 0) status.forwarded_status = forwarded_status;
+  serve_stored(exchange.asked(), std::move(exchange.responder), exchange.former, status);
+  end_exchange(exchange.id);
+  return true;
+}
+
+void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
+  const Asked asked = exchange.asked();
+  CacheStatus status{.forwarded = exchange.why, .forwarded_status = fetched.status, .stored = fetched.stored != nullptr};
+  exchange.fetch = fetched.stored ? nullptr : exchange.fetch;
+  const bool is_conditional_answer = asked.traits.conditional && fetched.status == 200 && fetched.stored;
+  if (is_conditional_answer && evaluate_preconditions(asked.fields, fetched.stored->fields(), now_ms() / 1000) ==
+                                   Precondition::kNotModified) {
+    write_not_modified(*fetched.stored, status);
+    exchange.responder.respond_prepared(head_scratch_);
+    return end_exchange(exchange.id);
+  }
+  std::vector<net::HttpField> fields(fetched.fields.view().begin(), fetched.fields.view().end());
+  std::string status_text;
+  append_cache_status(status_text, name_, status);
+  fields.push_back({"Cache-Status", status_text});
+  net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
+  if (fetched.length) framing = {.kind = net::BodyFraming::Kind::kLength, .length = *fetched.length};
+  if (fetched.status == 304 || fetched.status == 204) framing = {};
+  net::HttpResponder responder = std::move(exchange.responder);
+  responder.when_closed({});
+  responder.start({.status = fetched.status, .reason = fetched.reason, .fields = fields}, framing);
+  if (asked.method == "HEAD" || framing.kind == net::BodyFraming::Kind::kNone) {
+    responder.finish();
+  } else {
+    deliver(std::move(responder), fetched.body, {});
+  }
+  exchange.fetch = nullptr;
+  end_exchange(exchange.id);
+}
+
+void Proxy::on_failed(Exchange& exchange, const Error& error) {
+  exchange.fetch = nullptr;
+  if (serve_stale(exchange, 0)) return;
+  counters_.failures.add();
+  std::string status;
+  append_cache_status(status, name_, {.forwarded = exchange.why, .detail = error.code});
+  const int code = error.code == "http.timeout" || error.code == "http.connect-timeout" ? 504 : 502;
+  respond_error(exchange.responder, code, error.what, status);
+  end_exchange(exchange.id);
+}
+
+// RFC 9111 section 4.4: what an unsafe request changed is not served from the store any more.
+void Proxy::invalidate(std::string_view url, const Fetched& fetched) {
+  if (fetched.status < 200 || fetched.status >= 400) return;
+  const auto forget = [this](std::string_view gone) {
+    shared_.store.invalidate(gone);
+    shared_.store.invalidate(partial_url(gone));
+  };
+  forget(url);
+  for (const std::string_view name : {"location", "content-location"}) {
+    const auto reference = net::find_field(fetched.fields.view(), name);
+    if (!reference) continue;
+    const std::string target = resolve_reference(url, *reference);
+    if (origin_of(target) == origin_of(url)) forget(target);
+  }
+}
+
+}  // namespace verge::cache

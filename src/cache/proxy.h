@@ -1,0 +1,126 @@
+// Proxy: answers the requests for one node's sites on one loop: from the store, or through it from an origin.
+//
+// What is in the store and fresh is answered at once, from views of the request, with one write. All else becomes an
+// Exchange: it waits for a fetch that is under way, or starts one; it is given what the fetch brings, or what is stored,
+// stale, where the origin failed and that is allowed.
+//
+// Threading: on its loop. Store, purges and pending fetches are shared with the proxies of other loops.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.h"
+#include "cache/cache_status.h"
+#include "cache/delivery.h"
+#include "cache/fetch.h"
+#include "cache/origins.h"
+#include "cache/request_view.h"
+#include "cache/site.h"
+#include "net/http_exchange.h"
+
+namespace verge::cache {
+
+// All numbers of requests; bytes of bodies.
+struct ProxyCounters {
+  Counter requests;
+  Counter hits;       // answered from the store without asking the origin
+  Counter stale;      // of the hits: not fresh
+  Counter validated;  // the origin said that what is stored is good
+  Counter misses;
+  Counter passed;  // requests that are never answered from the store
+  Counter collapsed;
+  Counter failures;  // the origin failed, and the client was told
+};
+
+class Proxy {
+ public:
+  // `sites` and what `shared` refers to outlive the proxy. `name`: for Cache-Status and Via.
+  Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOptions>& sites, const SiteTable& table,
+        std::vector<std::unique_ptr<Origins>> origins, std::string name);
+  ~Proxy();
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+
+  // Whether a site stands for the host.
+  [[nodiscard]] bool serves(std::string_view host) const { return table_.find(host) != SiteTable::kNone; }
+  // serves(request.host) is true.
+  void receive(const net::HttpRequest& request, net::HttpResponder responder);
+
+  [[nodiscard]] const ProxyCounters& counters() const { return counters_; }
+
+ private:
+  // What is asked, as views.
+  struct Asked {
+    size_t site = 0;
+    std::string_view method;
+    std::string_view url;
+    std::span<const net::HttpField> fields;
+    RequestTraits traits;
+    CacheControl control;  // as far as the site listens to it
+  };
+  struct Exchange;
+  using ExchangeId = uint64_t;
+
+  // Of the store's answer: is it served, and how.
+  struct Decision {
+    Store::AnswerPointer answer;
+    Use use = Use::kValidate;
+    std::string_view reason;
+  };
+  Decision decide(const Asked& asked);
+
+  void serve_stored(const Asked& asked, net::HttpResponder responder, const Store::AnswerPointer& answer,
+                    CacheStatus status);
+  // The ranges of the whole of which the body has what follows `body_first`.
+  void serve_ranges(const Asked& asked, net::HttpResponder responder, const Answer& answer,
+                    const std::vector<ByteRange>& ranges, uint64_t length, uint64_t body_first,
+                    const CacheStatus& status);
+  // From a stored part; false when none has what is asked for, fresh.
+  bool serve_from_part(const Asked& asked, net::HttpResponder& responder);
+  // The stored fields and those that are made for each use, in head_scratch_.
+  void write_head(const Answer& answer, std::string_view status_line, const CacheStatus& status);
+  void write_not_modified(const Answer& answer, const CacheStatus& status);
+  void append_age_and_status(const Answer& answer, CacheStatus status);
+  void deliver(net::HttpResponder responder, std::shared_ptr<Body> body, const Delivery::Part& part);
+  static void respond_error(net::HttpResponder& responder, int status, std::string_view what,
+                            std::string_view cache_status);
+
+  Exchange& begin_exchange(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder);
+  void process(Exchange& exchange);
+  void forward(Exchange& exchange, const Store::AnswerPointer& former, bool settles, std::string_view why);
+  void pass(Exchange& exchange, std::string_view why);
+  void validate_behind(const Asked& asked, const net::HttpRequest& request, const Store::AnswerPointer& answer);
+  void start_fetch(Exchange* exchange, FetchRequest request, size_t site, std::function<void(const Fetched&)> seen = {});
+  FetchRequest fetch_request(const Asked& asked, std::string_view target, std::string_view host,
+                             const net::Address& peer, const Store::AnswerPointer& former) const;
+  void on_head(Exchange& exchange, Fetched fetched);
+  void on_failed(Exchange& exchange, const Error& error);
+  void on_settled(Exchange& exchange, const Store::AnswerPointer& answer);
+  bool serve_stale(Exchange& exchange, int forwarded_status);
+  void serve_live(Exchange& exchange, Fetched fetched);
+  void invalidate(std::string_view url, const Fetched& fetched);
+  void end_exchange(ExchangeId id);
+  // Calls `then` with the exchange, if it is still there, on this loop.
+  [[nodiscard]] int64_t now_ms() const { return shared_.clock.wall().microseconds / 1000; }
+
+  runtime::Loop& loop_;
+  const Shared shared_;
+  const std::vector<SiteOptions>& sites_;
+  const SiteTable& table_;
+  const std::vector<std::unique_ptr<Origins>> origins_;
+  const std::string name_;
+  const std::string via_;
+  std::string url_scratch_;
+  std::string head_scratch_;
+  std::unordered_map<ExchangeId, std::unique_ptr<Exchange>> exchanges_;
+  std::unordered_map<uint64_t, std::unique_ptr<Delivery>> deliveries_;
+  std::unordered_map<Fetch*, std::unique_ptr<Fetch>> fetches_;
+  uint64_t next_id_ = 1;
+  ProxyCounters counters_;
+  std::shared_ptr<Proxy*> alive_ = std::make_shared<Proxy*>(this);
+};
+
+}  // namespace verge::cache

@@ -1,0 +1,82 @@
+#include "cache/request_view.h"
+
+#include <algorithm>
+#include <array>
+
+
+namespace verge::cache {
+namespace {
+
+constexpr std::array<std::string_view, 17> kUnkeyed = {"forwarded",
+                                                       "x-forwarded",
+                                                       "x-forwarded-for",
+                                                       "x-forwarded-host",
+                                                       "x-forwarded-port",
+                                                       "x-forwarded-proto",
+                                                       "x-forwarded-scheme",
+                                                       "x-forwarded-server",
+                                                       "x-forwarded-prefix",
+                                                       "x-host",
+                                                       "x-http-method",
+                                                       "x-http-method-override",
+                                                       "x-method-override",
+                                                       "x-original-host",
+                                                       "x-original-url",
+                                                       "x-rewrite-url",
+                                                       "x-real-ip"};
+
+}  // namespace
+
+RequestTraits traits_of(std::span<const net::HttpField> fields) {
+  RequestTraits traits;
+  for (const net::HttpField& field : fields) {
+    // Lengths tell nearly all other fields apart.
+    switch (field.name.size()) {
+      case 5:
+        traits.range |= net::equals_ignoring_case(field.name, "range");
+        break;
+      case 7:
+        traits.upgrade |= net::equals_ignoring_case(field.name, "upgrade");
+        break;
+      case 8:
+        traits.origin_conditional |= net::equals_ignoring_case(field.name, "if-match");
+        break;
+      case 13:
+        traits.cache_control |= net::equals_ignoring_case(field.name, "cache-control");
+        traits.conditional |= net::equals_ignoring_case(field.name, "if-none-match");
+        traits.authorization |= net::equals_ignoring_case(field.name, "authorization");
+        break;
+      case 17:
+        traits.conditional |= net::equals_ignoring_case(field.name, "if-modified-since");
+        break;
+      case 19:
+        traits.origin_conditional |= net::equals_ignoring_case(field.name, "if-unmodified-since");
+        break;
+      default:
+        break;
+    }
+  }
+  return traits;
+}
+
+void append_url(std::string& out, bool is_secure, std::string_view host, std::string_view path,
+                std::string_view query) {
+  out.append(is_secure ? "https://" : "http://");
+  const std::string_view usual_port = is_secure ? ":443" : ":80";
+  if (host.ends_with(usual_port)) host.remove_suffix(usual_port.size());
+  for (const char c : host) out.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+  out.append(path);
+  if (!query.empty()) out.append("?").append(query);
+}
+
+std::string url_of(bool is_secure, std::string_view host, std::string_view path, std::string_view query) {
+  std::string url;
+  append_url(url, is_secure, host, path, query);
+  return url;
+}
+
+bool is_unkeyed_input(std::string_view name) {
+  return std::ranges::any_of(kUnkeyed, [&](std::string_view one) { return net::equals_ignoring_case(one, name); });
+}
+
+}  // namespace verge::cache

@@ -1,0 +1,35 @@
+// What a cache asks of a request, found in one pass over its fields. Views into the message; see net::HttpRequest.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cache/cache_control.h"
+#include "net/http_exchange.h"
+
+namespace verge::cache {
+
+// Which fields are there that matter to a cache.
+struct RequestTraits {
+  bool cache_control = false;
+  bool conditional = false;         // If-None-Match or If-Modified-Since
+  bool origin_conditional = false;  // If-Match or If-Unmodified-Since: the origin's to judge
+  bool range = false;
+  bool authorization = false;
+  bool upgrade = false;
+};
+RequestTraits traits_of(std::span<const net::HttpField> fields);
+
+// The URL by which answers are kept: scheme, host in lower case, port unless it is the scheme's, and the target as it was
+// sent. Nothing is decoded or sorted: what the origin could tell apart stays apart.
+void append_url(std::string& out, bool is_secure, std::string_view host, std::string_view path,
+                std::string_view query);
+std::string url_of(bool is_secure, std::string_view host, std::string_view path, std::string_view query);
+
+// Whether the field could change an answer without being part of the key, and is known to be used to poison caches so:
+// it is not passed on. X-Forwarded-For, -Proto and -Host, and Forwarded, are made anew.
+bool is_unkeyed_input(std::string_view name);
+
+}  // namespace verge::cache

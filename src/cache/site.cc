@@ -1,0 +1,45 @@
+#include "cache/site.h"
+
+namespace verge::cache {
+
+std::string plain_host(std::string_view host) {
+  const size_t bracket = host.rfind(']');
+  const size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    host = host.substr(0, colon);
+  }
+  if (host.ends_with('.')) host.remove_suffix(1);
+  std::string plain(host);
+  for (char& c : plain) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return plain;
+}
+
+SiteTable::SiteTable(const std::vector<SiteOptions>& sites) {
+  for (size_t i = 0; i < sites.size(); ++i) {
+    for (const std::string& host : sites[i].hosts) {
+      if (host == "*") {
+        if (any_ == kNone) any_ = i;
+      } else if (host.starts_with("*.")) {
+        suffixes_.emplace(host.substr(1), i);
+      } else {
+        hosts_.emplace(host, i);
+      }
+    }
+  }
+}
+
+size_t SiteTable::find(std::string_view host) const {
+  if (hosts_.empty() && suffixes_.empty()) return any_;
+  const std::string plain = plain_host(host);
+  const auto exact = hosts_.find(plain);
+  if (exact != hosts_.end()) return exact->second;
+  for (size_t dot = plain.find('.'); dot != std::string::npos && !suffixes_.empty(); dot = plain.find('.', dot + 1)) {
+    const auto suffix = suffixes_.find(std::string_view(plain).substr(dot));
+    if (suffix != suffixes_.end()) return suffix->second;
+  }
+  return any_;
+}
+
+}  // namespace verge::cache

@@ -1,0 +1,62 @@
+// Sites: the node's HTTP cache, wired: what loops share, and a proxy on each.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "cache/pending_fetches.h"
+#include "cache/proxy.h"
+#include "cache/purges.h"
+#include "cache/site.h"
+#include "cache/store.h"
+#include "node/config.h"
+#include "runtime/loop.h"
+
+namespace verge::node {
+
+class Sites {
+ public:
+  // `config` has at least one site. Errors: an origin's name cannot be resolved, its TLS cannot be set up.
+  static Result<std::unique_ptr<Sites>> open(const Config& config, const Clock& clock,
+                                             const std::vector<runtime::Loop*>& loops);
+
+  // Of the loop with that index, on that loop.
+  [[nodiscard]] cache::Proxy& proxy(size_t loop) { return *proxies_[loop]; }
+  [[nodiscard]] bool serve(std::string_view host) const { return table_.find(host) != cache::SiteTable::kNone; }
+
+  // {"tags":[…],"urls":[…],"prefixes":[…],"hosts":[…],"all":true,"soft":true}, each optional, one at least. Any thread.
+  // How many purges it was. Error: cache.purge.
+  Result<size_t> purge(std::string_view json);
+
+  struct Totals {
+    uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, failures = 0;
+    // Of the requests that the store may answer; 0 before the first.
+    [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, requests - std::min(requests, passed)); }
+    // Of all requests for sites.
+    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed, requests); }
+
+   private:
+    static double ratio(uint64_t part, uint64_t all) {
+      return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+    }
+  };
+  [[nodiscard]] Totals totals() const;  // any thread
+  [[nodiscard]] const cache::StoreCounters& store() const { return store_.counters(); }
+
+ private:
+  Sites(const Config& config, const Clock& clock);
+
+  const std::vector<cache::SiteOptions> options_;
+  const cache::SiteTable table_;
+  cache::Purges purges_;
+  cache::Store store_;
+  cache::PendingFetches pending_;
+  const cache::Shared shared_;
+  std::vector<std::unique_ptr<cache::Proxy>> proxies_;
+};
+
+}  // namespace verge::node

@@ -1,0 +1,267 @@
+"""Sites: requests answered from the cache, or through it from origins that answer, stall, break and go away."""
+
+import http.server
+import os
+import queue
+import socket
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import verge
+
+
+class Origin:
+    """An origin on a free port that answers as `answer(request)` says; counts its requests."""
+
+    def __init__(self, answer):
+        self.requests = []
+        origin = self
+
+        class Receiver(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do(self):
+                length = int(self.headers.get("Content-Length") or 0)
+                self.body = self.rfile.read(length)
+                origin.requests.append((self.command, self.path, dict(self.headers.items()), self.body))
+                answer(self)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do
+
+            def give(self, status=200, fields=(), body=b""):
+                self.send_response(status)
+                for name, value in fields:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 4096
+
+        self.server = Server(("127.0.0.1", 0), Receiver)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def end(self):
+        if not self.thread.is_alive():
+            return
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+SITE = """
+[http]
+ingest = false
+uplink = false
+[[site]]
+hosts = "*"
+origins = ["{origin}"]
+{more}
+"""
+
+
+class Cache(verge.TestCase):
+    def origin(self, answer):
+        made = Origin(answer)
+        self.addCleanup(made.end)
+        return made
+
+    def cache(self, origin, more="", sets=()):
+        return self.node("cache", SITE.format(origin=origin.url, more=more), sets=sets).start()
+
+    def get(self, node, path, fields=None, method="GET", body=None):
+        return verge.http_request(node.addresses["http"], method, path, body, fields)
+
+    def test_a_miss_then_hits(self):
+        origin = self.origin(lambda request: request.give(fields=[("Cache-Control", "max-age=60")], body=b"hello"))
+        node = self.cache(origin)
+        first = self.get(node, "/a?x=1")
+        self.assertEqual((first.status, first.body), (200, b"hello"))
+        self.assertIn("fwd=uri-miss", first.fields["cache-status"])
+        self.assertIn("stored", first.fields["cache-status"])
+        second = self.get(node, "/a?x=1")
+        self.assertEqual((second.status, second.body), (200, b"hello"))
+        self.assertIn("; hit", second.fields["cache-status"])
+        self.assertIn("age", second.fields)
+        head = self.get(node, "/a?x=1", method="HEAD")
+        self.assertEqual((head.status, head.fields["content-length"], head.body), (200, "5", b""))
+        self.assertEqual(len(origin.requests), 1)
+        self.assertEqual(self.get(node, "/a?x=2").body, b"hello")
+        self.assertEqual(len(origin.requests), 2)
+        sent = origin.requests[0][2]
+        self.assertEqual(sent["Host"], node.addresses["http"], "the origin sees the client's host")
+        self.assertEqual(sent["X-Forwarded-For"], "127.0.0.1")
+        self.assertIn("verge", sent["Via"])
+        self.assertGreater(node.status()["cache"]["hit_ratio"], 0.4)
+        self.assertIn("verge_cache_hit_ratio", node.admin("/metrics").body.decode())
+
+    def test_many_clients_of_one_cold_url_make_one_request(self):
+        may_go_on, begun = threading.Event(), threading.Event()
+
+        def answer(request):
+            request.send_response(200)
+            request.send_header("Cache-Control", "max-age=60")
+            request.send_header("Content-Length", "10")
+            request.end_headers()
+            request.wfile.write(b"first")
+            begun.set()
+            may_go_on.wait(verge.PATIENCE)
+            request.wfile.write(b"-last")
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        count = 200
+        first_bytes, bodies = queue.Queue(), queue.Queue()
+
+        def ask():
+            with socket.create_connection((node.host, int(node.addresses["http"].rpartition(":")[2])), verge.PATIENCE) as client:
+                client.sendall(b"GET /cold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                text = b""
+                while b"first" not in text:
+                    text += client.recv(65536)
+                first_bytes.put(True)
+                while piece := client.recv(65536):
+                    text += piece
+                bodies.put(text)
+
+        threads = [threading.Thread(target=ask) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for _ in range(count):
+            first_bytes.get(timeout=verge.PATIENCE)
+        self.assertTrue(begun.is_set() and not may_go_on.is_set(), "each had its first bytes before the last came")
+        may_go_on.set()
+        for thread in threads:
+            thread.join()
+        for _ in range(count):
+            self.assertTrue(bodies.get().endswith(b"first-last"))
+        self.assertEqual(len(origin.requests), 1)
+
+    def test_what_may_not_be_stored_is_shared_with_nobody(self):
+        def answer(request):
+            request.give(fields=[("Cache-Control", "private, max-age=60")], body=request.headers["Cookie"].encode())
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        answers = queue.Queue()
+        threads = [threading.Thread(target=lambda n=n: answers.put((n, self.get(node, "/p", {"Cookie": f"user={n}"}).body)))
+                   for n in range(30)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for _ in range(30):
+            number, body = answers.get()
+            self.assertEqual(body, f"user={number}".encode())
+
+    def test_purges(self):
+        def answer(request):
+            request.give(fields=[("Cache-Control", "max-age=600, stale-while-revalidate=600"), ("Cache-Tag", f"all, {request.path[1:2]}")],
+                         body=str(len(origin.requests)).encode())
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+
+        def warm():
+            for path in ("/a/1", "/a/2", "/b/1"):
+                self.get(node, path, {"Host": "site.example"})
+
+        def purge(body):
+            answer = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", body)
+            self.assertEqual(answer.status, 200, answer)
+
+        def is_hit(path):
+            return "; hit" in self.get(node, path, {"Host": "site.example"}).fields["cache-status"]
+
+        for body, gone in (('{"tags":["a"]}', ["/a/1", "/a/2"]), ('{"tags":["all"]}', ["/a/1", "/a/2", "/b/1"]),
+                           ('{"urls":["http://site.example/a/1"]}', ["/a/1"]),
+                           ('{"prefixes":["http://site.example/a/"]}', ["/a/1", "/a/2"]),
+                           ('{"hosts":["site.example"]}', ["/a/1", "/a/2", "/b/1"]), ('{"all":true}', ["/a/1", "/b/1"])):
+            with self.subTest(purge=body):
+                warm()
+                self.assertTrue(is_hit("/a/1") and is_hit("/b/1"))
+                purge(body)
+                for path in gone:
+                    self.assertFalse(is_hit(path), path)
+                for path in {"/a/1", "/a/2", "/b/1"} - set(gone):
+                    if "all" not in body:
+                        self.assertTrue(is_hit(path), path)
+        warm()
+        before = len(origin.requests)
+        purge('{"tags":["b"],"soft":true}')
+        self.assertTrue(is_hit("/b/1"), "stale, while it is validated")
+        verge.wait_until(lambda: len(origin.requests) == before + 1, "it is fetched behind")
+        refused = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"tag":["x"]}')
+        self.assertEqual((refused.status, refused.json()["error"]["code"]), (400, "cache.purge"))
+
+    def test_an_origin_that_is_away(self):
+        origin = self.origin(lambda request: request.give(fields=[
+            ("Cache-Control", "max-age=0, stale-if-error=600"), ("ETag", '"1"'), ("Connection", "close")], body=b"kept"))
+        node = self.cache(origin)
+        self.get(node, "/kept")
+        origin.end()
+        kept = self.get(node, "/kept")
+        self.assertEqual((kept.status, kept.body), (200, b"kept"))
+        self.assertIn("stale-if-error", kept.fields["cache-status"])
+        other = self.get(node, "/other")
+        self.assertEqual(other.status, 502)
+        self.assertIn("http.connect-refused", other.fields["cache-status"])
+
+    def test_unsafe_methods_pass_and_invalidate(self):
+        origin = self.origin(lambda request: request.give(fields=[("Cache-Control", "max-age=60")], body=request.body or b"page"))
+        node = self.cache(origin)
+        self.get(node, "/x")
+        posted = self.get(node, "/x", method="POST", body=b"form")
+        self.assertEqual(posted.body, b"form")
+        self.assertEqual(origin.requests[-1][3], b"form")
+        self.assertIn("fwd=uri-miss", self.get(node, "/x").fields["cache-status"])
+
+    def test_poisoning_by_what_is_not_in_the_key(self):
+        origin = self.origin(lambda request: request.give(
+            fields=[("Cache-Control", "max-age=60")],
+            body=";".join(f"{name}={value}" for name, value in request.headers.items() if name.lower().startswith("x-")).encode()))
+        node = self.cache(origin)
+        evil = {"X-Forwarded-Host": "evil.example", "X-Original-URL": "/admin", "X-Forwarded-Proto": "evil",
+                "X-HTTP-Method-Override": "POST", "Host": "site.example"}
+        body = self.get(node, "/", evil).body
+        self.assertNotIn(b"evil", body)
+        self.assertNotIn(b"admin", body)
+        self.assertIn(b"X-Forwarded-Host=site.example", body)
+        fat = self.get(node, "/fat", method="GET", body=b"poison")
+        self.assertNotIn("stored", fat.fields["cache-status"])
+
+    def test_large_bodies_and_ranges(self):
+        body = os.urandom(3_000_000)
+        origin = self.origin(lambda request: request.give(fields=[("Cache-Control", "max-age=60"), ("ETag", '"big"')], body=body))
+        node = self.cache(origin)
+        self.assertEqual(self.get(node, "/big").body, body)
+        self.assertEqual(self.get(node, "/big").body, body)
+        part = self.get(node, "/big", {"Range": "bytes=1000000-1999999"})
+        self.assertEqual((part.status, part.fields["content-range"]), (206, "bytes 1000000-1999999/3000000"))
+        self.assertEqual(part.body, body[1_000_000:2_000_000])
+        self.assertEqual(self.get(node, "/big", {"Range": "bytes=9000000-"}).status, 416)
+        self.assertEqual(self.get(node, "/big", {"Range": "bytes=0-9", "If-Range": '"other"'}).status, 200)
+        self.assertEqual(len(origin.requests), 1)
+
+    def test_larger_than_what_is_stored_passes_through(self):
+        body = os.urandom(5_000_000)
+        origin = self.origin(lambda request: request.give(fields=[("Cache-Control", "max-age=60")], body=body))
+        node = self.cache(origin, "object_bytes_max = '1MiB'")
+        for _ in range(2):
+            answer = self.get(node, "/big")
+            self.assertEqual(answer.body, body)
+            self.assertNotIn("; hit", answer.fields["cache-status"])
+        self.assertLess(node.status()["cache"]["memory_bytes"], 1_000_000)
+
+
+if __name__ == "__main__":
+    verge.unittest.main(verbosity=2)

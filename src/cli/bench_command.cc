@@ -6,6 +6,7 @@
 #include "cli/bench_spool.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/constant_server.h"
 #include "cli/echo_server.h"
 
 namespace verge::cli {
@@ -191,6 +192,33 @@ void add_echo(CLI::App& bench, Outcome& outcome) {
   });
 }
 
+struct ConstantOptions {
+  std::string listen = "127.0.0.1:0";
+  size_t body_bytes = 1024;
+  std::string ready_file;
+};
+
+void add_constant(CLI::App& bench, Outcome& outcome) {
+  CLI::App* command = bench.add_subcommand("constant", "The bare HTTP server that caches are compared with");
+  const auto options = std::make_shared<ConstantOptions>();
+  command->add_option("--listen", options->listen, "Address; port 0 is any")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  command->add_option("--body-bytes", options->body_bytes, "Size of the body that answers every request")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
+  command->add_option("--ready-file", options->ready_file, "Written once it listens: {\"http\":[\"HOST:PORT\"]}");
+  set_examples(*command,
+               "  verge bench constant --listen 127.0.0.1:8199 &\n"
+               "  wrk -t1 -c64 -d5s http://127.0.0.1:8199/");
+  command->callback([&outcome, options] {
+    outcome.run = [options] {
+      const Result<void> served = serve_constant(options->listen, options->body_bytes, options->ready_file);
+      return served ? kSuccess : fail_with(served.error());
+    };
+  });
+}
+
 }  // namespace
 
 void add_bench(CLI::App& app, Outcome& outcome) {
@@ -207,6 +235,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   add_spool_bench(*bench, outcome);
   add_jetstream_bench(*bench, outcome);
   add_echo(*bench, outcome);
+  add_constant(*bench, outcome);
 }
 
 }  // namespace verge::cli

@@ -1,11 +1,11 @@
 #include "cli/echo_server.h"
 
 #include <cstdio>
-#include <fstream>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cli/ready_file.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
 
@@ -118,15 +118,9 @@ Result<void> serve_echo(const std::string& listen, const std::string& command, c
   runtime::Loop loop("echo");
   const EchoServer server(loop, std::move(*socket), command);
   fmt::print(stderr, "echo: listening on {}\n", bound);
-  if (!ready_file.empty()) {
-    const std::string unfinished = ready_file + ".new";
-    std::ofstream(unfinished) << fmt::format("{{\"mqtt\":[{}]}}\n", json_string(bound));
-    if (std::rename(unfinished.c_str(), ready_file.c_str()) != 0) {
-      return fail("cli.ready-file", fmt::format("cannot write {}", ready_file), "choose a writable place");
-    }
-  }
-  loop.run();
-  return {};
+  const Result<void> written = write_ready_file(ready_file, fmt::format("{{\"mqtt\":[{}]}}", json_string(bound)));
+  if (written) loop.run();
+  return written;
 }
 
 }  // namespace verge::cli

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/command_line.h"
+#include "cli/ready_file.h"
 #include "cli/commands.h"
 #include "net/handed_over.h"
 #include "node/config.h"
@@ -46,29 +47,6 @@ int print_problems(const node::ConfigProblems& problems) {
 int print_failure(const Error& error) {
   fmt::print(stderr, "verge: {}\n", error.line());
   return kFailure;
-}
-
-std::unexpected<Error> no_ready_file(const std::string& path, std::string_view reason) {
-  return fail("cli.ready-file", fmt::format("--ready-file {}: {}", path, reason),
-              "choose a place in a directory that exists and may be written");
-}
-
-// Before anything is started: whoever waits for the file would wait in vain.
-Result<void> check_ready_file(const std::string& path) {
-  if (path.empty()) return {};
-  const std::filesystem::path absolute = std::filesystem::absolute(path);
-  std::error_code unknown;
-  if (std::filesystem::is_directory(absolute, unknown)) return no_ready_file(path, "it is a directory");
-  if (::access(absolute.parent_path().c_str(), W_OK | X_OK) == 0) return {};
-  return no_ready_file(path, std::strerror(errno));
-}
-
-Result<void> write_ready_file(const std::string& path, const std::string& addresses) {
-  if (path.empty()) return {};
-  storage::PosixFileSystem file_system;
-  const std::string absolute = std::filesystem::absolute(path).string();
-  const Result<void> written = file_system.replace_file(absolute, addresses + "\n");
-  return written ? written : no_ready_file(path, written.error().what);
 }
 
 // sd_notify(3): a datagram to the socket that the service manager names.

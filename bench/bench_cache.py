@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Cache hits beside nginx, Varnish and Traffic Server, and beside a bare epoll loop that answers constant bytes: wrk with
+64 kept-alive connections on one core, each server on one other core, alternating in one run.
+
+    ./dev bench bench_cache [RUNS]
+
+Peers that are not installed are left out with a word (apt-get install nginx-light varnish trafficserver wrk). Their
+configurations stand below: one worker, everything in memory or in the page cache, no access log."""
+import atexit
+import http.server
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+from bench_support import VERGE, Node, _running, machine, median, stolen_ms, wait_for
+
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, CLIENT_CORE = CORES[-1], CORES[0]
+SIZES = {"1 KB": 1024, "100 KB": 102400}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Origin:
+    """Answers /N with N bytes that are fresh for an hour."""
+
+    def __init__(self):
+        class Receiver(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = os.urandom(int(self.path[1:]))
+                self.send_response(200)
+                for name, value in (("Content-Type", "application/octet-stream"), ("Cache-Control", "max-age=3600"),
+                                    ("Content-Length", str(len(body)))):
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 1024
+
+            def handle_error(self, *_):
+                pass  # a proxy that goes away
+
+        self.server = Server(("127.0.0.1", 0), Receiver)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def directory():
+    path = tempfile.mkdtemp(prefix="verge-bench-")
+    os.chmod(path, 0o755)
+    atexit.register(shutil.rmtree, path, True)
+    return pathlib.Path(path)
+
+
+def on_one_core(command, **options):
+    process = subprocess.Popen(["taskset", "--cpu-list", str(SERVER_CORE), *map(str, command)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    _running.append(process)
+    return process
+
+
+SITE = """
+[http]
+ingest = false
+uplink = false
+[[site]]
+hosts = "*"
+origins = "http://127.0.0.1:{origin}"
+"""
+
+
+class Verge:
+    def __init__(self, origin):
+        self.node = Node(SITE.format(origin=origin), ["runtime.loops=1"])
+        for thread in os.listdir(f"/proc/{self.node.process.pid}/task"):
+            os.sched_setaffinity(int(thread), {SERVER_CORE})
+        self.port = int(self.node.http.rpartition(":")[2])
+        self.pid = self.node.process.pid
+
+
+class Constant:
+    def __init__(self, size):
+        ready = directory() / "ready.json"
+        self.process = on_one_core([VERGE, "bench", "constant", "--body-bytes", size, "--ready-file", ready])
+        wait_for(ready.exists)
+        self.port = int(json.loads(ready.read_text())["http"][0].rpartition(":")[2])
+        self.pid = self.process.pid
+
+
+NGINX = """
+worker_processes 1; daemon off; pid {place}/pid; error_log /dev/null crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
+  open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s; open_file_cache_min_uses 1;
+  client_body_temp_path {place}/body; proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
+  uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
+  proxy_cache_path {place}/cache keys_zone=all:50m max_size=1g use_temp_path=off;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://127.0.0.1:{origin}; proxy_cache all; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+"""
+
+
+class Nginx:
+    programs = ("/usr/sbin/nginx",)
+
+    def __init__(self, origin):
+        place, self.port = directory(), free_port()
+        os.chmod(place, 0o777)
+        (place / "nginx.conf").write_text(NGINX.format(place=place, port=self.port, origin=origin))
+        on_one_core([self.programs[0], "-c", place / "nginx.conf"])
+        wait_for(lambda: listens(self.port))
+        self.pid = int((place / "pid").read_text())
+
+
+class Varnish:
+    programs = ("/usr/sbin/varnishd",)
+
+    def __init__(self, origin):
+        place, self.port = directory(), free_port()
+        (place / "default.vcl").write_text(
+            f'vcl 4.1; backend default {{ .host = "127.0.0.1"; .port = "{origin}"; }}\n')
+        process = on_one_core([self.programs[0], "-F", "-a", f"127.0.0.1:{self.port}", "-f", place / "default.vcl", "-n",
+                               place / "work", "-s", "malloc,512m", "-p", "thread_pools=1", "-p", "thread_pool_min=100"])
+        wait_for(lambda: listens(self.port), 30)
+        self.pid = process.pid
+
+
+class TrafficServer:
+    programs = ("/usr/bin/traffic_server", "/usr/sbin/traffic_server")
+
+    def __init__(self, origin):
+        place, self.port = directory(), free_port()
+        os.chmod(place, 0o777)
+        for name in ("etc", "run", "log", "cache"):
+            (place / name).mkdir(mode=0o777)
+        for source in pathlib.Path("/etc/trafficserver").iterdir():
+            if source.is_file():
+                shutil.copy(source, place / "etc")
+        (place / "etc/remap.config").write_text(f"map / http://127.0.0.1:{origin}/\n")
+        (place / "etc/storage.config").write_text(f"{place}/cache 256M\n")
+        settings = {"proxy.config.http.server_ports STRING": f"{self.port}:ip-in=127.0.0.1",
+                    "proxy.config.exec_thread.autoconfig INT": 0, "proxy.config.exec_thread.limit INT": 1,
+                    "proxy.config.accept_threads INT": 0, "proxy.config.log.logging_enabled INT": 0,
+                    "proxy.config.cache.ram_cache.size INT": 268435456, "proxy.config.admin.user_id STRING": "#-1",
+                    "proxy.config.http.cache.required_headers INT": 2,
+                    "proxy.config.http.keep_alive_no_activity_timeout_in INT": 120}
+        (place / "etc/records.config").write_text("".join(f"CONFIG {name} {value}\n" for name, value in settings.items()))
+        (place / "runroot.yaml").write_text(
+            f"prefix: {place}\nsysconfdir: {place}/etc\nlocalstatedir: {place}/run\nruntimedir: {place}/run\n"
+            f"logdir: {place}/log\ncachedir: {place}/cache\nbindir: /usr/bin\nsbindir: /usr/sbin\n")
+        program = next(program for program in self.programs if os.path.exists(program))
+        process = on_one_core([program, f"--run-root={place}/runroot.yaml"])
+        wait_for(lambda: listens(self.port), 30)
+        self.pid = process.pid
+
+
+def cpu_us(pid):
+    """Of the process and its children, as they are now."""
+    ticks = 0
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(stat.parent.name) == pid or int(fields[1]) == pid:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
+def load(server, path, seconds):
+    before, stolen = cpu_us(server.pid), stolen_ms()
+    text = subprocess.run(["taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "-t1", "-c64", f"-d{seconds}s", "--latency",
+                           f"http://127.0.0.1:{server.port}{path}"], capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise SystemExit(f"{type(server).__name__}: {text}")
+    requests = int(re.search(r"(\d+) requests in", text).group(1))
+    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
+            "cpu_us": (cpu_us(server.pid) - before) / max(1, requests), "stolen_ms": stolen_ms() - stolen}
+
+
+def main():
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not installed (apt-get install wrk)")
+    origin = Origin()
+    servers = {"verge": Verge(origin.port)}
+    for name, kind in (("nginx", Nginx), ("Varnish", Varnish), ("Traffic Server", TrafficServer)):
+        if any(os.path.exists(program) for program in kind.programs):
+            servers[name] = kind(origin.port)
+        else:
+            print(f"{name} is not installed: left out")
+    print(f"cache hits: wrk -t1 -c64 on one core, each server on another, {runs} runs of 3 s, alternating; {machine()}")
+    for label, size in SIZES.items():
+        targets = servers | {"bare loop": Constant(size)}
+        rows = {name: [] for name in targets}
+        for server in servers.values():
+            load(server, f"/{size}", 1)
+        for _ in range(runs):
+            for name, server in targets.items():
+                rows[name].append(load(server, f"/{size}", 3))
+        own = median([row["rate"] for row in rows["verge"]])
+        own_cpu = median([row["cpu_us"] for row in rows["verge"]])
+        print(f"{label:16} {'requests/s':>11} {'CPU µs each':>12} {'verge, rate':>12} {'verge, CPU':>11}   of each run")
+        for name, its in rows.items():
+            rate, cpu = median([row["rate"] for row in its]), median([row["cpu_us"] for row in its])
+            each = " ".join(f"{row['rate']:.0f}" for row in its)
+            print(f"{name:16} {rate:11.0f} {cpu:12.2f} {own / rate:11.2f}× {own_cpu / cpu:10.2f}×   {each}")
+        taken = sum(row["stolen_ms"] for its in rows.values() for row in its)
+        print(f"the hypervisor took {taken:.0f} ms of CPU time meanwhile")
+
+
+main()

@@ -58,13 +58,21 @@ std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpFie
   }
   for_each_member(fields, "cache-tag",
                   [&](std::string_view tag) { tags.push_back(tag_hash(TagKind::kTag, tag)); });
-  if (const std::optional<std::string> groups = combined_field(fields, "cache-groups")) {
-    for (const SfItem& group : parse_sf_list(*groups).value_or(SfList{})) {
-      const auto* name = std::get_if<std::string>(&group);
-      if (name != nullptr) tags.push_back(tag_hash(TagKind::kGroup, std::string(origin) + "\n" + *name));
-    }
-  }
+  const std::vector<uint64_t> groups = groups_of(url, fields, "cache-groups");
+  tags.insert(tags.end(), groups.begin(), groups.end());
   return tags;
+}
+
+std::vector<uint64_t> groups_of(std::string_view url, std::span<const net::HttpField> fields, std::string_view name) {
+  std::vector<uint64_t> groups;
+  const std::optional<std::string> text = combined_field(fields, name);
+  if (!text) return groups;
+  for (const SfItem& item : parse_sf_list(*text).value_or(SfList{})) {
+    const auto* group = std::get_if<std::string>(&item);
+    if (group == nullptr) continue;
+    groups.push_back(tag_hash(TagKind::kGroup, std::string(origin_of(url)) + "\n" + *group));
+  }
+  return groups;
 }
 
 Fetch::Fetch(runtime::Loop& loop, const Shared& shared, const SiteOptions& site, Origins& origins,

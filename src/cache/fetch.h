@@ -123,6 +123,9 @@ class Fetch final : private net::UpstreamObserver {
 
 // The tags that an answer can be purged by: those of Surrogate-Key, Cache-Tag and Cache-Groups, its URL and its host.
 std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpField> fields);
+// Of them, those of the groups that a field names: Cache-Groups or Cache-Group-Invalidation, lists of strings (RFC 9875).
+// A group is its origin's own.
+std::vector<uint64_t> groups_of(std::string_view url, std::span<const net::HttpField> fields, std::string_view name);
 // "http://host", the first part of a URL.
 std::string_view origin_of(std::string_view url);
 

@@ -527,7 +527,8 @@ void Proxy::on_failed(Exchange& exchange, const Error& error) {
   end_exchange(exchange.id);
 }
 
-// RFC 9111 section 4.4: what an unsafe request changed is not served from the store any more.
+// RFC 9111 section 4.4: what an unsafe request changed is not served from the store any more; nor are the groups that its
+// answer names (RFC 9875 section 3).
 void Proxy::invalidate(std::string_view url, const Fetched& fetched) {
   if (fetched.status < 200 || fetched.status >= 400) return;
   const auto forget = [this](std::string_view gone) {
@@ -540,6 +541,9 @@ void Proxy::invalidate(std::string_view url, const Fetched& fetched) {
     if (!reference) continue;
     const std::string target = resolve_reference(url, *reference);
     if (origin_of(target) == origin_of(url)) forget(target);
+  }
+  for (const uint64_t group : groups_of(url, fetched.fields.view(), "cache-group-invalidation")) {
+    shared_.purges.purge_tag(group, /*softly=*/false);
   }
 }
 

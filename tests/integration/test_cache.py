@@ -225,6 +225,21 @@ class Cache(verge.TestCase):
         self.assertEqual(origin.requests[-1][3], b"form")
         self.assertIn("fwd=uri-miss", self.get(node, "/x").fields["cache-status"])
 
+    def test_groups(self):
+        def answer(request):
+            if request.command == "POST":
+                return request.give(fields=[("Cache-Group-Invalidation", '"products"')])
+            group = "products" if request.path.startswith("/product") else "other"
+            request.give(fields=[("Cache-Control", "max-age=60"), ("Cache-Groups", f'"{group}"')], body=b"x")
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        for path in ("/product/1", "/product/2", "/page"):
+            self.get(node, path)
+        self.get(node, "/buy", method="POST", body=b"1")
+        for path, expected in (("/product/1", "fwd=uri-miss"), ("/product/2", "fwd=uri-miss"), ("/page", "; hit")):
+            self.assertIn(expected, self.get(node, path).fields["cache-status"], path)
+
     def test_poisoning_by_what_is_not_in_the_key(self):
         origin = self.origin(lambda request: request.give(
             fields=[("Cache-Control", "max-age=60")],

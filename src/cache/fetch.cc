@@ -89,6 +89,7 @@ Fetch::~Fetch() {
   settle(nullptr);
   if (body_) body_->break_off();
   if (stored_) shared_.store.erase(stored_);
+  shared_.store.give_back(grown_bytes_);
 }
 
 void Fetch::start() {
@@ -260,13 +261,18 @@ void Fetch::on_validated(const net::ResponseHead& head) {
 
 void Fetch::on_body(std::string_view piece) {
   if (!body_) return;  // of a 304
+  if (stored_ && (body_->size() + piece.size() > site_.object_bytes_max || !shared_.store.grow(piece.size()))) {
+    stop_storing();
+  } else if (stored_) {
+    grown_bytes_ += piece.size();
+  }
   body_->append(Payload(piece));
-  if (stored_ && body_->size() > site_.object_bytes_max) stop_storing();
   if (!stored_) hold_back();
 }
 
 void Fetch::stop_storing() {
   shared_.store.erase(stored_);
+  shared_.store.give_back(std::exchange(grown_bytes_, 0));
   stored_ = nullptr;
   body_->forget_what_is_read();
 }
@@ -294,6 +300,7 @@ void Fetch::on_end(std::span<const net::HttpField> trailers) {
   if (body_) {
     body_->complete(trailers);
     if (stored_) shared_.store.settle(stored_);
+    shared_.store.give_back(std::exchange(grown_bytes_, 0));
     stored_ = nullptr;  // it stays
   }
   end();
@@ -313,6 +320,7 @@ void Fetch::on_failed(const Error& error) {
   }
   if (body_) body_->break_off();
   if (stored_) shared_.store.erase(std::exchange(stored_, nullptr));
+  shared_.store.give_back(std::exchange(grown_bytes_, 0));
   if (!has_head_ && told_.failed) std::exchange(told_.failed, nullptr)(error);
   settle(nullptr);
   end();

@@ -115,6 +115,7 @@ class Fetch final : private net::UpstreamObserver {
   uint64_t started_ = 0;
   std::shared_ptr<Body> body_;
   Store::AnswerPointer stored_;  // while it is kept
+  uint64_t grown_bytes_ = 0;      // asked of the store for it
   bool has_head_ = false;
   bool paused_ = false;
   bool abandoned_ = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "net/address.h"
 #include "net/tls_context.h"
 
@@ -63,13 +64,20 @@ std::optional<size_t> Origins::choose(uint64_t tried, MonotonicTime now) {
 }
 
 void Origins::succeeded(size_t index) {
-  origins_[index].failures = 0;
-  origins_[index].broken_until = {};
+  Origin& origin = origins_[index];
+  if (origin.failures >= failures_max_) log_info("cache", "the origin {} is well again", origin.authority);
+  origin.failures = 0;
+  origin.broken_until = {};
 }
 
 void Origins::failed(size_t index, MonotonicTime now) {
   Origin& origin = origins_[index];
-  if (++origin.failures >= failures_max_) origin.broken_until = now + failure_pause_;
+  if (++origin.failures < failures_max_) return;
+  origin.broken_until = now + failure_pause_;
+  if (origin.failures == failures_max_) {
+    log_warning("cache", "the origin {} failed {} times in a row, and is left alone while others are well",
+                origin.authority, origin.failures);
+  }
 }
 
 }  // namespace verge::cache

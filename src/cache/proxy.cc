@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "cache/url_reference.h"
 #include "cache/validators.h"
 #include "net/http_response.h"
@@ -73,6 +74,11 @@ Proxy::~Proxy() {
 
 void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder) {
   counters_.requests.add();
+  if (net::list_has(request.fields, "cdn-loop", name_)) {
+    std::string status;
+    append_cache_status(status, name_, {.forwarded = {}, .detail = "loop"});
+    return respond_error(responder, 508, "this request has been here before", status);
+  }
   Asked asked{.site = table_.find(request.host), .method = request.method};
   asked.fields = request.fields;
   asked.traits = traits_of(request.fields);
@@ -331,8 +337,7 @@ void Proxy::process(Exchange& exchange) {
 
 void Proxy::on_settled(Exchange& exchange, const Store::AnswerPointer& answer) {
   const Asked asked = exchange.asked();
-  const bool is_for_it = answer && selects(answer->selectors(), asked.fields, answer->content_language()) &&
-                         (!asked.traits.authorization || answer->freshness().source == LifetimeSource::kSharedMaxAge);
+  const bool is_for_it = answer && selects(answer->selectors(), asked.fields, answer->content_language());
   if (is_for_it) {
     const CacheStatus status{.forwarded = exchange.why, .collapsed = true};
     serve_stored(asked, std::move(exchange.responder), answer, status);
@@ -397,14 +402,15 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
                        .control = asked.control,
                        .former = former};
   // Where the answer may be kept it is asked for whole and without conditions; the client's are judged here.
-  const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional;
+  const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional &&
+                                (former || !shared_.store.is_unsharable(asked.url, now_ms()));
   const bool keeps_range = asked.traits.range && !former;
   std::vector<net::HttpField> fields;
   fields.reserve(asked.fields.size() + 6);
   for (const net::HttpField& field : asked.fields) {
     if (net::equals_ignoring_case(field.name, "host") || net::equals_ignoring_case(field.name, "content-length") ||
         net::equals_ignoring_case(field.name, "expect") || net::equals_ignoring_case(field.name, "via") ||
-        is_hop_by_hop(asked.fields, field.name) || is_unkeyed_input(field.name)) {
+        net::equals_ignoring_case(field.name, "cdn-loop") || is_hop_by_hop(asked.fields, field.name) || is_unkeyed_input(field.name)) {
       continue;
     }
     if (is_unconditional && is_conditional(field.name)) continue;
@@ -418,10 +424,14 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
   }
   std::string via = combined_field(asked.fields, "via").value_or("");
   via.append(via.empty() ? "" : ", ").append(via_);
+  // RFC 8586.
+  std::string loop = combined_field(asked.fields, "cdn-loop").value_or("");
+  loop.append(loop.empty() ? "" : ", ").append(name_);
   const std::string address = peer.text();
   const std::string client = address.substr(0, address.rfind(':'));
   const bool is_secure = asked.url.starts_with("https://");
   fields.insert(fields.end(), {{"Via", via},
+                               {"CDN-Loop", loop},
                                {"X-Forwarded-For", client},
                                {"X-Forwarded-Proto", is_secure ? "https" : "http"},
                                {"X-Forwarded-Host", host}});
@@ -449,10 +459,9 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
     };
     told.failed = [this, with](const Error& error) { with([&](Exchange& its) { on_failed(its, error); }); };
   }
-  told.ended = [this](Fetch& fetch) {
-    for (auto& [id, its] : exchanges_) {
-      if (its->fetch == &fetch) its->fetch = nullptr;
-    }
+  told.ended = [this, id = exchange == nullptr ? 0 : exchange->id](Fetch& fetch) {
+    const auto found = exchanges_.find(id);
+    if (found != exchanges_.end()) found->second->fetch = nullptr;
     fetches_.erase(&fetch);
   };
   auto made = std::make_unique<Fetch>(loop_, shared_, sites_[site], *origins_[site], std::move(request), std::move(told));
@@ -522,8 +531,11 @@ void Proxy::on_failed(Exchange& exchange, const Error& error) {
   counters_.failures.add();
   std::string status;
   append_cache_status(status, name_, {.forwarded = exchange.why, .detail = error.code});
-  const int code = error.code == "http.timeout" || error.code == "http.connect-timeout" ? 504 : 502;
-  respond_error(exchange.responder, code, error.what, status);
+  const bool is_late = error.code == "http.timeout" || error.code == "http.connect-timeout";
+  log_debug("cache", "{} {}: {}", exchange.method, exchange.url, error.line());
+  // Where origins are is nobody's business outside.
+  respond_error(exchange.responder, is_late ? 504 : 502,
+                is_late ? "the origin did not answer in time" : "the origin cannot be reached", status);
   end_exchange(exchange.id);
 }
 

@@ -177,6 +177,12 @@ void Store::replace(const AnswerPointer& former, const AnswerPointer& answer) {
   }
 }
 
+bool Store::grow(uint64_t bytes) {
+  if (growing_bytes_.fetch_add(bytes) + bytes <= options_.bytes_max / 2) return true;
+  growing_bytes_ -= bytes;
+  return false;
+}
+
 void Store::settle(const AnswerPointer& answer) {
   replace(answer, answer);
   make_room();

@@ -64,6 +64,10 @@ class Store {
   bool insert(const AnswerPointer& answer, uint64_t started = UINT64_MAX);
   // `answer` is there instead of `former`, if that is still there.
   void replace(const AnswerPointer& former, const AnswerPointer& answer);
+  // Of answers that still arrive: asks for so much more. False when they hold half of the store already; then the answer
+  // is not to be kept. Given back once it is settled or erased.
+  bool grow(uint64_t bytes);
+  void give_back(uint64_t bytes) { growing_bytes_ -= bytes; }
   // Counts what the answer takes now.
   void settle(const AnswerPointer& answer);
   void erase(const AnswerPointer& answer);
@@ -122,6 +126,7 @@ class Store {
   std::array<Shard, kShards> shards_;
   StoreCounters counters_;
   std::atomic<uint64_t> fetch_clock_{0};
+  std::atomic<uint64_t> growing_bytes_{0};
 
   std::mutex queues_mutex_;  // taken before a shard's, never the other way round
   std::deque<SlotPointer> small_;

@@ -95,6 +95,14 @@ TEST_F(Storing, ABodyThatGrowsIsCountedWhenItSettles) {
   EXPECT_EQ(store.find("http://a/", Fields{}).answer, validated);
 }
 
+TEST_F(Storing, WhatStillArrivesTakesHalfOfItAtMost) {
+  EXPECT_TRUE(store.grow(1U << 18));
+  EXPECT_TRUE(store.grow(1U << 18));
+  EXPECT_FALSE(store.grow(1));
+  store.give_back(1U << 18);
+  EXPECT_TRUE(store.grow(1));
+}
+
 TEST_F(Storing, Unsharable) {
   store.note_unsharable("http://a/", 1000);
   EXPECT_TRUE(store.is_unsharable("http://a/", 999));

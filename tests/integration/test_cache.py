@@ -240,6 +240,37 @@ class Cache(verge.TestCase):
         for path, expected in (("/product/1", "fwd=uri-miss"), ("/product/2", "fwd=uri-miss"), ("/page", "; hit")):
             self.assertIn(expected, self.get(node, path).fields["cache-status"], path)
 
+    def test_a_site_that_is_its_own_origin(self):
+        origin = self.origin(lambda request: request.give())
+        node = self.cache(origin)
+        node.stop()
+        node.sets.append(f'site.0.origins=["http://{node.addresses["http"]}"]')
+        node.start()
+        self.assertEqual(self.get(node, "/").status, 508)
+
+    def test_conditions_on_what_is_not_stored_are_the_origins_to_judge(self):
+        def answer(request):
+            fields = [("Cache-Control", "private"), ("ETag", '"1"')]
+            if request.headers["If-None-Match"] == '"1"':
+                return request.give(304, fields)
+            request.give(fields=fields, body=b"mine")
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        self.assertEqual(self.get(node, "/").body, b"mine")
+        self.assertEqual(self.get(node, "/", {"If-None-Match": '"1"'}).status, 304)
+
+    def test_two_origins_one_away(self):
+        origin = self.origin(lambda request: request.give(fields=[("Cache-Control", "max-age=60")], body=b"x"))
+        with socket.create_server(("127.0.0.1", 0)) as away:
+            dead = away.getsockname()[1]
+        node = self.cache(origin)
+        node.stop()
+        node.sets.append(f'site.0.origins=["http://127.0.0.1:{dead}", "{origin.url}"]')
+        node.start()
+        for number in range(20):
+            self.assertEqual(self.get(node, f"/{number}").status, 200, "another origin is asked")
+
     def test_poisoning_by_what_is_not_in_the_key(self):
         origin = self.origin(lambda request: request.give(
             fields=[("Cache-Control", "max-age=60")],

@@ -10,6 +10,12 @@ namespace verge {
 
 NodeId NodeId::generate() { return from_bytes(system_entropy(16)); }
 
+NodeId NodeId::draw(Random& random) {
+  NodeId id;
+  for (char& byte : id.bytes) byte = static_cast<char>(random.next());
+  return id;
+}
+
 std::optional<NodeId> NodeId::parse(std::string_view text) {
   const std::string raw = from_hex(text);
   if (raw.size() != 16) return std::nullopt;

@@ -9,12 +9,16 @@
 #include <string>
 #include <string_view>
 
+#include "base/random.h"
+
 namespace verge {
 
 struct NodeId {
   std::array<char, 16> bytes{};
 
   static NodeId generate();
+  // For simulation: the same every time.
+  static NodeId draw(Random& random);
   // 32 hexadecimal digits; nothing otherwise.
   static std::optional<NodeId> parse(std::string_view text);
   // `raw` must be 16 bytes.

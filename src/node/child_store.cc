@@ -6,20 +6,6 @@ namespace {
 // What comes in was compressed by the child, what is stored is small beside it: speed counts.
 constexpr int kStreamCompression = 1;
 
-ChildBatch::Fate fate_of(spool::Submission::Fate fate) {
-  switch (fate) {
-    case spool::Submission::Fate::kStored:
-      return ChildBatch::Fate::kStored;
-    case spool::Submission::Fate::kKnown:
-      return ChildBatch::Fate::kKnown;
-    case spool::Submission::Fate::kDropped:
-      return ChildBatch::Fate::kDropped;
-    case spool::Submission::Fate::kRefused:
-      break;
-  }
-  return ChildBatch::Fate::kRefused;
-}
-
 ChildBatch::Fate fate_of(jetstream::Batch::Fate fate) {
   switch (fate) {
     case jetstream::Batch::Fate::kAppended:
@@ -35,23 +21,10 @@ ChildBatch::Fate fate_of(jetstream::Batch::Fate fate) {
 }  // namespace
 
 void SpooledChildren::store(ChildBatch batch, runtime::Loop& loop, Done done) {
-  spool::Submission submission;
-  submission.floor_source = batch.header.source();
-  submission.floor = batch.header.floor;
-  submission.items.reserve(batch.records.size());
-  for (ChildBatch::Record& record : batch.records) {
-    submission.items.push_back({.priority = batch.header.stream,
-                                .source = submission.floor_source,
-                                .source_sequence = record.sequence,
-                                .event = std::move(record.event)});
-  }
+  spool::Submission submission = spool::submission_of(batch);
   spool_.submit(std::move(submission), loop, spool::Urgency::kAwaited,
                 [batch = std::move(batch), done = std::move(done)](spool::Submission stored) mutable {
-                  for (size_t i = 0; i < stored.items.size(); ++i) {
-                    batch.records[i].event = std::move(stored.items[i].event);
-                    batch.fates.push_back(fate_of(stored.fates[i]));
-                  }
-                  batch.error = std::move(stored.error);
+                  spool::take_fates(batch, std::move(stored));
                   done(std::move(batch));
                 });
 }

@@ -4,36 +4,15 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
-#include "base/error.h"
 #include "jetstream/stream_store.h"
 #include "runtime/loop.h"
-#include "spool/batch.h"
+#include "spool/child_batch.h"
 #include "spool/spool_writer.h"
 
 namespace verge::node {
 
-// Records of one stream of a child, and what became of each.
-struct ChildBatch {
-  struct Record {
-    uint64_t sequence = 0;  // the child's; they rise
-    std::string event;      // as append_event() wrote it, with its origin
-  };
-  enum class Fate : uint8_t {
-    kStored,
-    kKnown,
-    kRefused,
-    kDropped,  // not stored, by a policy of the store: done with
-  };
-
-  spool::BatchHeader header;
-  std::vector<Record> records;
-
-  // Filled by the store: one fate a record, and the reason if any was refused.
-  std::vector<Fate> fates;
-  Error error;
-};
+using spool::ChildBatch;
 
 class ChildStore {
  public:

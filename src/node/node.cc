@@ -375,15 +375,15 @@ void Node::make_uplink() {
   uplink_ = std::make_unique<spool::Uplink>(
       *shards_[0].loop, std::array{&express_worker_, &worker_}, file_system_, spool_directory(), *spool_, id_,
       config_.node.name, parent.url,
-      spool::UplinkOptions{.batch_bytes_max = parent.batch_bytes_max,
-                           .batch_age_max = parent.batch_age_max,
-                           .backlog_share = static_cast<double>(parent.backlog_share_percent) / 100.0,
-                           .timeout = parent.timeout,
-                           .retry_max = parent.retry_max,
-                           .attempts = {count(parent.attempts.critical), count(parent.attempts.high),
-                                        count(parent.attempts.normal), count(parent.attempts.low)},
+      spool::UplinkOptions{.delivery = {.batch_bytes_max = parent.batch_bytes_max,
+                                        .batch_age_max = parent.batch_age_max,
+                                        .backlog_share = static_cast<double>(parent.backlog_share_percent) / 100.0,
+                                        .timeout = parent.timeout,
+                                        .retry_max = parent.retry_max,
+                                        .attempts = {count(parent.attempts.critical), count(parent.attempts.high),
+                                                     count(parent.attempts.normal), count(parent.attempts.low)},
+                                        .ttl_stops_in_outage = spool.ttl_stops_in_outage},
                            .ttl = {spool.critical.ttl, spool.high.ttl, spool.normal.ttl, spool.low.ttl},
-                           .ttl_stops_in_outage = spool.ttl_stops_in_outage,
                            .access = [this] { return parent_access_; }});
   shards_[0].loop->post([this] { uplink_->start(); });
 }

@@ -1,5 +1,7 @@
 #include "spool/ledger.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace verge::spool {
@@ -46,6 +48,14 @@ bool Ledger::contains(std::string_view source, uint64_t sequence) const {
 void Ledger::withdraw(std::string_view source, uint64_t sequence) { seen_of(source).erase(sequence); }
 
 void Ledger::raise_floor(std::string_view source, uint64_t floor) { seen_of(source).raise_floor(floor); }
+
+size_t Ledger::intervals_most() const {
+  size_t most = 0;
+  for (const std::list<Source>* sources : {&children_, &devices_}) {
+    for (const Source& source : *sources) most = std::max(most, source.seen.intervals().size());
+  }
+  return most;
+}
 
 void Ledger::write(std::string& out) const {
   append_varint(out, entries_.size());

@@ -36,6 +36,8 @@ class Ledger {
   void raise_floor(std::string_view source, uint64_t floor);
 
   [[nodiscard]] size_t sources() const { return entries_.size(); }
+  // The stretches of the source that has most.
+  [[nodiscard]] size_t intervals_most() const;
 
   // docs/formats/spool.md, without the file's header and checksum.
   void write(std::string& out) const;

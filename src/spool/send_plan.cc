@@ -54,11 +54,15 @@ void SendPlan::free_deferred(MonotonicTime now, MonotonicTime& look_again) {
   }
 }
 
+bool SendPlan::would_overtake(const Stream& its, uint64_t sequence) {
+  return !its.express.intervals().empty() && its.express.intervals().front().begin < sequence;
+}
+
 std::optional<SendPlan::Stretch> SendPlan::backlog() const {
   for (const Priority stream : kPriorities) {
     const Stream& its = of(stream);
     const IntervalSet::Interval gap = its.claimed.first_gap(1, std::min(its.backlog_end, its.end));
-    if (gap.begin < gap.end) return Stretch{.stream = stream, .sequences = gap};
+    if (gap.begin < gap.end && !would_overtake(its, gap.begin)) return Stretch{.stream = stream, .sequences = gap};
   }
   return std::nullopt;
 }
@@ -79,18 +83,19 @@ std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bo
   free_deferred(now, look_again);
   const std::optional<Stretch> old = backlog();
   if (lane == Lane::kBulk) {
-    if (old) return claim(old->stream, old->sequences);
+    if (old) return claim(lane, old->stream, old->sequences);
     for (const Priority stream : kBulkStreams) {
       Stream& its = of(stream);
       const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
-      if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(stream, gap);
+      if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
     }
     // Streams with too many stretches go in order, and so by this lane.
     for (const Priority stream : kExpressStreams) {
       Stream& its = of(stream);
       if (its.delivered.intervals().size() <= kIntervalsMax) continue;
       const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
-      if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(stream, gap);
+      if (gap.begin == gap.end || would_overtake(its, gap.begin)) continue;
+      if (is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
     }
     return std::nullopt;
   }
@@ -103,12 +108,12 @@ std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bo
     Stream& its = of(stream);
     if (its.delivered.intervals().size() > kIntervalsMax) continue;
     const IntervalSet::Interval gap = its.claimed.first_gap(its.backlog_end, its.end);
-    if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(stream, gap);
+    if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
   }
   return std::nullopt;
 }
 
-SendPlan::Stretch SendPlan::claim(Priority stream, IntervalSet::Interval gap) {
+SendPlan::Stretch SendPlan::claim(Lane lane, Priority stream, IntervalSet::Interval gap) {
   Stream& its = of(stream);
   Stretch stretch{.stream = stream, .sequences = gap};
   if (gap.begin < its.suspect_end) {
@@ -116,6 +121,7 @@ SendPlan::Stretch SendPlan::claim(Priority stream, IntervalSet::Interval gap) {
     stretch.sequences.end = std::min(gap.end, its.suspect_end);
   }
   its.claimed.insert(stretch.sequences);
+  if (lane == Lane::kExpress) its.express.insert(stretch.sequences);
   its.waiting_since.reset();
   return stretch;
 }
@@ -124,6 +130,7 @@ void SendPlan::shorten(Stretch& stretch, uint64_t end, uint64_t event_bytes) {
   Stream& its = of(stretch.stream);
   if (end < stretch.sequences.end) {
     its.claimed.erase(IntervalSet::Interval{end, stretch.sequences.end});
+    its.express.erase(IntervalSet::Interval{end, stretch.sequences.end});
     its.hurried_end = std::max(its.hurried_end, stretch.sequences.end);
   }
   stretch.sequences.end = end;
@@ -134,6 +141,7 @@ void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes
   Stream& its = of(stretch.stream);
   its.delivered.insert(stretch.sequences);
   its.claimed.insert(stretch.sequences);
+  its.express.erase(stretch.sequences);
   its.deferred.erase(its.deferred.lower_bound(stretch.sequences.begin),
                      its.deferred.lower_bound(stretch.sequences.end));
   if (its.claimed.first_gap(1, its.end).begin >= its.end) its.taken_bytes = its.appended_bytes;
@@ -150,6 +158,7 @@ void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes
 void SendPlan::released(const Stretch& stretch, uint64_t event_bytes) {
   Stream& its = of(stretch.stream);
   its.claimed.erase(stretch.sequences);
+  its.express.erase(stretch.sequences);
   its.taken_bytes -= std::min(its.taken_bytes, event_bytes);
 }
 
@@ -164,6 +173,7 @@ void SendPlan::halve(const Stretch& stretch, uint64_t records, uint64_t event_by
 void SendPlan::defer(const Stretch& stretch, uint64_t sequence, MonotonicTime until) {
   Stream& its = of(stretch.stream);
   its.deferred[sequence] = until;
+  its.express.erase(stretch.sequences);
   its.delivered.insert({stretch.sequences.begin, sequence});
   its.delivered.insert({sequence + 1, stretch.sequences.end});
   its.suspect_records = UINT64_MAX;

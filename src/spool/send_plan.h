@@ -9,8 +9,10 @@
 // When: critical records and backlog at once, the rest when a batch is full, when the oldest has waited batch_age_max,
 // or on drain.
 //
-// Sequences are claimed while they are prepared and under way, so that the lanes never send the same. A record that the
-// parent refused for good is deferred, and sent again alone when its time has come; the rest goes on around it.
+// Sequences are claimed while they are prepared and under way, so that the lanes never send the same, and the bulk lane
+// takes nothing of a stream that comes after what the express lane has under way: if that fails, it goes first. A
+// record that the parent refused for good is deferred, and sent again alone when its time has come; the rest goes on
+// around it.
 //
 // Time and the state of the spool are passed in; no I/O, no threads.
 #pragma once
@@ -78,13 +80,17 @@ class SendPlan {
   // When the oldest record of the stream that is not claimed was first seen; nothing when there is none.
   [[nodiscard]] std::optional<MonotonicTime> waiting_since(Priority stream) const { return of(stream).waiting_since; }
 
- private:
   // So many stretches of a stream may have been delivered out of order; then all goes in order until they are fewer.
   static constexpr size_t kIntervalsMax = 24;
+  // What the plan holds of the stream: stretches that are delivered, and records that wait to be tried again.
+  [[nodiscard]] size_t intervals(Priority stream) const { return of(stream).delivered.intervals().size(); }
+  [[nodiscard]] size_t deferred(Priority stream) const { return of(stream).deferred.size(); }
 
+ private:
   struct Stream {
     IntervalSet delivered;
     IntervalSet claimed;  // delivered, under way, or deferred
+    IntervalSet express;  // of these, what the express lane has under way
     uint64_t end = 1;
     uint64_t backlog_end = 1;  // what is below is backlog
     uint64_t hurried_end = 1;  // what is below did not fit into the batch before, and does not wait for another
@@ -100,9 +106,10 @@ class SendPlan {
   [[nodiscard]] const Stream& of(Priority stream) const { return streams_[static_cast<size_t>(stream)]; }
   void free_deferred(MonotonicTime now, MonotonicTime& look_again);
   [[nodiscard]] std::optional<Stretch> backlog() const;
+  [[nodiscard]] static bool would_overtake(const Stream& its, uint64_t sequence);
   [[nodiscard]] bool is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining,
                             MonotonicTime& look_again) const;
-  Stretch claim(Priority stream, IntervalSet::Interval gap);
+  Stretch claim(Lane lane, Priority stream, IntervalSet::Interval gap);
 
   const SendPlanOptions options_;
   std::array<Stream, kPriorities.size()> streams_;

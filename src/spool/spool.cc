@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view kLedgerMagic = "VERGELG1";
 constexpr size_t kLedgerBytesMax = 1U << 30;
+constexpr int kLedgerReadsMax = 3;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
 // Room for topic, device and origin beside the largest payload.
 constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
@@ -33,10 +34,11 @@ struct Spool::Pending {
   struct Place {
     Submission* submission;
     size_t item;
+    uint64_t sequence = 0;  // once it is written
   };
   std::vector<Place> places;
   std::vector<Place> written;  // appended, waiting for the sync
-  size_t event_bytes = 0;
+  std::optional<Error> error;  // why no more of this group is appended: what comes later is not to be stored before
 };
 
 std::vector<std::string> log_directories(const std::string& spool_directory) {
@@ -208,9 +210,10 @@ Result<void> Spool::bury(const DeadLetter& letter) {
   ++dead_letters_;
   if (dead_letter_log_->bytes() > options_.bytes_max / kSegmentsMin) {
     const uint64_t before = dead_letter_log_->first_sequence();
-    if (const Result<size_t> removed = dead_letter_log_->remove_oldest(); removed && *removed > 0) {
-      dead_letters_ -= std::min(dead_letters_, dead_letter_log_->first_sequence() - before);
-    }
+    (void)dead_letter_log_->remove_oldest();
+    const uint64_t gone = dead_letter_log_->first_sequence() - before;
+    dead_letters_ -= std::min(dead_letters_, gone);
+    dead_letters_dropped_ += gone;
   }
   return delivered(letter.stream, {letter.sequence, letter.sequence + 1});
 }
@@ -269,7 +272,7 @@ Result<void> Spool::read_incarnation(Recovery& recovery) {
 }
 
 Result<void> Spool::new_incarnation() {
-  incarnation_ = NodeId::generate();
+  incarnation_ = options_.identities == nullptr ? NodeId::generate() : NodeId::draw(*options_.identities);
   return file_system_.replace_file(directory_ + "/incarnation", incarnation_.text() + "\n");
 }
 
@@ -299,7 +302,11 @@ Result<void> Spool::write_cursors() {
 std::array<uint64_t, kStreams> Spool::read_ledger(Recovery& recovery) {
   std::array<uint64_t, kStreams> covered{};
   const std::string path = directory_ + "/ledger";
-  const Result<std::string> content = file_system_.read_file(path, kLedgerBytesMax);
+  // To go without it is to take again what was taken before: one failure to read it is not enough.
+  Result<std::string> content = file_system_.read_file(path, kLedgerBytesMax);
+  for (int again = 1; again < kLedgerReadsMax && !content && content.error().code != "storage.missing"; ++again) {
+    content = file_system_.read_file(path, kLedgerBytesMax);
+  }
   if (!content && content.error().code == "storage.missing") return covered;
   if (content && read_ledger_content(*content, covered)) return covered;
   recovery.replaced.push_back(
@@ -376,7 +383,12 @@ void Spool::commit(std::vector<Submission*>& group) {
         continue;
       }
       const uint64_t space = space_for(item.priority);
-      while (bytes_held + bytes_added + item.event.size() > space && make_room(item.priority)) bytes_held = bytes();
+      if (bytes_held + bytes_added + item.event.size() > space && may_drop(item.priority)) {
+        settle(pending);
+        bytes_added = 0;
+        bytes_held = bytes();
+        while (bytes_held + item.event.size() > space && make_room(item.priority)) bytes_held = bytes();
+      }
       if (bytes_held + bytes_added + item.event.size() > space) {
         submission->error = {"spool.full",
                              fmt::format("the spool holds {} of {} bytes (spool.bytes_max{})", bytes_held, space,
@@ -405,25 +417,10 @@ void Spool::commit(std::vector<Submission*>& group) {
       Pending& share = pending[static_cast<size_t>(item.priority)];
       share.frame.add(item.source, item.source_sequence, item.event);
       share.places.push_back({submission, i});
-      share.event_bytes += item.event.size();
       if (share.frame.is_full(std::min<size_t>(kFrameBodyTarget, options_.segment_bytes))) append_frame(share);
     }
   }
-  for (Pending& share : pending) {
-    append_frame(share);
-    if (share.written.empty()) continue;
-    Stream& its = stream(share.priority);
-    if (const Result<void> synced = its.log->sync(); !synced) {
-      share.places = std::move(share.written);
-      refuse(share, synced.error());
-      continue;
-    }
-    its.durable_end = its.log->next_sequence();
-    its.appended_bytes += share.event_bytes;
-    for (const Pending::Place& place : share.written) {
-      place.submission->fates[place.item] = Submission::Fate::kStored;
-    }
-  }
+  settle(pending);
   // A repetition of what was refused in this very group is not stored either.
   for (Submission* submission : group) {
     for (size_t i = 0; i < submission->items.size(); ++i) {
@@ -443,6 +440,11 @@ uint64_t Spool::space_for(Priority priority) const {
   if (priority == Priority::kCritical) return options_.bytes_max;
   const uint64_t reserve = options_.critical_reserve == 0 ? options_.bytes_max / 16 : options_.critical_reserve;
   return options_.bytes_max - std::min(reserve, options_.bytes_max);
+}
+
+bool Spool::may_drop(Priority priority) const {
+  const WhenFull policy = options_.streams[static_cast<size_t>(priority)].when_full;
+  return policy == WhenFull::kDropOldest || policy == WhenFull::kDropLower;
 }
 
 // A segment's worth for the stream, as its policy says. False when nothing may go.
@@ -470,9 +472,10 @@ bool Spool::drop_oldest(Priority priority) {
   // The ledger must know what the segment said before it goes.
   if (ledger_changed_ && !write_ledger()) return false;
   const uint64_t first = its.log->first_sequence();
-  const Result<size_t> removed = its.log->remove_oldest();
-  if (!removed || *removed == 0) return false;
+  // Where its removal cannot be made durable it is gone from here all the same.
+  (void)its.log->remove_oldest();
   const uint64_t end = its.log->first_sequence();
+  if (end == first) return false;
   its.dropped += its.delivered.missing(first, end);
   its.delivered.insert({first, end});
   return its.log->bytes() < bytes_before;
@@ -490,13 +493,48 @@ bool Spool::is_thinned_out(Priority priority, uint64_t held) {
 
 void Spool::append_frame(Pending& share) {
   if (share.frame.count() == 0) return;
+  if (share.error) {
+    (void)share.frame.take(0);
+    return refuse(share, *share.error);
+  }
   const uint32_t count = share.frame.count();
   std::string frame = share.frame.take(storage::kFrameHeaderBytes);
   if (const Result<void> appended = stream(share.priority).log->append(count, age_s_, std::move(frame)); !appended) {
-    return refuse(share, appended.error());
+    share.error = appended.error();
+    return refuse(share, *share.error);
   }
+  uint64_t sequence = stream(share.priority).log->next_sequence() - count;
+  for (Pending::Place& place : share.places) place.sequence = sequence++;
   share.written.insert(share.written.end(), share.places.begin(), share.places.end());
   share.places.clear();
+}
+
+// Stores what was gathered, or refuses it. Also before anything is dropped: with that goes a snapshot of the ledger,
+// which must know of no record that is not durable.
+void Spool::settle(std::array<Pending, kStreams>& pending) {
+  for (Pending& share : pending) {
+    append_frame(share);
+    if (!share.written.empty()) make_durable(share);
+  }
+}
+
+// Syncs what was written. After a failure, what filled a segment before may be durable all the same: that is stored,
+// and would be there twice if it were refused and came again.
+void Spool::make_durable(Pending& share) {
+  Stream& its = stream(share.priority);
+  const Result<void> synced = its.log->sync();
+  its.durable_end = synced ? its.log->next_sequence() : std::max(its.durable_end, its.log->durable_end());
+  for (const Pending::Place& place : std::exchange(share.written, {})) {
+    if (place.sequence >= its.durable_end) {
+      share.places.push_back(place);
+      continue;
+    }
+    its.appended_bytes += place.submission->items[place.item].event.size();
+    place.submission->fates[place.item] = Submission::Fate::kStored;
+  }
+  if (synced) return;
+  share.error = synced.error();
+  refuse(share, *share.error);
 }
 
 void Spool::refuse(Pending& share, const Error& error) {

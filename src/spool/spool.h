@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/interval_set.h"
+#include "base/random.h"
 #include "model/node_id.h"
 #include "model/priority.h"
 #include "spool/dead_letter.h"
@@ -40,6 +41,7 @@ struct SpoolOptions {
   uint64_t segment_bytes = 16U << 20;  // a log file
   size_t sources_max = 65536;
   std::array<StreamOptions, kPriorities.size()> streams{};
+  Random* identities = nullptr;  // incarnations are drawn from it; null: from the operating system's entropy
 };
 
 // Records to be made durable together, and what became of each.
@@ -138,8 +140,10 @@ class Spool {
   [[nodiscard]] StreamState state(Priority stream) const;
   [[nodiscard]] uint64_t bytes() const;
   [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }
-  [[nodiscard]] size_t sources() const { return ledger_.sources(); }
+  [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
+  // Dead letters that gave way to newer ones, since the start.
+  [[nodiscard]] uint64_t dead_letters_dropped() const { return dead_letters_dropped_; }
   [[nodiscard]] static std::string stream_directory(const std::string& spool_directory, Priority stream);
   [[nodiscard]] static std::string dead_letter_directory(const std::string& spool_directory);
 
@@ -180,10 +184,13 @@ class Spool {
   Result<void> replay(Priority stream, uint64_t from);
   Result<void> open_dead_letters(Recovery& recovery);
   [[nodiscard]] uint64_t space_for(Priority stream) const;
+  [[nodiscard]] bool may_drop(Priority stream) const;
   bool make_room(Priority stream);
   bool drop_oldest(Priority stream);
   bool is_thinned_out(Priority stream, uint64_t bytes);
   void append_frame(Pending& pending);
+  void settle(std::array<Pending, kStreams>& pending);
+  void make_durable(Pending& pending);
   void refuse(Pending& pending, const Error& error);
   Stream& stream(Priority priority) { return streams_[static_cast<size_t>(priority)]; }
 
@@ -195,6 +202,7 @@ class Spool {
   std::array<Stream, kStreams> streams_;
   std::unique_ptr<storage::SegmentedLog> dead_letter_log_;
   uint64_t dead_letters_ = 0;  // in it
+  uint64_t dead_letters_dropped_ = 0;
   Ledger ledger_;
   NodeId incarnation_;
   uint32_t age_s_ = 0;

@@ -238,6 +238,7 @@ void SpoolWriter::publish_progress() {
     progress.dropped = state.dropped;
   }
   dead_letters_ = spool_->dead_letters();
+  dead_letters_dropped_ = spool_->dead_letters_dropped();
 }
 
 }  // namespace verge::spool

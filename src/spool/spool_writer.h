@@ -76,6 +76,7 @@ class SpoolWriter {
     return delivered_at_start_[static_cast<size_t>(stream)];
   }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
+  [[nodiscard]] uint64_t dead_letters_dropped() const { return dead_letters_dropped_; }
   // By which records grow old. Any thread.
   [[nodiscard]] AgeClock& age_clock() { return age_clock_; }
   [[nodiscard]] NodeId incarnation() const { return spool_->incarnation(); }
@@ -114,6 +115,7 @@ class SpoolWriter {
   std::array<StreamProgress, kStreams> progress_;
   std::array<IntervalSet, kStreams> delivered_at_start_;
   std::atomic<uint64_t> dead_letters_{0};
+  std::atomic<uint64_t> dead_letters_dropped_{0};
   AgeClock age_clock_;
   SpoolWriterCounters counters_;
   std::atomic<bool> full_{false};

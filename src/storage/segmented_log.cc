@@ -106,7 +106,8 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
   }
   recovery.end = next_sequence_;
   if (damaged) next_sequence_ += kSequenceSkip;
-  return {};
+  // Its name, likewise.
+  return segments_.empty() ? Result<void>{} : file_system_.sync_directory(directory_);
 }
 
 // The sequence after the last one in the segment; nothing when it has no header.
@@ -145,6 +146,8 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
     end += frame_aligned(kFrameHeaderBytes + view.body.size());
   }
   if (const Result<void> cut = (*file)->truncate(end); !cut) return std::unexpected(cut.error());
+  // What a process wrote that was killed before its sync can be read here without being on the disk.
+  if (const Result<void> synced = (*file)->sync(); !synced) return std::unexpected(synced.error());
   segment.bytes = end;
   // A segment without frames still says where those of the one before it end.
   durable_through_ = end == kSegmentHeaderBytes ? header->previous_end : expected;
@@ -247,6 +250,10 @@ void SegmentedLog::seal() {
   sealer_.reset();
 }
 
+std::unexpected<Error> SegmentedLog::write_failed() const {
+  return fail("storage.io", fmt::format("a write to {} failed", directory_), "check the disk (dmesg, smartctl)");
+}
+
 Result<void> SegmentedLog::append(uint32_t count, uint32_t stamp, std::string frame) {
   VERGE_ASSERT(count > 0 && frame.size() >= kFrameHeaderBytes);
   VERGE_ASSERT(frame.size() + kFrameSealBytes - kFrameHeaderBytes <= kFrameBytesMax);
@@ -258,6 +265,8 @@ Result<void> SegmentedLog::append(uint32_t count, uint32_t stamp, std::string fr
     if (const Result<void> begun = begin_segment(frame_size); !begun) return begun;
   }
   VERGE_ASSERT(sealer_.has_value() == (key != 0));  // the ring's keys change on this thread
+  // What would follow frames that are lost is to be refused with them, not to be found without them.
+  if (lost_) return write_failed();
   const uint64_t first = next_sequence_;
   next_sequence_ += count;
   write_frame_header(frame, first, count, stamp);
@@ -283,8 +292,8 @@ Result<void> SegmentedLog::sync() {
   if (lost_ || failed_ || !active_) {
     lost_ = false;
     failed_ = true;
-    active_end_ = synced_end_;  // told: no later sync is to fail for these
-    return fail("storage.io", fmt::format("a write to {} failed", directory_), "check the disk (dmesg, smartctl)");
+    cut_off_unsynced();  // told: no later sync is to fail for these
+    return write_failed();
   }
   const Result<void> synced = active_->sync();
   if (synced) {
@@ -292,9 +301,16 @@ Result<void> SegmentedLog::sync() {
     durable_through_ = written_through_;
   } else {
     failed_ = true;  // the kernel may have dropped the pages of a failed sync: this file is not trusted with more
-    active_end_ = synced_end_;
+    cut_off_unsynced();
   }
   return synced;
+}
+
+// What was refused is not to be found by a process that starts before the next segment says where these frames end: it
+// may be readable then, and yet never get to the disk.
+void SegmentedLog::cut_off_unsynced() {
+  active_end_ = synced_end_;
+  if (active_ && active_->truncate(active_end_)) segments_.back().bytes = active_end_;
 }
 
 Result<void> SegmentedLog::roll() {
@@ -371,7 +387,7 @@ void LogReader::seek(uint64_t sequence) {
 
 // Opens the segment that holds `sequence`: the last one that begins at or below it, else the first one above. False
 // when there is none.
-bool LogReader::open_segment_for(uint64_t sequence, Error& problem) {
+bool LogReader::open_segment_for(uint64_t sequence, uint64_t end_sequence, Error& problem) {
   const Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
   if (!segments) {
     problem = segments.error();
@@ -411,6 +427,10 @@ bool LogReader::open_segment_for(uint64_t sequence, Error& problem) {
     offset_ = kSegmentHeaderBytes;
     return true;
   }
+  // No later one says it, but the caller does.
+  if (headless && headless->first_sequence < end_sequence && end_sequence != kAsFarAsReadable) {
+    damaged_.push_back({headless->path, 0, std::max(headless->first_sequence, sequence), end_sequence});
+  }
   return false;
 }
 
@@ -438,7 +458,7 @@ Result<uint64_t> LogReader::frames_end() {
 Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
   while (wanted_ < end_sequence) {
     Error problem;
-    if (!file_ && !open_segment_for(wanted_, problem)) {
+    if (!file_ && !open_segment_for(wanted_, end_sequence, problem)) {
       if (!problem.code.empty() && problem.code != "storage.missing") return std::unexpected(problem);
       return std::nullopt;
     }
@@ -461,6 +481,7 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
     if (*state != FrameState::kGood || view.first_sequence >= *frames_end) {
       // The segment's end, or its end so far.
       if (next_segment_) note_damage(*frames_end);
+      if (!next_segment_ && *state == FrameState::kBad && end_sequence != kAsFarAsReadable) note_damage(end_sequence);
       if (!next_segment_ || *next_segment_ >= end_sequence) return std::nullopt;
       wanted_ = std::max(wanted_, *next_segment_);
       file_.reset();

@@ -83,8 +83,11 @@ class SegmentedLog {
   // the body. `stamp` is the caller's. After a failure its sequences are used up, and the frame must be taken as not
   // appended (though a later start may find it).
   Result<void> append(uint32_t count, uint32_t stamp, std::string frame);
-  // Makes all appended frames durable. After a failure, frames appended since the last success must be taken as lost.
+  // Makes all appended frames durable. After a failure, frames appended since the last success must be taken as lost,
+  // except those below durable_end().
   Result<void> sync();
+  // Frames below are durable: those of the last sync(), and those that filled a segment before the next was begun.
+  [[nodiscard]] uint64_t durable_end() const { return durable_through_; }
 
   // Ends the active segment, so that it can be removed.
   Result<void> roll();
@@ -121,6 +124,8 @@ class SegmentedLog {
   Result<void> remove_segment(size_t index);
   Result<void> begin_segment(uint64_t bytes_needed);
   void seal();
+  void cut_off_unsynced();
+  [[nodiscard]] std::unexpected<Error> write_failed() const;
 
   FileSystem& file_system_;
   const std::string directory_;
@@ -143,6 +148,8 @@ class SegmentedLog {
 // Reads frames in order, from any thread, while the log is being written.
 class LogReader {
  public:
+  static constexpr uint64_t kAsFarAsReadable = UINT64_MAX;
+
   LogReader(FileSystem& file_system, std::string directory, const KeyRing& keys)
       : file_system_(file_system), directory_(std::move(directory)), keys_(keys) {}
 
@@ -151,13 +158,15 @@ class LogReader {
 
   // The next frame that begins below `end_sequence`; nothing when there is none (yet). Its body is good until the next
   // call. Damaged stretches are passed over, and noted; a segment whose key is not there is not, but an error.
+  // All frames below `end_sequence` are durable, so that what cannot be read there is damaged; with kAsFarAsReadable
+  // that is not said, and the last frame may be one half written.
   Result<std::optional<FrameView>> next(uint64_t end_sequence);
 
   // The damage that was passed over since the last call.
   std::vector<DamagedRange> take_damaged() { return std::exchange(damaged_, {}); }
 
  private:
-  bool open_segment_for(uint64_t sequence, Error& problem);
+  bool open_segment_for(uint64_t sequence, uint64_t end_sequence, Error& problem);
   // Where the frames of the open segment end; unknown until there is a later segment.
   Result<uint64_t> frames_end();
   void note_damage(uint64_t end_sequence);

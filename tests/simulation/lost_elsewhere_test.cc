@@ -140,6 +140,104 @@ TEST_P(LostElsewhere, CrashBetweenUnlinkAndLedger) {
   }
 }
 
+// A process is killed between its write and its sync, and the next one reads what was written. Before it takes that for
+// stored, it has to be on the disk.
+TEST_P(LostElsewhere, KilledBeforeTheSyncThenPowerCut) {
+  for (uint64_t seed = 1; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    disk = tests::SimulatedDisk(seed);
+    open();
+    ASSERT_EQ(store(1), Submission::Fate::kStored);
+    disk.fail_operation(2, "storage.io", /*sticky=*/true);
+    ASSERT_EQ(store(2), Submission::Fate::kRefused);
+    disk.heal();
+    open();
+    ASSERT_NE(store(2), Submission::Fate::kRefused);
+    spool.reset();
+    disk.crash();
+    open();
+    EXPECT_EQ(waiting(), numbers(1, 3));
+  }
+}
+
+// A group that fills segments, and an operation fails between two of them: what the first holds is there, and is not to
+// be stored again; or it is lost, and is.
+TEST_P(LostElsewhere, RefusedThoughItIsDurable) {
+  for (uint64_t operation = 1; operation < 30; ++operation) {
+    SCOPED_TRACE(operation);
+    disk = tests::SimulatedDisk(operation);
+    open();
+    ASSERT_EQ(store(1), Submission::Fate::kStored);
+    disk.fail_operation(operation, "storage.full", /*sticky=*/false);
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      Submission submission;
+      for (uint64_t number = 2; number < 80; ++number) {
+        std::string event;
+        append_event(event, {.topic = "t", .payload = std::to_string(number) + std::string(200, 'x')});
+        submission.items.push_back({.source = "ddevice", .source_sequence = number, .event = event});
+      }
+      std::vector<Submission*> group{&submission};
+      spool->commit(group);
+    }
+    std::vector<uint64_t> left = waiting();
+    std::ranges::sort(left);
+    EXPECT_EQ(left, numbers(1, 80)) << "each once";
+  }
+}
+
+// A group makes the oldest go, with which goes a snapshot of the ledger; then power is cut before the group is durable.
+TEST_P(LostElsewhere, KnownBeforeItWasStored) {
+  SpoolOptions options{.bytes_max = 64U << 10, .segment_bytes = 4096};
+  options.streams[static_cast<size_t>(Priority::kNormal)].when_full = WhenFull::kDropOldest;
+  constexpr uint64_t kFirst = 1000;
+  constexpr uint64_t kEnd = 1030;
+  for (uint64_t operation = 1; operation < 40; ++operation) {
+    SCOPED_TRACE(operation);
+    disk = tests::SimulatedDisk(operation);
+    spool = std::move(*Spool::open(disk, kDirectory, keys, options, recovery));
+    for (uint64_t number = 1; spool->state(Priority::kNormal).dropped == 0; ++number) {
+      ASSERT_EQ(store(number), Submission::Fate::kStored);
+    }
+    disk.fail_operation(operation, "storage.io", /*sticky=*/true);
+    Submission submission;
+    for (uint64_t number = kFirst; number < kEnd; ++number) {
+      std::string event;
+      append_event(event, {.topic = "t", .payload = std::string(200, 'x')});
+      submission.items.push_back({.source = "ddevice", .source_sequence = number, .event = event});
+    }
+    std::vector<Submission*> group{&submission};
+    spool->commit(group);
+    disk.heal();
+    spool.reset();
+    disk.crash();
+    spool = std::move(*Spool::open(disk, kDirectory, keys, options, recovery));
+    for (uint64_t number = kFirst; number < kEnd; ++number) ASSERT_NE(store(number), Submission::Fate::kRefused);
+    std::vector<uint64_t> left = waiting();
+    std::erase_if(left, [](uint64_t number) { return number < kFirst; });
+    std::ranges::sort(left);
+    EXPECT_EQ(left, numbers(kFirst, kEnd));
+  }
+}
+
+// The last frame rots, or the header of the file that is being written, and no later file says that there was anything.
+TEST_P(LostElsewhere, DamageAtTheEndGoesUnnoticed) {
+  for (const size_t at : {size_t{10}, storage::kSegmentHeaderBytes + storage::kFrameHeaderBytes + 5}) {
+    SCOPED_TRACE(at);
+    disk = tests::SimulatedDisk(at);
+    open();
+    store_all(1, 2);
+    disk.flip_bit(segments().back(), at);
+    RecordReader reader(disk, Spool::stream_directory(kDirectory, Priority::kNormal), keys);
+    const auto next = reader.next(spool->state(Priority::kNormal).end);
+    ASSERT_TRUE(next.has_value());
+    EXPECT_FALSE(next->has_value());
+    const std::vector<storage::DamagedRange> damaged = reader.take_damaged();
+    ASSERT_EQ(damaged.size(), 1U);
+    EXPECT_EQ(damaged[0].first_sequence, 1U);
+    EXPECT_EQ(damaged[0].end_sequence, 2U);
+  }
+}
+
 TEST_P(LostElsewhere, EndlessLoopOnATornRecord) {
   store_all(1, 11);
   spool.reset();

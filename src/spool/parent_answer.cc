@@ -1,0 +1,48 @@
+#include "spool/parent_answer.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace verge::spool {
+namespace {
+
+// Of what a parent or a proxy asks for.
+constexpr Duration kRetryAfterMax = std::chrono::minutes(5);
+
+bool is_refusal(int status) { return status == 400 || status == 413 || status == 422; }
+
+std::optional<Duration> retry_after(const net::HttpAnswer& answer) {
+  const std::optional<std::string_view> field = answer.field("Retry-After");
+  if (!field) return std::nullopt;
+  uint32_t seconds = 0;
+  const auto [end, problem] = std::from_chars(field->data(), field->data() + field->size(), seconds);
+  if (problem != std::errc{}) return std::nullopt;
+  return std::min<Duration>(std::chrono::seconds(seconds), kRetryAfterMax);
+}
+
+}  // namespace
+
+ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view parent, bool shows_token) {
+  using Meaning = ParentAnswer::Meaning;
+  if (!answer) {
+    return {.error = answer.error(), .asked_pause = std::nullopt, .timed_out = answer.error().code == "http.timeout"};
+  }
+  if (answer->status == 200 && answer->body.view().starts_with("{\"durable\":true")) {
+    return {.meaning = Meaning::kDurable, .error = {}, .asked_pause = std::nullopt};
+  }
+  if (answer->status == 401) {
+    return {.error = {"uplink.unauthorized",
+                      fmt::format("{} {}", parent, shows_token ? "does not know this node's token" : "demands a token"),
+                      "give this node (parent.token) one of the parent's http.uplink_tokens"},
+            .asked_pause = retry_after(*answer)};
+  }
+  return {.meaning = is_refusal(answer->status) ? Meaning::kRefused : Meaning::kNotNow,
+          .error = {"uplink.refused",
+                    fmt::format("{} answered {}: {}", parent, answer->status, answer->body.view().substr(0, 200)),
+                    "check that parent.url names the http listener of a Verge node"},
+          .asked_pause = retry_after(*answer)};
+}
+
+}  // namespace verge::spool

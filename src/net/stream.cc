@@ -68,7 +68,7 @@ void TcpStream::read() {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   const int problem = got < 0 ? errno : send_problem_;
   const bool no_goodbye = ahead != 0 && socket_.tls()->state() == TlsSession::State::kOpen;
-  was_cut_ = problem != 0 || no_goodbye;
+  was_cut_ = ahead != 0 ? no_goodbye : problem != 0;
   if (problem != 0) return broken(std::strerror(problem));
   broken(no_goodbye ? "the peer ended the connection without ending TLS (close_notify)"
                     : "the peer closed the connection");

@@ -10,9 +10,9 @@
 namespace verge::cache {
 namespace {
 
-constexpr std::array<std::string_view, 9> kHopFields = {"connection",          "keep-alive", "proxy-connection",
-                                                        "proxy-authenticate",  "te",         "transfer-encoding",
-                                                        "proxy-authorization", "upgrade",    "proxy-authentication-info"};
+constexpr std::array<std::string_view, 9> kHopFields = {
+    "connection",        "keep-alive",          "proxy-connection", "proxy-authenticate",       "te",
+    "transfer-encoding", "proxy-authorization", "upgrade",          "proxy-authentication-info"};
 constexpr std::array<std::string_view, 3> kMadeAnew = {"content-length", "age", "trailer"};
 
 bool is_one_of(std::span<const std::string_view> names, std::string_view name) {
@@ -52,9 +52,8 @@ std::vector<net::HttpField> stored_fields(std::span<const net::HttpField> fields
   kept.reserve(fields.size());
   for (const net::HttpField& field : fields) {
     if (is_one_of(kMadeAnew, field.name) || is_hop_by_hop(fields, field.name)) continue;
-    const bool is_hidden = std::ranges::any_of(control.hidden_fields, [&](const std::string& name) {
-      return net::equals_ignoring_case(name, field.name);
-    });
+    const bool is_hidden = std::ranges::any_of(
+        control.hidden_fields, [&](const std::string& name) { return net::equals_ignoring_case(name, field.name); });
     if (!is_hidden) kept.push_back(field);
   }
   return kept;

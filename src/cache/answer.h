@@ -23,16 +23,16 @@ namespace verge::cache {
 // What an origin's answer consists of before anything was decided about it.
 struct AnswerParts {
   int status = 200;
-  std::string reason;                 // as sent; empty: the usual
-  OwnedFields fields;                 // those that are stored: see stored_fields()
+  std::string reason;  // as sent; empty: the usual
+  OwnedFields fields;  // those that are stored: see stored_fields()
   Freshness freshness;
   std::vector<Selector> selectors;
   std::optional<ContentRange> range;  // of a 206; `body` is that part
   std::shared_ptr<Body> body;
   std::string url;
   std::vector<uint64_t> tags;
-  uint64_t fetched_at = 0;            // Purges::generation() before its request
-  std::string_view stored_because;    // a literal
+  uint64_t fetched_at = 0;          // Purges::generation() before its request
+  std::string_view stored_because;  // a literal
 };
 
 class Answer {

@@ -30,7 +30,8 @@ inline constexpr size_t kRangesMax = 16;
 // Nothing where the field is not "bytes=" with well-formed members, or asks for more than kRangesMax: it is ignored.
 std::optional<std::vector<RangeSpec>> parse_range(std::string_view text);
 
-// Those of the ranges that `length` bytes can satisfy, cut to them; none: 416. Ranges that overlap or touch are made one.
+// Those of the ranges that `length` bytes can satisfy, cut to them; none: 416. Ranges that overlap or touch are made
+// one.
 std::vector<ByteRange> satisfiable(const std::vector<RangeSpec>& specs, uint64_t length);
 
 struct ContentRange {

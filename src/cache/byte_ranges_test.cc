@@ -27,8 +27,8 @@ TEST(ByteRanges, OfTenBytes) {
 }
 
 TEST(ByteRanges, WhatIsNone) {
-  for (const std::string_view text : {"", "bytes", "bytes=", "bytes=,", "lines=1-2", "bytes=2-1", "bytes=a-b", "bytes=-",
-                                      "bytes=1", "bytes=1-2x", "bytes=1--2", "bytes 1-2"}) {
+  for (const std::string_view text : {"", "bytes", "bytes=", "bytes=,", "lines=1-2", "bytes=2-1", "bytes=a-b",
+                                      "bytes=-", "bytes=1", "bytes=1-2x", "bytes=1--2", "bytes 1-2"}) {
     EXPECT_FALSE(parse_range(text)) << text;
   }
   std::string many = "bytes=0-0";

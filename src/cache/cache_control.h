@@ -1,8 +1,8 @@
 // Cache-Control (RFC 9111 section 5.2) and its targeted form CDN-Cache-Control (RFC 9213), as one set of directives.
 //
 // Where a message contradicts itself, what is fresh for the shorter time counts: of a directive that comes twice the
-// smaller value, of a value that cannot be read 0 (section 4.2.1: "either … or consider the response stale"). A value in
-// quotes is read as the same value without them (section 5.2: recipients accept both).
+// smaller value, of a value that cannot be read 0 (section 4.2.1: "either … or consider the response stale"). A value
+// in quotes is read as the same value without them (section 5.2: recipients accept both).
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ class Delivery {
     std::optional<uint64_t> size;
   };
 
-  // `responder` has its head already (start()). `ended` is called, once and last, when all is given or never will be; it
-  // may destroy the delivery. `loop` outlives it.
+  // `responder` has its head already (start()). `ended` is called, once and last, when all is given or never will be;
+  // it may destroy the delivery. `loop` outlives it.
   Delivery(runtime::Loop& loop, net::HttpResponder responder, std::shared_ptr<Body> body, const Part& part,
            std::function<void()> ended);
   ~Delivery();

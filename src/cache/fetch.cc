@@ -45,8 +45,9 @@ std::string_view origin_of(std::string_view url) {
 
 std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpField> fields) {
   const std::string_view origin = origin_of(url);
-  std::vector<uint64_t> tags = {tag_hash(TagKind::kUrl, url),
-                                tag_hash(TagKind::kHost, origin.substr(std::min(origin.size(), origin.find("//") + 2)))};
+  std::vector<uint64_t> tags = {
+      tag_hash(TagKind::kUrl, url),
+      tag_hash(TagKind::kHost, origin.substr(std::min(origin.size(), origin.find("//") + 2)))};
   for (const net::HttpField& field : fields) {
     if (!net::equals_ignoring_case(field.name, "surrogate-key")) continue;
     std::string_view rest = field.value;
@@ -56,8 +57,7 @@ std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpFie
       rest.remove_prefix(std::min(rest.size(), end + 1));
     }
   }
-  for_each_member(fields, "cache-tag",
-                  [&](std::string_view tag) { tags.push_back(tag_hash(TagKind::kTag, tag)); });
+  for_each_member(fields, "cache-tag", [&](std::string_view tag) { tags.push_back(tag_hash(TagKind::kTag, tag)); });
   const std::vector<uint64_t> groups = groups_of(url, fields, "cache-groups");
   tags.insert(tags.end(), groups.begin(), groups.end());
   return tags;
@@ -75,8 +75,8 @@ std::vector<uint64_t> groups_of(std::string_view url, std::span<const net::HttpF
   return groups;
 }
 
-Fetch::Fetch(runtime::Loop& loop, const Shared& shared, const SiteOptions& site, Origins& origins,
-             FetchRequest request, Told told)
+Fetch::Fetch(runtime::Loop& loop, const Shared& shared, const SiteOptions& site, Origins& origins, FetchRequest request,
+             Told told)
     : loop_(loop),
       shared_(shared),
       site_(site),
@@ -170,12 +170,10 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
   const std::vector<net::HttpField> passed = passed_fields(head.fields, date);
   const std::optional<CacheControl> targeted = parse_targeted_cache_control(passed);
   const CacheControl control = targeted ? *targeted : parse_cache_control(passed);
-  const Freshness freshness =
-      freshness_of(head.status, passed, control, targeted.has_value(), times_, site_.storage);
-  std::optional<uint64_t> length =
-      framing.kind == net::BodyFraming::Kind::kLength ? std::optional(framing.length)
-      : framing.kind == net::BodyFraming::Kind::kNone ? std::optional<uint64_t>(0)
-                                                      : std::nullopt;
+  const Freshness freshness = freshness_of(head.status, passed, control, targeted.has_value(), times_, site_.storage);
+  std::optional<uint64_t> length = framing.kind == net::BodyFraming::Kind::kLength ? std::optional(framing.length)
+                                   : framing.kind == net::BodyFraming::Kind::kNone ? std::optional<uint64_t>(0)
+                                                                                   : std::nullopt;
   if (request_.method == "HEAD") {
     // What it would be for GET.
     const auto announced = net::find_field(head.fields, "content-length");

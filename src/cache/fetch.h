@@ -53,12 +53,12 @@ struct FetchRequest {
 struct Fetched {
   int status = 0;
   std::string reason;
-  OwnedFields fields;            // all that are passed on
+  OwnedFields fields;  // all that are passed on
   std::shared_ptr<Body> body;
   std::optional<uint64_t> length;
-  Store::AnswerPointer stored;   // it is in the store; null: it is not
-  bool is_validated = false;     // a 304 to our validators: `stored` is the refreshed answer, the rest is the 304
-  std::string_view verdict;      // why it is stored, or not
+  Store::AnswerPointer stored;  // it is in the store; null: it is not
+  bool is_validated = false;    // a 304 to our validators: `stored` is the refreshed answer, the rest is the 304
+  std::string_view verdict;     // why it is stored, or not
 };
 
 class Fetch final : private net::UpstreamObserver {
@@ -115,7 +115,7 @@ class Fetch final : private net::UpstreamObserver {
   uint64_t started_ = 0;
   std::shared_ptr<Body> body_;
   Store::AnswerPointer stored_;  // while it is kept
-  uint64_t grown_bytes_ = 0;      // asked of the store for it
+  uint64_t grown_bytes_ = 0;     // asked of the store for it
   bool has_head_ = false;
   bool paused_ = false;
   bool abandoned_ = false;
@@ -124,8 +124,8 @@ class Fetch final : private net::UpstreamObserver {
 
 // The tags that an answer can be purged by: those of Surrogate-Key, Cache-Tag and Cache-Groups, its URL and its host.
 std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpField> fields);
-// Of them, those of the groups that a field names: Cache-Groups or Cache-Group-Invalidation, lists of strings (RFC 9875).
-// A group is its origin's own.
+// Of them, those of the groups that a field names: Cache-Groups or Cache-Group-Invalidation, lists of strings (RFC
+// 9875). A group is its origin's own.
 std::vector<uint64_t> groups_of(std::string_view url, std::span<const net::HttpField> fields, std::string_view name);
 // "http://host", the first part of a URL.
 std::string_view origin_of(std::string_view url);

@@ -9,11 +9,13 @@ namespace {
 // RFC 9110 section 15.1.
 constexpr std::array kHeuristicStatuses = {200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501};
 // Whose meaning for caches is known; must-understand asks for it (RFC 9111 section 5.2.2.3).
-constexpr std::array kUnderstoodStatuses = {200, 201, 202, 203, 204, 206, 300, 301, 302, 303, 304, 307, 308, 400,
-                                            401, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415,
-                                            416, 417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505};
+constexpr std::array kUnderstoodStatuses = {200, 201, 202, 203, 204, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401,
+                                            403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417,
+                                            421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505};
 
-bool contains(std::span<const int> statuses, int status) { return std::ranges::find(statuses, status) != statuses.end(); }
+bool contains(std::span<const int> statuses, int status) {
+  return std::ranges::find(statuses, status) != statuses.end();
+}
 
 // The first member of the first line (section 5.1); what is no number is passed over.
 Seconds age_value(std::span<const net::HttpField> fields) {
@@ -59,14 +61,12 @@ Lifetime lifetime_of(int status, std::span<const net::HttpField> fields, const C
 }  // namespace
 
 std::string_view name_of(LifetimeSource source) {
-  static constexpr std::array<std::string_view, 7> kNames = {"nothing",  "the site", "CDN-Cache-Control", "s-maxage",
+  static constexpr std::array<std::string_view, 7> kNames = {"nothing", "the site", "CDN-Cache-Control", "s-maxage",
                                                              "max-age", "Expires",  "Last-Modified"};
   return kNames[static_cast<size_t>(source)];
 }
 
-Seconds Freshness::age(int64_t now_ms) const {
-  return initial_age + std::max<int64_t>(0, now_ms - received_ms) / 1000;
-}
+Seconds Freshness::age(int64_t now_ms) const { return initial_age + std::max<int64_t>(0, now_ms - received_ms) / 1000; }
 
 Freshness freshness_of(int status, std::span<const net::HttpField> fields, const CacheControl& control,
                        bool control_is_targeted, const ExchangeTimes& times, const StoragePolicy& policy) {
@@ -77,8 +77,7 @@ Freshness freshness_of(int status, std::span<const net::HttpField> fields, const
   Freshness freshness{
       .lifetime = lifetime.seconds, .source = lifetime.source, .initial_age = 0, .received_ms = times.received_ms};
   freshness.initial_age = std::max(std::max<Seconds>(0, now - date), age_value(fields) + delay);
-  freshness.stale_while_revalidate =
-      control.stale_while_revalidate.value_or(policy.stale_while_revalidate.value_or(0));
+  freshness.stale_while_revalidate = control.stale_while_revalidate.value_or(policy.stale_while_revalidate.value_or(0));
   freshness.stale_if_error = control.stale_if_error.value_or(policy.stale_if_error.value_or(0));
   freshness.always_validate = control.no_cache && !policy.override_ttl;
   freshness.never_stale = control.must_revalidate || control.proxy_revalidate || control.no_cache ||

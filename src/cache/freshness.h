@@ -1,6 +1,6 @@
-// Whether an answer may be stored by a shared cache, for how long it is fresh, and whether a stored one may be used for a
-// request (RFC 9111 sections 3, 4.2 and 5.2; RFC 5861; RFC 9213). Pure: fields and times in, a verdict with its reason
-// out. The reason is what `verge cache explain` shows.
+// Whether an answer may be stored by a shared cache, for how long it is fresh, and whether a stored one may be used for
+// a request (RFC 9111 sections 3, 4.2 and 5.2; RFC 5861; RFC 9213). Pure: fields and times in, a verdict with its
+// reason out. The reason is what `verge cache explain` shows.
 #pragma once
 
 #include <optional>

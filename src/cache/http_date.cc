@@ -86,7 +86,8 @@ std::optional<Seconds> seconds_of(int year, int month_index, int day, const Time
   const year_month_day date{std::chrono::year(year), month(static_cast<unsigned>(month_index) + 1),
                             std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok() || time.hour > 23 || time.minute > 59 || time.second > 60) return std::nullopt;
-  return sys_days(date).time_since_epoch().count() * Seconds{86'400} + time.hour * 3600 + time.minute * 60 + time.second;
+  return sys_days(date).time_since_epoch().count() * Seconds{86'400} + time.hour * 3600 + time.minute * 60 +
+         time.second;
 }
 
 // Sun, 06 Nov 1994 08:49:37 GMT

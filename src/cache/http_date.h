@@ -1,6 +1,7 @@
-// Reading dates of HTTP fields (RFC 9110 section 5.6.7): the preferred form and the two obsolete ones, which a recipient
-// must accept, in any case of letters; the day of the week is read past. What else a sender wrote wrongly (one digit for a
-// day, another zone) is not repaired: the field is invalid then, and the caller's rule for invalid fields applies.
+// Reading dates of HTTP fields (RFC 9110 section 5.6.7): the preferred form and the two obsolete ones, which a
+// recipient must accept, in any case of letters; the day of the week is read past. What else a sender wrote wrongly
+// (one digit for a day, another zone) is not repaired: the field is invalid then, and the caller's rule for invalid
+// fields applies.
 #pragma once
 
 #include <cstdint>

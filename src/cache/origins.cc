@@ -24,18 +24,18 @@ Result<std::unique_ptr<Origins>> Origins::open(runtime::Loop& loop, const SiteOp
     if (!address) return std::unexpected(address.error());
     std::shared_ptr<const net::TlsContext> tls;
     if (is_secure) {
-      Result<std::shared_ptr<const net::TlsContext>> made = net::TlsContext::client({.server_name = plain_host(authority)});
+      Result<std::shared_ptr<const net::TlsContext>> made =
+          net::TlsContext::client({.server_name = plain_host(authority)});
       if (!made) return std::unexpected(made.error());
       tls = std::move(*made);
     }
     Origin origin;
-    origin.pool = std::make_unique<net::UpstreamPool>(
-        loop, *address,
-        net::UpstreamLimits{.connections_max = site.connections_max,
-                            .connect_timeout = site.connect_timeout,
-                            .head_timeout = site.answer_timeout,
-                            .idle_timeout = site.idle_timeout},
-        std::move(tls), plain_host(authority));
+    origin.pool = std::make_unique<net::UpstreamPool>(loop, *address,
+                                                      net::UpstreamLimits{.connections_max = site.connections_max,
+                                                                          .connect_timeout = site.connect_timeout,
+                                                                          .head_timeout = site.answer_timeout,
+                                                                          .idle_timeout = site.idle_timeout},
+                                                      std::move(tls), plain_host(authority));
     origin.authority = std::move(authority);
     origin.weight = static_cast<int64_t>(option.weight);
     origins->origins_.push_back(std::move(origin));

@@ -1,7 +1,7 @@
 // Which URLs are being fetched, so that many requests for one make one request to the origin (request collapsing).
 //
-// The first to ask fetches; the others wait until the head of the answer is there. If it may be stored they read it while
-// it arrives; if not, each goes to the origin for itself, and the store notes that the next ones need not wait.
+// The first to ask fetches; the others wait until the head of the answer is there. If it may be stored they read it
+// while it arrives; if not, each goes to the origin for itself, and the store notes that the next ones need not wait.
 //
 // Threads: all functions from any.
 #pragma once

@@ -15,8 +15,8 @@ namespace verge::cache {
 namespace {
 
 // What a 304 repeats of the answer (RFC 9110 section 15.4.5).
-constexpr std::array<std::string_view, 7> kNotModifiedFields = {"cache-control", "content-location", "date", "etag",
-                                                                "expires",       "vary",             "last-modified"};
+constexpr std::array<std::string_view, 7> kNotModifiedFields = {
+    "cache-control", "content-location", "date", "etag", "expires", "vary", "last-modified"};
 
 bool is_safe(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
@@ -111,8 +111,7 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
 Proxy::Decision Proxy::decide(const Asked& asked) {
   const Store::Found found = shared_.store.find(asked.url, asked.fields);
   if (!found.answer) return {};
-  const UseVerdict verdict =
-      may_use(found.answer->freshness(), asked.control, found.is_softly_purged, now_ms());
+  const UseVerdict verdict = may_use(found.answer->freshness(), asked.control, found.is_softly_purged, now_ms());
   return {.answer = found.answer, .use = verdict.use, .reason = verdict.reason};
 }
 
@@ -165,7 +164,8 @@ void Proxy::serve_stored(const Asked& asked, net::HttpResponder responder, const
   if (asked.traits.range && asked.method == "GET" && answer->status() == 200 && length &&
       range_applies(asked.fields, answer->fields(), now_ms() / 1000)) {
     const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
-    if (specs) return serve_ranges(asked, std::move(responder), *answer, satisfiable(*specs, *length), *length, 0, status);
+    if (specs)
+      return serve_ranges(asked, std::move(responder), *answer, satisfiable(*specs, *length), *length, 0, status);
   }
   write_head(*answer, {}, status);
   const bool bodiless = answer->status() == 204;
@@ -320,8 +320,8 @@ void Proxy::process(Exchange& exchange) {
   const bool collapses = is_whole && !asked.control.no_store && !shared_.store.is_unsharable(asked.url, now_ms());
   if (!collapses) return forward(exchange, asked.method == "GET" ? decision.answer : nullptr, false, why);
   exchange.why = why;
-  const auto settled = [loop = &loop_, alive = std::weak_ptr(alive_), id = exchange.id](
-                           const Store::AnswerPointer& answer) {
+  const auto settled = [loop = &loop_, alive = std::weak_ptr(alive_),
+                        id = exchange.id](const Store::AnswerPointer& answer) {
     loop->post([alive, id, answer] {
       const auto proxy = alive.lock();
       if (!proxy) return;
@@ -410,7 +410,8 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
   for (const net::HttpField& field : asked.fields) {
     if (net::equals_ignoring_case(field.name, "host") || net::equals_ignoring_case(field.name, "content-length") ||
         net::equals_ignoring_case(field.name, "expect") || net::equals_ignoring_case(field.name, "via") ||
-        net::equals_ignoring_case(field.name, "cdn-loop") || is_hop_by_hop(asked.fields, field.name) || is_unkeyed_input(field.name)) {
+        net::equals_ignoring_case(field.name, "cdn-loop") || is_hop_by_hop(asked.fields, field.name) ||
+        is_unkeyed_input(field.name)) {
       continue;
     }
     if (is_unconditional && is_conditional(field.name)) continue;
@@ -464,7 +465,8 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
     if (found != exchanges_.end()) found->second->fetch = nullptr;
     fetches_.erase(&fetch);
   };
-  auto made = std::make_unique<Fetch>(loop_, shared_, sites_[site], *origins_[site], std::move(request), std::move(told));
+  auto made =
+      std::make_unique<Fetch>(loop_, shared_, sites_[site], *origins_[site], std::move(request), std::move(told));
   Fetch& fetch = *made;
   fetches_.emplace(&fetch, std::move(made));
   if (exchange != nullptr) exchange->fetch = &fetch;
@@ -497,11 +499,12 @@ bool Proxy::serve_stale(Exchange& exchange, int forwarded_status) {
 
 void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
   const Asked asked = exchange.asked();
-  CacheStatus status{.forwarded = exchange.why, .forwarded_status = fetched.status, .stored = fetched.stored != nullptr};
+  CacheStatus status{
+      .forwarded = exchange.why, .forwarded_status = fetched.status, .stored = fetched.stored != nullptr};
   exchange.fetch = fetched.stored ? nullptr : exchange.fetch;
   const bool is_conditional_answer = asked.traits.conditional && fetched.status == 200 && fetched.stored;
-  if (is_conditional_answer && evaluate_preconditions(asked.fields, fetched.stored->fields(), now_ms() / 1000) ==
-                                   Precondition::kNotModified) {
+  if (is_conditional_answer &&
+      evaluate_preconditions(asked.fields, fetched.stored->fields(), now_ms() / 1000) == Precondition::kNotModified) {
     write_not_modified(*fetched.stored, status);
     exchange.responder.respond_prepared(head_scratch_);
     return end_exchange(exchange.id);
@@ -539,8 +542,8 @@ void Proxy::on_failed(Exchange& exchange, const Error& error) {
   end_exchange(exchange.id);
 }
 
-// RFC 9111 section 4.4: what an unsafe request changed is not served from the store any more; nor are the groups that its
-// answer names (RFC 9875 section 3).
+// RFC 9111 section 4.4: what an unsafe request changed is not served from the store any more; nor are the groups that
+// its answer names (RFC 9875 section 3).
 void Proxy::invalidate(std::string_view url, const Fetched& fetched) {
   if (fetched.status < 200 || fetched.status >= 400) return;
   const auto forget = [this](std::string_view gone) {

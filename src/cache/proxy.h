@@ -1,8 +1,8 @@
 // Proxy: answers the requests for one node's sites on one loop: from the store, or through it from an origin.
 //
 // What is in the store and fresh is answered at once, from views of the request, with one write. All else becomes an
-// Exchange: it waits for a fetch that is under way, or starts one; it is given what the fetch brings, or what is stored,
-// stale, where the origin failed and that is allowed.
+// Exchange: it waits for a fetch that is under way, or starts one; it is given what the fetch brings, or what is
+// stored, stale, where the origin failed and that is allowed.
 //
 // Threading: on its loop. Store, purges and pending fetches are shared with the proxies of other loops.
 #pragma once
@@ -93,7 +93,8 @@ class Proxy {
   void forward(Exchange& exchange, const Store::AnswerPointer& former, bool settles, std::string_view why);
   void pass(Exchange& exchange, std::string_view why);
   void validate_behind(const Asked& asked, const net::HttpRequest& request, const Store::AnswerPointer& answer);
-  void start_fetch(Exchange* exchange, FetchRequest request, size_t site, std::function<void(const Fetched&)> seen = {});
+  void start_fetch(Exchange* exchange, FetchRequest request, size_t site,
+                   std::function<void(const Fetched&)> seen = {});
   FetchRequest fetch_request(const Asked& asked, std::string_view target, std::string_view host,
                              const net::Address& peer, const Store::AnswerPointer& former) const;
   void on_head(Exchange& exchange, Fetched fetched);

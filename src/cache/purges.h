@@ -1,10 +1,11 @@
-// Purges: what was purged, by stamps. A purge notes a number; an answer that was fetched before the number of one of its
-// tags is gone. So a purge takes the same short time whether it covers one answer or a million, and nothing is touched
-// but what is asked for afterwards.
+// Purges: what was purged, by stamps. A purge notes a number; an answer that was fetched before the number of one of
+// its tags is gone. So a purge takes the same short time whether it covers one answer or a million, and nothing is
+// touched but what is asked for afterwards.
 //
 // An answer remembers up to which number it was checked: its tags are looked up once after each purge, not once a hit.
 //
-// Soft purges make answers stale instead: they may be served while they are validated, as stale-while-revalidate allows.
+// Soft purges make answers stale instead: they may be served while they are validated, as stale-while-revalidate
+// allows.
 //
 // The number of stamps is bounded. When there is no room for another, all that was fetched up to now counts as purged
 // and the stamps begin anew: too much goes, never too little.
@@ -31,9 +32,9 @@ enum class PurgeVerdict : uint8_t { kKept, kStale, kGone };
 
 // What an answer carries for its purges.
 struct PurgeMarks {
-  std::vector<uint64_t> tags;   // tag_hash()es
-  std::string url;              // for prefixes
-  uint64_t fetched_at = 0;      // generation() when its request was sent
+  std::vector<uint64_t> tags;  // tag_hash()es
+  std::string url;             // for prefixes
+  uint64_t fetched_at = 0;     // generation() when its request was sent
   // The generation up to which it was checked, times four, plus the verdict.
   mutable std::atomic<uint64_t> checked{0};
 };

@@ -3,26 +3,17 @@
 #include <algorithm>
 #include <array>
 
-
 namespace verge::cache {
 namespace {
 
-constexpr std::array<std::string_view, 17> kUnkeyed = {"forwarded",
-                                                       "x-forwarded",
-                                                       "x-forwarded-for",
-                                                       "x-forwarded-host",
-                                                       "x-forwarded-port",
-                                                       "x-forwarded-proto",
-                                                       "x-forwarded-scheme",
-                                                       "x-forwarded-server",
-                                                       "x-forwarded-prefix",
-                                                       "x-host",
-                                                       "x-http-method",
-                                                       "x-http-method-override",
-                                                       "x-method-override",
-                                                       "x-original-host",
-                                                       "x-original-url",
-                                                       "x-rewrite-url",
+constexpr std::array<std::string_view, 17> kUnkeyed = {"forwarded",          "x-forwarded",
+                                                       "x-forwarded-for",    "x-forwarded-host",
+                                                       "x-forwarded-port",   "x-forwarded-proto",
+                                                       "x-forwarded-scheme", "x-forwarded-server",
+                                                       "x-forwarded-prefix", "x-host",
+                                                       "x-http-method",      "x-http-method-override",
+                                                       "x-method-override",  "x-original-host",
+                                                       "x-original-url",     "x-rewrite-url",
                                                        "x-real-ip"};
 
 }  // namespace

@@ -31,7 +31,8 @@ Store::Found Store::find(std::string_view url, std::span<const net::HttpField> r
     Slot& slot = *slots[i];
     const Answer& answer = *slot.answer;
     if (answer.url() != url) continue;
-    if (!answer.selectors().empty() && !selects(answer.selectors(), request_fields, answer.content_language())) continue;
+    if (!answer.selectors().empty() && !selects(answer.selectors(), request_fields, answer.content_language()))
+      continue;
     const PurgeVerdict verdict = purges_.verdict(answer.marks());
     if (verdict == PurgeVerdict::kGone) {
       take_out(slot);
@@ -154,8 +155,8 @@ void Store::enqueue(const SlotPointer& slot) {
   sweep();
 }
 
-// Under the lock of the queues. What was purged or erased leaves its queue when it comes to the front; where that is far
-// off, the queues are gone through.
+// Under the lock of the queues. What was purged or erased leaves its queue when it comes to the front; where that is
+// far off, the queues are gone through.
 void Store::sweep() {
   constexpr size_t kGoneMax = 1024;
   if (small_.size() + main_.size() <= 2 * counters_.answers + kGoneMax) return;

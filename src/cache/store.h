@@ -1,11 +1,11 @@
 // Store: the answers in memory, found by URL and by what Vary selects, within a fixed number of bytes.
 //
 // What goes when space is short is chosen by S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction",
-// SOSP 2023): new answers stand in a small queue and leave it soon unless they were used meanwhile; used ones move to the
-// main queue, which gives another round to what was used since the last; of what left the small queue the hashes are
-// remembered for a while, and what comes back enters the main queue. So a scan over many URLs passes through a tenth of
-// the space, and a hit costs one increment and takes no lock of the queues. LRU was the alternative: a hit moves list
-// nodes under a lock, and one scan empties it.
+// SOSP 2023): new answers stand in a small queue and leave it soon unless they were used meanwhile; used ones move to
+// the main queue, which gives another round to what was used since the last; of what left the small queue the hashes
+// are remembered for a while, and what comes back enters the main queue. So a scan over many URLs passes through a
+// tenth of the space, and a hit costs one increment and takes no lock of the queues. LRU was the alternative: a hit
+// moves list nodes under a lock, and one scan empties it.
 //
 // The index is divided into shards, each under its own lock, which a look-up holds while it compares and counts up. A
 // hash only finds candidates: the URL itself is compared, so that nobody can make two URLs one.
@@ -64,8 +64,8 @@ class Store {
   bool insert(const AnswerPointer& answer, uint64_t started = UINT64_MAX);
   // `answer` is there instead of `former`, if that is still there.
   void replace(const AnswerPointer& former, const AnswerPointer& answer);
-  // Of answers that still arrive: asks for so much more. False when they hold half of the store already; then the answer
-  // is not to be kept. Given back once it is settled or erased.
+  // Of answers that still arrive: asks for so much more. False when they hold half of the store already; then the
+  // answer is not to be kept. Given back once it is settled or erased.
   bool grow(uint64_t bytes);
   void give_back(uint64_t bytes) { growing_bytes_ -= bytes; }
   // Counts what the answer takes now.
@@ -85,7 +85,7 @@ class Store {
 
  private:
   static constexpr size_t kShards = 64;
-  static constexpr size_t kUnsharableMax = 4096;    // a shard
+  static constexpr size_t kUnsharableMax = 4096;   // a shard
   static constexpr size_t kInvalidatedMax = 4096;  // likewise
   static constexpr uint8_t kUsesMax = 3;
 

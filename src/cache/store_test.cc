@@ -122,7 +122,8 @@ TEST_F(Storing, WhatWasInvalidatedMeanwhileIsNotStored) {
   EXPECT_TRUE(store.insert(answer("http://b/", 1), started));
   EXPECT_TRUE(store.insert(answer("http://a/", 1), store.begin_fetch()));
   for (int i = 0; i < 300'000; ++i) store.invalidate("http://c/" + std::to_string(i));
-  EXPECT_FALSE(store.insert(answer("http://d/", 1), started)) << "not remembered for each: too much rather than too little";
+  EXPECT_FALSE(store.insert(answer("http://d/", 1), started))
+      << "not remembered for each: too much rather than too little";
   EXPECT_NE(store.find("http://b/", Fields{}).answer, nullptr);
 }
 

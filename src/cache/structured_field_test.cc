@@ -8,10 +8,15 @@ namespace verge::cache {
 namespace {
 
 TEST(StructuredField, Dictionaries) {
-  const auto directives = parse_sf_dictionary("max-age=3600, must-revalidate;a=1, x=\"y\\\"\", t=tok/en, d=1.5, f=?0, a=(1 2)");
+  const auto directives =
+      parse_sf_dictionary("max-age=3600, must-revalidate;a=1, x=\"y\\\"\", t=tok/en, d=1.5, f=?0, a=(1 2)");
   ASSERT_TRUE(directives);
-  const SfDictionary expected = {{"max-age", int64_t{3600}}, {"must-revalidate", true}, {"x", std::string("y\"")},
-                                 {"t", SfToken{"tok/en"}},   {"d", 1.5},                {"f", false},
+  const SfDictionary expected = {{"max-age", int64_t{3600}},
+                                 {"must-revalidate", true},
+                                 {"x", std::string("y\"")},
+                                 {"t", SfToken{"tok/en"}},
+                                 {"d", 1.5},
+                                 {"f", false},
                                  {"a", SfInnerList{2}}};
   EXPECT_EQ(*directives, expected);
 }
@@ -24,10 +29,29 @@ TEST(StructuredField, TheLastOfAKeyCounts) {
 }
 
 TEST(StructuredField, AFieldWithOneFaultSaysNothing) {
-  for (const std::string_view text :
-       {"max-age=10000, &&&&&", "a=1,", "a=1,,b", "A=1", "a =1", "a= 1", "a=", "a=\"x", "a=\"\\x\"", "a=1.", "a=1.2345",
-        "a=1234567890123456", "a=?2", "a=:*:", "a=(1", "a=(1,2)", "a;", "a;B", "a=1 b=2", "=1", "a=@1.5", "a=%\"%zz\"",
-        "a=\"\t\""}) {
+  for (const std::string_view text : {"max-age=10000, &&&&&",
+                                      "a=1,",
+                                      "a=1,,b",
+                                      "A=1",
+                                      "a =1",
+                                      "a= 1",
+                                      "a=",
+                                      "a=\"x",
+                                      "a=\"\\x\"",
+                                      "a=1.",
+                                      "a=1.2345",
+                                      "a=1234567890123456",
+                                      "a=?2",
+                                      "a=:*:",
+                                      "a=(1",
+                                      "a=(1,2)",
+                                      "a;",
+                                      "a;B",
+                                      "a=1 b=2",
+                                      "=1",
+                                      "a=@1.5",
+                                      "a=%\"%zz\"",
+                                      "a=\"\t\""}) {
     EXPECT_FALSE(parse_sf_dictionary(text)) << text;
   }
 }

@@ -45,7 +45,8 @@ std::string resolve_reference(std::string_view base, std::string_view reference)
   if (reference.starts_with('?')) return std::string(authority).append(path).append(reference);
   const size_t own_query = std::min(reference.find('?'), reference.size());
   std::string merged;
-  if (!reference.starts_with('/')) merged = path.substr(0, path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/') + 1);
+  if (!reference.starts_with('/'))
+    merged = path.substr(0, path.rfind('/') == std::string_view::npos ? 0 : path.rfind('/') + 1);
   merged.append(reference.substr(0, own_query));
   return std::string(authority).append(without_dots(merged)).append(reference.substr(own_query));
 }

@@ -25,8 +25,8 @@ enum class Precondition {
   kNotModified,  // 304
   kModified      // the client has another: send the whole
 };
-// If-None-Match, and without it If-Modified-Since, against a stored answer with status 200 and the like. `method` is GET
-// or HEAD. If-Match and If-Unmodified-Since are the origin's to judge (RFC 9111 section 4.3.2).
+// If-None-Match, and without it If-Modified-Since, against a stored answer with status 200 and the like. `method` is
+// GET or HEAD. If-Match and If-Unmodified-Since are the origin's to judge (RFC 9111 section 4.3.2).
 Precondition evaluate_preconditions(std::span<const net::HttpField> request_fields,
                                     std::span<const net::HttpField> stored_fields, Seconds now);
 

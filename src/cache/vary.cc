@@ -22,9 +22,8 @@ Selector selector_of(std::string name, std::span<const net::HttpField> request_f
   std::vector<std::string> members;
   selector.is_present = net::find_field(request_fields, selector.name).has_value();
   const bool is_set = selector.name == kAcceptLanguage;
-  for_each_member(request_fields, selector.name, [&](std::string_view member) {
-    members.push_back(is_set ? lower(member) : std::string(member));
-  });
+  for_each_member(request_fields, selector.name,
+                  [&](std::string_view member) { members.push_back(is_set ? lower(member) : std::string(member)); });
   if (is_set) std::ranges::sort(members);
   for (const std::string& member : members) {
     if (!selector.value.empty()) selector.value.push_back(',');

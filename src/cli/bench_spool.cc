@@ -217,10 +217,10 @@ std::string text_of(const SpoolBenchFigures& figures) {
       "appends        {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us  cpu {:.2f} us a record\n"
       "raw loop       {:>12.0f} /s    commit p50 {:>8.1f} us  p99 {:>8.1f} us  cpu {:.2f} us a record\n"
       "share          {:>12.1f} %\n",
-      figures.batch_records, figures.record_bytes, figures.encrypted ? ", encrypted" : "", figures.appends_per_s, quantile_us(figures.commit, 0.5),
-      quantile_us(figures.commit, 0.99), figures.cpu_us_per_record, figures.raw_appends_per_s,
-      quantile_us(figures.raw_commit, 0.5), quantile_us(figures.raw_commit, 0.99), figures.raw_cpu_us_per_record,
-      100 * figures.appends_per_s / figures.raw_appends_per_s);
+      figures.batch_records, figures.record_bytes, figures.encrypted ? ", encrypted" : "", figures.appends_per_s,
+      quantile_us(figures.commit, 0.5), quantile_us(figures.commit, 0.99), figures.cpu_us_per_record,
+      figures.raw_appends_per_s, quantile_us(figures.raw_commit, 0.5), quantile_us(figures.raw_commit, 0.99),
+      figures.raw_cpu_us_per_record, 100 * figures.appends_per_s / figures.raw_appends_per_s);
 }
 
 std::string json_of(const SpoolBenchFigures& figures) {

@@ -1,5 +1,5 @@
-// ConstantServer: a bare epoll(7) loop that answers every HTTP request with the same bytes: the most that a server on one
-// core can do on this machine, with which caches are compared.
+// ConstantServer: a bare epoll(7) loop that answers every HTTP request with the same bytes: the most that a server on
+// one core can do on this machine, with which caches are compared.
 //
 // It looks for the empty line that ends a head and for nothing else; requests have no bodies. No timers, no limits, no
 // bookkeeping: a measure, not a server.

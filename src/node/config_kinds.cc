@@ -205,7 +205,8 @@ static Reading<OriginConfig> read_origin(const Value& value) {
   const Value* url = &value;
   if (const auto* table = std::get_if<Table>(&value.content)) {
     url = find(*table, "url");
-    if (url == nullptr) return wrong(kType, value, R"(an origin such as { url = "http://127.0.0.1:8000", weight = 2 })");
+    if (url == nullptr)
+      return wrong(kType, value, R"(an origin such as { url = "http://127.0.0.1:8000", weight = 2 })");
     for (const Entry& entry : *table) {
       if (entry.key == "url") continue;
       if (entry.key != "weight") return wrong(kType, entry.value, "only url and weight in an origin");

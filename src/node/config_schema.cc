@@ -242,7 +242,8 @@ static void describe(Visitor& v, SiteConfig& c) {
   v.key("hosts", c.hosts, HostNames{},
         {.description = "The hosts that this site stands for.", .default_text = {}, .required = true});
   v.key("origins", c.origins, Origins{},
-        {.description = "Where its content comes from; requests are divided by weight.", .default_text = {},
+        {.description = "Where its content comes from; requests are divided by weight.",
+         .default_text = {},
          .required = true});
   v.key("default_ttl", c.default_ttl, kTtl, {"How long answers are fresh whose origin says nothing.", "none"});
   v.key("override_ttl", c.override_ttl, kTtl,
@@ -323,7 +324,8 @@ void describe(Visitor& v, Config& c) {
   v.section("spool", c.spool, {"The queue on disk that events climb from."});
   v.section("store", c.store, {"Where what child nodes send is kept."});
   v.section("cache", c.cache, {"The HTTP cache."});
-  v.sequence("site", c.sites, {"A site: hosts whose requests are answered from the cache, or through it from an origin."});
+  v.sequence("site", c.sites,
+             {"A site: hosts whose requests are answered from the cache, or through it from an origin."});
   for (const SiteConfig& site : c.sites) {
     const bool hides = std::ranges::find(site.hosts, "*") != site.hosts.end() && (c.http.ingest || c.http.uplink);
     if (!hides) continue;

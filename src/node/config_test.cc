@@ -155,8 +155,10 @@ TEST(ConfigProblems, UnknownKeysAndTablesWithTheNearest) {
       ElementsAre("f.toml:2:3: unknown key \"lisen\" in [mqtt]; did you mean \"listen\"? [config.unknown-key]"));
   EXPECT_THAT(problems("[mqqt]\nlisten = 3\n"),
               ElementsAre("f.toml:1:2: unknown table \"mqqt\"; did you mean \"mqtt\"? [config.unknown-key]"));
-  EXPECT_THAT(problems("[runtime]\nzzzzzzzzzz = 1\n"),
-              ElementsAre("f.toml:2:1: unknown key \"zzzzzzzzzz\" in [runtime]; there are loops, scheduling [config.unknown-key]"));
+  EXPECT_THAT(
+      problems("[runtime]\nzzzzzzzzzz = 1\n"),
+      ElementsAre(
+          "f.toml:2:1: unknown key \"zzzzzzzzzz\" in [runtime]; there are loops, scheduling [config.unknown-key]"));
   EXPECT_THAT(problems("[[rule]]\nname='a'\nsql='b'\ndo = [{drop = true}, {publsh = 'x'}]\n"),
               ElementsAre("f.toml:4:23: unknown key \"publsh\" in rule.0.do.1; did you mean \"publish\"? "
                           "[config.unknown-key]"));

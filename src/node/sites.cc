@@ -15,7 +15,8 @@ std::optional<cache::Seconds> seconds(const std::optional<Duration>& duration) {
 cache::SiteOptions options_of(const SiteConfig& site) {
   cache::SiteOptions options;
   options.hosts = site.hosts;
-  for (const OriginConfig& origin : site.origins) options.origins.push_back({.url = origin.url, .weight = origin.weight});
+  for (const OriginConfig& origin : site.origins)
+    options.origins.push_back({.url = origin.url, .weight = origin.weight});
   options.storage = {.default_ttl = seconds(site.default_ttl),
                      .override_ttl = seconds(site.override_ttl),
                      .stale_while_revalidate = seconds(site.stale_while_revalidate),
@@ -41,9 +42,10 @@ std::vector<cache::SiteOptions> options_of(const std::vector<SiteConfig>& sites)
 }
 
 std::unexpected<Error> bad_purge(std::string what) {
-  return fail("cache.purge", std::move(what),
-              R"(send {"tags":[…]}, {"urls":[…]}, {"prefixes":[…]}, {"hosts":[…]} or {"all":true}, with "soft":true to )"
-              "serve stale answers meanwhile");
+  return fail(
+      "cache.purge", std::move(what),
+      R"(send {"tags":[…]}, {"urls":[…]}, {"prefixes":[…]}, {"hosts":[…]} or {"all":true}, with "soft":true to )"
+      "serve stale answers meanwhile");
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // How a thread competes for the processor.
 //
-// An event loop that sleeps for a message is woken when it comes, and then still waits for whatever runs on its core: up
-// to a few milliseconds under the ordinary scheduler, as often as the machine has something else to do. A thread with
-// real-time priority waits for none of it.
+// An event loop that sleeps for a message is woken when it comes, and then still waits for whatever runs on its core:
+// up to a few milliseconds under the ordinary scheduler, as often as the machine has something else to do. A thread
+// with real-time priority waits for none of it.
 //
 // sched(7): SCHED_FIFO, with the lowest of its priorities, so that what the kernel itself runs so (its watchdog,
 // interrupt threads) stays above. A loop that never sleeps is held to 95 % of its core by the kernel's own limit

@@ -10,8 +10,7 @@ namespace verge::spool {
 RecordReader& BatchReader::reader_of(Priority stream) {
   std::unique_ptr<RecordReader>& reader = readers_[static_cast<size_t>(stream)];
   if (!reader) {
-    reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stream),
-                                            keys_);
+    reader = std::make_unique<RecordReader>(file_system_, Spool::stream_directory(spool_directory_, stream), keys_);
   }
   return *reader;
 }

@@ -52,8 +52,9 @@ class BatchReader {
   };
 
   // `ttl` a stream; 0: no limit. The references outlive the reader.
-  BatchReader(storage::FileSystem& file_system, std::string spool_directory, const storage::KeyRing& keys, Sender sender,
-              const std::array<Duration, kPriorities.size()>& ttl, const Clock& clock, AgeClock& age_clock)
+  BatchReader(storage::FileSystem& file_system, std::string spool_directory, const storage::KeyRing& keys,
+              Sender sender, const std::array<Duration, kPriorities.size()>& ttl, const Clock& clock,
+              AgeClock& age_clock)
       : file_system_(file_system),
         spool_directory_(std::move(spool_directory)),
         keys_(keys),

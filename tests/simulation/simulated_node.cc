@@ -52,10 +52,12 @@ struct SimulatedNode::Process {
   Process(SimulatedNode& node, std::unique_ptr<spool::Spool> opened)
       : spool(std::move(opened)),
         age_clock(spool->age(), node.timeline_.now()),
-        readers{spool::BatchReader(node.disk_, kDirectory, spool->keys(), {node.id_, spool->incarnation(), node.options_.name},
-                                   node.options_.ttl, node.timeline_.clock(), age_clock),
-                spool::BatchReader(node.disk_, kDirectory, spool->keys(), {node.id_, spool->incarnation(), node.options_.name},
-                                   node.options_.ttl, node.timeline_.clock(), age_clock)},
+        readers{spool::BatchReader(node.disk_, kDirectory, spool->keys(),
+                                   {node.id_, spool->incarnation(), node.options_.name}, node.options_.ttl,
+                                   node.timeline_.clock(), age_clock),
+                spool::BatchReader(node.disk_, kDirectory, spool->keys(),
+                                   {node.id_, spool->incarnation(), node.options_.name}, node.options_.ttl,
+                                   node.timeline_.clock(), age_clock)},
         reception(static_cast<spool::Reception::Effects&>(node)) {
     if (!node.options_.has_parent) return;
     std::array<spool::SendPlan::Start, spool::kStreams> start;
@@ -319,20 +321,21 @@ void SimulatedNode::check_bounds() const {
 
 void SimulatedNode::for_each_stored(const std::function<void(std::string_view payload)>& each) {
   for (const Priority stream : kPriorities) {
-    for_each_record(disk_, spool::Spool::stream_directory(kDirectory, stream), keys_, process_->spool->state(stream).end,
-                    [&](std::string_view event) { each(payload_of(event)); });
+    for_each_record(disk_, spool::Spool::stream_directory(kDirectory, stream), keys_,
+                    process_->spool->state(stream).end, [&](std::string_view event) { each(payload_of(event)); });
   }
 }
 
 void SimulatedNode::for_each_dead_letter(const std::function<void(std::string_view payload)>& each) {
-  for_each_record(disk_, spool::Spool::dead_letter_directory(kDirectory), keys_, UINT64_MAX, [&](std::string_view bytes) {
-    const std::optional<spool::DeadLetter> letter = spool::read_dead_letter(bytes);
-    if (!letter) {
-      ADD_FAILURE() << "a dead letter is none";
-      return;
-    }
-    each(payload_of(letter->event));
-  });
+  for_each_record(disk_, spool::Spool::dead_letter_directory(kDirectory), keys_, UINT64_MAX,
+                  [&](std::string_view bytes) {
+                    const std::optional<spool::DeadLetter> letter = spool::read_dead_letter(bytes);
+                    if (!letter) {
+                      ADD_FAILURE() << "a dead letter is none";
+                      return;
+                    }
+                    each(payload_of(letter->event));
+                  });
 }
 
 }  // namespace verge::tests

@@ -32,7 +32,7 @@ class TestStream final : public Stream {
 };
 
 class StreamStoreTest : public testing::Test {
- protected:
+ public:
   StreamStoreTest() : thread_([this] { loop_.run(); }) {}
   ~StreamStoreTest() override {
     store_.reset();
@@ -40,6 +40,7 @@ class StreamStoreTest : public testing::Test {
     thread_.join();
   }
 
+ protected:
   void open(const StoreOptions& options, bool there = true, const Clock& clock = kSystemClock) {
     auto stream = std::make_unique<TestStream>();
     stream_ = stream.get();

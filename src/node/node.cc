@@ -213,9 +213,12 @@ Result<void> Node::open_spool() {
     log_info("spool", "new files are encrypted with the key {}", storage::key_id_text(keys_.writing()));
   }
   for (const storage::DamagedRange& range : recovery.damaged) {
-    if (range.first_sequence == range.end_sequence) {
-      log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk",
-                  range.path, range.offset);
+    if (range.may_be_unfinished) {
+      log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk{}",
+                  range.path, range.offset,
+                  range.first_sequence == range.end_sequence
+                      ? ""
+                      : fmt::format(", which cost records {} to {}", range.first_sequence, range.end_sequence - 1));
     } else {
       log_error("spool", "{} is damaged at byte {}: records {} to {} cannot be read", range.path, range.offset,
                 range.first_sequence, range.end_sequence - 1);

@@ -10,6 +10,29 @@ namespace {
 
 constexpr uint32_t kFrameMagic = 0x4d524656;  // "VFRM"
 
+struct FrameHeader {
+  uint64_t checksum = 0;
+  uint32_t magic = 0;
+  uint32_t body_bytes = 0;
+  uint32_t count = 0;
+  uint32_t stamp = 0;
+  uint64_t first_sequence = 0;
+
+  [[nodiscard]] bool is_possible() const { return magic == kFrameMagic && body_bytes <= kFrameBytesMax && count != 0; }
+};
+
+FrameHeader read_frame_header(std::string_view bytes) {
+  ByteReader reader(bytes);
+  FrameHeader header;
+  header.checksum = reader.fixed<uint64_t>();
+  header.magic = reader.fixed<uint32_t>();
+  header.body_bytes = reader.fixed<uint32_t>();
+  header.count = reader.fixed<uint32_t>();
+  header.stamp = reader.fixed<uint32_t>();
+  header.first_sequence = reader.fixed<uint64_t>();
+  return header;
+}
+
 }  // namespace
 
 // checksum u64 | magic u32 | body bytes u32 | count u32 | stamp u32 | first sequence u64 | body
@@ -31,20 +54,18 @@ Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::s
   if (!got) return std::unexpected(got.error());
   if (*got < kFrameHeaderBytes) return FrameState::kNone;
   if (scratch.find_first_not_of('\0') == std::string::npos) return FrameState::kNone;
-  ByteReader reader(scratch);
-  const auto checksum = reader.fixed<uint64_t>();
-  const auto magic = reader.fixed<uint32_t>();
-  const auto body_bytes = reader.fixed<uint32_t>();
-  view.count = reader.fixed<uint32_t>();
-  view.stamp = reader.fixed<uint32_t>();
-  view.first_sequence = reader.fixed<uint64_t>();
-  if (magic != kFrameMagic || body_bytes > kFrameBytesMax || view.count == 0) return FrameState::kBad;
-  scratch.resize(kFrameHeaderBytes + body_bytes);
-  const Result<size_t> body = file.read_at(offset + kFrameHeaderBytes, scratch.data() + kFrameHeaderBytes, body_bytes);
+  const FrameHeader header = read_frame_header(scratch);
+  if (!header.is_possible()) return FrameState::kBad;
+  view.count = header.count;
+  view.stamp = header.stamp;
+  view.first_sequence = header.first_sequence;
+  scratch.resize(kFrameHeaderBytes + header.body_bytes);
+  const Result<size_t> body =
+      file.read_at(offset + kFrameHeaderBytes, scratch.data() + kFrameHeaderBytes, header.body_bytes);
   if (!body) return std::unexpected(body.error());
-  if (*body != body_bytes) return FrameState::kBad;
+  if (*body != header.body_bytes) return FrameState::kBad;
   const std::string_view whole = scratch;
-  if (hash64(whole.substr(sizeof(uint64_t)), salt) != checksum) return FrameState::kBad;
+  if (hash64(whole.substr(sizeof(uint64_t)), salt) != header.checksum) return FrameState::kBad;
   view.body = whole.substr(kFrameHeaderBytes);
   return FrameState::kGood;
 }
@@ -70,6 +91,21 @@ Result<std::optional<uint64_t>> next_good_frame(File& file, uint64_t offset, uin
     }
     at += *got / kFrameAlignment * kFrameAlignment - kFrameAlignment;
     if (*got < kBlock) return std::nullopt;
+  }
+}
+
+Result<uint64_t> claimed_end(File& file, uint64_t offset, uint64_t expected) {
+  constexpr uint64_t kGapMost = 1U << 16;  // of sequences used up by failures, between frames of one file
+  char raw[kFrameHeaderBytes];
+  while (true) {
+    const Result<size_t> got = file.read_at(offset, raw, sizeof(raw));
+    if (!got) return std::unexpected(got.error());
+    if (*got < sizeof(raw)) return expected;
+    const FrameHeader header = read_frame_header({raw, sizeof(raw)});
+    const bool follows = header.first_sequence >= expected && header.first_sequence - expected <= kGapMost;
+    if (!header.is_possible() || !follows) return expected;
+    expected = header.first_sequence + header.count;
+    offset += frame_aligned(kFrameHeaderBytes + header.body_bytes);
   }
 }
 

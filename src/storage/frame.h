@@ -45,4 +45,9 @@ Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::s
 Result<std::optional<uint64_t>> next_good_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch,
                                                 FrameView& view);
 
+// The sequence after the last one that frames from `offset` on had, by what their headers say, whatever their checksums
+// do: what was lost where frames cannot be read. `expected`, the sequence after the last good frame, when the first of
+// these headers is damaged too.
+Result<uint64_t> claimed_end(File& file, uint64_t offset, uint64_t expected);
+
 }  // namespace verge::storage

@@ -11,7 +11,9 @@
 
 namespace verge::storage {
 
-inline constexpr size_t kSegmentHeaderBytes = 64;
+inline constexpr size_t kSegmentHeaderCopyBytes = 64;
+// Two copies: the header has the salt without which no frame of its segment is known from garbage.
+inline constexpr size_t kSegmentHeaderBytes = 2 * kSegmentHeaderCopyBytes;
 
 struct SegmentHeader {
   uint64_t first_sequence = 0;
@@ -20,13 +22,13 @@ struct SegmentHeader {
   KeyId key = 0;              // 0: not encrypted
   uint64_t more_salt = 0;     // random; only with a key
 
-  // kSegmentHeaderBytes.
+  // kSegmentHeaderBytes: both copies.
   [[nodiscard]] std::string bytes() const;
-  // What the segment's own key is derived with: all of the header but its checksum.
+  // What the segment's own key is derived with: all of a copy but its checksum.
   [[nodiscard]] std::string key_salt() const;
 };
 
-// Nothing when the header is not intact; an error when it cannot be read.
+// From the first copy that is intact; nothing when none is, an error when they cannot be read.
 Result<std::optional<SegmentHeader>> read_segment_header(File& file);
 
 }  // namespace verge::storage

@@ -122,7 +122,10 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
     return std::nullopt;
   }
   if (!header) {
-    recovery.damaged.push_back({segment.path, 0, segment.first_sequence, segment.first_sequence});
+    const Result<uint64_t> lost_end = claimed_end(**file, kSegmentHeaderBytes, segment.first_sequence);
+    if (!lost_end) return std::unexpected(lost_end.error());
+    recovery.damaged.push_back({segment.path, 0, segment.first_sequence, *lost_end, /*may_be_unfinished=*/true});
+    next_sequence_ = std::max(next_sequence_, *lost_end);
     damaged = true;
     return std::nullopt;
   }
@@ -137,9 +140,15 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
     if (*state == FrameState::kBad) {
       const Result<std::optional<uint64_t>> found = next_good_frame(**file, end, header->salt, scratch, view);
       if (!found) return std::unexpected(found.error());
-      recovery.damaged.push_back({segment.path, end, expected, *found ? view.first_sequence : expected});
       damaged = true;
-      if (!*found) break;
+      if (!*found) {
+        const Result<uint64_t> lost_end = claimed_end(**file, end, expected);
+        if (!lost_end) return std::unexpected(lost_end.error());
+        recovery.damaged.push_back({segment.path, end, expected, *lost_end, /*may_be_unfinished=*/true});
+        next_sequence_ = std::max(next_sequence_, *lost_end);
+        break;
+      }
+      recovery.damaged.push_back({segment.path, end, expected, view.first_sequence});
       end = **found;
     }
     expected = view.first_sequence + view.count;

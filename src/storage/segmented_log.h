@@ -47,7 +47,9 @@ struct DamagedRange {
   std::string path;
   uint64_t offset = 0;          // of the first bad byte
   uint64_t first_sequence = 0;  // lost: from here …
-  uint64_t end_sequence = 0;    // … to before here; equal when only unsynced bytes at the tail are affected
+  uint64_t end_sequence = 0;    // … to before here; equal when not even the headers of its frames can be read
+  // At the log's end, where a write that a crash cut off, and of which nothing was durable, looks the same.
+  bool may_be_unfinished = false;
 };
 
 struct SegmentFile {

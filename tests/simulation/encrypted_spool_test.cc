@@ -367,7 +367,7 @@ class WitnessedFile final : public storage::File {
   // What is tried counts, whether it succeeds or not: some of it may get to the disk.
   Result<void> write_at(uint64_t offset, std::string_view bytes) override {
     if (is_segment_ && offset == 0) {
-      header_ = bytes.substr(0, storage::kSegmentHeaderBytes - sizeof(uint64_t));
+      header_ = bytes.substr(0, storage::kSegmentHeaderCopyBytes - sizeof(uint64_t));
       witness_.begin(header_);
     } else if (is_segment_) {
       ByteReader reader(bytes.substr(12));

@@ -221,12 +221,14 @@ TEST_P(LostElsewhere, KnownBeforeItWasStored) {
 
 // The last frame rots, or the header of the file that is being written, and no later file says that there was anything.
 TEST_P(LostElsewhere, DamageAtTheEndGoesUnnoticed) {
-  for (const size_t at : {size_t{10}, storage::kSegmentHeaderBytes + storage::kFrameHeaderBytes + 5}) {
+  constexpr size_t kInHeader = 10;
+  for (const size_t at : {kInHeader, storage::kSegmentHeaderBytes + storage::kFrameHeaderBytes + 5}) {
     SCOPED_TRACE(at);
     disk = tests::SimulatedDisk(at);
     open();
     store_all(1, 2);
     disk.flip_bit(segments().back(), at);
+    if (at == kInHeader) disk.flip_bit(segments().back(), at + storage::kSegmentHeaderCopyBytes);
     RecordReader reader(disk, Spool::stream_directory(kDirectory, Priority::kNormal), keys);
     const auto next = reader.next(spool->state(Priority::kNormal).end);
     ASSERT_TRUE(next.has_value());
@@ -235,6 +237,29 @@ TEST_P(LostElsewhere, DamageAtTheEndGoesUnnoticed) {
     ASSERT_EQ(damaged.size(), 1U);
     EXPECT_EQ(damaged[0].first_sequence, 1U);
     EXPECT_EQ(damaged[0].end_sequence, 2U);
+    // A start says the same, of a file that no frame can be told from garbage in, too.
+    spool.reset();
+    Spool::Recovery recovery;
+    const auto opened = Spool::open(disk, kDirectory, keys, {}, recovery);
+    ASSERT_TRUE(opened.has_value()) << opened.error().line();
+    ASSERT_EQ(recovery.damaged.size(), 1U);
+    EXPECT_EQ(recovery.damaged[0].first_sequence, 1U);
+    EXPECT_EQ(recovery.damaged[0].end_sequence, 2U);
+    EXPECT_GT((*opened)->state(Priority::kNormal).end, 2U);
+  }
+}
+
+TEST_P(LostElsewhere, AFlippedBitInAHeaderCostsTheFile) {
+  constexpr uint64_t kEnd = 50;
+  for (size_t at = 0; at < storage::kSegmentHeaderBytes; ++at) {
+    SCOPED_TRACE(at);
+    disk = tests::SimulatedDisk(at);
+    open();
+    store_all(1, kEnd);
+    spool.reset();
+    disk.flip_bit(segments().back(), at);
+    open();
+    EXPECT_EQ(waiting(), numbers(1, kEnd));
   }
 }
 

@@ -290,7 +290,7 @@ TEST(SpoolSimulation, AFlippedBitCostsOneFrame) {
     }
     spool.reset();
     const std::string path = std::string(kDirectory) + "/normal/00000000000000000001.log";
-    disk.flip_bit(path, storage::kSegmentHeaderBytes + random.below(kFrames * 160));
+    disk.flip_bit(path, random.below(storage::kSegmentHeaderBytes + kFrames * 160));
     spool = *Spool::open(disk, kDirectory, keys, {.segment_bytes = 1U << 20}, recovery);
     EXPECT_GT(spool->state(Priority::kNormal).end, kFrames);
     storage::LogReader reader(disk, Spool::stream_directory(kDirectory, Priority::kNormal), keys);

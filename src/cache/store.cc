@@ -120,11 +120,11 @@ bool Store::insert(const AnswerPointer& answer, uint64_t started) {
     });
     if (same != slots.end()) {
       // The place in its queue stays; in the order of the variants it is the newest.
-      const SlotPointer kept = *same;
+      SlotPointer kept = std::move(*same);
       kept->answer = answer;
       recount(*kept, bytes_of(*answer));
       slots.erase(same);
-      slots.push_back(kept);
+      slots.push_back(std::move(kept));
       ++counters_.stored;
       return true;
     }

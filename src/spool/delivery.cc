@@ -87,10 +87,10 @@ void Delivery::prepared(Lane which, BatchPointer batch) {
     plan_.released(batch->stretch, 0);
     return look();
   }
-  if (batch->error) {
+  if (const std::optional<Error>& error = batch->error) {
     counters_.failures.add();
     log_warning("uplink", "the {} stream cannot be read, will try again: {}", name_of(batch->stretch.stream),
-                batch->error->line());
+                error->line());
     plan_.released(batch->stretch, 0);
     paused_until_ = clock_.monotonic() + kReadAgain;
     return draining_ ? end_drain() : look();

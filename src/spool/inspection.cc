@@ -82,7 +82,8 @@ Result<std::vector<SegmentContent>> Inspection::segments() {
       if (opened) {
         segment.file.bytes = (*opened)->size().value_or(0);
         const Result<std::optional<storage::SegmentHeader>> header = storage::read_segment_header(**opened);
-        if (header && *header) segment.file.key = (*header)->key;
+        const std::optional<storage::SegmentHeader> sound = header ? *header : std::nullopt;
+        if (sound) segment.file.key = sound->key;
       }
       found.push_back(segment);
     }

@@ -209,11 +209,11 @@ Result<void> Spool::bury(const DeadLetter& letter) {
   if (!kept) return kept;
   ++dead_letters_;
   if (dead_letter_log_->bytes() > options_.bytes_max / kSegmentsMin) {
-    const uint64_t before = dead_letter_log_->first_sequence();
-    (void)dead_letter_log_->remove_oldest();
-    const uint64_t gone = dead_letter_log_->first_sequence() - before;
-    dead_letters_ -= std::min(dead_letters_, gone);
-    dead_letters_dropped_ += gone;
+    if (const std::optional<IntervalSet::Interval> letters = dead_letter_log_->remove_oldest()) {
+      const uint64_t gone = letters->end - letters->begin;
+      dead_letters_ -= std::min(dead_letters_, gone);
+      dead_letters_dropped_ += gone;
+    }
   }
   return delivered(letter.stream, {letter.sequence, letter.sequence + 1});
 }
@@ -471,13 +471,11 @@ bool Spool::drop_oldest(Priority priority) {
   if (!its.log->can_remove_before(its.log->next_sequence())) (void)its.log->roll();
   // The ledger must know what the segment said before it goes.
   if (ledger_changed_ && !write_ledger()) return false;
-  const uint64_t first = its.log->first_sequence();
-  // Where its removal cannot be made durable it is gone from here all the same.
-  (void)its.log->remove_oldest();
-  const uint64_t end = its.log->first_sequence();
-  if (end == first) return false;
-  its.dropped += its.delivered.missing(first, end);
-  its.delivered.insert({first, end});
+  const std::optional<IntervalSet::Interval> gone = its.log->remove_oldest();
+  if (!gone) return false;
+  // From its last record to the next segment there may be sequences that nothing ever had.
+  its.dropped += its.delivered.missing(gone->begin, gone->end);
+  its.delivered.insert({gone->begin, its.log->first_sequence()});
   return its.log->bytes() < bytes_before;
 }
 

@@ -89,7 +89,8 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
     if (!size) return std::unexpected(size.error());
     segment.bytes = *size;
     const Result<std::optional<SegmentHeader>> header = read_segment_header(**file);
-    if (header && *header) segment.key = (*header)->key;
+    const std::optional<SegmentHeader> sound = header ? *header : std::nullopt;
+    if (sound) segment.key = sound->key;
   }
   next_sequence_ = std::max<uint64_t>(1, sequence_floor);
   bool damaged = false;
@@ -332,6 +333,17 @@ Result<void> SegmentedLog::renew() {
   return begin_segment(0);
 }
 
+// Where the frames of a segment that is not the last one end: the next one's header says it.
+Result<uint64_t> SegmentedLog::frames_end(size_t index) {
+  const SegmentFile& next = segments_[index + 1];
+  const Result<std::unique_ptr<File>> file = file_system_.open(next.path, OpenMode::kRead);
+  if (!file) return std::unexpected(file.error());
+  const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
+  if (!read) return std::unexpected(read.error());
+  const std::optional<SegmentHeader>& header = *read;
+  return header ? header->previous_end : next.first_sequence;
+}
+
 Result<std::vector<IntervalSet::Interval>> SegmentedLog::erase(KeyId key) {
   std::vector<IntervalSet::Interval> lost;
   // The last segment says which sequences were used, so it is not one of those that go.
@@ -341,18 +353,15 @@ Result<std::vector<IntervalSet::Interval>> SegmentedLog::erase(KeyId key) {
   for (size_t i = 0; i + 1 < segments_.size(); ++i) {
     SegmentFile& segment = segments_[i];
     if (segment.key != key) continue;
-    const Result<std::unique_ptr<File>> next = file_system_.open(segments_[i + 1].path, OpenMode::kRead);
-    if (!next) return std::unexpected(next.error());
-    const Result<std::optional<SegmentHeader>> header = read_segment_header(**next);
-    if (!header) return std::unexpected(header.error());
-    const uint64_t end = *header ? (*header)->previous_end : segments_[i + 1].first_sequence;
+    const Result<uint64_t> end = frames_end(i);
+    if (!end) return std::unexpected(end.error());
     const Result<std::unique_ptr<File>> file = file_system_.open(segment.path, OpenMode::kWrite);
     if (!file) return std::unexpected(file.error());
     Result<void> cut = (*file)->truncate(kSegmentHeaderBytes);
     if (cut) cut = (*file)->sync();
     if (!cut) return std::unexpected(cut.error());
     segment.bytes = kSegmentHeaderBytes;
-    if (segment.first_sequence < end) lost.push_back({segment.first_sequence, end});
+    if (segment.first_sequence < *end) lost.push_back({segment.first_sequence, *end});
   }
   while (segments_.size() > 1 && segments_.front().key == key) {
     if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
@@ -373,10 +382,15 @@ Result<size_t> SegmentedLog::remove_before(uint64_t sequence) {
   return removed;
 }
 
-Result<size_t> SegmentedLog::remove_oldest() {
-  if (segments_.size() < 2) return 0;
-  if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
-  return 1;
+std::optional<IntervalSet::Interval> SegmentedLog::remove_oldest() {
+  if (segments_.size() < 2) return std::nullopt;
+  const uint64_t first = segments_.front().first_sequence;
+  const uint64_t end = frames_end(0).value_or(segments_[1].first_sequence);
+  const size_t before = segments_.size();
+  // Where its removal cannot be made durable it is gone from here all the same.
+  (void)remove_segment(0);
+  if (segments_.size() == before) return std::nullopt;
+  return IntervalSet::Interval{first, std::max(first, end)};
 }
 
 uint64_t SegmentedLog::first_sequence() const {

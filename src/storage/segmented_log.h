@@ -101,8 +101,9 @@ class SegmentedLog {
 
   // Removes the segments all of whose sequences are below `sequence`. Returns how many.
   Result<size_t> remove_before(uint64_t sequence);
-  // Removes the first segment, whatever is in it, unless it is the only one. Returns how many went.
-  Result<size_t> remove_oldest();
+  // Removes the first segment, whatever is in it, unless it is the only one. The sequences of the frames that it had;
+  // nothing when it could not be removed.
+  std::optional<IntervalSet::Interval> remove_oldest();
   [[nodiscard]] bool can_remove_before(uint64_t sequence) const;
 
   [[nodiscard]] uint64_t next_sequence() const { return next_sequence_; }
@@ -127,6 +128,7 @@ class SegmentedLog {
   Result<void> begin_segment(uint64_t bytes_needed);
   void seal();
   void cut_off_unsynced();
+  Result<uint64_t> frames_end(size_t index);
   [[nodiscard]] std::unexpected<Error> write_failed() const;
 
   FileSystem& file_system_;

@@ -66,8 +66,10 @@ class EncryptedSpool : public testing::Test {
     while (true) {
       const auto next = reader.next(UINT64_MAX);
       if (!next) result.error = next.error();
-      if (!next || !*next) break;
-      result.numbers.push_back((*next)->record.source_sequence);
+      if (!next) break;
+      const std::optional<RecordReader::Numbered>& numbered = *next;
+      if (!numbered) break;
+      result.numbers.push_back(numbered->record.source_sequence);
     }
     result.damaged = reader.take_damaged();
     return result;

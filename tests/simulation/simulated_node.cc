@@ -21,8 +21,9 @@ void for_each_record(SimulatedDisk& disk, const std::string& directory, const st
   while (true) {
     const auto next = reader.next(end);
     ASSERT_TRUE(next.has_value()) << next.error().line();
-    if (!*next) return;
-    each((*next)->record.event);
+    const std::optional<spool::RecordReader::Numbered>& numbered = *next;
+    if (!numbered) return;
+    each(numbered->record.event);
   }
 }
 

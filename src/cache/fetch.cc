@@ -244,6 +244,10 @@ void Fetch::on_validated(const net::ResponseHead& head) {
   parts.stored_because = former.stored_because();
   const auto refreshed = std::make_shared<const Answer>(std::move(parts));
   shared_.store.replace(request_.former, refreshed);
+  const Body& body = *refreshed->body();
+  if (shared_.disk != nullptr && body.state() == Body::State::kComplete && body.size() <= kRewrittenMax) {
+    shared_.disk->put(refreshed, started_);
+  }
   if (told_.head) {
     told_.head({.status = head.status,
                 .reason = std::string(head.reason),
@@ -298,6 +302,7 @@ void Fetch::on_end(std::span<const net::HttpField> trailers) {
   if (body_) {
     body_->complete(trailers);
     if (stored_) shared_.store.settle(stored_);
+    if (stored_ && shared_.disk != nullptr) shared_.disk->put(stored_, started_);
     shared_.store.give_back(std::exchange(grown_bytes_, 0));
     stored_ = nullptr;  // it stays
   }

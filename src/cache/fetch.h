@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/payload.h"
 #include "cache/answer.h"
+#include "cache/disk_tier.h"
 #include "cache/origins.h"
 #include "cache/pending_fetches.h"
 #include "cache/purges.h"
@@ -32,6 +33,7 @@ struct Shared {
   Purges& purges;
   PendingFetches& pending;
   const Clock& clock;
+  DiskTier* disk = nullptr;  // none: memory only
 };
 
 struct FetchRequest {
@@ -85,6 +87,8 @@ class Fetch final : private net::UpstreamObserver {
  private:
   // How far the slowest reader may be behind what was read from the origin, of what is not stored.
   static constexpr uint64_t kLagMax = 1U << 20;
+  // A larger answer that was validated is not written to the disk again: after a restart it is validated once more.
+  static constexpr uint64_t kRewrittenMax = 1U << 20;
 
   void on_interim(const net::ResponseHead& head) override;
   void on_head(const net::ResponseHead& head, const net::BodyFraming& framing) override;

@@ -48,6 +48,7 @@ struct Proxy::Exchange {
   Store::AnswerPointer former;  // may be served, stale, if the origin fails
   std::string_view why;         // it was forwarded
   bool collapsed = false;
+  unsigned disk_asks = 0;
   Fetch* fetch = nullptr;
 
   [[nodiscard]] Asked asked() const {
@@ -294,9 +295,37 @@ void Proxy::end_exchange(ExchangeId id) {
   if (exchange->fetch != nullptr) exchange->fetch->abandon();
 }
 
+bool Proxy::ask_disk(Exchange& exchange) {
+  // Again where a load for another variant of the URL was joined.
+  constexpr unsigned kAsksMax = 2;
+  if (shared_.disk == nullptr || exchange.disk_asks == kAsksMax) return false;
+  std::string url = exchange.url;
+  if (!shared_.disk->may_have(url)) {
+    if (!exchange.traits.range) return false;
+    url = partial_url(url);
+    if (!shared_.disk->may_have(url)) return false;
+  }
+  ++exchange.disk_asks;
+  return shared_.disk->load(url, exchange.fields, [loop = &loop_, alive = std::weak_ptr(alive_), id = exchange.id] {
+    loop->post([alive, id] {
+      const auto proxy = alive.lock();
+      if (!proxy) return;
+      const auto found = (*proxy)->exchanges_.find(id);
+      if (found == (*proxy)->exchanges_.end()) return;
+      Exchange& its = *found->second;
+      const Asked asked = its.asked();
+      if (!asked.traits.range || (*proxy)->decide(asked).answer || !(*proxy)->serve_from_part(asked, its.responder)) {
+        return (*proxy)->process(its);
+      }
+      (*proxy)->end_exchange(id);
+    });
+  });
+}
+
 void Proxy::process(Exchange& exchange) {
   const Asked asked = exchange.asked();
   const Decision decision = decide(asked);
+  if (!decision.answer && ask_disk(exchange)) return;
   if (asked.control.only_if_cached && !(decision.answer && decision.use != Use::kValidate)) {
     std::string status;
     append_cache_status(status, name_, {.forwarded = {}, .detail = "only-if-cached"});
@@ -547,8 +576,10 @@ void Proxy::on_failed(Exchange& exchange, const Error& error) {
 void Proxy::invalidate(std::string_view url, const Fetched& fetched) {
   if (fetched.status < 200 || fetched.status >= 400) return;
   const auto forget = [this](std::string_view gone) {
-    shared_.store.invalidate(gone);
-    shared_.store.invalidate(partial_url(gone));
+    for (const std::string& key : {std::string(gone), partial_url(gone)}) {
+      shared_.store.invalidate(key);
+      if (shared_.disk != nullptr) shared_.disk->forget(key);
+    }
   };
   forget(url);
   for (const std::string_view name : {"location", "content-location"}) {

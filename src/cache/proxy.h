@@ -90,6 +90,8 @@ class Proxy {
 
   Exchange& begin_exchange(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder);
   void process(Exchange& exchange);
+  // Whether the disk is asked first; process() goes on then.
+  bool ask_disk(Exchange& exchange);
   void forward(Exchange& exchange, const Store::AnswerPointer& former, bool settles, std::string_view why);
   void pass(Exchange& exchange, std::string_view why);
   void validate_behind(const Asked& asked, const net::HttpRequest& request, const Store::AnswerPointer& answer);

@@ -7,6 +7,8 @@
 // Soft purges make answers stale instead: they may be served while they are validated, as stale-while-revalidate
 // allows.
 //
+// Who keeps them over a restart is told of each (see PurgeJournal), in their order.
+//
 // The number of stamps is bounded. When there is no room for another, all that was fetched up to now counts as purged
 // and the stamps begin anew: too much goes, never too little.
 //
@@ -15,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
@@ -39,6 +42,16 @@ struct PurgeMarks {
   mutable std::atomic<uint64_t> checked{0};
 };
 
+// One purge, as it is kept.
+struct PurgeRecord {
+  enum class Kind : uint8_t { kTag, kPrefix, kAll };
+  Kind kind = Kind::kTag;
+  bool softly = false;
+  uint64_t generation = 0;
+  uint64_t tag = 0;    // of kTag
+  std::string prefix;  // of kPrefix
+};
+
 class Purges {
  public:
   static constexpr size_t kStampsMax = 1'000'000;
@@ -50,6 +63,13 @@ class Purges {
   void purge_tag(uint64_t tag, bool softly);
   void purge_prefix(std::string_view url_prefix, bool softly);
   void purge_all(bool softly);
+
+  // Called with each purge before it is in effect, under the lock. Set before there is one.
+  void when_purged(std::function<void(const PurgeRecord&)> told) { told_ = std::move(told); }
+  // A purge of an earlier life; in the order of their generations, before anything is asked.
+  void restore(const PurgeRecord& record);
+  // What restore() would have to be told for the present state.
+  [[nodiscard]] std::vector<PurgeRecord> records() const;
 
   [[nodiscard]] PurgeVerdict verdict(const PurgeMarks& marks) const {
     const uint64_t now = generation();
@@ -71,13 +91,15 @@ class Purges {
   };
 
   PurgeVerdict check(const PurgeMarks& marks, uint64_t now) const;
-  uint64_t next();
+  void purge(PurgeRecord record);
+  void take(const PurgeRecord& record);
 
   std::atomic<uint64_t> generation_{1};
   mutable std::shared_mutex mutex_;
   std::unordered_map<uint64_t, Stamp> stamps_;
   std::vector<Prefix> prefixes_;
   Stamp all_;
+  std::function<void(const PurgeRecord&)> told_;
 };
 
 }  // namespace verge::cache

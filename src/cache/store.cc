@@ -104,15 +104,35 @@ bool Store::invalidate(std::string_view url) {
   return had_one;
 }
 
+bool Store::is_current(const Shard& shard, uint64_t hash, uint64_t started) {
+  const auto invalidated = shard.invalidated.find(hash);
+  if (started <= shard.all_invalidated) return false;
+  return invalidated == shard.invalidated.end() || started > invalidated->second;
+}
+
+bool Store::is_current(std::string_view url, uint64_t started) {
+  const uint64_t hash = hash_of(url);
+  Shard& shard = shard_of(hash);
+  const std::lock_guard lock(shard.mutex);
+  return is_current(shard, hash, started);
+}
+
+bool Store::holds(std::string_view url) {
+  const uint64_t hash = hash_of(url);
+  Shard& shard = shard_of(hash);
+  const std::lock_guard lock(shard.mutex);
+  const auto entry = shard.urls.find(hash);
+  if (entry == shard.urls.end()) return false;
+  return std::ranges::any_of(entry->second, [&](const SlotPointer& slot) { return slot->answer->url() == url; });
+}
+
 bool Store::insert(const AnswerPointer& answer, uint64_t started) {
   auto slot = std::make_shared<Slot>();
   slot->hash = hash_of(answer->url());
   Shard& shard = shard_of(slot->hash);
   {
     const std::lock_guard lock(shard.mutex);
-    const auto invalidated = shard.invalidated.find(slot->hash);
-    if (started <= shard.all_invalidated) return false;
-    if (invalidated != shard.invalidated.end() && started <= invalidated->second) return false;
+    if (!is_current(shard, slot->hash, started)) return false;
     std::vector<SlotPointer>& slots = shard.urls[slot->hash];
     shard.unsharable.erase(slot->hash);
     const auto same = std::ranges::find_if(slots, [&](const SlotPointer& other) {

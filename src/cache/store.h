@@ -76,6 +76,10 @@ class Store {
   [[nodiscard]] uint64_t begin_fetch() { return ++fetch_clock_; }
   // All answers to the URL are gone, those that are under way included. True when there was one.
   bool invalidate(std::string_view url);
+  // Whether the URL was not invalidated since a fetch began.
+  [[nodiscard]] bool is_current(std::string_view url, uint64_t started);
+  // Whether there is an answer to the URL; counts no use.
+  [[nodiscard]] bool holds(std::string_view url);
 
   // A URL whose last answer could not be stored: its requests do not wait for each other until then.
   void note_unsharable(std::string_view url, int64_t until_ms);
@@ -109,6 +113,8 @@ class Store {
 
   [[nodiscard]] uint64_t hash_of(std::string_view url) const;
   Shard& shard_of(uint64_t hash) { return shards_[hash >> 58U]; }
+  // Under the shard's lock.
+  static bool is_current(const Shard& shard, uint64_t hash, uint64_t started);
   // Of one answer, on its slot; under the shard's lock.
   void recount(Slot& slot, uint64_t bytes);
   void take_out(Slot& slot);

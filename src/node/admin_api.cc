@@ -108,7 +108,7 @@ void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder 
                            {"http.not-found", "this node has no site", "add a [[site]] to its configuration"});
   }
   const Result<size_t> purged = sites->purge(request.body.view());
-  if (!purged) return respond_problem(responder, 400, purged.error());
+  if (!purged) return respond_problem(responder, purged.error().code == "cache.purge" ? 400 : 500, purged.error());
   const std::string body = fmt::format("{{\"purges\":{}}}\n", *purged);
   responder.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
 }

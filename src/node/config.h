@@ -134,6 +134,7 @@ enum class LoopScheduling { kNormal, kRealtime };
 
 struct CacheConfig {
   uint64_t memory_bytes_max = 256ULL << 20;
+  uint64_t disk_bytes_max = 0;  // none
   bool operator==(const CacheConfig&) const = default;
 };
 

@@ -234,6 +234,9 @@ static void describe(Visitor& v, StoreConfig& c) {
 
 static void describe(Visitor& v, CacheConfig& c) {
   v.key("memory_bytes_max", c.memory_bytes_max, Size{kMiB, kPiB}, {"Memory for stored answers, of all sites."});
+  v.key("disk_bytes_max", c.disk_bytes_max, Size{0, kPiB},
+        {"Space below data_dir/cache for stored answers, so that there are more and a restart finds them again; 0: "
+         "memory only."});
 }
 
 static void describe(Visitor& v, SiteConfig& c) {

@@ -50,15 +50,25 @@ std::unexpected<Error> bad_purge(std::string what) {
 
 }  // namespace
 
-Sites::Sites(const Config& config, const Clock& clock)
+Sites::Sites(const Config& config)
     : options_(options_of(config.sites)),
       table_(options_),
-      store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()),
-      shared_{.store = store_, .purges = purges_, .pending = pending_, .clock = clock} {}
+      store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()) {}
 
-Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock,
-                                           const std::vector<runtime::Loop*>& loops) {
-  auto sites = std::unique_ptr<Sites>(new Sites(config, clock));
+Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
+                                           const std::string& directory, const std::vector<runtime::Loop*>& loops) {
+  auto sites = std::unique_ptr<Sites>(new Sites(config));
+  if (const uint64_t bytes_max = config.cache.disk_bytes_max; bytes_max > 0) {
+    Result<std::unique_ptr<cache::DiskTier>> disk =
+        cache::DiskTier::open(file_system, directory, {.log = {.bytes_max = bytes_max}}, sites->store_, sites->purges_);
+    if (!disk) return std::unexpected(disk.error());
+    sites->disk_ = std::move(*disk);
+  }
+  const cache::Shared shared{.store = sites->store_,
+                             .purges = sites->purges_,
+                             .pending = sites->pending_,
+                             .clock = clock,
+                             .disk = sites->disk_.get()};
   for (runtime::Loop* loop : loops) {
     std::vector<std::unique_ptr<cache::Origins>> origins;
     for (const cache::SiteOptions& options : sites->options_) {
@@ -66,7 +76,7 @@ Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& cl
       if (!opened) return std::unexpected(opened.error());
       origins.push_back(std::move(*opened));
     }
-    sites->proxies_.push_back(std::make_unique<cache::Proxy>(*loop, sites->shared_, sites->options_, sites->table_,
+    sites->proxies_.push_back(std::make_unique<cache::Proxy>(*loop, shared, sites->options_, sites->table_,
                                                              std::move(origins), config.node.name));
   }
   return sites;
@@ -117,7 +127,14 @@ Result<size_t> Sites::purge(std::string_view json) {
     } else {
       store_.invalidate(text);
       store_.invalidate(cache::partial_url(text));
+      if (disk_) purges_.purge_tag(cache::tag_hash(cache::TagKind::kUrl, text), softly);
     }
+  }
+  if (!disk_) return purges.size() + (all ? 1 : 0);
+  if (const Result<void> kept = disk_->sync_purges(); !kept) {
+    return fail("cache.purge-not-kept",
+                fmt::format("the purge is in effect, but could not be written to the disk: {}", kept.error().what),
+                "check the disk, and purge again: after a restart what it covers might be served again");
   }
   return purges.size() + (all ? 1 : 0);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cache/disk_tier.h"
 #include "cache/pending_fetches.h"
 #include "cache/proxy.h"
 #include "cache/purges.h"
@@ -15,21 +16,24 @@
 #include "cache/store.h"
 #include "node/config.h"
 #include "runtime/loop.h"
+#include "storage/file_system.h"
 
 namespace verge::node {
 
 class Sites {
  public:
-  // `config` has at least one site. Errors: an origin's name cannot be resolved, its TLS cannot be set up.
-  static Result<std::unique_ptr<Sites>> open(const Config& config, const Clock& clock,
-                                             const std::vector<runtime::Loop*>& loops);
+  // `config` has at least one site; `directory`: for what is kept on the disk. Errors: an origin's name cannot be
+  // resolved, its TLS cannot be set up; those of the disk.
+  static Result<std::unique_ptr<Sites>> open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
+                                             const std::string& directory, const std::vector<runtime::Loop*>& loops);
 
   // Of the loop with that index, on that loop.
   [[nodiscard]] cache::Proxy& proxy(size_t loop) { return *proxies_[loop]; }
   [[nodiscard]] bool serve(std::string_view host) const { return table_.find(host) != cache::SiteTable::kNone; }
 
   // {"tags":[…],"urls":[…],"prefixes":[…],"hosts":[…],"all":true,"soft":true}, each optional, one at least. Any thread.
-  // How many purges it was. Error: cache.purge.
+  // How many purges it was. Errors: cache.purge; cache.purge-not-kept, then it is in effect, but what it covers may be
+  // served again after a restart. May wait for the disk.
   Result<size_t> purge(std::string_view json);
 
   struct Totals {
@@ -46,16 +50,17 @@ class Sites {
   };
   [[nodiscard]] Totals totals() const;  // any thread
   [[nodiscard]] const cache::StoreCounters& store() const { return store_.counters(); }
+  [[nodiscard]] const cache::DiskTier* disk() const { return disk_.get(); }  // null: memory only
 
  private:
-  Sites(const Config& config, const Clock& clock);
+  explicit Sites(const Config& config);
 
   const std::vector<cache::SiteOptions> options_;
   const cache::SiteTable table_;
   cache::Purges purges_;
   cache::Store store_;
   cache::PendingFetches pending_;
-  const cache::Shared shared_;
+  std::unique_ptr<cache::DiskTier> disk_;
   std::vector<std::unique_ptr<cache::Proxy>> proxies_;
 };
 

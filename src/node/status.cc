@@ -141,10 +141,19 @@ std::string Node::status_json() const {
     const cache::StoreCounters& stored = sites_->store();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"failures":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f}}})",
+        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"failures":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f})",
         sites.requests, sites.hits, sites.stale, sites.validated, sites.misses, sites.passed, sites.collapsed,
         sites.failures, stored.answers.load(), stored.bytes.load(), stored.evicted.load(), sites.hit_ratio(),
         sites.edge_hit_ratio());
+    if (const cache::DiskTier* disk = sites_->disk()) {
+      const cache::DiskLogCounters& log = disk->log().counters();
+      fmt::format_to(
+          std::back_inserter(out),
+          R"(,"disk":{{"bytes":{},"answers":{},"written":{},"rewritten":{},"skipped":{},"read":{},"damaged":{},"failures":{}}})",
+          log.bytes.load(), disk->log().index().count(), log.written.load(), log.rewritten.load(),
+          disk->counters().skipped.load(), disk->counters().read.load(), log.damaged.load(), log.failures.load());
+    }
+    out.push_back('}');
   }
   out.append(",\"spool\":{");
   for (const Priority stream : kPriorities) {
@@ -258,6 +267,18 @@ std::string Node::metrics_text() const {
     out.gauge("cache_answers", "Answers stored.", static_cast<double>(stored.answers));
     out.gauge("cache_memory_bytes", "Memory that they take.", static_cast<double>(stored.bytes));
     out.counter("cache_evicted_total", "Answers that went for want of space.", stored.evicted);
+    if (const cache::DiskTier* disk = sites_->disk()) {
+      const cache::DiskLogCounters& log = disk->log().counters();
+      out.gauge("cache_disk_bytes", "What answers take on the disk.", static_cast<double>(log.bytes));
+      out.gauge("cache_disk_answers", "Answers on the disk.", static_cast<double>(disk->log().index().count()));
+      out.counter("cache_disk_written_total", "Answers written to the disk.", log.written);
+      out.counter("cache_disk_rewritten_total", "Of them, again, because they were in use.", log.rewritten);
+      out.counter("cache_disk_skipped_total", "Answers not written: too large, or too many waited.",
+                  disk->counters().skipped);
+      out.counter("cache_disk_read_total", "Answers taken from the disk into memory.", disk->counters().read);
+      out.counter("cache_disk_damaged_total", "Answers that were not what was written, and not served.", log.damaged);
+      out.counter("cache_disk_failures_total", "Operations of the disk that failed.", log.failures);
+    }
     out.gauge("cache_hit_ratio", "Hits, of the requests that could have been.", sites.hit_ratio());
     out.gauge("cache_hit_ratio_goal", "What it should be.", 0.85);
     out.gauge("edge_hit_ratio", "Requests for sites answered here, of all.", sites.edge_hit_ratio());

@@ -1,5 +1,7 @@
 """Sites: requests answered from the cache, or through it from origins that answer, stall, break and go away."""
 
+import hashlib
+import http.client
 import http.server
 import os
 import queue
@@ -307,6 +309,86 @@ class Cache(verge.TestCase):
             self.assertEqual(answer.body, body)
             self.assertNotIn("; hit", answer.fields["cache-status"])
         self.assertLess(node.status()["cache"]["memory_bytes"], 1_000_000)
+
+    def test_warm_after_sigkill_under_load(self):
+        def body_of(path):
+            text = hashlib.sha256(path.encode()).hexdigest().encode()
+            return text * (1 + int(path[1:]) % 300)
+
+        origin = self.origin(lambda request: request.give(
+            fields=[("Cache-Control", "max-age=600"), ("Cache-Tag", f"t{int(request.path[1:]) % 10}")], body=body_of(request.path)))
+        node = self.cache(origin, sets=["cache.disk_bytes_max=67108864", "cache.memory_bytes_max=1048576"])
+        site = {"Host": "site.example"}
+        paths = [f"/{number}" for number in range(400)]
+
+        def disk():
+            return node.status()["cache"]["disk"]
+
+        for path in paths:
+            self.assertEqual(self.get(node, path, site).body, body_of(path))
+        verge.wait_until(lambda: disk()["written"] == len(paths), "all is written")
+        wrong = queue.Queue()
+        ends = threading.Event()
+
+        def load(first):
+            while not ends.is_set():
+                for path in paths[first::3]:
+                    try:
+                        answer = self.get(node, path, site)
+                    except OSError:
+                        return  # it was killed
+                    except http.client.HTTPException:
+                        return
+                    if answer.body != body_of(path):
+                        wrong.put(path)
+
+        threads = [threading.Thread(target=load, args=(first,)) for first in range(3)]
+        for thread in threads:
+            thread.start()
+        verge.wait_until(lambda: disk()["read"] > 200, "memory holds a part of it: the rest comes from the disk")
+        node.kill9()
+        ends.set()
+        for thread in threads:
+            thread.join()
+        self.assertTrue(wrong.empty())
+        before = len(origin.requests)
+        node.start()
+        for path in paths:
+            answer = self.get(node, path, site)
+            self.assertEqual(answer.body, body_of(path))
+            self.assertIn("; hit", answer.fields["cache-status"], path)
+        self.assertEqual(len(origin.requests), before, "the origin was not asked again")
+        part = self.get(node, "/299", {**site, "Range": "bytes=5-9"})
+        self.assertEqual((part.status, part.body), (206, body_of("/299")[5:10]))
+        # What is purged stays so.
+        answer = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"tags":["t7"],"urls":["http://site.example/5"]}')
+        self.assertEqual(answer.status, 200)
+        node.kill9()
+        node.start()
+        for path, expected in (("/7", "fwd=uri-miss"), ("/17", "fwd=uri-miss"), ("/5", "fwd=uri-miss"), ("/6", "; hit")):
+            self.assertIn(expected, self.get(node, path, site).fields["cache-status"], path)
+        self.assertEqual(disk()["damaged"], 0)
+
+    def test_a_damaged_disk_tier_serves_nothing_that_is_not_right(self):
+        body = os.urandom(20_000)
+        origin = self.origin(lambda request: request.give(fields=[("Cache-Control", "max-age=600")], body=body))
+        node = self.cache(origin, sets=["cache.disk_bytes_max=67108864"])
+        site = {"Host": "site.example"}
+        for number in range(50):
+            self.get(node, f"/{number}", site)
+        verge.wait_until(lambda: node.status()["cache"]["disk"]["written"] == 50, "all is written")
+        node.kill9()
+        directory = os.path.join(node.data_dir, "cache")
+        data = os.path.join(directory, next(name for name in sorted(os.listdir(directory)) if name.endswith(".data")))
+        with open(data, "r+b") as file:
+            for place in range(10_000, os.path.getsize(data), 40_000):
+                file.seek(place)
+                file.write(b"damaged")
+        node.start()
+        for number in range(50):
+            self.assertEqual(self.get(node, f"/{number}", site).body, body)
+        self.assertGreater(node.status()["cache"]["disk"]["damaged"], 10)
+        self.assertGreater(len(origin.requests), 60)
 
 
 if __name__ == "__main__":

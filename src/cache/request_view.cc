@@ -16,6 +16,10 @@ constexpr std::array<std::string_view, 17> kUnkeyed = {"forwarded",          "x-
                                                        "x-original-url",     "x-rewrite-url",
                                                        "x-real-ip"};
 
+// Of fields that the cache sets or strips; many origins take an underscore in a name for a hyphen.
+constexpr std::array<std::string_view, 6> kOurs = {"content-length", "transfer-encoding", "cdn-loop",
+                                                   "if-none-match",  "if-modified-since", "keep-alive"};
+
 }  // namespace
 
 RequestTraits traits_of(std::span<const net::HttpField> fields) {
@@ -67,7 +71,12 @@ std::string url_of(bool is_secure, std::string_view host, std::string_view path,
 }
 
 bool is_unkeyed_input(std::string_view name) {
-  return std::ranges::any_of(kUnkeyed, [&](std::string_view one) { return net::equals_ignoring_case(one, name); });
+  const auto is = [&](std::string_view one) { return net::equals_ignoring_case(one, name); };
+  if (!name.contains('_')) return std::ranges::any_of(kUnkeyed, is);
+  std::string meant(name);
+  std::ranges::replace(meant, '_', '-');
+  name = meant;
+  return std::ranges::any_of(kUnkeyed, is) || std::ranges::any_of(kOurs, is);
 }
 
 }  // namespace verge::cache

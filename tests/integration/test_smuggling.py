@@ -208,7 +208,7 @@ class Smuggling(verge.TestCase):
                 lines = head.split(b"\r\n")
                 self.assertNotIn(b"\n", head.replace(b"\r\n", b""))
                 names = [line.partition(b":")[0].lower() for line in lines[1:]]
-                self.assertNotIn(b"transfer-encoding", names)
+                self.assertNotIn(b"transfer-encoding", [name.replace(b"_", b"-") for name in names])
                 self.assertNotIn(b"upgrade", names)
                 self.assertEqual(names.count(b"host"), 1)
                 self.assertEqual(names.count(b"content-length"), 1 if expected else names.count(b"content-length"))

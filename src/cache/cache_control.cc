@@ -2,18 +2,11 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "cache/structured_field.h"
 
 namespace verge::cache {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
 
 // Without the quotes and escapes of a quoted string.
 std::string unquoted(std::string_view value) {

@@ -215,7 +215,8 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
   }
   if (!stored_) {
     body_->forget_what_is_read();
-    if (request_.settles) shared_.store.note_unsharable(request_.url, times_.received_ms + kUnsharableMs);
+    if (request_.settles)
+      shared_.store.note_unsharable(request_.url, times_.received_ms + kUnsharableMs, verdict.reason);
   }
   const bool serves_others = stored_ && !range;
   if (told_.head) told_.head(std::move(fetched));

@@ -1,5 +1,7 @@
 #include "cache/site.h"
 
+#include "base/text.h"
+
 namespace verge::cache {
 
 std::string plain_host(std::string_view host) {
@@ -9,11 +11,7 @@ std::string plain_host(std::string_view host) {
     host = host.substr(0, colon);
   }
   if (host.ends_with('.')) host.remove_suffix(1);
-  std::string plain(host);
-  for (char& c : plain) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return plain;
+  return lower(host);
 }
 
 SiteTable::SiteTable(const std::vector<SiteOptions>& sites) {

@@ -274,12 +274,12 @@ bool Store::remove(const SlotPointer& slot) {
   return true;
 }
 
-void Store::note_unsharable(std::string_view url, int64_t until_ms) {
+void Store::note_unsharable(std::string_view url, int64_t until_ms, std::string_view reason) {
   const uint64_t hash = hash_of(url);
   Shard& shard = shard_of(hash);
   const std::lock_guard lock(shard.mutex);
   if (shard.unsharable.size() >= kUnsharableMax) shard.unsharable.clear();
-  shard.unsharable[hash] = until_ms;
+  shard.unsharable[hash] = {until_ms, reason};
 }
 
 bool Store::is_unsharable(std::string_view url, int64_t now_ms) {
@@ -287,7 +287,15 @@ bool Store::is_unsharable(std::string_view url, int64_t now_ms) {
   Shard& shard = shard_of(hash);
   const std::lock_guard lock(shard.mutex);
   const auto noted = shard.unsharable.find(hash);
-  return noted != shard.unsharable.end() && noted->second > now_ms;
+  return noted != shard.unsharable.end() && noted->second.until_ms > now_ms;
+}
+
+std::string_view Store::why_unsharable(std::string_view url) {
+  const uint64_t hash = hash_of(url);
+  Shard& shard = shard_of(hash);
+  const std::lock_guard lock(shard.mutex);
+  const auto noted = shard.unsharable.find(hash);
+  return noted != shard.unsharable.end() ? noted->second.reason : std::string_view{};
 }
 
 }  // namespace verge::cache

@@ -81,9 +81,11 @@ class Store {
   // Whether there is an answer to the URL; counts no use.
   [[nodiscard]] bool holds(std::string_view url);
 
-  // A URL whose last answer could not be stored: its requests do not wait for each other until then.
-  void note_unsharable(std::string_view url, int64_t until_ms);
+  // A URL whose last answer could not be stored: its requests do not wait for each other until then. `reason`: a literal.
+  void note_unsharable(std::string_view url, int64_t until_ms, std::string_view reason);
   bool is_unsharable(std::string_view url, int64_t now_ms);
+  // Why the last answer was not stored, as long as that is remembered; empty: it was, or nobody asked.
+  [[nodiscard]] std::string_view why_unsharable(std::string_view url);
 
   [[nodiscard]] const StoreCounters& counters() const { return counters_; }
 
@@ -103,10 +105,14 @@ class Store {
     std::atomic<bool> gone{false};  // out of the index; its queue has not noticed yet
   };
   using SlotPointer = std::shared_ptr<Slot>;
+  struct Unsharable {
+    int64_t until_ms = 0;
+    std::string_view reason;
+  };
   struct Shard {
     std::mutex mutex;
     std::unordered_map<uint64_t, std::vector<SlotPointer>> urls;  // newest last
-    std::unordered_map<uint64_t, int64_t> unsharable;             // until, ms
+    std::unordered_map<uint64_t, Unsharable> unsharable;
     std::unordered_map<uint64_t, uint64_t> invalidated;           // when, by the clock of fetches
     uint64_t all_invalidated = 0;                                 // what is older than that counts as invalidated
   };

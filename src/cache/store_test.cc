@@ -104,7 +104,8 @@ TEST_F(Storing, WhatStillArrivesTakesHalfOfItAtMost) {
 }
 
 TEST_F(Storing, Unsharable) {
-  store.note_unsharable("http://a/", 1000);
+  store.note_unsharable("http://a/", 1000, "private");
+  EXPECT_EQ(store.why_unsharable("http://a/"), "private");
   EXPECT_TRUE(store.is_unsharable("http://a/", 999));
   EXPECT_FALSE(store.is_unsharable("http://a/", 1000));
   store.insert(answer("http://a/", 1));

@@ -2,20 +2,13 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "cache/cache_control.h"
 
 namespace verge::cache {
 namespace {
 
 constexpr std::string_view kAcceptLanguage = "accept-language";
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return result;
-}
 
 Selector selector_of(std::string name, std::span<const net::HttpField> request_fields) {
   Selector selector{.name = std::move(name), .value = {}, .is_present = false};

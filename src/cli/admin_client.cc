@@ -9,15 +9,13 @@ namespace {
 
 constexpr size_t kAnswerBytesMax = 1U << 30;
 
-}  // namespace
-
-Result<AdminAnswer> admin_get(std::string_view authority, std::string_view target, Duration timeout) {
+Result<AdminAnswer> ask(std::string_view authority, const net::HttpCall& call) {
   const Result<net::Address> address = net::Address::resolve(authority);
   if (!address) return std::unexpected(address.error());
   runtime::Loop loop("admin-client");
   net::HttpClient client(loop, *address, std::string(authority), {.body_bytes_max = kAnswerBytesMax});
   Result<AdminAnswer> result = fail("http.closed", "no answer");
-  client.request({.method = "GET", .target = target, .timeout = timeout}, [&](Result<net::HttpAnswer> answer) {
+  client.request(call, [&](Result<net::HttpAnswer> answer) {
     if (answer) {
       result = AdminAnswer{answer->status, std::string(answer->body.view()),
                            std::string(answer->field("Verge-Next").value_or(""))};
@@ -28,6 +26,17 @@ Result<AdminAnswer> admin_get(std::string_view authority, std::string_view targe
   });
   loop.run();
   return result;
+}
+
+}  // namespace
+
+Result<AdminAnswer> admin_get(std::string_view authority, std::string_view target, Duration timeout) {
+  return ask(authority, {.method = "GET", .target = target, .timeout = timeout});
+}
+
+Result<AdminAnswer> admin_post(std::string_view authority, std::string_view target, std::string_view body,
+                               Duration timeout) {
+  return ask(authority, {.method = "POST", .target = target, .body = Payload(body), .timeout = timeout});
 }
 
 }  // namespace verge::cli

@@ -18,5 +18,8 @@ struct AdminAnswer {
 // GET http://`authority`/`target`. Errors are those of net::HttpClient and net.address.
 Result<AdminAnswer> admin_get(std::string_view authority, std::string_view target,
                               Duration timeout = std::chrono::seconds(10));
+// POST, likewise.
+Result<AdminAnswer> admin_post(std::string_view authority, std::string_view target, std::string_view body,
+                               Duration timeout = std::chrono::seconds(10));
 
 }  // namespace verge::cli

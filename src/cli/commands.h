@@ -31,6 +31,7 @@ void add_check(CLI::App& app, Outcome& outcome);
 void add_events(CLI::App& app, Outcome& outcome);
 void add_spool(CLI::App& app, Outcome& outcome);
 void add_spool_key(CLI::App& spool, Outcome& outcome);  // below `verge spool`
+void add_cache(CLI::App& app, Outcome& outcome);
 void add_demo(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_completion(CLI::App& app, Outcome& outcome);

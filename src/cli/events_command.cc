@@ -17,6 +17,7 @@
 #include "cli/data_owner.h"
 #include "cli/spool_access.h"
 #include "model/topic.h"
+#include "net/http_message.h"
 #include "node/event_query.h"
 #include "storage/file_system.h"
 
@@ -178,16 +179,7 @@ std::string parameters_of(const EventsOptions& options, uint64_t limit, const st
   std::string parameters = fmt::format("/v1/events?limit={}", limit);
   const auto add = [&](std::string_view name, std::string_view value) {
     if (value.empty()) return;
-    fmt::format_to(std::back_inserter(parameters), "&{}=", name);
-    for (const char c : value) {
-      const bool plain =
-          (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-      if (plain) {
-        parameters.push_back(c);
-      } else {
-        fmt::format_to(std::back_inserter(parameters), "%{:02X}", static_cast<uint8_t>(c));
-      }
-    }
+    parameters.append("&").append(name).append("=").append(net::percent_encode(value));
   };
   add("topic", options.topic);
   add("device", options.device);

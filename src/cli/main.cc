@@ -17,6 +17,7 @@ int run(int argc, char** argv) {
   add_check(app, outcome);
   add_events(app, outcome);
   add_spool(app, outcome);
+  add_cache(app, outcome);
   add_demo(app, outcome);
   add_bench(app, outcome);
   add_completion(app, outcome);

@@ -156,6 +156,24 @@ bool is_authority(std::string_view text) {
   return number <= 65535;
 }
 
+std::string percent_encode(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    const bool is_plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    if (is_plain) {
+      encoded.push_back(c);
+      continue;
+    }
+    const auto byte = static_cast<uint8_t>(c);
+    encoded.push_back('%');
+    encoded.push_back(kDigits[byte >> 4U]);
+    encoded.push_back(kDigits[byte & 15U]);
+  }
+  return encoded;
+}
+
 std::optional<std::string> percent_decode(std::string_view text) {
   std::string decoded;
   decoded.reserve(text.size());

@@ -57,6 +57,8 @@ bool is_field_value(std::string_view text);
 // uri-host [ ":" port ] with a host that is not empty and no user information (RFC 9110 sections 4.2 and 7.2).
 bool is_authority(std::string_view text);
 
+// For a value in a query: letters, digits, '-' and '.' stay.
+std::string percent_encode(std::string_view text);
 // Nothing when a percent sign is not followed by two hexadecimal digits.
 std::optional<std::string> percent_decode(std::string_view text);
 // The value of the first parameter with that name, decoded as application/x-www-form-urlencoded: "+" is a space, and

@@ -92,10 +92,11 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   }
   if (request.path == "/metrics") return text(200, "text/plain; version=0.0.4; charset=utf-8", node_.metrics_text());
   if (request.path == "/v1/status") return text(200, "application/json", node_.status_json() + "\n");
+  if (request.path == "/v1/cache") return answer_explain(request, std::move(responder));
   if (request.path == "/v1/events") return answer_events(request, std::move(responder));
   respond_problem(responder, 404,
                   {"http.not-found", fmt::format("nothing is served at {}", request.path),
-                   "see /metrics, /healthz, /readyz, /v1/status, /v1/events"});
+                   "see /metrics, /healthz, /readyz, /v1/status, /v1/events, /v1/cache"});
 }
 
 void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder responder) {
@@ -111,6 +112,17 @@ void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder 
   if (!purged) return respond_problem(responder, purged.error().code == "cache.purge" ? 400 : 500, purged.error());
   const std::string body = fmt::format("{{\"purges\":{}}}\n", *purged);
   responder.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
+}
+
+void AdminApi::answer_explain(const net::HttpRequest& request, net::HttpResponder responder) {
+  Sites* sites = node_.sites();
+  if (sites == nullptr) {
+    return respond_problem(responder, 404,
+                           {"http.not-found", "this node has no site", "add a [[site]] to its configuration"});
+  }
+  const Result<std::string> said = sites->explain(net::query_parameter(request.query, "url").value_or(""));
+  if (!said) return respond_problem(responder, 400, said.error());
+  responder.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = *said + "\n"});
 }
 
 void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder responder) {

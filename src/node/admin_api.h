@@ -46,6 +46,7 @@ class AdminApi {
 
   void receive(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_purge(const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_explain(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
   [[nodiscard]] Page read_page(const EventQuery& query) const;
   void send_page(uint64_t number, const Page& page);

@@ -50,14 +50,15 @@ std::unexpected<Error> bad_purge(std::string what) {
 
 }  // namespace
 
-Sites::Sites(const Config& config)
-    : options_(options_of(config.sites)),
+Sites::Sites(const Config& config, const Clock& clock)
+    : clock_(clock),
+      options_(options_of(config.sites)),
       table_(options_),
       store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()) {}
 
 Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
                                            const std::string& directory, const std::vector<runtime::Loop*>& loops) {
-  auto sites = std::unique_ptr<Sites>(new Sites(config));
+  auto sites = std::unique_ptr<Sites>(new Sites(config, clock));
   if (const uint64_t bytes_max = config.cache.disk_bytes_max; bytes_max > 0) {
     Result<std::unique_ptr<cache::DiskTier>> disk =
         cache::DiskTier::open(file_system, directory, {.log = {.bytes_max = bytes_max}}, sites->store_, sites->purges_);

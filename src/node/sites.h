@@ -36,6 +36,9 @@ class Sites {
   // served again after a restart. May wait for the disk.
   Result<size_t> purge(std::string_view json);
 
+  // What is stored for a URL and why, or why nothing is, as JSON. Any thread. Error: cache.url.
+  [[nodiscard]] Result<std::string> explain(std::string_view url);
+
   struct Totals {
     uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, failures = 0;
     // Of the requests that the store may answer; 0 before the first.
@@ -53,8 +56,9 @@ class Sites {
   [[nodiscard]] const cache::DiskTier* disk() const { return disk_.get(); }  // null: memory only
 
  private:
-  explicit Sites(const Config& config);
+  Sites(const Config& config, const Clock& clock);
 
+  const Clock& clock_;
   const std::vector<cache::SiteOptions> options_;
   const cache::SiteTable table_;
   cache::Purges purges_;

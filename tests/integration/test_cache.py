@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import http.server
+import json
 import os
 import queue
 import socket
@@ -69,6 +70,10 @@ hosts = "*"
 origins = ["{origin}"]
 {more}
 """
+
+
+def warmed_fetched(warmed):
+    return json.loads(warmed.stdout)["fetched"]
 
 
 class Cache(verge.TestCase):
@@ -368,6 +373,43 @@ class Cache(verge.TestCase):
         for path, expected in (("/7", "fwd=uri-miss"), ("/17", "fwd=uri-miss"), ("/5", "fwd=uri-miss"), ("/6", "; hit")):
             self.assertIn(expected, self.get(node, path, site).fields["cache-status"], path)
         self.assertEqual(disk()["damaged"], 0)
+
+    def test_the_command(self):
+        def answer(request):
+            if request.path == "/private":
+                return request.give(fields=[("Cache-Control", "private")], body=b"mine")
+            request.give(fields=[("Cache-Control", "max-age=600"), ("Vary", "Accept-Language"), ("Cache-Tag", "one, two")], body=b"page")
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        url = "http://site.example/a?b=c"
+
+        def cache(*arguments, **options):
+            return verge.run("cache", arguments[0], "--admin", node.addresses["admin"], *arguments[1:], **options)
+
+        nothing = cache("explain", url)
+        self.assertEqual(nothing.returncode, 0, nothing.stderr)
+        self.assertIn("nobody asked for it", nothing.stdout)
+        self.assertEqual(cache("get", url).returncode, 1)
+        warmed = cache("warm", "--json", url, "http://site.example/private", "http://site.example/a?b=c")
+        self.assertEqual(json.loads(warmed.stdout), {"urls": 3, "fetched": warmed_fetched(warmed), "stored_before": 3 - warmed_fetched(warmed), "failed": 0})
+        said = json.loads(cache("explain", "--json", url).stdout)
+        stored = said["in_memory"][0]
+        self.assertEqual((stored["lifetime_s"], stored["lifetime_from"], stored["use"]), (600, "max-age", "serve"))
+        self.assertEqual(stored["selected_by"], {"accept-language": None})
+        text = cache("explain", url).stdout
+        for expected in ("600 s, from max-age", "accept-language: (absent)", "serve (fresh)"):
+            self.assertIn(expected, text)
+        self.assertIn("not stored: the answer says private", cache("explain", "http://site.example/private").stdout)
+        self.assertEqual(cache("get", url).stdout, "page")
+        self.assertIn("hits", cache("stat").stdout)
+        self.assertGreater(json.loads(cache("stat", "--json").stdout)["answers"], 0)
+        self.assertEqual(cache("purge").returncode, 2)
+        self.assertEqual(cache("purge", "--tag", "two", "--soft").returncode, 0)
+        self.assertIn("purged: softly", cache("explain", url).stdout)
+        self.assertEqual(cache("purge", "--url", url).returncode, 0)
+        self.assertIn("0 answers", cache("explain", url).stdout)
+        self.assertEqual(cache("explain", "site.example/a").returncode, 1)
 
     def test_a_damaged_disk_tier_serves_nothing_that_is_not_right(self):
         body = os.urandom(20_000)

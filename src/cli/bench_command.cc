@@ -3,6 +3,7 @@
 #include "cli/bench_decide.h"
 #include "cli/bench_ingest.h"
 #include "cli/bench_jetstream.h"
+#include "cli/bench_purge.h"
 #include "cli/bench_spool.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
@@ -107,6 +108,27 @@ int run_spool(const SpoolBenchOptions& options, bool json) {
   if (!figures) return fail_with(figures.error());
   fmt::print("{}", json ? json_of(*figures) + "\n" : text_of(*figures));
   return kSuccess;
+}
+
+void add_purge_bench(CLI::App& bench, Outcome& outcome) {
+  CLI::App* command = bench.add_subcommand("purge", "A purge of one tag that all stored answers carry");
+  const auto options = std::make_shared<PurgeBenchOptions>();
+  const auto json = std::make_shared<bool>(false);
+  command->add_option("--answers", options->answers, "How many are stored; each takes about a KiB")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}))
+      ->capture_default_str();
+  command->add_option("--tags", options->tags, "How many each carries")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1000}))
+      ->capture_default_str();
+  command->add_flag("--json", *json, "For machines: one JSON object");
+  set_examples(*command, "  verge bench purge --answers 1000000 --tags 100\n");
+  command->callback([&outcome, options, json] {
+    outcome.run = [=] {
+      const PurgeBenchFigures figures = bench_purge(*options);
+      fmt::print("{}", *json ? json_of(figures) : text_of(figures));
+      return figures.served_after == 0 ? kSuccess : kFailure;
+    };
+  });
 }
 
 void add_spool_bench(CLI::App& bench, Outcome& outcome) {
@@ -233,6 +255,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   add_decide(*bench, outcome);
   add_ingest(*bench, outcome);
   add_spool_bench(*bench, outcome);
+  add_purge_bench(*bench, outcome);
   add_jetstream_bench(*bench, outcome);
   add_echo(*bench, outcome);
   add_constant(*bench, outcome);

@@ -1,11 +1,14 @@
 """Sites: requests answered from the cache, or through it from origins that answer, stall, break and go away."""
 
+import contextlib
 import hashlib
 import http.client
 import http.server
 import json
 import os
 import queue
+import resource
+import selectors
 import socket
 import sys
 import threading
@@ -124,33 +127,34 @@ class Cache(verge.TestCase):
             may_go_on.wait(verge.PATIENCE)
             request.wfile.write(b"-last")
 
+        count = 1000
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         origin = self.origin(answer)
         node = self.cache(origin)
-        count = 200
-        first_bytes, bodies = queue.Queue(), queue.Queue()
-
-        def ask():
-            with socket.create_connection((node.host, int(node.addresses["http"].rpartition(":")[2])), verge.PATIENCE) as client:
+        address = (node.host, int(node.addresses["http"].rpartition(":")[2]))
+        texts = {}
+        with contextlib.ExitStack() as stack, selectors.DefaultSelector() as ready:
+            for _ in range(count):
+                client = stack.enter_context(socket.create_connection(address, verge.PATIENCE))
                 client.sendall(b"GET /cold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-                text = b""
-                while b"first" not in text:
-                    text += client.recv(65536)
-                first_bytes.put(True)
-                while piece := client.recv(65536):
-                    text += piece
-                bodies.put(text)
+                ready.register(client, selectors.EVENT_READ)
+                texts[client] = b""
 
-        threads = [threading.Thread(target=ask) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for _ in range(count):
-            first_bytes.get(timeout=verge.PATIENCE)
-        self.assertTrue(begun.is_set() and not may_go_on.is_set(), "each had its first bytes before the last came")
-        may_go_on.set()
-        for thread in threads:
-            thread.join()
-        for _ in range(count):
-            self.assertTrue(bodies.get().endswith(b"first-last"))
+            def read_until(all_have):
+                while not all(all_have(text) for text in texts.values()):
+                    events = ready.select(verge.PATIENCE)
+                    self.assertTrue(events, "nothing comes any more")
+                    for key, _ in events:
+                        piece = key.fileobj.recv(65536)
+                        texts[key.fileobj] += piece
+                        if not piece:
+                            ready.unregister(key.fileobj)
+
+            read_until(lambda text: b"first" in text)
+            self.assertTrue(begun.is_set() and not may_go_on.is_set(), "each had its first bytes before the last came")
+            may_go_on.set()
+            read_until(lambda text: text.endswith(b"first-last"))
         self.assertEqual(len(origin.requests), 1)
 
     def test_what_may_not_be_stored_is_shared_with_nobody(self):

@@ -142,14 +142,23 @@ class Nginx:
 class Varnish:
     programs = ("/usr/sbin/varnishd",)
 
-    def __init__(self, origin):
+    def __init__(self, origin, memory=512 << 20, ttl=None):
         place, self.port = directory(), free_port()
+        kept = f"sub vcl_backend_response {{ set beresp.ttl = {ttl}; }}" if ttl else ""
         (place / "default.vcl").write_text(
-            f'vcl 4.1; backend default {{ .host = "127.0.0.1"; .port = "{origin}"; }}\n')
+            f'vcl 4.1; backend default {{ .host = "127.0.0.1"; .port = "{origin}"; }}\n{kept}\n')
         process = on_one_core([self.programs[0], "-F", "-a", f"127.0.0.1:{self.port}", "-f", place / "default.vcl", "-n",
-                               place / "work", "-s", "malloc,512m", "-p", "thread_pools=1", "-p", "thread_pool_min=100"])
+                               place / "work", "-s", f"malloc,{memory}", "-p", "thread_pools=1", "-p", "thread_pool_min=100"])
         wait_for(lambda: listens(self.port), 30)
-        self.pid = process.pid
+        self.process, self.pid = process, process.pid
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+def is_installed(kind):
+    return any(os.path.exists(program) for program in kind.programs)
 
 
 class TrafficServer:
@@ -212,7 +221,7 @@ def main():
     origin = Origin()
     servers = {"verge": Verge(origin.port)}
     for name, kind in (("nginx", Nginx), ("Varnish", Varnish), ("Traffic Server", TrafficServer)):
-        if any(os.path.exists(program) for program in kind.programs):
+        if is_installed(kind):
             servers[name] = kind(origin.port)
         else:
             print(f"{name} is not installed: left out")
@@ -236,4 +245,5 @@ def main():
         print(f"the hypervisor took {taken:.0f} ms of CPU time meanwhile")
 
 
-main()
+if __name__ == "__main__":
+    main()

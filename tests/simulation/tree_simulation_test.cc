@@ -51,10 +51,13 @@ TEST_F(TreeSimulation, NothingAcknowledgedIsLostOrDeliveredTwice) {
     met.dead_letters += tree.met().dead_letters;
     met.given_up += tree.met().given_up;
     met.power_cuts += tree.met().power_cuts;
+    met.redundant += tree.met().redundant;
   }
   std::printf(
-      "%zu acknowledged, %zu requests, %zu came again, %zu refusals, %zu dead letters, %zu given up, %zu power cuts\n",
-      met.acknowledged, met.requests, met.known, met.refusals, met.dead_letters, met.given_up, met.power_cuts);
+      "%zu acknowledged, %zu requests, %zu of them beside others, %zu came again, %zu refusals, %zu dead letters, %zu "
+      "given up, %zu power cuts\n",
+      met.acknowledged, met.requests, met.redundant, met.known, met.refusals, met.dead_letters, met.given_up,
+      met.power_cuts);
 }
 
 TEST_F(TreeSimulation, ASeedReplaysARunExactly) {

@@ -170,7 +170,8 @@ redundant = 3
 
 TEST(ConfigProblems, PathsToTheParent) {
   const auto refused = [](const std::string& paths, const std::string& what) {
-    EXPECT_THAT(problems("[parent]\nurl = 'http://a:1'\npaths = " + paths + "\n"), ElementsAre(HasSubstr(what))) << paths;
+    EXPECT_THAT(problems("[parent]\nurl = 'http://a:1'\npaths = " + paths + "\n"), ElementsAre(HasSubstr(what)))
+        << paths;
   };
   refused("'eth0'", "parent.paths must be an array of paths");
   refused("[7]", "f.toml:3:10: parent.paths must be a path such as");

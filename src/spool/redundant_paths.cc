@@ -14,6 +14,8 @@ namespace {
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 // Of the time-out: of what has not answered by then, others are not kept waiting.
 constexpr int kSuspectPart = 4;
+// The log says of a path that it fails, and that it works again, once in this time.
+constexpr Duration kQuiet = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -237,8 +239,10 @@ void RedundantPaths::on_failure(size_t path, const ParentAnswer& answer) {
   counters_[path].stands = false;
   if (answer.asked_pause) its.asked_until = std::max(its.asked_until, now + *answer.asked_pause);
   if (its.paused_until > now) return;  // the other lane has noticed
-  if (its.failures_in_a_row == 0 && paths_.size() > 1) {
-    log_warning("uplink", "the path {} does not work, others are used: {}", its.name, answer.error.line());
+  if (paths_.size() > 1 && !its.is_reported && its.quiet_until <= now) {
+    its.is_reported = true;
+    its.quiet_until = now + kQuiet;
+    log_warning("uplink", "the path {} does not work: {}", its.name, answer.error.line());
   }
   const uint32_t doublings = std::min<uint32_t>(its.failures_in_a_row++, 16);
   const Duration ceiling = std::min<Duration>(kFirstPause * (1LL << doublings), options_.retry_max);
@@ -247,7 +251,7 @@ void RedundantPaths::on_failure(size_t path, const ParentAnswer& answer) {
 
 void RedundantPaths::on_success(size_t path) {
   Path& its = paths_[path];
-  if (its.failures_in_a_row > 0 && paths_.size() > 1) log_info("uplink", "the path {} works again", its.name);
+  if (std::exchange(its.is_reported, false)) log_info("uplink", "the path {} works again", its.name);
   counters_[path].stands = true;
   its.failures_in_a_row = 0;
   its.paused_until = MonotonicTime::min();

@@ -96,6 +96,8 @@ class RedundantPaths {
     uint32_t failures_in_a_row = 0;
     MonotonicTime paused_until = MonotonicTime::min();  // after its failures
     MonotonicTime asked_until = MonotonicTime::min();   // as whoever answered on it has asked
+    bool is_reported = false;                           // the log says that it does not work
+    MonotonicTime quiet_until = MonotonicTime::min();   // of the log
   };
   // A path, for one lane.
   struct Runner {

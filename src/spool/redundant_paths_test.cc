@@ -1,5 +1,8 @@
 #include "spool/redundant_paths.h"
 
+#include <algorithm>
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/value_of.h"

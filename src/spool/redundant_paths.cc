@@ -207,11 +207,10 @@ void RedundantPaths::decide(Race& race, Outcome outcome) {
 void RedundantPaths::give_up(Lane lane, MonotonicTime now) {
   Race& race = race_of(lane);
   Outcome outcome{.lane = lane, .answer = {}, .took = race.took};
-  const auto refused =
-      std::ranges::find_if(race.runners, [](const Runner& runner) { return runner.refusal.has_value(); });
-  if (refused != race.runners.end() && refused->refusal) {
-    outcome.answer = *refused->refusal;
-  } else {
+  for (const Runner& runner : race.runners) {
+    if (const std::optional<ParentAnswer>& refusal = runner.refusal; refusal) outcome.answer = *refusal;
+  }
+  if (outcome.answer.meaning != ParentAnswer::Meaning::kRefused) {
     outcome.answer.timed_out = race.timed_out;
     outcome.answer.error = failure_of(race);
     // Until the first of them may be asked again.

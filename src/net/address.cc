@@ -43,15 +43,16 @@ Result<Address> Address::parse(std::string_view text) {
   return lookup(text, AI_NUMERICHOST | AI_NUMERICSERV);
 }
 
-Result<Address> Address::resolve(std::string_view text) {
+Result<Address> Address::resolve(std::string_view text, int family) {
   if (Result<Address> numeric = parse(text)) return numeric;
-  return lookup(text, AI_NUMERICSERV);
+  return lookup(text, AI_NUMERICSERV, family);
 }
 
-Result<Address> Address::lookup(std::string_view text, int flags) {
+Result<Address> Address::lookup(std::string_view text, int flags, int family) {
   const Result<HostPort> parts = split(text);
   if (!parts) return std::unexpected(parts.error());
   addrinfo hints{};
+  hints.ai_family = family;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = flags;
   addrinfo* found = nullptr;

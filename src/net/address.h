@@ -16,8 +16,9 @@ class Address {
   Address() = default;
   // Numeric addresses and "localhost". Blocks never.
   static Result<Address> parse(std::string_view text);
-  // Also host names, by getaddrinfo(3): may block for seconds; call from a blocking thread.
-  static Result<Address> resolve(std::string_view text);
+  // Also host names, by getaddrinfo(3): may block for seconds; call from a blocking thread. `family`: AF_INET,
+  // AF_INET6, or either.
+  static Result<Address> resolve(std::string_view text, int family = AF_UNSPEC);
   static Address local_of(int socket);
   static Address peer_of(int socket);
 
@@ -29,7 +30,7 @@ class Address {
   [[nodiscard]] std::string text() const;
 
  private:
-  static Result<Address> lookup(std::string_view text, int flags);
+  static Result<Address> lookup(std::string_view text, int flags, int family = AF_UNSPEC);
   sockaddr_storage storage_{};
 };
 

@@ -9,7 +9,7 @@
 namespace verge::net {
 
 Connecting::Connecting(runtime::Loop& loop, const Address& address, std::string host,
-                       std::shared_ptr<const TlsContext> tls, Duration time_max, Done done)
+                       std::shared_ptr<const TlsContext> tls, Duration time_max, Done done, const LocalEnd& from)
     : loop_(loop),
       address_(address),
       host_(std::move(host)),
@@ -17,7 +17,7 @@ Connecting::Connecting(runtime::Loop& loop, const Address& address, std::string 
       time_max_(time_max),
       done_(std::move(done)),
       timer_(loop) {
-  Result<Socket> socket = Socket::connect(address_);
+  Result<Socket> socket = Socket::connect(address_, from);
   if (!socket) {
     socket.error().code = "http.connect-failed";
     timer_.after(Duration(1), [this, error = std::move(socket.error())] { finish(std::unexpected(error)); });

@@ -24,7 +24,7 @@ class Connecting final : private runtime::Watcher {
   // `host`: for messages about TLS. `tls`: none for plain TCP. `time_max`: for TCP, and again for TLS. `loop` outlives
   // this object.
   Connecting(runtime::Loop& loop, const Address& address, std::string host, std::shared_ptr<const TlsContext> tls,
-             Duration time_max, Done done);
+             Duration time_max, Done done, const LocalEnd& from = {});
   ~Connecting() override;
 
  private:

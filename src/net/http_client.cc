@@ -16,8 +16,14 @@ constexpr Duration kSoon{1};
 }  // namespace
 
 HttpClient::HttpClient(runtime::Loop& loop, const Address& address, std::string host, const HttpClientLimits& limits,
-                       std::shared_ptr<const TlsContext> tls)
-    : loop_(loop), address_(address), host_(std::move(host)), limits_(limits), tls_(std::move(tls)), failing_(loop) {}
+                       std::shared_ptr<const TlsContext> tls, LocalEnd from)
+    : loop_(loop),
+      address_(address),
+      host_(std::move(host)),
+      limits_(limits),
+      tls_(std::move(tls)),
+      from_(std::move(from)),
+      failing_(loop) {}
 
 HttpClient::~HttpClient() {
   if (gone_ != nullptr) *gone_ = true;
@@ -61,11 +67,13 @@ void HttpClient::pump() {
 }
 
 void HttpClient::connect() {
-  connecting_ = std::make_unique<Connecting>(loop_, address_, host_, tls_, limits_.connect_timeout,
-                                             [this](Result<Socket> socket) {
-                                               if (!socket) return on_connect_failed(socket.error());
-                                               on_connected(std::move(*socket));
-                                             });
+  connecting_ = std::make_unique<Connecting>(
+      loop_, address_, host_, tls_, limits_.connect_timeout,
+      [this](Result<Socket> socket) {
+        if (!socket) return on_connect_failed(socket.error());
+        on_connected(std::move(*socket));
+      },
+      from_);
 }
 
 void HttpClient::on_connected(Socket socket) {

@@ -71,7 +71,7 @@ class HttpClient final : private StreamObserver {
 
   // `host`: for the Host field. `tls`: none for plain TCP. `loop` outlives the client.
   HttpClient(runtime::Loop& loop, const Address& address, std::string host, const HttpClientLimits& limits = {},
-             std::shared_ptr<const TlsContext> tls = nullptr);
+             std::shared_ptr<const TlsContext> tls = nullptr, LocalEnd from = {});
   // Closes the connection; requests under way are dropped without a call.
   ~HttpClient() override;
   HttpClient(const HttpClient&) = delete;
@@ -113,6 +113,7 @@ class HttpClient final : private StreamObserver {
   const std::string host_;
   const HttpClientLimits limits_;
   const std::shared_ptr<const TlsContext> tls_;
+  const LocalEnd from_;
   std::deque<std::unique_ptr<HttpClientExchange>> exchanges_;
   std::unique_ptr<Connecting> connecting_;
   std::unique_ptr<TcpStream> stream_;

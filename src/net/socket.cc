@@ -36,13 +36,16 @@ Result<Socket> Socket::listen(const Address& address, bool shared) {
   return socket;
 }
 
-Result<Socket> Socket::connect(const Address& address) {
+Result<Socket> Socket::connect(const Address& address, const LocalEnd& from) {
   Socket socket(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (socket && ::connect(socket.descriptor(), address.raw(), address.raw_size()) != 0 && errno != EINPROGRESS) {
+  if (!socket) return fail("net.connect", fmt::format("cannot open a socket: {}", std::strerror(errno)));
+  if (const Result<void> bound = from.bind(socket.descriptor(), address.family()); !bound) {
+    return std::unexpected(bound.error());
+  }
+  if (::connect(socket.descriptor(), address.raw(), address.raw_size()) != 0 && errno != EINPROGRESS) {
     return fail("net.connect", fmt::format("cannot connect to {}: {}", address.text(), std::strerror(errno)),
                 "check that a server listens there");
   }
-  if (!socket) return fail("net.connect", fmt::format("cannot open a socket: {}", std::strerror(errno)));
   return socket;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "net/address.h"
+#include "net/local_end.h"
 #include "net/tls_session.h"
 
 namespace verge::net {
@@ -33,7 +34,7 @@ class Socket {
   // A listening TCP socket. `shared`: several may listen on one port (SO_REUSEPORT), each on a loop of its own.
   static Result<Socket> listen(const Address& address, bool shared);
   // Starts a TCP connection; it stands, or has failed, when the socket becomes writable.
-  static Result<Socket> connect(const Address& address);
+  static Result<Socket> connect(const Address& address, const LocalEnd& from = {});
 
   // From now on TLS is spoken over it.
   void speak(std::unique_ptr<TlsSession> session) { tls_ = std::move(session); }

@@ -112,6 +112,16 @@ const std::string* text_of(const rules::RuleSource& rule, const rules::RuleProbl
 
 }  // namespace
 
+std::vector<PathConfig> ParentConfig::all_paths() const {
+  if (url.empty()) return {};
+  if (paths.empty()) return {{.url = url, .bind = {}}};
+  std::vector<PathConfig> all = paths;
+  for (PathConfig& path : all) {
+    if (path.url.empty()) path.url = url;
+  }
+  return all;
+}
+
 std::string Config::place_of(const rules::RuleProblem& problem) const {
   if (problem.rule >= rules.size()) return {};
   std::string key = fmt::format("rule.{}", problem.rule);

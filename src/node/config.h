@@ -87,18 +87,30 @@ struct AttemptsConfig {
   bool operator==(const AttemptsConfig&) const = default;
 };
 
+// A way to the parent.
+struct PathConfig {
+  std::string url;   // parse_parent_url accepts it; empty: parent.url
+  std::string bind;  // net::LocalEnd::parse accepts it; empty: where the system's routes say
+  bool operator==(const PathConfig&) const = default;
+};
+
 struct ParentConfig {
   std::string url;  // parse_parent_url accepts it; empty: this node is the root
   std::string ca;   // paths of PEM files, for https only; empty: the system's authorities, and no certificate
   std::string certificate;
   std::string key;
   std::optional<SecretSource> token;
+  std::vector<PathConfig> paths;  // empty: one, to `url`
+  uint64_t redundant = 1;         // of them at a time
   uint64_t batch_bytes_max = 1ULL << 20;
   Duration batch_age_max = std::chrono::seconds(60);
   uint64_t backlog_share_percent = 20;
   Duration timeout = std::chrono::seconds(10);
   Duration retry_max = std::chrono::seconds(5);
   AttemptsConfig attempts;
+
+  // `paths`, or the one there is without, each with its own url; none for a root.
+  [[nodiscard]] std::vector<PathConfig> all_paths() const;
   bool operator==(const ParentConfig&) const = default;
 };
 

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/text.h"
+#include "net/local_end.h"
 #include "node/config_address.h"
 
 namespace verge::node {
@@ -246,6 +247,73 @@ std::string Origins::write(const std::vector<OriginConfig>& origins) const {
     written.push_back(origin.weight == 1
                           ? toml_string(origin.url)
                           : fmt::format("{{ url = {}, weight = {} }}", toml_string(origin.url), origin.weight));
+  }
+  return fmt::format("[{}]", fmt::join(written, ", "));
+}
+
+static Reading<std::string> read_local_end(const Value& value) {
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr || text->empty())
+    return wrong(kType, value, R"(an IP address or the name of a network interface, such as "192.168.7.2" or "wwan0")");
+  if (Result<net::LocalEnd> parsed = net::LocalEnd::parse(*text); !parsed) {
+    return std::unexpected(
+        Fault{{kValue, "must say what to send from: " + parsed.error().what, parsed.error().fix}, value.place});
+  }
+  return *text;
+}
+
+static Reading<PathConfig> read_path(const Value& value) {
+  constexpr std::string_view kExpected = R"(a path such as { url = "http://10.0.0.1:8080", bind = "wwan0" })";
+  PathConfig path;
+  const auto take = [](std::string& member, Reading<std::string> reading) -> std::optional<Fault> {
+    if (!reading) return std::move(reading.error());
+    member = *std::move(reading);
+    return std::nullopt;
+  };
+  std::optional<Fault> fault;
+  if (const auto* table = std::get_if<Table>(&value.content)) {
+    for (const Entry& entry : *table) {
+      if (entry.key == "url") {
+        fault = take(path.url, ParentUrl{}.read(entry.value));
+      } else if (entry.key == "bind") {
+        fault = take(path.bind, read_local_end(entry.value));
+      } else {
+        return wrong(kType, entry.value, "only url and bind in a path");
+      }
+      if (fault) return std::unexpected(*std::move(fault));
+    }
+    if (path == PathConfig{}) return wrong(kValue, value, kExpected);
+    return path;
+  }
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr || text->empty()) return wrong(kType, value, kExpected);
+  fault = text->contains("://") ? take(path.url, ParentUrl{}.read(value)) : take(path.bind, read_local_end(value));
+  if (fault) return std::unexpected(*std::move(fault));
+  return path;
+}
+
+Reading<std::vector<PathConfig>> ParentPaths::read(const Value& value) const {
+  std::vector<PathConfig> paths;
+  const auto* array = std::get_if<Array>(&value.content);
+  if (array == nullptr) return wrong(kType, value, "an array of paths");
+  if (array->size() > kMost) return wrong(kRange, value, fmt::format("{} paths at most", kMost));
+  for (const Value& element : *array) {
+    Reading<PathConfig> path = read_path(element);
+    if (!path) return std::unexpected(std::move(path.error()));
+    if (std::ranges::find(paths, *path) != paths.end()) return wrong(kValue, element, "another path than those before");
+    paths.push_back(*std::move(path));
+  }
+  return paths;
+}
+
+std::string ParentPaths::write(const std::vector<PathConfig>& paths) const {
+  std::vector<std::string> written;
+  for (const PathConfig& path : paths) {
+    if (path.url.empty() || path.bind.empty()) {
+      written.push_back(toml_string(path.url + path.bind));
+    } else {
+      written.push_back(fmt::format("{{ url = {}, bind = {} }}", toml_string(path.url), toml_string(path.bind)));
+    }
   }
   return fmt::format("[{}]", fmt::join(written, ", "));
 }

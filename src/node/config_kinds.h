@@ -94,6 +94,17 @@ struct Origins {
   [[nodiscard]] std::string write(const Type& origins) const;
 };
 
+// Ways to the parent: tables of URL and local end, or one of these alone.
+struct ParentPaths {
+  using Type = std::vector<PathConfig>;
+  static constexpr size_t kMost = 8;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "array of tables and strings"; }
+  [[nodiscard]] std::string range() const { return R"({ url = …, bind = "IP address or interface" }, or one of them)"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& paths) const;
+};
+
 // A NATS server's URL or an array of them.
 struct NatsUrls {
   using Type = std::vector<std::string>;

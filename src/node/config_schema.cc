@@ -155,8 +155,26 @@ static void describe(Visitor& v, ParentConfig& c) {
         {"With https: the PEM file of the certificate that this node shows its parent.", "none"});
   v.key("key", c.key, Text{}, {"With https: the PEM file of its private key, without a passphrase.", "none"});
   v.key("token", c.token, Secret{}, {"A token that this node shows its parent (http.uplink_tokens there).", "none"});
-  const Result<ParentAddress> parent = parse_parent_url(c.url);
-  if (!(parent && parent->tls)) {
+  v.key(
+      "paths", c.paths, ParentPaths{},
+      {"The ways to the parent, the best first, each with what differs: its url, and the local address or interface to "
+       "send from.",
+       "one, to url"});
+  v.key("redundant", c.redundant, Count{1, 3},
+        {"Each batch is sent over so many of the paths at a time; the first answer of the parent counts."});
+  if (c.url.empty() && !c.paths.empty()) {
+    v.refuse("paths", {"config.value", "parent.paths goes only with parent.url", "give the parent's url too"});
+  }
+  if (c.redundant > std::max<size_t>(1, c.paths.size())) {
+    v.refuse("redundant",
+             {"config.value", fmt::format("parent.redundant = {} is more than there are parent.paths", c.redundant),
+              "name as many paths, or lower it"});
+  }
+  const bool any_tls = std::ranges::any_of(c.all_paths(), [](const PathConfig& path) {
+    const Result<ParentAddress> parent = parse_parent_url(path.url);
+    return parent && parent->tls;
+  });
+  if (!any_tls) {
     for (const auto& [key, path] : {std::pair("ca", &c.ca), {"certificate", &c.certificate}, {"key", &c.key}}) {
       if (path->empty()) continue;
       v.refuse(key,

@@ -149,6 +149,45 @@ TEST(ConfigProblems, TlsKeysThatDoNotGoTogether) {
   accepted("[parent]\nurl = 'http://a:1'\ntoken = { env = 'A' }\n");
 }
 
+TEST(Config, PathsToTheParent) {
+  const Config c = accepted(R"(
+[parent]
+url = "http://a:1"
+paths = ["wwan0", "192.168.7.2", "http://b:2", { bind = "eth0" }, { url = "https://c:3", bind = "fd00::1" }]
+redundant = 3
+)");
+  EXPECT_EQ(c.parent.all_paths(), (std::vector<PathConfig>{{"http://a:1", "wwan0"},
+                                                           {"http://a:1", "192.168.7.2"},
+                                                           {"http://b:2", ""},
+                                                           {"http://a:1", "eth0"},
+                                                           {"https://c:3", "fd00::1"}}));
+  EXPECT_TRUE(same_settings(c, accepted(print_config(c)))) << print_config(c);
+  EXPECT_EQ(accepted("[parent]\nurl = 'http://a:1'\n").parent.all_paths(),
+            (std::vector<PathConfig>{{"http://a:1", ""}}));
+  EXPECT_TRUE(accepted("").parent.all_paths().empty());
+  accepted("[parent]\nurl = 'http://a:1'\npaths = ['https://b:2', 'eth0']\nca = 'c'\n");
+}
+
+TEST(ConfigProblems, PathsToTheParent) {
+  const auto refused = [](const std::string& paths, const std::string& what) {
+    EXPECT_THAT(problems("[parent]\nurl = 'http://a:1'\npaths = " + paths + "\n"), ElementsAre(HasSubstr(what)))
+        << paths;
+  };
+  refused("'eth0'", "parent.paths must be an array of paths");
+  refused("[7]", "f.toml:3:10: parent.paths must be a path such as");
+  refused("['']", "a path such as");
+  refused("[{}]", "a path such as");
+  refused("[{ url = '' }]", "a path such as");
+  refused("[{ bind = 'eth0', weight = 2 }]", "only url and bind in a path");
+  refused("['http://b']\nredundant = 2", "f.toml:4:13: parent.redundant = 2 is more than there are parent.paths");
+  refused("['b:8080']", "'b:8080' is neither an IP address nor the name of a network interface");
+  refused("['ftp://b']", "begins with neither http:// nor https://");
+  refused("['eth0', { bind = 'eth0' }]", "another path than those before");
+  refused("['a','b','c','d','e','f','g','h','i']", "8 paths at most");
+  refused("['a']\nredundant = 4", "1..3");
+  EXPECT_THAT(problems("[parent]\npaths = ['eth0']\n"), ElementsAre(HasSubstr("goes only with parent.url")));
+}
+
 TEST(ConfigProblems, UnknownKeysAndTablesWithTheNearest) {
   EXPECT_THAT(
       problems("[mqtt]\n  lisen = \"127.0.0.1:0\"\n"),

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -147,6 +148,27 @@ storage::Keys load_spool_keys(const Config& config, Loading& loading) {
   return keys;
 }
 
+// One context a server, so that paths to the same one resume each other's sessions.
+void load_parent(const Config& config, Loading& loading, Credentials& credentials) {
+  std::map<std::string, std::shared_ptr<const net::TlsContext>> made;
+  for (const PathConfig& path : config.parent.all_paths()) {
+    std::shared_ptr<const net::TlsContext>& context = credentials.parent.emplace_back();
+    const Result<ParentAddress> parent = parse_parent_url(path.url);
+    if (!parent || !parent->tls) continue;
+    const auto [place, is_new] = made.try_emplace(parent->at.host);
+    if (is_new) {
+      place->second = loading.take(
+          net::TlsContext::client({.server_name = parent->at.host,
+                                   .ca = config.parent.ca,
+                                   .identity = {.certificate = config.parent.certificate, .key = config.parent.key},
+                                   .protocol = "http/1.1"}),
+          "parent", "ca");
+      if (!place->second) return;  // the files are the same for the others
+    }
+    context = place->second;
+  }
+}
+
 }  // namespace
 
 std::expected<storage::Keys, ConfigProblems> load_spool_keys(const Config& config) {
@@ -168,14 +190,7 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
   if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
   credentials.spool_keys = load_spool_keys(config, loading);
-  if (const Result<ParentAddress> parent = parse_parent_url(config.parent.url); parent && parent->tls) {
-    credentials.parent = loading.take(
-        net::TlsContext::client({.server_name = parent->at.host,
-                                 .ca = config.parent.ca,
-                                 .identity = {.certificate = config.parent.certificate, .key = config.parent.key},
-                                 .protocol = "http/1.1"}),
-        "parent", "ca");
-  }
+  load_parent(config, loading, credentials);
   if (!loading.problems().empty()) return std::unexpected(std::move(loading.problems()));
   return credentials;
 }

@@ -5,6 +5,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "net/bearer_tokens.h"
 #include "net/tls_context.h"
@@ -19,8 +20,8 @@ struct Credentials {
   std::shared_ptr<const net::TlsContext> http;
   // Who may send a child's batches; never null.
   std::shared_ptr<const net::BearerTokens> uplink_tokens;
-  // For the parent: null with http; empty without parent.token.
-  std::shared_ptr<const net::TlsContext> parent;
+  // For the parent, by path: null with http; the token is empty without parent.token.
+  std::vector<std::shared_ptr<const net::TlsContext>> parent;
   std::string parent_token;
   // For the NATS servers; empty without store.token.
   std::string store_token;

@@ -143,12 +143,15 @@ ConfigProblems check_listeners(const Config& config) {
     }
   }
   for (const std::string& text : config.http.listen) {
-    if (!is_reached_by(text, config.parent.url)) continue;
-    problems.push_back(
-        {{"config.value",
-          fmt::format("parent.url = {} is {}, where this node itself listens (http.listen)", config.parent.url, text),
-          "set it to the node one tier up, or leave it out where there is none"},
-         config.place_of("parent.url")});
+    std::vector<std::pair<std::string, std::string>> urls = {{"parent.url", config.parent.url}};
+    for (const PathConfig& path : config.parent.paths) urls.emplace_back("parent.paths", path.url);
+    for (const auto& [key, url] : urls) {
+      if (!is_reached_by(text, url)) continue;
+      problems.push_back(
+          {{"config.value", fmt::format("{} = {} is {}, where this node itself listens (http.listen)", key, url, text),
+            "set it to the node one tier up, or leave it out where there is none"},
+           config.place_of(key)});
+    }
   }
   return problems;
 }
@@ -371,13 +374,13 @@ Result<void> Node::listen_with_tls(std::string_view name, const std::vector<std:
 
 void Node::make_uplink() {
   if (config_.parent.url.empty()) return;
-  parent_access_ = {credentials_.parent, credentials_.parent_token};
+  parent_access_ = access_of(credentials_);
   const ParentConfig& parent = config_.parent;
   const SpoolConfig& spool = config_.spool;
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
   uplink_ = std::make_unique<spool::Uplink>(
       *shards_[0].loop, std::array{&express_worker_, &worker_}, file_system_, spool_directory(), *spool_, id_,
-      config_.node.name, parent.url,
+      config_.node.name, make_paths(),
       spool::UplinkOptions{.delivery = {.batch_bytes_max = parent.batch_bytes_max,
                                         .batch_age_max = parent.batch_age_max,
                                         .backlog_share = static_cast<double>(parent.backlog_share_percent) / 100.0,
@@ -387,8 +390,29 @@ void Node::make_uplink() {
                                                      count(parent.attempts.normal), count(parent.attempts.low)},
                                         .ttl_stops_in_outage = spool.ttl_stops_in_outage},
                            .ttl = {spool.critical.ttl, spool.high.ttl, spool.normal.ttl, spool.low.ttl},
-                           .access = [this] { return parent_access_; }});
+                           .redundant = parent.redundant,
+                           .access = [this](size_t path) { return parent_access_[path]; }});
   shards_[0].loop->post([this] { uplink_->start(); });
+}
+
+std::vector<spool::ParentPath> Node::make_paths() {
+  const std::vector<PathConfig> configured = config_.parent.all_paths();
+  std::vector<spool::ParentPath> paths;
+  for (const PathConfig& path : configured) {
+    const Result<net::LocalEnd> from = net::LocalEnd::parse(path.bind);
+    VERGE_ASSERT(from.has_value());  // reading the configuration saw to it
+    paths.push_back({.url = path.url, .from = *from, .from_text = path.bind});
+    if (configured.size() == 1) break;
+    resolvers_.push_back({std::make_unique<runtime::Loop>(fmt::format("path-{}", paths.size())), {}});
+    paths.back().resolver = resolvers_.back().loop.get();
+  }
+  return paths;
+}
+
+std::vector<spool::ParentAccess> Node::access_of(const Credentials& credentials) {
+  std::vector<spool::ParentAccess> access;
+  for (const auto& context : credentials.parent) access.push_back({context, credentials.parent_token});
+  return access;
 }
 
 Result<void> Node::open_child_store() {
@@ -429,6 +453,12 @@ void Node::start() {
     worker_.run();
   });
   if (uplink_) express_thread_ = std::thread([this] { express_worker_.run(); });
+  for (Resolver& resolver : resolvers_) {
+    resolver.thread = std::thread([&resolver] {
+      lower_own_priority();
+      resolver.loop->run();
+    });
+  }
   admin_thread_ = std::thread([this] {
     lower_own_priority();
     admin_loop_.run();
@@ -494,16 +524,18 @@ void Node::warn_of_credentials(const Credentials& credentials) {
     }
   };
   warn_of_end(credentials.http, "the certificate in tls.certificate");
-  warn_of_end(credentials.parent, "the certificate in parent.certificate");
-  const Result<ParentAddress> parent = parse_parent_url(config_.parent.url);
-  if (parent && !parent->tls && !credentials.parent_token.empty()) {
+  const auto with_tls =
+      std::ranges::find_if(credentials.parent, [](const auto& context) { return context != nullptr; });
+  if (with_tls != credentials.parent.end()) warn_of_end(*with_tls, "the certificate in parent.certificate");
+  std::set<std::string> in_clear;
+  for (const PathConfig& path : config_.parent.all_paths()) {
+    const Result<ParentAddress> parent = parse_parent_url(path.url);
+    if (!parent || parent->tls || credentials.parent_token.empty()) continue;
     const std::string& host = parent->at.host;
     const bool is_v6 = host.find(':') != std::string::npos;
     const Result<net::Address> address = net::Address::parse(is_v6 ? fmt::format("[{}]:1", host) : host + ":1");
-    if (!address || !address->is_loopback()) {
-      log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://",
-                  config_.parent.url);
-    }
+    if ((address && address->is_loopback()) || !in_clear.insert(path.url).second) continue;
+    log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://", path.url);
   }
   certificate_ends_ = credentials.http ? credentials.http->certificate_ends() : 0;
 }
@@ -516,7 +548,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   // A listener that runs keeps what it has when there is nothing to replace it with.
   if (credentials.http || tls_listeners_.empty()) applied.tls = config.tls;
   applied.http.uplink_tokens = config.http.uplink_tokens;
-  const bool same_parent = config.parent.url == config_.parent.url;
+  const bool same_parent = config.parent.all_paths() == config_.parent.all_paths();
   if (same_parent) {
     applied.parent.ca = config.parent.ca;
     applied.parent.certificate = config.parent.certificate;
@@ -540,7 +572,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   on_all_loops([&](Shard& shard) {
     shard.path->replace_rules(rules);
     shard.uplink_tokens = credentials.uplink_tokens;
-    if (&shard == shards_.data() && same_parent) parent_access_ = {credentials.parent, credentials.parent_token};
+    if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
   });
   close_replaced_windows();
   on_tls_loop([&] {
@@ -655,6 +687,10 @@ Node::~Node() {
     if (express_thread_.joinable()) {
       express_worker_.stop();
       express_thread_.join();
+    }
+    for (Resolver& resolver : resolvers_) {
+      resolver.loop->stop();
+      resolver.thread.join();
     }
     admin_loop_.stop();
     admin_thread_.join();

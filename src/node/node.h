@@ -105,6 +105,12 @@ class Node {
     bool is_mqtt;
   };
 
+  // Names are resolved there: it can take long.
+  struct Resolver {
+    std::unique_ptr<runtime::Loop> loop;
+    std::thread thread;
+  };
+
   struct TlsTotals {
     uint64_t accepted = 0;
     uint64_t resumed = 0;
@@ -127,6 +133,8 @@ class Node {
   Result<void> listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
                                net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take);
   void make_uplink();
+  std::vector<spool::ParentPath> make_paths();
+  static std::vector<spool::ParentAccess> access_of(const Credentials& credentials);
   // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
   std::optional<net::BodyLimit> admit(size_t shard, const net::HttpRequest& head, net::HttpResponder& responder) const;
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
@@ -158,6 +166,7 @@ class Node {
   std::thread worker_thread_;
   runtime::Loop express_worker_{"express"};  // for what is fresh and important on its way up
   std::thread express_thread_;
+  std::vector<Resolver> resolvers_;  // of paths to the parent, where there are several
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
@@ -173,10 +182,10 @@ class Node {
   std::vector<std::string> admin_addresses_;
   std::vector<std::string> mqtt_tls_addresses_;
   std::vector<std::string> http_tls_addresses_;
-  Credentials credentials_;                  // as they were at the start, without keys: those are in keys_
-  spool::ParentAccess parent_access_;        // on the uplink's loop
-  std::unique_ptr<runtime::Loop> tls_loop_;  // null without TLS listeners
-  std::vector<Tls> tls_listeners_;           // their number does not change
+  Credentials credentials_;                         // as they were at the start, without keys: those are in keys_
+  std::vector<spool::ParentAccess> parent_access_;  // by path; on the uplink's loop
+  std::unique_ptr<runtime::Loop> tls_loop_;         // null without TLS listeners
+  std::vector<Tls> tls_listeners_;                  // their number does not change
   std::thread tls_thread_;
   std::atomic<int64_t> certificate_ends_{0};  // of the listeners; seconds since 1970
   std::atomic<size_t> realtime_loops_{0};

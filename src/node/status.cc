@@ -78,6 +78,40 @@ std::string histogram_json(const Histogram::Snapshot& snapshot) {
                      static_cast<double>(snapshot.max_ns) / 1e3);
 }
 
+std::string paths_json(const ParentConfig& parent, std::span<const spool::PathCounters> counters) {
+  std::string out = "[";
+  const std::vector<PathConfig> paths = parent.all_paths();
+  for (size_t i = 0; i < counters.size(); ++i) {
+    fmt::format_to(std::back_inserter(out), R"({}{{"url":{},"bind":{},"stands":{},"sent":{},"won":{},"failures":{}}})",
+                   i == 0 ? "" : ",", json_string(paths[i].url),
+                   paths[i].bind.empty() ? "null" : json_string(paths[i].bind), counters[i].stands.load(),
+                   counters[i].sent.value(), counters[i].won.value(), counters[i].failures.value());
+  }
+  return out.append("]");
+}
+
+// A family by path.
+void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const spool::PathCounters> counters) {
+  std::vector<std::string> labels;
+  for (const PathConfig& path : parent.all_paths()) {
+    labels.push_back(
+        fmt::format("path=\"{}\",url={},bind={}", labels.size() + 1, json_string(path.url), json_string(path.bind)));
+  }
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value_of) {
+    out.family(name, type, help);
+    for (size_t i = 0; i < counters.size(); ++i) out.value(static_cast<double>(value_of(counters[i])), labels[i]);
+  };
+  using Path = spool::PathCounters;
+  family("uplink_path_stands", "gauge", "1 when the path to the parent has not failed last.",
+         [](const Path& path) { return path.stands ? 1 : 0; });
+  family("uplink_path_sent_total", "counter", "Batches sent over the path.",
+         [](const Path& path) { return path.sent.value(); });
+  family("uplink_path_won_total", "counter", "Of these, those that the path's answer decided.",
+         [](const Path& path) { return path.won.value(); });
+  family("uplink_path_failures_total", "counter", "Of these, those that brought no answer of the parent.",
+         [](const Path& path) { return path.failures.value(); });
+}
+
 }  // namespace
 
 // The loops' counters added up.
@@ -175,11 +209,12 @@ std::string Node::status_json() const {
     const spool::UplinkCounters& sent = uplink_->counters();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{}}})",
+        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
         json_string(config_.parent.url), sent.connected.load(), sent.bytes_sent.load(), sent.bytes_received.load(),
         sent.batches.value(), sent.records.value(), sent.event_bytes.value(), sent.failures.value(),
         sent.refusals.value(), sent.buried.value(), sent.expired.value(), sent.damaged.value(),
-        sent.line_bytes_per_s.load(), sent.compression_level.load());
+        sent.line_bytes_per_s.load(), sent.compression_level.load(), config_.parent.redundant,
+        paths_json(config_.parent, uplink_->path_counters()));
   } else {
     out.append(",\"uplink\":null");
   }
@@ -334,6 +369,7 @@ std::string Node::metrics_text() const {
     out.counter("uplink_damaged_total", "Sequences that could not be read back.", sent.damaged.value());
     out.gauge("uplink_line_bytes_per_second", "How fast the line was lately.",
               static_cast<double>(sent.line_bytes_per_s.load()));
+    write_paths(out, config_.parent, uplink_->path_counters());
   }
   if (!tls_listeners_.empty()) {
     const TlsTotals tls = tls_totals();

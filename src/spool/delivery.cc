@@ -214,8 +214,6 @@ void Delivery::on_failure(LaneState& lane, const ParentAnswer& answer) {
   lane.is_stale = lane.preparing;
   plan_.line_broke();
   if (options_.ttl_stops_in_outage) effects_.age(false);
-  // The name may stand for another address next time.
-  effects_.close(lane.lane);
   const uint32_t doublings = std::min<uint32_t>(failures_in_a_row_++, 16);
   const Duration ceiling = std::min<Duration>(kFirstPause * (1LL << doublings), options_.retry_max);
   const auto pause = Duration(static_cast<int64_t>(random_.unit() * static_cast<double>(ceiling.count())));

@@ -60,8 +60,6 @@ class Delivery {
     virtual void prepare(Lane lane, const SendPlan::Stretch& stretch, const BatchLimits& limits) = 0;
     // Send it to the parent and give what comes back, within `timeout`, to answered(). One a lane at a time.
     virtual void send(Lane lane, const Payload& body, Duration timeout) = 0;
-    // Whatever connection the lane has is not to be used again.
-    virtual void close(Lane lane) = 0;
     // The parent has these sequences, or they will never come.
     virtual void delivered(Priority stream, IntervalSet::Interval sequences) = 0;
     // Keep the letter, count its sequence as delivered, and say buried().

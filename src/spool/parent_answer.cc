@@ -10,6 +10,8 @@ namespace {
 
 // Of what a parent or a proxy asks for.
 constexpr Duration kRetryAfterMax = std::chrono::minutes(5);
+// How a node's errors begin (docs/http.md).
+constexpr std::string_view kProblem = R"({"error":{"code":")";
 
 bool is_refusal(int status) { return status == 400 || status == 413 || status == 422; }
 
@@ -30,7 +32,7 @@ ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view
     return {.error = answer.error(), .asked_pause = std::nullopt, .timed_out = answer.error().code == "http.timeout"};
   }
   if (answer->status == 200 && answer->body.view().starts_with("{\"durable\":true")) {
-    return {.meaning = Meaning::kDurable, .error = {}, .asked_pause = std::nullopt};
+    return {.meaning = Meaning::kDurable, .error = {}, .asked_pause = std::nullopt, .is_parents_word = true};
   }
   if (answer->status == 401) {
     return {.error = {"uplink.unauthorized",
@@ -38,11 +40,13 @@ ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view
                       "give this node (parent.token) one of the parent's http.uplink_tokens"},
             .asked_pause = retry_after(*answer)};
   }
-  return {.meaning = is_refusal(answer->status) ? Meaning::kRefused : Meaning::kNotNow,
+  const bool refused = is_refusal(answer->status);
+  return {.meaning = refused ? Meaning::kRefused : Meaning::kNotNow,
           .error = {"uplink.refused",
                     fmt::format("{} answered {}: {}", parent, answer->status, answer->body.view().substr(0, 200)),
                     "check that parent.url names the http listener of a Verge node"},
-          .asked_pause = retry_after(*answer)};
+          .asked_pause = retry_after(*answer),
+          .is_parents_word = refused && answer->body.view().starts_with(kProblem)};
 }
 
 }  // namespace verge::spool

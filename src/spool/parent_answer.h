@@ -22,6 +22,7 @@ struct ParentAnswer {
   Error error;                          // unless durable
   std::optional<Duration> asked_pause;  // Retry-After, 5 minutes at most
   bool timed_out = false;
+  bool is_parents_word = false;  // it can be nobody else's, such as a proxy's: durable, or refused as Verge nodes do
 };
 
 // `parent` as the log is to name it; `shows_token`: whether the request had one.

@@ -1,5 +1,7 @@
 #include "spool/uplink.h"
 
+#include <fmt/format.h>
+
 #include "net/address.h"
 #include "spool/batch.h"
 
@@ -32,20 +34,40 @@ std::array<SendPlan::Start, kStreams> start_of(const SpoolWriter& spool) {
 
 Uplink::Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, storage::FileSystem& file_system,
                const std::string& spool_directory, SpoolWriter& spool, const NodeId& node, const std::string& name,
-               std::string_view parent, const UplinkOptions& options)
+               std::vector<ParentPath> paths, const UplinkOptions& options)
     : loop_(loop),
       workers_(workers),
       spool_(spool),
-      parent_(authority_of(parent)),
+      paths_(made_of(std::move(paths))),
       access_(options.access),
       readers_{BatchReader(file_system, spool_directory, spool.keys(), {node, spool.incarnation(), name}, options.ttl,
                            clock_, spool.age_clock()),
                BatchReader(file_system, spool_directory, spool.keys(), {node, spool.incarnation(), name}, options.ttl,
                            clock_, spool.age_clock())},
-      delivery_(*this, clock_, system_seed(), parent_, start_of(spool), options.delivery, counters_),
+      connections_{std::vector<Connection>(paths_.size()), std::vector<Connection>(paths_.size())},
+      path_counters_(paths_.size()),
+      redundant_paths_(*this, clock_, system_seed(), names_of(paths_),
+                       {.redundant = options.redundant, .retry_max = options.delivery.retry_max}, path_counters_),
+      delivery_(*this, clock_, system_seed(), paths_.front().authority, start_of(spool), options.delivery, counters_),
       timer_(loop) {}
 
 Uplink::~Uplink() = default;
+
+std::vector<Uplink::Path> Uplink::made_of(std::vector<ParentPath> paths) {
+  std::vector<Path> made;
+  for (ParentPath& path : paths) {
+    const std::string authority = authority_of(path.url);
+    std::string name = path.from_text.empty() ? authority : fmt::format("{} from {}", authority, path.from_text);
+    made.push_back({authority, std::move(path.from), std::move(name), path.resolver});
+  }
+  return made;
+}
+
+std::vector<std::string> Uplink::names_of(const std::vector<Path>& paths) {
+  std::vector<std::string> names;
+  for (const Path& path : paths) names.push_back(path.name);
+  return names;
+}
 
 void Uplink::turn(const std::function<void()>& input) {
   if (!alive_) return;
@@ -55,13 +77,22 @@ void Uplink::turn(const std::function<void()>& input) {
     delivery_.observe(stream, progress.end, progress.appended_bytes);
   }
   input();
+  while (const std::optional<RedundantPaths::Outcome> outcome = redundant_paths_.take_outcome()) {
+    delivery_.answered(outcome->lane, outcome->answer, outcome->took);
+  }
   for (const Priority stream : kPriorities) {
     const std::optional<MonotonicTime> since = delivery_.waiting_since(stream);
     waiting_since_ns_[static_cast<size_t>(stream)] = since ? since->time_since_epoch().count() : 0;
   }
   timer_.cancel();
-  if (const MonotonicTime due = delivery_.look_again(); due != MonotonicTime::max()) {
-    timer_.after(std::max(due - now, Duration(0)), [this] { turn([this] { delivery_.look(); }); });
+  const MonotonicTime due = std::min(delivery_.look_again(), redundant_paths_.look_again());
+  if (due != MonotonicTime::max()) {
+    timer_.after(std::max(due - now, Duration(0)), [this] {
+      turn([this] {
+        redundant_paths_.look();
+        delivery_.look();
+      });
+    });
   }
   if (delivery_.is_drained() && drained_) std::exchange(drained_, nullptr)();
 }
@@ -82,7 +113,9 @@ void Uplink::wake() {
 void Uplink::stop() {
   alive_.reset();
   timer_.cancel();
-  for (Connection& connection : connections_) connection.client.reset();
+  for (std::vector<Connection>& of_lane : connections_) {
+    for (Connection& connection : of_lane) connection.client.reset();
+  }
 }
 
 void Uplink::drain(std::function<void()> done) {
@@ -100,52 +133,60 @@ void Uplink::prepare(Lane lane, const SendPlan::Stretch& stretch, const BatchLim
   });
 }
 
-void Uplink::send(Lane lane, const Payload& body, Duration timeout) {
-  Connection& connection = connection_of(lane);
+void Uplink::send(Lane lane, const Payload& body, Duration timeout) { redundant_paths_.send(lane, body, timeout); }
+
+void Uplink::send(Lane lane, size_t path, const Payload& body, Duration timeout) {
+  Connection& connection = connection_of(lane, path);
   connection.body = body;
   connection.timeout = timeout;
-  if (connection.client) return request(lane);
-  connect(lane);
+  if (connection.client) return request(lane, path);
+  connect(lane, path);
 }
 
 // Resolves the parent's name where that cannot hold up the loop.
-void Uplink::connect(Lane lane) {
-  workers_[static_cast<size_t>(lane)]->post([this, lane, alive = guard_] {
+void Uplink::connect(Lane lane, size_t path) {
+  runtime::Loop* resolver = paths_[path].resolver;
+  if (resolver == nullptr) resolver = workers_[static_cast<size_t>(lane)];
+  resolver->post([this, lane, path, alive = guard_] {
     if (alive.expired()) return;
-    Result<net::Address> address = net::Address::resolve(parent_);
-    loop_.post([this, lane, address = std::move(address), alive] {
-      if (alive.expired()) return;
-      if (!address) return on_answer(lane, std::unexpected(address.error()), Duration(0));
-      const ParentAccess access = access_ ? access_() : ParentAccess{};
-      Connection& connection = connection_of(lane);
-      connection.authorization = access.token.empty() ? "" : "Bearer " + access.token;
-      connection.client =
-          std::make_unique<net::HttpClient>(loop_, *address, parent_, net::HttpClientLimits{}, access.tls);
-      request(lane);
+    Result<net::Address> address = net::Address::resolve(paths_[path].authority, paths_[path].from.address.family());
+    loop_.post([this, lane, path, address = std::move(address), alive] {
+      if (!alive.expired()) on_resolved(lane, path, address);
     });
   });
 }
 
-void Uplink::request(Lane lane) {
-  Connection& connection = connection_of(lane);
+void Uplink::on_resolved(Lane lane, size_t path, const Result<net::Address>& address) {
+  if (!address) return on_answer(lane, path, std::unexpected(address.error()), Duration(0));
+  const ParentAccess access = access_ ? access_(path) : ParentAccess{};
+  Connection& connection = connection_of(lane, path);
+  connection.authorization = access.token.empty() ? "" : "Bearer " + access.token;
+  connection.client = std::make_unique<net::HttpClient>(loop_, *address, paths_[path].authority,
+                                                        net::HttpClientLimits{}, access.tls, paths_[path].from);
+  request(lane, path);
+}
+
+void Uplink::request(Lane lane, size_t path) {
+  Connection& connection = connection_of(lane, path);
   const std::string type(kBatchContentType);
   net::HttpCall call{
       .method = "POST", .target = "/v1/uplink", .fields = {{"Content-Type", type}}, .timeout = connection.timeout};
   if (!connection.authorization.empty()) call.fields.push_back({"Authorization", connection.authorization});
   call.body = std::exchange(connection.body, {});
-  connection.client->request(call, [this, lane, sent = loop_.tick()](Result<net::HttpAnswer> answer) {
-    on_answer(lane, answer, loop_.tick() - sent);
+  connection.client->request(call, [this, lane, path, sent = loop_.tick()](const Result<net::HttpAnswer>& answer) {
+    on_answer(lane, path, answer, loop_.tick() - sent);
   });
 }
 
-void Uplink::on_answer(Lane lane, const Result<net::HttpAnswer>& answer, Duration took) {
+void Uplink::on_answer(Lane lane, size_t path, const Result<net::HttpAnswer>& answer, Duration took) {
   count_bytes();
-  const ParentAnswer read = read_answer(answer, parent_, !connection_of(lane).authorization.empty());
-  turn([&] { delivery_.answered(lane, read, took); });
+  const bool shows_token = !connection_of(lane, path).authorization.empty();
+  const ParentAnswer read = read_answer(answer, paths_[path].authority, shows_token);
+  turn([&] { redundant_paths_.answered(lane, path, read, took); });
 }
 
-void Uplink::close(Lane lane) {
-  Connection& connection = connection_of(lane);
+void Uplink::close(Lane lane, size_t path) {
+  Connection& connection = connection_of(lane, path);
   if (!connection.client) return;
   connection.earlier_bytes_sent += connection.client->bytes_sent();
   connection.earlier_bytes_received += connection.client->bytes_received();
@@ -166,9 +207,11 @@ void Uplink::age(bool running) { spool_.age_clock().set_running(running, loop_.t
 
 void Uplink::count_bytes() {
   uint64_t sent = 0, received = 0;
-  for (const Connection& connection : connections_) {
-    sent += connection.earlier_bytes_sent + (connection.client ? connection.client->bytes_sent() : 0);
-    received += connection.earlier_bytes_received + (connection.client ? connection.client->bytes_received() : 0);
+  for (const std::vector<Connection>& of_lane : connections_) {
+    for (const Connection& connection : of_lane) {
+      sent += connection.earlier_bytes_sent + (connection.client ? connection.client->bytes_sent() : 0);
+      received += connection.earlier_bytes_received + (connection.client ? connection.client->bytes_received() : 0);
+    }
   }
   counters_.bytes_sent = sent;
   counters_.bytes_received = received;

@@ -1,9 +1,11 @@
 // Uplink: sends a spool's streams to the parent, and notes what the parent says is durable there.
 //
-// What is sent when, and what an answer means, a Delivery decides (delivery.h). This gives it loops and connections:
-// each of the two lanes has an HTTP connection, kept alive, on the uplink's own loop; reading the log, compressing and
-// resolving the parent's name run on the worker of each lane (the bulk lane's of lower priority), so that no fresh
-// record waits for a backlog there.
+// What is sent when, and what an answer means, a Delivery decides (delivery.h), and over which of the paths to the
+// parent, RedundantPaths (redundant_paths.h). This gives them loops and connections: each of the two lanes has an HTTP
+// connection a path, kept alive, on the uplink's own loop; reading the log and compressing run on the worker of each
+// lane (the bulk lane's of lower priority), so that no fresh record waits for a backlog there. The parent's name is
+// resolved there too, or, where there are several paths, by a loop of the path's own: a name that is not to be had on
+// one holds up no other.
 #pragma once
 
 #include <array>
@@ -11,13 +13,17 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "net/http_client.h"
+#include "net/local_end.h"
 #include "runtime/loop.h"
 #include "spool/batch_reader.h"
 #include "spool/delivery.h"
+#include "spool/redundant_paths.h"
 #include "spool/spool_writer.h"
 #include "spool/uplink_counters.h"
 #include "storage/file_system.h"
@@ -30,19 +36,28 @@ struct ParentAccess {
   std::string token;                           // sent as Authorization: Bearer; empty: none
 };
 
-struct UplinkOptions {
-  DeliveryOptions delivery;
-  std::array<Duration, kStreams> ttl{};       // older records are not sent; 0: no limit
-  std::function<ParentAccess()> access = {};  // asked on the loop for each connection; none: plain HTTP, no token
+struct ParentPath {
+  std::string url;  // "http://host:port" or "https://host:port"
+  net::LocalEnd from;
+  std::string from_text;              // as it was written; empty: nowhere in particular
+  runtime::Loop* resolver = nullptr;  // where the name may be resolved, which can take long; null: the lane's worker
 };
 
-class Uplink final : private Delivery::Effects {
+struct UplinkOptions {
+  DeliveryOptions delivery;
+  std::array<Duration, kStreams> ttl{};  // older records are not sent; 0: no limit
+  size_t redundant = 1;                  // paths at a time
+  // Asked on the loop for each connection, with the number of its path; none: plain HTTP, no token.
+  std::function<ParentAccess(size_t path)> access = {};
+};
+
+class Uplink final : private Delivery::Effects, private RedundantPaths::Effects {
  public:
-  // `parent` is "http://host:port" or "https://host:port". All references outlive the uplink.
+  // `paths`: to the parent, those preferred first; one at least. All references outlive the uplink.
   // `workers`: of the express and of the bulk lane.
   Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, storage::FileSystem& file_system,
          const std::string& spool_directory, SpoolWriter& spool, const NodeId& node, const std::string& name,
-         std::string_view parent, const UplinkOptions& options);
+         std::vector<ParentPath> paths, const UplinkOptions& options);
   ~Uplink() override;
 
   void start();
@@ -53,11 +68,19 @@ class Uplink final : private Delivery::Effects {
   // No request is made any more and none is awaited; call before destruction, on the loop.
   void stop();
 
-  [[nodiscard]] const UplinkCounters& counters() const { return counters_; }  // any thread
+  [[nodiscard]] const UplinkCounters& counters() const { return counters_; }                    // any thread
+  [[nodiscard]] std::span<const PathCounters> path_counters() const { return path_counters_; }  // likewise
   // How long the oldest record of the stream has waited, roughly; 0 when none does. Any thread.
   [[nodiscard]] Duration waiting(Priority stream) const;
 
  private:
+  struct Path {
+    std::string authority;
+    net::LocalEnd from;
+    std::string name;  // for the log
+    runtime::Loop* resolver;
+  };
+  // Of one lane, on one path.
   struct Connection {
     std::unique_ptr<net::HttpClient> client;
     std::string authorization;  // with the client; empty: none
@@ -67,30 +90,37 @@ class Uplink final : private Delivery::Effects {
     uint64_t earlier_bytes_received = 0;
   };
 
+  static std::vector<Path> made_of(std::vector<ParentPath> paths);
+  static std::vector<std::string> names_of(const std::vector<Path>& paths);
+
   void prepare(Lane lane, const SendPlan::Stretch& stretch, const BatchLimits& limits) override;
   void send(Lane lane, const Payload& body, Duration timeout) override;
-  void close(Lane lane) override;
+  void send(Lane lane, size_t path, const Payload& body, Duration timeout) override;
+  void close(Lane lane, size_t path) override;
   void delivered(Priority stream, IntervalSet::Interval sequences) override;
   void bury(DeadLetter letter) override;
   void age(bool running) override;
 
-  // Runs one input of the machine, and what follows from it.
+  // Runs one input of the machines, and what follows from it.
   void turn(const std::function<void()>& input);
-  void connect(Lane lane);
-  void request(Lane lane);
-  void on_answer(Lane lane, const Result<net::HttpAnswer>& answer, Duration took);
+  void connect(Lane lane, size_t path);
+  void on_resolved(Lane lane, size_t path, const Result<net::Address>& address);
+  void request(Lane lane, size_t path);
+  void on_answer(Lane lane, size_t path, const Result<net::HttpAnswer>& answer, Duration took);
   void count_bytes();
-  Connection& connection_of(Lane lane) { return connections_[static_cast<size_t>(lane)]; }
+  Connection& connection_of(Lane lane, size_t path) { return connections_[static_cast<size_t>(lane)][path]; }
 
   runtime::Loop& loop_;
   const std::array<runtime::Loop*, kLanes> workers_;
   SpoolWriter& spool_;
-  const std::string parent_;
-  const std::function<ParentAccess()> access_;
+  const std::vector<Path> paths_;
+  const std::function<ParentAccess(size_t path)> access_;
   const SystemClock clock_;
   UplinkCounters counters_;
-  std::array<BatchReader, kLanes> readers_;  // used on the lane's worker only
-  std::array<Connection, kLanes> connections_;
+  std::array<BatchReader, kLanes> readers_;                  // used on the lane's worker only
+  std::array<std::vector<Connection>, kLanes> connections_;  // by lane and path
+  std::vector<PathCounters> path_counters_;
+  RedundantPaths redundant_paths_;
   Delivery delivery_;
   runtime::Timer timer_;
   std::function<void()> drained_;

@@ -61,6 +61,15 @@ struct SimulatedNode::Process {
                                    node.timeline_.clock(), age_clock)},
         reception(static_cast<spool::Reception::Effects&>(node)) {
     if (!node.options_.has_parent) return;
+    spool::RedundantPaths::Effects& connections = node;
+    std::vector<std::string> names;
+    for (size_t path = 0; path < node.options_.paths; ++path) names.push_back("path " + std::to_string(path + 1));
+    path_counters = std::vector<spool::PathCounters>(names.size());
+    redundant_paths = std::make_unique<spool::RedundantPaths>(
+        connections, node.timeline_.clock(), node.random_.next(), std::move(names),
+        spool::RedundantPathsOptions{.redundant = node.options_.redundant,
+                                     .retry_max = node.options_.delivery.retry_max},
+        path_counters);
     std::array<spool::SendPlan::Start, spool::kStreams> start;
     for (const Priority stream : kPriorities) {
       start[static_cast<size_t>(stream)] = {spool->delivered_of(stream), spool->state(stream).end};
@@ -74,7 +83,9 @@ struct SimulatedNode::Process {
   spool::AgeClock age_clock;
   spool::UplinkCounters counters;
   std::array<spool::BatchReader, spool::kLanes> readers;
-  std::unique_ptr<spool::Delivery> delivery;  // null without a parent
+  std::vector<spool::PathCounters> path_counters;
+  std::unique_ptr<spool::RedundantPaths> redundant_paths;  // null without a parent
+  std::unique_ptr<spool::Delivery> delivery;               // likewise
   spool::Reception reception;
 
   // What the writer's next turn is to do.
@@ -186,19 +197,28 @@ void SimulatedNode::later(Duration least, Duration most, Timeline::Task task) {
                   });
 }
 
-// As the uplink does with each input of its machine.
+// As the uplink does with each input of its machines.
 void SimulatedNode::turn(const std::function<void()>& input) {
   spool::Delivery& delivery = *process_->delivery;
+  spool::RedundantPaths& paths = *process_->redundant_paths;
   for (const Priority stream : kPriorities) {
     const spool::StreamState state = process_->spool->state(stream);
     delivery.observe(stream, state.end, state.appended_bytes);
   }
   input();
+  while (const std::optional<spool::RedundantPaths::Outcome> outcome = paths.take_outcome()) {
+    delivery.answered(outcome->lane, outcome->answer, outcome->took);
+  }
   const uint64_t timer = ++process_->timer;
-  if (delivery.look_again() == MonotonicTime::max()) return;
-  const Duration wait = delivery.look_again() - timeline_.now();
+  const MonotonicTime due = std::min(delivery.look_again(), paths.look_again());
+  if (due == MonotonicTime::max()) return;
+  const Duration wait = due - timeline_.now();
   later(wait, wait, [this, timer] {
-    if (timer == process_->timer) turn([this] { process_->delivery->look(); });
+    if (timer != process_->timer) return;
+    turn([this] {
+      process_->redundant_paths->look();
+      process_->delivery->look();
+    });
   });
 }
 
@@ -214,13 +234,17 @@ void SimulatedNode::prepare(spool::Lane lane, const spool::SendPlan::Stretch& st
 }
 
 void SimulatedNode::send(spool::Lane lane, const Payload& body, Duration timeout) {
-  surroundings_.send(*this, lane, body, timeout);
+  process_->redundant_paths->send(lane, body, timeout);
 }
 
-void SimulatedNode::close(spool::Lane lane) { surroundings_.close(*this, lane); }
+void SimulatedNode::send(spool::Lane lane, size_t path, const Payload& body, Duration timeout) {
+  surroundings_.send(*this, lane, path, body, timeout);
+}
 
-void SimulatedNode::answered(spool::Lane lane, const spool::ParentAnswer& answer, Duration took) {
-  turn([&] { process_->delivery->answered(lane, answer, took); });
+void SimulatedNode::close(spool::Lane lane, size_t path) { surroundings_.close(*this, lane, path); }
+
+void SimulatedNode::answered(spool::Lane lane, size_t path, const spool::ParentAnswer& answer, Duration took) {
+  turn([&] { process_->redundant_paths->answered(lane, path, answer, took); });
 }
 
 void SimulatedNode::delivered(Priority stream, IntervalSet::Interval sequences) {

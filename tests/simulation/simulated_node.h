@@ -15,17 +15,22 @@
 #include "spool/batch_reader.h"
 #include "spool/delivery.h"
 #include "spool/reception.h"
+#include "spool/redundant_paths.h"
 #include "spool/spool.h"
 #include "tests/simulation/timeline.h"
 #include "tests/support/simulated_disk.h"
 
 namespace verge::tests {
 
-class SimulatedNode final : private spool::Delivery::Effects, private spool::Reception::Effects {
+class SimulatedNode final : private spool::Delivery::Effects,
+                            private spool::RedundantPaths::Effects,
+                            private spool::Reception::Effects {
  public:
   struct Options {
     std::string name;
     bool has_parent = false;
+    size_t paths = 1;      // to it
+    size_t redundant = 1;  // of them at a time
     spool::SpoolOptions spool;
     spool::DeliveryOptions delivery;
     std::array<Duration, spool::kStreams> ttl{};
@@ -34,8 +39,8 @@ class SimulatedNode final : private spool::Delivery::Effects, private spool::Rec
   class Surroundings {
    public:
     virtual ~Surroundings() = default;
-    virtual void send(SimulatedNode& node, spool::Lane lane, const Payload& body, Duration timeout) = 0;
-    virtual void close(SimulatedNode& node, spool::Lane lane) = 0;
+    virtual void send(SimulatedNode& node, spool::Lane lane, size_t path, const Payload& body, Duration timeout) = 0;
+    virtual void close(SimulatedNode& node, spool::Lane lane, size_t path) = 0;
     // The node's store has settled what a child sent on that lane. `is_awaited`: it has not given up on it.
     virtual void on_stored(SimulatedNode& node, spool::Lane lane, bool is_awaited, const spool::ChildBatch& batch) = 0;
   };
@@ -65,12 +70,13 @@ class SimulatedNode final : private spool::Delivery::Effects, private spool::Rec
   // A child's batch. Not answered when the process ends before.
   void receive(spool::Lane lane, const Payload& body, std::function<bool()> is_awaited,
                std::function<void(const spool::BatchAnswer&)> reply);
-  // What came back for what was sent.
-  void answered(spool::Lane lane, const spool::ParentAnswer& answer, Duration took);
+  // What came back for what was sent over that path.
+  void answered(spool::Lane lane, size_t path, const spool::ParentAnswer& answer, Duration took);
 
   [[nodiscard]] SimulatedDisk& disk() { return disk_; }
   [[nodiscard]] const std::string& name() const { return options_.name; }
   [[nodiscard]] bool has_parent() const { return options_.has_parent; }
+  [[nodiscard]] size_t paths() const { return options_.paths; }
   [[nodiscard]] bool has_undelivered() const;
   // By stream, for people.
   [[nodiscard]] std::string progress() const;
@@ -86,7 +92,8 @@ class SimulatedNode final : private spool::Delivery::Effects, private spool::Rec
 
   void prepare(spool::Lane lane, const spool::SendPlan::Stretch& stretch, const spool::BatchLimits& limits) override;
   void send(spool::Lane lane, const Payload& body, Duration timeout) override;
-  void close(spool::Lane lane) override;
+  void send(spool::Lane lane, size_t path, const Payload& body, Duration timeout) override;
+  void close(spool::Lane lane, size_t path) override;
   void delivered(Priority stream, IntervalSet::Interval sequences) override;
   void bury(spool::DeadLetter letter) override;
   void age(bool running) override;

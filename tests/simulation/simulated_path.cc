@@ -15,7 +15,7 @@ Duration SimulatedPath::between(Duration least, Duration most) {
 }
 
 void SimulatedPath::heal() {
-  weather_ = Weather::kFine;
+  set_weather(Weather::kFine);
   character_.trouble = 0;
 }
 

@@ -48,10 +48,18 @@ class SimulatedPath {
   void abandon(spool::Lane lane);
   // The parent's process ended: connections break, or hang.
   void parent_ended();
-  void set_weather(Weather weather) { weather_ = weather; }
+  void set_weather(Weather weather) {
+    if (!stays_) weather_ = weather;
+  }
+  // Whatever is done to it.
+  void stay_in(Weather weather) {
+    weather_ = weather;
+    stays_ = true;
+  }
   // From now on nothing goes wrong.
   void heal();
 
+  [[nodiscard]] bool has_open(spool::Lane lane) const { return open_[static_cast<size_t>(lane)] != nullptr; }
   [[nodiscard]] uint64_t requests() const { return requests_; }
   [[nodiscard]] uint64_t refusals() const { return refusals_; }
 
@@ -76,6 +84,7 @@ class SimulatedPath {
   Character character_;
   const Deliver deliver_;
   Weather weather_ = Weather::kFine;
+  bool stays_ = false;
   std::array<ExchangePointer, spool::kLanes> open_;
   uint64_t requests_ = 0;
   uint64_t refusals_ = 0;

@@ -1,5 +1,6 @@
 #include "tests/simulation/simulated_tree.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <gtest/gtest.h>
@@ -34,18 +35,28 @@ SimulatedTree::SimulatedTree(uint64_t seed)
   for (size_t i = 0; i < kNodes; ++i) {
     nodes_.push_back(std::make_unique<SimulatedNode>(timeline_, random_, surroundings, options_of(i)));
   }
-  for (size_t i = 0; i + 1 < kNodes; ++i) {
-    paths_.push_back(std::make_unique<SimulatedPath>(
+  for (size_t i = 0; i + 1 < kNodes; ++i) make_paths(i);
+  devices_.push_back({.node = 0, .first = 1, .next = 1});
+  devices_.push_back({.node = 1, .first = kParentsDevice, .next = kParentsDevice});
+}
+
+void SimulatedTree::make_paths(size_t node) {
+  for (size_t path = 0; path < nodes_[node]->paths(); ++path) {
+    paths_[node].push_back(std::make_unique<SimulatedPath>(
         timeline_, random_, character(),
-        [this, parent = i + 1](spool::Lane lane, const Payload& body, SimulatedPath::IsAwaited is_awaited,
-                               SimulatedPath::Reply reply) {
+        [this, parent = node + 1](spool::Lane lane, const Payload& body, SimulatedPath::IsAwaited is_awaited,
+                                  SimulatedPath::Reply reply) {
           if (!nodes_[parent]->is_running()) return false;
           nodes_[parent]->receive(lane, body, std::move(is_awaited), std::move(reply));
           return true;
         }));
   }
-  devices_.push_back({.node = 0, .first = 1, .next = 1});
-  devices_.push_back({.node = 1, .first = kParentsDevice, .next = kParentsDevice});
+  // One of several may never work at all.
+  if (paths_[node].size() > 1 && random_.chance(0.3)) {
+    constexpr std::array kBad = {SimulatedPath::Weather::kDown, SimulatedPath::Weather::kHalfOpen,
+                                 SimulatedPath::Weather::kProxy};
+    paths_[node][random_.below(paths_[node].size())]->stay_in(kBad[random_.below(kBad.size())]);
+  }
 }
 
 SimulatedNode::Options SimulatedTree::options_of(size_t node) {
@@ -63,6 +74,10 @@ SimulatedNode::Options SimulatedTree::options_of(size_t node) {
     options.spool.streams[static_cast<size_t>(Priority::kLow)].when_full = spool::WhenFull::kDropOldest;
     options.spool.streams[static_cast<size_t>(Priority::kHigh)].when_full = spool::WhenFull::kDropLower;
     if (random_.chance(0.5)) options.ttl[static_cast<size_t>(Priority::kNormal)] = seconds(10);
+  }
+  if (random_.chance(0.5)) {
+    options.paths = 2 + random_.below(2);
+    options.redundant = 1 + random_.below(options.paths);
   }
   options.delivery = {.batch_bytes_max = size_t{1024} << random_.below(7),
                       .batch_age_max = kAges[random_.below(kAges.size())],
@@ -96,17 +111,26 @@ void SimulatedTree::note(uint64_t what) {
   trace_ = hash64(std::string_view(reinterpret_cast<const char*>(words.data()), sizeof(words)));
 }
 
-void SimulatedTree::send(SimulatedNode& node, spool::Lane lane, const Payload& body, Duration timeout) {
+void SimulatedTree::send(SimulatedNode& node, spool::Lane lane, size_t path, const Payload& body, Duration timeout) {
+  const size_t index = index_of(node);
+  note(path);
   note(body.size());
   ++met_.requests;
-  const auto answered = [this, &node, lane](const Result<net::HttpAnswer>& answer, Duration took) {
+  for (const auto& other : paths_[index]) met_.redundant += other->has_open(lane) ? 1 : 0;
+  const auto answered = [this, &node, lane, path](const Result<net::HttpAnswer>& answer, Duration took) {
     note(answer ? static_cast<uint64_t>(answer->status) : 0);
-    node.answered(lane, spool::read_answer(answer, "the parent", /*shows_token=*/false), took);
+    node.answered(lane, path, spool::read_answer(answer, "the parent", /*shows_token=*/false), took);
   };
-  path_of(index_of(node))->send(lane, body, timeout, answered);
+  paths_[index][path]->send(lane, body, timeout, answered);
 }
 
-void SimulatedTree::close(SimulatedNode& node, spool::Lane lane) { path_of(index_of(node))->abandon(lane); }
+void SimulatedTree::close(SimulatedNode& node, spool::Lane lane, size_t path) {
+  paths_[index_of(node)][path]->abandon(lane);
+}
+
+bool SimulatedTree::meets_refusals(size_t node) const {
+  return std::ranges::any_of(paths_[node], [](const auto& path) { return path->refusals() > 0; });
+}
 
 // What one lane brought is stored in its order. Exceptions: the child goes around what is refused; where records have a
 // time to live, a crash can set their age back, so that one that was passed over is sent after all; and what the
@@ -114,7 +138,7 @@ void SimulatedTree::close(SimulatedNode& node, spool::Lane lane) { path_of(index
 void SimulatedTree::on_stored(SimulatedNode& node, spool::Lane lane, bool is_awaited, const spool::ChildBatch& batch) {
   const size_t index = index_of(node);
   const bool is_in_order =
-      paths_[index - 1]->refusals() == 0 && !drops_ && (is_awaited || batch.header.stream >= Priority::kNormal);
+      !meets_refusals(index - 1) && !drops_ && (is_awaited || batch.header.stream >= Priority::kNormal);
   uint64_t& last = last_stored_[{index, batch.header.source(), lane}];
   for (size_t i = 0; i < batch.records.size(); ++i) {
     note(batch.records[i].sequence);
@@ -147,11 +171,12 @@ void SimulatedTree::end(size_t node, bool power) {
   } else {
     nodes_[node]->kill();
   }
-  if (SimulatedPath* path = path_of(node)) {
+  for (const auto& path : paths_[node]) {
     path->abandon(spool::Lane::kExpress);
     path->abandon(spool::Lane::kBulk);
   }
-  if (node > 0) paths_[node - 1]->parent_ended();
+  if (node == 0) return;
+  for (const auto& path : paths_[node - 1]) path->parent_ended();
 }
 
 // New records, and again those of which nothing was heard. A device may send one twice at a time.
@@ -214,10 +239,16 @@ void SimulatedTree::break_disk(size_t node) {
   }
 }
 
+// Of one path, or of all that lead away from there.
 void SimulatedTree::change_weather(size_t node) {
-  SimulatedPath& path = *path_of(node);
-  path.set_weather(static_cast<SimulatedPath::Weather>(random_.below(4)));
-  timeline_.after(milliseconds(random_.below(30'000)), [&path] { path.set_weather(SimulatedPath::Weather::kFine); });
+  const bool all = random_.chance(0.3);
+  const size_t one = random_.below(paths_[node].size());
+  for (size_t i = 0; i < paths_[node].size(); ++i) {
+    if (!all && i != one) continue;
+    SimulatedPath& path = *paths_[node][i];
+    path.set_weather(static_cast<SimulatedPath::Weather>(random_.below(4)));
+    timeline_.after(milliseconds(random_.below(30'000)), [&path] { path.set_weather(SimulatedPath::Weather::kFine); });
+  }
 }
 
 void SimulatedTree::break_something() {
@@ -262,7 +293,9 @@ void SimulatedTree::mend() {
   breaking_ = false;
   submitting_ = false;
   cut_at_operation_.fill(0);
-  for (const auto& path : paths_) path->heal();
+  for (const auto& paths : paths_) {
+    for (const auto& path : paths) path->heal();
+  }
   for (size_t i = 0; i < kNodes; ++i) {
     nodes_[i]->disk().heal();
     start(i);
@@ -311,7 +344,9 @@ void SimulatedTree::check() {
     met_.given_up += given_up.dropped + given_up.expired + given_up.letters;
   }
   met_.dead_letters += set_aside.size();
-  for (const auto& path : paths_) met_.refusals += path->refusals();
+  for (const auto& paths : paths_) {
+    for (const auto& path : paths) met_.refusals += path->refusals();
+  }
   for (const auto& [number, times] : at_root) ASSERT_EQ(times, 1U) << "number " << number << " is at the root twice";
   for (const Device& device : devices_) {
     met_.acknowledged += device.acknowledged.size();

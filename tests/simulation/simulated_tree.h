@@ -52,6 +52,7 @@ class SimulatedTree final : private SimulatedNode::Surroundings {
     uint64_t dead_letters = 0;
     uint64_t given_up = 0;
     uint64_t power_cuts = 0;
+    uint64_t redundant = 0;  // requests that were sent while another for the same batch was under way
   };
   [[nodiscard]] const Met& met() const { return met_; }
 
@@ -65,14 +66,14 @@ class SimulatedTree final : private SimulatedNode::Surroundings {
     std::set<uint64_t> acknowledged;
   };
 
-  void send(SimulatedNode& node, spool::Lane lane, const Payload& body, Duration timeout) override;
-  void close(SimulatedNode& node, spool::Lane lane) override;
+  void send(SimulatedNode& node, spool::Lane lane, size_t path, const Payload& body, Duration timeout) override;
+  void close(SimulatedNode& node, spool::Lane lane, size_t path) override;
   void on_stored(SimulatedNode& node, spool::Lane lane, bool is_awaited, const spool::ChildBatch& batch) override;
 
   [[nodiscard]] SimulatedNode::Options options_of(size_t node);
   SimulatedPath::Character character();
   size_t index_of(const SimulatedNode& node) const;
-  SimulatedPath* path_of(size_t node) { return node + 1 < kNodes ? paths_[node].get() : nullptr; }
+  void make_paths(size_t node);
 
   void start(size_t node);
   void end(size_t node, bool power);
@@ -81,6 +82,7 @@ class SimulatedTree final : private SimulatedNode::Surroundings {
   void break_something();
   void break_disk(size_t node);
   void change_weather(size_t node);
+  [[nodiscard]] bool meets_refusals(size_t node) const;
   void watch_for_power_cut(size_t node);
   // Until nothing happens any more before `until`, or something failed.
   void run_until(MonotonicTime until);
@@ -98,7 +100,7 @@ class SimulatedTree final : private SimulatedNode::Surroundings {
   const bool drops_;       // one stream gives up records by policy
   const bool flips_bits_;  // in the child's log
   std::vector<std::unique_ptr<SimulatedNode>> nodes_;
-  std::vector<std::unique_ptr<SimulatedPath>> paths_;
+  std::array<std::vector<std::unique_ptr<SimulatedPath>>, kNodes> paths_;  // up from each node
   std::vector<Device> devices_;
   std::array<uint64_t, kNodes> cut_at_operation_{};  // power goes when the disk has come so far; 0: it does not
   bool breaking_ = true;

@@ -51,10 +51,13 @@ TEST_F(TreeSimulation, NothingAcknowledgedIsLostOrDeliveredTwice) {
     met.dead_letters += tree.met().dead_letters;
     met.given_up += tree.met().given_up;
     met.power_cuts += tree.met().power_cuts;
+    met.redundant += tree.met().redundant;
   }
   std::printf(
-      "%zu acknowledged, %zu requests, %zu came again, %zu refusals, %zu dead letters, %zu given up, %zu power cuts\n",
-      met.acknowledged, met.requests, met.known, met.refusals, met.dead_letters, met.given_up, met.power_cuts);
+      "%zu acknowledged, %zu requests, %zu of them beside others, %zu came again, %zu refusals, %zu dead letters, %zu "
+      "given up, %zu power cuts\n",
+      met.acknowledged, met.requests, met.redundant, met.known, met.refusals, met.dead_letters, met.given_up,
+      met.power_cuts);
 }
 
 TEST_F(TreeSimulation, ASeedReplaysARunExactly) {
@@ -72,10 +75,9 @@ TEST_F(TreeSimulation, ASeedReplaysARunExactly) {
 
 // Every operation of each disk fails in turn, once and from then on, for want of space and for a broken disk; and every
 // read, once.
-TEST_F(TreeSimulation, AnErrorAtEveryOperationInTurn) {
-  constexpr uint64_t kSeed = 42;
-  const auto extents = SimulatedTree(kSeed).run_script({});
-  ASSERT_FALSE(HasFailure());
+void fail_everything_in_turn(uint64_t seed) {
+  const auto extents = SimulatedTree(seed).run_script({});
+  ASSERT_FALSE(testing::Test::HasFailure());
   for (size_t node = 0; node < SimulatedTree::kNodes; ++node) {
     ASSERT_GE(extents[node].operations, 40U);
     for (uint64_t n = 1; n <= extents[node].operations; ++n) {
@@ -83,18 +85,23 @@ TEST_F(TreeSimulation, AnErrorAtEveryOperationInTurn) {
         for (const bool sticky : {false, true}) {
           SCOPED_TRACE(testing::Message() << "node " << node << ", operation " << n << ", " << code
                                           << (sticky ? ", from then on" : ", once"));
-          SimulatedTree(kSeed).run_script({.node = node, .operation = n, .code = code, .sticky = sticky});
-          ASSERT_FALSE(HasFailure());
+          SimulatedTree(seed).run_script({.node = node, .operation = n, .code = code, .sticky = sticky});
+          ASSERT_FALSE(testing::Test::HasFailure());
         }
       }
     }
     for (uint64_t n = 1; n <= extents[node].reads; ++n) {
       SCOPED_TRACE(testing::Message() << "node " << node << ", read " << n);
-      SimulatedTree(kSeed).run_script({.node = node, .code = {}, .read = n});
-      ASSERT_FALSE(HasFailure());
+      SimulatedTree(seed).run_script({.node = node, .code = {}, .read = n});
+      ASSERT_FALSE(testing::Test::HasFailure());
     }
   }
 }
+
+TEST_F(TreeSimulation, AnErrorAtEveryOperationInTurn) { fail_everything_in_turn(14); }
+
+// This seed has three paths to each parent, where the one before has one.
+TEST_F(TreeSimulation, AnErrorAtEveryOperationInTurnWithSeveralPaths) { fail_everything_in_turn(4); }
 
 }  // namespace
 }  // namespace verge::tests

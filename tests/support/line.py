@@ -24,6 +24,8 @@ class Line:
         self.stalled = False
         self.up = 0  # bytes passed on upwards
         self.requests = 0
+        self.connections = 0
+        self.peers = set()  # the addresses that they came from
         self.answered = []  # what refusal() answered
         self._free_at = 0.0  # when the next byte may go up
         self._lock = threading.Lock()
@@ -37,9 +39,11 @@ class Line:
     def _accept(self):
         while True:
             try:
-                below, _ = self._listener.accept()
+                below, peer = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
+            self.peers.add(peer[0])
             threading.Thread(target=self._serve, args=(below,), daemon=True).start()
 
     def _serve(self, below):

@@ -1,0 +1,41 @@
+#include "spool/parent_answer.h"
+
+#include <gtest/gtest.h>
+
+#include "base/text.h"
+
+namespace verge::spool {
+namespace {
+
+using Meaning = ParentAnswer::Meaning;
+
+ParentAnswer read(int status, std::string_view body) {
+  return read_answer(net::HttpAnswer{.status = status, .fields = {}, .body = Payload(body)}, "parent:80", false);
+}
+
+TEST(ParentAnswer, OnlyTheParentsOwnWordIsADelivery) {
+  EXPECT_EQ(read(200, R"({"durable":true,"stored":1,"known":0})").meaning, Meaning::kDurable);
+  EXPECT_TRUE(read(200, R"({"durable":true,"stored":1,"known":0})").is_parents_word);
+  for (const int status : {200, 204, 302, 401, 404, 429, 500, 503}) {
+    const ParentAnswer answer = read(status, "<html>sign in</html>");
+    EXPECT_EQ(answer.meaning, Meaning::kNotNow) << status;
+    EXPECT_FALSE(answer.is_parents_word) << status;
+  }
+  EXPECT_FALSE(read(503, error_json({"spool.full", "no", ""})).is_parents_word);
+  const ParentAnswer none = read_answer(fail("http.timeout", "late"), "parent:80", false);
+  EXPECT_EQ(none.meaning, Meaning::kNotNow);
+  EXPECT_TRUE(none.timed_out);
+}
+
+TEST(ParentAnswer, WhoRefuses) {
+  for (const int status : {400, 413, 422}) {
+    EXPECT_EQ(read(status, "too large").meaning, Meaning::kRefused);
+    EXPECT_FALSE(read(status, "too large").is_parents_word);
+    const ParentAnswer parents = read(status, error_json({"spool.too-large", "no", ""}) + "\n");
+    EXPECT_EQ(parents.meaning, Meaning::kRefused);
+    EXPECT_TRUE(parents.is_parents_word);
+  }
+}
+
+}  // namespace
+}  // namespace verge::spool

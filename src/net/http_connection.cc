@@ -228,7 +228,8 @@ HttpRequest HttpConnection::request(Payload body) const {
           .fields = head.fields,
           .body = std::move(body),
           .peer = stream_->peer(),
-          .peer_is_verified = stream_->peer_is_verified()};
+          .peer_is_verified = stream_->peer_is_verified(),
+          .is_secure = stream_->is_secure()};
 }
 
 void HttpConnection::on_closed(std::string_view) { end(); }

@@ -27,6 +27,7 @@ struct HttpRequest {
   Payload body;
   const Address& peer;
   bool peer_is_verified = false;  // it showed a certificate, which was verified
+  bool is_secure = false;         // it came over TLS
 
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const { return find_field(fields, name); }
 };

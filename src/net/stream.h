@@ -61,6 +61,8 @@ class Stream {
   virtual void resume_reading() = 0;
   [[nodiscard]] virtual bool is_open() const = 0;
   [[nodiscard]] virtual const Address& peer() const = 0;
+  // It speaks TLS.
+  [[nodiscard]] virtual bool is_secure() const { return false; }
   // The peer showed a certificate and it was verified.
   [[nodiscard]] virtual bool peer_is_verified() const { return false; }
 };
@@ -85,6 +87,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   void resume_reading() override;
   [[nodiscard]] bool is_open() const override { return static_cast<bool>(socket_) && !draining_; }
   [[nodiscard]] const Address& peer() const override { return peer_; }
+  [[nodiscard]] bool is_secure() const override { return socket_.tls() != nullptr; }
   [[nodiscard]] bool peer_is_verified() const override {
     return socket_.tls() != nullptr && socket_.tls()->peer_is_verified();
   }

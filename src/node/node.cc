@@ -494,6 +494,7 @@ void Node::warn_of_credentials(const Credentials& credentials) {
     }
   };
   warn_of_end(credentials.http, "the certificate in tls.certificate");
+  for (const auto& [key, context] : credentials.sites) warn_of_end(context, fmt::format("the certificate in {}", key));
   warn_of_end(credentials.parent, "the certificate in parent.certificate");
   const Result<ParentAddress> parent = parse_parent_url(config_.parent.url);
   if (parent && !parent->tls && !credentials.parent_token.empty()) {
@@ -505,7 +506,9 @@ void Node::warn_of_credentials(const Credentials& credentials) {
                   config_.parent.url);
     }
   }
-  certificate_ends_ = credentials.http ? credentials.http->certificate_ends() : 0;
+  int64_t soonest = credentials.http ? credentials.http->certificate_ends() : 0;
+  for (const auto& [key, context] : credentials.sites) soonest = std::min(soonest, context->certificate_ends());
+  certificate_ends_ = soonest;
 }
 
 void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials) {
@@ -514,7 +517,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.rules = config.rules;
   applied.log = config.log;
   // A listener that runs keeps what it has when there is nothing to replace it with.
-  if (credentials.http || tls_listeners_.empty()) applied.tls = config.tls;
+  if (credentials.http || tls_listeners_.empty()) {
+    applied.tls = config.tls;
+    for (size_t i = 0; i < std::min(applied.sites.size(), config.sites.size()); ++i) {
+      applied.sites[i].tls = config.sites[i].tls;
+    }
+  }
   applied.http.uplink_tokens = config.http.uplink_tokens;
   const bool same_parent = config.parent.url == config_.parent.url;
   if (same_parent) {
@@ -560,6 +568,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.rules = applied.rules;
   config_.log = applied.log;
   config_.tls = applied.tls;
+  for (size_t i = 0; i < config_.sites.size(); ++i) config_.sites[i].tls = applied.sites[i].tls;
   config_.spool.encryption_key = applied.spool.encryption_key;
   config_.spool.decryption_keys = applied.spool.decryption_keys;
   config_.http.uplink_tokens = applied.http.uplink_tokens;

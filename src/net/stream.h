@@ -48,6 +48,8 @@ class Stream {
   virtual void write(const Payload& bytes, size_t offset, size_t size) {
     output().append(bytes.view().substr(offset, size));
   }
+  // From now on `observer`, which outlives the stream, is told. May be called from within a callback.
+  virtual void observe(StreamObserver& observer) = 0;
   // Bytes written but not yet taken by the kernel.
   [[nodiscard]] virtual size_t queued_bytes() const = 0;
   // Writes out what it can without waiting and closes. No callback follows.
@@ -75,6 +77,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   ~TcpStream() override;
 
   std::string& output() override;
+  void observe(StreamObserver& observer) override { observer_ = &observer; }
   using Stream::write;
   void write(const Payload& bytes, size_t offset, size_t size) override;
   [[nodiscard]] size_t queued_bytes() const override {
@@ -124,7 +127,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
 
   runtime::Loop& loop_;
   Socket socket_;
-  StreamObserver& observer_;
+  StreamObserver* observer_;
   Address peer_;
   OutputQueue output_;
   uint64_t sent_bytes_ = 0;

@@ -78,7 +78,7 @@ void load_listeners(const Config& config, Loading& loading, Credentials& credent
   }
   net::TlsContext::Server options{.identity = {.certificate = config.tls.certificate, .key = config.tls.key},
                                   .client_ca = config.tls.client_ca,
-                                  .protocols = {"http/1.1"},
+                                  .protocols = {"h2", "http/1.1"},
                                   .protocol_required = true};
   std::vector<net::TlsContext::Named> named;
   for (size_t i = 0; i < config.sites.size(); ++i) {

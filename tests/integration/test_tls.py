@@ -146,11 +146,15 @@ class Listeners(TlsTestCase):
     def test_protocols_and_versions(self):
         node = self.tls_node().start()
         context = client_context(self.ca)
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.set_alpn_protocols(["http/1.1", "h2"])
+        with self.tls_socket(node, context=context) as connected:
+            self.assertEqual(connected.selected_alpn_protocol(), "h2")
+        context = client_context(self.ca)
+        context.set_alpn_protocols(["spdy/3", "http/1.1"])
         with self.tls_socket(node, context=context) as connected:
             self.assertEqual(connected.selected_alpn_protocol(), "http/1.1")
         context = client_context(self.ca)
-        context.set_alpn_protocols(["h2"])
+        context.set_alpn_protocols(["spdy/3"])
         with self.assertRaises(ssl.SSLError):
             self.tls_socket(node, context=context)
         with self.tls_socket(node, context=client_context(self.ca, version=ssl.TLSVersion.TLSv1_2)) as connected:

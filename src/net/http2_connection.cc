@@ -16,6 +16,8 @@ constexpr int32_t kConnectionWindow = 1 << 20;
 constexpr size_t kContinuationsMax = 8;
 constexpr size_t kSettingsMax = 32;
 constexpr size_t kFrameHeadBytes = 9;
+// How often in a turn the output may be filled up again.
+constexpr int kRoundsMax = 4;
 
 bool is_of_http1(std::string_view name) {
   switch (name.size()) {
@@ -456,12 +458,16 @@ void Http2Connection::schedule() {
 
 void Http2Connection::on_turn_end() {
   if (ended_) return;
-  if (!full_) return flush();
-  // What the kernel did not take, on_drained() tells; the rest goes on a turn later, so that a fast client cannot keep
-  // the loop to itself.
-  if (stream_->queued_bytes() <= server_.limits_.output_bytes_max) {
-    going_on_.after(Duration(1), [this] { flush(); });
+  if (!full_) {
+    rounds_ = 0;
+    return flush();
   }
+  // What the kernel did not take, on_drained() tells.
+  if (stream_->queued_bytes() > server_.limits_.output_bytes_max) return;
+  if (++rounds_ < kRoundsMax) return flush();
+  // A turn later, so that a fast client cannot keep the loop to itself.
+  rounds_ = 0;
+  going_on_.after(Duration(1), [this] { flush(); });
 }
 
 void Http2Connection::on_drained() {
@@ -476,7 +482,11 @@ void Http2Connection::flush() {
   inside_ = false;
   if (ended_) return;
   if (problem != 0) return end();
-  if (full_) server_.loop_.at_turn_end(*this);
+  if (full_) {
+    // Behind the stream, which is to write by then.
+    server_.loop_.forget_turn_end(*this);
+    server_.loop_.at_turn_end(*this);
+  }
   if (drains_due_) {
     const auto is_due = [](const auto& stream) { return stream->drain_due_ && stream->out_.empty(); };
     if (std::ranges::any_of(streams_, is_due)) going_on_.after(Duration(1), [this] { tell_drained(); });

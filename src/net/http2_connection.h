@@ -107,6 +107,7 @@ class Http2Connection final : public StreamObserver, public HttpServerConnection
   std::string length_;
   bool inside_ = false;      // libnghttp2 is at work
   bool full_ = false;        // as much output waits as may
+  int rounds_ = 0;           // for which it was filled up again in this turn
   bool drains_due_ = false;  // somebody is to be told that all is gone
   bool settings_seen_ = false;
   bool head_open_ = false;  // a header block has begun and not ended

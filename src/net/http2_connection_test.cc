@@ -338,6 +338,14 @@ TEST_F(Http2Test, APayloadGoesOutAsTheWindowsAllow) {
   }
 }
 
+TEST_F(Http2Test, WhatTheKernelTakesAtOnceGoesOn) {
+  const Payload payload(std::string(300U << 10, 'x'));
+  serve([&](const HttpRequest&,
+            HttpResponder responder) { responder.respond_prepared("HTTP/1.1 200 OK\r\n", payload, 0, payload.size()); },
+        {.output_bytes_max = 20'000});
+  EXPECT_EQ(ask(Client::get()).body.size(), payload.size());
+}
+
 TEST_F(Http2Test, AStreamedAnswerWaitsForItsClient) {
   constexpr size_t kBytes = 8U << 20;
   const Payload piece(std::string(32U << 10, 'p'));
@@ -553,7 +561,7 @@ TEST_F(Http2Test, FramesThatCarryNothingAreBounded) {
   const std::string ping = frame(NGHTTP2_PING, 0, 0, "12345678");
   const std::string settings = frame(NGHTTP2_SETTINGS, 0, 0, "");
   for (const std::string& each : {ping, settings}) {
-    serve_echo();
+    serve_echo({.linger = milliseconds(20)});
     std::string flood;
     for (int i = 0; i < 3000; ++i) flood += each;
     client->send_bytes(flood);

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Cache hits beside nginx, Varnish and Traffic Server, and beside a bare epoll loop that answers constant bytes: wrk with
-64 kept-alive connections on one core, each server on one other core, alternating in one run.
+64 kept-alive connections on one core, each server on one other core, alternating in one run. Then beside nginx over TLS
+(wrk), HTTP/2 without TLS and HTTP/2 over TLS (h2load, 16 connections of 10 streams), all with the same certificate.
 
-    ./dev bench bench_cache [RUNS]
+    ./dev bench bench_cache [RUNS [SECONDS [PROTOCOL...]]]
 
-Peers that are not installed are left out with a word (apt-get install nginx-light varnish trafficserver wrk). Their
+PROTOCOL: h1, h1s, h2, h2s; all by default.
+
+Peers that are not installed are left out with a word (apt-get install nginx-light varnish trafficserver wrk nghttp2-client). Their
 configurations stand below: one worker, everything in memory or in the page cache, no access log."""
 import atexit
 import http.server
@@ -82,10 +85,25 @@ def on_one_core(command, **options):
     return process
 
 
+class Certificate:
+    """Of its own, on P-256, for both servers."""
+
+    def __init__(self):
+        place = directory()
+        self.pem, self.key = place / "certificate.pem", place / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "2",
+                        "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.key, "-out", self.pem],
+                       check=True, capture_output=True)
+
+
 SITE = """
 [http]
+tls_listen = "127.0.0.1:0"
 ingest = false
 uplink = false
+[tls]
+certificate = "{certificate.pem}"
+key = "{certificate.key}"
 [[site]]
 hosts = "*"
 origins = "http://127.0.0.1:{origin}"
@@ -93,11 +111,12 @@ origins = "http://127.0.0.1:{origin}"
 
 
 class Verge:
-    def __init__(self, origin):
-        self.node = Node(SITE.format(origin=origin), ["runtime.loops=1"])
+    def __init__(self, origin, certificate):
+        self.node = Node(SITE.format(origin=origin, certificate=certificate), ["runtime.loops=1"])
         for thread in os.listdir(f"/proc/{self.node.process.pid}/task"):
             os.sched_setaffinity(int(thread), {SERVER_CORE})
-        self.port = int(self.node.http.rpartition(":")[2])
+        self.port = self.h2_port = int(self.node.http.rpartition(":")[2])
+        self.tls_port = int(self.node.addresses["http_tls"][0].rpartition(":")[2])
         self.pid = self.node.process.pid
 
 
@@ -120,7 +139,8 @@ http {{
   uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi;
   proxy_cache_path {place}/cache keys_zone=all:50m max_size=1g use_temp_path=off;
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}; listen 127.0.0.1:{h2_port} http2; listen 127.0.0.1:{tls_port} ssl http2;
+    ssl_certificate {certificate.pem}; ssl_certificate_key {certificate.key};
     location / {{ proxy_pass http://127.0.0.1:{origin}; proxy_cache all; proxy_http_version 1.1; proxy_set_header Connection ""; }}
   }}
 }}
@@ -130,10 +150,11 @@ http {{
 class Nginx:
     programs = ("/usr/sbin/nginx",)
 
-    def __init__(self, origin):
-        place, self.port = directory(), free_port()
+    def __init__(self, origin, certificate):
+        place, self.port, self.h2_port, self.tls_port = directory(), free_port(), free_port(), free_port()
         os.chmod(place, 0o777)
-        (place / "nginx.conf").write_text(NGINX.format(place=place, port=self.port, origin=origin))
+        (place / "nginx.conf").write_text(NGINX.format(place=place, port=self.port, h2_port=self.h2_port,
+                                                       tls_port=self.tls_port, certificate=certificate, origin=origin))
         on_one_core([self.programs[0], "-c", place / "nginx.conf"])
         wait_for(lambda: listens(self.port))
         self.pid = int((place / "pid").read_text())
@@ -142,7 +163,7 @@ class Nginx:
 class Varnish:
     programs = ("/usr/sbin/varnishd",)
 
-    def __init__(self, origin, memory=512 << 20, ttl=None):
+    def __init__(self, origin, _=None, memory=512 << 20, ttl=None):
         place, self.port = directory(), free_port()
         kept = f"sub vcl_backend_response {{ set beresp.ttl = {ttl}; }}" if ttl else ""
         (place / "default.vcl").write_text(
@@ -164,7 +185,7 @@ def is_installed(kind):
 class TrafficServer:
     programs = ("/usr/bin/traffic_server", "/usr/sbin/traffic_server")
 
-    def __init__(self, origin):
+    def __init__(self, origin, _):
         place, self.port = directory(), free_port()
         os.chmod(place, 0o777)
         for name in ("etc", "run", "log", "cache"):
@@ -203,46 +224,81 @@ def cpu_us(pid):
     return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
 
 
-def load(server, path, seconds):
-    before, stolen = cpu_us(server.pid), stolen_ms()
-    text = subprocess.run(["taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "-t1", "-c64", f"-d{seconds}s", "--latency",
-                           f"http://127.0.0.1:{server.port}{path}"], capture_output=True, text=True, check=True).stdout
+PROTOCOLS = {"h1": "HTTP/1.1", "h1s": "HTTP/1.1 over TLS", "h2": "HTTP/2", "h2s": "HTTP/2 over TLS"}
+PROGRAMS = {"h1": "wrk", "h1s": "wrk", "h2": "h2load", "h2s": "h2load"}
+
+
+def url(server, protocol, path):
+    port = {"h1": "port", "h1s": "tls_port", "h2": "h2_port", "h2s": "tls_port"}[protocol]
+    return f"{'https' if protocol.endswith('s') else 'http'}://127.0.0.1:{getattr(server, port)}{path}"
+
+
+def wrk(target, seconds):
+    text = subprocess.run(["taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "-t1", "-c64", f"-d{seconds}s", "--latency", target],
+                          capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
-        raise SystemExit(f"{type(server).__name__}: {text}")
-    requests = int(re.search(r"(\d+) requests in", text).group(1))
-    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
-            "cpu_us": (cpu_us(server.pid) - before) / max(1, requests), "stolen_ms": stolen_ms() - stolen}
+        raise SystemExit(f"{target}: {text}")
+    return int(re.search(r"(\d+) requests in", text).group(1)), float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+
+
+def h2load(target, seconds):
+    text = subprocess.run(["taskset", "--cpu-list", str(CLIENT_CORE), "h2load", "-t1", "-c16", "-m10", "-D", str(seconds), target],
+                          capture_output=True, text=True, check=True).stdout
+    done, failed, errored = (int(re.search(rf"requests: .*?(\d+) {word}", text).group(1)) for word in ("done", "failed", "errored"))
+    if done == 0 or failed or errored or "Application protocol: http/1.1" in text:
+        raise SystemExit(f"{target}: {text}")
+    return done, float(re.search(r"finished in .*?, ([\d.]+) req/s", text).group(1))
+
+
+def load(server, protocol, path, seconds):
+    before, stolen = cpu_us(server.pid), stolen_ms()
+    requests, rate = (wrk if PROGRAMS[protocol] == "wrk" else h2load)(url(server, protocol, path), seconds)
+    return {"rate": rate, "cpu_us": (cpu_us(server.pid) - before) / max(1, requests), "stolen_ms": stolen_ms() - stolen}
+
+
+def measure(targets, protocol, label, path, runs, seconds):
+    rows = {name: [] for name in targets}
+    for server in targets.values():
+        load(server, protocol, path, 1)
+    for _ in range(runs):
+        for name, server in targets.items():
+            rows[name].append(load(server, protocol, path, seconds))
+    own = median([row["rate"] for row in rows["verge"]])
+    own_cpu = median([row["cpu_us"] for row in rows["verge"]])
+    print(f"{label:26} {'requests/s':>11} {'CPU µs each':>12} {'verge, rate':>12} {'verge, CPU':>11}   of each run")
+    for name, its in rows.items():
+        rate, cpu = median([row["rate"] for row in its]), median([row["cpu_us"] for row in its])
+        each = " ".join(f"{row['rate']:.0f}" for row in its)
+        print(f"{name:26} {rate:11.0f} {cpu:12.2f} {own / rate:11.2f}× {own_cpu / cpu:10.2f}×   {each}")
+    taken = sum(row["stolen_ms"] for its in rows.values() for row in its)
+    print(f"the hypervisor took {taken:.0f} ms of CPU time meanwhile")
 
 
 def main():
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    protocols = sys.argv[3:] or list(PROTOCOLS)
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed (apt-get install wrk)")
-    origin = Origin()
-    servers = {"verge": Verge(origin.port)}
+    origin, certificate = Origin(), Certificate()
+    servers = {"verge": Verge(origin.port, certificate)}
     for name, kind in (("nginx", Nginx), ("Varnish", Varnish), ("Traffic Server", TrafficServer)):
         if is_installed(kind):
-            servers[name] = kind(origin.port)
+            servers[name] = kind(origin.port, certificate)
         else:
             print(f"{name} is not installed: left out")
-    print(f"cache hits: wrk -t1 -c64 on one core, each server on another, {runs} runs of 3 s, alternating; {machine()}")
-    for label, size in SIZES.items():
-        targets = servers | {"bare loop": Constant(size)}
-        rows = {name: [] for name in targets}
-        for server in servers.values():
-            load(server, f"/{size}", 1)
-        for _ in range(runs):
-            for name, server in targets.items():
-                rows[name].append(load(server, f"/{size}", 3))
-        own = median([row["rate"] for row in rows["verge"]])
-        own_cpu = median([row["cpu_us"] for row in rows["verge"]])
-        print(f"{label:16} {'requests/s':>11} {'CPU µs each':>12} {'verge, rate':>12} {'verge, CPU':>11}   of each run")
-        for name, its in rows.items():
-            rate, cpu = median([row["rate"] for row in its]), median([row["cpu_us"] for row in its])
-            each = " ".join(f"{row['rate']:.0f}" for row in its)
-            print(f"{name:16} {rate:11.0f} {cpu:12.2f} {own / rate:11.2f}× {own_cpu / cpu:10.2f}×   {each}")
-        taken = sum(row["stolen_ms"] for its in rows.values() for row in its)
-        print(f"the hypervisor took {taken:.0f} ms of CPU time meanwhile")
+    print(f"cache hits: wrk -t1 -c64 or h2load -t1 -c16 -m10 on one core, each server on another, {runs} runs of {seconds} s, "
+          f"alternating; {machine()}")
+    for protocol in protocols:
+        if shutil.which(PROGRAMS[protocol]) is None:
+            print(f"{PROGRAMS[protocol]} is not installed: {PROTOCOLS[protocol]} is left out (apt-get install nghttp2-client)")
+            continue
+        for label, size in SIZES.items():
+            # Varnish needs another program for TLS, Traffic Server another configuration.
+            targets = {name: server for name, server in servers.items() if protocol == "h1" or name in ("verge", "nginx")}
+            if protocol == "h1":
+                targets["bare loop"] = Constant(size)
+            measure(targets, protocol, f"{PROTOCOLS[protocol]}, {label}", f"/{size}", runs, seconds)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,15 @@ from bench_support import Node, machine
 OBJECTS, BODY, SCAN_EVERY, SCAN = 40_000, 4096, 20_000, 4_000
 MEMORY = 16 << 20
 PIPELINE = 32
-SITE = bench_cache.SITE + 'override_ttl = "1h"\n'
+SITE = """
+[http]
+ingest = false
+uplink = false
+[[site]]
+hosts = "*"
+origins = "http://127.0.0.1:{origin}"
+override_ttl = "1h"
+"""
 
 
 def trace(exponent, count):

@@ -20,6 +20,11 @@ pkg_check_modules(openssl REQUIRED IMPORTED_TARGET libssl>=3.0 libcrypto>=3.0)
 add_library(verge_openssl INTERFACE)
 target_link_libraries(verge_openssl INTERFACE PkgConfig::openssl)
 
+# net/: the frames of HTTP/2.
+pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
+add_library(verge_nghttp2 INTERFACE)
+target_link_libraries(verge_nghttp2 INTERFACE PkgConfig::nghttp2)
+
 # rules/ and node/: JSON.
 pkg_check_modules(simdjson REQUIRED IMPORTED_TARGET simdjson)
 add_library(verge_simdjson INTERFACE)

@@ -87,7 +87,7 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
     asked.control = parse_cache_control(request.fields);
   }
   url_scratch_.clear();
-  append_url(url_scratch_, /*is_secure=*/false, request.host, request.path, request.query);
+  append_url(url_scratch_, request.is_secure, request.host, request.path, request.query);
   asked.url = url_scratch_;
   const bool may_be_stored = (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
                              !asked.traits.upgrade && !asked.traits.origin_conditional;

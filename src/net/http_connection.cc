@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/http2_connection.h"
+
 namespace verge::net {
 
 HttpConnection::HttpConnection(HttpServer& server, Socket socket, size_t index_in_server)
-    : index(index_in_server),
+    : HttpServerConnection(index_in_server),
       server_(server),
       stream_(server.make_stream_(server.loop_, std::move(socket), *this)),
       parser_(server.limits_.head),
@@ -18,7 +20,7 @@ HttpConnection::HttpConnection(HttpServer& server, Socket socket, size_t index_i
 HttpConnection::~HttpConnection() {
   forget_body();
   server_.loop_.forget_turn_end(*this);
-  if (responder_ != nullptr) responder_->connection_ = nullptr;
+  forget_responder();
 }
 
 void HttpConnection::on_bytes(std::string_view bytes) {
@@ -58,6 +60,7 @@ size_t HttpConnection::consume(std::string_view bytes) {
     const HeadProgress progress = parser_.parse(rest);
     if (progress == HeadProgress::kNeedMore) break;
     if (progress == HeadProgress::kRefused) {
+      if (change_to_http2(rest)) return bytes.size();
       refuse(parser_.fault().status, parser_.fault().reason);
       break;
     }
@@ -65,6 +68,16 @@ size_t HttpConnection::consume(std::string_view bytes) {
   }
   consuming_ = false;
   return used;
+}
+
+// The parser refuses the first line of HTTP/2 as a version that it does not know.
+bool HttpConnection::change_to_http2(std::string_view bytes) {
+  if (!is_fresh_ || stream_->is_secure() || !bytes.starts_with(kHttp2FirstLine)) return false;
+  state_ = State::kEnded;
+  consuming_ = false;
+  timer_.cancel();
+  server_.change_to_http2(*this, std::move(stream_), bytes);
+  return true;
 }
 
 void HttpConnection::after_input() {
@@ -92,6 +105,7 @@ void HttpConnection::after_input() {
 size_t HttpConnection::begin_request(std::string_view bytes) {
   const RequestHead& head = parser_.head();
   head_begun_ = false;
+  is_fresh_ = false;
   is_head_ = head.method == "HEAD";
   is_old_ = head.minor_version == 0;
   keep_alive_ = keeps_alive(head.minor_version, head.fields);
@@ -144,8 +158,7 @@ bool HttpConnection::admit() {
   const bool keeps_alive = std::exchange(keep_alive_, keep_alive_ && !has_body);
   HttpResponder responder(*this);
   if (const std::optional<BodyLimit> limit = server_.head_receiver_(request({}), responder)) {
-    responder.connection_ = nullptr;  // unused: the request gets another when it is whole
-    responder_ = nullptr;
+    forget_responder();  // unused: the request gets another when it is whole
     keep_alive_ = keeps_alive;
     body_limit_ = *limit;
     return true;
@@ -228,7 +241,8 @@ HttpRequest HttpConnection::request(Payload body) const {
           .fields = head.fields,
           .body = std::move(body),
           .peer = stream_->peer(),
-          .peer_is_verified = stream_->peer_is_verified()};
+          .peer_is_verified = stream_->peer_is_verified(),
+          .is_secure = stream_->is_secure()};
 }
 
 void HttpConnection::on_closed(std::string_view) { end(); }

@@ -12,42 +12,40 @@
 
 #include "net/http_chunked.h"
 #include "net/http_server.h"
+#include "net/http_server_connection.h"
 
 namespace verge::net {
 
-class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
+class HttpConnection final : public StreamObserver,
+                             public HttpExchange,
+                             public HttpServerConnection,
+                             private runtime::TurnEnd {
  public:
-  // `index`: where the server keeps it.
   HttpConnection(HttpServer& server, Socket socket, size_t index);
   ~HttpConnection() override;
 
   // Answers with an error of the server's own, reads no more requests and closes after a while.
   void respond_internal(std::string_view what);
-  void refuse(int status, std::string_view reason);
+  void refuse(int status, std::string_view reason) override;
   void refuse(int status, const Error& error);
-  // The server drains: closes where no request is under way, hurries one that is not whole yet.
-  void close_soon();
-  void end();
+  void close_soon() override;
+  void end() override;
 
-  // From the responder.
-  void link(HttpResponder* responder) { responder_ = responder; }
-  void respond(const HttpResponse& response);
-  void respond_prepared(std::string_view head, const Payload& body, size_t offset, size_t size);
-  void send_interim(int status, std::span<const HttpField> fields);
-  void start_stream(const HttpResponse& response);
-  void start(const HttpResponseHead& head, const BodyFraming& framing);
-  void write_piece(std::string_view piece);
-  void write_piece(const Payload& bytes, size_t offset, size_t size);
-  void finish_stream(std::span<const HttpField> trailers);
-  [[nodiscard]] bool is_old() const { return is_old_; }
-  void switch_protocols(const HttpResponseHead& head, RawObserver& observer);
-  void pause_raw(bool paused);
-  void drop(bool streaming);
-  [[nodiscard]] size_t queued_bytes() const { return stream_->queued_bytes(); }
-  void when_drained(std::function<void()> drained);
-  void when_closed(std::function<void()> closed) { closed_ = std::move(closed); }
-
-  size_t index;
+  void respond(const HttpResponse& response) override;
+  void respond_prepared(std::string_view head, const Payload& body, size_t offset, size_t size) override;
+  void send_interim(int status, std::span<const HttpField> fields) override;
+  void start_stream(const HttpResponse& response) override;
+  void start(const HttpResponseHead& head, const BodyFraming& framing) override;
+  void write_piece(std::string_view piece) override;
+  void write_piece(const Payload& bytes, size_t offset, size_t size) override;
+  void finish_stream(std::span<const HttpField> trailers) override;
+  [[nodiscard]] bool is_old() const override { return is_old_; }
+  void switch_protocols(const HttpResponseHead& head, RawObserver& observer) override;
+  void pause_raw(bool paused) override;
+  void drop(bool streaming) override;
+  [[nodiscard]] size_t queued_bytes() const override { return stream_->queued_bytes(); }
+  void when_drained(std::function<void()> drained) override;
+  void when_closed(std::function<void()> closed) override { closed_ = std::move(closed); }
 
  private:
   enum class State {
@@ -67,6 +65,8 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
 
   // Takes whole requests, and what there is of a body, from the front; returns how much it took.
   size_t consume(std::string_view bytes);
+  // Whether the refused `bytes` are how HTTP/2 begins: then the server has given the stream to another connection.
+  bool change_to_http2(std::string_view bytes);
   void continue_input();
   void after_input();
   size_t begin_request(std::string_view bytes);
@@ -108,7 +108,6 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   std::string body_;
   BodyLimit body_limit_;
   ChunkedDecoder chunks_;
-  HttpResponder* responder_ = nullptr;
   std::function<void()> drained_;
   std::function<void()> closed_;
   bool keep_alive_ = true;
@@ -120,6 +119,7 @@ class HttpConnection final : public StreamObserver, private runtime::TurnEnd {
   bool until_close_answer_ = false;
   bool raw_paused_ = false;
   bool head_begun_ = false;  // head_timeout runs
+  bool is_fresh_ = true;     // no request came yet
   bool consuming_ = false;
   bool output_full_ = false;  // no further request until the client takes its answers
   bool paused_ = false;

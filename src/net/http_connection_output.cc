@@ -141,7 +141,7 @@ void HttpConnection::end() {
   timer_.cancel();
   draining_.cancel();
   stream_->close();
-  if (responder_ != nullptr) std::exchange(responder_, nullptr)->connection_ = nullptr;
+  forget_responder();
   server_.remove(*this);
   const std::function<void()> closed = std::exchange(closed_, nullptr);
   if (closed) closed();

@@ -13,7 +13,7 @@
 
 namespace verge::net {
 
-class HttpConnection;
+class HttpResponder;
 
 // All but `body`, which only a RequestReceiver is given, are views that last until the receiver returns; who answers
 // later copies what is still needed.
@@ -27,6 +27,7 @@ struct HttpRequest {
   Payload body;
   const Address& peer;
   bool peer_is_verified = false;  // it showed a certificate, which was verified
+  bool is_secure = false;         // it came over TLS
 
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const { return find_field(fields, name); }
 };
@@ -41,6 +42,38 @@ class RawObserver {
   virtual void on_raw_end() = 0;
 };
 
+// Where the answer to one request goes: an HTTP/1.1 connection, which has one request at a time, or a stream of an
+// HTTP/2 connection. It and its responder know each other, so that either may go first. What the calls mean stands at
+// the HttpResponder, which alone makes them.
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+  void link(HttpResponder* responder) { responder_ = responder; }
+
+  virtual void respond(const HttpResponse& response) = 0;
+  virtual void respond_prepared(std::string_view head, const Payload& body, size_t offset, size_t size) = 0;
+  virtual void send_interim(int status, std::span<const HttpField> fields) = 0;
+  virtual void start_stream(const HttpResponse& response) = 0;
+  virtual void start(const HttpResponseHead& head, const BodyFraming& framing) = 0;
+  virtual void write_piece(std::string_view piece) = 0;
+  virtual void write_piece(const Payload& bytes, size_t offset, size_t size) = 0;
+  virtual void finish_stream(std::span<const HttpField> trailers) = 0;
+  [[nodiscard]] virtual bool is_old() const = 0;
+  virtual void switch_protocols(const HttpResponseHead& head, RawObserver& observer) = 0;
+  virtual void pause_raw(bool paused) = 0;
+  // The responder goes without an answer, or in the middle of one.
+  virtual void drop(bool streaming) = 0;
+  [[nodiscard]] virtual size_t queued_bytes() const = 0;
+  virtual void when_drained(std::function<void()> drained) = 0;
+  virtual void when_closed(std::function<void()> closed) = 0;
+
+ protected:
+  // The responder, if there is one, does nothing from now on.
+  void forget_responder();
+
+  HttpResponder* responder_ = nullptr;
+};
+
 // The right and the duty to answer one request, once, at any time, on the loop of its connection: with respond() or
 // respond_prepared(), or with start() or start_stream(), any number of write() and finish(). All of them do nothing
 // once the client has gone. Dropped unanswered, it sends 500; dropped in the middle of a stream, it breaks the
@@ -48,13 +81,13 @@ class RawObserver {
 class HttpResponder {
  public:
   HttpResponder() = default;
-  explicit HttpResponder(HttpConnection& connection);
+  explicit HttpResponder(HttpExchange& exchange);
   HttpResponder(HttpResponder&& other) noexcept;
   HttpResponder& operator=(HttpResponder&& other) noexcept;
   ~HttpResponder();
 
   // The client is there and waits.
-  [[nodiscard]] bool is_open() const { return connection_ != nullptr; }
+  [[nodiscard]] bool is_open() const { return exchange_ != nullptr; }
 
   void respond(const HttpResponse& response);
   // The quick way: `head` is the status line and all fields, Content-Length (where the status has one) and Date
@@ -101,10 +134,10 @@ class HttpResponder {
   void when_closed(std::function<void()> closed);
 
  private:
-  friend class HttpConnection;
+  friend class HttpExchange;
   void settle();
 
-  HttpConnection* connection_ = nullptr;  // knows this responder in turn
+  HttpExchange* exchange_ = nullptr;  // knows this responder in turn
   bool answered_ = false;
   bool streaming_ = false;
 };

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "net/http2_connection.h"
 #include "net/http_connection.h"
 
 namespace verge::net {
@@ -10,6 +11,8 @@ namespace {
 
 // Connections above connections_max that are told so; any more are closed without a word.
 constexpr size_t kRefusedMax = 64;
+// Streams that are over and wait for the next request.
+constexpr size_t kSpareStreamsMax = 256;
 
 std::unique_ptr<Stream> make_tcp_stream(runtime::Loop& loop, Socket socket, StreamObserver& observer) {
   return std::make_unique<TcpStream>(loop, std::move(socket), observer);
@@ -32,7 +35,11 @@ HttpServer::~HttpServer() {
 void HttpServer::accept(Socket socket) {
   if (draining_ || connections_.size() >= limits_.connections_max + kRefusedMax) return;
   const size_t index = connections_.size();
-  connections_.push_back(std::make_unique<HttpConnection>(*this, std::move(socket), index));
+  if (socket.tls() != nullptr && socket.tls()->protocol() == "h2") {
+    connections_.push_back(std::make_unique<Http2Connection>(*this, std::move(socket), index));
+  } else {
+    connections_.push_back(std::make_unique<HttpConnection>(*this, std::move(socket), index));
+  }
   if (index >= limits_.connections_max) connections_.back()->refuse(503, "there are too many connections");
 }
 
@@ -40,21 +47,41 @@ void HttpServer::drain(std::function<void()> drained) {
   draining_ = true;
   drain_until_ = loop_.now() + limits_.drain_grace;
   drained_ = std::move(drained);
-  for (const std::unique_ptr<HttpConnection>& connection : connections_) connection->close_soon();
+  for (const std::unique_ptr<HttpServerConnection>& connection : connections_) connection->close_soon();
   loop_.at_turn_end(*this);
 }
 
 void HttpServer::cut_off() {
-  for (const std::unique_ptr<HttpConnection>& connection : connections_) connection->end();
+  for (const std::unique_ptr<HttpServerConnection>& connection : connections_) connection->end();
 }
 
-void HttpServer::remove(HttpConnection& connection) {
+void HttpServer::remove(HttpServerConnection& connection) {
   removed_.push_back(&connection);
   loop_.at_turn_end(*this);
 }
 
+void HttpServer::change_to_http2(HttpConnection& from, std::unique_ptr<Stream> stream, std::string_view bytes) {
+  auto made = std::make_unique<Http2Connection>(*this, std::move(stream), from.index);
+  Http2Connection& connection = *made;
+  replaced_.push_back(std::exchange(connections_[from.index], std::move(made)));
+  loop_.at_turn_end(*this);
+  connection.on_bytes(bytes);
+}
+
+std::unique_ptr<Http2Stream> HttpServer::take_stream() {
+  if (spare_streams_.empty()) return std::make_unique<Http2Stream>();
+  std::unique_ptr<Http2Stream> stream = std::move(spare_streams_.back());
+  spare_streams_.pop_back();
+  return stream;
+}
+
+void HttpServer::keep_stream(std::unique_ptr<Http2Stream> stream) {
+  if (spare_streams_.size() < kSpareStreamsMax) spare_streams_.push_back(std::move(stream));
+}
+
 void HttpServer::on_turn_end() {
-  for (const HttpConnection* connection : std::exchange(removed_, {})) {
+  replaced_.clear();
+  for (const HttpServerConnection* connection : std::exchange(removed_, {})) {
     const size_t index = connection->index;
     VERGE_ASSERT(connections_[index].get() == connection);
     std::swap(connections_[index], connections_.back());

@@ -1,5 +1,8 @@
-// HttpServer: HTTP/1.1 connections on one loop; each request is handed to one receiver, whole, and answered by its
-// HttpResponder (RFC 9112 section 9: persistence, pipelining, time-outs, closing).
+// HttpServer: HTTP/1.1 and HTTP/2 connections on one loop; each request is handed to one receiver, whole, and answered
+// by its HttpResponder (RFC 9112 section 9: persistence, pipelining, time-outs, closing; RFC 9113).
+//
+// HTTP/2 is what TLS agreed on (ALPN "h2"), or what a connection without TLS begins with (RFC 9113 section 3.3).
+// Receivers cannot tell: see http2_connection.h. What follows is of HTTP/1.1.
 //
 // What the head of a request says is decided before its body: a HeadReceiver answers at once what is not admitted, and
 // says how long the body of the rest may be. "100 Continue" goes out after that.
@@ -33,6 +36,7 @@ struct HttpServerLimits {
   size_t output_bytes_max = 256U << 10;
   size_t bodies_bytes_max = 256U << 20;              // received of all bodies that are not whole yet; above it: 503
   size_t connections_max = 10'000;                   // above it: 503
+  size_t streams_max = 100;                          // of one HTTP/2 connection at a time
   Duration head_timeout = std::chrono::seconds(10);  // from the first byte of a head to its last; then 408
   // From the head to the end of the body, to which a second is added for each body_bytes_a_second that came; then 408.
   Duration body_timeout = std::chrono::seconds(30);
@@ -59,6 +63,10 @@ using HeadReceiver = std::function<std::optional<BodyLimit>(const HttpRequest&, 
 // How a connection gets its bytes, where not from its socket; for tests.
 using StreamMaker = std::function<std::unique_ptr<Stream>(runtime::Loop&, Socket, StreamObserver&)>;
 
+class Http2Stream;
+class HttpConnection;
+class HttpServerConnection;
+
 class HttpServer final : private runtime::TurnEnd {
  public:
   // `loop` outlives the server. Without `make_stream`, connections are TCP, with TLS where the socket speaks it.
@@ -80,9 +88,17 @@ class HttpServer final : private runtime::TurnEnd {
 
  private:
   friend class HttpConnection;
+  friend class Http2Connection;
+  friend class Http2Stream;
+  friend struct Http2Callbacks;
   void on_turn_end() override;
   // Destroys the connection at the end of the turn.
-  void remove(HttpConnection& connection);
+  void remove(HttpServerConnection& connection);
+  // It turned out to speak HTTP/2, and has sent `bytes` so far: it is destroyed at the end of the turn.
+  void change_to_http2(HttpConnection& from, std::unique_ptr<Stream> stream, std::string_view bytes);
+  // One that was used before, where there is one.
+  [[nodiscard]] std::unique_ptr<Http2Stream> take_stream();
+  void keep_stream(std::unique_ptr<Http2Stream> stream);
   [[nodiscard]] const std::string& date();
 
   runtime::Loop& loop_;
@@ -90,8 +106,10 @@ class HttpServer final : private runtime::TurnEnd {
   RequestReceiver receiver_;
   HeadReceiver head_receiver_;
   StreamMaker make_stream_;
-  std::vector<std::unique_ptr<HttpConnection>> connections_;
-  std::vector<HttpConnection*> removed_;
+  std::vector<std::unique_ptr<Http2Stream>> spare_streams_;
+  std::vector<std::unique_ptr<HttpServerConnection>> connections_;
+  std::vector<std::unique_ptr<HttpServerConnection>> replaced_;
+  std::vector<HttpServerConnection*> removed_;
   std::string head_scratch_;
   size_t bodies_bytes_ = 0;
   std::string date_;

@@ -28,13 +28,17 @@ size_t OutputQueue::text_before(size_t shared, size_t from) const {
   return end - from;
 }
 
-std::string_view OutputQueue::front(size_t bytes_max) const {
+std::string_view OutputQueue::front(size_t bytes_max) const { return front_piece(bytes_max).bytes; }
+
+OutputQueue::Piece OutputQueue::front_piece(size_t bytes_max) const {
   if (const size_t text = text_before(shared_taken_, taken_); text > 0) {
-    return std::string_view(text_).substr(taken_, std::min(text, bytes_max));
+    return {.bytes = std::string_view(text_).substr(taken_, std::min(text, bytes_max))};
   }
   if (shared_bytes_ == 0) return {};
   const Shared& first = shared_[shared_taken_];
-  return first.bytes.view().substr(first.offset, std::min(first.size, bytes_max));
+  return {.bytes = first.bytes.view().substr(first.offset, std::min(first.size, bytes_max)),
+          .shared = &first.bytes,
+          .offset = first.offset};
 }
 
 size_t OutputQueue::gather(std::span<iovec> pieces) const {

@@ -33,6 +33,13 @@ class OutputQueue {
   [[nodiscard]] bool empty() const { return size() == 0; }
   [[nodiscard]] bool is_text_only() const { return shared_bytes_ == 0; }
 
+  // What is in front, and of which payload it is part; null: text.
+  struct Piece {
+    std::string_view bytes;
+    const Payload* shared = nullptr;
+    size_t offset = 0;
+  };
+  [[nodiscard]] Piece front_piece(size_t bytes_max) const;
   // The bytes in front that lie together, at most `bytes_max`.
   [[nodiscard]] std::string_view front(size_t bytes_max) const;
   // Fills `pieces` with what is in front, in order; returns how many it used.

@@ -20,7 +20,7 @@ constexpr size_t kPiecesMax = 64;
 }  // namespace
 
 TcpStream::TcpStream(runtime::Loop& loop, Socket socket, StreamObserver& observer)
-    : loop_(loop), socket_(std::move(socket)), observer_(observer), peer_(Address::peer_of(socket_.descriptor())) {
+    : loop_(loop), socket_(std::move(socket)), observer_(&observer), peer_(Address::peer_of(socket_.descriptor())) {
   socket_.send_at_once();
   interest_ = EPOLLIN;
   loop_.watch(socket_.descriptor(), interest_, *this);
@@ -34,7 +34,7 @@ void TcpStream::on_ready(uint32_t events) {
   if ((events & EPOLLOUT) != 0) {
     blocked_ = false;
     if (!flush()) return;
-    if (socket_ && !blocked_ && !draining_) observer_.on_drained();
+    if (socket_ && !blocked_ && !draining_) observer_->on_drained();
   }
   if (socket_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read();
 }
@@ -61,7 +61,7 @@ void TcpStream::read() {
     if (ahead != 0) {
       decrypt(static_cast<size_t>(got));
     } else if (!draining_) {
-      observer_.on_bytes({buffer.data(), static_cast<size_t>(got)});
+      observer_->on_bytes({buffer.data(), static_cast<size_t>(got)});
     }
     return;
   }
@@ -79,7 +79,7 @@ bool TcpStream::decrypt(size_t bytes) {
   char* room = loop_.read_buffer().data();
   // Behind its end a peer may say what it likes.
   const size_t made = tls.state() == TlsSession::State::kOpen ? tls.receive(room, bytes) : 0;
-  if (made > 0 && !draining_) observer_.on_bytes({room, made});
+  if (made > 0 && !draining_) observer_->on_bytes({room, made});
   if (!socket_) return true;
   if (!tls.output().empty()) loop_.at_turn_end(*this);  // an answer of TLS itself
   return !reading_ || take_tls_end();
@@ -255,7 +255,7 @@ void TcpStream::broken(std::string_view reason) {
   // A peer that ended TLS, or broke its rules, is still told so.
   if (socket_.tls() != nullptr && !blocked_) say_goodbye();
   release();
-  if (tell) observer_.on_closed(reason);
+  if (tell) observer_->on_closed(reason);
 }
 
 }  // namespace verge::net

@@ -48,6 +48,8 @@ class Stream {
   virtual void write(const Payload& bytes, size_t offset, size_t size) {
     output().append(bytes.view().substr(offset, size));
   }
+  // From now on `observer`, which outlives the stream, is told. May be called from within a callback.
+  virtual void observe(StreamObserver& observer) = 0;
   // Bytes written but not yet taken by the kernel.
   [[nodiscard]] virtual size_t queued_bytes() const = 0;
   // Writes out what it can without waiting and closes. No callback follows.
@@ -61,6 +63,8 @@ class Stream {
   virtual void resume_reading() = 0;
   [[nodiscard]] virtual bool is_open() const = 0;
   [[nodiscard]] virtual const Address& peer() const = 0;
+  // It speaks TLS.
+  [[nodiscard]] virtual bool is_secure() const { return false; }
   // The peer showed a certificate and it was verified.
   [[nodiscard]] virtual bool peer_is_verified() const { return false; }
 };
@@ -73,6 +77,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   ~TcpStream() override;
 
   std::string& output() override;
+  void observe(StreamObserver& observer) override { observer_ = &observer; }
   using Stream::write;
   void write(const Payload& bytes, size_t offset, size_t size) override;
   [[nodiscard]] size_t queued_bytes() const override {
@@ -85,6 +90,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   void resume_reading() override;
   [[nodiscard]] bool is_open() const override { return static_cast<bool>(socket_) && !draining_; }
   [[nodiscard]] const Address& peer() const override { return peer_; }
+  [[nodiscard]] bool is_secure() const override { return socket_.tls() != nullptr; }
   [[nodiscard]] bool peer_is_verified() const override {
     return socket_.tls() != nullptr && socket_.tls()->peer_is_verified();
   }
@@ -121,7 +127,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
 
   runtime::Loop& loop_;
   Socket socket_;
-  StreamObserver& observer_;
+  StreamObserver* observer_;
   Address peer_;
   OutputQueue output_;
   uint64_t sent_bytes_ = 0;

@@ -117,8 +117,11 @@ int64_t end_of(const X509* certificate) {
   return days * kSecondsADay + seconds;
 }
 
-std::string protocol_list(const std::string& protocol) {
-  return std::string(1, static_cast<char>(protocol.size())) + protocol;
+// As ALPN sends it: each behind its length.
+std::string protocol_list(const std::vector<std::string>& protocols) {
+  std::string list;
+  for (const std::string& each : protocols) list.append(1, static_cast<char>(each.size())).append(each);
+  return list;
 }
 
 }  // namespace
@@ -165,12 +168,18 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const Server& optio
   std::shared_ptr<TlsContext> made(new TlsContext(/*is_server=*/true));
   if (const Result<void> used = made->use_identity(options.identity); !used) return std::unexpected(used.error());
   SSL_CTX* context = made->context_;
-  made->protocol_ = options.protocol;
+  made->protocols_ = options.protocols;
   made->protocol_required_ = options.protocol_required;
   SSL_CTX_set_alpn_select_cb(context, &TlsContext::choose_protocol, made.get());
+  if (!options.named.empty()) {
+    made->add_names(options.named);
+    SSL_CTX_set_tlsext_servername_callback(context, &TlsContext::choose_certificate);
+    SSL_CTX_set_tlsext_servername_arg(context, made.get());
+  }
   // Resumption is by ticket alone (RFC 8446 section 4.6.1, RFC 5077): the server keeps nothing.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  const std::string id = "verge " + options.protocol;
+  const std::string id = "verge " + protocol_list(options.protocols);
+  VERGE_ASSERT(id.size() <= SSL_MAX_SSL_SESSION_ID_LENGTH);
   VERGE_ASSERT(SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(id.data()),
                                               static_cast<unsigned>(id.size())) == 1);
   if (!options.client_ca.empty()) {
@@ -196,8 +205,8 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::client(const Client& optio
     return fail(kAuthority, "the system's certificate authorities cannot be used: " + take_reason(),
                 "install ca-certificates, or name a file of authorities");
   }
-  if (!options.protocol.empty()) {
-    const std::string list = protocol_list(options.protocol);
+  if (!options.protocols.empty()) {
+    const std::string list = protocol_list(options.protocols);
     SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(list.data()),
                             static_cast<unsigned>(list.size()));
   }
@@ -300,18 +309,52 @@ std::unique_ptr<TlsSession> TlsContext::make_session() const {
   return session;
 }
 
+void TlsContext::add_names(const std::vector<Named>& named) {
+  for (const auto& [names, context] : named) {
+    for (const std::string& name : names) {
+      named_.emplace(name.starts_with("*.") ? name.substr(1) : name, context);
+    }
+  }
+}
+
+const TlsContext* TlsContext::for_name(std::string_view name) const {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  std::string plain(name);
+  for (char& c : plain) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  if (const auto exact = named_.find(plain); exact != named_.end()) return exact->second.get();
+  for (size_t dot = plain.find('.'); dot != std::string::npos; dot = plain.find('.', dot + 1)) {
+    const auto below = named_.find(std::string_view(plain).substr(dot));
+    if (below != named_.end()) return below->second.get();
+  }
+  const auto any = named_.find("*");
+  return any == named_.end() ? nullptr : any->second.get();
+}
+
+int TlsContext::choose_certificate(ssl_st* ssl, int*, void* context) {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  const TlsContext* chosen = static_cast<const TlsContext*>(context)->for_name(name);
+  if (chosen == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  // The session keeps the ticket keys of the context that it began with.
+  return SSL_set_SSL_CTX(ssl, chosen->context_) == nullptr ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_OK;
+}
+
 int TlsContext::choose_protocol(ssl_st*, const unsigned char** chosen, unsigned char* chosen_bytes,
                                 const unsigned char* offered, unsigned int offered_bytes, void* context) {
   const TlsContext& self = *static_cast<const TlsContext*>(context);
   const std::string_view list(reinterpret_cast<const char*>(offered), offered_bytes);
-  for (size_t at = 0; at < list.size();) {
-    const size_t size = offered[at];
-    if (list.substr(at + 1, size) == self.protocol_) {
-      *chosen = offered + at + 1;
-      *chosen_bytes = static_cast<unsigned char>(size);
-      return SSL_TLSEXT_ERR_OK;
+  for (const std::string& wanted : self.protocols_) {
+    for (size_t at = 0; at < list.size();) {
+      const size_t size = offered[at];
+      if (list.substr(at + 1, size) == wanted) {
+        *chosen = offered + at + 1;
+        *chosen_bytes = static_cast<unsigned char>(size);
+        return SSL_TLSEXT_ERR_OK;
+      }
+      at += 1 + size;
     }
-    at += 1 + size;
   }
   return self.protocol_required_ ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 }

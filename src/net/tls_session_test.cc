@@ -213,11 +213,13 @@ TEST_F(TlsSessionTest, IsResumedByTicketUntilTheContextChanges) {
 
 TEST_F(TlsSessionTest, ProtocolsAreChosenOrRefused) {
   const auto client_offering = [&](const std::string& protocol) {
-    return make_client({.server_name = "localhost", .ca = certificates.ca(), .protocol = protocol});
+    TlsContext::Client options{.server_name = "localhost", .ca = certificates.ca()};
+    if (!protocol.empty()) options.protocols = {protocol};
+    return make_client(options);
   };
   const TlsIdentity identity = certificates.issue();
-  const auto http = make_server({.identity = identity, .protocol = "http/1.1", .protocol_required = true});
-  const auto mqtt = make_server({.identity = identity, .protocol = "mqtt"});
+  const auto http = make_server({.identity = identity, .protocols = {"http/1.1"}, .protocol_required = true});
+  const auto mqtt = make_server({.identity = identity, .protocols = {"mqtt"}});
   begin(http, client_offering("http/1.1"));
   agree();
   EXPECT_EQ(client->protocol(), "http/1.1");
@@ -231,6 +233,41 @@ TEST_F(TlsSessionTest, ProtocolsAreChosenOrRefused) {
   agree();
   EXPECT_EQ(server->state(), State::kOpen);
   EXPECT_EQ(client->protocol(), "");
+}
+
+TEST_F(TlsSessionTest, TheServersFirstProtocolIsChosen) {
+  const auto both = make_server({.identity = certificates.issue(), .protocols = {"h2", "http/1.1"}});
+  for (const auto& [offered, chosen] :
+       {std::pair(std::vector<std::string>{"http/1.1", "h2"}, "h2"), {{"http/1.1", "h3"}, "http/1.1"}}) {
+    begin(both, make_client({.server_name = "localhost", .ca = certificates.ca(), .protocols = offered}));
+    agree();
+    EXPECT_EQ(client->protocol(), chosen);
+    EXPECT_EQ(server->protocol(), chosen);
+  }
+}
+
+TEST_F(TlsSessionTest, TheCertificateIsThatOfTheName) {
+  const auto issue = [&](const std::string& names) { return certificates.issue({.names = names}); };
+  const auto exact = make_server({.identity = issue("DNS:www.example.com"), .client_ca = certificates.ca()});
+  const auto wild = make_server({.identity = issue("DNS:*.example.com"), .client_ca = certificates.ca()});
+  const auto all = make_server({.identity = issue("DNS:localhost,IP:127.0.0.1"),
+                                .client_ca = certificates.ca(),
+                                .named = {{.names = {"www.example.com", "*.a.test"}, .context = exact},
+                                          {.names = {"*.example.com", "www.example.com"}, .context = wild}}});
+  const auto ask = [&](const std::string& name, const TlsIdentity& shown = {}) {
+    begin(all, make_client({.server_name = name, .ca = certificates.ca(), .identity = shown}));
+    agree();
+    return client->state() == State::kOpen ? std::string("accepted") : client->failure().line();
+  };
+  const TlsIdentity known = certificates.issue();
+  for (const char* name : {"www.example.com", "WWW.Example.com", "x.example.com", "localhost", "127.0.0.1"}) {
+    EXPECT_EQ(ask(name, known), "accepted") << name;
+    EXPECT_TRUE(server->peer_is_verified()) << name;
+  }
+  EXPECT_THAT(ask("x.a.test", known), HasSubstr("mismatch")) << "shown as configured, whatever is in it";
+  EXPECT_THAT(ask("other.example", known), HasSubstr("mismatch"));
+  ask("www.example.com");
+  EXPECT_EQ(server->state(), State::kFailed) << "whoever has no certificate is refused under each name";
 }
 
 class TlsFiles : public TlsSessionTest {

@@ -157,6 +157,13 @@ struct OriginConfig {
   bool operator==(const OriginConfig&) const = default;
 };
 
+// Paths of PEM files; empty: none.
+struct SiteTlsConfig {
+  std::string certificate;
+  std::string key;
+  bool operator==(const SiteTlsConfig&) const = default;
+};
+
 struct SiteConfig {
   std::vector<std::string> hosts;  // lower case
   std::vector<OriginConfig> origins;
@@ -174,6 +181,7 @@ struct SiteConfig {
   uint64_t connections_max = 256;
   uint64_t failures_max = 5;
   Duration failure_pause = std::chrono::seconds(10);
+  SiteTlsConfig tls;
   bool operator==(const SiteConfig&) const = default;
 };
 

@@ -257,6 +257,17 @@ static void describe(Visitor& v, CacheConfig& c) {
          "memory only."});
 }
 
+static void describe(Visitor& v, SiteTlsConfig& c) {
+  v.key("certificate", c.certificate, Text{},
+        {"The PEM file of the certificate for this site's hosts, followed by those between it and the root.",
+         "tls.certificate"});
+  v.key("key", c.key, Text{}, {"The PEM file of its private key, without a passphrase.", "tls.key"});
+  if (c.certificate.empty() != c.key.empty()) {
+    v.refuse(c.certificate.empty() ? "key" : "certificate",
+             {"config.value", "a site's tls.certificate and tls.key go only together", "give both"});
+  }
+}
+
 static void describe(Visitor& v, SiteConfig& c) {
   constexpr Time kTtl{Duration(0), 24 * 3650 * kHour};
   constexpr Time kWait{std::chrono::milliseconds(1), kHour};
@@ -288,6 +299,8 @@ static void describe(Visitor& v, SiteConfig& c) {
         {"So many failures in a row, and an origin is left alone while another is well."});
   v.key("failure_pause", c.failure_pause, Time{std::chrono::milliseconds(1), 24 * kHour},
         {"For how long, until one request tries it again."});
+  v.section("tls", c.tls,
+            {"What clients that ask for one of this site's hosts are shown on http.tls_listen; read again on SIGHUP."});
 }
 
 static void describe(Visitor& v, RuntimeConfig& c) {

@@ -79,11 +79,28 @@ void load_listeners(const Config& config, Loading& loading, Credentials& credent
   }
   net::TlsContext::Server options{.identity = {.certificate = config.tls.certificate, .key = config.tls.key},
                                   .client_ca = config.tls.client_ca,
-                                  .protocol = "http/1.1",
+                                  .protocols = {"h2", "http/1.1"},
                                   .protocol_required = true};
+  std::vector<net::TlsContext::Named> named;
+  for (size_t i = 0; i < config.sites.size(); ++i) {
+    const SiteConfig& site = config.sites[i];
+    if (site.tls.certificate.empty()) continue;
+    net::TlsContext::Server own = options;
+    own.identity = {.certificate = site.tls.certificate, .key = site.tls.key};
+    const std::string table = fmt::format("site.{}.tls", i);
+    // With the common authority at fault, it is complained of once, below.
+    auto made = net::TlsContext::server(own);
+    if (!made && made.error().code == "net.certificate-authority") continue;
+    auto context = loading.take(std::move(made), table, "client_ca");
+    if (!context) continue;
+    named.push_back({.names = site.hosts, .context = context});
+    credentials.sites.emplace_back(table + ".certificate", std::move(context));
+  }
+  options.named = std::move(named);
   credentials.http = loading.take(net::TlsContext::server(options), "tls", "client_ca");
   if (!credentials.http) return;
-  options.protocol = "mqtt";
+  options.named.clear();
+  options.protocols = {"mqtt"};
   options.protocol_required = false;
   credentials.mqtt = loading.take(net::TlsContext::server(options), "tls", "client_ca");
 }
@@ -161,7 +178,7 @@ void load_parent(const Config& config, Loading& loading, Credentials& credential
           net::TlsContext::client({.server_name = parent->at.host,
                                    .ca = config.parent.ca,
                                    .identity = {.certificate = config.parent.certificate, .key = config.parent.key},
-                                   .protocol = "http/1.1"}),
+                                   .protocols = {"http/1.1"}}),
           "parent", "ca");
       if (!place->second) return;  // the files are the same for the others
     }

@@ -5,6 +5,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/bearer_tokens.h"
@@ -18,6 +19,8 @@ struct Credentials {
   // For the TLS listeners; null without tls.certificate.
   std::shared_ptr<const net::TlsContext> mqtt;
   std::shared_ptr<const net::TlsContext> http;
+  // Those of sites, by the key that names them; `http` shows them.
+  std::vector<std::pair<std::string, std::shared_ptr<const net::TlsContext>>> sites;
   // Who may send a child's batches; never null.
   std::shared_ptr<const net::BearerTokens> uplink_tokens;
   // For the parent, by path: null with http; the token is empty without parent.token.

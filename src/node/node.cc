@@ -524,6 +524,7 @@ void Node::warn_of_credentials(const Credentials& credentials) {
     }
   };
   warn_of_end(credentials.http, "the certificate in tls.certificate");
+  for (const auto& [key, context] : credentials.sites) warn_of_end(context, fmt::format("the certificate in {}", key));
   const auto with_tls =
       std::ranges::find_if(credentials.parent, [](const auto& context) { return context != nullptr; });
   if (with_tls != credentials.parent.end()) warn_of_end(*with_tls, "the certificate in parent.certificate");
@@ -537,7 +538,9 @@ void Node::warn_of_credentials(const Credentials& credentials) {
     if ((address && address->is_loopback()) || !in_clear.insert(path.url).second) continue;
     log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://", path.url);
   }
-  certificate_ends_ = credentials.http ? credentials.http->certificate_ends() : 0;
+  int64_t soonest = credentials.http ? credentials.http->certificate_ends() : 0;
+  for (const auto& [key, context] : credentials.sites) soonest = std::min(soonest, context->certificate_ends());
+  certificate_ends_ = soonest;
 }
 
 void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials) {
@@ -546,7 +549,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.rules = config.rules;
   applied.log = config.log;
   // A listener that runs keeps what it has when there is nothing to replace it with.
-  if (credentials.http || tls_listeners_.empty()) applied.tls = config.tls;
+  if (credentials.http || tls_listeners_.empty()) {
+    applied.tls = config.tls;
+    for (size_t i = 0; i < std::min(applied.sites.size(), config.sites.size()); ++i) {
+      applied.sites[i].tls = config.sites[i].tls;
+    }
+  }
   applied.http.uplink_tokens = config.http.uplink_tokens;
   const bool same_parent = config.parent.all_paths() == config_.parent.all_paths();
   if (same_parent) {
@@ -592,6 +600,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.rules = applied.rules;
   config_.log = applied.log;
   config_.tls = applied.tls;
+  for (size_t i = 0; i < config_.sites.size(); ++i) config_.sites[i].tls = applied.sites[i].tls;
   config_.spool.encryption_key = applied.spool.encryption_key;
   config_.spool.decryption_keys = applied.spool.decryption_keys;
   config_.http.uplink_tokens = applied.http.uplink_tokens;

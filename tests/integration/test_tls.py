@@ -146,11 +146,15 @@ class Listeners(TlsTestCase):
     def test_protocols_and_versions(self):
         node = self.tls_node().start()
         context = client_context(self.ca)
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.set_alpn_protocols(["http/1.1", "h2"])
+        with self.tls_socket(node, context=context) as connected:
+            self.assertEqual(connected.selected_alpn_protocol(), "h2")
+        context = client_context(self.ca)
+        context.set_alpn_protocols(["spdy/3", "http/1.1"])
         with self.tls_socket(node, context=context) as connected:
             self.assertEqual(connected.selected_alpn_protocol(), "http/1.1")
         context = client_context(self.ca)
-        context.set_alpn_protocols(["h2"])
+        context.set_alpn_protocols(["spdy/3"])
         with self.assertRaises(ssl.SSLError):
             self.tls_socket(node, context=context)
         with self.tls_socket(node, context=client_context(self.ca, version=ssl.TLSVersion.TLSv1_2)) as connected:
@@ -248,6 +252,37 @@ class Listeners(TlsTestCase):
         self.assertEqual(client.publish_and_wait("n/x", "1"), 0)
         self.assertEqual((client.connections, client.disconnections), (1, []), "nobody lost a connection")
         self.assertEqual(self.post(connection, "/v1/events", '{"topic":"n/1"}').status, 200)
+        node.stop()
+
+    def shown_for(self, node, name):
+        """The common name of the certificate that a client is shown who asks for this name."""
+        host, port = node.addresses["http_tls"].rsplit(":", 1)
+        context = client_context(self.ca)
+        context.check_hostname = False
+        with socket.create_connection((host, int(port)), verge.PATIENCE) as raw:
+            with context.wrap_socket(raw, server_hostname=name) as connected:
+                return dict(part[0] for part in connected.getpeercert()["subject"])["commonName"]
+
+    def test_sites_have_their_own_certificates(self):
+        shop, static = self.ca.issue("DNS:shop.test", common_name="shop"), self.ca.issue("DNS:*.static.test",
+                                                                                         common_name="static")
+        site = '[[site]]\nhosts = {}\norigins = "http://127.0.0.1:1"\n[site.tls]\ncertificate = "{}"\nkey = "{}"\n'
+        sites = site.format('"shop.test"', shop.pem, shop.key) + site.format('["*.static.test"]', static.pem, static.key)
+        node = self.tls_node(config=sites, shown=self.ca.issue("DNS:node", common_name="node")).start()
+        for name, expected in (("shop.test", "shop"), ("a.static.test", "static"), ("static.test", "node"),
+                               ("other.test", "node"), (None, "node")):
+            self.assertEqual(self.shown_for(node, name), expected, name)
+        shop.replace(self.ca.issue("DNS:shop.test", common_name="new"))
+        node.signal(signal.SIGHUP)
+        self.wait_log(node, "was reloaded")
+        self.assertEqual(self.shown_for(node, "shop.test"), "new")
+        self.assertEqual(self.shown_for(node, "a.static.test"), "static")
+        with open(static.key, "w", encoding="ascii") as file, open(shop.key, encoding="ascii") as other:
+            file.write(other.read())
+        node.signal(signal.SIGHUP)
+        self.wait_log(node, "not reloaded")
+        self.assertIn("site.1.tls.key: the private key", node.log())
+        self.assertEqual(self.shown_for(node, "a.static.test"), "static")
         node.stop()
 
     def test_a_reload_does_not_open_listeners(self):

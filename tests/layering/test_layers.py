@@ -36,6 +36,7 @@ OWNERS = {
     r"simdjson\.h": {"rules", "node", "cli"},
     r"zstd\.h": {"spool"},
     r"nats/": {"jetstream"},
+    r"nghttp2/": {"net"},
     r"openssl/": {"net", "crypto"},
     r"openssl/(ssl|x509|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
     r"toml\+\+/": {"node"},
@@ -44,7 +45,7 @@ OWNERS = {
 }
 
 # Included by .cc files only: what a header includes, all who include it compile against.
-NEVER_IN_HEADERS = re.compile(r"openssl/")
+NEVER_IN_HEADERS = re.compile(r"openssl/|nghttp2/")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 

@@ -1,10 +1,11 @@
 // What a client sends behind the preface of HTTP/2 must neither break the server nor make it hold more than its limits
-// allow: the bytes go to a connection over a stream in memory, in pieces whose size the first byte chooses. Requests
-// are answered in each way there is, at once or when all has come.
+// allow: the bytes go to a connection over a stream in memory, in pieces whose size the first byte chooses, and now and
+// then the client takes nothing. Requests are answered in each way there is, at once or when all has come.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/http_server.h"
@@ -28,6 +29,7 @@ constexpr size_t kBodyBytesMax = 4096;
 struct Line {
   StreamObserver* observer = nullptr;
   bool open = true;
+  bool full = false;
 };
 
 class MemoryStream final : public Stream {
@@ -39,7 +41,7 @@ class MemoryStream final : public Stream {
     return output_;
   }
   void observe(StreamObserver& observer) override { line_.observer = &observer; }
-  [[nodiscard]] size_t queued_bytes() const override { return 0; }
+  [[nodiscard]] size_t queued_bytes() const override { return line_.full ? size_t{1} << 30 : 0; }
   void close() override { line_.open = false; }
   void close_when_drained() override { line_.open = false; }
   void pause_reading() override {}
@@ -96,10 +98,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   };
   server.accept(Socket());
   for (size_t at = 0; at < input.size() && line.open; at += piece) {
+    const bool was_full = std::exchange(line.full, at / 16 % 3 == 1);
+    if (was_full && !line.full) line.observer->on_drained();
+    if (!line.open) break;
     line.observer->on_bytes(std::string_view(input).substr(at, piece));
     if (input.size() - at <= piece || at % 7 == 0) turn();
     if (piece == SIZE_MAX) break;
   }
+  if (std::exchange(line.full, false) && line.open) line.observer->on_drained();
   for (HttpResponder& responder : kept) answer(std::move(responder), "/b");
   turn();
   if (line.open) line.observer->on_closed("the end");

@@ -66,6 +66,7 @@ void HttpServer::change_to_http2(HttpConnection& from, std::unique_ptr<Stream> s
   replaced_.push_back(std::exchange(connections_[from.index], std::move(made)));
   loop_.at_turn_end(*this);
   connection.on_bytes(bytes);
+  if (draining_) connection.close_soon();
 }
 
 std::unique_ptr<Http2Stream> HttpServer::take_stream() {

@@ -7,8 +7,8 @@
 // order. Retained messages follow the SUBACK by the page, from one loop after the other, each page once the client has
 // room for it: however many there are, none is lost and no more than a page of them is held for a client.
 //
-// Threading: everything on the broker's loop, except what is marked. Tasks that name a broker are posted to the loops of
-// all: no broker is destroyed before they have stopped.
+// Threading: everything on the broker's loop, except what is marked. Tasks that name a broker are posted to the loops
+// of all: no broker is destroyed before they have stopped.
 #pragma once
 
 #include <memory>

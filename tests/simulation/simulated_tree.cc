@@ -133,12 +133,13 @@ bool SimulatedTree::meets_refusals(size_t node) const {
 }
 
 // What one lane brought is stored in its order. Exceptions: the child goes around what is refused; where records have a
-// time to live, a crash can set their age back, so that one that was passed over is sent after all; and what the
-// express lane has given up on becomes backlog, which its next records pass.
+// time to live, a crash can set their age back, so that one that was passed over is sent after all; what the express
+// lane has given up on becomes backlog, which its next records pass; and a batch that was given up on, but still
+// arrives, may hold a record that has rotted on the child's disk since, and was passed over.
 void SimulatedTree::on_stored(SimulatedNode& node, spool::Lane lane, bool is_awaited, const spool::ChildBatch& batch) {
   const size_t index = index_of(node);
-  const bool is_in_order =
-      !meets_refusals(index - 1) && !drops_ && (is_awaited || batch.header.stream >= Priority::kNormal);
+  const bool is_in_order = !meets_refusals(index - 1) && !drops_ &&
+                           (is_awaited || (batch.header.stream >= Priority::kNormal && !flips_bits_));
   uint64_t& last = last_stored_[{index, batch.header.source(), lane}];
   for (size_t i = 0; i < batch.records.size(); ++i) {
     note(batch.records[i].sequence);

@@ -224,8 +224,9 @@ def cpu_us(pid):
     return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
 
 
-PROTOCOLS = {"h1": "HTTP/1.1", "h1s": "HTTP/1.1 over TLS", "h2": "HTTP/2", "h2s": "HTTP/2 over TLS"}
-PROGRAMS = {"h1": "wrk", "h1s": "wrk", "h2": "h2load", "h2s": "h2load"}
+PROTOCOLS = {"h1": "HTTP/1.1", "h1s": "HTTP/1.1 over TLS", "h2": "HTTP/2", "h2s": "HTTP/2 over TLS",
+             "half": "HTTP/1.1 at half load"}
+PROGRAMS = {"h1": "wrk", "h1s": "wrk", "h2": "h2load", "h2s": "h2load", "half": "h2load"}
 
 
 def url(server, protocol, path):
@@ -274,6 +275,33 @@ def measure(targets, protocol, label, path, runs, seconds):
     print(f"the hypervisor took {taken:.0f} ms of CPU time meanwhile")
 
 
+def latencies(target, rate, seconds):
+    """Of all requests at a steady rate, over 64 connections; µs, sorted."""
+    log = directory() / "log"
+    subprocess.run(["taskset", "--cpu-list", str(CLIENT_CORE), "h2load", "--h1", "-t1", "-c64", "-m1", "-D", str(seconds),
+                    f"--rps={rate / 64:.1f}", f"--log-file={log}", target], capture_output=True, check=True)
+    rows = [line.split("\t") for line in log.read_text().splitlines()]
+    if any(row[1] != "200" for row in rows):
+        raise SystemExit(f"{target}: some requests failed")
+    return sorted(int(row[2]) for row in rows)
+
+
+def measure_half_load(servers, label, path, runs, seconds):
+    """Every server at the same rate: half of what the best peer can do."""
+    peers = {name: server for name, server in servers.items() if name != "verge"}
+    best = max(load(server, "h1", path, seconds)["rate"] for server in peers.values())
+    rows = {name: [] for name in servers}
+    for _ in range(runs):
+        for name, server in servers.items():
+            stolen = stolen_ms()
+            its = latencies(url(server, "h1", path), best / 2, seconds)
+            rows[name].append((its[len(its) // 2], its[len(its) * 99 // 100], len(its) / seconds, stolen_ms() - stolen))
+    print(f"{label:26} {'p50 µs':>8} {'p99 µs':>8} {'requests/s':>11}   p99 of each run (CPU time that the hypervisor took, ms)")
+    for name, its in rows.items():
+        p50, p99, rate = (median([row[i] for row in its]) for i in range(3))
+        print(f"{name:26} {p50:8.0f} {p99:8.0f} {rate:11.0f}   " + " ".join(f"{row[1]} ({row[3]:.0f})" for row in its))
+
+
 def main():
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
@@ -290,6 +318,10 @@ def main():
     print(f"cache hits: wrk -t1 -c64 or h2load -t1 -c16 -m10 on one core, each server on another, {runs} runs of {seconds} s, "
           f"alternating; {machine()}")
     for protocol in protocols:
+        if protocol == "half" and shutil.which("h2load") is not None and len(servers) > 1:
+            for label, size in SIZES.items():
+                measure_half_load(servers, f"half load, {label}", f"/{size}", runs, seconds)
+            continue
         if shutil.which(PROGRAMS[protocol]) is None:
             print(f"{PROGRAMS[protocol]} is not installed: {PROTOCOLS[protocol]} is left out (apt-get install nghttp2-client)")
             continue

@@ -6,6 +6,9 @@
 #include <iostream>
 
 #include <fmt/format.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/command_line.h"
@@ -264,16 +267,29 @@ int list_dead_letters(const SpoolCommandOptions& options) {
   return read ? kSuccess : print_failure(read.error());
 }
 
+// What root makes or replaces here must be the node's own afterwards: this process becomes who owns the directory.
+Result<void> become_owner(const std::string& directory) {
+  struct stat owner{};
+  if (geteuid() != 0 || stat(directory.c_str(), &owner) != 0 || owner.st_uid == 0) return {};
+  if (setgroups(0, nullptr) == 0 && setegid(owner.st_gid) == 0 && seteuid(owner.st_uid) == 0) return {};
+  return fail("storage.permission", fmt::format("this process cannot become the owner of {}", directory),
+              "run the command as the user that the node runs as");
+}
+
 // For what changes files: nobody else may have them meanwhile.
 Result<storage::DataDirectory> lock_directory(storage::FileSystem& file_system, const SpoolCommandOptions& options) {
   if (!file_system.list(options.directory())) {
     return fail("spool.none", fmt::format("there is no spool in {}", options.directory()),
                 "name the node's data directory with --data-dir");
   }
+  if (const Result<void> became = become_owner(options.access.data_dir); !became) {
+    return std::unexpected(became.error());
+  }
   return storage::DataDirectory::open(options.access.data_dir);
 }
 
-constexpr spool::SpoolOptions kUnbounded{.bytes_max = UINT64_MAX / 2};
+// Whatever the node's own bounds are: nothing that it keeps is to be forgotten here.
+constexpr spool::SpoolOptions kUnbounded{.bytes_max = UINT64_MAX / 2, .sources_max = SIZE_MAX};
 
 // Opens the spool for changing it, with the directory's lock held, and closes it cleanly.
 int change(const SpoolCommandOptions& options, const std::function<int(spool::Spool&)>& work) {

@@ -20,6 +20,9 @@ std::unexpected<Error> malformed(std::string_view what) {
               "check that the child runs a compatible version");
 }
 
+// A name goes into every record that has none of another node: a long one would make much of little.
+constexpr size_t kNodeNameBytesMax = 255;
+
 bool is_name(std::string_view text) {
   return text.size() <= kTopicBytesMax && text.find('\0') == std::string_view::npos && is_utf8(text);
 }
@@ -95,7 +98,8 @@ Result<Batch> Batch::parse(std::string_view compressed) {
   batch.header.floor = reader.varint();
   const uint64_t count = reader.varint();
   if (!reader.ok() || stream >= kPriorities.size()) return malformed("the header is cut short");
-  if (!is_name(batch.header.name)) return malformed("the node's name is no name");
+  if (!is_name(batch.header.name) || batch.header.name.size() > kNodeNameBytesMax)
+    return malformed("the node's name is no name");
   if (count > kBatchRecordsMax) return malformed("it has too many records");
   batch.header.node = NodeId::from_bytes(node);
   batch.header.incarnation = NodeId::from_bytes(incarnation);
@@ -108,7 +112,8 @@ Result<Batch> Batch::parse(std::string_view compressed) {
     if (!reader.ok() || step == 0 || sequence + step < sequence || !event || !event_reader.empty())
       return malformed("a record is damaged");
     // What climbs goes to subscribers and rules as well: it must be what they may be given.
-    if (!is_topic_name(event->topic) || !is_name(event->device) || !is_name(event->origin_name)) {
+    if (!is_topic_name(event->topic) || !is_name(event->device) || !is_name(event->origin_name) ||
+        event->origin_name.size() > kNodeNameBytesMax) {
       return malformed("a record has a topic, device or origin that is none");
     }
     if (!is_event_time(event->time)) return malformed("a record has a time outside the years 1970 to 9999");

@@ -89,6 +89,17 @@ TEST(Batch, TimesOutsideTheYears1970To9999AreRefused) {
   EXPECT_FALSE(is_taken(INT64_MIN));
 }
 
+// It would be in every record.
+TEST(Batch, ALongNameIsRefused) {
+  for (const size_t size : {255U, 256U, 60'000U}) {
+    BatchHeader sent = header();
+    sent.name = std::string(size, 'n');
+    BatchBuilder builder(sent);
+    builder.add(1, event_of({.topic = "t", .payload = "p"}));
+    EXPECT_EQ(Batch::parse(builder.take(1)).has_value(), size == 255) << size;
+  }
+}
+
 TEST(Batch, TooManyRecordsOrBytesAreRefused) {
   BatchBuilder builder(header());
   const std::string event = event_of({.topic = "a", .payload = ""});

@@ -71,16 +71,18 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (const Result<void> there = spool->check_keys(keys); !there) return std::unexpected(there.error());
   if (const Result<void> known = spool->read_incarnation(recovery); !known) return std::unexpected(known.error());
   spool->read_cursors();
-  const std::array<uint64_t, kStreams> covered = spool->read_ledger(recovery);
+  const Result<std::array<uint64_t, kStreams>> covered = spool->read_ledger(recovery);
+  if (!covered) return std::unexpected(covered.error());
   if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {
-    const uint64_t through = covered[static_cast<size_t>(priority)];
+    const uint64_t through = (*covered)[static_cast<size_t>(priority)];
     Result<void> opened = spool->open_log(priority, through, recovery);
     if (opened) opened = spool->replay(priority, through);
     if (!opened) return std::unexpected(opened.error());
     is_unused = is_unused && spool->stream(priority).durable_end == 1;
   }
+  spool->make_cursor_slots();
   if (const Result<void> opened = spool->open_dead_letters(recovery); !opened) return std::unexpected(opened.error());
   // Where nothing is left of what was, sequences begin anew, and with them the incarnation: the parent must not take
   // the new records for old ones.
@@ -129,14 +131,15 @@ Result<std::vector<Spool::Erased>> Spool::erase_key(storage::FileSystem& file_sy
   Spool spool(file_system, std::move(directory), keys, options);
   Recovery recovery;
   spool.read_cursors();
-  const std::array<uint64_t, kStreams> covered = spool.read_ledger(recovery);
+  const Result<std::array<uint64_t, kStreams>> covered = spool.read_ledger(recovery);
+  if (!covered) return std::unexpected(covered.error());
   if (const Result<void> reserve = spool.reserve_.open(); !reserve) return std::unexpected(reserve.error());
   std::vector<Erased> erased;
   for (const Priority priority : kPriorities) {
     Stream& its = spool.stream(priority);
     // Before the log says what is gone from its front.
     const IntervalSet delivered = its.delivered;
-    const Result<void> opened = spool.open_log(priority, covered[static_cast<size_t>(priority)], recovery);
+    const Result<void> opened = spool.open_log(priority, (*covered)[static_cast<size_t>(priority)], recovery);
     if (!opened) return std::unexpected(opened.error());
     const Result<std::vector<IntervalSet::Interval>> lost = its.log->erase(key);
     if (!lost) return std::unexpected(lost.error());
@@ -285,6 +288,15 @@ void Spool::read_cursors() {
 }
 
 // Two slots in turn, unsynced: a crash can set the cursors back, which the parent's ledger makes harmless.
+// Both slots, so that noting what was delivered needs no space of a disk that is full by then.
+void Spool::make_cursor_slots() {
+  const std::string path = Cursors::path(directory_);
+  const Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kRead);
+  const Result<uint64_t> size = file ? (*file)->size() : 0;
+  if (size && *size >= 2 * Cursors::kSlotBytes) return;
+  for (int slot = 0; slot < 2; ++slot) (void)write_cursors();
+}
+
 Result<void> Spool::write_cursors() {
   if (!cursor_file_) {
     const std::string path = Cursors::path(directory_);
@@ -299,7 +311,8 @@ Result<void> Spool::write_cursors() {
 }
 
 // The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.
-std::array<uint64_t, kStreams> Spool::read_ledger(Recovery& recovery) {
+// Error storage.permission: it is there and sound for all that is known, but not to be read by this process.
+Result<std::array<uint64_t, kStreams>> Spool::read_ledger(Recovery& recovery) {
   std::array<uint64_t, kStreams> covered{};
   const std::string path = directory_ + "/ledger";
   // To go without it is to take again what was taken before: one failure to read it is not enough.
@@ -308,6 +321,7 @@ std::array<uint64_t, kStreams> Spool::read_ledger(Recovery& recovery) {
     content = file_system_.read_file(path, kLedgerBytesMax);
   }
   if (!content && content.error().code == "storage.missing") return covered;
+  if (!content && content.error().code == "storage.permission") return std::unexpected(content.error());
   if (content && read_ledger_content(*content, covered)) return covered;
   recovery.replaced.push_back(
       {"spool.ledger-lost",
@@ -383,6 +397,14 @@ void Spool::commit(std::vector<Submission*>& group) {
         continue;
       }
       const uint64_t space = space_for(item.priority);
+      if (item.event.size() > space) {
+        submission->error = {
+            "spool.too-large",
+            fmt::format("a record has {} bytes, and the spool has room for {} (spool.bytes_max{})", item.event.size(),
+                        space, item.priority == Priority::kCritical ? "" : " less spool.critical_reserve"),
+            "raise spool.bytes_max, or send it in parts"};
+        continue;
+      }
       if (bytes_held + bytes_added + item.event.size() > space && may_drop(item.priority)) {
         settle(pending);
         bytes_added = 0;
@@ -549,17 +571,25 @@ Result<void> Spool::delivered(Priority priority, IntervalSet::Interval sequences
   Stream& its = stream(priority);
   const uint64_t before = its.delivered_through();
   its.delivered.insert(sequences);
-  if (const Result<void> noted = write_cursors(); !noted) return noted;
+  // Space is given back whether that can be noted or not: what is gone need not be delivered.
+  const Result<void> noted = write_cursors();
   const uint64_t through = its.delivered_through();
-  if (through == before) return {};
+  if (through == before) return noted;
   // The last segment stays. When all in it is delivered and space is short, a new one takes its place.
   const bool is_short = bytes() > options_.bytes_max / 2;
   if (is_short && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
   // The ledger must know what the segments said before they go. Where space is not short they may wait until it does.
   if (ledger_changed_ && is_short && through >= its.covered && its.log->can_remove_before(through + 1)) {
-    if (const Result<void> kept = write_ledger(); !kept) return kept;
+    Result<void> kept = write_ledger();
+    if (!kept && reserve_.ready() > 0) {
+      // What is ready for new segments may be the space that it needs.
+      reserve_.drop();
+      kept = write_ledger();
+    }
+    if (!kept) return kept;
   }
-  return free_delivered(its);
+  const Result<void> freed = free_delivered(its);
+  return noted ? freed : noted;
 }
 
 // As far as the ledger knows what the segments said.

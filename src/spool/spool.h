@@ -177,7 +177,8 @@ class Spool {
   Result<void> new_incarnation();
   void read_cursors();
   Result<void> write_cursors();
-  std::array<uint64_t, kStreams> read_ledger(Recovery& recovery);
+  void make_cursor_slots();
+  Result<std::array<uint64_t, kStreams>> read_ledger(Recovery& recovery);
   // False when the bytes are not what write_ledger() wrote.
   bool read_ledger_content(std::string_view content, std::array<uint64_t, kStreams>& covered);
   Result<void> write_ledger();

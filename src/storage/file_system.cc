@@ -106,8 +106,20 @@ Result<std::vector<std::string>> PosixFileSystem::list(const std::string& direct
 
 Result<void> PosixFileSystem::make_directory(const std::string& path) {
   std::error_code problem;
+  std::vector<std::filesystem::path> missing;  // the innermost first
+  for (std::filesystem::path at = path; !at.empty() && !std::filesystem::exists(at, problem); at = at.parent_path()) {
+    missing.push_back(at);
+    if (at == at.parent_path()) break;
+  }
   std::filesystem::create_directories(path, problem);
   if (problem) return failed(problem.value(), "create the directory", path);
+  // Each one's name is in its parent.
+  for (const std::filesystem::path& made : missing) {
+    const std::filesystem::path parent = made.parent_path();
+    const Result<void> synced = sync_directory(parent.empty() ? "." : parent.string());
+    // One that may be passed and not be read belongs to somebody who made it long ago.
+    if (!synced && synced.error().code != "storage.permission") return synced;
+  }
   return {};
 }
 

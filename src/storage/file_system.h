@@ -39,7 +39,7 @@ class FileSystem {
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
   // Names, not paths, in no order.
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;
-  // Also its parents; it may exist.
+  // Also its parents, durably; it may exist.
   virtual Result<void> make_directory(const std::string& path) = 0;
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<void> remove(const std::string& path) = 0;

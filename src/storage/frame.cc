@@ -8,11 +8,18 @@
 namespace verge::storage {
 namespace {
 
-constexpr uint32_t kFrameMagic = 0x4d524656;  // "VFRM"
+constexpr uint16_t kFrameMagic = 0x4656;  // "VF"
+
+// Of the header alone. Whoever writes a record does not know the salt: text that looks like a header, of a frame as
+// long as may be, is not followed for each of its bytes when a frame is searched.
+uint16_t header_check(std::string_view header, uint64_t salt) {
+  return static_cast<uint16_t>(hash64(header.substr(12, kFrameHeaderBytes - 12), salt));
+}
 
 struct FrameHeader {
   uint64_t checksum = 0;
-  uint32_t magic = 0;
+  uint16_t magic = 0;
+  uint16_t check = 0;
   uint32_t body_bytes = 0;
   uint32_t count = 0;
   uint32_t stamp = 0;
@@ -25,7 +32,8 @@ FrameHeader read_frame_header(std::string_view bytes) {
   ByteReader reader(bytes);
   FrameHeader header;
   header.checksum = reader.fixed<uint64_t>();
-  header.magic = reader.fixed<uint32_t>();
+  header.magic = reader.fixed<uint16_t>();
+  header.check = reader.fixed<uint16_t>();
   header.body_bytes = reader.fixed<uint32_t>();
   header.count = reader.fixed<uint32_t>();
   header.stamp = reader.fixed<uint32_t>();
@@ -35,13 +43,14 @@ FrameHeader read_frame_header(std::string_view bytes) {
 
 }  // namespace
 
-// checksum u64 | magic u32 | body bytes u32 | count u32 | stamp u32 | first sequence u64 | body
-void write_frame_header(std::string& frame, uint64_t first_sequence, uint32_t count, uint32_t stamp) {
+// checksum u64 | magic u16 | check u16 | body bytes u32 | count u32 | stamp u32 | first sequence u64 | body
+void write_frame_header(std::string& frame, uint64_t first_sequence, uint32_t count, uint32_t stamp, uint64_t salt) {
   write_fixed_at(frame, 8, kFrameMagic);
   write_fixed_at(frame, 12, static_cast<uint32_t>(frame.size() - kFrameHeaderBytes));
   write_fixed_at(frame, 16, count);
   write_fixed_at(frame, 20, stamp);
   write_fixed_at(frame, 24, first_sequence);
+  write_fixed_at(frame, 10, header_check(frame, salt));
 }
 
 void write_frame_checksum(std::string& frame, uint64_t salt) {
@@ -55,7 +64,7 @@ Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::s
   if (*got < kFrameHeaderBytes) return FrameState::kNone;
   if (scratch.find_first_not_of('\0') == std::string::npos) return FrameState::kNone;
   const FrameHeader header = read_frame_header(scratch);
-  if (!header.is_possible()) return FrameState::kBad;
+  if (!header.is_possible() || header.check != header_check(scratch, salt)) return FrameState::kBad;
   view.count = header.count;
   view.stamp = header.stamp;
   view.first_sequence = header.first_sequence;
@@ -82,9 +91,11 @@ Result<std::optional<uint64_t>> next_good_frame(File& file, uint64_t offset, uin
     if (!got) return std::unexpected(got.error());
     if (*got < kFrameHeaderBytes) return std::nullopt;
     for (size_t i = 0; i + kFrameHeaderBytes <= *got; i += kFrameAlignment) {
-      uint32_t magic;
+      uint16_t magic;
       std::memcpy(&magic, block.data() + i + sizeof(uint64_t), sizeof(magic));
       if (magic != kFrameMagic) continue;
+      const std::string_view header(block.data() + i, kFrameHeaderBytes);
+      if (read_frame_header(header).check != header_check(header, salt)) continue;
       const Result<FrameState> state = read_frame(file, at + i, salt, scratch, view);
       if (!state) return std::unexpected(state.error());
       if (*state == FrameState::kGood) return at + i;

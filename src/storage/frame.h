@@ -32,7 +32,7 @@ constexpr size_t frame_aligned(size_t bytes) {
 inline std::string end_mark() { return std::string(kFrameHeaderBytes, '\0'); }
 
 // `frame`: kFrameHeaderBytes of room, and the body. All of the header but the checksum.
-void write_frame_header(std::string& frame, uint64_t first_sequence, uint32_t count, uint32_t stamp);
+void write_frame_header(std::string& frame, uint64_t first_sequence, uint32_t count, uint32_t stamp, uint64_t salt);
 // The last step: over header and body as they are.
 void write_frame_checksum(std::string& frame, uint64_t salt);
 

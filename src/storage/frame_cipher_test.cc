@@ -22,7 +22,7 @@ std::string frame_of(std::string_view body, uint64_t sequence) {
   std::string frame(kFrameHeaderBytes, '\0');
   frame.append(body);
   frame.resize(frame.size() + kFrameSealBytes, '\0');
-  write_frame_header(frame, sequence, 1, 0);
+  write_frame_header(frame, sequence, 1, 0, 1);
   return frame;
 }
 

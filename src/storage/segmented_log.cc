@@ -279,7 +279,7 @@ Result<void> SegmentedLog::append(uint32_t count, uint32_t stamp, std::string fr
   if (lost_) return write_failed();
   const uint64_t first = next_sequence_;
   next_sequence_ += count;
-  write_frame_header(frame, first, count, stamp);
+  write_frame_header(frame, first, count, stamp, active_salt_);
   if (sealer_ && !sealer_->seal(active_end_, frame)) {
     failed_ = true;
     return fail("crypto.unavailable", fmt::format("a frame for {} could not be encrypted", directory_),

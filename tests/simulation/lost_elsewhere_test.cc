@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "model/event.h"
 #include "spool/record_reader.h"
 #include "spool/spool.h"
@@ -261,6 +262,66 @@ TEST_P(LostElsewhere, AFlippedBitInAHeaderCostsTheFile) {
     open();
     EXPECT_EQ(waiting(), numbers(1, kEnd));
   }
+}
+
+// A record is full of what looks like frames, each as long as may be, and its own frame is torn.
+TEST_P(LostElsewhere, AStartThatFollowsWhatARecordSays) {
+  std::string header(8, '\0');
+  header.append("VF");
+  header.append(2, '\x55');
+  append_fixed(header, uint32_t{1U << 20});
+  append_fixed(header, uint32_t{1});
+  append_fixed(header, uint32_t{0});
+  append_fixed(header, uint64_t{2});
+  std::string text;
+  while (text.size() < (200U << 10)) text.append(header);
+  Spool::Recovery found;
+  SpoolOptions options{.segment_bytes = 4U << 20};
+  spool.reset();
+  disk = tests::SimulatedDisk(5);
+  auto opened = Spool::open(disk, kDirectory, keys, options, found);
+  ASSERT_TRUE(opened.has_value());
+  for (size_t shift = 0; shift < 16; ++shift) {
+    Submission submission;
+    std::string event;
+    append_event(event, {.topic = "t", .payload = std::string(shift, 'x') + text});
+    submission.items.push_back({.source = {}, .source_sequence = 0, .event = event});
+    std::vector<Submission*> group{&submission};
+    (*opened)->commit(group);
+    ASSERT_EQ(submission.fates[0], Submission::Fate::kStored);
+  }
+  opened->reset();
+  const std::string path = segments().back();
+  for (size_t at = storage::kSegmentHeaderBytes; at < (3U << 20); at += 100U << 10) disk.flip_bit(path, at);
+  const uint64_t before = disk.read_bytes();
+  opened = Spool::open(disk, kDirectory, keys, options, found);
+  ASSERT_TRUE(opened.has_value());
+  EXPECT_LT(disk.read_bytes() - before, 64U << 20) << "every search is bounded by the file";
+}
+
+TEST_P(LostElsewhere, ADiskThatIsFullKeepsWhatIsDelivered) {
+  store_all(1, 101);
+  const size_t before = segments().size();
+  // Nothing can be written, and files can still go.
+  disk.fail_operation(1, "storage.full", /*sticky=*/false);
+  EXPECT_FALSE(spool->delivered(Priority::kNormal, {1, 81}).has_value()) << "it could not be noted";
+  EXPECT_LT(segments().size(), before) << "and yet space is given back";
+}
+
+TEST_P(LostElsewhere, ARecordThatNeverFitsBlocksAllOthers) {
+  spool.reset();
+  disk = tests::SimulatedDisk(6);
+  auto opened = Spool::open(disk, kDirectory, keys, {.bytes_max = 64U << 10, .segment_bytes = 4096}, recovery);
+  ASSERT_TRUE(opened.has_value());
+  spool = std::move(*opened);
+  Submission submission;
+  std::string event;
+  append_event(event, {.topic = "t", .payload = std::string(100'000, 'x')});
+  submission.items.push_back({.source = {}, .source_sequence = 0, .event = event});
+  std::vector<Submission*> group{&submission};
+  spool->commit(group);
+  EXPECT_EQ(submission.fates[0], Submission::Fate::kRefused);
+  EXPECT_EQ(submission.error.code, "spool.too-large") << "for good: the child sets it aside";
 }
 
 TEST_P(LostElsewhere, EndlessLoopOnATornRecord) {

@@ -289,7 +289,8 @@ Result<void> Node::open_sites() {
   if (config_.sites.empty()) return {};
   std::vector<runtime::Loop*> loops;
   for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
-  Result<std::unique_ptr<Sites>> opened = Sites::open(config_, clock_, file_system_, data_directory_.path() + "/cache", loops);
+  Result<std::unique_ptr<Sites>> opened =
+      Sites::open(config_, clock_, file_system_, data_directory_.path() + "/cache", loops);
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
   return {};

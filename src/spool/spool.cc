@@ -73,6 +73,11 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   spool->read_cursors();
   const Result<std::array<uint64_t, kStreams>> covered = spool->read_ledger(recovery);
   if (!covered) return std::unexpected(covered.error());
+  // What a process put in place that failed or was killed before its name was durable is read here and trusted:
+  // segments go because of it.
+  if (const Result<void> named = file_system.sync_directory(spool->directory_); !named) {
+    return std::unexpected(named.error());
+  }
   if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {

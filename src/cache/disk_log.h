@@ -121,8 +121,8 @@ class DiskLog {
   // Of the writing thread.
   std::unique_ptr<storage::File> index_file_;
   std::deque<uint32_t> going_;  // segments whose files are still to be removed
-  std::string buffer_;      // records that are not written yet
-  uint64_t buffer_at_ = 0;  // where they go in the last segment
+  std::string buffer_;          // records that are not written yet
+  uint64_t buffer_at_ = 0;      // where they go in the last segment
   bool is_rewriting_ = false;
 };
 

@@ -81,7 +81,8 @@ class Store {
   // Whether there is an answer to the URL; counts no use.
   [[nodiscard]] bool holds(std::string_view url);
 
-  // A URL whose last answer could not be stored: its requests do not wait for each other until then. `reason`: a literal.
+  // A URL whose last answer could not be stored: its requests do not wait for each other until then. `reason`: a
+  // literal.
   void note_unsharable(std::string_view url, int64_t until_ms, std::string_view reason);
   bool is_unsharable(std::string_view url, int64_t now_ms);
   // Why the last answer was not stored, as long as that is remembered; empty: it was, or nobody asked.
@@ -113,8 +114,8 @@ class Store {
     std::mutex mutex;
     std::unordered_map<uint64_t, std::vector<SlotPointer>> urls;  // newest last
     std::unordered_map<uint64_t, Unsharable> unsharable;
-    std::unordered_map<uint64_t, uint64_t> invalidated;           // when, by the clock of fetches
-    uint64_t all_invalidated = 0;                                 // what is older than that counts as invalidated
+    std::unordered_map<uint64_t, uint64_t> invalidated;  // when, by the clock of fetches
+    uint64_t all_invalidated = 0;                        // what is older than that counts as invalidated
   };
 
   [[nodiscard]] uint64_t hash_of(std::string_view url) const;

@@ -32,36 +32,30 @@ struct DiskLog::Note {
   uint32_t offset = 0;
   uint32_t length = 0;
   std::function<bool()> may;
+
+  // kind u32 | variant u32 | url u64 | offset u32 | length u32 | checksum u64, seeded with the segment's number
+  [[nodiscard]] std::string bytes(uint32_t segment) const {
+    std::string bytes;
+    append_fixed(bytes, static_cast<uint32_t>(kind));
+    append_fixed(bytes, variant);
+    append_fixed(bytes, url);
+    append_fixed(bytes, offset);
+    append_fixed(bytes, length);
+    append_fixed(bytes, hash64(bytes, segment));
+    return bytes;
+  }
+
+  // False when it is not what was written for this segment.
+  bool read(std::string_view bytes, uint32_t segment) {
+    ByteReader reader(bytes);
+    kind = static_cast<Kind>(reader.fixed<uint32_t>());
+    variant = reader.fixed<uint32_t>();
+    url = reader.fixed<uint64_t>();
+    offset = reader.fixed<uint32_t>();
+    length = reader.fixed<uint32_t>();
+    return reader.fixed<uint64_t>() == hash64(bytes.substr(0, kNoteBytes - sizeof(uint64_t)), segment) && reader.ok();
+  }
 };
-
-namespace {
-
-// kind u32 | variant u32 | url u64 | offset u32 | length u32 | checksum u64, seeded with the segment's number
-template <class Note>
-void append_note(std::string& out, const Note& note, uint32_t segment) {
-  std::string bytes;
-  append_fixed(bytes, static_cast<uint32_t>(note.kind));
-  append_fixed(bytes, note.variant);
-  append_fixed(bytes, note.url);
-  append_fixed(bytes, note.offset);
-  append_fixed(bytes, note.length);
-  append_fixed(bytes, hash64(bytes, segment));
-  out.append(bytes);
-}
-
-// False when it is not what was written for this segment.
-template <class Note>
-bool read_note(std::string_view bytes, uint32_t segment, Note& note) {
-  ByteReader reader(bytes);
-  note.kind = static_cast<Note::Kind>(reader.fixed<uint32_t>());
-  note.variant = reader.fixed<uint32_t>();
-  note.url = reader.fixed<uint64_t>();
-  note.offset = reader.fixed<uint32_t>();
-  note.length = reader.fixed<uint32_t>();
-  return reader.fixed<uint64_t>() == hash64(bytes.substr(0, kNoteBytes - sizeof(uint64_t)), segment) && reader.ok();
-}
-
-}  // namespace
 
 DiskLog::DiskLog(storage::FileSystem& file_system, std::string directory, const DiskLogOptions& options,
                  IsInUse is_in_use)
@@ -160,7 +154,7 @@ Result<void> DiskLog::recover_segment(uint32_t number) {
   Note note;
   // One that is damaged is passed over, and not what follows: that may say that something is void.
   for (std::string_view rest = *notes; rest.size() >= kNoteBytes; rest.remove_prefix(kNoteBytes)) {
-    if (!read_note(rest.substr(0, kNoteBytes), number, note)) continue;
+    if (!note.read(rest.substr(0, kNoteBytes), number)) continue;
     if (note.kind == Note::kForget) index_->forget(note.url);
     const uint64_t end = (uint64_t{note.offset} + note.length) * kRecordAlignment;
     if (note.kind == Note::kPut && end <= record_aligned(*bytes)) {
@@ -263,7 +257,7 @@ Result<void> DiskLog::write_notes(std::vector<Note>& notes) {
   if (notes.empty()) return {};
   Segment& segment = segments_.back();
   std::string bytes;
-  for (const Note& note : notes) append_note(bytes, note, segment.number);
+  for (const Note& note : notes) bytes.append(note.bytes(segment.number));
   if (const Result<void> written = index_file_->write_at(segment.index_bytes, bytes); !written) return written;
   segment.index_bytes += bytes.size();
   counters_.bytes += bytes.size();
@@ -345,7 +339,7 @@ void DiskLog::rewrite_used(uint32_t number) {
   std::string record;
   Note note;
   for (std::string_view rest = *content; rest.size() >= kNoteBytes; rest.remove_prefix(kNoteBytes)) {
-    if (!read_note(rest.substr(0, kNoteBytes), number, note)) continue;
+    if (!note.read(rest.substr(0, kNoteBytes), number)) continue;
     const DiskPlace place{.segment = number, .offset = note.offset, .length = note.length};
     const DiskIndex::Entry entry = index_->at(note.url, place);
     const uint64_t bytes = uint64_t{note.length} * kRecordAlignment;

@@ -76,6 +76,11 @@ def main():
             each = " ".join(f"{row['p99_us']:.0f} ({row['stolen_ms']:.0f})" for row in rows)
             print(f"{name:24} {median([r['p50_us'] for r in rows]):9.0f} {median([r['p99_us'] for r in rows]):9.0f} "
                   f"{median([r['max_us'] for r in rows]):9.0f}   {each}")
+            quiet = [row for row in rows if row["undisturbed"] >= 1000]
+            if quiet:
+                print(f"{'':24} undisturbed: p99 {median([r['undisturbed_p99_us'] for r in quiet]):.0f} µs, median of "
+                      f"{len(quiet)} runs with together {sum(r['undisturbed'] for r in quiet)} commands in moments in "
+                      "which the hypervisor took nothing")
         for name, (target, _) in targets.items():
             if isinstance(target, Node):
                 inside = target.status()["decisions"]

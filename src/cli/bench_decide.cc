@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cli/undisturbed.h"
 
 namespace verge::cli {
 namespace {
@@ -28,6 +29,7 @@ class DecideRun final : public BenchRun {
 
   DecideFigures figures() && {
     figures_.sent = sent() - std::min(sent(), uncounted());
+    figures_.undisturbed = undisturbed_.latency();
     figures_.pacing = pacing();
     const double seconds = std::chrono::duration<double>(last_ - counting_since()).count();
     if (figures_.received > 0 && seconds > 0) figures_.rate = static_cast<double>(figures_.received) / seconds;
@@ -64,6 +66,7 @@ class DecideRun final : public BenchRun {
     if (counted(number)) {
       ++figures_.received;
       figures_.latency.record(now - due_of(number));
+      undisturbed_.record(now, now - due_of(number));
       last_ = now;
     }
     end_if_drained();
@@ -80,6 +83,7 @@ class DecideRun final : public BenchRun {
   std::vector<std::string> payloads_;
   std::vector<std::deque<uint64_t>> unanswered_;  // message numbers, a command topic
   MonotonicTime last_{};
+  Undisturbed undisturbed_;
   DecideFigures figures_;
 };
 
@@ -102,20 +106,23 @@ std::string text_of(const DecideFigures& figures) {
       "latency p50 {:>12.1f} us\n"
       "latency p99 {:>12.1f} us\n"
       "latency max {:>12.1f} us\n"
+      "undisturbed {:>12.1f} us  (p99 of the {} commands received while the hypervisor took no processor away)\n"
       "sent        {:>12}\n"
       "received    {:>12}\n"
       "mismatched  {:>12}\n"
       "pacing p99  {:>12.1f} us  (how late this program sent, part of the latencies)\n",
       figures.rate, microseconds(figures.latency.quantile(0.5)), microseconds(figures.latency.quantile(0.99)),
-      microseconds(Duration(figures.latency.max_ns)), figures.sent, figures.received, figures.mismatched,
+      microseconds(Duration(figures.latency.max_ns)), microseconds(figures.undisturbed.quantile(0.99)),
+      figures.undisturbed.count, figures.sent, figures.received, figures.mismatched,
       microseconds(figures.pacing.quantile(0.99)));
 }
 
 std::string json_of(const DecideFigures& figures) {
   return fmt::format(
-      R"({{"rate":{:.1f},"p50_us":{:.1f},"p99_us":{:.1f},"max_us":{:.1f},"sent":{},"received":{},"mismatched":{},"pacing_p99_us":{:.1f}}})",
+      R"({{"rate":{:.1f},"p50_us":{:.1f},"p99_us":{:.1f},"max_us":{:.1f},"undisturbed":{},"undisturbed_p99_us":{:.1f},"sent":{},"received":{},"mismatched":{},"pacing_p99_us":{:.1f}}})",
       figures.rate, microseconds(figures.latency.quantile(0.5)), microseconds(figures.latency.quantile(0.99)),
-      microseconds(Duration(figures.latency.max_ns)), figures.sent, figures.received, figures.mismatched,
+      microseconds(Duration(figures.latency.max_ns)), figures.undisturbed.count,
+      microseconds(figures.undisturbed.quantile(0.99)), figures.sent, figures.received, figures.mismatched,
       microseconds(figures.pacing.quantile(0.99)));
 }
 

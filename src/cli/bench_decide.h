@@ -24,6 +24,7 @@ struct DecideOptions {
 struct DecideFigures {
   double rate = 0;  // answered, a second of the counted time
   Histogram::Snapshot latency;
+  Histogram::Snapshot undisturbed;  // those of `latency` in moments in which the hypervisor took no processor away
   Histogram::Snapshot pacing;
   uint64_t sent = 0;
   uint64_t received = 0;

@@ -30,10 +30,16 @@ pkg_check_modules(simdjson REQUIRED IMPORTED_TARGET simdjson)
 add_library(verge_simdjson INTERFACE)
 target_link_libraries(verge_simdjson INTERFACE PkgConfig::simdjson)
 
-# spool/: compression of what climbs.
+# compress/: what climbs, and content codings.
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 add_library(verge_zstd INTERFACE)
 target_link_libraries(verge_zstd INTERFACE PkgConfig::zstd)
+pkg_check_modules(brotli REQUIRED IMPORTED_TARGET libbrotlienc libbrotlidec)  # the decoder: tests
+add_library(verge_brotli INTERFACE)
+target_link_libraries(verge_brotli INTERFACE PkgConfig::brotli)
+pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
+add_library(verge_zlib INTERFACE)
+target_link_libraries(verge_zlib INTERFACE PkgConfig::zlib)
 
 # jetstream/: its headers only. The library itself is loaded with dlopen on first use.
 find_path(NATS_INCLUDE nats/nats.h REQUIRED)

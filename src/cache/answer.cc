@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "cache/accept_encoding.h"
 #include "net/http_response.h"
 
 namespace verge::cache {
@@ -31,7 +32,11 @@ Answer::Answer(AnswerParts parts) : parts_(std::move(parts)) {
                  parts_.reason.empty() ? net::reason_phrase(status()) : std::string_view(parts_.reason));
   for (const net::HttpField& field : kept) {
     head_.append(field.name).append(": ").append(field.value).append("\r\n");
+    const bool is_strong_tag = field.value.size() >= 2 && field.value.front() == '"' && field.value.back() == '"';
+    if (is_strong_tag && net::equals_ignoring_case(field.name, "etag")) tag_end_ = head_.size() - 3;
   }
+  is_compressible_ = cache::is_compressible(status(), kept);
+  varies_on_encoding_ = net::list_has(kept, "vary", "accept-encoding");
 }
 
 size_t Answer::overhead_bytes() const {

@@ -54,6 +54,12 @@ class Answer {
 
   // Status line and stored fields, each line with its CR LF; without Content-Length, Age, Connection and the end.
   [[nodiscard]] const std::string& head() const { return head_; }
+  // Whether a content coding may make it smaller: see is_compressible().
+  [[nodiscard]] bool is_compressible() const { return is_compressible_; }
+  // Its Vary names Accept-Encoding already.
+  [[nodiscard]] bool varies_on_encoding() const { return varies_on_encoding_; }
+  // Where in head() a strong ETag ends, before its quote; 0 where there is none.
+  [[nodiscard]] size_t tag_end() const { return tag_end_; }
   // In memory, without the body.
   [[nodiscard]] size_t overhead_bytes() const;
 
@@ -62,6 +68,9 @@ class Answer {
   PurgeMarks marks_;
   std::string_view content_language_;
   std::string head_;
+  size_t tag_end_ = 0;
+  bool is_compressible_ = false;
+  bool varies_on_encoding_ = false;
 };
 
 // The fields that a cache keeps (RFC 9111 section 3.1): not those of the hop, not what Connection names, not

@@ -111,7 +111,20 @@ std::optional<uint64_t> Body::length() const {
 
 uint64_t Body::held_bytes() const {
   const std::lock_guard lock(mutex_);
-  return held_;
+  uint64_t bytes = held_;
+  for (const std::shared_ptr<Body>& coded : coded_) {
+    if (coded) bytes += coded->held_bytes();
+  }
+  return bytes;
+}
+
+Body::Coded Body::coded(size_t coding, bool may_make) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<Body>& there = coded_.at(coding);
+  if (there && there->state() == State::kBroken) there = nullptr;
+  if (there || !may_make) return {.body = there};
+  there = std::make_shared<Body>();
+  return {.body = there, .is_new = true};
 }
 
 const Payload* Body::whole() const {

@@ -8,6 +8,7 @@
 // Threads: all functions from any thread. A reader's wake-up is called on the writer's thread and only posts.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -54,8 +55,16 @@ class Body {
   [[nodiscard]] std::optional<uint64_t> length() const;
   // Once it is complete.
   [[nodiscard]] std::span<const net::HttpField> trailers() const { return trailers_.view(); }
-  // What is kept in memory.
+  // What is kept in memory, in all codings.
   [[nodiscard]] uint64_t held_bytes() const;
+  // This body in a content coding (by its number), which stays with it. Made, empty and growing, where there is none
+  // and `may_make`; then the caller fills it. Null where there is none.
+  struct Coded {
+    std::shared_ptr<Body> body;
+    bool is_new = false;
+  };
+  Coded coded(size_t coding, bool may_make);
+
   // The whole, when it is complete and in one piece; the common case of what is served from the store.
   [[nodiscard]] const Payload* whole() const;
 
@@ -105,6 +114,7 @@ class Body {
   std::map<ReaderId, std::shared_ptr<Reader>> readers_;
   ReaderId next_reader_ = 1;
   std::function<void()> told_;
+  std::array<std::shared_ptr<Body>, 3> coded_;
 };
 
 }  // namespace verge::cache

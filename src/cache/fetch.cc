@@ -147,12 +147,20 @@ void Fetch::on_interim(const net::ResponseHead& head) {
   if (told_.interim) told_.interim(head);
 }
 
+std::vector<Selector> Fetch::selectors(std::span<const net::HttpField> fields) const {
+  std::vector<Selector> selectors = selectors_of(fields, request_.client_fields.view());
+  // The origin was not told what codings the client takes: they are made here.
+  if (!site_.codings.empty())
+    std::erase_if(selectors, [](const Selector& one) { return one.name == "accept-encoding"; });
+  return selectors;
+}
+
 AnswerParts Fetch::parts_of(const net::ResponseHead& head, std::span<const net::HttpField> fields) const {
   return {.status = head.status,
           .reason = std::string(head.reason),
           .fields = {},
           .freshness = {},
-          .selectors = selectors_of(fields, request_.client_fields.view()),
+          .selectors = selectors(fields),
           .range = std::nullopt,
           .body = body_,
           .url = request_.url,
@@ -240,7 +248,7 @@ void Fetch::on_validated(const net::ResponseHead& head) {
   const std::optional<CacheControl> targeted = parse_targeted_cache_control(fields);
   const CacheControl control = targeted ? *targeted : parse_cache_control(fields);
   parts.freshness = freshness_of(former.status(), fields, control, targeted.has_value(), times_, site_.storage);
-  parts.selectors = selectors_of(fields, request_.client_fields.view());
+  parts.selectors = selectors(fields);
   parts.tags = tags_of(request_.url, fields);
   parts.stored_because = former.stored_because();
   const auto refreshed = std::make_shared<const Answer>(std::move(parts));

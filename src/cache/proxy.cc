@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "cache/accept_encoding.h"
 #include "cache/url_reference.h"
 #include "cache/validators.h"
 #include "net/http_response.h"
@@ -24,6 +25,18 @@ bool is_safe(std::string_view method) {
 bool is_server_error(int status) { return status == 500 || status == 502 || status == 503 || status == 504; }
 bool is_conditional(std::string_view name) {
   return net::equals_ignoring_case(name, "if-none-match") || net::equals_ignoring_case(name, "if-modified-since");
+}
+// The fields of the same answer in a content coding; the tag is shown by what is returned.
+std::vector<net::HttpField> coded_fields(std::span<const net::HttpField> fields, compress::ContentCoding coding,
+                                         std::string& tag) {
+  std::vector<net::HttpField> coded(fields.begin(), fields.end());
+  for (net::HttpField& field : coded) {
+    if (!net::equals_ignoring_case(field.name, "etag")) continue;
+    tag = coded_tag(field.value, coding);
+    field.value = tag;
+    break;
+  }
+  return coded;
 }
 bool is_of_range(std::string_view name) {
   return net::equals_ignoring_case(name, "range") || net::equals_ignoring_case(name, "if-range");
@@ -64,7 +77,8 @@ Proxy::Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOp
       table_(table),
       origins_(std::move(origins)),
       name_(std::move(name)),
-      via_("1.1 verge") {}
+      via_("1.1 verge"),
+      encodings_(loop) {}
 
 Proxy::~Proxy() {
   // First what may call back into the rest.
@@ -118,7 +132,20 @@ Proxy::Decision Proxy::decide(const Asked& asked) {
 
 // --- Serving what is stored
 
-void Proxy::append_age_and_status(const Answer& answer, CacheStatus status) {
+bool Proxy::is_negotiated(const Asked& asked, const Answer& answer) const {
+  return answer.is_compressible() && !sites_[asked.site].codings.empty();
+}
+
+std::optional<compress::ContentCoding> Proxy::coding_for(const Asked& asked, std::optional<uint64_t> length) const {
+  const SiteOptions& site = sites_[asked.site];
+  // Ranges are of the bytes as they are.
+  if (!asked.traits.accept_encoding || asked.traits.range) return std::nullopt;
+  if (length && *length < site.coded_bytes_min) return std::nullopt;
+  return preferred_coding(asked.fields, site.codings);
+}
+
+void Proxy::append_age_and_status(const Asked& asked, const Answer& answer, CacheStatus status) {
+  if (is_negotiated(asked, answer) && !answer.varies_on_encoding()) head_scratch_.append("Vary: Accept-Encoding\r\n");
   const int64_t now = now_ms();
   const Seconds age = answer.freshness().age(now);
   if (status.is_hit) status.ttl = answer.freshness().lifetime - age;
@@ -127,7 +154,8 @@ void Proxy::append_age_and_status(const Answer& answer, CacheStatus status) {
   head_scratch_.append("\r\n");
 }
 
-void Proxy::write_head(const Answer& answer, std::string_view status_line, const CacheStatus& status) {
+void Proxy::write_head(const Asked& asked, const Answer& answer, std::string_view status_line,
+                       const CacheStatus& status) {
   head_scratch_.clear();
   if (status_line.empty()) {
     head_scratch_.append(answer.head());
@@ -138,37 +166,57 @@ void Proxy::write_head(const Answer& answer, std::string_view status_line, const
       head_scratch_.append(field.name).append(": ").append(field.value).append("\r\n");
     }
   }
-  append_age_and_status(answer, status);
+  append_age_and_status(asked, answer, status);
 }
 
-void Proxy::write_not_modified(const Answer& answer, const CacheStatus& status) {
+void Proxy::write_coded_head(const Asked& asked, const Answer& answer, const CacheStatus& status,
+                             compress::ContentCoding coding) {
+  const std::string_view head = answer.head(), name = compress::name_of(coding);
+  head_scratch_ = head.substr(0, answer.tag_end());
+  if (answer.tag_end() > 0) head_scratch_.append("-").append(name);
+  head_scratch_.append(head.substr(answer.tag_end())).append("Content-Encoding: ").append(name).append("\r\n");
+  append_age_and_status(asked, answer, status);
+}
+
+void Proxy::write_not_modified(const Asked& asked, const Answer& answer, std::span<const net::HttpField> fields,
+                               const CacheStatus& status) {
   head_scratch_ = "HTTP/1.1 304 Not Modified\r\n";
-  for (const net::HttpField& field : answer.fields()) {
+  for (const net::HttpField& field : fields) {
     const bool is_repeated = std::ranges::any_of(
         kNotModifiedFields, [&](std::string_view name) { return net::equals_ignoring_case(name, field.name); });
     if (is_repeated) head_scratch_.append(field.name).append(": ").append(field.value).append("\r\n");
   }
-  append_age_and_status(answer, status);
+  append_age_and_status(asked, answer, status);
+}
+
+bool Proxy::serve_if_not_modified(const Asked& asked, net::HttpResponder& responder, const Answer& answer,
+                                  const CacheStatus& status, std::optional<compress::ContentCoding> coding) {
+  if (!asked.traits.conditional || (answer.status() != 200 && answer.status() != 203)) return false;
+  std::span<const net::HttpField> fields = answer.fields();
+  std::string tag;
+  std::vector<net::HttpField> coded;
+  if (coding) fields = coded = coded_fields(fields, *coding, tag);
+  if (evaluate_preconditions(asked.fields, fields, now_ms() / 1000) != Precondition::kNotModified) return false;
+  write_not_modified(asked, answer, fields, status);
+  responder.respond_prepared(head_scratch_);
+  return true;
 }
 
 void Proxy::serve_stored(const Asked& asked, net::HttpResponder responder, const Store::AnswerPointer& answer,
                          CacheStatus status) {
-  if (asked.traits.conditional && (answer->status() == 200 || answer->status() == 203)) {
-    const Seconds now = now_ms() / 1000;
-    if (evaluate_preconditions(asked.fields, answer->fields(), now) == Precondition::kNotModified) {
-      write_not_modified(*answer, status);
-      return responder.respond_prepared(head_scratch_);
-    }
-  }
   const std::shared_ptr<Body>& body = answer->body();
   const std::optional<uint64_t> length = body->length();
+  std::optional<compress::ContentCoding> coding;
+  if (is_negotiated(asked, *answer)) coding = coding_for(asked, length);
+  if (serve_if_not_modified(asked, responder, *answer, status, coding)) return;
+  if (coding && serve_coded(asked, responder, answer, status, *coding)) return;
   if (asked.traits.range && asked.method == "GET" && answer->status() == 200 && length &&
       range_applies(asked.fields, answer->fields(), now_ms() / 1000)) {
     const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
     if (specs)
       return serve_ranges(asked, std::move(responder), *answer, satisfiable(*specs, *length), *length, 0, status);
   }
-  write_head(*answer, {}, status);
+  write_head(asked, *answer, {}, status);
   const bool bodiless = answer->status() == 204;
   if (const Payload* whole = body->whole()) {
     if (!bodiless) fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", whole->size());
@@ -178,34 +226,59 @@ void Proxy::serve_stored(const Asked& asked, net::HttpResponder responder, const
     if (length) fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", *length);
     return responder.respond_prepared(head_scratch_);
   }
-  // Field by field, as the server writes heads of bodies that follow.
-  std::vector<net::HttpField> fields(answer->fields().begin(), answer->fields().end());
-  const std::string age = std::to_string(answer->freshness().age(now_ms()));
-  status.ttl = status.is_hit ? std::optional(answer->freshness().left(now_ms())) : std::nullopt;
+  start_growing(asked, std::move(responder), *answer, {answer->fields().begin(), answer->fields().end()}, status, body,
+                length);
+}
+
+// Field by field, as the server writes heads of bodies that follow.
+void Proxy::start_growing(const Asked& asked, net::HttpResponder responder, const Answer& answer,
+                          std::vector<net::HttpField> fields, CacheStatus status, std::shared_ptr<Body> body,
+                          std::optional<uint64_t> length) {
+  const std::string age = std::to_string(answer.freshness().age(now_ms()));
+  status.ttl = status.is_hit ? std::optional(answer.freshness().left(now_ms())) : std::nullopt;
   std::string status_text;
   append_cache_status(status_text, name_, status);
+  if (is_negotiated(asked, answer) && !answer.varies_on_encoding()) fields.push_back({"Vary", "Accept-Encoding"});
   fields.push_back({"Age", age});
   fields.push_back({"Cache-Status", status_text});
   net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
   if (length) framing = {.kind = net::BodyFraming::Kind::kLength, .length = *length};
-  responder.start({.status = answer->status(), .reason = answer->reason(), .fields = fields}, framing);
-  deliver(std::move(responder), body, {});
+  responder.start({.status = answer.status(), .reason = answer.reason(), .fields = fields}, framing);
+  if (asked.method == "HEAD") return responder.finish();
+  deliver(std::move(responder), std::move(body), {});
+}
+
+bool Proxy::serve_coded(const Asked& asked, net::HttpResponder& responder, const Store::AnswerPointer& answer,
+                        const CacheStatus& status, compress::ContentCoding coding) {
+  const std::shared_ptr<Body> coded =
+      encodings_.kept(answer->body(), coding, [this, answer] { shared_.store.settle(answer); });
+  if (!coded) return false;
+  if (const Payload* whole = coded->whole()) {
+    write_coded_head(asked, *answer, status, coding);
+    fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", whole->size());
+    responder.respond_prepared(head_scratch_, *whole, 0, whole->size());
+    return true;
+  }
+  std::string tag;
+  std::vector<net::HttpField> fields = coded_fields(answer->fields(), coding, tag);
+  fields.push_back({"Content-Encoding", compress::name_of(coding)});
+  start_growing(asked, std::move(responder), *answer, std::move(fields), status, coded, coded->length());
+  return true;
 }
 
 void Proxy::serve_ranges(const Asked& asked, net::HttpResponder responder, const Answer& answer,
                          const std::vector<ByteRange>& ranges, uint64_t length, uint64_t body_first,
                          const CacheStatus& status) {
-  static_cast<void>(asked);
   const auto write = std::back_inserter(head_scratch_);
   if (ranges.empty()) {
-    write_head(answer, "HTTP/1.1 416 Range Not Satisfiable\r\n", status);
+    write_head(asked, answer, "HTTP/1.1 416 Range Not Satisfiable\r\n", status);
     fmt::format_to(write, "Content-Range: bytes */{}\r\nContent-Length: 0\r\n", length);
     return responder.respond_prepared(head_scratch_);
   }
   // Of several, the first that is asked for and all up to the last would be a whole anyway; what is between is sent too
   // (RFC 9110 section 14.2 leaves it to the server), in one part.
   const ByteRange range{ranges.front().first, ranges.back().last};
-  write_head(answer, "HTTP/1.1 206 Partial Content\r\n", status);
+  write_head(asked, answer, "HTTP/1.1 206 Partial Content\r\n", status);
   const uint64_t offset = range.first - body_first;
   if (const Payload* whole = answer.body()->whole()) {
     fmt::format_to(write, "Content-Range: {}\r\nContent-Length: {}\r\n", content_range(range, length), range.size());
@@ -434,8 +507,11 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
   const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional &&
                                 (former || !shared_.store.is_unsharable(asked.url, now_ms()));
   const bool keeps_range = asked.traits.range && !former;
+  // Codings are made here, of what all get from the origin alike.
+  const bool negotiates = !sites_[asked.site].codings.empty();
   std::vector<net::HttpField> fields;
-  fields.reserve(asked.fields.size() + 6);
+  fields.reserve(asked.fields.size() + 7);
+  if (negotiates) fields.push_back({"Accept-Encoding", "identity"});
   for (const net::HttpField& field : asked.fields) {
     if (net::equals_ignoring_case(field.name, "host") || net::equals_ignoring_case(field.name, "content-length") ||
         net::equals_ignoring_case(field.name, "expect") || net::equals_ignoring_case(field.name, "via") ||
@@ -443,6 +519,7 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
         is_unkeyed_input(field.name)) {
       continue;
     }
+    if (negotiates && net::equals_ignoring_case(field.name, "accept-encoding")) continue;
     if (is_unconditional && is_conditional(field.name)) continue;
     if (!keeps_range && is_of_range(field.name)) continue;
     fields.push_back(field);
@@ -531,17 +608,31 @@ void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
   CacheStatus status{
       .forwarded = exchange.why, .forwarded_status = fetched.status, .stored = fetched.stored != nullptr};
   exchange.fetch = fetched.stored ? nullptr : exchange.fetch;
-  const bool is_conditional_answer = asked.traits.conditional && fetched.status == 200 && fetched.stored;
-  if (is_conditional_answer &&
-      evaluate_preconditions(asked.fields, fetched.stored->fields(), now_ms() / 1000) == Precondition::kNotModified) {
-    write_not_modified(*fetched.stored, status);
-    exchange.responder.respond_prepared(head_scratch_);
+  const bool is_negotiated =
+      !sites_[asked.site].codings.empty() && cache::is_compressible(fetched.status, fetched.fields.view());
+  std::optional<compress::ContentCoding> coding;
+  if (is_negotiated) coding = coding_for(asked, fetched.length);
+  if (fetched.status == 200 && fetched.stored &&
+      serve_if_not_modified(asked, exchange.responder, *fetched.stored, status, coding)) {
     return end_exchange(exchange.id);
   }
   std::vector<net::HttpField> fields(fetched.fields.view().begin(), fetched.fields.view().end());
-  std::string status_text;
+  std::string status_text, tag;
   append_cache_status(status_text, name_, status);
   fields.push_back({"Cache-Status", status_text});
+  if (is_negotiated && !net::list_has(fields, "vary", "accept-encoding")) fields.push_back({"Vary", "Accept-Encoding"});
+  if (coding && asked.method != "HEAD") {
+    const std::shared_ptr<Body> coded =
+        fetched.stored
+            ? encodings_.kept(fetched.body, *coding, [this, answer = fetched.stored] { shared_.store.settle(answer); })
+            : encodings_.passing(fetched.body, *coding);
+    if (coded) {
+      fields = coded_fields(fields, *coding, tag);
+      fields.push_back({"Content-Encoding", compress::name_of(*coding)});
+      fetched.body = coded;
+      fetched.length = std::nullopt;
+    }
+  }
   net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
   if (fetched.length) framing = {.kind = net::BodyFraming::Kind::kLength, .length = *fetched.length};
   if (fetched.status == 304 || fetched.status == 204) framing = {};

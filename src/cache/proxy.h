@@ -15,6 +15,7 @@
 #include "base/metrics.h"
 #include "cache/cache_status.h"
 #include "cache/delivery.h"
+#include "cache/encodings.h"
 #include "cache/fetch.h"
 #include "cache/origins.h"
 #include "cache/request_view.h"
@@ -80,10 +81,27 @@ class Proxy {
                     const CacheStatus& status);
   // From a stored part; false when none has what is asked for, fresh.
   bool serve_from_part(const Asked& asked, net::HttpResponder& responder);
+  // Whether the answer has forms in content codings here.
+  [[nodiscard]] bool is_negotiated(const Asked& asked, const Answer& answer) const;
+  // Which coding such an answer goes out in; none: as it is.
+  [[nodiscard]] std::optional<compress::ContentCoding> coding_for(const Asked& asked,
+                                                                  std::optional<uint64_t> length) const;
+  bool serve_if_not_modified(const Asked& asked, net::HttpResponder& responder, const Answer& answer,
+                             const CacheStatus& status, std::optional<compress::ContentCoding> coding);
+  // In a content coding; false when it cannot be had now.
+  bool serve_coded(const Asked& asked, net::HttpResponder& responder, const Store::AnswerPointer& answer,
+                   const CacheStatus& status, compress::ContentCoding coding);
   // The stored fields and those that are made for each use, in head_scratch_.
-  void write_head(const Answer& answer, std::string_view status_line, const CacheStatus& status);
-  void write_not_modified(const Answer& answer, const CacheStatus& status);
-  void append_age_and_status(const Answer& answer, CacheStatus status);
+  void write_head(const Asked& asked, const Answer& answer, std::string_view status_line, const CacheStatus& status);
+  void write_coded_head(const Asked& asked, const Answer& answer, const CacheStatus& status,
+                        compress::ContentCoding coding);
+  // `fields`: the answer's, as those of the form that the client has.
+  void write_not_modified(const Asked& asked, const Answer& answer, std::span<const net::HttpField> fields,
+                          const CacheStatus& status);
+  void append_age_and_status(const Asked& asked, const Answer& answer, CacheStatus status);
+  void start_growing(const Asked& asked, net::HttpResponder responder, const Answer& answer,
+                     std::vector<net::HttpField> fields, CacheStatus status, std::shared_ptr<Body> body,
+                     std::optional<uint64_t> length);
   void deliver(net::HttpResponder responder, std::shared_ptr<Body> body, const Delivery::Part& part);
   static void respond_error(net::HttpResponder& responder, int status, std::string_view what,
                             std::string_view cache_status);
@@ -121,6 +139,7 @@ class Proxy {
   std::unordered_map<ExchangeId, std::unique_ptr<Exchange>> exchanges_;
   std::unordered_map<uint64_t, std::unique_ptr<Delivery>> deliveries_;
   std::unordered_map<Fetch*, std::unique_ptr<Fetch>> fetches_;
+  Encodings encodings_;
   uint64_t next_id_ = 1;
   ProxyCounters counters_;
   std::shared_ptr<Proxy*> alive_ = std::make_shared<Proxy*>(this);

@@ -41,6 +41,9 @@ RequestTraits traits_of(std::span<const net::HttpField> fields) {
         traits.conditional |= net::equals_ignoring_case(field.name, "if-none-match");
         traits.authorization |= net::equals_ignoring_case(field.name, "authorization");
         break;
+      case 15:
+        traits.accept_encoding |= net::equals_ignoring_case(field.name, "accept-encoding");
+        break;
       case 17:
         traits.conditional |= net::equals_ignoring_case(field.name, "if-modified-since");
         break;

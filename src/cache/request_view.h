@@ -19,6 +19,7 @@ struct RequestTraits {
   bool range = false;
   bool authorization = false;
   bool upgrade = false;
+  bool accept_encoding = false;
 };
 RequestTraits traits_of(std::span<const net::HttpField> fields);
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "cache/freshness.h"
+#include "compress/encoder.h"
 
 namespace verge::cache {
 
@@ -24,8 +25,10 @@ struct SiteOptions {
   std::vector<std::string> hosts;  // "example.com", "*.example.com", "*" for all others; lower case, without ports
   std::vector<OriginOptions> origins;
   StoragePolicy storage;
-  uint64_t object_bytes_max = 64U << 20;  // larger answers pass through
-  bool sends_client_host = true;          // the origin sees the client's Host; else its own
+  std::vector<compress::ContentCoding> codings;  // that answers are sent in, the best liked first; none: as they are
+  uint64_t coded_bytes_min = 1024;               // smaller answers are sent as they are
+  uint64_t object_bytes_max = 64U << 20;         // larger answers pass through
+  bool sends_client_host = true;                 // the origin sees the client's Host; else its own
   Duration connect_timeout = std::chrono::seconds(5);
   Duration answer_timeout = std::chrono::seconds(60);  // until the head of an answer
   Duration idle_timeout = std::chrono::seconds(60);    // between two pieces of it

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "compress/encoder.h"
 #include "model/priority.h"
 #include "node/config_origin.h"
 #include "rules/rule_source.h"
@@ -173,6 +174,8 @@ struct SiteConfig {
   std::optional<Duration> stale_if_error;
   uint64_t heuristic_percent = 10;
   bool request_directives = true;
+  std::vector<compress::ContentCoding> compress;  // the best liked first
+  uint64_t compress_bytes_min = 1024;
   uint64_t object_bytes_max = 64ULL << 20;
   bool sends_client_host = true;
   Duration connect_timeout = std::chrono::seconds(5);

@@ -201,6 +201,27 @@ Reading<std::vector<std::string>> HostNames::read(const Value& value) const {
 
 std::string HostNames::write(const std::vector<std::string>& hosts) const { return Listen{}.write(hosts); }
 
+Reading<std::vector<compress::ContentCoding>> Codings::read(const Value& value) const {
+  std::vector<compress::ContentCoding> codings;
+  const auto* array = std::get_if<Array>(&value.content);
+  const std::span<const Value> elements = array == nullptr ? std::span(&value, 1) : std::span<const Value>(*array);
+  for (const Value& element : elements) {
+    const std::vector<std::string> words = {"br", "zstd", "gzip"};
+    const Reading<size_t> word = read_word(element, words);
+    if (!word) return std::unexpected(word.error());
+    const compress::ContentCoding coding = compress::content_coding(words[*word]).value();
+    if (std::ranges::find(codings, coding) != codings.end()) return wrong(kRange, element, "each coding once");
+    codings.push_back(coding);
+  }
+  return codings;
+}
+
+std::string Codings::write(const std::vector<compress::ContentCoding>& codings) const {
+  std::vector<std::string> names;
+  for (const compress::ContentCoding coding : codings) names.emplace_back(compress::name_of(coding));
+  return Listen{}.write(names);
+}
+
 static Reading<OriginConfig> read_origin(const Value& value) {
   OriginConfig origin;
   const Value* url = &value;

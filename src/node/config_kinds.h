@@ -84,6 +84,16 @@ struct HostNames {
   [[nodiscard]] std::string write(const Type& hosts) const;
 };
 
+// Content codings of HTTP, the best liked first.
+struct Codings {
+  using Type = std::vector<compress::ContentCoding>;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "string or array of strings"; }
+  [[nodiscard]] std::string range() const { return R"("br", "zstd", "gzip"; [] is none)"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& codings) const;
+};
+
 // Where a site's content comes from: URLs, or tables of URL and weight.
 struct Origins {
   using Type = std::vector<OriginConfig>;

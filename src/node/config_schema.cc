@@ -288,6 +288,11 @@ static void describe(Visitor& v, SiteConfig& c) {
         {"Without a word about freshness: fresh for so much of the time since Last-Modified, a day at most; 0: not."});
   v.key("request_directives", c.request_directives, Flag{},
         {"Whether a client's Cache-Control may ask for validation or for stale answers."});
+  v.key("compress", c.compress, Codings{},
+        {"The content codings that answers of text types are sent in, the best liked first; each answer is compressed "
+         "once in each and kept so.",
+         "none: answers are sent as the origin gave them"});
+  v.key("compress_bytes_min", c.compress_bytes_min, Size{0, kMiB}, {"Smaller answers are not compressed."});
   v.key("object_bytes_max", c.object_bytes_max, Size{kKiB, kGiB}, {"Larger answers are not stored."});
   v.key("sends_client_host", c.sends_client_host, Flag{},
         {"Whether the origin sees the Host that the client asked for, or its own."});

@@ -23,6 +23,8 @@ cache::SiteOptions options_of(const SiteConfig& site) {
                      .stale_if_error = seconds(site.stale_if_error),
                      .heuristic_percent = static_cast<uint32_t>(site.heuristic_percent),
                      .request_directives = site.request_directives};
+  options.codings = site.compress;
+  options.coded_bytes_min = site.compress_bytes_min;
   options.object_bytes_max = site.object_bytes_max;
   options.sends_client_host = site.sends_client_host;
   options.connect_timeout = site.connect_timeout;

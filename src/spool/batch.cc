@@ -3,11 +3,11 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <zstd.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/text.h"
+#include "compress/zstd_frame.h"
 #include "model/topic.h"
 
 namespace verge::spool {
@@ -28,34 +28,19 @@ bool is_name(std::string_view text) {
 }
 
 Result<std::string> decompress(std::string_view compressed) {
-  const std::optional<uint64_t> stated = stated_bytes(compressed);
+  const std::optional<uint64_t> stated = compress::zstd_stated_bytes(compressed);
   if (!stated) return malformed("no zstd frame with its size");
   const uint64_t size = *stated;
   if (size > kBatchBytesMax) {
     return fail("uplink.too-large", fmt::format("the batch has {} bytes, {} are allowed", size, kBatchBytesMax),
                 "lower parent.batch_bytes_max on the child");
   }
-  std::string bytes(size, '\0');
-  const size_t got = ZSTD_decompress(bytes.data(), bytes.size(), compressed.data(), compressed.size());
-  if (ZSTD_isError(got) != 0 || got != size) return malformed("zstd cannot decompress it");
-  return bytes;
+  std::optional<std::string> bytes = compress::zstd_content(compressed);
+  if (!bytes) return malformed("zstd cannot decompress it");
+  return std::move(*bytes);
 }
 
 }  // namespace
-
-std::optional<uint64_t> stated_bytes(std::string_view compressed) {
-  const unsigned long long size = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
-  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN) return std::nullopt;
-  return size;
-}
-
-std::string compress_batch(std::string_view bytes, int level) {
-  std::string compressed(ZSTD_compressBound(bytes.size()), '\0');
-  const size_t size = ZSTD_compress(compressed.data(), compressed.size(), bytes.data(), bytes.size(), level);
-  VERGE_ASSERT(ZSTD_isError(size) == 0);
-  compressed.resize(size);
-  return compressed;
-}
 
 std::string BatchHeader::source() const {
   std::string source = "n";
@@ -81,7 +66,7 @@ std::string BatchBuilder::take(int level) {
   append_varint(bytes, header_.floor);
   append_varint(bytes, count_);
   bytes.append(records_);
-  return compress_batch(bytes, level);
+  return compress::zstd_frame(bytes, level);
 }
 
 Result<Batch> Batch::parse(std::string_view compressed) {

@@ -33,12 +33,6 @@ struct BatchHeader {
   [[nodiscard]] std::string source() const;
 };
 
-// The outermost layer of a batch: one zstd frame that states its size. `level` is zstd's, 1..19.
-std::string compress_batch(std::string_view bytes, int level);
-
-// What a compressed batch says it holds; nothing when it does not say.
-std::optional<uint64_t> stated_bytes(std::string_view compressed);
-
 class BatchBuilder {
  public:
   explicit BatchBuilder(BatchHeader header) : header_(std::move(header)) {}

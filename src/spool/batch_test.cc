@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "compress/zstd_frame.h"
 #include "spool/record.h"
 #include "tests/support/value_of.h"
 
@@ -69,7 +70,7 @@ TEST(Batch, SequencesThatGoRoundAreRefused) {
     append_varint(bytes, step);
     append_sized(bytes, event);
   }
-  const Result<Batch> batch = Batch::parse(compress_batch(bytes, 1));
+  const Result<Batch> batch = Batch::parse(compress::zstd_frame(bytes, 1));
   ASSERT_FALSE(batch.has_value());
   EXPECT_EQ(batch.error().code, "uplink.malformed");
 }
@@ -105,7 +106,7 @@ TEST(Batch, TooManyRecordsOrBytesAreRefused) {
   const std::string event = event_of({.topic = "a", .payload = ""});
   for (uint64_t i = 1; i <= kBatchRecordsMax + 1; ++i) builder.add(i, event);
   EXPECT_FALSE(Batch::parse(builder.take(1)).has_value());
-  const Result<Batch> bomb = Batch::parse(compress_batch(std::string(kBatchBytesMax + 1, '\0'), 1));
+  const Result<Batch> bomb = Batch::parse(compress::zstd_frame(std::string(kBatchBytesMax + 1, '\0'), 1));
   ASSERT_FALSE(bomb.has_value());
   EXPECT_EQ(bomb.error().code, "uplink.too-large");
 }

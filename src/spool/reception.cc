@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "compress/zstd_frame.h"
 
 namespace verge::spool {
 namespace {
@@ -30,7 +31,7 @@ void Reception::begin_next() {
     waiting_.pop_front();
     waiting_bytes_ -= next.body.size();
     ++in_work_;
-    const bool quick = stated_bytes(next.body.view()).value_or(0) <= kQuickBytesMax;
+    const bool quick = compress::zstd_stated_bytes(next.body.view()).value_or(0) <= kQuickBytesMax;
     effects_.unpack(next.number, std::move(next.body), quick);
   }
 }

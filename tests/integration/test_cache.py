@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import http.client
-import http.server
 import json
 import os
 import queue
@@ -15,53 +14,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import verge
-
-
-class Origin:
-    """An origin on a free port that answers as `answer(request)` says; counts its requests."""
-
-    def __init__(self, answer):
-        self.requests = []
-        origin = self
-
-        class Receiver(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do(self):
-                length = int(self.headers.get("Content-Length") or 0)
-                self.body = self.rfile.read(length)
-                origin.requests.append((self.command, self.path, dict(self.headers.items()), self.body))
-                answer(self)
-
-            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do
-
-            def give(self, status=200, fields=(), body=b""):
-                self.send_response(status)
-                for name, value in fields:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 4096
-
-        self.server = Server(("127.0.0.1", 0), Receiver)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def end(self):
-        if not self.thread.is_alive():
-            return
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+from origin import Origin
 
 
 SITE = """

@@ -15,6 +15,7 @@ SOURCE = ROOT / "src"
 # What each folder may include, beside itself. A capability never includes another capability.
 ALLOWED = {
     "base": set(),
+    "compress": {"base"},
     "crypto": {"base"},
     "model": {"base"},
     "runtime": {"base", "model"},
@@ -22,11 +23,11 @@ ALLOWED = {
     "storage": {"base", "model", "runtime", "crypto"},
     "mqtt": {"base", "model", "runtime", "net", "storage"},
     "rules": {"base", "model", "runtime", "net", "storage"},
-    "spool": {"base", "model", "runtime", "net", "storage"},
-    "cache": {"base", "model", "runtime", "net", "storage"},
+    "spool": {"base", "model", "runtime", "net", "storage", "compress"},
+    "cache": {"base", "model", "runtime", "net", "storage", "compress"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
-    "node": {"base", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream"},
-    "cli": {"base", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "node"},
+    "node": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream"},
+    "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "node"},
 }
 
 # Third-party headers and the folders that own them. fmt is everywhere, as the standard library is.
@@ -34,7 +35,9 @@ OWNERS = {
     r"spdlog/": {"base"},
     r"xxhash\.h": {"base"},
     r"simdjson\.h": {"rules", "node", "cli"},
-    r"zstd\.h": {"spool"},
+    r"zstd\.h": {"compress"},
+    r"brotli/": {"compress"},
+    r"zlib\.h": {"compress"},
     r"nats/": {"jetstream"},
     r"nghttp2/": {"net"},
     r"openssl/": {"net", "crypto"},

@@ -36,6 +36,8 @@ Answer::Answer(AnswerParts parts) : parts_(std::move(parts)) {
     if (is_strong_tag && net::equals_ignoring_case(field.name, "etag")) tag_end_ = head_.size() - 3;
   }
   is_compressible_ = cache::is_compressible(status(), kept);
+  is_html_template_ = is_esi_template(status(), kept, Esi::kHtml);
+  is_announced_template_ = is_esi_template(status(), kept, Esi::kAnnounced);
   varies_on_encoding_ = net::list_has(kept, "vary", "accept-encoding");
 }
 
@@ -44,6 +46,28 @@ size_t Answer::overhead_bytes() const {
                  marks_.tags.capacity() * sizeof(uint64_t);
   for (const Selector& selector : parts_.selectors) bytes += sizeof(Selector) + selector.value.size();
   return bytes;
+}
+
+bool is_esi_template(int status, std::span<const net::HttpField> fields, Esi esi) {
+  if (esi == Esi::kOff || status != 200 || net::find_field(fields, "content-encoding")) return false;
+  for (const net::HttpField& field : fields) {
+    if (net::equals_ignoring_case(field.name, "content-type")) {
+      const std::string_view type = net::trim_blanks(field.value.substr(0, field.value.find(';')));
+      if (esi == Esi::kHtml && net::equals_ignoring_case(type, "text/html")) return true;
+    }
+    if (!net::equals_ignoring_case(field.name, "surrogate-control")) continue;
+    constexpr std::string_view kContent = "content=\"";
+    const size_t from = field.value.find(kContent);
+    if (from == std::string_view::npos) continue;
+    std::string_view content = field.value.substr(from + kContent.size());
+    content = content.substr(0, content.find('"'));
+    while (!content.empty()) {
+      const size_t end = std::min(content.find(' '), content.size());
+      if (content.substr(0, end) == "ESI/1.0") return true;
+      content.remove_prefix(std::min(content.size(), end + 1));
+    }
+  }
+  return false;
 }
 
 std::string partial_url(std::string_view url) { return std::string(url) + " partial"; }

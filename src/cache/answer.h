@@ -16,6 +16,7 @@
 #include "cache/freshness.h"
 #include "cache/owned_fields.h"
 #include "cache/purges.h"
+#include "cache/site.h"
 #include "cache/vary.h"
 
 namespace verge::cache {
@@ -56,6 +57,10 @@ class Answer {
   [[nodiscard]] const std::string& head() const { return head_; }
   // Whether a content coding may make it smaller: see is_compressible().
   [[nodiscard]] bool is_compressible() const { return is_compressible_; }
+  // Whether it is a page in ESI 1.0, to a site that composes those: see is_esi_template().
+  [[nodiscard]] bool is_template(Esi esi) const {
+    return esi == Esi::kHtml ? is_html_template_ : is_announced_template_;
+  }
   // Its Vary names Accept-Encoding already.
   [[nodiscard]] bool varies_on_encoding() const { return varies_on_encoding_; }
   // Where in head() a strong ETag ends, before its quote; 0 where there is none.
@@ -71,11 +76,17 @@ class Answer {
   size_t tag_end_ = 0;
   bool is_compressible_ = false;
   bool varies_on_encoding_ = false;
+  bool is_html_template_ = false;
+  bool is_announced_template_ = false;
 };
 
 // The fields that a cache keeps (RFC 9111 section 3.1): not those of the hop, not what Connection names, not
 // Content-Length, Age and Trailer, which are made anew, not what no-cache="…" or private="…" hides.
 std::vector<net::HttpField> stored_fields(std::span<const net::HttpField> fields, const CacheControl& control);
+
+// Whether an answer is to be composed: a 200 without a coding, of text/html (kHtml), or that is announced as "ESI/1.0"
+// in the content of Surrogate-Control (Edge Architecture Specification, section 2.2).
+bool is_esi_template(int status, std::span<const net::HttpField> fields, Esi esi);
 
 // Under which parts of a URL's content are kept, beside its whole.
 std::string partial_url(std::string_view url);

@@ -150,7 +150,7 @@ void Fetch::on_interim(const net::ResponseHead& head) {
 std::vector<Selector> Fetch::selectors(std::span<const net::HttpField> fields) const {
   std::vector<Selector> selectors = selectors_of(fields, request_.client_fields.view());
   // The origin was not told what codings the client takes: they are made here.
-  if (!site_.codings.empty())
+  if (!site_.codings.empty() || site_.esi != Esi::kOff)
     std::erase_if(selectors, [](const Selector& one) { return one.name == "accept-encoding"; });
   return selectors;
 }

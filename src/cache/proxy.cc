@@ -19,6 +19,11 @@ namespace {
 constexpr std::array<std::string_view, 7> kNotModifiedFields = {
     "cache-control", "content-location", "date", "etag", "expires", "vary", "last-modified"};
 
+// What is said of a template, and is not true of the page that is made of it.
+constexpr std::array<std::string_view, 9> kOfTheTemplate = {"etag",           "last-modified", "accept-ranges",
+                                                            "content-md5",    "digest",        "repr-digest",
+                                                            "content-digest", "age",           "surrogate-control"};
+
 bool is_safe(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
 }
@@ -44,6 +49,15 @@ bool is_of_range(std::string_view name) {
 
 }  // namespace
 
+// One page that is composed.
+struct Proxy::Composing {
+  std::string url;
+  OwnedFields fields;
+  std::optional<compress::ContentCoding> coding;
+  net::HttpResponder responder;
+  std::unique_ptr<Composition> composition;
+};
+
 // One request that is not answered at once.
 struct Proxy::Exchange {
   ExchangeId id = 0;
@@ -55,6 +69,7 @@ struct Proxy::Exchange {
   OwnedFields fields;
   Payload body;
   net::Address peer;
+  unsigned depth = 0;
   RequestTraits traits;
   CacheControl control;
   net::HttpResponder responder;
@@ -65,7 +80,14 @@ struct Proxy::Exchange {
   Fetch* fetch = nullptr;
 
   [[nodiscard]] Asked asked() const {
-    return {.site = site, .method = method, .url = url, .fields = fields.view(), .traits = traits, .control = control};
+    return {.site = site,
+            .method = method,
+            .url = url,
+            .fields = fields.view(),
+            .traits = traits,
+            .control = control,
+            .peer = &peer,
+            .depth = depth};
   }
 };
 
@@ -82,12 +104,13 @@ Proxy::Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOp
 
 Proxy::~Proxy() {
   // First what may call back into the rest.
+  compositions_.clear();
   deliveries_.clear();
   for (auto& [id, exchange] : exchanges_) exchange->responder = {};
   fetches_.clear();
 }
 
-void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder) {
+void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder, unsigned depth) {
   counters_.requests.add();
   if (net::list_has(request.fields, "cdn-loop", name_)) {
     std::string status;
@@ -96,6 +119,8 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
   }
   Asked asked{.site = table_.find(request.host), .method = request.method};
   asked.fields = request.fields;
+  asked.peer = &request.peer;
+  asked.depth = depth;
   asked.traits = traits_of(request.fields);
   if (asked.traits.cache_control && sites_[asked.site].storage.request_directives) {
     asked.control = parse_cache_control(request.fields);
@@ -204,6 +229,11 @@ bool Proxy::serve_if_not_modified(const Asked& asked, net::HttpResponder& respon
 
 void Proxy::serve_stored(const Asked& asked, net::HttpResponder responder, const Store::AnswerPointer& answer,
                          CacheStatus status) {
+  if (composes(asked) && answer->is_template(sites_[asked.site].esi)) {
+    const Freshness& freshness = answer->freshness();
+    if (status.is_hit) status.ttl = freshness.left(now_ms());
+    return compose(asked, std::move(responder), answer->fields(), answer->body(), status, freshness.age(now_ms()));
+  }
   const std::shared_ptr<Body>& body = answer->body();
   const std::optional<uint64_t> length = body->length();
   std::optional<compress::ContentCoding> coding;
@@ -264,6 +294,91 @@ bool Proxy::serve_coded(const Asked& asked, net::HttpResponder& responder, const
   fields.push_back({"Content-Encoding", compress::name_of(coding)});
   start_growing(asked, std::move(responder), *answer, std::move(fields), status, coded, coded->length());
   return true;
+}
+
+// --- Pages in ESI 1.0
+
+bool Proxy::composes(const Asked& asked) const {
+  return sites_[asked.site].esi != Esi::kOff && (asked.method == "GET" || asked.method == "HEAD");
+}
+
+void Proxy::compose(const Asked& asked, net::HttpResponder responder, std::span<const net::HttpField> fields,
+                    std::shared_ptr<Body> body, const CacheStatus& status, std::optional<Seconds> age) {
+  std::vector<net::HttpField> kept;
+  for (const net::HttpField& field : fields) {
+    const bool is_of_template = std::ranges::any_of(
+        kOfTheTemplate, [&](std::string_view name) { return net::equals_ignoring_case(name, field.name); });
+    if (!is_of_template) kept.push_back(field);
+  }
+  std::string age_text, status_text;
+  if (age) kept.push_back({"Age", age_text = std::to_string(*age)});
+  append_cache_status(status_text, name_, status);
+  kept.push_back({"Cache-Status", status_text});
+  std::optional<compress::ContentCoding> coding;
+  if (is_compressible(200, fields) && !sites_[asked.site].codings.empty()) {
+    if (!net::list_has(kept, "vary", "accept-encoding")) kept.push_back({"Vary", "Accept-Encoding"});
+    if (asked.traits.accept_encoding) coding = preferred_coding(asked.fields, sites_[asked.site].codings);
+  }
+  if (asked.method == "HEAD") {
+    responder.start({.status = 200, .reason = {}, .fields = kept}, {.kind = net::BodyFraming::Kind::kChunked});
+    return responder.finish();
+  }
+  counters_.composed.add();
+  const uint64_t id = next_id_++;
+  Composing& composing = *compositions_.emplace(id, std::make_unique<Composing>()).first->second;
+  composing.url = asked.url;
+  composing.fields = OwnedFields(kept);
+  composing.coding = coding;
+  composing.responder = std::move(responder);
+  composing.responder.when_closed([this, id] { compositions_.erase(id); });
+  const auto ask = [this](const net::HttpRequest& request, net::HttpResponder its, unsigned depth) {
+    if (!serves(request.host)) return false;
+    receive(request, std::move(its), depth);
+    return true;
+  };
+  composing.composition = std::make_unique<Composition>(
+      loop_,
+      Composition::Request{
+          .url = composing.url, .fields = OwnedFields(asked.fields), .peer = *asked.peer, .depth = asked.depth},
+      std::move(body), ask,
+      Composition::Told{.ready = [this, id](std::shared_ptr<Body> page) { deliver_composed(id, std::move(page)); },
+                        .failed = [this, id](const std::string& what) { fail_composed(id, what); },
+                        .fault = [this, id](const esi::Fault& fault) { log_fault(compositions_.at(id)->url, fault); },
+                        .ended = [this, id] { compositions_.erase(id); }});
+  composing.composition->start();
+}
+
+void Proxy::deliver_composed(uint64_t id, std::shared_ptr<Body> page) {
+  Composing& composing = *compositions_.at(id);
+  std::vector<net::HttpField> fields(composing.fields.view().begin(), composing.fields.view().end());
+  if (composing.coding) {
+    if (const std::shared_ptr<Body> coded = encodings_.passing(page, *composing.coding)) {
+      fields.push_back({"Content-Encoding", compress::name_of(*composing.coding)});
+      page = coded;
+    }
+  }
+  net::HttpResponder responder = std::move(composing.responder);
+  responder.when_closed({});
+  responder.start({.status = 200, .reason = {}, .fields = fields}, {.kind = net::BodyFraming::Kind::kChunked});
+  deliver(std::move(responder), std::move(page), {});
+}
+
+void Proxy::fail_composed(uint64_t id, const std::string& what) {
+  const auto node = compositions_.extract(id);
+  counters_.failures.add();
+  log_debug("cache", "the page {} cannot be composed: {}", node.mapped()->url, what);
+  std::string status;
+  append_cache_status(status, name_, {.forwarded = {}, .detail = "esi"});
+  node.mapped()->responder.when_closed({});
+  respond_error(node.mapped()->responder, 502, "a part of this page could not be had", status);
+}
+
+// Each view of the page finds it again.
+void Proxy::log_fault(std::string_view url, const esi::Fault& fault) {
+  constexpr Duration kFaultLogEvery = std::chrono::seconds(10);
+  if (loop_.now() < next_fault_log_) return;
+  next_fault_log_ = loop_.now() + kFaultLogEvery;
+  log_warning("cache", "the page {} is sent without ESI from byte {} on: {}", url, fault.offset, fault.what);
 }
 
 void Proxy::serve_ranges(const Asked& asked, net::HttpResponder responder, const Answer& answer,
@@ -352,6 +467,7 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   exchange.fields = OwnedFields(request.fields);
   exchange.body = request.body;
   exchange.peer = request.peer;
+  exchange.depth = asked.depth;
   exchange.traits = asked.traits;
   exchange.control = asked.control;
   exchange.responder = std::move(responder);
@@ -508,10 +624,12 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
                                 (former || !shared_.store.is_unsharable(asked.url, now_ms()));
   const bool keeps_range = asked.traits.range && !former;
   // Codings are made here, of what all get from the origin alike.
-  const bool negotiates = !sites_[asked.site].codings.empty();
+  const bool composes = sites_[asked.site].esi != Esi::kOff;
+  const bool negotiates = composes || !sites_[asked.site].codings.empty();
   std::vector<net::HttpField> fields;
   fields.reserve(asked.fields.size() + 7);
   if (negotiates) fields.push_back({"Accept-Encoding", "identity"});
+  if (composes) fields.push_back({"Surrogate-Capability", "verge=\"ESI/1.0\""});
   for (const net::HttpField& field : asked.fields) {
     if (net::equals_ignoring_case(field.name, "host") || net::equals_ignoring_case(field.name, "content-length") ||
         net::equals_ignoring_case(field.name, "expect") || net::equals_ignoring_case(field.name, "via") ||
@@ -519,6 +637,7 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
         is_unkeyed_input(field.name)) {
       continue;
     }
+    if (composes && net::equals_ignoring_case(field.name, "surrogate-capability")) continue;
     if (negotiates && net::equals_ignoring_case(field.name, "accept-encoding")) continue;
     if (is_unconditional && is_conditional(field.name)) continue;
     if (!keeps_range && is_of_range(field.name)) continue;
@@ -608,6 +727,12 @@ void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
   CacheStatus status{
       .forwarded = exchange.why, .forwarded_status = fetched.status, .stored = fetched.stored != nullptr};
   exchange.fetch = fetched.stored ? nullptr : exchange.fetch;
+  if (composes(asked) && is_esi_template(fetched.status, fetched.fields.view(), sites_[asked.site].esi)) {
+    exchange.responder.when_closed({});
+    compose(asked, std::move(exchange.responder), fetched.fields.view(), fetched.body, status, std::nullopt);
+    exchange.fetch = nullptr;
+    return end_exchange(exchange.id);
+  }
   const bool is_negotiated =
       !sites_[asked.site].codings.empty() && cache::is_compressible(fetched.status, fetched.fields.view());
   std::optional<compress::ContentCoding> coding;

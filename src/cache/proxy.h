@@ -14,6 +14,7 @@
 
 #include "base/metrics.h"
 #include "cache/cache_status.h"
+#include "cache/composition.h"
 #include "cache/delivery.h"
 #include "cache/encodings.h"
 #include "cache/fetch.h"
@@ -34,6 +35,7 @@ struct ProxyCounters {
   Counter passed;  // requests that are never answered from the store
   Counter collapsed;
   Counter failures;  // the origin failed, and the client was told
+  Counter composed;  // pages in ESI 1.0
 };
 
 class Proxy {
@@ -48,7 +50,8 @@ class Proxy {
   // Whether a site stands for the host.
   [[nodiscard]] bool serves(std::string_view host) const { return table_.find(host) != SiteTable::kNone; }
   // serves(request.host) is true.
-  void receive(const net::HttpRequest& request, net::HttpResponder responder);
+  // `depth`: of includes around a fragment of a composed page; 0: a client's request.
+  void receive(const net::HttpRequest& request, net::HttpResponder responder, unsigned depth = 0);
 
   [[nodiscard]] const ProxyCounters& counters() const { return counters_; }
 
@@ -61,6 +64,8 @@ class Proxy {
     std::span<const net::HttpField> fields;
     RequestTraits traits;
     CacheControl control;  // as far as the site listens to it
+    const net::Address* peer = nullptr;
+    unsigned depth = 0;
   };
   struct Exchange;
   using ExchangeId = uint64_t;
@@ -88,6 +93,14 @@ class Proxy {
                                                                   std::optional<uint64_t> length) const;
   bool serve_if_not_modified(const Asked& asked, net::HttpResponder& responder, const Answer& answer,
                              const CacheStatus& status, std::optional<compress::ContentCoding> coding);
+  // The head of a page that is composed, and what becomes of it.
+  struct Composing;
+  void compose(const Asked& asked, net::HttpResponder responder, std::span<const net::HttpField> fields,
+               std::shared_ptr<Body> body, const CacheStatus& status, std::optional<Seconds> age);
+  void deliver_composed(uint64_t id, std::shared_ptr<Body> page);
+  void fail_composed(uint64_t id, const std::string& what);
+  void log_fault(std::string_view url, const esi::Fault& fault);
+  [[nodiscard]] bool composes(const Asked& asked) const;
   // In a content coding; false when it cannot be had now.
   bool serve_coded(const Asked& asked, net::HttpResponder& responder, const Store::AnswerPointer& answer,
                    const CacheStatus& status, compress::ContentCoding coding);
@@ -140,6 +153,8 @@ class Proxy {
   std::unordered_map<uint64_t, std::unique_ptr<Delivery>> deliveries_;
   std::unordered_map<Fetch*, std::unique_ptr<Fetch>> fetches_;
   Encodings encodings_;
+  std::unordered_map<uint64_t, std::unique_ptr<Composing>> compositions_;
+  MonotonicTime next_fault_log_{};
   uint64_t next_id_ = 1;
   ProxyCounters counters_;
   std::shared_ptr<Proxy*> alive_ = std::make_shared<Proxy*>(this);

@@ -21,14 +21,22 @@ struct OriginOptions {
   bool operator==(const OriginOptions&) const = default;
 };
 
+// Which answers are pages in ESI 1.0, to be composed here.
+enum class Esi : uint8_t {
+  kOff,
+  kAnnounced,  // those with Surrogate-Control: content="ESI/1.0"
+  kHtml        // these, and all of type text/html
+};
+
 struct SiteOptions {
   std::vector<std::string> hosts;  // "example.com", "*.example.com", "*" for all others; lower case, without ports
   std::vector<OriginOptions> origins;
   StoragePolicy storage;
   std::vector<compress::ContentCoding> codings;  // that answers are sent in, the best liked first; none: as they are
   uint64_t coded_bytes_min = 1024;               // smaller answers are sent as they are
-  uint64_t object_bytes_max = 64U << 20;         // larger answers pass through
-  bool sends_client_host = true;                 // the origin sees the client's Host; else its own
+  Esi esi = Esi::kOff;
+  uint64_t object_bytes_max = 64U << 20;  // larger answers pass through
+  bool sends_client_host = true;          // the origin sees the client's Host; else its own
   Duration connect_timeout = std::chrono::seconds(5);
   Duration answer_timeout = std::chrono::seconds(60);  // until the head of an answer
   Duration idle_timeout = std::chrono::seconds(60);    // between two pieces of it

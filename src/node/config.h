@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "cache/site.h"
 #include "compress/encoder.h"
 #include "model/priority.h"
 #include "node/config_origin.h"
@@ -176,6 +177,7 @@ struct SiteConfig {
   bool request_directives = true;
   std::vector<compress::ContentCoding> compress;  // the best liked first
   uint64_t compress_bytes_min = 1024;
+  cache::Esi esi = cache::Esi::kOff;
   uint64_t object_bytes_max = 64ULL << 20;
   bool sends_client_host = true;
   Duration connect_timeout = std::chrono::seconds(5);

@@ -293,6 +293,11 @@ static void describe(Visitor& v, SiteConfig& c) {
          "once in each and kept so.",
          "none: answers are sent as the origin gave them"});
   v.key("compress_bytes_min", c.compress_bytes_min, Size{0, kMiB}, {"Smaller answers are not compressed."});
+  v.key("esi", c.esi,
+        Choice<cache::Esi>{
+            {{"off", cache::Esi::kOff}, {"announced", cache::Esi::kAnnounced}, {"html", cache::Esi::kHtml}}},
+        {"Which answers are pages in ESI 1.0, composed here: announced: those with Surrogate-Control: "
+         "content=\"ESI/1.0\"; html: these, and all of type text/html."});
   v.key("object_bytes_max", c.object_bytes_max, Size{kKiB, kGiB}, {"Larger answers are not stored."});
   v.key("sends_client_host", c.sends_client_host, Flag{},
         {"Whether the origin sees the Host that the client asked for, or its own."});

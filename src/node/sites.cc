@@ -25,6 +25,7 @@ cache::SiteOptions options_of(const SiteConfig& site) {
                      .request_directives = site.request_directives};
   options.codings = site.compress;
   options.coded_bytes_min = site.compress_bytes_min;
+  options.esi = site.esi;
   options.object_bytes_max = site.object_bytes_max;
   options.sends_client_host = site.sends_client_host;
   options.connect_timeout = site.connect_timeout;
@@ -153,6 +154,7 @@ Sites::Totals Sites::totals() const {
     totals.misses += from.misses.value();
     totals.passed += from.passed.value();
     totals.collapsed += from.collapsed.value();
+    totals.composed += from.composed.value();
     totals.failures += from.failures.value();
   }
   return totals;

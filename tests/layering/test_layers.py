@@ -24,10 +24,11 @@ ALLOWED = {
     "mqtt": {"base", "model", "runtime", "net", "storage"},
     "rules": {"base", "model", "runtime", "net", "storage"},
     "spool": {"base", "model", "runtime", "net", "storage", "compress"},
-    "cache": {"base", "model", "runtime", "net", "storage", "compress"},
+    "esi": {"base", "model", "runtime", "net"},
+    "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
     "node": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream"},
-    "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "node"},
+    "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "node"},
 }
 
 # Third-party headers and the folders that own them. fmt is everywhere, as the standard library is.

@@ -117,13 +117,13 @@ void Fetch::try_origin() {
   const std::string_view authority = site_.sends_client_host && !request_.authority.empty()
                                          ? std::string_view(request_.authority)
                                          : origins_.authority(origin_);
-  call_ = origins_.pool(origin_).begin({.method = request_.method,
-                                        .target = request_.target,
-                                        .authority = authority,
-                                        .fields = request_.fields.view(),
-                                        .framing = framing,
-                                        .upgrade = std::nullopt},
-                                       *this);
+  call_ = origins_.upstream(origin_).begin({.method = request_.method,
+                                            .target = request_.target,
+                                            .authority = authority,
+                                            .fields = request_.fields.view(),
+                                            .framing = framing,
+                                            .upgrade = std::nullopt},
+                                           *this);
   if (request_.has_body) {
     call_->write_body(request_.body.view());
     call_->finish_body();

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "net/address.h"
+#include "net/http2_upstream.h"
 #include "net/tls_context.h"
 
 namespace verge::cache {
@@ -22,20 +23,31 @@ Result<std::unique_ptr<Origins>> Origins::open(runtime::Loop& loop, const SiteOp
     }
     const Result<net::Address> address = net::Address::resolve(with_port);
     if (!address) return std::unexpected(address.error());
-    std::shared_ptr<const net::TlsContext> tls;
+    const std::string host = plain_host(authority);
+    const net::UpstreamLimits limits{.connections_max = site.connections_max,
+                                     .connect_timeout = site.connect_timeout,
+                                     .head_timeout = site.answer_timeout,
+                                     .idle_timeout = site.idle_timeout};
+    std::shared_ptr<const net::TlsContext> tls, tls_http2;
     if (is_secure) {
-      Result<std::shared_ptr<const net::TlsContext>> made =
-          net::TlsContext::client({.server_name = plain_host(authority)});
+      Result<std::shared_ptr<const net::TlsContext>> made = net::TlsContext::client(
+          {.server_name = host, .ca = site.origin_ca, .identity = {}, .protocols = {"http/1.1"}});
       if (!made) return std::unexpected(made.error());
       tls = std::move(*made);
+      if (option.http2) {
+        made = net::TlsContext::client(
+            {.server_name = host, .ca = site.origin_ca, .identity = {}, .protocols = {"h2", "http/1.1"}});
+        if (!made) return std::unexpected(made.error());
+        tls_http2 = std::move(*made);
+      }
     }
     Origin origin;
-    origin.pool = std::make_unique<net::UpstreamPool>(loop, *address,
-                                                      net::UpstreamLimits{.connections_max = site.connections_max,
-                                                                          .connect_timeout = site.connect_timeout,
-                                                                          .head_timeout = site.answer_timeout,
-                                                                          .idle_timeout = site.idle_timeout},
-                                                      std::move(tls), plain_host(authority));
+    if (option.http2) {
+      origin.upstream =
+          std::make_unique<net::Http2Upstream>(loop, *address, limits, std::move(tls_http2), std::move(tls), host);
+    } else {
+      origin.upstream = std::make_unique<net::UpstreamPool>(loop, *address, limits, std::move(tls), host);
+    }
     origin.authority = std::move(authority);
     origin.weight = static_cast<int64_t>(option.weight);
     origins->origins_.push_back(std::move(origin));

@@ -1,4 +1,4 @@
-// Origins: where one site's content comes from, as one loop reaches it: a pool of connections each, and the choice
+// Origins: where one site's content comes from, as one loop reaches it: the connections to each, and the choice
 // between them.
 //
 // The choice is smooth weighted round robin among those that are well. An origin that failed so many times in a row is
@@ -29,14 +29,14 @@ class Origins {
   void succeeded(size_t index);
   void failed(size_t index, MonotonicTime now);
 
-  [[nodiscard]] net::UpstreamPool& pool(size_t index) { return *origins_[index].pool; }
+  [[nodiscard]] net::Upstream& upstream(size_t index) { return *origins_[index].upstream; }
   // host[:port], for its Host field.
   [[nodiscard]] std::string_view authority(size_t index) const { return origins_[index].authority; }
   [[nodiscard]] size_t size() const { return origins_.size(); }
 
  private:
   struct Origin {
-    std::unique_ptr<net::UpstreamPool> pool;
+    std::unique_ptr<net::Upstream> upstream;
     std::string authority;
     int64_t weight = 1;
     int64_t current = 0;

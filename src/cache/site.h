@@ -17,6 +17,7 @@ namespace verge::cache {
 
 struct OriginOptions {
   std::string url;      // http://host[:port] or https://host[:port]
+  bool http2 = false;   // over TLS where the origin agrees, else in clear
   uint64_t weight = 1;  // of the requests, beside the other origins' weights; 0: only when no other is well
   bool operator==(const OriginOptions&) const = default;
 };
@@ -31,6 +32,7 @@ enum class Esi : uint8_t {
 struct SiteOptions {
   std::vector<std::string> hosts;  // "example.com", "*.example.com", "*" for all others; lower case, without ports
   std::vector<OriginOptions> origins;
+  std::string origin_ca;  // the PEM file that origins' certificates are checked against; empty: the system's
   StoragePolicy storage;
   std::vector<compress::ContentCoding> codings;  // that answers are sent in, the best liked first; none: as they are
   uint64_t coded_bytes_min = 1024;               // smaller answers are sent as they are

@@ -27,14 +27,14 @@ UpstreamPool::UpstreamPool(runtime::Loop& loop, const Address& address, const Up
       failing_timer_(loop) {}
 
 UpstreamPool::~UpstreamPool() {
-  for (UpstreamCall* call : waiting_) call->pool_ = nullptr;
+  for (PooledCall* call : waiting_) call->pool_ = nullptr;
   for (const Failing& failing : failing_) failing.call->pool_ = nullptr;
   while (!connections_.empty()) remove(*connections_.back());
 }
 
 std::unique_ptr<UpstreamCall> UpstreamPool::begin(const UpstreamRequest& request, UpstreamObserver& observer) {
   VERGE_ASSERT(request.framing.kind != BodyFraming::Kind::kUntilClose);
-  std::unique_ptr<UpstreamCall> call(new UpstreamCall(*this, observer));
+  std::unique_ptr<PooledCall> call(new PooledCall(*this, observer));
   if (request.method == "CONNECT") {
     fail_later(*call, {.code = "http.bad-request", .what = "tunnels are not opened (CONNECT)", .fix = {}});
     return call;
@@ -53,7 +53,7 @@ std::unique_ptr<UpstreamCall> UpstreamPool::begin(const UpstreamRequest& request
   return call;
 }
 
-void UpstreamPool::place(UpstreamCall& call) {
+void UpstreamPool::place(PooledCall& call) {
   if (!idle_.empty()) {
     UpstreamConnection& connection = *idle_.back();
     idle_.pop_back();
@@ -70,7 +70,7 @@ void UpstreamPool::place(UpstreamCall& call) {
   connect_for_waiting();
 }
 
-void UpstreamPool::repeat(UpstreamCall& call) {
+void UpstreamPool::repeat(PooledCall& call) {
   counters_.repeated.add();
   call.repeated_ = true;
   call.waits_since_ = loop_.now();
@@ -99,14 +99,14 @@ void UpstreamPool::on_connected(Attempt attempt, Result<Socket> socket) {
     counters_.connections.set(connections_.size());
     UpstreamConnection& connection = *connections_.back();
     if (waiting_.empty()) return take_back(connection);
-    UpstreamCall& call = *waiting_.front();
+    PooledCall& call = *waiting_.front();
     waiting_.pop_front();
     return connection.carry(call);
   }
   // Nobody else will serve those that wait when this was the last hope.
   const bool last = connections_.empty() && connecting_.empty();
   while (!waiting_.empty()) {
-    UpstreamCall& call = *waiting_.front();
+    PooledCall& call = *waiting_.front();
     waiting_.pop_front();
     fail_later(call, socket.error());
     if (!last) break;
@@ -116,9 +116,9 @@ void UpstreamPool::on_connected(Attempt attempt, Result<Socket> socket) {
 
 void UpstreamPool::take_back(UpstreamConnection& connection) {
   // One that is repeated waits for a new connection.
-  const auto next = std::ranges::find_if(waiting_, [](const UpstreamCall* call) { return !call->repeated_; });
+  const auto next = std::ranges::find_if(waiting_, [](const PooledCall* call) { return !call->repeated_; });
   if (next != waiting_.end()) {
-    UpstreamCall& call = **next;
+    PooledCall& call = **next;
     waiting_.erase(next);
     return connection.carry(call);
   }
@@ -146,13 +146,13 @@ void UpstreamPool::take_out(UpstreamConnection& connection) {
   counters_.connections.set(connections_.size());
 }
 
-void UpstreamPool::forget(UpstreamCall& call) {
+void UpstreamPool::forget(PooledCall& call) {
   if (call.connection_ != nullptr) return remove(*call.connection_);
   std::erase(waiting_, &call);
   std::erase_if(failing_, [&](const Failing& failing) { return failing.call == &call; });
 }
 
-void UpstreamPool::fail_later(UpstreamCall& call, Error error) {
+void UpstreamPool::fail_later(PooledCall& call, Error error) {
   failing_.push_back({&call, std::move(error)});
   if (!failing_timer_.pending()) failing_timer_.after(kSoon, [this] { fail_next(); });
 }
@@ -171,7 +171,7 @@ void UpstreamPool::fail_next() {
 void UpstreamPool::fail_those_that_waited() {
   const MonotonicTime too_long = loop_.now() - limits_.wait_timeout;
   MonotonicTime oldest = MonotonicTime::max();
-  for (UpstreamCall* call : std::exchange(waiting_, {})) {
+  for (PooledCall* call : std::exchange(waiting_, {})) {
     if (call->waits_since_ <= too_long) {
       fail_later(*call, {.code = "http.timeout",
                          .what = fmt::format("{} was not free to be asked in time", address_.text()),
@@ -184,13 +184,13 @@ void UpstreamPool::fail_those_that_waited() {
   if (!waiting_.empty()) waiting_timer_.after(oldest - too_long, [this] { fail_those_that_waited(); });
 }
 
-UpstreamCall::~UpstreamCall() {
+PooledCall::~PooledCall() {
   if (pool_ != nullptr) pool_->forget(*this);
 }
 
-std::string& UpstreamCall::output() { return connection_ == nullptr ? outgoing_ : connection_->output(); }
+std::string& PooledCall::output() { return connection_ == nullptr ? outgoing_ : connection_->output(); }
 
-void UpstreamCall::write_body(std::string_view piece) {
+void PooledCall::write_body(std::string_view piece) {
   if (pool_ == nullptr || piece.empty()) return;
   VERGE_ASSERT(!body_complete_);
   std::string& out = output();
@@ -207,7 +207,7 @@ void UpstreamCall::write_body(std::string_view piece) {
   if (connection_ != nullptr) connection_->wrote();
 }
 
-void UpstreamCall::finish_body(std::span<const HttpField> trailers) {
+void PooledCall::finish_body(std::span<const HttpField> trailers) {
   if (pool_ == nullptr || body_complete_) return;
   if (raw_) return connection_->end_when_sent();
   VERGE_ASSERT(body_left_ == 0);
@@ -216,16 +216,16 @@ void UpstreamCall::finish_body(std::span<const HttpField> trailers) {
   if (connection_ != nullptr) connection_->wrote();
 }
 
-size_t UpstreamCall::queued_bytes() const {
+size_t PooledCall::queued_bytes() const {
   return connection_ == nullptr ? outgoing_.size() : connection_->queued_bytes();
 }
 
-void UpstreamCall::pause() {
+void PooledCall::pause() {
   paused_ = true;
   if (connection_ != nullptr) connection_->pause(true);
 }
 
-void UpstreamCall::resume() {
+void PooledCall::resume() {
   paused_ = false;
   if (connection_ != nullptr) connection_->pause(false);
 }

@@ -80,32 +80,57 @@ class UpstreamObserver {
   virtual void on_request_drained() {}
 };
 
-class UpstreamPool;
-class UpstreamConnection;
-
-// One request under way. Destroying it cancels it: its connection is closed, unless the answer was complete.
+// One request under way. Destroying it cancels it: no call to its observer follows.
 class UpstreamCall {
  public:
-  ~UpstreamCall();
-  UpstreamCall(const UpstreamCall&) = delete;
-  UpstreamCall& operator=(const UpstreamCall&) = delete;
+  virtual ~UpstreamCall() = default;
 
   // The body of a request with kLength: exactly so much; of one with kChunked: what there is; of another protocol:
   // bytes as they are. Once the call is over it does nothing.
-  void write_body(std::string_view piece);
-  // All of the body is written; whoever cannot write it to its end destroys the call. Trailers go behind chunks, except
-  // where one cannot be written. Of another protocol: closes when all is sent; no call to the observer follows.
-  void finish_body(std::span<const HttpField> trailers = {});
-  // Of the request, not yet taken by the kernel: who writes much stops above a limit until on_request_drained().
-  [[nodiscard]] size_t queued_bytes() const;
+  virtual void write_body(std::string_view piece) = 0;
+  // All of the body is written; whoever cannot write it to its end destroys the call. Trailers go behind a body of
+  // kChunked, except where one cannot be written. Of another protocol: closes when all is sent; no call to the observer
+  // follows.
+  virtual void finish_body(std::span<const HttpField> trailers = {}) = 0;
+  // Of the request, not yet taken by the kernel or, in HTTP/2, by the origin: who writes much stops above a limit until
+  // on_request_drained().
+  [[nodiscard]] virtual size_t queued_bytes() const = 0;
   // Reads no more of the answer; what was received already (at most one buffer of the loop) still comes.
-  void pause();
-  void resume();
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+};
+
+// An origin, as one loop asks it.
+class Upstream {
+ public:
+  // Calls that are still about do nothing from then on, without a word to their observers.
+  virtual ~Upstream() = default;
+  // `observer` outlives the call. CONNECT is http.bad-request: no tunnels are opened.
+  [[nodiscard]] virtual std::unique_ptr<UpstreamCall> begin(const UpstreamRequest& request,
+                                                            UpstreamObserver& observer) = 0;
+  [[nodiscard]] virtual const UpstreamCounters& counters() const = 0;  // any thread
+};
+
+class UpstreamPool;
+class UpstreamConnection;
+
+// A call over HTTP/1.1. Destroyed before its answer was complete it costs its connection.
+class PooledCall final : public UpstreamCall {
+ public:
+  ~PooledCall() override;
+  PooledCall(const PooledCall&) = delete;
+  PooledCall& operator=(const PooledCall&) = delete;
+
+  void write_body(std::string_view piece) override;
+  void finish_body(std::span<const HttpField> trailers) override;
+  [[nodiscard]] size_t queued_bytes() const override;
+  void pause() override;
+  void resume() override;
 
  private:
   friend class UpstreamPool;
   friend class UpstreamConnection;
-  UpstreamCall(UpstreamPool& pool, UpstreamObserver& observer) : pool_(&pool), observer_(observer) {}
+  PooledCall(UpstreamPool& pool, UpstreamObserver& observer) : pool_(&pool), observer_(observer) {}
   [[nodiscard]] std::string& output();
   [[nodiscard]] bool may_be_repeated() const { return idempotent_ && framing_.kind == BodyFraming::Kind::kNone; }
 
@@ -125,36 +150,35 @@ class UpstreamCall {
   MonotonicTime waits_since_{};
 };
 
-class UpstreamPool {
+class UpstreamPool final : public Upstream {
  public:
   // `host`: for messages about TLS. `tls`: none for plain TCP; it has the name that certificates are checked for.
   // `loop` outlives the pool.
   UpstreamPool(runtime::Loop& loop, const Address& address, const UpstreamLimits& limits,
                std::shared_ptr<const TlsContext> tls = nullptr, std::string host = {});
   // Closes all connections; calls that are still about do nothing from then on, without a word to their observers.
-  ~UpstreamPool();
+  ~UpstreamPool() override;
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
-  // `observer` outlives the call. CONNECT is http.bad-request: the pool opens no tunnels.
-  [[nodiscard]] std::unique_ptr<UpstreamCall> begin(const UpstreamRequest& request, UpstreamObserver& observer);
-
-  [[nodiscard]] const UpstreamCounters& counters() const { return counters_; }  // any thread
+  [[nodiscard]] std::unique_ptr<UpstreamCall> begin(const UpstreamRequest& request,
+                                                    UpstreamObserver& observer) override;
+  [[nodiscard]] const UpstreamCounters& counters() const override { return counters_; }
   [[nodiscard]] size_t connections() const { return connections_.size(); }
   [[nodiscard]] size_t idle() const { return idle_.size(); }
   [[nodiscard]] size_t waiting() const { return waiting_.size(); }
 
  private:
-  friend class UpstreamCall;
+  friend class PooledCall;
   friend class UpstreamConnection;
   using Attempt = std::list<std::unique_ptr<Connecting>>::iterator;
   struct Failing {
-    UpstreamCall* call;
+    PooledCall* call;
     Error error;
   };
 
   // Has the call carried, or lets it wait.
-  void place(UpstreamCall& call);
+  void place(PooledCall& call);
   void connect_for_waiting();
   void on_connected(Attempt attempt, Result<Socket> socket);
   // The connection is free.
@@ -164,9 +188,9 @@ class UpstreamPool {
   // As take_out(), and lets those that wait have its place.
   void remove(UpstreamConnection& connection);
   // Before its connection is removed.
-  void repeat(UpstreamCall& call);
-  void forget(UpstreamCall& call);
-  void fail_later(UpstreamCall& call, Error error);
+  void repeat(PooledCall& call);
+  void forget(PooledCall& call);
+  void fail_later(PooledCall& call, Error error);
   void fail_next();
   void fail_those_that_waited();
 
@@ -178,7 +202,7 @@ class UpstreamPool {
   std::vector<std::unique_ptr<UpstreamConnection>> connections_;
   std::vector<UpstreamConnection*> idle_;  // used last: last
   std::list<std::unique_ptr<Connecting>> connecting_;
-  std::deque<UpstreamCall*> waiting_;
+  std::deque<PooledCall*> waiting_;
   std::deque<Failing> failing_;
   runtime::Timer waiting_timer_;
   runtime::Timer failing_timer_;

@@ -18,7 +18,7 @@ UpstreamConnection::UpstreamConnection(UpstreamPool& pool, Socket socket)
 
 UpstreamConnection::~UpstreamConnection() { shut(); }
 
-void UpstreamConnection::carry(UpstreamCall& call) {
+void UpstreamConnection::carry(PooledCall& call) {
   call_ = &call;
   call.connection_ = this;
   reused_ = std::exchange(carried_, true);
@@ -43,8 +43,8 @@ void UpstreamConnection::shut() {
   loop_.forget_turn_end(*this);
 }
 
-UpstreamCall& UpstreamConnection::detach(bool is_over) {
-  UpstreamCall& call = *std::exchange(call_, nullptr);
+PooledCall& UpstreamConnection::detach(bool is_over) {
+  PooledCall& call = *std::exchange(call_, nullptr);
   call.connection_ = nullptr;
   if (is_over) call.pool_ = nullptr;
   return call;

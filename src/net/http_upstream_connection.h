@@ -21,7 +21,7 @@ class UpstreamConnection final : private StreamObserver, private runtime::TurnEn
   ~UpstreamConnection() override;
 
   // Sends the request and hands its answer to the call's observer.
-  void carry(UpstreamCall& call);
+  void carry(PooledCall& call);
   // Idle from now on.
   void rest();
   // Closes; nothing is called any more. Lets go of its call, if it has one.
@@ -43,7 +43,7 @@ class UpstreamConnection final : private StreamObserver, private runtime::TurnEn
   void on_turn_end() override;
 
   // Lets go of the call: it is over when `is_over`.
-  UpstreamCall& detach(bool is_over);
+  PooledCall& detach(bool is_over);
   void begin_body();
   // The answer is complete. These two are the last thing a caller does.
   void complete(bool has_surplus);
@@ -56,7 +56,7 @@ class UpstreamConnection final : private StreamObserver, private runtime::TurnEn
   runtime::Loop& loop_;
   TcpStream stream_;
   AnswerReader reader_;
-  UpstreamCall* call_ = nullptr;
+  PooledCall* call_ = nullptr;
   bool carried_ = false;  // a call, before or now
   bool reused_ = false;   // it carried another before this one
   bool ending_ = false;   // end_when_sent()

@@ -155,6 +155,7 @@ struct CacheConfig {
 // A place that a site's content comes from; parse_parent_url accepts `url`.
 struct OriginConfig {
   std::string url;
+  bool http2 = false;
   uint64_t weight = 1;
   bool operator==(const OriginConfig&) const = default;
 };
@@ -169,6 +170,7 @@ struct SiteTlsConfig {
 struct SiteConfig {
   std::vector<std::string> hosts;  // lower case
   std::vector<OriginConfig> origins;
+  std::string origin_ca;
   std::optional<Duration> default_ttl;
   std::optional<Duration> override_ttl;
   std::optional<Duration> stale_while_revalidate;

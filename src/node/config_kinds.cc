@@ -231,7 +231,13 @@ static Reading<OriginConfig> read_origin(const Value& value) {
       return wrong(kType, value, R"(an origin such as { url = "http://127.0.0.1:8000", weight = 2 })");
     for (const Entry& entry : *table) {
       if (entry.key == "url") continue;
-      if (entry.key != "weight") return wrong(kType, entry.value, "only url and weight in an origin");
+      if (entry.key == "http2") {
+        const Reading<bool> http2 = Flag{}.read(entry.value);
+        if (!http2) return std::unexpected(http2.error());
+        origin.http2 = *http2;
+        continue;
+      }
+      if (entry.key != "weight") return wrong(kType, entry.value, "only url, weight and http2 in an origin");
       Reading<uint64_t> weight = Count{0, 1000}.read(entry.value);
       if (!weight) return std::unexpected(std::move(weight.error()));
       origin.weight = *weight;
@@ -265,9 +271,11 @@ Reading<std::vector<OriginConfig>> Origins::read(const Value& value) const {
 std::string Origins::write(const std::vector<OriginConfig>& origins) const {
   std::vector<std::string> written;
   for (const OriginConfig& origin : origins) {
-    written.push_back(origin.weight == 1
-                          ? toml_string(origin.url)
-                          : fmt::format("{{ url = {}, weight = {} }}", toml_string(origin.url), origin.weight));
+    std::string table = toml_string(origin.url);
+    if (origin.weight != 1 || origin.http2) table = "{ url = " + table;
+    if (origin.weight != 1) table += fmt::format(", weight = {}", origin.weight);
+    if (origin.http2) table += ", http2 = true";
+    written.push_back(table + (table.starts_with('{') ? " }" : ""));
   }
   return fmt::format("[{}]", fmt::join(written, ", "));
 }

@@ -99,7 +99,9 @@ struct Origins {
   using Type = std::vector<OriginConfig>;
   static constexpr Spelling kSpelling = Spelling::kList;
   [[nodiscard]] std::string type() const { return "string, or array of strings and tables"; }
-  [[nodiscard]] std::string range() const { return "http://host[:port], or { url = …, weight = 0..1000 }"; }
+  [[nodiscard]] std::string range() const {
+    return "http://host[:port], or { url = …, weight = 0..1000, http2 = true }";
+  }
   [[nodiscard]] Reading<Type> read(const Value& value) const;
   [[nodiscard]] std::string write(const Type& origins) const;
 };

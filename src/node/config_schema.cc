@@ -277,6 +277,9 @@ static void describe(Visitor& v, SiteConfig& c) {
         {.description = "Where its content comes from; requests are divided by weight.",
          .default_text = {},
          .required = true});
+  v.key("origin_ca", c.origin_ca, Text{},
+        {"The PEM file of the authorities that the certificates of origins with https:// are checked against.",
+         "those of the system"});
   v.key("default_ttl", c.default_ttl, kTtl, {"How long answers are fresh whose origin says nothing.", "none"});
   v.key("override_ttl", c.override_ttl, kTtl,
         {"How long answers are fresh whatever the origin says; no-store and private still count.", "none"});

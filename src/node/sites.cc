@@ -16,7 +16,7 @@ cache::SiteOptions options_of(const SiteConfig& site) {
   cache::SiteOptions options;
   options.hosts = site.hosts;
   for (const OriginConfig& origin : site.origins)
-    options.origins.push_back({.url = origin.url, .weight = origin.weight});
+    options.origins.push_back({.url = origin.url, .http2 = origin.http2, .weight = origin.weight});
   options.storage = {.default_ttl = seconds(site.default_ttl),
                      .override_ttl = seconds(site.override_ttl),
                      .stale_while_revalidate = seconds(site.stale_while_revalidate),
@@ -26,6 +26,7 @@ cache::SiteOptions options_of(const SiteConfig& site) {
   options.codings = site.compress;
   options.coded_bytes_min = site.compress_bytes_min;
   options.esi = site.esi;
+  options.origin_ca = site.origin_ca;
   options.object_bytes_max = site.object_bytes_max;
   options.sends_client_host = site.sends_client_host;
   options.connect_timeout = site.connect_timeout;

@@ -105,6 +105,7 @@ Proxy::Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOp
 Proxy::~Proxy() {
   // First what may call back into the rest.
   compositions_.clear();
+  tunnels_.clear();
   deliveries_.clear();
   for (auto& [id, exchange] : exchanges_) exchange->responder = {};
   fetches_.clear();
@@ -128,6 +129,10 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
   url_scratch_.clear();
   append_url(url_scratch_, request.is_secure, request.host, request.path, request.query);
   asked.url = url_scratch_;
+  if (asked.traits.upgrade && request.method == "GET" && request.body.empty() &&
+      net::equals_ignoring_case(request.field("upgrade").value_or(""), "websocket")) {
+    return open_tunnel(asked, request, std::move(responder));
+  }
   const bool may_be_stored = (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
                              !asked.traits.upgrade && !asked.traits.origin_conditional;
   if (may_be_stored) {
@@ -294,6 +299,53 @@ bool Proxy::serve_coded(const Asked& asked, net::HttpResponder& responder, const
   fields.push_back({"Content-Encoding", compress::name_of(coding)});
   start_growing(asked, std::move(responder), *answer, std::move(fields), status, coded, coded->length());
   return true;
+}
+
+// --- WebSocket
+
+void Proxy::open_tunnel(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder) {
+  counters_.passed.add();
+  Origins& origins = *origins_[asked.site];
+  const std::optional<size_t> chosen = origins.choose(0, loop_.now());
+  std::string status;
+  append_cache_status(status, name_, {.forwarded = "bypass"});
+  if (!chosen) return respond_error(responder, 502, "the origin cannot be reached", status);
+  std::string target = request.path.empty() ? "/" : std::string(request.path);
+  if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
+  const FetchRequest made = fetch_request(asked, target, request.host, request.peer, nullptr);
+  const std::string_view authority =
+      sites_[asked.site].sends_client_host ? std::string_view(made.authority) : origins.authority(*chosen);
+  const uint64_t id = next_id_++;
+  auto tunnel = std::make_unique<Tunnel>(
+      std::move(responder),
+      Tunnel::Told{.answered = [&origins, origin = *chosen](int) { origins.succeeded(origin); },
+                   .failed = [this, id, site = asked.site, origin = *chosen,
+                              url = made.url](const Error& error) { fail_tunnel(id, site, origin, url, error); },
+                   .ended =
+                       [this, id] {
+                         tunnels_.erase(id);
+                         counters_.tunnels.set(tunnels_.size());
+                       }});
+  Tunnel& opened = *tunnels_.emplace(id, std::move(tunnel)).first->second;
+  counters_.tunnels.set(tunnels_.size());
+  const std::vector<net::HttpField> added = {{"Cache-Status", status}};
+  opened.start(origins.upstream(*chosen),
+               {.method = made.method,
+                .target = made.target,
+                .authority = authority,
+                .fields = made.fields.view(),
+                .framing = {},
+                .upgrade = "websocket"},
+               added);
+}
+
+void Proxy::fail_tunnel(uint64_t id, size_t site, size_t origin, std::string_view url, const Error& error) {
+  if (error.code != "http.closed" && error.code != "http.bad-answer") origins_[site]->failed(origin, loop_.now());
+  counters_.failures.add();
+  log_debug("cache", "WebSocket {}: {}", url, error.line());
+  std::string status;
+  append_cache_status(status, name_, {.forwarded = "bypass", .detail = error.code});
+  respond_error(tunnels_.at(id)->responder(), 502, "the origin cannot be reached", status);
 }
 
 // --- Pages in ESI 1.0

@@ -21,6 +21,7 @@
 #include "cache/origins.h"
 #include "cache/request_view.h"
 #include "cache/site.h"
+#include "cache/tunnel.h"
 #include "net/http_exchange.h"
 
 namespace verge::cache {
@@ -36,6 +37,7 @@ struct ProxyCounters {
   Counter collapsed;
   Counter failures;  // the origin failed, and the client was told
   Counter composed;  // pages in ESI 1.0
+  Counter tunnels;   // WebSockets that are open
 };
 
 class Proxy {
@@ -93,6 +95,9 @@ class Proxy {
                                                                   std::optional<uint64_t> length) const;
   bool serve_if_not_modified(const Asked& asked, net::HttpResponder& responder, const Answer& answer,
                              const CacheStatus& status, std::optional<compress::ContentCoding> coding);
+  // A WebSocket, to an origin.
+  void open_tunnel(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder);
+  void fail_tunnel(uint64_t id, size_t site, size_t origin, std::string_view url, const Error& error);
   // The head of a page that is composed, and what becomes of it.
   struct Composing;
   void compose(const Asked& asked, net::HttpResponder responder, std::span<const net::HttpField> fields,
@@ -153,6 +158,7 @@ class Proxy {
   std::unordered_map<uint64_t, std::unique_ptr<Delivery>> deliveries_;
   std::unordered_map<Fetch*, std::unique_ptr<Fetch>> fetches_;
   Encodings encodings_;
+  std::unordered_map<uint64_t, std::unique_ptr<Tunnel>> tunnels_;
   std::unordered_map<uint64_t, std::unique_ptr<Composing>> compositions_;
   MonotonicTime next_fault_log_{};
   uint64_t next_id_ = 1;

@@ -155,6 +155,7 @@ Sites::Totals Sites::totals() const {
     totals.misses += from.misses.value();
     totals.passed += from.passed.value();
     totals.collapsed += from.collapsed.value();
+    totals.tunnels += from.tunnels.value();
     totals.composed += from.composed.value();
     totals.failures += from.failures.value();
   }

@@ -40,7 +40,7 @@ class Sites {
   [[nodiscard]] Result<std::string> explain(std::string_view url);
 
   struct Totals {
-    uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, composed = 0,
+    uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, composed = 0, tunnels = 0,
              failures = 0;
     // Of the requests that the store may answer; 0 before the first.
     [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, requests - std::min(requests, passed)); }

@@ -175,9 +175,9 @@ std::string Node::status_json() const {
     const cache::StoreCounters& stored = sites_->store();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"composed":{},"failures":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f})",
+        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"composed":{},"websockets":{},"failures":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f})",
         sites.requests, sites.hits, sites.stale, sites.validated, sites.misses, sites.passed, sites.collapsed,
-        sites.composed, sites.failures, stored.answers.load(), stored.bytes.load(), stored.evicted.load(),
+        sites.composed, sites.tunnels, sites.failures, stored.answers.load(), stored.bytes.load(), stored.evicted.load(),
         sites.hit_ratio(), sites.edge_hit_ratio());
     if (const cache::DiskTier* disk = sites_->disk()) {
       const cache::DiskLogCounters& log = disk->log().counters();
@@ -297,6 +297,7 @@ std::string Node::metrics_text() const {
     out.counter("cache_validated_total", "Answered with what an origin said is still good.", sites.validated);
     out.counter("cache_misses_total", "Asked of an origin because nothing stored would do.", sites.misses);
     out.counter("cache_passed_total", "Asked of an origin because nothing stored ever would.", sites.passed);
+    out.gauge("cache_websockets", "WebSockets that are open through sites.", static_cast<double>(sites.tunnels));
     out.counter("cache_composed_total", "Pages in ESI 1.0 that were composed.", sites.composed);
     out.counter("cache_collapsed_total", "Answered by the fetch of another request.", sites.collapsed);
     out.counter("cache_failures_total", "Answered with 502 or 504 because no origin answered.", sites.failures);

@@ -170,7 +170,8 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
   const std::vector<net::HttpField> passed = passed_fields(head.fields, date);
   const std::optional<CacheControl> targeted = parse_targeted_cache_control(passed);
   const CacheControl control = targeted ? *targeted : parse_cache_control(passed);
-  const Freshness freshness = freshness_of(head.status, passed, control, targeted.has_value(), times_, site_.storage);
+  const Freshness freshness =
+      freshness_of(head.status, passed, control, targeted.has_value(), times_, request_.storage);
   std::optional<uint64_t> length = framing.kind == net::BodyFraming::Kind::kLength ? std::optional(framing.length)
                                    : framing.kind == net::BodyFraming::Kind::kNone ? std::optional<uint64_t>(0)
                                                                                    : std::nullopt;
@@ -239,7 +240,7 @@ void Fetch::on_validated(const net::ResponseHead& head) {
   const std::span<const net::HttpField> fields = parts.fields.view();
   const std::optional<CacheControl> targeted = parse_targeted_cache_control(fields);
   const CacheControl control = targeted ? *targeted : parse_cache_control(fields);
-  parts.freshness = freshness_of(former.status(), fields, control, targeted.has_value(), times_, site_.storage);
+  parts.freshness = freshness_of(former.status(), fields, control, targeted.has_value(), times_, request_.storage);
   parts.selectors = selectors_of(fields, request_.client_fields.view());
   parts.tags = tags_of(request_.url, fields);
   parts.stored_because = former.stored_because();

@@ -34,7 +34,11 @@ bool is_of_range(std::string_view name) {
 // One request that is not answered at once.
 struct Proxy::Exchange {
   ExchangeId id = 0;
+  std::shared_ptr<const Serving> serving;
   size_t site = 0;
+  const PathPolicy* policy = nullptr;  // of `serving`
+  std::shared_ptr<ExchangeNote> note;  // null: not logged
+  MonotonicTime asked_origin{};
   std::string method;
   std::string target;
   std::string host;
@@ -52,23 +56,31 @@ struct Proxy::Exchange {
   Fetch* fetch = nullptr;
 
   [[nodiscard]] Asked asked() const {
-    return {.site = site, .method = method, .url = url, .fields = fields.view(), .traits = traits, .control = control};
+    return {.serving = serving.get(),
+            .site = site,
+            .policy = policy,
+            .method = method,
+            .url = url,
+            .fields = fields.view(),
+            .traits = traits,
+            .control = control};
   }
 };
 
-Proxy::Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOptions>& sites, const SiteTable& table,
-             std::vector<std::unique_ptr<Origins>> origins, std::string name)
+Proxy::Proxy(runtime::Loop& loop, const Shared& shared, Serving serving, std::string name)
     : loop_(loop),
       shared_(shared),
-      sites_(sites),
-      table_(table),
-      origins_(std::move(origins)),
+      serving_(std::make_shared<const Serving>(std::move(serving))),
       name_(std::move(name)),
-      via_("1.1 verge") {}
+      via_("1.1 verge"),
+      file_answers_(loop, shared.clock, [this](net::HttpResponder responder, std::shared_ptr<Body> body) {
+        deliver(std::move(responder), std::move(body), {});
+      }) {}
 
 Proxy::~Proxy() {
   // First what may call back into the rest.
   deliveries_.clear();
+  for (auto& [id, exchange] : exchanges_) exchange->responder.when_closed({});
   for (auto& [id, exchange] : exchanges_) exchange->responder = {};
   fetches_.clear();
 }
@@ -80,17 +92,25 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
     append_cache_status(status, name_, {.forwarded = {}, .detail = "loop"});
     return respond_error(responder, 508, "this request has been here before", status);
   }
-  Asked asked{.site = table_.find(request.host), .method = request.method};
+  const SiteSet& set = *serving_->set;
+  const size_t site = set.table.find(request.host);
+  if (!set.plain[site]) return take_steps(request, std::move(responder), site);
+  ask(request, std::move(responder), site, set.sites[site].policy, request.query);
+}
+
+void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
+                std::string_view key_query) {
+  Asked asked{.serving = serving_.get(), .site = site, .policy = &policy, .method = request.method};
   asked.fields = request.fields;
   asked.traits = traits_of(request.fields);
-  if (asked.traits.cache_control && sites_[asked.site].storage.request_directives) {
+  if (asked.traits.cache_control && policy.storage.request_directives) {
     asked.control = parse_cache_control(request.fields);
   }
   url_scratch_.clear();
-  append_url(url_scratch_, request.is_secure, request.host, request.path, request.query);
+  append_url(url_scratch_, request.is_secure, request.host, request.path, key_query);
   asked.url = url_scratch_;
   const bool may_be_stored = (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
-                             !asked.traits.upgrade && !asked.traits.origin_conditional;
+                             policy.caches && !asked.traits.upgrade && !asked.traits.origin_conditional;
   if (may_be_stored) {
     const Decision decision = decide(asked);
     if (decision.answer && decision.use != Use::kValidate) {
@@ -269,7 +289,10 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   auto made = std::make_unique<Exchange>();
   Exchange& exchange = *made;
   exchange.id = next_id_++;
+  exchange.serving = serving_;
   exchange.site = asked.site;
+  exchange.policy = asked.policy;
+  exchange.note = std::exchange(note_, nullptr);
   exchange.method = request.method;
   // Origins understand the origin form (RFC 9112 section 3.2.1).
   exchange.target = request.path.empty() ? "/" : std::string(request.path);
@@ -389,7 +412,7 @@ void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& former, bool
   const Asked asked = exchange.asked();
   FetchRequest request = fetch_request(asked, exchange.target, exchange.host, exchange.peer, former);
   request.settles = settles;
-  start_fetch(&exchange, std::move(request), exchange.site);
+  start_fetch(&exchange, std::move(request), asked);
 }
 
 // As it is, and nothing of it is kept.
@@ -405,7 +428,7 @@ void Proxy::pass(Exchange& exchange, std::string_view why) {
   if (!is_safe(exchange.method)) {
     seen = [this, url = exchange.url](const Fetched& fetched) { invalidate(url, fetched); };
   }
-  start_fetch(&exchange, std::move(request), exchange.site, std::move(seen));
+  start_fetch(&exchange, std::move(request), asked, std::move(seen));
 }
 
 // Nobody waits for it.
@@ -415,7 +438,7 @@ void Proxy::validate_behind(const Asked& asked, const net::HttpRequest& request,
   if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
   FetchRequest fetch = fetch_request(asked, target, request.host, request.peer, answer);
   fetch.settles = true;
-  start_fetch(nullptr, std::move(fetch), asked.site);
+  start_fetch(nullptr, std::move(fetch), asked);
 }
 
 FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, std::string_view host,
@@ -429,7 +452,8 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
                        .body = {},
                        .has_body = false,
                        .control = asked.control,
-                       .former = former};
+                       .former = former,
+                       .storage = asked.policy->storage};
   // Where the answer may be kept it is asked for whole and without conditions; the client's are judged here.
   const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional &&
                                 (former || !shared_.store.is_unsharable(asked.url, now_ms()));
@@ -457,23 +481,37 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
   // RFC 8586.
   std::string loop = combined_field(asked.fields, "cdn-loop").value_or("");
   loop.append(loop.empty() ? "" : ", ").append(name_);
-  const std::string address = peer.text();
-  const std::string client = address.substr(0, address.rfind(':'));
+  const std::string client = peer.ip_text();
   const bool is_secure = asked.url.starts_with("https://");
   fields.insert(fields.end(), {{"Via", via},
                                {"CDN-Loop", loop},
                                {"X-Forwarded-For", client},
                                {"X-Forwarded-Proto", is_secure ? "https" : "http"},
                                {"X-Forwarded-Host", host}});
+  // The cookie that lets the client in here is nothing to the origin.
+  std::string cookies;
+  if (asked.policy->signature) {
+    for (net::HttpField& field : fields) {
+      if (!net::equals_ignoring_case(field.name, "cookie") || !field.value.contains(SignatureCheck::kCookie)) continue;
+      field.value = cookies = cookies_without(field.value, SignatureCheck::kCookie);
+      break;
+    }
+    std::erase_if(fields, [](const net::HttpField& field) {
+      return net::equals_ignoring_case(field.name, "cookie") &&
+             (field.value.empty() || field.value.contains(SignatureCheck::kCookie));
+    });
+  }
+  if (!asked.policy->request_fields.empty()) apply(asked.policy->request_fields, fields);
   request.fields = OwnedFields(fields);
   return request;
 }
 
-void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
+void Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
                         std::function<void(const Fetched&)> seen) {
   Fetch::Told told;
   if (exchange != nullptr) {
     const ExchangeId id = exchange->id;
+    if (exchange->note) exchange->asked_origin = std::chrono::steady_clock::now();
     const auto with = [this, id](auto then) {
       const auto found = exchanges_.find(id);
       if (found != exchanges_.end()) then(*found->second);
@@ -494,10 +532,12 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
     if (found != exchanges_.end()) found->second->fetch = nullptr;
     fetches_.erase(&fetch);
   };
-  auto made =
-      std::make_unique<Fetch>(loop_, shared_, sites_[site], *origins_[site], std::move(request), std::move(told));
+  // Those of an exchange may be of a set of sites that was replaced since.
+  std::shared_ptr<const Serving> serving = exchange == nullptr ? serving_ : exchange->serving;
+  auto made = std::make_unique<Fetch>(loop_, shared_, serving->set->sites[asked.site], *serving->origins[asked.site],
+                                      std::move(request), std::move(told));
   Fetch& fetch = *made;
-  fetches_.emplace(&fetch, std::move(made));
+  fetches_.emplace(&fetch, HeldFetch{std::move(serving), std::move(made)});
   if (exchange != nullptr) exchange->fetch = &fetch;
   fetch.start();
 }
@@ -505,6 +545,7 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
 // --- What the origin said
 
 void Proxy::on_head(Exchange& exchange, Fetched fetched) {
+  if (exchange.note) exchange.note->upstream = std::chrono::steady_clock::now() - exchange.asked_origin;
   if (fetched.is_validated) {
     counters_.validated.add();
     const CacheStatus status{.forwarded = exchange.why, .forwarded_status = 304};

@@ -15,8 +15,8 @@
 #include "cache/byte_ranges.h"
 #include "cache/freshness.h"
 #include "cache/owned_fields.h"
+#include "cache/policy.h"
 #include "cache/purges.h"
-#include "cache/site.h"
 #include "cache/vary.h"
 
 namespace verge::cache {

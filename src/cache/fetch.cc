@@ -150,7 +150,7 @@ void Fetch::on_interim(const net::ResponseHead& head) {
 std::vector<Selector> Fetch::selectors(std::span<const net::HttpField> fields) const {
   std::vector<Selector> selectors = selectors_of(fields, request_.client_fields.view());
   // The origin was not told what codings the client takes: they are made here.
-  if (!site_.codings.empty() || site_.esi != Esi::kOff)
+  if (request_.takes_identity)
     std::erase_if(selectors, [](const Selector& one) { return one.name == "accept-encoding"; });
   return selectors;
 }
@@ -178,7 +178,8 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
   const std::vector<net::HttpField> passed = passed_fields(head.fields, date);
   const std::optional<CacheControl> targeted = parse_targeted_cache_control(passed);
   const CacheControl control = targeted ? *targeted : parse_cache_control(passed);
-  const Freshness freshness = freshness_of(head.status, passed, control, targeted.has_value(), times_, site_.storage);
+  const Freshness freshness =
+      freshness_of(head.status, passed, control, targeted.has_value(), times_, request_.storage);
   std::optional<uint64_t> length = framing.kind == net::BodyFraming::Kind::kLength ? std::optional(framing.length)
                                    : framing.kind == net::BodyFraming::Kind::kNone ? std::optional<uint64_t>(0)
                                                                                    : std::nullopt;
@@ -247,7 +248,7 @@ void Fetch::on_validated(const net::ResponseHead& head) {
   const std::span<const net::HttpField> fields = parts.fields.view();
   const std::optional<CacheControl> targeted = parse_targeted_cache_control(fields);
   const CacheControl control = targeted ? *targeted : parse_cache_control(fields);
-  parts.freshness = freshness_of(former.status(), fields, control, targeted.has_value(), times_, site_.storage);
+  parts.freshness = freshness_of(former.status(), fields, control, targeted.has_value(), times_, request_.storage);
   parts.selectors = selectors(fields);
   parts.tags = tags_of(request_.url, fields);
   parts.stored_because = former.stored_because();

@@ -47,6 +47,8 @@ struct FetchRequest {
   bool has_body = false;
   CacheControl control;         // of the request, as far as the site listens to it
   Store::AnswerPointer former;  // it is validated; null: none
+  StoragePolicy storage;        // of the path
+  bool takes_identity = false;  // codings are made here: what clients accept does not select among answers
   bool settles = false;         // PendingFetches::begin() said so for the URL
   bool may_be_stored = true;
 };

@@ -61,7 +61,11 @@ struct Proxy::Composing {
 // One request that is not answered at once.
 struct Proxy::Exchange {
   ExchangeId id = 0;
+  std::shared_ptr<const Serving> serving;
   size_t site = 0;
+  const PathPolicy* policy = nullptr;  // of `serving`
+  std::shared_ptr<ExchangeNote> note;  // null: not logged
+  MonotonicTime asked_origin{};
   std::string method;
   std::string target;
   std::string host;
@@ -80,7 +84,9 @@ struct Proxy::Exchange {
   Fetch* fetch = nullptr;
 
   [[nodiscard]] Asked asked() const {
-    return {.site = site,
+    return {.serving = serving.get(),
+            .site = site,
+            .policy = policy,
             .method = method,
             .url = url,
             .fields = fields.view(),
@@ -91,22 +97,23 @@ struct Proxy::Exchange {
   }
 };
 
-Proxy::Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOptions>& sites, const SiteTable& table,
-             std::vector<std::unique_ptr<Origins>> origins, std::string name)
+Proxy::Proxy(runtime::Loop& loop, const Shared& shared, Serving serving, std::string name)
     : loop_(loop),
       shared_(shared),
-      sites_(sites),
-      table_(table),
-      origins_(std::move(origins)),
+      serving_(std::make_shared<const Serving>(std::move(serving))),
       name_(std::move(name)),
       via_("1.1 verge"),
-      encodings_(loop) {}
+      encodings_(loop),
+      file_answers_(loop, shared.clock, [this](net::HttpResponder responder, std::shared_ptr<Body> body) {
+        deliver(std::move(responder), std::move(body), {});
+      }) {}
 
 Proxy::~Proxy() {
   // First what may call back into the rest.
   compositions_.clear();
   tunnels_.clear();
   deliveries_.clear();
+  for (auto& [id, exchange] : exchanges_) exchange->responder.when_closed({});
   for (auto& [id, exchange] : exchanges_) exchange->responder = {};
   fetches_.clear();
 }
@@ -118,23 +125,31 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
     append_cache_status(status, name_, {.forwarded = {}, .detail = "loop"});
     return respond_error(responder, 508, "this request has been here before", status);
   }
-  Asked asked{.site = table_.find(request.host), .method = request.method};
+  const SiteSet& set = *serving_->set;
+  const size_t site = set.table.find(request.host);
+  if (!set.plain[site]) return take_steps(request, std::move(responder), site, depth);
+  ask(request, std::move(responder), site, set.sites[site].policy, request.query, depth);
+}
+
+void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
+                std::string_view key_query, unsigned depth) {
+  Asked asked{.serving = serving_.get(), .site = site, .policy = &policy, .method = request.method};
   asked.fields = request.fields;
   asked.peer = &request.peer;
   asked.depth = depth;
   asked.traits = traits_of(request.fields);
-  if (asked.traits.cache_control && sites_[asked.site].storage.request_directives) {
+  if (asked.traits.cache_control && policy.storage.request_directives) {
     asked.control = parse_cache_control(request.fields);
   }
   url_scratch_.clear();
-  append_url(url_scratch_, request.is_secure, request.host, request.path, request.query);
+  append_url(url_scratch_, request.is_secure, request.host, request.path, key_query);
   asked.url = url_scratch_;
   if (asked.traits.upgrade && request.method == "GET" && request.body.empty() &&
       net::equals_ignoring_case(request.field("upgrade").value_or(""), "websocket")) {
     return open_tunnel(asked, request, std::move(responder));
   }
   const bool may_be_stored = (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
-                             !asked.traits.upgrade && !asked.traits.origin_conditional;
+                             policy.caches && !asked.traits.upgrade && !asked.traits.origin_conditional;
   if (may_be_stored) {
     const Decision decision = decide(asked);
     if (decision.answer && decision.use != Use::kValidate) {
@@ -163,15 +178,15 @@ Proxy::Decision Proxy::decide(const Asked& asked) {
 // --- Serving what is stored
 
 bool Proxy::is_negotiated(const Asked& asked, const Answer& answer) const {
-  return answer.is_compressible() && !sites_[asked.site].codings.empty();
+  return answer.is_compressible() && !asked.policy->codings.empty();
 }
 
 std::optional<compress::ContentCoding> Proxy::coding_for(const Asked& asked, std::optional<uint64_t> length) const {
-  const SiteOptions& site = sites_[asked.site];
+  const PathPolicy& policy = *asked.policy;
   // Ranges are of the bytes as they are.
   if (!asked.traits.accept_encoding || asked.traits.range) return std::nullopt;
-  if (length && *length < site.coded_bytes_min) return std::nullopt;
-  return preferred_coding(asked.fields, site.codings);
+  if (length && *length < policy.coded_bytes_min) return std::nullopt;
+  return preferred_coding(asked.fields, policy.codings);
 }
 
 void Proxy::append_age_and_status(const Asked& asked, const Answer& answer, CacheStatus status) {
@@ -234,7 +249,7 @@ bool Proxy::serve_if_not_modified(const Asked& asked, net::HttpResponder& respon
 
 void Proxy::serve_stored(const Asked& asked, net::HttpResponder responder, const Store::AnswerPointer& answer,
                          CacheStatus status) {
-  if (composes(asked) && answer->is_template(sites_[asked.site].esi)) {
+  if (composes(asked) && answer->is_template(asked.policy->esi)) {
     const Freshness& freshness = answer->freshness();
     if (status.is_hit) status.ttl = freshness.left(now_ms());
     return compose(asked, std::move(responder), answer->fields(), answer->body(), status, freshness.age(now_ms()));
@@ -305,7 +320,8 @@ bool Proxy::serve_coded(const Asked& asked, net::HttpResponder& responder, const
 
 void Proxy::open_tunnel(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder) {
   counters_.passed.add();
-  Origins& origins = *origins_[asked.site];
+  const std::shared_ptr<const Serving> serving = serving_;
+  Origins& origins = *serving->origins[asked.site];
   const std::optional<size_t> chosen = origins.choose(0, loop_.now());
   std::string status;
   append_cache_status(status, name_, {.forwarded = "bypass"});
@@ -314,13 +330,13 @@ void Proxy::open_tunnel(const Asked& asked, const net::HttpRequest& request, net
   if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
   const FetchRequest made = fetch_request(asked, target, request.host, request.peer, nullptr);
   const std::string_view authority =
-      sites_[asked.site].sends_client_host ? std::string_view(made.authority) : origins.authority(*chosen);
+      serving->set->sites[asked.site].sends_client_host ? std::string_view(made.authority) : origins.authority(*chosen);
   const uint64_t id = next_id_++;
   auto tunnel = std::make_unique<Tunnel>(
       std::move(responder),
-      Tunnel::Told{.answered = [&origins, origin = *chosen](int) { origins.succeeded(origin); },
-                   .failed = [this, id, site = asked.site, origin = *chosen,
-                              url = made.url](const Error& error) { fail_tunnel(id, site, origin, url, error); },
+      Tunnel::Told{.answered = [serving, &origins, origin = *chosen](int) { origins.succeeded(origin); },
+                   .failed = [this, id, serving, &origins, origin = *chosen,
+                              url = made.url](const Error& error) { fail_tunnel(id, origins, origin, url, error); },
                    .ended =
                        [this, id] {
                          tunnels_.erase(id);
@@ -339,8 +355,8 @@ void Proxy::open_tunnel(const Asked& asked, const net::HttpRequest& request, net
                added);
 }
 
-void Proxy::fail_tunnel(uint64_t id, size_t site, size_t origin, std::string_view url, const Error& error) {
-  if (error.code != "http.closed" && error.code != "http.bad-answer") origins_[site]->failed(origin, loop_.now());
+void Proxy::fail_tunnel(uint64_t id, Origins& origins, size_t origin, std::string_view url, const Error& error) {
+  if (error.code != "http.closed" && error.code != "http.bad-answer") origins.failed(origin, loop_.now());
   counters_.failures.add();
   log_debug("cache", "WebSocket {}: {}", url, error.line());
   std::string status;
@@ -351,7 +367,7 @@ void Proxy::fail_tunnel(uint64_t id, size_t site, size_t origin, std::string_vie
 // --- Pages in ESI 1.0
 
 bool Proxy::composes(const Asked& asked) const {
-  return sites_[asked.site].esi != Esi::kOff && (asked.method == "GET" || asked.method == "HEAD");
+  return asked.policy->esi != Esi::kOff && (asked.method == "GET" || asked.method == "HEAD");
 }
 
 void Proxy::compose(const Asked& asked, net::HttpResponder responder, std::span<const net::HttpField> fields,
@@ -367,9 +383,9 @@ void Proxy::compose(const Asked& asked, net::HttpResponder responder, std::span<
   append_cache_status(status_text, name_, status);
   kept.push_back({"Cache-Status", status_text});
   std::optional<compress::ContentCoding> coding;
-  if (is_compressible(200, fields) && !sites_[asked.site].codings.empty()) {
+  if (is_compressible(200, fields) && !asked.policy->codings.empty()) {
     if (!net::list_has(kept, "vary", "accept-encoding")) kept.push_back({"Vary", "Accept-Encoding"});
-    if (asked.traits.accept_encoding) coding = preferred_coding(asked.fields, sites_[asked.site].codings);
+    if (asked.traits.accept_encoding) coding = preferred_coding(asked.fields, asked.policy->codings);
   }
   if (asked.method == "HEAD") {
     responder.start({.status = 200, .reason = {}, .fields = kept}, {.kind = net::BodyFraming::Kind::kChunked});
@@ -509,7 +525,10 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   auto made = std::make_unique<Exchange>();
   Exchange& exchange = *made;
   exchange.id = next_id_++;
+  exchange.serving = serving_;
   exchange.site = asked.site;
+  exchange.policy = asked.policy;
+  exchange.note = std::exchange(note_, nullptr);
   exchange.method = request.method;
   // Origins understand the origin form (RFC 9112 section 3.2.1).
   exchange.target = request.path.empty() ? "/" : std::string(request.path);
@@ -630,7 +649,7 @@ void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& former, bool
   const Asked asked = exchange.asked();
   FetchRequest request = fetch_request(asked, exchange.target, exchange.host, exchange.peer, former);
   request.settles = settles;
-  start_fetch(&exchange, std::move(request), exchange.site);
+  start_fetch(&exchange, std::move(request), asked);
 }
 
 // As it is, and nothing of it is kept.
@@ -646,7 +665,7 @@ void Proxy::pass(Exchange& exchange, std::string_view why) {
   if (!is_safe(exchange.method)) {
     seen = [this, url = exchange.url](const Fetched& fetched) { invalidate(url, fetched); };
   }
-  start_fetch(&exchange, std::move(request), exchange.site, std::move(seen));
+  start_fetch(&exchange, std::move(request), asked, std::move(seen));
 }
 
 // Nobody waits for it.
@@ -656,7 +675,7 @@ void Proxy::validate_behind(const Asked& asked, const net::HttpRequest& request,
   if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
   FetchRequest fetch = fetch_request(asked, target, request.host, request.peer, answer);
   fetch.settles = true;
-  start_fetch(nullptr, std::move(fetch), asked.site);
+  start_fetch(nullptr, std::move(fetch), asked);
 }
 
 FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, std::string_view host,
@@ -670,14 +689,16 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
                        .body = {},
                        .has_body = false,
                        .control = asked.control,
-                       .former = former};
+                       .former = former,
+                       .storage = asked.policy->storage};
   // Where the answer may be kept it is asked for whole and without conditions; the client's are judged here.
   const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional &&
                                 (former || !shared_.store.is_unsharable(asked.url, now_ms()));
   const bool keeps_range = asked.traits.range && !former;
   // Codings are made here, of what all get from the origin alike.
-  const bool composes = sites_[asked.site].esi != Esi::kOff;
-  const bool negotiates = composes || !sites_[asked.site].codings.empty();
+  const bool composes = asked.policy->esi != Esi::kOff;
+  const bool negotiates = composes || !asked.policy->codings.empty();
+  request.takes_identity = negotiates;
   std::vector<net::HttpField> fields;
   fields.reserve(asked.fields.size() + 7);
   if (negotiates) fields.push_back({"Accept-Encoding", "identity"});
@@ -705,23 +726,37 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
   // RFC 8586.
   std::string loop = combined_field(asked.fields, "cdn-loop").value_or("");
   loop.append(loop.empty() ? "" : ", ").append(name_);
-  const std::string address = peer.text();
-  const std::string client = address.substr(0, address.rfind(':'));
+  const std::string client = peer.ip_text();
   const bool is_secure = asked.url.starts_with("https://");
   fields.insert(fields.end(), {{"Via", via},
                                {"CDN-Loop", loop},
                                {"X-Forwarded-For", client},
                                {"X-Forwarded-Proto", is_secure ? "https" : "http"},
                                {"X-Forwarded-Host", host}});
+  // The cookie that lets the client in here is nothing to the origin.
+  std::string cookies;
+  if (asked.policy->signature) {
+    for (net::HttpField& field : fields) {
+      if (!net::equals_ignoring_case(field.name, "cookie") || !field.value.contains(SignatureCheck::kCookie)) continue;
+      field.value = cookies = cookies_without(field.value, SignatureCheck::kCookie);
+      break;
+    }
+    std::erase_if(fields, [](const net::HttpField& field) {
+      return net::equals_ignoring_case(field.name, "cookie") &&
+             (field.value.empty() || field.value.contains(SignatureCheck::kCookie));
+    });
+  }
+  if (!asked.policy->request_fields.empty()) apply(asked.policy->request_fields, fields);
   request.fields = OwnedFields(fields);
   return request;
 }
 
-void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
+void Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
                         std::function<void(const Fetched&)> seen) {
   Fetch::Told told;
   if (exchange != nullptr) {
     const ExchangeId id = exchange->id;
+    if (exchange->note) exchange->asked_origin = std::chrono::steady_clock::now();
     const auto with = [this, id](auto then) {
       const auto found = exchanges_.find(id);
       if (found != exchanges_.end()) then(*found->second);
@@ -742,10 +777,12 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
     if (found != exchanges_.end()) found->second->fetch = nullptr;
     fetches_.erase(&fetch);
   };
-  auto made =
-      std::make_unique<Fetch>(loop_, shared_, sites_[site], *origins_[site], std::move(request), std::move(told));
+  // Those of an exchange may be of a set of sites that was replaced since.
+  std::shared_ptr<const Serving> serving = exchange == nullptr ? serving_ : exchange->serving;
+  auto made = std::make_unique<Fetch>(loop_, shared_, serving->set->sites[asked.site], *serving->origins[asked.site],
+                                      std::move(request), std::move(told));
   Fetch& fetch = *made;
-  fetches_.emplace(&fetch, std::move(made));
+  fetches_.emplace(&fetch, HeldFetch{std::move(serving), std::move(made)});
   if (exchange != nullptr) exchange->fetch = &fetch;
   fetch.start();
 }
@@ -753,6 +790,7 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, size_t site,
 // --- What the origin said
 
 void Proxy::on_head(Exchange& exchange, Fetched fetched) {
+  if (exchange.note) exchange.note->upstream = std::chrono::steady_clock::now() - exchange.asked_origin;
   if (fetched.is_validated) {
     counters_.validated.add();
     const CacheStatus status{.forwarded = exchange.why, .forwarded_status = 304};
@@ -779,14 +817,14 @@ void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
   CacheStatus status{
       .forwarded = exchange.why, .forwarded_status = fetched.status, .stored = fetched.stored != nullptr};
   exchange.fetch = fetched.stored ? nullptr : exchange.fetch;
-  if (composes(asked) && is_esi_template(fetched.status, fetched.fields.view(), sites_[asked.site].esi)) {
+  if (composes(asked) && is_esi_template(fetched.status, fetched.fields.view(), asked.policy->esi)) {
     exchange.responder.when_closed({});
     compose(asked, std::move(exchange.responder), fetched.fields.view(), fetched.body, status, std::nullopt);
     exchange.fetch = nullptr;
     return end_exchange(exchange.id);
   }
   const bool is_negotiated =
-      !sites_[asked.site].codings.empty() && cache::is_compressible(fetched.status, fetched.fields.view());
+      !asked.policy->codings.empty() && cache::is_compressible(fetched.status, fetched.fields.view());
   std::optional<compress::ContentCoding> coding;
   if (is_negotiated) coding = coding_for(asked, fetched.length);
   if (fetched.status == 200 && fetched.stored &&

@@ -13,11 +13,13 @@
 #include <vector>
 
 #include "base/metrics.h"
+#include "cache/answer_tap.h"
 #include "cache/cache_status.h"
 #include "cache/composition.h"
 #include "cache/delivery.h"
 #include "cache/encodings.h"
 #include "cache/fetch.h"
+#include "cache/file_answers.h"
 #include "cache/origins.h"
 #include "cache/request_view.h"
 #include "cache/site.h"
@@ -38,29 +40,50 @@ struct ProxyCounters {
   Counter failures;  // the origin failed, and the client was told
   Counter composed;  // pages in ESI 1.0
   Counter tunnels;   // WebSockets that are open
+  // Never asked of the cache:
+  Counter redirected;
+  Counter files;
+  Counter limited;     // 429
+  Counter not_signed;  // 403
+
+  // All of the latter.
+  [[nodiscard]] uint64_t answered_before() const {
+    return redirected.value() + files.value() + limited.value() + not_signed.value();
+  }
+};
+
+// The sites as one loop serves them. Replaced as a whole; requests keep the one that they began with.
+struct Serving {
+  std::shared_ptr<const SiteSet> set;
+  std::vector<std::shared_ptr<Origins>> origins;  // by site
 };
 
 class Proxy {
  public:
-  // `sites` and what `shared` refers to outlive the proxy. `name`: for Cache-Status and Via.
-  Proxy(runtime::Loop& loop, const Shared& shared, const std::vector<SiteOptions>& sites, const SiteTable& table,
-        std::vector<std::unique_ptr<Origins>> origins, std::string name);
+  // What `shared` refers to outlives the proxy. `name`: for Cache-Status and Via.
+  Proxy(runtime::Loop& loop, const Shared& shared, Serving serving, std::string name);
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
   // Whether a site stands for the host.
-  [[nodiscard]] bool serves(std::string_view host) const { return table_.find(host) != SiteTable::kNone; }
+  [[nodiscard]] bool serves(std::string_view host) const { return serving_->set->table.find(host) != SiteTable::kNone; }
   // serves(request.host) is true.
   // `depth`: of includes around a fragment of a composed page; 0: a client's request.
   void receive(const net::HttpRequest& request, net::HttpResponder responder, unsigned depth = 0);
+
+  // Requests from now on are served so.
+  void replace(Serving serving) { serving_ = std::make_shared<const Serving>(std::move(serving)); }
+  [[nodiscard]] const Serving& serving() const { return *serving_; }
 
   [[nodiscard]] const ProxyCounters& counters() const { return counters_; }
 
  private:
   // What is asked, as views.
   struct Asked {
+    const Serving* serving = nullptr;
     size_t site = 0;
+    const PathPolicy* policy = nullptr;
     std::string_view method;
     std::string_view url;
     std::span<const net::HttpField> fields;
@@ -71,6 +94,18 @@ class Proxy {
   };
   struct Exchange;
   using ExchangeId = uint64_t;
+
+  // What comes before the cache: whose request it is, which rule is for it, and what that says (proxy_steps.cc). The
+  // request is answered there, or goes on to ask().
+  void take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site, unsigned depth);
+  net::HttpResponder tap(const net::HttpRequest& request, net::HttpResponder responder, const PathPolicy& policy,
+                         RequestLimiter::Ticket ticket);
+  void refuse_limited(net::HttpResponder& responder, const RequestLimit& limit, Duration retry_after);
+  void redirect(net::HttpResponder& responder, const net::HttpRequest& request, const Redirect& to,
+                std::string_view path, const PathMatch& match);
+  // `key_query`: the query as far as it tells answers apart.
+  void ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
+           std::string_view key_query, unsigned depth);
 
   // Of the store's answer: is it served, and how.
   struct Decision {
@@ -97,7 +132,7 @@ class Proxy {
                              const CacheStatus& status, std::optional<compress::ContentCoding> coding);
   // A WebSocket, to an origin.
   void open_tunnel(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder);
-  void fail_tunnel(uint64_t id, size_t site, size_t origin, std::string_view url, const Error& error);
+  void fail_tunnel(uint64_t id, Origins& origins, size_t origin, std::string_view url, const Error& error);
   // The head of a page that is composed, and what becomes of it.
   struct Composing;
   void compose(const Asked& asked, net::HttpResponder responder, std::span<const net::HttpField> fields,
@@ -131,7 +166,7 @@ class Proxy {
   void forward(Exchange& exchange, const Store::AnswerPointer& former, bool settles, std::string_view why);
   void pass(Exchange& exchange, std::string_view why);
   void validate_behind(const Asked& asked, const net::HttpRequest& request, const Store::AnswerPointer& answer);
-  void start_fetch(Exchange* exchange, FetchRequest request, size_t site,
+  void start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
                    std::function<void(const Fetched&)> seen = {});
   FetchRequest fetch_request(const Asked& asked, std::string_view target, std::string_view host,
                              const net::Address& peer, const Store::AnswerPointer& former) const;
@@ -147,20 +182,25 @@ class Proxy {
 
   runtime::Loop& loop_;
   const Shared shared_;
-  const std::vector<SiteOptions>& sites_;
-  const SiteTable& table_;
-  const std::vector<std::unique_ptr<Origins>> origins_;
+  std::shared_ptr<const Serving> serving_;
   const std::string name_;
   const std::string via_;
   std::string url_scratch_;
   std::string head_scratch_;
   std::unordered_map<ExchangeId, std::unique_ptr<Exchange>> exchanges_;
   std::unordered_map<uint64_t, std::unique_ptr<Delivery>> deliveries_;
-  std::unordered_map<Fetch*, std::unique_ptr<Fetch>> fetches_;
+  struct HeldFetch {
+    std::shared_ptr<const Serving> serving;  // goes after the fetch
+    std::unique_ptr<Fetch> fetch;
+  };
+  std::unordered_map<Fetch*, HeldFetch> fetches_;
+  std::unordered_map<AnswerTap*, std::unique_ptr<AnswerTap>> taps_;
   Encodings encodings_;
+  FileAnswers file_answers_;
   std::unordered_map<uint64_t, std::unique_ptr<Tunnel>> tunnels_;
   std::unordered_map<uint64_t, std::unique_ptr<Composing>> compositions_;
   MonotonicTime next_fault_log_{};
+  std::shared_ptr<ExchangeNote> note_;  // of the request that is being received, where it is logged
   uint64_t next_id_ = 1;
   ProxyCounters counters_;
   std::shared_ptr<Proxy*> alive_ = std::make_shared<Proxy*>(this);

@@ -73,6 +73,32 @@ std::string url_of(bool is_secure, std::string_view host, std::string_view path,
   return url;
 }
 
+std::string query_without(std::string_view query, std::span<const std::string> ignored) {
+  std::string kept;
+  while (!query.empty()) {
+    const std::string_view parameter = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), parameter.size() + 1));
+    const std::string_view name = parameter.substr(0, parameter.find('='));
+    const bool is_ignored = std::ranges::any_of(ignored, [&](std::string_view pattern) {
+      return pattern.ends_with('*') ? name.starts_with(pattern.substr(0, pattern.size() - 1)) : name == pattern;
+    });
+    if (!is_ignored) kept.append(kept.empty() ? "" : "&").append(parameter);
+  }
+  return kept;
+}
+
+std::string cookies_without(std::string_view cookies, std::string_view name) {
+  std::string kept;
+  while (!cookies.empty()) {
+    const std::string_view pair = cookies.substr(0, cookies.find(';'));
+    cookies.remove_prefix(std::min(cookies.size(), pair.size() + 1));
+    const std::string_view plain = net::trim_blanks(pair);
+    if (plain.empty() || plain.substr(0, plain.find('=')) == name) continue;
+    kept.append(kept.empty() ? "" : "; ").append(plain);
+  }
+  return kept;
+}
+
 bool is_unkeyed_input(std::string_view name) {
   const auto is = [&](std::string_view one) { return net::equals_ignoring_case(one, name); };
   if (!name.contains('_')) return std::ranges::any_of(kUnkeyed, is);

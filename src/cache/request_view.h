@@ -28,6 +28,12 @@ RequestTraits traits_of(std::span<const net::HttpField> fields);
 void append_url(std::string& out, bool is_secure, std::string_view host, std::string_view path, std::string_view query);
 std::string url_of(bool is_secure, std::string_view host, std::string_view path, std::string_view query);
 
+// The query without the parameters that one of `ignored` names: as written, or, where it ends in "*", all that begin
+// so. The others stay as they are, in their order.
+std::string query_without(std::string_view query, std::span<const std::string> ignored);
+// A Cookie without the cookie of that name; empty when that was all.
+std::string cookies_without(std::string_view cookies, std::string_view name);
+
 // Whether the field could change an answer without being part of the key, and is known to be used to poison caches so:
 // it is not passed on. X-Forwarded-For, -Proto and -Host, and Forwarded, are made anew.
 bool is_unkeyed_input(std::string_view name);

@@ -14,6 +14,26 @@ std::string plain_host(std::string_view host) {
   return lower(host);
 }
 
+std::optional<size_t> rule_for(const SiteOptions& site, std::string_view path, bool is_secure, PathMatch* found) {
+  for (size_t i = 0; i < site.rules.size(); ++i) {
+    const PathRule& rule = site.rules[i];
+    if (rule.is_secure && *rule.is_secure != is_secure) continue;
+    const std::optional<PathMatch> matched = match(rule.pattern, path);
+    if (!matched) continue;
+    if (found != nullptr) *found = *matched;
+    return i;
+  }
+  return std::nullopt;
+}
+
+void SiteSet::settle() {
+  plain.clear();
+  for (const SiteOptions& site : sites) {
+    plain.push_back(site.rules.empty() && site.policy.is_plain() && !site.origins.empty() && !access_log &&
+                    trusted_proxies.empty());
+  }
+}
+
 SiteTable::SiteTable(const std::vector<SiteOptions>& sites) {
   for (size_t i = 0; i < sites.size(); ++i) {
     for (const std::string& host : sites[i].hosts) {

@@ -5,13 +5,16 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "cache/freshness.h"
-#include "compress/encoder.h"
+#include "cache/access_log.h"
+#include "cache/policy.h"
+#include "cache/static_files.h"
+#include "net/forwarded.h"
 
 namespace verge::cache {
 
@@ -22,21 +25,12 @@ struct OriginOptions {
   bool operator==(const OriginOptions&) const = default;
 };
 
-// Which answers are pages in ESI 1.0, to be composed here.
-enum class Esi : uint8_t {
-  kOff,
-  kAnnounced,  // those with Surrogate-Control: content="ESI/1.0"
-  kHtml        // these, and all of type text/html
-};
-
 struct SiteOptions {
-  std::vector<std::string> hosts;  // "example.com", "*.example.com", "*" for all others; lower case, without ports
-  std::vector<OriginOptions> origins;
-  std::string origin_ca;  // the PEM file that origins' certificates are checked against; empty: the system's
-  StoragePolicy storage;
-  std::vector<compress::ContentCoding> codings;  // that answers are sent in, the best liked first; none: as they are
-  uint64_t coded_bytes_min = 1024;               // smaller answers are sent as they are
-  Esi esi = Esi::kOff;
+  std::vector<std::string> hosts;      // "example.com", "*.example.com", "*" for all others; lower case, without ports
+  std::vector<OriginOptions> origins;  // may be none where the policies need none
+  std::string origin_ca;        // the PEM file that origins' certificates are checked against; empty: the system's
+  PathPolicy policy;            // of paths that no rule is for
+  std::vector<PathRule> rules;  // the first that matches counts
   uint64_t object_bytes_max = 64U << 20;  // larger answers pass through
   bool sends_client_host = true;          // the origin sees the client's Host; else its own
   Duration connect_timeout = std::chrono::seconds(5);
@@ -45,8 +39,20 @@ struct SiteOptions {
   uint64_t connections_max = 256;                      // to one origin, of one loop
   uint64_t failures_max = 5;                           // in a row; then the origin is left alone
   Duration failure_pause = std::chrono::seconds(10);   // for so long; then one request tries it
-  bool operator==(const SiteOptions&) const = default;
+
+  // Whether both reach the same origins in the same way.
+  [[nodiscard]] bool has_same_origins(const SiteOptions& other) const {
+    const auto of = [](const SiteOptions& site) {
+      return std::tie(site.origins, site.origin_ca, site.sends_client_host, site.connect_timeout, site.answer_timeout,
+                      site.idle_timeout, site.connections_max, site.failures_max, site.failure_pause);
+    };
+    return of(*this) == of(other);
+  }
 };
+
+// The first of its rules that is for the path, which is plain; none: its policy counts.
+std::optional<size_t> rule_for(const SiteOptions& site, std::string_view path, bool is_secure,
+                               PathMatch* match = nullptr);
 
 // Which site a request is for.
 class SiteTable {
@@ -63,6 +69,25 @@ class SiteTable {
   std::unordered_map<std::string, size_t, StringHash, std::equal_to<>> hosts_;
   std::unordered_map<std::string, size_t, StringHash, std::equal_to<>> suffixes_;  // of "*.": ".example.com"
   size_t any_ = kNone;
+};
+
+// All sites as they are configured at one time; what a reload replaces as a whole. What is under way goes on by the set
+// that it began with.
+struct SiteSet {
+  explicit SiteSet(std::vector<SiteOptions> with) : sites(std::move(with)), table(sites) {}
+
+  const std::vector<SiteOptions> sites;
+  const SiteTable table;
+  std::vector<net::Network> trusted_proxies;
+  bool proxy_protocol = false;  // their connections begin with a PROXY header
+  net::ForwardedField forwarded_field = net::ForwardedField::kNone;
+  std::shared_ptr<AccessLog> access_log;    // null: none
+  std::shared_ptr<RequestLimiter> limiter;  // null: nothing is limited
+  std::shared_ptr<StaticFiles> files;       // null: there are none
+  std::vector<bool> plain;                  // by site: no rules, and nothing that is done before the cache is asked
+
+  // Once all else is set.
+  void settle();
 };
 
 // Lower case, without a port and a final dot.

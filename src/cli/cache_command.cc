@@ -407,6 +407,8 @@ void add_cache(CLI::App& app, Outcome& outcome) {
       ->check(CLI::Range(size_t{1}, size_t{256}))
       ->capture_default_str();
   add_json(*warming, *ahead);
+
+  add_cache_sign(*cache, outcome);
 }
 
 }  // namespace verge::cli

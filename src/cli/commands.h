@@ -32,6 +32,7 @@ void add_events(CLI::App& app, Outcome& outcome);
 void add_spool(CLI::App& app, Outcome& outcome);
 void add_spool_key(CLI::App& spool, Outcome& outcome);  // below `verge spool`
 void add_cache(CLI::App& app, Outcome& outcome);
+void add_cache_sign(CLI::App& cache, Outcome& outcome);  // below `verge cache`
 void add_demo(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_completion(CLI::App& app, Outcome& outcome);

@@ -66,7 +66,7 @@ void notify_service_manager(std::string_view state) {
 sigset_t handled_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
   return signals;
 }
 
@@ -86,7 +86,7 @@ void end_on_next_signal(const sigset_t& signals) {
     int signal = 0;
     do {
       sigwait(&signals, &signal);
-    } while (signal == SIGHUP);
+    } while (signal == SIGHUP || signal == SIGUSR1);
     std::_Exit(128 + signal);
   }).detach();
 }
@@ -134,6 +134,10 @@ int run_node(const NodeOptions& options) {
       reload(**node, options);
       continue;
     }
+    if (signal == SIGUSR1) {
+      (*node)->reopen_logs();
+      continue;
+    }
     log_info("node", "stopping; a second signal ends at once");
     notify_service_manager("STOPPING=1");
     end_on_next_signal(signals);
@@ -179,12 +183,13 @@ void add_node(CLI::App& app, Outcome& outcome) {
   command->add_option("--ready-file", options->ready_file, "Write the bound addresses there as JSON once ready")
       ->type_name("FILE");
   command->add_flag("--print-config", options->print_config, "Print the configuration in effect, as TOML, and end");
-  set_examples(*command,
-               "  verge node\n"
-               "  verge node --config edge.toml --set log.level=debug\n\n"
-               "Sockets that systemd hands over (LISTEN_FDS) are used for the addresses that they listen on.\n"
-               "SIGHUP reloads rules, log settings, certificates, tokens and keys; SIGTERM drains and ends, a second "
-               "one ends at once.\n");
+  set_examples(
+      *command,
+      "  verge node\n"
+      "  verge node --config edge.toml --set log.level=debug\n\n"
+      "Sockets that systemd hands over (LISTEN_FDS) are used for the addresses that they listen on.\n"
+      "SIGHUP reloads rules, sites, log settings, certificates, tokens and keys; SIGUSR1 opens the access log again; "
+      "SIGTERM drains and ends, a second one ends at once.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return run_node(*options); }; });
 }
 

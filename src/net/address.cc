@@ -93,6 +93,40 @@ bool Address::is_loopback() const {
   return (ntohl(reinterpret_cast<const sockaddr_in&>(storage_).sin_addr.s_addr) >> 24) == 127;
 }
 
+Address Address::of_bytes(std::string_view ip, uint16_t port) {
+  Address address;
+  if (ip.size() == sizeof(in6_addr)) {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(address.storage_);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&v6.sin6_addr, ip.data(), ip.size());
+  } else if (ip.size() == sizeof(in_addr)) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(address.storage_);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    std::memcpy(&v4.sin_addr, ip.data(), ip.size());
+  }
+  return address;
+}
+
+std::string_view Address::ip() const {
+  if (family() == AF_INET) {
+    const in_addr& v4 = reinterpret_cast<const sockaddr_in&>(storage_).sin_addr;
+    return {reinterpret_cast<const char*>(&v4), sizeof(v4)};
+  }
+  if (family() != AF_INET6) return {};
+  const in6_addr& v6 = reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr;
+  const std::string_view bytes{reinterpret_cast<const char*>(&v6), sizeof(v6)};
+  return IN6_IS_ADDR_V4MAPPED(&v6) ? bytes.substr(12) : bytes;
+}
+
+std::string Address::ip_text() const {
+  const std::string_view bytes = ip();
+  char text[INET6_ADDRSTRLEN] = "";
+  if (!bytes.empty()) inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text, sizeof(text));
+  return text;
+}
+
 std::string Address::text() const {
   char host[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET6) {

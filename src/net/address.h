@@ -1,6 +1,7 @@
 // Where to listen or connect: an IP address and a port, written "127.0.0.1:1883" or "[::1]:1883".
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,12 +22,18 @@ class Address {
   static Result<Address> resolve(std::string_view text, int family = AF_UNSPEC);
   static Address local_of(int socket);
   static Address peer_of(int socket);
+  // Of 4 or 16 bytes in network order.
+  static Address of_bytes(std::string_view ip, uint16_t port);
 
   [[nodiscard]] const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   [[nodiscard]] socklen_t raw_size() const;
   [[nodiscard]] int family() const { return storage_.ss_family; }
   [[nodiscard]] uint16_t port() const;
   [[nodiscard]] bool is_loopback() const;
+  // 4 bytes, or 16, in network order; of an IPv4 address in IPv6 clothes (::ffff:1.2.3.4) the 4. Empty: neither.
+  [[nodiscard]] std::string_view ip() const;
+  // Without the port and brackets; an IPv4 address in IPv6 clothes as IPv4.
+  [[nodiscard]] std::string ip_text() const;
   [[nodiscard]] std::string text() const;
 
  private:

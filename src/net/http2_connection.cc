@@ -413,7 +413,8 @@ HttpRequest Http2Connection::request(const Http2RequestHead& head, Payload body)
           .body = std::move(body),
           .peer = stream_->peer(),
           .peer_is_verified = stream_->peer_is_verified(),
-          .is_secure = stream_->is_secure()};
+          .is_secure = stream_->is_secure(),
+          .protocol = "HTTP/2.0"};
 }
 
 void Http2Connection::spend(Budget& budget) {

@@ -242,7 +242,8 @@ HttpRequest HttpConnection::request(Payload body) const {
           .body = std::move(body),
           .peer = stream_->peer(),
           .peer_is_verified = stream_->peer_is_verified(),
-          .is_secure = stream_->is_secure()};
+          .is_secure = stream_->is_secure(),
+          .protocol = head.minor_version == 0 ? "HTTP/1.0" : "HTTP/1.1"};
 }
 
 void HttpConnection::on_closed(std::string_view) { end(); }

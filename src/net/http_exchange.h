@@ -26,8 +26,9 @@ struct HttpRequest {
   std::span<const HttpField> fields;
   Payload body;
   const Address& peer;
-  bool peer_is_verified = false;  // it showed a certificate, which was verified
-  bool is_secure = false;         // it came over TLS
+  bool peer_is_verified = false;           // it showed a certificate, which was verified
+  bool is_secure = false;                  // it came over TLS
+  std::string_view protocol = "HTTP/1.1";  // a literal
 
   [[nodiscard]] std::optional<std::string_view> field(std::string_view name) const { return find_field(fields, name); }
 };

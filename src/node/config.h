@@ -17,10 +17,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "cache/site.h"
-#include "compress/encoder.h"
+#include "cache/access_log.h"
 #include "model/priority.h"
+#include "net/forwarded.h"
 #include "node/config_origin.h"
+#include "node/config_site.h"
 #include "rules/rule_source.h"
 #include "spool/stream_options.h"
 
@@ -64,6 +65,9 @@ struct HttpConfig {
   bool uplink = true;
   std::vector<SecretSource> uplink_tokens;
   uint64_t connections_max = 10'000;
+  std::vector<net::Network> trusted_proxies;
+  bool proxy_protocol = false;
+  net::ForwardedField client_field = net::ForwardedField::kXForwardedFor;
   bool operator==(const HttpConfig&) const = default;
 };
 
@@ -149,6 +153,7 @@ enum class LoopScheduling { kNormal, kRealtime };
 struct CacheConfig {
   uint64_t memory_bytes_max = 256ULL << 20;
   uint64_t disk_bytes_max = 0;  // none
+  uint64_t limited_clients_max = 65'536;
   bool operator==(const CacheConfig&) const = default;
 };
 
@@ -167,19 +172,10 @@ struct SiteTlsConfig {
   bool operator==(const SiteTlsConfig&) const = default;
 };
 
-struct SiteConfig {
+struct SiteConfig : PathPolicyConfig {
   std::vector<std::string> hosts;  // lower case
   std::vector<OriginConfig> origins;
   std::string origin_ca;
-  std::optional<Duration> default_ttl;
-  std::optional<Duration> override_ttl;
-  std::optional<Duration> stale_while_revalidate;
-  std::optional<Duration> stale_if_error;
-  uint64_t heuristic_percent = 10;
-  bool request_directives = true;
-  std::vector<compress::ContentCoding> compress;  // the best liked first
-  uint64_t compress_bytes_min = 1024;
-  cache::Esi esi = cache::Esi::kOff;
   uint64_t object_bytes_max = 64ULL << 20;
   bool sends_client_host = true;
   Duration connect_timeout = std::chrono::seconds(5);
@@ -188,8 +184,16 @@ struct SiteConfig {
   uint64_t connections_max = 256;
   uint64_t failures_max = 5;
   Duration failure_pause = std::chrono::seconds(10);
+  std::vector<SigningKeyConfig> signing_keys;
+  std::vector<SiteRuleConfig> rules;  // the first that matches counts
   SiteTlsConfig tls;
   bool operator==(const SiteConfig&) const = default;
+};
+
+struct AccessLogConfig {
+  std::string file;  // empty: none
+  cache::AccessLogFormat format = cache::AccessLogFormat::kJson;
+  bool operator==(const AccessLogConfig&) const = default;
 };
 
 struct RuntimeConfig {
@@ -215,6 +219,7 @@ struct Config {
   StoreConfig store;
   CacheConfig cache;
   std::vector<SiteConfig> sites;  // in the order of the file
+  AccessLogConfig access_log;
   RuntimeConfig runtime;
   LogConfig log;
   std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked

@@ -7,8 +7,10 @@
 
 #include <fmt/format.h>
 
+#include "cache/redirect.h"
 #include "model/event.h"
 #include "node/config_address.h"
+#include "node/config_site_kinds.h"
 
 namespace verge::node {
 namespace {
@@ -116,6 +118,21 @@ static void describe(Visitor& v, HttpConfig& c) {
   v.key("uplink_tokens", c.uplink_tokens, Secrets{},
         {"Child nodes must show one of these tokens, or a certificate of tls.client_ca; none: they need not."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
+  v.key("trusted_proxies", c.trusted_proxies, Networks{},
+        {"Load balancers and the like in front of this node: what they say of who asks is believed, for sites."});
+  v.key(
+      "proxy_protocol", c.proxy_protocol, Flag{},
+      {"Whether connections of trusted_proxies to http.listen begin with a PROXY header, version 1 or 2; one that does "
+       "not is closed."});
+  v.key("client_field", c.client_field,
+        Choice<net::ForwardedField>{{{"x-forwarded-for", net::ForwardedField::kXForwardedFor},
+                                     {"forwarded", net::ForwardedField::kForwarded},
+                                     {"none", net::ForwardedField::kNone}}},
+        {"In which field trusted_proxies say who asks; the other is anybody's word."});
+  if (c.proxy_protocol && c.trusted_proxies.empty()) {
+    v.refuse("proxy_protocol", {"config.value", "http.proxy_protocol goes only with http.trusted_proxies",
+                                "name the proxies that send the header"});
+  }
 }
 
 static void describe(Visitor& v, AdminConfig& c) {
@@ -255,6 +272,9 @@ static void describe(Visitor& v, CacheConfig& c) {
   v.key("disk_bytes_max", c.disk_bytes_max, Size{0, kPiB},
         {"Space below data_dir/cache for stored answers, so that there are more and a restart finds them again; 0: "
          "memory only."});
+  v.key("limited_clients_max", c.limited_clients_max, Count{64, 16'777'216},
+        {"Clients whose requests are counted where sites limit them; then the one with the most left is forgotten for "
+         "another."});
 }
 
 static void describe(Visitor& v, SiteTlsConfig& c) {
@@ -269,38 +289,16 @@ static void describe(Visitor& v, SiteTlsConfig& c) {
 }
 
 static void describe(Visitor& v, SiteConfig& c) {
-  constexpr Time kTtl{Duration(0), 24 * 3650 * kHour};
   constexpr Time kWait{std::chrono::milliseconds(1), kHour};
   v.key("hosts", c.hosts, HostNames{},
         {.description = "The hosts that this site stands for.", .default_text = {}, .required = true});
   v.key("origins", c.origins, Origins{},
-        {.description = "Where its content comes from; requests are divided by weight.",
-         .default_text = {},
-         .required = true});
+        {"Where its content comes from; requests are divided by weight. Needed where the site has no root or redirect.",
+         "none"});
   v.key("origin_ca", c.origin_ca, Text{},
         {"The PEM file of the authorities that the certificates of origins with https:// are checked against.",
          "those of the system"});
-  v.key("default_ttl", c.default_ttl, kTtl, {"How long answers are fresh whose origin says nothing.", "none"});
-  v.key("override_ttl", c.override_ttl, kTtl,
-        {"How long answers are fresh whatever the origin says; no-store and private still count.", "none"});
-  v.key("stale_while_revalidate", c.stale_while_revalidate, kTtl,
-        {"How long stale answers are served while they are validated, where the origin says nothing.", "none"});
-  v.key("stale_if_error", c.stale_if_error, kTtl,
-        {"How long stale answers are served while the origin fails, where it says nothing.", "none"});
-  v.key("heuristic_percent", c.heuristic_percent, Count{0, 100},
-        {"Without a word about freshness: fresh for so much of the time since Last-Modified, a day at most; 0: not."});
-  v.key("request_directives", c.request_directives, Flag{},
-        {"Whether a client's Cache-Control may ask for validation or for stale answers."});
-  v.key("compress", c.compress, Codings{},
-        {"The content codings that answers of text types are sent in, the best liked first; each answer is compressed "
-         "once in each and kept so.",
-         "none: answers are sent as the origin gave them"});
-  v.key("compress_bytes_min", c.compress_bytes_min, Size{0, kMiB}, {"Smaller answers are not compressed."});
-  v.key("esi", c.esi,
-        Choice<cache::Esi>{
-            {{"off", cache::Esi::kOff}, {"announced", cache::Esi::kAnnounced}, {"html", cache::Esi::kHtml}}},
-        {"Which answers are pages in ESI 1.0, composed here: announced: those with Surrogate-Control: "
-         "content=\"ESI/1.0\"; html: these, and all of type text/html."});
+  describe_policy(v, c, /*is_rule=*/false);
   v.key("object_bytes_max", c.object_bytes_max, Size{kKiB, kGiB}, {"Larger answers are not stored."});
   v.key("sends_client_host", c.sends_client_host, Flag{},
         {"Whether the origin sees the Host that the client asked for, or its own."});
@@ -312,8 +310,35 @@ static void describe(Visitor& v, SiteConfig& c) {
         {"So many failures in a row, and an origin is left alone while another is well."});
   v.key("failure_pause", c.failure_pause, Time{std::chrono::milliseconds(1), 24 * kHour},
         {"For how long, until one request tries it again."});
+  v.key("signing_keys", c.signing_keys, SigningKeys{},
+        {"The keys that requests may be signed with; several, so that one can follow another.", "none"});
+  v.sequence("rule", c.rules, {"Rules for some of its paths; the first that matches counts."});
   v.section("tls", c.tls,
             {"What clients that ask for one of this site's hosts are shown on http.tls_listen; read again on SIGHUP."});
+  const bool answers_itself = (c.root && !c.root->empty()) || (c.redirect && !c.redirect->empty());
+  if (c.origins.empty() && !answers_itself) {
+    v.refuse("", {"config.missing", "a site has origins, a root or a redirect, and this one has none of them",
+                  R"(say where its content comes from, such as origins = "http://127.0.0.1:8000")"});
+  }
+  if (c.redirect && (cache::has_part(*c.redirect, "rest") || cache::has_part(*c.redirect, "1"))) {
+    v.refuse("redirect", {"config.value", "the redirect of a whole site has no ${rest} and no ${1}", "use ${path}"});
+  }
+  const bool asks_for_signatures = c.is_signed.value_or(false) || std::ranges::any_of(c.rules, [](const auto& rule) {
+                                     return rule.is_signed.value_or(false);
+                                   });
+  if (asks_for_signatures && c.signing_keys.empty()) {
+    v.refuse(c.is_signed.value_or(false) ? "signed" : "rule",
+             {"config.value", "nothing can be signed without a key", "give the site signing_keys"});
+  }
+}
+
+static void describe(Visitor& v, AccessLogConfig& c) {
+  v.key("file", c.file, Text{},
+        {"The file that lines are appended to; opened again on SIGUSR1. Empty: none.", "empty"});
+  v.key("format", c.format,
+        Choice<cache::AccessLogFormat>{
+            {{"json", cache::AccessLogFormat::kJson}, {"combined", cache::AccessLogFormat::kCombined}}},
+        {"json: one object a line; combined: as Apache's."});
 }
 
 static void describe(Visitor& v, RuntimeConfig& c) {
@@ -380,6 +405,7 @@ void describe(Visitor& v, Config& c) {
                       "name its hosts, or set http.ingest = false and http.uplink = false"});
     break;
   }
+  v.section("access_log", c.access_log, {"A line for each request to a site."});
   v.section("runtime", c.runtime, {"How the process uses the machine."});
   v.section("log", c.log, {"The log, on stderr."});
   if (c.store.engine == StoreEngine::kNats && !c.parent.url.empty()) {

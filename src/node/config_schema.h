@@ -75,6 +75,7 @@ class FieldOf final : public Field {
 };
 
 class Visitor;
+void describe(Visitor& visitor, SiteRuleConfig& rule);
 
 // An array of tables.
 class Sequence {
@@ -137,5 +138,7 @@ void Visitor::sequence(std::string_view name, std::vector<Element>& elements, co
 }
 
 void describe(Visitor& visitor, Config& config);
+// The keys that sites and their rules share.
+void describe_policy(Visitor& visitor, PathPolicyConfig& policy, bool is_rule);
 
 }  // namespace verge::node

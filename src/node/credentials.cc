@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "node/config_address.h"
+#include "node/url_signature.h"
 
 namespace verge::node {
 namespace {
@@ -195,8 +196,28 @@ std::expected<storage::Keys, ConfigProblems> load_spool_keys(const Config& confi
   return keys;
 }
 
+// What sites name: read again, and kept, by site_options().
+static void check_sites(const Config& config, Loading& loading) {
+  const auto check_root = [&](const std::string& key, const std::optional<std::string>& root) {
+    struct stat about{};
+    if (!root || root->empty() || (::stat(root->c_str(), &about) == 0 && S_ISDIR(about.st_mode))) return;
+    loading.refuse(key, {"config.value", fmt::format("{} is no directory", *root), "give the path of one"});
+  };
+  for (size_t i = 0; i < config.sites.size(); ++i) {
+    const SiteConfig& site = config.sites[i];
+    const std::string path = fmt::format("site.{}", i);
+    for (const SigningKeyConfig& key : site.signing_keys) {
+      if (const auto read = read_signing_key(key.file); !read) loading.refuse(path + ".signing_keys", read.error());
+    }
+    check_root(path + ".root", site.root);
+    for (size_t j = 0; j < site.rules.size(); ++j)
+      check_root(fmt::format("{}.rule.{}.root", path, j), site.rules[j].root);
+  }
+}
+
 std::expected<Credentials, ConfigProblems> load_credentials(const Config& config) {
   Loading loading(config);
+  check_sites(config, loading);
   Credentials credentials;
   load_listeners(config, loading, credentials);
   std::vector<std::string> tokens;

@@ -22,7 +22,7 @@ void respond_draining(net::HttpResponder& responder) {
 
 std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& head,
                                           net::HttpResponder& responder) const {
-  if (sites_ && sites_->serve(head.host)) {
+  if (sites_->proxy(shard).serves(head.host)) {
     return net::BodyLimit{.bytes_max = config_.http.body_bytes_max, .name = "http.body_bytes_max"};
   }
   const bool is_events = head.path == kEventsPath && config_.http.ingest;
@@ -49,8 +49,10 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
 }
 
 void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder) {
-  if (sites_ && sites_->serve(request.host)) return sites_->proxy(shard).receive(request, std::move(responder));
+  if (sites_->proxy(shard).serves(request.host)) return sites_->proxy(shard).receive(request, std::move(responder));
   if (draining_) return respond_draining(responder);  // which began while the body came
+  // The site that its head was admitted for may have gone while the body came.
+  if (!admit(shard, request, responder)) return;
   if (request.path == kEventsPath) return shards_[shard].ingest_receiver->receive(request, std::move(responder));
   shards_[shard].uplink_receiver->receive(request.body, std::move(responder));
 }

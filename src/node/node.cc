@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "jetstream/nats_stream.h"
 #include "net/address.h"
+#include "net/proxied_stream.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
 #include "node/worker_thread.h"
@@ -271,8 +272,12 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
-        *shard.loop, http_limits, [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
+        *shard.loop, http_limits,
+        [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
           receive(i, request, std::move(responder));
+        },
+        [this, i](runtime::Loop& loop, net::Socket socket, net::StreamObserver& observer) {
+          return make_http_stream(i, loop, std::move(socket), observer);
         });
     shard.http->decide_by_head(
         [this, i](const net::HttpRequest& head, net::HttpResponder& responder) { return admit(i, head, responder); });
@@ -285,8 +290,17 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   }
 }
 
+std::unique_ptr<net::Stream> Node::make_http_stream(size_t shard, runtime::Loop& loop, net::Socket socket,
+                                                    net::StreamObserver& observer) const {
+  const cache::SiteSet& set = *sites_->proxy(shard).serving().set;
+  if (set.proxy_protocol && socket.tls() == nullptr &&
+      net::any_contains(set.trusted_proxies, net::Address::peer_of(socket.descriptor()))) {
+    return std::make_unique<net::ProxiedStream>(loop, std::move(socket), observer);
+  }
+  return std::make_unique<net::TcpStream>(loop, std::move(socket), observer);
+}
+
 Result<void> Node::open_sites() {
-  if (config_.sites.empty()) return {};
   std::vector<runtime::Loop*> loops;
   for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
   Result<std::unique_ptr<Sites>> opened =
@@ -552,10 +566,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   // A listener that runs keeps what it has when there is nothing to replace it with.
   if (credentials.http || tls_listeners_.empty()) {
     applied.tls = config.tls;
-    for (size_t i = 0; i < std::min(applied.sites.size(), config.sites.size()); ++i) {
-      applied.sites[i].tls = config.sites[i].tls;
-    }
   }
+  applied.sites = config.sites;
+  applied.access_log = config.access_log;
+  applied.http.trusted_proxies = config.http.trusted_proxies;
+  applied.http.proxy_protocol = config.http.proxy_protocol;
+  applied.http.client_field = config.http.client_field;
   applied.http.uplink_tokens = config.http.uplink_tokens;
   const bool same_parent = config.parent.all_paths() == config_.parent.all_paths();
   if (same_parent) {
@@ -571,8 +587,16 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     }
     return;
   }
+  const auto on_loops = [this](const std::function<void(size_t)>& work) {
+    on_all_loops([&](Shard& shard) { work(static_cast<size_t>(&shard - shards_.data())); });
+  };
+  if (const Result<void> changed = sites_->reload(config, on_loops); !changed) {
+    log_error("node", "not reloaded: {}", changed.error().line());
+    return;
+  }
   if (const Result<void> changed = change_spool_keys(credentials.spool_keys); !changed) {
     log_error("node", "not reloaded: {}", changed.error().line());
+    static_cast<void>(sites_->reload(config_, on_loops));
     return;
   }
   applied.spool.encryption_key = config.spool.encryption_key;
@@ -601,7 +625,11 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.rules = applied.rules;
   config_.log = applied.log;
   config_.tls = applied.tls;
-  for (size_t i = 0; i < config_.sites.size(); ++i) config_.sites[i].tls = applied.sites[i].tls;
+  config_.sites = applied.sites;
+  config_.access_log = applied.access_log;
+  config_.http.trusted_proxies = applied.http.trusted_proxies;
+  config_.http.proxy_protocol = applied.http.proxy_protocol;
+  config_.http.client_field = applied.http.client_field;
   config_.spool.encryption_key = applied.spool.encryption_key;
   config_.spool.decryption_keys = applied.spool.decryption_keys;
   config_.http.uplink_tokens = applied.http.uplink_tokens;

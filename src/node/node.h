@@ -60,10 +60,13 @@ class Node {
   // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}, and "mqtt_tls":[…], "http_tls":[…] where there are some.
   [[nodiscard]] std::string addresses_json() const;
 
-  // Takes over what can change while running (rules, log, certificates and secrets, the latter for connections,
+  // Takes over what can change while running (rules, sites, log, certificates and secrets, the latter for connections,
   // requests and files from now on); says in the log what cannot. Nothing is taken over where the listeners that run
   // would then be open to strangers, or where a key would be missing for what the spool holds.
   void reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials);
+
+  // Opens the access log again, for who moved its file away.
+  void reopen_logs() { sites_->reopen_access_log(); }
 
   // Stops taking new work, finishes what is under way, sends what is left if the parent is there. Returns when done.
   void drain();
@@ -77,7 +80,8 @@ class Node {
   [[nodiscard]] const std::string& name() const { return config_.node.name; }
   // Where what children send is kept.
   [[nodiscard]] const StoreConfig& store() const { return config_.store; }
-  [[nodiscard]] Sites* sites() { return sites_.get(); }  // null: none is configured
+  // Null: none is configured.
+  [[nodiscard]] Sites* sites() const { return sites_->set()->sites.empty() ? nullptr : sites_.get(); }
   [[nodiscard]] std::string spool_directory() const { return data_directory_.path() + "/spool"; }
   [[nodiscard]] storage::FileSystem& file_system() { return file_system_; }
   // What the spool's files are read with.
@@ -124,6 +128,9 @@ class Node {
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> open_sites();
+  // A connection of http.listen or http.tls_listen; that of a trusted proxy may begin with a PROXY header.
+  std::unique_ptr<net::Stream> make_http_stream(size_t shard, runtime::Loop& loop, net::Socket socket,
+                                                net::StreamObserver& observer) const;
   Result<void> open_listeners(net::HandedOver handed_over);
   Result<void> open_admin_listeners(net::HandedOver& handed_over);
   static Result<net::Socket> listening_socket(std::string_view name, const std::string& text,
@@ -174,7 +181,7 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
-  std::unique_ptr<Sites> sites_;  // null: none is configured
+  std::unique_ptr<Sites> sites_;  // without any, as long as none is configured
   std::unique_ptr<AdminApi> admin_;
   std::vector<std::unique_ptr<net::TcpListener>> admin_listeners_;
   std::vector<std::string> mqtt_addresses_;

@@ -3,47 +3,10 @@
 #include <simdjson.h>
 
 #include "base/random.h"
+#include "node/site_policy.h"
 
 namespace verge::node {
 namespace {
-
-std::optional<cache::Seconds> seconds(const std::optional<Duration>& duration) {
-  if (!duration) return std::nullopt;
-  return std::chrono::duration_cast<std::chrono::seconds>(*duration).count();
-}
-
-cache::SiteOptions options_of(const SiteConfig& site) {
-  cache::SiteOptions options;
-  options.hosts = site.hosts;
-  for (const OriginConfig& origin : site.origins)
-    options.origins.push_back({.url = origin.url, .http2 = origin.http2, .weight = origin.weight});
-  options.storage = {.default_ttl = seconds(site.default_ttl),
-                     .override_ttl = seconds(site.override_ttl),
-                     .stale_while_revalidate = seconds(site.stale_while_revalidate),
-                     .stale_if_error = seconds(site.stale_if_error),
-                     .heuristic_percent = static_cast<uint32_t>(site.heuristic_percent),
-                     .request_directives = site.request_directives};
-  options.codings = site.compress;
-  options.coded_bytes_min = site.compress_bytes_min;
-  options.esi = site.esi;
-  options.origin_ca = site.origin_ca;
-  options.object_bytes_max = site.object_bytes_max;
-  options.sends_client_host = site.sends_client_host;
-  options.connect_timeout = site.connect_timeout;
-  options.answer_timeout = site.answer_timeout;
-  options.idle_timeout = site.idle_timeout;
-  options.connections_max = site.connections_max;
-  options.failures_max = site.failures_max;
-  options.failure_pause = site.failure_pause;
-  return options;
-}
-
-std::vector<cache::SiteOptions> options_of(const std::vector<SiteConfig>& sites) {
-  std::vector<cache::SiteOptions> options;
-  options.reserve(sites.size());
-  for (const SiteConfig& site : sites) options.push_back(options_of(site));
-  return options;
-}
 
 std::unexpected<Error> bad_purge(std::string what) {
   return fail(
@@ -56,8 +19,7 @@ std::unexpected<Error> bad_purge(std::string what) {
 
 Sites::Sites(const Config& config, const Clock& clock)
     : clock_(clock),
-      options_(options_of(config.sites)),
-      table_(options_),
+      seed_(system_seed()),
       store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()) {}
 
 Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
@@ -74,17 +36,110 @@ Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& cl
                              .pending = sites->pending_,
                              .clock = clock,
                              .disk = sites->disk_.get()};
+  Result<std::shared_ptr<const cache::SiteSet>> set = sites->make_set(config);
+  if (!set) return std::unexpected(set.error());
+  sites->set_ = std::move(*set);
+  sites->loops_ = loops;
   for (runtime::Loop* loop : loops) {
-    std::vector<std::unique_ptr<cache::Origins>> origins;
-    for (const cache::SiteOptions& options : sites->options_) {
-      Result<std::unique_ptr<cache::Origins>> opened = cache::Origins::open(*loop, options);
-      if (!opened) return std::unexpected(opened.error());
-      origins.push_back(std::move(*opened));
-    }
-    sites->proxies_.push_back(std::make_unique<cache::Proxy>(*loop, shared, sites->options_, sites->table_,
-                                                             std::move(origins), config.node.name));
+    Result<cache::Serving> serving = make_serving(*loop, sites->set_, nullptr);
+    if (!serving) return std::unexpected(serving.error());
+    sites->proxies_.push_back(std::make_unique<cache::Proxy>(*loop, shared, std::move(*serving), config.node.name));
   }
   return sites;
+}
+
+Result<std::shared_ptr<const cache::SiteSet>> Sites::make_set(const Config& config) const {
+  const std::shared_ptr<const cache::SiteSet> former = this->set();
+  Result<std::vector<cache::SiteOptions>> options = site_options(config.sites);
+  if (!options) return std::unexpected(options.error());
+  auto set = std::make_shared<cache::SiteSet>(std::move(*options));
+  set->trusted_proxies = config.http.trusted_proxies;
+  set->proxy_protocol = config.http.proxy_protocol;
+  set->forwarded_field = config.http.client_field;
+  if (const AccessLogConfig& log = config.access_log; !log.file.empty()) {
+    const bool goes_on = former && former->access_log && former->access_log->path() == log.file &&
+                         former->access_log->format() == log.format;
+    if (goes_on) {
+      set->access_log = former->access_log;
+    } else {
+      Result<std::unique_ptr<cache::AccessLog>> opened = cache::AccessLog::open(log.file, log.format);
+      if (!opened) return std::unexpected(opened.error());
+      set->access_log = std::move(*opened);
+    }
+  }
+  const auto any = [&](auto of_policy) {
+    return std::ranges::any_of(set->sites, [&](const cache::SiteOptions& site) {
+      return of_policy(site.policy) ||
+             std::ranges::any_of(site.rules, [&](const cache::PathRule& rule) { return of_policy(rule.policy); });
+    });
+  };
+  // Kept once there, so that a reload that changes nothing of them forgets nobody.
+  if (former && former->limiter) set->limiter = former->limiter;
+  if (former && former->files) set->files = former->files;
+  if (!set->limiter && any([](const cache::PathPolicy& policy) { return policy.limit.has_value(); })) {
+    set->limiter = std::make_shared<cache::RequestLimiter>(config.cache.limited_clients_max, seed_);
+  }
+  if (!set->files && any([](const cache::PathPolicy& policy) { return policy.root.has_value(); })) {
+    set->files = std::make_shared<cache::StaticFiles>();
+  }
+  set->settle();
+  return set;
+}
+
+Result<cache::Serving> Sites::make_serving(runtime::Loop& loop, const std::shared_ptr<const cache::SiteSet>& set,
+                                           const cache::Serving* former) {
+  cache::Serving serving{.set = set, .origins = {}};
+  for (const cache::SiteOptions& options : set->sites) {
+    std::shared_ptr<cache::Origins> origins;
+    for (size_t i = 0; former != nullptr && i < former->origins.size() && !origins; ++i) {
+      if (former->set->sites[i].has_same_origins(options)) origins = former->origins[i];
+    }
+    if (!origins) {
+      Result<std::unique_ptr<cache::Origins>> opened = cache::Origins::open(loop, options);
+      if (!opened) return std::unexpected(opened.error());
+      origins = std::move(*opened);
+    }
+    serving.origins.push_back(std::move(origins));
+  }
+  return serving;
+}
+
+Result<void> Sites::reload(const Config& config,
+                           const std::function<void(const std::function<void(size_t loop)>&)>& on_loops) {
+  const Result<std::shared_ptr<const cache::SiteSet>> set = make_set(config);
+  if (!set) return std::unexpected(set.error());
+  // Names are resolved here, where nobody waits; what a loop has is looked at and let go on that loop only.
+  std::vector<cache::Serving> copies(proxies_.size());
+  on_loops([&](size_t loop) { copies[loop] = proxies_[loop]->serving(); });
+  std::vector<cache::Serving> servings;
+  std::optional<Error> problem;
+  for (size_t i = 0; i < proxies_.size() && !problem; ++i) {
+    Result<cache::Serving> serving = make_serving(*loops_[i], *set, &copies[i]);
+    if (serving) {
+      servings.push_back(std::move(*serving));
+    } else {
+      problem = serving.error();
+    }
+  }
+  on_loops([&](size_t loop) {
+    if (!problem) proxies_[loop]->replace(std::move(servings[loop]));
+    if (problem && loop < servings.size()) servings[loop] = {};
+    copies[loop] = {};
+  });
+  if (problem) return std::unexpected(*problem);
+  const std::lock_guard lock(mutex_);
+  set_ = *set;
+  return {};
+}
+
+std::shared_ptr<const cache::SiteSet> Sites::set() const {
+  const std::lock_guard lock(mutex_);
+  return set_;
+}
+
+void Sites::reopen_access_log() {
+  const std::shared_ptr<const cache::SiteSet> set = this->set();
+  if (set->access_log) set->access_log->reopen();
 }
 
 Result<size_t> Sites::purge(std::string_view json) {
@@ -158,6 +213,10 @@ Sites::Totals Sites::totals() const {
     totals.tunnels += from.tunnels.value();
     totals.composed += from.composed.value();
     totals.failures += from.failures.value();
+    totals.redirected += from.redirected.value();
+    totals.files += from.files.value();
+    totals.limited += from.limited.value();
+    totals.not_signed += from.not_signed.value();
   }
   return totals;
 }

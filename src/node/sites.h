@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +31,14 @@ class Sites {
 
   // Of the loop with that index, on that loop.
   [[nodiscard]] cache::Proxy& proxy(size_t loop) { return *proxies_[loop]; }
-  [[nodiscard]] bool serve(std::string_view host) const { return table_.find(host) != cache::SiteTable::kNone; }
+
+  // Sites, rules and all else of `config` that concerns them but [cache] is in effect for requests from now on, on all
+  // loops when this returns; what is stored stays, and requests under way end as they began. `on_loop` runs its
+  // argument on the loop with that index and returns when it has. As for open(); with an error nothing has changed.
+  Result<void> reload(const Config& config,
+                      const std::function<void(const std::function<void(size_t loop)>&)>& on_loops);
+  // The access log's file is opened again; any thread.
+  void reopen_access_log();
 
   // {"tags":[…],"urls":[…],"prefixes":[…],"hosts":[…],"all":true,"soft":true}, each optional, one at least. Any thread.
   // How many purges it was. Errors: cache.purge; cache.purge-not-kept, then it is in effect, but what it covers may be
@@ -40,14 +49,18 @@ class Sites {
   [[nodiscard]] Result<std::string> explain(std::string_view url);
 
   struct Totals {
-    uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, composed = 0, tunnels = 0,
-             failures = 0;
+    uint64_t redirected = 0, files = 0, limited = 0, not_signed = 0;
+    uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, failures = 0;
+    uint64_t composed = 0, tunnels = 0;
     // Of the requests that the store may answer; 0 before the first.
-    [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, requests - std::min(requests, passed)); }
-    // Of all requests for sites.
-    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed, requests); }
+    [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, asked() - std::min(asked(), passed)); }
+    // Of all requests for what origins have.
+    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed, asked()); }
 
    private:
+    [[nodiscard]] uint64_t asked() const {
+      return requests - std::min(requests, redirected + files + limited + not_signed);
+    }
     static double ratio(uint64_t part, uint64_t all) {
       return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
     }
@@ -55,17 +68,26 @@ class Sites {
   [[nodiscard]] Totals totals() const;  // any thread
   [[nodiscard]] const cache::StoreCounters& store() const { return store_.counters(); }
   [[nodiscard]] const cache::DiskTier* disk() const { return disk_.get(); }  // null: memory only
+  // As they are configured now; any thread. Its log and limiter may be null.
+  [[nodiscard]] std::shared_ptr<const cache::SiteSet> set() const;
 
  private:
   Sites(const Config& config, const Clock& clock);
+  // What is configured, with what of the present set goes on.
+  Result<std::shared_ptr<const cache::SiteSet>> make_set(const Config& config) const;
+  // Origins that did not change are those of `former`, with their connections.
+  static Result<cache::Serving> make_serving(runtime::Loop& loop, const std::shared_ptr<const cache::SiteSet>& set,
+                                             const cache::Serving* former);
 
   const Clock& clock_;
-  const std::vector<cache::SiteOptions> options_;
-  const cache::SiteTable table_;
+  const uint64_t seed_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const cache::SiteSet> set_;  // under the mutex
   cache::Purges purges_;
   cache::Store store_;
   cache::PendingFetches pending_;
   std::unique_ptr<cache::DiskTier> disk_;
+  std::vector<runtime::Loop*> loops_;
   std::vector<std::unique_ptr<cache::Proxy>> proxies_;
 };
 

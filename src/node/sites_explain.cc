@@ -69,14 +69,23 @@ Result<std::string> Sites::explain(std::string_view url) {
   }
   const size_t path = url.find('/', scheme + 3);
   const std::string_view host = url.substr(scheme + 3, path == std::string_view::npos ? path : path - scheme - 3);
-  const size_t site = table_.find(host);
+  const std::shared_ptr<const cache::SiteSet> set = this->set();
+  const size_t site = set->table.find(host);
   if (site == cache::SiteTable::kNone) {
     return fail("cache.url", fmt::format("no site stands for the host '{}'", host), std::string(kFix));
   }
   // As requests are turned into keys.
-  std::string key;
-  const std::string_view target = path == std::string_view::npos ? "/" : url.substr(path);
-  cache::append_url(key, url.starts_with("https:"), host, target.substr(0, target.find('#')), {});
+  std::string key, scratch;
+  std::string_view target = path == std::string_view::npos ? "/" : url.substr(path);
+  target = target.substr(0, target.find('#'));
+  const std::string_view raw_path = target.substr(0, target.find('?'));
+  const bool is_secure = url.starts_with("https:");
+  const cache::SiteOptions& options = set->sites[site];
+  const std::optional<size_t> rule = cache::rule_for(options, cache::plain_path(raw_path, scratch), is_secure);
+  const cache::PathPolicy& policy = rule ? options.rules[*rule].policy : options.policy;
+  std::string query(target.substr(std::min(target.size(), raw_path.size() + 1)));
+  if (!policy.ignored_query.empty()) query = cache::query_without(query, policy.ignored_query);
+  cache::append_url(key, is_secure, host, raw_path, query);
   const int64_t now_ms = clock_.wall().microseconds / 1000;
   std::string answers;
   const auto add = [&](std::string_view stored_under) {
@@ -87,14 +96,14 @@ Result<std::string> Sites::explain(std::string_view url) {
   };
   add(key);
   add(cache::partial_url(key));
-  const cache::SiteOptions& options = options_[site];
   const std::string_view why = store_.why_unsharable(key);
   const bool may_be_on_disk = disk_ && disk_->may_have(key);
   return fmt::format(
-      R"({{"url":{},"site":{},"hosts":{},"default_ttl_s":{},"override_ttl_s":{},"in_memory":[{}],"on_disk":{},"not_stored_because":{}}})",
+      R"({{"url":{},"site":{},"hosts":{},"rule":{},"default_ttl_s":{},"override_ttl_s":{},"in_memory":[{}],"on_disk":{},"not_stored_because":{}}})",
       json_string(key), site, json_string(fmt::format("{}", fmt::join(options.hosts, " "))),
-      options.storage.default_ttl ? fmt::to_string(*options.storage.default_ttl) : "null",
-      options.storage.override_ttl ? fmt::to_string(*options.storage.override_ttl) : "null", answers, may_be_on_disk,
+      rule ? fmt::to_string(*rule) : "null",
+      policy.storage.default_ttl ? fmt::to_string(*policy.storage.default_ttl) : "null",
+      policy.storage.override_ttl ? fmt::to_string(*policy.storage.override_ttl) : "null", answers, may_be_on_disk,
       why.empty() ? "null" : json_string(why));
 }
 

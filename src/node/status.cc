@@ -170,15 +170,15 @@ std::string Node::status_json() const {
                  totals.awaiting_space);
   out.append(",\"decisions\":").append(histogram_json(totals.decision));
   out.append(",\"rules\":").append(histogram_json(totals.rules));
-  if (sites_) {
+  if (sites() != nullptr) {
     const Sites::Totals sites = sites_->totals();
     const cache::StoreCounters& stored = sites_->store();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"composed":{},"websockets":{},"failures":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f})",
+        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"composed":{},"websockets":{},"failures":{},"redirected":{},"files":{},"limited":{},"not_signed":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f})",
         sites.requests, sites.hits, sites.stale, sites.validated, sites.misses, sites.passed, sites.collapsed,
-        sites.composed, sites.tunnels, sites.failures, stored.answers.load(), stored.bytes.load(), stored.evicted.load(),
-        sites.hit_ratio(), sites.edge_hit_ratio());
+        sites.composed, sites.tunnels, sites.failures, sites.redirected, sites.files, sites.limited, sites.not_signed,
+        stored.answers.load(), stored.bytes.load(), stored.evicted.load(), sites.hit_ratio(), sites.edge_hit_ratio());
     if (const cache::DiskTier* disk = sites_->disk()) {
       const cache::DiskLogCounters& log = disk->log().counters();
       fmt::format_to(
@@ -288,7 +288,7 @@ std::string Node::metrics_text() const {
             static_cast<double>(totals.awaiting_space));
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);
-  if (sites_) {
+  if (sites() != nullptr) {
     const Sites::Totals sites = sites_->totals();
     const cache::StoreCounters& stored = sites_->store();
     out.counter("cache_requests_total", "Requests for sites.", sites.requests);
@@ -301,6 +301,20 @@ std::string Node::metrics_text() const {
     out.counter("cache_composed_total", "Pages in ESI 1.0 that were composed.", sites.composed);
     out.counter("cache_collapsed_total", "Answered by the fetch of another request.", sites.collapsed);
     out.counter("cache_failures_total", "Answered with 502 or 504 because no origin answered.", sites.failures);
+    out.counter("cache_redirected_total", "Requests that were redirected.", sites.redirected);
+    out.counter("cache_files_total", "Requests for files of a site's root.", sites.files);
+    out.counter("cache_limited_total", "Requests answered 429, because their client made too many.", sites.limited);
+    out.counter("cache_not_signed_total", "Requests answered 403, because they were not signed.", sites.not_signed);
+    const std::shared_ptr<const cache::SiteSet> set = sites_->set();
+    if (set->limiter) {
+      out.counter("cache_unlimited_total", "Requests that were not counted, for want of a place for their client.",
+                  set->limiter->unlimited());
+    }
+    if (set->access_log) {
+      out.counter("access_log_lines_total", "Lines for the access log.", set->access_log->lines());
+      out.counter("access_log_dropped_total", "Lines lost: too many waited, or the disk took none.",
+                  set->access_log->dropped());
+    }
     out.gauge("cache_answers", "Answers stored.", static_cast<double>(stored.answers));
     out.gauge("cache_memory_bytes", "Memory that they take.", static_cast<double>(stored.bytes));
     out.counter("cache_evicted_total", "Answers that went for want of space.", stored.evicted);

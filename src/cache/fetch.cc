@@ -114,9 +114,10 @@ void Fetch::try_origin() {
   times_.requested_ms = wall_ms(shared_.clock);
   net::BodyFraming framing;
   if (request_.has_body) framing = {.kind = net::BodyFraming::Kind::kLength, .length = request_.body.size()};
-  const std::string_view authority = site_.sends_client_host && !request_.authority.empty()
-                                         ? std::string_view(request_.authority)
-                                         : origins_.authority(origin_);
+  const std::string_view authority =
+      (site_.sends_client_host || origins_.is_shield(origin_)) && !request_.authority.empty()
+          ? std::string_view(request_.authority)
+          : origins_.authority(origin_);
   call_ = origins_.upstream(origin_).begin({.method = request_.method,
                                             .target = request_.target,
                                             .authority = authority,
@@ -169,7 +170,18 @@ AnswerParts Fetch::parts_of(const net::ResponseHead& head, std::span<const net::
           .stored_because = {}};
 }
 
+// The shield could not reach what may be reached from here.
+bool Fetch::goes_on_elsewhere(int status) const {
+  const bool may_be_repeated = request_.method == "GET" || request_.method == "HEAD";
+  const bool is_unreached = status == 502 || status == 503 || status == 504 || status == 508;
+  return origins_.is_shield(origin_) && is_unreached && may_be_repeated && origins_.size() > 1;
+}
+
 void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& framing) {
+  if (goes_on_elsewhere(head.status)) {
+    call_ = nullptr;
+    return try_origin();
+  }
   has_head_ = true;
   origins_.succeeded(origin_);
   times_.received_ms = wall_ms(shared_.clock);
@@ -324,7 +336,8 @@ void Fetch::on_failed(const Error& error) {
   if (!has_head_ && never_reached) {
     origins_.failed(origin_, loop_.now());
     // Nothing was done there yet, or the method may be repeated.
-    const bool may_be_repeated = request_.method == "GET" || request_.method == "HEAD";
+    const bool may_be_repeated =
+        request_.method == "GET" || request_.method == "HEAD" || error.code.starts_with("http.connect-");
     if (may_be_repeated && error.code != "http.timeout" && error.code != "cache.no-origin" &&
         origins_.choose(tried_, loop_.now())) {
       call_ = nullptr;

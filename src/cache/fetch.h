@@ -100,6 +100,7 @@ class Fetch final : private net::UpstreamObserver {
 
   void try_origin();
   void on_validated(const net::ResponseHead& head);
+  [[nodiscard]] bool goes_on_elsewhere(int status) const;
   void settle(const Store::AnswerPointer& answer);
   [[nodiscard]] std::vector<Selector> selectors(std::span<const net::HttpField> fields) const;
   AnswerParts parts_of(const net::ResponseHead& head, std::span<const net::HttpField> fields) const;

@@ -11,48 +11,69 @@ namespace verge::cache {
 
 Result<std::unique_ptr<Origins>> Origins::open(runtime::Loop& loop, const SiteOptions& site) {
   auto origins = std::unique_ptr<Origins>(new Origins(site));
+  if (site.shield) {
+    // A node speaks HTTP/2 wherever it speaks HTTP.
+    const OriginOptions option{.url = site.shield->url, .http2 = true};
+    Result<Origin> shield = make(loop, site, option,
+                                 {.server_name = {},
+                                  .ca = site.shield->ca,
+                                  .identity = {.certificate = site.shield->certificate, .key = site.shield->key},
+                                  .protocols = {}});
+    if (!shield) return std::unexpected(shield.error());
+    shield->is_shield = true;
+    origins->origins_.push_back(std::move(*shield));
+  }
   for (const OriginOptions& option : site.origins) {
-    std::string_view rest = option.url;
-    const bool is_secure = rest.starts_with("https://");
-    rest.remove_prefix(is_secure ? 8 : 7);
-    std::string authority(rest.substr(0, rest.find('/')));
-    std::string with_port = authority;
-    const size_t bracket = with_port.rfind(']'), colon = with_port.rfind(':');
-    if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket)) {
-      with_port.append(is_secure ? ":443" : ":80");
-    }
-    const Result<net::Address> address = net::Address::resolve(with_port);
-    if (!address) return std::unexpected(address.error());
-    const std::string host = plain_host(authority);
-    const net::UpstreamLimits limits{.connections_max = site.connections_max,
-                                     .connect_timeout = site.connect_timeout,
-                                     .head_timeout = site.answer_timeout,
-                                     .idle_timeout = site.idle_timeout};
-    std::shared_ptr<const net::TlsContext> tls, tls_http2;
-    if (is_secure) {
-      Result<std::shared_ptr<const net::TlsContext>> made = net::TlsContext::client(
-          {.server_name = host, .ca = site.origin_ca, .identity = {}, .protocols = {"http/1.1"}});
-      if (!made) return std::unexpected(made.error());
-      tls = std::move(*made);
-      if (option.http2) {
-        made = net::TlsContext::client(
-            {.server_name = host, .ca = site.origin_ca, .identity = {}, .protocols = {"h2", "http/1.1"}});
-        if (!made) return std::unexpected(made.error());
-        tls_http2 = std::move(*made);
-      }
-    }
-    Origin origin;
-    if (option.http2) {
-      origin.upstream =
-          std::make_unique<net::Http2Upstream>(loop, *address, limits, std::move(tls_http2), std::move(tls), host);
-    } else {
-      origin.upstream = std::make_unique<net::UpstreamPool>(loop, *address, limits, std::move(tls), host);
-    }
-    origin.authority = std::move(authority);
-    origin.weight = static_cast<int64_t>(option.weight);
-    origins->origins_.push_back(std::move(origin));
+    Result<Origin> origin =
+        make(loop, site, option, {.server_name = {}, .ca = site.origin_ca, .identity = {}, .protocols = {}});
+    if (!origin) return std::unexpected(origin.error());
+    origins->origins_.push_back(std::move(*origin));
   }
   return origins;
+}
+
+Result<Origins::Origin> Origins::make(runtime::Loop& loop, const SiteOptions& site, const OriginOptions& option,
+                                      net::TlsContext::Client tls) {
+  std::string_view rest = option.url;
+  const bool is_secure = rest.starts_with("https://");
+  rest.remove_prefix(is_secure ? 8 : 7);
+  Origin origin;
+  origin.authority = rest.substr(0, rest.find('/'));
+  std::string with_port = origin.authority;
+  const size_t bracket = with_port.rfind(']'), colon = with_port.rfind(':');
+  if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket)) {
+    with_port.append(is_secure ? ":443" : ":80");
+  }
+  const Result<net::Address> address = net::Address::resolve(with_port);
+  if (!address) return std::unexpected(address.error());
+  const std::string host = plain_host(origin.authority);
+  const net::UpstreamLimits limits{.connections_max = site.connections_max,
+                                   .connect_timeout = site.connect_timeout,
+                                   .head_timeout = site.answer_timeout,
+                                   .idle_timeout = site.idle_timeout};
+  std::shared_ptr<const net::TlsContext> over_http1, over_http2;
+  if (is_secure) {
+    tls.server_name = host;
+    tls.protocols = {"http/1.1"};
+    Result<std::shared_ptr<const net::TlsContext>> made = net::TlsContext::client(tls);
+    if (!made) return std::unexpected(made.error());
+    over_http1 = std::move(*made);
+    tls.protocols = {"h2", "http/1.1"};
+    if (option.http2) made = net::TlsContext::client(tls);
+    if (!made) return std::unexpected(made.error());
+    if (option.http2) over_http2 = std::move(*made);
+  }
+  if (!site.health.path.empty()) {
+    origin.check = std::make_unique<HealthCheck>(loop, *address, over_http1, origin.authority, site.health);
+  }
+  if (option.http2) {
+    origin.upstream = std::make_unique<net::Http2Upstream>(loop, *address, limits, std::move(over_http2),
+                                                           std::move(over_http1), host);
+  } else {
+    origin.upstream = std::make_unique<net::UpstreamPool>(loop, *address, limits, std::move(over_http1), host);
+  }
+  origin.weight = static_cast<int64_t>(option.weight);
+  return origin;
 }
 
 std::optional<size_t> Origins::choose(uint64_t tried, MonotonicTime now) {
@@ -62,7 +83,12 @@ std::optional<size_t> Origins::choose(uint64_t tried, MonotonicTime now) {
     if ((tried >> (i % 64) & 1U) != 0) continue;
     Origin& origin = origins_[i];
     if (!first_to_fail || origin.broken_until < origins_[*first_to_fail].broken_until) first_to_fail = i;
-    if (origin.broken_until > now) continue;
+    if (origin.broken_until > now || (origin.check && !origin.check->is_well())) continue;
+    if (origin.is_shield) {
+      best = i;
+      total = 0;
+      break;
+    }
     total += origin.weight;
     origin.current += origin.weight;
     if (!best || origin.current > origins_[*best].current) best = i;

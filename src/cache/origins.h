@@ -1,9 +1,12 @@
 // Origins: where one site's content comes from, as one loop reaches it: the connections to each, and the choice
 // between them.
 //
+// A shield, where there is one, is asked first as long as it is well.
+//
 // The choice is smooth weighted round robin among those that are well. An origin that failed so many times in a row is
 // left alone for a while, then tried with one request. When none is well, the one that failed first is tried: a request
-// that may fail is better than one that must.
+// that may fail is better than one that must. With health checks each origin is asked for a path now and then, over a
+// connection of its own: one that fails these is left alone until it passes them again.
 #pragma once
 
 #include <memory>
@@ -13,8 +16,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cache/health_check.h"
 #include "cache/site.h"
 #include "net/http_upstream.h"
+#include "net/tls_context.h"
 #include "runtime/loop.h"
 
 namespace verge::cache {
@@ -26,6 +31,8 @@ class Origins {
 
   // The next to be asked, but none of `tried` (a bit each). Nothing when there is no other.
   std::optional<size_t> choose(uint64_t tried, MonotonicTime now);
+  // The parent node: it decides by the host that the client asked for.
+  [[nodiscard]] bool is_shield(size_t index) const { return origins_[index].is_shield; }
   void succeeded(size_t index);
   void failed(size_t index, MonotonicTime now);
 
@@ -38,11 +45,15 @@ class Origins {
   struct Origin {
     std::unique_ptr<net::Upstream> upstream;
     std::string authority;
+    bool is_shield = false;
+    std::unique_ptr<HealthCheck> check;  // none: it is not asked
     int64_t weight = 1;
     int64_t current = 0;
     uint64_t failures = 0;
     MonotonicTime broken_until{};
   };
+  static Result<Origin> make(runtime::Loop& loop, const SiteOptions& site, const OriginOptions& option,
+                             net::TlsContext::Client tls);
   explicit Origins(const SiteOptions& site) : failures_max_(site.failures_max), failure_pause_(site.failure_pause) {}
 
   const uint64_t failures_max_;

@@ -25,12 +25,33 @@ struct OriginOptions {
   bool operator==(const OriginOptions&) const = default;
 };
 
+// The parent node, which stands for the same hosts and is asked before the origins.
+struct ShieldOptions {
+  std::string url;  // as those of origins
+  std::string ca;   // paths of PEM files; empty: the system's, and none
+  std::string certificate;
+  std::string key;
+  bool operator==(const ShieldOptions&) const = default;
+};
+
+// How origins are asked whether they are well.
+struct HealthOptions {
+  std::string path;  // empty: they are not asked
+  Duration every = std::chrono::seconds(5);
+  Duration timeout = std::chrono::seconds(2);
+  uint64_t passes = 2;    // in a row, and one that was not is well again
+  uint64_t failures = 3;  // in a row, and one that was is not
+  bool operator==(const HealthOptions&) const = default;
+};
+
 struct SiteOptions {
   std::vector<std::string> hosts;      // "example.com", "*.example.com", "*" for all others; lower case, without ports
   std::vector<OriginOptions> origins;  // may be none where the policies need none
-  std::string origin_ca;        // the PEM file that origins' certificates are checked against; empty: the system's
-  PathPolicy policy;            // of paths that no rule is for
-  std::vector<PathRule> rules;  // the first that matches counts
+  std::string origin_ca;  // the PEM file that origins' certificates are checked against; empty: the system's
+  std::optional<ShieldOptions> shield;
+  HealthOptions health;
+  PathPolicy policy;                      // of paths that no rule is for
+  std::vector<PathRule> rules;            // the first that matches counts
   uint64_t object_bytes_max = 64U << 20;  // larger answers pass through
   bool sends_client_host = true;          // the origin sees the client's Host; else its own
   Duration connect_timeout = std::chrono::seconds(5);
@@ -43,8 +64,9 @@ struct SiteOptions {
   // Whether both reach the same origins in the same way.
   [[nodiscard]] bool has_same_origins(const SiteOptions& other) const {
     const auto of = [](const SiteOptions& site) {
-      return std::tie(site.origins, site.origin_ca, site.sends_client_host, site.connect_timeout, site.answer_timeout,
-                      site.idle_timeout, site.connections_max, site.failures_max, site.failure_pause);
+      return std::tie(site.origins, site.origin_ca, site.shield, site.health, site.sends_client_host,
+                      site.connect_timeout, site.answer_timeout, site.idle_timeout, site.connections_max,
+                      site.failures_max, site.failure_pause);
     };
     return of(*this) == of(other);
   }

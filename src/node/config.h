@@ -172,10 +172,22 @@ struct SiteTlsConfig {
   bool operator==(const SiteTlsConfig&) const = default;
 };
 
+// Health checks of a site's origins.
+struct SiteHealthConfig {
+  std::string path;  // empty: none
+  Duration every = std::chrono::seconds(5);
+  Duration timeout = std::chrono::seconds(2);
+  uint64_t passes = 2;
+  uint64_t failures = 3;
+  bool operator==(const SiteHealthConfig&) const = default;
+};
+
 struct SiteConfig : PathPolicyConfig {
   std::vector<std::string> hosts;  // lower case
   std::vector<OriginConfig> origins;
   std::string origin_ca;
+  bool shield = false;
+  SiteHealthConfig health;
   uint64_t object_bytes_max = 64ULL << 20;
   bool sends_client_host = true;
   Duration connect_timeout = std::chrono::seconds(5);

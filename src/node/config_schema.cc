@@ -288,6 +288,20 @@ static void describe(Visitor& v, SiteTlsConfig& c) {
   }
 }
 
+static void describe(Visitor& v, SiteHealthConfig& c) {
+  v.key(
+      "path", c.path, Text{},
+      {"What is asked for with GET; a 2xx or 3xx in time passes. Each event loop asks for itself.", "empty: nothing"});
+  v.key("every", c.every, Time{std::chrono::milliseconds(10), kHour}, {"How often."});
+  v.key("timeout", c.timeout, Time{std::chrono::milliseconds(1), kHour}, {"How long an answer may take."});
+  v.key("passes", c.passes, Count{1, 1000}, {"So many in a row, and an origin that was not is well again."});
+  v.key("failures", c.failures, Count{1, 1000},
+        {"So many in a row, and an origin is left alone while another is well."});
+  if (!c.path.empty() && !c.path.starts_with('/')) {
+    v.refuse("path", {"config.value", "the path of a health check begins with /", "write it such as \"/healthz\""});
+  }
+}
+
 static void describe(Visitor& v, SiteConfig& c) {
   constexpr Time kWait{std::chrono::milliseconds(1), kHour};
   v.key("hosts", c.hosts, HostNames{},
@@ -298,6 +312,9 @@ static void describe(Visitor& v, SiteConfig& c) {
   v.key("origin_ca", c.origin_ca, Text{},
         {"The PEM file of the authorities that the certificates of origins with https:// are checked against.",
          "those of the system"});
+  v.key("shield", c.shield, Flag{},
+        {"Whether the parent node (parent.url), which has a site for the same hosts, is asked before the origins."});
+  v.section("health", c.health, {"Asks each origin now and then whether it is well."});
   describe_policy(v, c, /*is_rule=*/false);
   v.key("object_bytes_max", c.object_bytes_max, Size{kKiB, kGiB}, {"Larger answers are not stored."});
   v.key("sends_client_host", c.sends_client_host, Flag{},
@@ -404,6 +421,11 @@ void describe(Visitor& v, Config& c) {
     v.refuse("site", {"config.value", "a site for all hosts would hide what devices and child nodes use",
                       "name its hosts, or set http.ingest = false and http.uplink = false"});
     break;
+  }
+  const bool wants_shield = std::ranges::any_of(c.sites, [](const SiteConfig& site) { return site.shield; });
+  if (wants_shield && c.parent.url.empty()) {
+    v.refuse("site", {"config.value", "a site has shield = true, and this node has no parent to ask",
+                      "give parent.url, or leave shield out"});
   }
   v.section("access_log", c.access_log, {"A line for each request to a site."});
   v.section("runtime", c.runtime, {"How the process uses the machine."});

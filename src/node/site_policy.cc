@@ -71,12 +71,20 @@ Result<std::shared_ptr<const cache::SignatureCheck>> signatures_of(const SiteCon
   return std::make_shared<const UrlSignatures>(std::move(keys));
 }
 
-Result<cache::SiteOptions> options_of(const SiteConfig& site) {
+Result<cache::SiteOptions> options_of(const SiteConfig& site, const ParentConfig& parent) {
   cache::SiteOptions options;
   options.hosts = site.hosts;
   for (const OriginConfig& origin : site.origins)
     options.origins.push_back({.url = origin.url, .http2 = origin.http2, .weight = origin.weight});
   options.origin_ca = site.origin_ca;
+  if (site.shield && !parent.url.empty()) {
+    options.shield = {.url = parent.url, .ca = parent.ca, .certificate = parent.certificate, .key = parent.key};
+  }
+  options.health = {.path = site.health.path,
+                    .every = site.health.every,
+                    .timeout = site.health.timeout,
+                    .passes = site.health.passes,
+                    .failures = site.health.failures};
   options.object_bytes_max = site.object_bytes_max;
   options.sends_client_host = site.sends_client_host;
   options.connect_timeout = site.connect_timeout;
@@ -141,10 +149,10 @@ PathPolicyConfig policy_of(const PathPolicyConfig& site, const PathPolicyConfig&
   return whole;
 }
 
-Result<std::vector<cache::SiteOptions>> site_options(const std::vector<SiteConfig>& sites) {
+Result<std::vector<cache::SiteOptions>> site_options(const std::vector<SiteConfig>& sites, const ParentConfig& parent) {
   std::vector<cache::SiteOptions> options;
   for (const SiteConfig& site : sites) {
-    Result<cache::SiteOptions> made = options_of(site);
+    Result<cache::SiteOptions> made = options_of(site, parent);
     if (!made) return std::unexpected(made.error());
     options.push_back(std::move(*made));
   }

@@ -10,7 +10,7 @@
 namespace verge::node {
 
 // Error: config.secret, where a signing key cannot be read.
-Result<std::vector<cache::SiteOptions>> site_options(const std::vector<SiteConfig>& sites);
+Result<std::vector<cache::SiteOptions>> site_options(const std::vector<SiteConfig>& sites, const ParentConfig& parent);
 
 // What `rule` says, and what `site` says where it does not; of redirect and root a rule has its own if it says either.
 PathPolicyConfig policy_of(const PathPolicyConfig& site, const PathPolicyConfig& rule);

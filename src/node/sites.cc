@@ -50,7 +50,7 @@ Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& cl
 
 Result<std::shared_ptr<const cache::SiteSet>> Sites::make_set(const Config& config) const {
   const std::shared_ptr<const cache::SiteSet> former = this->set();
-  Result<std::vector<cache::SiteOptions>> options = site_options(config.sites);
+  Result<std::vector<cache::SiteOptions>> options = site_options(config.sites, config.parent);
   if (!options) return std::unexpected(options.error());
   auto set = std::make_shared<cache::SiteSet>(std::move(*options));
   set->trusted_proxies = config.http.trusted_proxies;

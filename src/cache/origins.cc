@@ -34,7 +34,8 @@ Result<std::unique_ptr<Origins>> Origins::open(runtime::Loop& loop, const SiteOp
                                                       net::UpstreamLimits{.connections_max = site.connections_max,
                                                                           .connect_timeout = site.connect_timeout,
                                                                           .head_timeout = site.answer_timeout,
-                                                                          .idle_timeout = site.idle_timeout},
+                                                                          .idle_timeout = site.idle_timeout,
+                                                                          .descriptors_max = site.descriptors_max},
                                                       std::move(tls), plain_host(authority));
     origin.authority = std::move(authority);
     origin.weight = static_cast<int64_t>(option.weight);

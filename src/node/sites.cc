@@ -34,10 +34,13 @@ cache::SiteOptions options_of(const SiteConfig& site) {
   return options;
 }
 
-std::vector<cache::SiteOptions> options_of(const std::vector<SiteConfig>& sites) {
+std::vector<cache::SiteOptions> options_of(const std::vector<SiteConfig>& sites, uint64_t descriptors_max) {
   std::vector<cache::SiteOptions> options;
   options.reserve(sites.size());
-  for (const SiteConfig& site : sites) options.push_back(options_of(site));
+  for (const SiteConfig& site : sites) {
+    options.push_back(options_of(site));
+    options.back().descriptors_max = descriptors_max;
+  }
   return options;
 }
 
@@ -50,15 +53,16 @@ std::unexpected<Error> bad_purge(std::string what) {
 
 }  // namespace
 
-Sites::Sites(const Config& config, const Clock& clock)
+Sites::Sites(const Config& config, const Clock& clock, uint64_t descriptors_max)
     : clock_(clock),
-      options_(options_of(config.sites)),
+      options_(options_of(config.sites, descriptors_max)),
       table_(options_),
       store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()) {}
 
 Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
-                                           const std::string& directory, const std::vector<runtime::Loop*>& loops) {
-  auto sites = std::unique_ptr<Sites>(new Sites(config, clock));
+                                           const std::string& directory, const std::vector<runtime::Loop*>& loops,
+                                           uint64_t descriptors_max) {
+  auto sites = std::unique_ptr<Sites>(new Sites(config, clock, descriptors_max));
   if (const uint64_t bytes_max = config.cache.disk_bytes_max; bytes_max > 0) {
     Result<std::unique_ptr<cache::DiskTier>> disk =
         cache::DiskTier::open(file_system, directory, {.log = {.bytes_max = bytes_max}}, sites->store_, sites->purges_);

@@ -22,10 +22,12 @@ namespace verge::node {
 
 class Sites {
  public:
-  // `config` has at least one site; `directory`: for what is kept on the disk. Errors: an origin's name cannot be
-  // resolved, its TLS cannot be set up; those of the disk.
+  // `config` has at least one site; `directory`: for what is kept on the disk; `descriptors_max`: those from here on
+  // are not for connections to origins. Errors: an origin's name cannot be resolved, its TLS cannot be set up; those of
+  // the disk.
   static Result<std::unique_ptr<Sites>> open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
-                                             const std::string& directory, const std::vector<runtime::Loop*>& loops);
+                                             const std::string& directory, const std::vector<runtime::Loop*>& loops,
+                                             uint64_t descriptors_max);
 
   // Of the loop with that index, on that loop.
   [[nodiscard]] cache::Proxy& proxy(size_t loop) { return *proxies_[loop]; }
@@ -56,7 +58,7 @@ class Sites {
   [[nodiscard]] const cache::DiskTier* disk() const { return disk_.get(); }  // null: memory only
 
  private:
-  Sites(const Config& config, const Clock& clock);
+  Sites(const Config& config, const Clock& clock, uint64_t descriptors_max);
 
   const Clock& clock_;
   const std::vector<cache::SiteOptions> options_;

@@ -24,6 +24,9 @@ std::unexpected<Error> failed(int problem, std::string_view doing, const std::st
       return fail("storage.permission", std::move(what), "make it readable and writable for this user");
     case ENOENT:
       return fail("storage.missing", std::move(what));
+    case EMFILE:
+    case ENFILE:
+      return fail("storage.io", std::move(what), "raise the limit on open files (LimitNOFILE=, ulimit -n)");
     default:
       return fail("storage.io", std::move(what), "check the disk (dmesg, smartctl)");
   }

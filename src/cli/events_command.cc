@@ -148,9 +148,9 @@ Result<std::unique_ptr<storage::KeyRing>> settle(EventsOptions& options) {
 
 // A query may end before its limit, because it searched much: then it goes on from there.
 int read_directory(EventsOptions& options) {
-  storage::PosixFileSystem file_system;
   const Result<std::unique_ptr<storage::KeyRing>> keys = settle(options);
   if (!keys) return print_failure(keys.error());
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const std::string spool = options.access.spool_directory();
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);
@@ -219,9 +219,9 @@ int run_query(EventsOptions& options) { return options.admin.empty() ? read_dire
 // Each stream from its own position, so that nothing is missed while others grow.
 int run_tail(EventsOptions& options) {
   const node::EventQuery query = query_of(options);
-  storage::PosixFileSystem file_system;
   const Result<std::unique_ptr<storage::KeyRing>> keys = settle(options);
   if (!keys) return print_failure(keys.error());
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const std::string spool = options.access.spool_directory();
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);

@@ -65,7 +65,7 @@ int64_t age_ms(WallTime time) {
 }
 
 int stat(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<spool::SpoolContent> content = inspection->content();
@@ -96,7 +96,7 @@ int stat(const SpoolCommandOptions& options) {
 }
 
 int list(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<std::vector<spool::SegmentContent>> segments = inspection->segments();
@@ -126,7 +126,7 @@ int print_records(const SpoolCommandOptions& options, uint64_t limit,
                   const std::function<bool(const spool::InspectedRecord&)>& wanted, bool with_state) {
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);
@@ -176,7 +176,7 @@ void print_damage(const std::vector<storage::DamagedRange>& damaged, bool json, 
 }
 
 int fsck(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<spool::SpoolContent> content = inspection->content();
@@ -191,26 +191,43 @@ int fsck(const SpoolCommandOptions& options) {
   }
   print_damage(content->damaged_dead_letters, options.json, objects);
   const bool is_used = records > 0;
+  const bool is_sound = damages == 0 && !content->ledger_problem;
   if (options.json) {
-    fmt::print(R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"damaged":[{}]}})"
-               "\n",
-               damages == 0, records, content->dead_letters, content->has_cursors, content->has_incarnation, objects);
+    fmt::print(
+        R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"ledger":"{}","ledger_sources":{},"ledger_stretches":{},"damaged":[{}]}})"
+        "\n",
+        is_sound, records, content->dead_letters, content->has_cursors, content->has_incarnation,
+        content->ledger_problem ? "damaged"
+        : content->has_ledger   ? "sound"
+                                : "none",
+        content->ledger_sources, content->ledger_stretches, objects);
   } else {
     if (is_used && !content->has_cursors) {
       fmt::print("cursors: none that is sound; what the parent has already is sent again, and it will recognise it\n");
     }
     if (!content->has_incarnation) fmt::print("incarnation: none that is sound; the next start makes a new one\n");
+    if (content->ledger_problem) {
+      fmt::print(
+          "ledger: {}; the next start makes it anew from the records that are here, and what is sent again of others "
+          "is "
+          "stored twice\n",
+          content->ledger_problem->what);
+    } else if (content->has_ledger) {
+      fmt::print("ledger: sound, {} stretches of {} sources\n", content->ledger_stretches, content->ledger_sources);
+    } else if (is_used) {
+      fmt::print("ledger: none; the next start reads the records\n");
+    }
     fmt::print("{} records and {} dead letters can be read; {}\n", records, content->dead_letters,
                damages == 0 ? "nothing is damaged" : fmt::format("{} stretches are damaged", damages));
   }
-  return damages == 0 ? kSuccess : kFailure;
+  return is_sound ? kSuccess : kFailure;
 }
 
 // What POST /v1/events takes, one a line.
 int export_records(const SpoolCommandOptions& options) {
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   std::ofstream file;
@@ -246,7 +263,7 @@ int export_records(const SpoolCommandOptions& options) {
 }
 
 int list_dead_letters(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);
@@ -289,11 +306,12 @@ Result<storage::DataDirectory> lock_directory(storage::FileSystem& file_system, 
 }
 
 // Whatever the node's own bounds are: nothing that it keeps is to be forgotten here.
-constexpr spool::SpoolOptions kUnbounded{.bytes_max = UINT64_MAX / 2, .sources_max = SIZE_MAX};
+constexpr spool::SpoolOptions kUnbounded{
+    .bytes_max = UINT64_MAX / 2, .sources_max = SIZE_MAX, .stretches_max = SIZE_MAX};
 
 // Opens the spool for changing it, with the directory's lock held, and closes it cleanly.
 int change(const SpoolCommandOptions& options, const std::function<int(spool::Spool&)>& work) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const Result<storage::DataDirectory> lock = lock_directory(file_system, options);
   if (!lock) return print_failure(lock.error());
   spool::Spool::Recovery recovery;
@@ -322,7 +340,7 @@ int purge_key(const SpoolCommandOptions& options) {
     return print_usage({"spool.purge", "--key stands alone, with the 16 hexadecimal digits that name a key",
                         "copy them from 'verge spool key ls'"});
   }
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const Result<storage::DataDirectory> lock = lock_directory(file_system, options);
   if (!lock) return print_failure(lock.error());
   const Result<std::vector<spool::Spool::Erased>> erased =
@@ -362,10 +380,9 @@ int purge(const SpoolCommandOptions& options) {
       if (const Result<void> gone = spool.forget_dead_letters(); !gone) return print_failure(gone.error());
     }
     if (*stream) {
-      const spool::StreamState state = spool.state(**stream);
-      purged += state.undelivered;
-      if (const Result<void> gone = spool.delivered(**stream, {1, state.end}); !gone)
-        return print_failure(gone.error());
+      const Result<uint64_t> gone = spool.discard(**stream);
+      if (!gone) return print_failure(gone.error());
+      purged += *gone;
     }
     fmt::print("{}\n",
                options.json ? fmt::format(R"({{"purged":{}}})", purged) : fmt::format("{} records are gone", purged));

@@ -187,6 +187,7 @@ Node::Node(const Config& config, storage::DataDirectory data_directory, NodeId i
     : config_(config),
       data_directory_(std::move(data_directory)),
       id_(id),
+      file_system_(data_directory_.path()),
       started_(std::chrono::steady_clock::now()),
       credentials_(credentials) {
   // One heap for few threads: an arena a thread would cost an idle node megabytes.
@@ -239,6 +240,10 @@ Result<void> Node::open_spool() {
       spool::Spool::open(file_system_, spool_directory(), keys_, options, recovery);
   if (!opened) return std::unexpected(opened.error());
   for (const Error& replaced : recovery.replaced) log_error("spool", "{}", replaced.line());
+  for (const storage::SetAside& each : recovery.set_aside) {
+    log_warning("spool", "{}; {}", each.why,
+                each.now.empty() ? "it is left where it is" : "it was moved to " + each.now);
+  }
   replaced_files_ = recovery.replaced.size();
   if (keys_.writing() != 0) {
     log_info("spool", "new files are encrypted with the key {}", storage::key_id_text(keys_.writing()));

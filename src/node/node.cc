@@ -284,6 +284,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .connections_max = descriptors_.mqtt / count + 1,
                             .inflight_max = config_.mqtt.inflight_max,
                             .queue_bytes_max = config_.mqtt.queue_bytes_max,
+                            .away_bytes_max = config_.mqtt.away_bytes_max / count,
                             .retained_max = config_.mqtt.retained_max / count + 1,
                             .retained_bytes_max = kRetainedBytesMax / count,
                             .sessions_max = config_.mqtt.sessions_max / count + 1,

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "model/event.h"
 
 namespace verge::spool {
 namespace {
 
 constexpr std::string_view kMagic = "VERGELG1";
-constexpr uint64_t kSequenceMax = 1ULL << 62;
 
 }  // namespace
 
@@ -50,7 +50,7 @@ void Ledger::make_room_for_stretch(std::string_view device) {
 }
 
 Ledger::Entry Ledger::enter(std::string_view source, uint64_t sequence) {
-  if (sequence > kSequenceMax) return Entry::kTooManyHoles;
+  if (sequence > kSourceSequenceMax) return Entry::kTooManyHoles;
   const IntervalSet& seen = seen_of(source);
   if (seen.contains(sequence)) return Entry::kKnown;
   if (!seen.contains(sequence + 1) && (sequence == 0 || !seen.contains(sequence - 1))) {

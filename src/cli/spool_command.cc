@@ -1,9 +1,11 @@
 // verge spool: look into a node's spool from its files, and mend what only a person can decide.
 //
 // What only looks may be run beside a node; what changes something takes the data directory's lock first.
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <map>
 
 #include <fmt/format.h>
 #include <grp.h>
@@ -16,6 +18,7 @@
 #include "cli/data_owner.h"
 #include "cli/spool_access.h"
 #include "node/event_query.h"
+#include "node/posted_event_line.h"
 #include "spool/inspection.h"
 #include "spool/spool.h"
 #include "storage/data_directory.h"
@@ -145,7 +148,7 @@ int print_records(const SpoolCommandOptions& options, uint64_t limit,
     } else {
       const std::string_view payload = record.event.payload;
       fmt::print("{:8} {:>12}  {}  {}  {}\n", name_of(record.stream), record.sequence, format_utc(record.event.time),
-                 record.event.topic, is_utf8(payload) ? std::string(payload) : base64(payload));
+                 printable(record.event.topic), is_utf8(payload) ? printable(payload) : base64(payload));
     }
     return std::ferror(stdout) == 0;
   });
@@ -223,7 +226,7 @@ int fsck(const SpoolCommandOptions& options) {
   return is_sound ? kSuccess : kFailure;
 }
 
-// What POST /v1/events takes, one a line.
+// What POST /v1/events takes, one a line. What it would not take is counted, by why.
 int export_records(const SpoolCommandOptions& options) {
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
@@ -239,26 +242,27 @@ int export_records(const SpoolCommandOptions& options) {
     }
   }
   std::ostream& out = options.output.empty() ? std::cout : file;
-  uint64_t written = 0, left_out = 0;
+  uint64_t written = 0;
+  std::map<std::string, uint64_t> left_out;
   const Result<void> read = inspection->for_each(*stream, [&](const spool::InspectedRecord& record) {
     if (record.is_delivered) return true;
-    const std::optional<std::string> payload = node::payload_json(record.event.payload);
-    if (!payload) {
-      ++left_out;
+    const Result<std::string> line = node::posted_event_line(record.event, record.stream);
+    if (!line) {
+      ++left_out[std::string(line.error().code)];
       return true;
     }
-    const std::string line =
-        fmt::format(R"({{"topic":{},"device":{},"priority":"{}","payload":{})", json_string(record.event.topic),
-                    json_string(record.event.device), name_of(record.stream), *payload);
-    out << line << "}\n";
+    out << *line << '\n';
     ++written;
     return out.good();
   });
   if (!read) return print_failure(read.error());
   out.flush();
   if (!out.good()) return print_failure({"spool.output", "the output cannot be written", "check the disk or the pipe"});
-  fmt::print(stderr, "{} records were written{}\n", written,
-             left_out == 0 ? "" : fmt::format("; {} with payloads that are not text were left out", left_out));
+  fmt::print(stderr, "{} records were written\n", written);
+  for (const auto& [code, count] : left_out) {
+    fmt::print(stderr, "{} were left out, which POST /v1/events does not take [{}]{}; verge spool dump has them\n",
+               count, code, code == "ingest.topic" ? ": their topics are the node's own" : "");
+  }
   return kSuccess;
 }
 
@@ -277,7 +281,7 @@ int list_dead_letters(const SpoolCommandOptions& options) {
                  json_string(letter.what), event ? event_of(letter.stream, letter.sequence, *event, owner) : "null");
     } else {
       fmt::print("{:8} {:>12}  {}  {}  {}\n", name_of(letter.stream), letter.sequence, format_utc(letter.time),
-                 event ? event->topic : "", letter.what);
+                 printable(event ? event->topic : ""), printable(letter.what));
     }
     return std::ferror(stdout) == 0;
   });
@@ -411,6 +415,14 @@ CLI::App* add(CLI::App& group, Outcome& outcome, const std::string& name, const 
   return command;
 }
 
+// Why the text is no number of records; empty when it is one.
+std::string no_count(const std::string& text) {
+  uint64_t count = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool is_number = problem == std::errc{} && end == text.data() + text.size();
+  return is_number && count > 0 ? "" : fmt::format("'{}' is no number of records, from 1 on", text);
+}
+
 void with_stream(CLI::App& command, SpoolCommandOptions& options) {
   command.add_option("--stream", options.stream, "Only critical, high, normal or low")->type_name("PRIORITY");
 }
@@ -430,7 +442,7 @@ void add_spool(CLI::App& app, Outcome& outcome) {
   add(*spool, outcome, "peek", "The next records to go up", peek, "  verge spool peek --stream critical --count 3\n",
       [](CLI::App& command, SpoolCommandOptions& options) {
         with_stream(command, options);
-        command.add_option("--count", options.count, "At most so many")->type_name("N");
+        command.add_option("--count", options.count, "At most so many")->type_name("N")->check(no_count);
       });
   add(*spool, outcome, "fsck", "Read everything and say what is damaged; exit status 1 if anything is", fsck,
       "  verge spool fsck\n");

@@ -114,7 +114,7 @@ class Spool {
     return streams_[static_cast<size_t>(stream)].delivered;
   }
   // Keeps the record apart, durably, and counts it as delivered. Beyond a sixteenth of bytes_max the oldest dead
-  // letters go for it. After an error nothing has changed.
+  // letters go for it. After an error it does not count as delivered, though a later start may find the letter.
   Result<void> bury(const DeadLetter& letter);
   // Gives up all that is in the stream, delivered or not. On return its files are gone durably. How many records the
   // parent did not have; after an error some of the oldest may be gone.

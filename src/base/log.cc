@@ -50,11 +50,13 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
 struct Output {
   spdlog::sink_ptr sink;
   std::atomic<LogLevel> from{LogLevel::kInfo};
+  std::atomic<bool> is_text{false};
 
   Output() { choose(LogFormat::kAutomatic); }
 
   void choose(LogFormat format) {
     if (format == LogFormat::kAutomatic) format = isatty(STDERR_FILENO) == 1 ? LogFormat::kText : LogFormat::kJson;
+    is_text = format == LogFormat::kText;
     if (format == LogFormat::kJson) {
       sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
       sink->set_formatter(std::make_unique<JsonFormatter>());
@@ -81,6 +83,9 @@ bool log_enabled(LogLevel level) { return level >= output().from.load(std::memor
 
 void write_log(LogLevel level, std::string_view part, std::string_view message) {
   const spdlog::string_view_t name(part.data(), part.size());
+  // Clients name things, and what they named must not act on a terminal. JSON has escapes of its own.
+  std::string shown;
+  if (output().is_text) message = shown = printable(message);
   const spdlog::string_view_t text(message.data(), message.size());
   output().sink->log(spdlog::details::log_msg(name, spdlog_level(level), text));
   output().sink->flush();

@@ -193,8 +193,71 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+namespace {
+
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+// Of a sound sequence of UTF-8.
+char32_t code_point(std::string_view sequence) {
+  const auto at = [&](size_t i) { return static_cast<uint8_t>(sequence[i]); };
+  if (sequence.size() == 1) return at(0);
+  char32_t value = at(0) & (0x7FU >> sequence.size());
+  for (size_t i = 1; i < sequence.size(); ++i) value = value << 6 | (at(i) & 0x3FU);
+  return value;
+}
+
+bool is_acted_on(char32_t value) {
+  return value < 0x20 || (value >= 0x7F && value <= 0x9F) || value == 0x061C || value == 0x200E || value == 0x200F ||
+         (value >= 0x2028 && value <= 0x202E) || (value >= 0x2066 && value <= 0x2069);
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const size_t length = utf8_sequence(text);
+    const std::string_view sequence = text.substr(0, std::max<size_t>(length, 1));
+    text.remove_prefix(sequence.size());
+    if (length == 0) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<uint8_t>(sequence[0]));
+    } else if (sequence == "\n") {
+      out.append("\\n");
+    } else if (sequence == "\t") {
+      out.append("\\t");
+    } else if (const char32_t value = code_point(sequence); is_acted_on(value)) {
+      fmt::format_to(std::back_inserter(out), "\\u{{{:x}}}", static_cast<uint32_t>(value));
+    } else {
+      out.append(sequence);
+    }
+  }
+  return out;
+}
+
+std::optional<std::string> from_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  while (!text.empty()) {
+    const std::string_view group = text.substr(0, 4);
+    text.remove_prefix(4);
+    const size_t digits = text.empty() ? group.find_last_not_of('=') + 1 : 4;
+    if (digits < 2) return std::nullopt;
+    uint32_t value = 0;
+    for (size_t i = 0; i < 4; ++i) {
+      const size_t digit = i < digits ? kAlphabet.find(group[i]) : 0;
+      if (digit == std::string_view::npos) return std::nullopt;
+      value = value << 6 | static_cast<uint32_t>(digit);
+    }
+    // What the last digit has beyond whole bytes is zero: each content has one form.
+    if ((value & ((1U << 8 * (4 - digits)) - 1)) != 0) return std::nullopt;
+    for (size_t i = 0; i + 1 < digits; ++i) bytes.push_back(static_cast<char>(value >> (16 - 8 * i) & 0xFF));
+  }
+  return bytes;
+}
+
 std::string base64(std::string_view bytes) {
-  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string text;
   text.reserve((bytes.size() + 2) / 3 * 4);
   for (size_t i = 0; i < bytes.size(); i += 3) {

@@ -43,6 +43,12 @@ std::string error_json(const Error& error);
 bool is_utf8(std::string_view text);
 
 std::string base64(std::string_view bytes);
+// What base64() wrote. Nothing when it is not that: other characters, a length that is no multiple of 4, wrong padding.
+std::optional<std::string> from_base64(std::string_view text);
+
+// For people to read in a terminal: what would be done there instead of shown (control characters, changes of the
+// direction of writing, line separators) is written as \n, \t, \u{1b}. Bytes that are not UTF-8: \xff.
+std::string printable(std::string_view text);
 
 std::string lower(std::string_view text);
 std::string_view trim(std::string_view text);

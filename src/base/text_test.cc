@@ -50,5 +50,27 @@ TEST(Text, Base64IsThatOfRfc4648) {
   EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
 }
 
+TEST(Text, Base64RoundTripsAndHasOneForm) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(from_base64(base64(bytes)), bytes);
+    bytes.push_back(static_cast<char>(i * 7));
+  }
+  EXPECT_EQ(from_base64("aGVsbG8="), "hello");
+  for (const char* wrong :
+       {"a", "ab", "abc", "====", "a===", "ab=c", "ab c", "ab==abcd", "aGVsbG9=", "aB==", "ab\n="}) {
+    EXPECT_EQ(from_base64(wrong), std::nullopt) << wrong;
+  }
+}
+
+TEST(Text, WhatATerminalWouldDoIsShown) {
+  EXPECT_EQ(printable("a\\b \u00e4 \u20ac {\"x\":1}"), "a\\b \u00e4 \u20ac {\"x\":1}");
+  EXPECT_EQ(printable(std::string_view("\x1b[31mred\x1b]0;title\x07\0", 19)),
+            "\\u{1b}[31mred\\u{1b}]0;title\\u{7}\\u{0}");
+  EXPECT_EQ(printable("one\ntwo\tthree\r"), "one\\ntwo\\tthree\\u{d}");
+  EXPECT_EQ(printable("\u009b31m\u202e\u2066\u2028\x7f"), "\\u{9b}31m\\u{202e}\\u{2066}\\u{2028}\\u{7f}");
+  EXPECT_EQ(printable("\xff\xc3"), "\\xff\\xc3");
+}
+
 }  // namespace
 }  // namespace verge

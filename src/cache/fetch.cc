@@ -336,8 +336,8 @@ void Fetch::on_failed(const Error& error) {
   if (!has_head_ && never_reached) {
     origins_.failed(origin_, loop_.now());
     // Nothing was done there yet, or the method may be repeated.
-    const bool may_be_repeated =
-        request_.method == "GET" || request_.method == "HEAD" || error.code.starts_with("http.connect-");
+    const bool may_be_repeated = request_.method == "GET" || request_.method == "HEAD" ||
+                                 error.code == "http.connect-refused" || error.code == "http.connect-failed";
     if (may_be_repeated && error.code != "http.timeout" && error.code != "cache.no-origin" &&
         origins_.choose(tried_, loop_.now())) {
       call_ = nullptr;

@@ -50,7 +50,8 @@ Result<Origins::Origin> Origins::make(runtime::Loop& loop, const SiteOptions& si
   const net::UpstreamLimits limits{.connections_max = site.connections_max,
                                    .connect_timeout = site.connect_timeout,
                                    .head_timeout = site.answer_timeout,
-                                   .idle_timeout = site.idle_timeout};
+                                   .idle_timeout = site.idle_timeout,
+                                   .descriptors_max = site.descriptors_max};
   std::shared_ptr<const net::TlsContext> over_http1, over_http2;
   if (is_secure) {
     tls.server_name = host;

@@ -58,6 +58,7 @@ struct SiteOptions {
   Duration answer_timeout = std::chrono::seconds(60);  // until the head of an answer
   Duration idle_timeout = std::chrono::seconds(60);    // between two pieces of it
   uint64_t connections_max = 256;                      // to one origin, of one loop
+  uint64_t descriptors_max = UINT64_MAX;               // those from here on are not for connections to origins
   uint64_t failures_max = 5;                           // in a row; then the origin is left alone
   Duration failure_pause = std::chrono::seconds(10);   // for so long; then one request tries it
 

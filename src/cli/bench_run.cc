@@ -3,8 +3,9 @@
 #include <cmath>
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <unistd.h>
+
+#include "runtime/descriptors.h"
 
 namespace verge::cli {
 namespace {
@@ -17,13 +18,6 @@ constexpr Duration kDrainTimeout = std::chrono::seconds(5);
 constexpr size_t kWindowMax = 60'000;
 constexpr Duration kResumeInterval = std::chrono::milliseconds(1);
 constexpr Duration kBeforeStart = std::chrono::milliseconds(20);
-
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 }  // namespace
 
@@ -44,7 +38,7 @@ Result<void> BenchRun::run() {
   Result<net::Address> address = net::Address::resolve(load_.target);
   if (!address) return std::unexpected(address.error());
   address_ = *address;
-  raise_descriptor_limit();
+  runtime::raise_descriptor_limit();
   for (size_t i = 0; i < load_.publishers + (extra_subscriber_ ? 1 : 0); ++i) {
     connections_.push_back(std::make_unique<Connection>(*this, i));
   }

@@ -16,6 +16,7 @@ struct DemoOptions {
 };
 
 inline constexpr double kDemoSecondsMin = 12;
+inline constexpr double kDemoSecondsMax = 86'400;
 
 // The exit status.
 int run_demo(const DemoOptions& options);

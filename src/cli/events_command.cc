@@ -106,7 +106,8 @@ std::string line_of(const node::FoundEvent& found, bool json, const DataOwner& o
   if (json) return node::event_json(found, owner.id, owner.name);
   const bool readable = is_utf8(found.event.payload);
   return fmt::format("{}  {:8}  {}  {}", format_utc(found.event.time), name_of(found.position.stream),
-                     found.event.topic, readable ? std::string(found.event.payload) : base64(found.event.payload));
+                     printable(found.event.topic),
+                     readable ? printable(found.event.payload) : base64(found.event.payload));
 }
 
 // The same of an event that came as JSON, as event_json() writes it: the payload is its last member.
@@ -114,7 +115,7 @@ std::string readable_line(std::string_view json) {
   constexpr std::string_view kPayload = ",\"payload\":";
   simdjson::dom::parser parser;
   simdjson::dom::element event;
-  if (parser.parse(json.data(), json.size()).get(event) != simdjson::SUCCESS) return std::string(json);
+  if (parser.parse(json.data(), json.size()).get(event) != simdjson::SUCCESS) return printable(json);
   const auto text = [&](const char* name) {
     std::string_view value;
     return event[name].get(value) == simdjson::SUCCESS ? std::string(value) : std::string();
@@ -124,7 +125,8 @@ std::string readable_line(std::string_view json) {
   if (payload.empty() && raw != std::string_view::npos) {
     payload = json.substr(raw + kPayload.size(), json.size() - raw - kPayload.size() - 1);
   }
-  return fmt::format("{}  {:8}  {}  {}", text("time"), text("stream"), text("topic"), payload);
+  return fmt::format("{}  {:8}  {}  {}", printable(text("time")), printable(text("stream")), printable(text("topic")),
+                     printable(payload));
 }
 
 void say_where_to_go_on(const std::string& position) {
@@ -148,9 +150,9 @@ Result<std::unique_ptr<storage::KeyRing>> settle(EventsOptions& options) {
 
 // A query may end before its limit, because it searched much: then it goes on from there.
 int read_directory(EventsOptions& options) {
-  storage::PosixFileSystem file_system;
   const Result<std::unique_ptr<storage::KeyRing>> keys = settle(options);
   if (!keys) return print_failure(keys.error());
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const std::string spool = options.access.spool_directory();
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);
@@ -219,9 +221,9 @@ int run_query(EventsOptions& options) { return options.admin.empty() ? read_dire
 // Each stream from its own position, so that nothing is missed while others grow.
 int run_tail(EventsOptions& options) {
   const node::EventQuery query = query_of(options);
-  storage::PosixFileSystem file_system;
   const Result<std::unique_ptr<storage::KeyRing>> keys = settle(options);
   if (!keys) return print_failure(keys.error());
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const std::string spool = options.access.spool_directory();
   if (const Result<void> there = check_directory(file_system, options); !there) return print_failure(there.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);

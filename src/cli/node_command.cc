@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -91,14 +90,6 @@ void end_on_next_signal(const sigset_t& signals) {
   }).detach();
 }
 
-// A connection is a descriptor: as many as the system allows this process.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int run_node(const NodeOptions& options) {
   auto prepared = prepare(options);
   if (!prepared) return print_problems(prepared.error());
@@ -115,7 +106,6 @@ int run_node(const NodeOptions& options) {
     print_failure(good.error());
     return kUsage;
   }
-  raise_descriptor_limit();
   Result<net::HandedOver> handed_over = net::HandedOver::take();
   if (!handed_over) return print_failure(handed_over.error());
   Result<std::unique_ptr<node::Node>> node =

@@ -1,9 +1,11 @@
 // verge spool: look into a node's spool from its files, and mend what only a person can decide.
 //
 // What only looks may be run beside a node; what changes something takes the data directory's lock first.
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <map>
 
 #include <fmt/format.h>
 #include <grp.h>
@@ -16,6 +18,7 @@
 #include "cli/data_owner.h"
 #include "cli/spool_access.h"
 #include "node/event_query.h"
+#include "node/posted_event_line.h"
 #include "spool/inspection.h"
 #include "spool/spool.h"
 #include "storage/data_directory.h"
@@ -65,7 +68,7 @@ int64_t age_ms(WallTime time) {
 }
 
 int stat(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<spool::SpoolContent> content = inspection->content();
@@ -96,7 +99,7 @@ int stat(const SpoolCommandOptions& options) {
 }
 
 int list(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<std::vector<spool::SegmentContent>> segments = inspection->segments();
@@ -126,7 +129,7 @@ int print_records(const SpoolCommandOptions& options, uint64_t limit,
                   const std::function<bool(const spool::InspectedRecord&)>& wanted, bool with_state) {
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);
@@ -145,7 +148,7 @@ int print_records(const SpoolCommandOptions& options, uint64_t limit,
     } else {
       const std::string_view payload = record.event.payload;
       fmt::print("{:8} {:>12}  {}  {}  {}\n", name_of(record.stream), record.sequence, format_utc(record.event.time),
-                 record.event.topic, is_utf8(payload) ? std::string(payload) : base64(payload));
+                 printable(record.event.topic), is_utf8(payload) ? printable(payload) : base64(payload));
     }
     return std::ferror(stdout) == 0;
   });
@@ -176,7 +179,7 @@ void print_damage(const std::vector<storage::DamagedRange>& damaged, bool json, 
 }
 
 int fsck(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const Result<spool::SpoolContent> content = inspection->content();
@@ -191,26 +194,43 @@ int fsck(const SpoolCommandOptions& options) {
   }
   print_damage(content->damaged_dead_letters, options.json, objects);
   const bool is_used = records > 0;
+  const bool is_sound = damages == 0 && !content->ledger_problem;
   if (options.json) {
-    fmt::print(R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"damaged":[{}]}})"
-               "\n",
-               damages == 0, records, content->dead_letters, content->has_cursors, content->has_incarnation, objects);
+    fmt::print(
+        R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"ledger":"{}","ledger_sources":{},"ledger_stretches":{},"damaged":[{}]}})"
+        "\n",
+        is_sound, records, content->dead_letters, content->has_cursors, content->has_incarnation,
+        content->ledger_problem ? "damaged"
+        : content->has_ledger   ? "sound"
+                                : "none",
+        content->ledger_sources, content->ledger_stretches, objects);
   } else {
     if (is_used && !content->has_cursors) {
       fmt::print("cursors: none that is sound; what the parent has already is sent again, and it will recognise it\n");
     }
     if (!content->has_incarnation) fmt::print("incarnation: none that is sound; the next start makes a new one\n");
+    if (content->ledger_problem) {
+      fmt::print(
+          "ledger: {}; the next start makes it anew from the records that are here, and what is sent again of others "
+          "is "
+          "stored twice\n",
+          content->ledger_problem->what);
+    } else if (content->has_ledger) {
+      fmt::print("ledger: sound, {} stretches of {} sources\n", content->ledger_stretches, content->ledger_sources);
+    } else if (is_used) {
+      fmt::print("ledger: none; the next start reads the records\n");
+    }
     fmt::print("{} records and {} dead letters can be read; {}\n", records, content->dead_letters,
                damages == 0 ? "nothing is damaged" : fmt::format("{} stretches are damaged", damages));
   }
-  return damages == 0 ? kSuccess : kFailure;
+  return is_sound ? kSuccess : kFailure;
 }
 
-// What POST /v1/events takes, one a line.
+// What POST /v1/events takes, one a line. What it would not take is counted, by why.
 int export_records(const SpoolCommandOptions& options) {
   const Result<std::optional<Priority>> stream = stream_of(options);
   if (!stream) return print_usage(stream.error());
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   std::ofstream file;
@@ -222,31 +242,32 @@ int export_records(const SpoolCommandOptions& options) {
     }
   }
   std::ostream& out = options.output.empty() ? std::cout : file;
-  uint64_t written = 0, left_out = 0;
+  uint64_t written = 0;
+  std::map<std::string, uint64_t> left_out;
   const Result<void> read = inspection->for_each(*stream, [&](const spool::InspectedRecord& record) {
     if (record.is_delivered) return true;
-    const std::optional<std::string> payload = node::payload_json(record.event.payload);
-    if (!payload) {
-      ++left_out;
+    const Result<std::string> line = node::posted_event_line(record.event, record.stream);
+    if (!line) {
+      ++left_out[std::string(line.error().code)];
       return true;
     }
-    const std::string line =
-        fmt::format(R"({{"topic":{},"device":{},"priority":"{}","payload":{})", json_string(record.event.topic),
-                    json_string(record.event.device), name_of(record.stream), *payload);
-    out << line << "}\n";
+    out << *line << '\n';
     ++written;
     return out.good();
   });
   if (!read) return print_failure(read.error());
   out.flush();
   if (!out.good()) return print_failure({"spool.output", "the output cannot be written", "check the disk or the pipe"});
-  fmt::print(stderr, "{} records were written{}\n", written,
-             left_out == 0 ? "" : fmt::format("; {} with payloads that are not text were left out", left_out));
+  fmt::print(stderr, "{} records were written\n", written);
+  for (const auto& [code, count] : left_out) {
+    fmt::print(stderr, "{} were left out, which POST /v1/events does not take [{}]{}; verge spool dump has them\n",
+               count, code, code == "ingest.topic" ? ": their topics are the node's own" : "");
+  }
   return kSuccess;
 }
 
 int list_dead_letters(const SpoolCommandOptions& options) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   Result<spool::Inspection> inspection = spool::Inspection::open(file_system, options.directory(), *options.keys);
   if (!inspection) return print_failure(inspection.error());
   const DataOwner owner = owner_of(file_system, options.access.data_dir);
@@ -260,7 +281,7 @@ int list_dead_letters(const SpoolCommandOptions& options) {
                  json_string(letter.what), event ? event_of(letter.stream, letter.sequence, *event, owner) : "null");
     } else {
       fmt::print("{:8} {:>12}  {}  {}  {}\n", name_of(letter.stream), letter.sequence, format_utc(letter.time),
-                 event ? event->topic : "", letter.what);
+                 printable(event ? event->topic : ""), printable(letter.what));
     }
     return std::ferror(stdout) == 0;
   });
@@ -289,11 +310,12 @@ Result<storage::DataDirectory> lock_directory(storage::FileSystem& file_system, 
 }
 
 // Whatever the node's own bounds are: nothing that it keeps is to be forgotten here.
-constexpr spool::SpoolOptions kUnbounded{.bytes_max = UINT64_MAX / 2, .sources_max = SIZE_MAX};
+constexpr spool::SpoolOptions kUnbounded{
+    .bytes_max = UINT64_MAX / 2, .sources_max = SIZE_MAX, .stretches_max = SIZE_MAX};
 
 // Opens the spool for changing it, with the directory's lock held, and closes it cleanly.
 int change(const SpoolCommandOptions& options, const std::function<int(spool::Spool&)>& work) {
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const Result<storage::DataDirectory> lock = lock_directory(file_system, options);
   if (!lock) return print_failure(lock.error());
   spool::Spool::Recovery recovery;
@@ -322,7 +344,7 @@ int purge_key(const SpoolCommandOptions& options) {
     return print_usage({"spool.purge", "--key stands alone, with the 16 hexadecimal digits that name a key",
                         "copy them from 'verge spool key ls'"});
   }
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(options.access.data_dir);
   const Result<storage::DataDirectory> lock = lock_directory(file_system, options);
   if (!lock) return print_failure(lock.error());
   const Result<std::vector<spool::Spool::Erased>> erased =
@@ -362,10 +384,9 @@ int purge(const SpoolCommandOptions& options) {
       if (const Result<void> gone = spool.forget_dead_letters(); !gone) return print_failure(gone.error());
     }
     if (*stream) {
-      const spool::StreamState state = spool.state(**stream);
-      purged += state.undelivered;
-      if (const Result<void> gone = spool.delivered(**stream, {1, state.end}); !gone)
-        return print_failure(gone.error());
+      const Result<uint64_t> gone = spool.discard(**stream);
+      if (!gone) return print_failure(gone.error());
+      purged += *gone;
     }
     fmt::print("{}\n",
                options.json ? fmt::format(R"({{"purged":{}}})", purged) : fmt::format("{} records are gone", purged));
@@ -394,6 +415,14 @@ CLI::App* add(CLI::App& group, Outcome& outcome, const std::string& name, const 
   return command;
 }
 
+// Why the text is no number of records; empty when it is one.
+std::string no_count(const std::string& text) {
+  uint64_t count = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool is_number = problem == std::errc{} && end == text.data() + text.size();
+  return is_number && count > 0 ? "" : fmt::format("'{}' is no number of records, from 1 on", text);
+}
+
 void with_stream(CLI::App& command, SpoolCommandOptions& options) {
   command.add_option("--stream", options.stream, "Only critical, high, normal or low")->type_name("PRIORITY");
 }
@@ -413,7 +442,7 @@ void add_spool(CLI::App& app, Outcome& outcome) {
   add(*spool, outcome, "peek", "The next records to go up", peek, "  verge spool peek --stream critical --count 3\n",
       [](CLI::App& command, SpoolCommandOptions& options) {
         with_stream(command, options);
-        command.add_option("--count", options.count, "At most so many")->type_name("N");
+        command.add_option("--count", options.count, "At most so many")->type_name("N")->check(no_count);
       });
   add(*spool, outcome, "fsck", "Read everything and say what is damaged; exit status 1 if anything is", fsck,
       "  verge spool fsck\n");

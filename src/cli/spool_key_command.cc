@@ -83,7 +83,7 @@ int list_keys(const KeyOptions& options) {
   }
   storage::KeyRing ring;
   if (const Result<void> taken = ring.replace(*keys); !taken) return print_failure(taken.error());
-  storage::PosixFileSystem file_system;
+  storage::PosixFileSystem file_system(access.data_dir);
   if (!file_system.list(access.spool_directory())) {
     return print_failure({"spool.none", fmt::format("there is no spool in {}", access.spool_directory()),
                           "name the node's data directory with --data-dir"});

@@ -17,6 +17,9 @@
 
 namespace verge {
 
+// The highest number that who numbers its messages may give one.
+inline constexpr uint64_t kSourceSequenceMax = 1ULL << 62;
+
 enum class EventKind : uint8_t {
   kMessage = 0,    // what a device said, as it said it
   kSelection = 1,  // what a rule's SELECT made of a message or a window

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "model/event.h"
 #include "model/topic.h"
 #include "mqtt/encode.h"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr Duration kSweepPeriod = std::chrono::seconds(1);
 constexpr Duration kDrainMax = std::chrono::seconds(10);
+constexpr Duration kQuiet = std::chrono::seconds(10);  // between lines of the same kind
 constexpr std::string_view kSequenceProperty = "verge-sequence";
 constexpr size_t kRetainedPageBytes = 256U << 10;
 
@@ -29,17 +31,19 @@ size_t subscription_bytes(std::string_view filter) {
   return kSubscriptionBytes + 3 * filter.size() + levels * kLevelBytes;
 }
 
-std::optional<uint64_t> sequence_of(const Properties& properties) {
+}  // namespace
+
+std::expected<std::optional<uint64_t>, std::string_view> sequence_of(const Properties& properties) {
   for (const auto& [name, value] : properties.user) {
     if (name != kSequenceProperty) continue;
     uint64_t sequence = 0;
     const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), sequence);
-    if (problem == std::errc{} && end == value.data() + value.size()) return sequence;
+    const bool is_number = problem == std::errc{} && end == value.data() + value.size();
+    if (!is_number || sequence > kSourceSequenceMax) return std::unexpected(value);
+    return sequence;
   }
   return std::nullopt;
 }
-
-}  // namespace
 
 Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& intake)
     : loop_(loop),
@@ -49,6 +53,7 @@ Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& 
       shards_{},
       random_(system_seed()),
       retained_(limits.retained_max, limits.retained_bytes_max),
+      away_full_(kQuiet),
       sweep_timer_(loop) {
   sweep_timer_.after(kSweepPeriod, [this] { sweep(); });
 }
@@ -118,6 +123,7 @@ Session& Broker::open_session(const Connect& connect, Connection& connection, bo
     counters_.sessions.add();
   }
   Session& session = *found->second;
+  if (present) count_back(session);
   session.attach(connection, connect.version, connect.properties.receive_maximum.value_or(65535),
                  connect.properties.maximum_packet_size.value_or(0));
   // 3.1.1 keeps a session that is not clean without limit; here the configured one.
@@ -133,6 +139,7 @@ void Broker::end_session(Session& session) {
   for (const std::string& filter : filters) forget_subscription(session, filter);
   spread(Change::kRemoved, filters, std::nullopt);
   session_bytes_ -= session_bytes(session.client_id());
+  if (session.connection() == nullptr) count_back(session);
   counters_.sessions.subtract();
   if (const auto will = delayed_wills_.find(session.serial()); will != delayed_wills_.end()) {
     Message message = std::move(will->second.message);
@@ -326,7 +333,7 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
                                         .qos = publish.qos,
                                         .refusable = session.version() == Version::k5,
                                         .received = loop_.now(),
-                                        .sequence = sequence_of(publish.properties)},
+                                        .sequence = sequence_of(publish.properties).value_or(std::nullopt)},
                                        ticket);
   matches_.clear();
   tree_.match(publish.topic, matches_);
@@ -404,6 +411,10 @@ void Broker::deliver(Session& session, Delivery delivery) {
   Connection* connection = session.connection();
   const size_t waiting = connection == nullptr ? 0 : connection->stream().queued_bytes();
   std::string* output = connection == nullptr ? nullptr : &connection->stream().output();
+  const size_t bytes = Session::bytes_of(delivery);
+  if (connection == nullptr && delivery.qos > 0 && away_bytes_ + bytes > limits_.away_bytes_max) {
+    return note_away_dropped(1);
+  }
   switch (session.deliver(std::move(delivery), limits_, waiting, loop_.now(), output)) {
     case Session::Fate::kSent:
       counters_.sent.add();
@@ -412,8 +423,38 @@ void Broker::deliver(Session& session, Delivery delivery) {
       counters_.dropped.add();
       break;
     case Session::Fate::kQueued:
+      if (connection == nullptr) away_bytes_ += bytes;
+      counters_.away_bytes.set(away_bytes_);
       break;
   }
+}
+
+// What the client was sent and has not acknowledged is kept whatever the bound says: it may have it.
+void Broker::count_away(Session& session) {
+  away_bytes_ += session.waiting_bytes();
+  if (away_bytes_ > limits_.away_bytes_max) {
+    const size_t before = session.waiting_bytes();
+    const size_t dropped = session.drop_newest(away_bytes_ - limits_.away_bytes_max);
+    away_bytes_ -= before - session.waiting_bytes();
+    if (dropped > 0) note_away_dropped(dropped);
+  }
+  counters_.away_bytes.set(away_bytes_);
+}
+
+void Broker::count_back(const Session& session) {
+  away_bytes_ -= session.waiting_bytes();
+  counters_.away_bytes.set(away_bytes_);
+}
+
+void Broker::note_away_dropped(size_t count) {
+  counters_.dropped.add(count);
+  counters_.away_dropped.add(count);
+  const std::optional<uint64_t> others = away_full_.due(loop_.now());
+  if (!others) return;
+  log_warning("mqtt",
+              "messages for clients that are away are dropped: {} bytes of them wait on this event loop, its part of "
+              "mqtt.away_bytes_max; raise it, or lower mqtt.session_expiry_max",
+              away_bytes_);
 }
 
 void Broker::retain(const MessagePointer& message) {
@@ -464,6 +505,7 @@ void Broker::connection_ended(Connection& connection) {
   std::unique_ptr<Message> will = connection.take_will();
   if (session == nullptr || session->connection() != &connection) return;
   session->detach(loop_.now());
+  count_away(*session);
   if (will) {
     if (const auto expiry = connection.will_expiry()) will->expires = loop_.now() + *expiry;
     if (connection.will_delay() > Duration(0)) {

@@ -11,6 +11,7 @@
 // of all: no broker is destroyed before they have stopped.
 #pragma once
 
+#include <expected>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 
 #include "base/metrics.h"
 #include "base/random.h"
+#include "base/seldom_line.h"
 #include "mqtt/connection.h"
 #include "mqtt/intake.h"
 #include "mqtt/limits.h"
@@ -31,6 +33,10 @@
 namespace verge::mqtt {
 
 // Written on the broker's loop, readable anywhere.
+// The number that a client gives a message by the user property "verge-sequence", if any; an error is what it gave
+// instead of a number from 0 to kSourceSequenceMax.
+std::expected<std::optional<uint64_t>, std::string_view> sequence_of(const Properties& properties);
+
 struct BrokerCounters {
   Counter connections;  // open now
   Counter connections_total;
@@ -42,7 +48,9 @@ struct BrokerCounters {
   Counter received_bytes;  // all bytes from clients
   Counter sent;            // PUBLISH packets to clients
   Counter dropped;         // messages not delivered because a client's queue was full or its packet limit too small
-  Counter forbidden;       // PUBLISH packets to topics that are not for clients
+  Counter away_bytes;      // messages that wait for clients that are away, now
+  Counter away_dropped;    // of `dropped`, for want of room among those
+  Counter forbidden;       // PUBLISH packets to topics that are not for clients, or with a number that is none
   Counter violations;      // connections closed for what they sent
   Histogram decision;      // from the read of a message to the write of the command that a rule made of it
 };
@@ -123,6 +131,10 @@ class Broker final : private runtime::TurnEnd {
   void deliver(Session& session, Delivery delivery);
   void retain(const MessagePointer& message);
 
+  // The session's client is away from now on, or not any more.
+  void count_away(Session& session);
+  void count_back(const Session& session);
+  void note_away_dropped(size_t count);
   void connection_ended(Connection& connection);
   // Passes the answer to a publish of a connection that has ended on to its session.
   void settle_outstanding(const AckTicket& ticket, Reason reason);
@@ -153,6 +165,8 @@ class Broker final : private runtime::TurnEnd {
   std::vector<Ended> ended_;  // destroyed at the end of a turn, once their last output is written
   std::unordered_map<std::string, std::unique_ptr<Session>, StringHash, std::equal_to<>> sessions_;
   size_t session_bytes_ = 0;  // of sessions_, with their subscriptions
+  size_t away_bytes_ = 0;     // what waits for the clients of sessions_ that are away
+  SeldomLine away_full_;
   std::unordered_map<uint64_t, PendingAnswer> answering_;
   struct DelayedWill {
     MonotonicTime due;

@@ -317,6 +317,66 @@ TEST_F(BrokerTest, AKeptSessionGetsWhatItMissed) {
   EXPECT_EQ(taker->messages, (std::vector<std::string>{"a=1", "a=2", "a=3"}));
 }
 
+class BrokerAwayTest : public BrokerTest {
+ protected:
+  static constexpr size_t kMax = 10'000;
+  void SetUp() override { start({.away_bytes_max = kMax}); }
+  uint64_t total(const Counter BrokerCounters::* counter) {
+    return (brokers_[0]->counters().*counter).value() + (brokers_[1]->counters().*counter).value();
+  }
+};
+
+// Many absent clients, each far below its own bound.
+TEST_F(BrokerAwayTest, WhatWaitsForAllWhoAreAwayIsBounded) {
+  constexpr int kClients = 20, kMessages = 20;
+  for (int i = 0; i < kClients; ++i) {
+    const auto taker = device("taker" + std::to_string(i), /*clean=*/false);
+    taker->client->subscribe("a", 1);
+    until([&] { return taker->subscribed.size() == 1; });
+    taker->client->drop();
+  }
+  while (total(&BrokerCounters::connections) > 0) std::this_thread::yield();
+  const auto giver = device("giver");
+  const std::string payload(500, 'x');
+  for (int i = 0; i < kMessages; ++i) giver->client->publish({.qos = 1, .topic = "a", .payload = payload});
+  until([&] { return giver->acknowledged.size() == kMessages; });
+  RawDevice probe(*this, "probe");
+  settle(probe);
+  EXPECT_LE(total(&BrokerCounters::away_bytes), 2 * kMax);
+  EXPECT_GT(total(&BrokerCounters::away_bytes), kMax);
+  EXPECT_GE(total(&BrokerCounters::away_dropped), kClients * kMessages - 2 * kMax / 500);
+  EXPECT_EQ(total(&BrokerCounters::dropped), total(&BrokerCounters::away_dropped));
+  // Those who are here are not concerned, and who comes back makes room.
+  size_t got = 0;
+  for (int i = 0; i < kClients; ++i) {
+    const auto taker = device("taker" + std::to_string(i), /*clean=*/false);
+    EXPECT_TRUE(taker->session_present);
+    giver->client->publish({.qos = 1, .topic = "a", .payload = "last"});
+    until([&] { return !taker->messages.empty() && taker->messages.back() == "a=last"; });
+    got += taker->messages.size() - static_cast<size_t>(std::ranges::count(taker->messages, "a=last"));
+  }
+  EXPECT_GT(got, kMax / 600) << "more than one loop's part";
+}
+
+TEST_F(BrokerTest, ANumberThatIsNoneIsRefused) {
+  RawDevice device(*this, "numbering");
+  uint16_t packet_id = 0;
+  for (const auto& [number, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"7", "4 00 01"}, {"seven", "4 00 02 83"}, {"-1", "4 00 03 83"}, {"9999999999999999999", "4 00 04 83"}}) {
+    std::string bytes, properties;
+    Properties own;
+    own.user = {{"verge-sequence", number}};
+    append_properties(properties, own);
+    append_publish(bytes, {.qos = 1, .topic = "a", .packet_id = ++packet_id, .properties = {}, .payload = "x"},
+                   Version::k5, properties);
+    device.received.clear();
+    device.stream.write(bytes);
+    until([&] { return !device.received.empty() || device.closed; });
+    ASSERT_FALSE(device.closed);
+    EXPECT_EQ(device.received[0].substr(0, expected.size()), expected) << number;
+  }
+}
+
 TEST_F(BrokerTest, ASecondConnectionTakesTheSessionOver) {
   const auto first = device("same");
   const auto second = device("same");

@@ -226,7 +226,9 @@ bool Connection::take_publish(const Frame& frame) {
   if (!publish->properties.subscription_identifiers.empty()) {
     return violation({Reason::kProtocolError, "a client does not send subscription identifiers"});
   }
-  const bool forbidden = is_reserved_topic(publish->topic);
+  // With a number that is none a repetition would be stored twice, and nobody would know.
+  const bool is_badly_numbered = !sequence_of(publish->properties).has_value();
+  const bool forbidden = is_reserved_topic(publish->topic) || is_badly_numbered;
   if (forbidden) broker_.counters_.forbidden.add();
   if (publish->qos == 0) {
     if (forbidden) return true;
@@ -243,7 +245,9 @@ bool Connection::take_publish(const Frame& frame) {
     acks_.push_back({.packet_id = publish->packet_id,
                      .type = type,
                      .ready = true,
-                     .reason = version_ == Version::k5 ? Reason::kNotAuthorized : Reason::kSuccess,
+                     .reason = is_badly_numbered         ? Reason::kImplementationSpecific
+                               : version_ == Version::k5 ? Reason::kNotAuthorized
+                                                         : Reason::kSuccess,
                      .bytes = 0});
     hold_while_too_many();
     return true;

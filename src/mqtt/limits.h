@@ -18,6 +18,8 @@ struct Limits {
   // Output waiting for one client. Beyond it, messages to it are dropped and it is read no further until it takes what
   // waits; retained messages wait until there is room.
   size_t queue_bytes_max = 1U << 20;
+  // What waits for clients that are away, of all sessions together; beyond it the newest message for one is dropped.
+  size_t away_bytes_max = 256U << 20;
   size_t retained_max = 1'000'000;           // further topics are not retained
   size_t retained_bytes_max = 256U << 20;    // of retained messages, whole; further ones are not kept
   size_t sessions_max = 100'000;             // a client that would need one more is refused (0x97)

@@ -42,6 +42,7 @@ enum class Reason : uint8_t {
   kUnspecified = 0x80,
   kMalformedPacket = 0x81,
   kProtocolError = 0x82,
+  kImplementationSpecific = 0x83,
   kUnsupportedProtocolVersion = 0x84,
   kClientIdentifierNotValid = 0x85,
   kNotAuthorized = 0x87,

@@ -5,13 +5,21 @@
 #include "mqtt/encode.h"
 
 namespace verge::mqtt {
-namespace {
 
-size_t bytes_of(const Delivery& delivery) {
+size_t Session::bytes_of(const Delivery& delivery) {
   return delivery.message->topic.size() + delivery.message->payload.size() + delivery.message->properties.size() + 64;
 }
 
-}  // namespace
+size_t Session::drop_newest(size_t bytes) {
+  size_t dropped = 0;
+  for (size_t freed = 0; freed < bytes && !queue_.empty(); ++dropped) {
+    const size_t each = bytes_of(queue_.back());
+    queue_.pop_back();
+    queue_bytes_ -= each;
+    freed += each;
+  }
+  return dropped;
+}
 
 void Session::attach(Connection& connection, Version version, uint16_t receive_maximum, uint32_t packet_bytes_max) {
   connection_ = &connection;

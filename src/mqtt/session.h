@@ -3,7 +3,8 @@
 //
 // Delivery to the client is at QoS 0 or 1. At most `inflight_max` QoS 1 messages and about `inflight_bytes_max` are
 // unacknowledged, in order; further ones wait in a queue of at most `queue_bytes_max`; beyond it the newest is dropped
-// and counted. Retained messages that a subscription asks for are not queued: a cursor says how far they were sent.
+// and counted. What waits for clients that are away has a bound for all sessions, which the broker keeps. Retained
+// messages that a subscription asks for are not queued: a cursor says how far they were sent.
 #pragma once
 
 #include <deque>
@@ -73,6 +74,12 @@ class Session {
   void resume_queue(const Limits& limits, MonotonicTime now, std::string& output) { send_queued(limits, now, output); }
   // PUBACK. False when the identifier was not in flight.
   bool acknowledge(uint16_t packet_id, const Limits& limits, MonotonicTime now, std::string& output);
+  // What waits for the client, sent to it or not: a message counts as if it were this session's alone.
+  [[nodiscard]] size_t waiting_bytes() const { return queue_bytes_ + inflight_bytes_; }
+  // What deliver() would add to it.
+  [[nodiscard]] static size_t bytes_of(const Delivery& delivery);
+  // Drops the newest that were not sent yet, until `bytes` less wait or there are none. How many.
+  size_t drop_newest(size_t bytes);
   // How many queued messages were found too large for the client since the last call: they count as sent
   // [MQTT-3.1.2-25].
   size_t take_dropped() { return std::exchange(dropped_, 0); }

@@ -9,7 +9,8 @@
 namespace verge::net {
 
 Connecting::Connecting(runtime::Loop& loop, const Address& address, std::string host,
-                       std::shared_ptr<const TlsContext> tls, Duration time_max, Done done, const LocalEnd& from)
+                       std::shared_ptr<const TlsContext> tls, Duration time_max, Done done, const LocalEnd& from,
+                       uint64_t descriptors_max)
     : loop_(loop),
       address_(address),
       host_(std::move(host)),
@@ -18,6 +19,13 @@ Connecting::Connecting(runtime::Loop& loop, const Address& address, std::string 
       done_(std::move(done)),
       timer_(loop) {
   Result<Socket> socket = Socket::connect(address_, from);
+  if (socket && static_cast<uint64_t>(socket->descriptor()) >= descriptors_max) {
+    socket = fail("http.connect-failed",
+                  fmt::format("cannot connect to {}: the descriptors that are not kept for the node's own files are "
+                              "used up",
+                              address_.text()),
+                  "raise the limit on open files (LimitNOFILE=, ulimit -n)");
+  }
   if (!socket) {
     socket.error().code = "http.connect-failed";
     timer_.after(Duration(1), [this, error = std::move(socket.error())] { finish(std::unexpected(error)); });

@@ -21,10 +21,10 @@ class Connecting final : private runtime::Watcher {
   // Called once, in a later turn of the loop; it may destroy this object.
   using Done = std::function<void(Result<Socket>)>;
 
-  // `host`: for messages about TLS. `tls`: none for plain TCP. `time_max`: for TCP, and again for TLS. `loop` outlives
-  // this object.
+  // `host`: for messages about TLS. `tls`: none for plain TCP. `time_max`: for TCP, and again for TLS. Descriptors from
+  // `descriptors_max` on are kept for others: then it fails. `loop` outlives this object.
   Connecting(runtime::Loop& loop, const Address& address, std::string host, std::shared_ptr<const TlsContext> tls,
-             Duration time_max, Done done, const LocalEnd& from = {});
+             Duration time_max, Done done, const LocalEnd& from = {}, uint64_t descriptors_max = UINT64_MAX);
   ~Connecting() override;
 
  private:

@@ -83,7 +83,8 @@ void Http2Upstream::serve_waiting() {
   const Attempt attempt = connecting_.emplace(connecting_.end());
   *attempt = std::make_unique<Connecting>(
       loop_, address_, host_, tls_, limits_.connect_timeout,
-      [this, attempt](Result<Socket> socket) { on_connected(attempt, std::move(socket)); });
+      [this, attempt](Result<Socket> socket) { on_connected(attempt, std::move(socket)); }, LocalEnd{},
+      limits_.descriptors_max);
 }
 
 void Http2Upstream::on_connected(Attempt attempt, Result<Socket> socket) {

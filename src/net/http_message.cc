@@ -190,6 +190,16 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return decoded;
 }
 
+std::vector<std::string> query_parameter_names(std::string_view query) {
+  std::vector<std::string> names;
+  while (!query.empty()) {
+    std::string_view value = take_until(query, '&');
+    const std::string_view key = take_until(value, '=');
+    if (!key.empty()) names.push_back(decode_form(key));
+  }
+  return names;
+}
+
 std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {
   while (!query.empty()) {
     std::string_view value = take_until(query, '&');

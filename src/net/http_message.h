@@ -64,5 +64,7 @@ std::optional<std::string> percent_decode(std::string_view text);
 // The value of the first parameter with that name, decoded as application/x-www-form-urlencoded: "+" is a space, and
 // a percent sign without two hexadecimal digits stands for itself (WHATWG URL section 5.1).
 std::optional<std::string> query_parameter(std::string_view query, std::string_view name);
+// The names of all of them, decoded likewise, in their order.
+std::vector<std::string> query_parameter_names(std::string_view query);
 
 }  // namespace verge::net

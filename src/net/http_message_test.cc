@@ -39,6 +39,8 @@ TEST(HttpMessage, DecodesPercents) {
   EXPECT_EQ(query_parameter("a=100%", "a"), "100%");
   EXPECT_EQ(query_parameter("a=1&c", "c"), "");
   EXPECT_EQ(query_parameter("a=1", "d"), std::nullopt);
+  EXPECT_EQ(query_parameter_names("a=1&%62=x=y&&c"), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(query_parameter_names(""), std::vector<std::string>{});
 }
 
 }  // namespace

@@ -87,7 +87,8 @@ void UpstreamPool::connect_for_waiting() {
     const Attempt attempt = connecting_.emplace(connecting_.end());
     *attempt = std::make_unique<Connecting>(
         loop_, address_, host_, tls_, limits_.connect_timeout,
-        [this, attempt](Result<Socket> socket) { on_connected(attempt, std::move(socket)); });
+        [this, attempt](Result<Socket> socket) { on_connected(attempt, std::move(socket)); }, LocalEnd{},
+        limits_.descriptors_max);
   }
 }
 

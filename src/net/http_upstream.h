@@ -48,6 +48,7 @@ struct UpstreamLimits {
   Duration head_timeout = std::chrono::seconds(60);    // from what was last sent to the answer's first byte
   Duration idle_timeout = std::chrono::seconds(60);    // between bytes of an answer, and while the origin takes none
   Duration idle_connection_max = std::chrono::seconds(60);  // servers close theirs after about as much
+  uint64_t descriptors_max = UINT64_MAX;                    // those from here on are not for connections
 };
 
 // Written on the pool's loop, readable anywhere.

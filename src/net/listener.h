@@ -2,8 +2,10 @@
 // spreads connections over them.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
+#include "base/seldom_line.h"
 #include "net/socket.h"
 #include "runtime/loop.h"
 
@@ -16,16 +18,21 @@ Result<std::vector<Socket>> listen_on_loops(const Address& address, size_t loops
 class TcpListener final : private runtime::Watcher {
  public:
   // `accepted` is called with each new connection. When the process is out of descriptors, accepting pauses for a
-  // moment and connections wait in the kernel's queue.
-  TcpListener(runtime::Loop& loop, Socket socket, std::function<void(Socket)> accepted);
+  // moment and connections wait in the kernel's queue. A connection whose descriptor is `descriptors_max` or above is
+  // closed at once: those are kept back (runtime/descriptors.h). The log has a line of either every 10 s at most.
+  TcpListener(runtime::Loop& loop, Socket socket, std::function<void(Socket)> accepted,
+              uint64_t descriptors_max = UINT64_MAX);
   ~TcpListener() override;
 
  private:
   void on_ready(uint32_t events) override;
+  void note_failure(std::string_view what);
 
   runtime::Loop& loop_;
   Socket socket_;
   std::function<void(Socket)> accepted_;
+  const uint64_t descriptors_max_;
+  SeldomLine failures_;
   runtime::Timer resume_;
 };
 

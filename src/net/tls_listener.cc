@@ -18,8 +18,10 @@ TlsListener::TlsListener(runtime::Loop& loop, std::string name, Socket socket,
       context_(std::move(context)),
       limits_(limits),
       accepted_(std::move(accepted)),
-      listener_(std::make_unique<TcpListener>(loop, std::move(socket),
-                                              [this](Socket connection) { begin(std::move(connection)); })) {}
+      failures_(kQuiet),
+      listener_(std::make_unique<TcpListener>(
+          loop, std::move(socket), [this](Socket connection) { begin(std::move(connection)); },
+          limits.descriptors_max)) {}
 
 TlsListener::~TlsListener() { loop_.forget_turn_end(*this); }
 
@@ -62,14 +64,10 @@ void TlsListener::on_turn_end() {
 
 void TlsListener::note_failure(const Address& peer, const Error& error) {
   log_debug(name_, "{}: no TLS: {}", peer.text(), error.line());
-  if (loop_.now() < quiet_until_) {
-    ++failures_not_logged_;
-    return;
-  }
-  quiet_until_ = loop_.now() + kQuiet;
-  const uint64_t others = std::exchange(failures_not_logged_, 0);
+  const std::optional<uint64_t> others = failures_.due(loop_.now());
+  if (!others) return;
   log_warning(name_, "{} could not agree on TLS: {}{}", peer.text(), error.line(),
-              others == 0 ? "" : fmt::format("; so could {} others since the last such line", others));
+              *others == 0 ? "" : fmt::format("; so could {} others since the last such line", *others));
 }
 
 }  // namespace verge::net

@@ -23,6 +23,7 @@ namespace verge::net {
 struct TlsListenerLimits {
   Duration handshake_timeout = std::chrono::seconds(10);
   size_t pending_max = 1024;
+  uint64_t descriptors_max = UINT64_MAX;  // as TcpListener's
 };
 
 // Written on the listener's loop, readable anywhere.
@@ -63,8 +64,7 @@ class TlsListener final : private runtime::TurnEnd {
   Pending pending_;                       // oldest first
   std::vector<Pending::iterator> ended_;  // destroyed at the end of the turn
   TlsListenerCounters counters_;
-  uint64_t failures_not_logged_ = 0;
-  MonotonicTime quiet_until_{};
+  SeldomLine failures_;
   std::unique_ptr<TcpListener> listener_;
 };
 

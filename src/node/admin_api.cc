@@ -1,8 +1,11 @@
 #include "node/admin_api.h"
 
+#include <algorithm>
 #include <charconv>
+#include <map>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/text.h"
 #include "model/topic.h"
@@ -20,6 +23,27 @@ template <class T>
 bool parse_number(const std::string& text, T& value) {
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
   return problem == std::errc{} && end == text.data() + text.size();
+}
+
+// A slip in a name would go unnoticed, and the answer be of something else.
+std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
+  static const std::map<std::string_view, std::vector<std::string>> kKnown = {
+      {"/v1/events", {"topic", "device", "kind", "stream", "since_us", "until_us", "limit", "after"}},
+      {"/v1/cache", {"url"}},
+      {"/v1/purge", {}},
+      {"/v1/status", {}}};
+  const auto place = kKnown.find(request.path);
+  if (place == kKnown.end()) return std::nullopt;
+  const std::vector<std::string>& known = place->second;
+  for (const std::string& name : net::query_parameter_names(request.query)) {
+    if (std::ranges::find(known, name) != known.end()) continue;
+    const std::string near = nearest(name, known);
+    return Error{"http.unknown-parameter", fmt::format("{} has no parameter '{}'", request.path, name),
+                 !near.empty()   ? fmt::format("did you mean '{}'?", near)
+                 : known.empty() ? std::string("it has none")
+                                 : fmt::format("it has {}", fmt::join(known, ", "))};
+  }
+  return std::nullopt;
 }
 
 Result<EventQuery> query_of(std::string_view parameters) {
@@ -77,6 +101,7 @@ AdminApi::~AdminApi() {
 }
 
 void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
+  if (const std::optional<Error> unknown = unknown_parameter(request)) return respond_problem(responder, 400, *unknown);
   if (request.path == "/v1/purge") return answer_purge(request, std::move(responder));
   if (request.method != "GET" && request.method != "HEAD") {
     return respond_problem(responder, 405, {"http.method", "only GET is served here", "use GET"},

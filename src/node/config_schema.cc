@@ -101,6 +101,8 @@ static void describe(Visitor& v, MqttConfig& c) {
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
   v.key("inflight_max", c.inflight_max, Count{1, 65'535}, {"QoS 1 messages sent to one client that await its PUBACK."});
   v.key("queue_bytes_max", c.queue_bytes_max, Size{kKiB, kGiB}, {"Output that waits for one slow subscriber."});
+  v.key("away_bytes_max", c.away_bytes_max, Size{kKiB, kPiB},
+        {"Messages that wait for clients that are away, of all sessions together; beyond it the newest is dropped."});
   v.key("retained_max", c.retained_max, Count{0, 1'000'000'000}, {"Retained messages kept."});
   v.key("sessions_max", c.sessions_max, Count{1, 10'000'000},
         {"Sessions kept, of connected clients and others; a client that would need one more is refused."});
@@ -247,6 +249,11 @@ static void describe(Visitor& v, SpoolConfig& c) {
   v.section("high", c.high, {"The stream of high ones."});
   v.section("normal", c.normal, {"The stream of normal ones."});
   v.section("low", c.low, {"The stream of low ones."});
+  if (c.critical_reserve > c.bytes_max) {
+    v.refuse("critical_reserve",
+             {"config.value", "spool.critical_reserve is larger than spool.bytes_max, of which it is kept",
+              "lower critical_reserve or raise bytes_max"});
+  }
   if (c.segment_bytes > c.bytes_max) {
     v.refuse("segment_bytes", {"config.value", "spool.segment_bytes is larger than spool.bytes_max",
                                "lower segment_bytes or raise bytes_max"});

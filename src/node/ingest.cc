@@ -32,6 +32,12 @@ Result<Priority> priority_of(std::string_view name, size_t place) {
               near.empty() ? "use critical, high, normal or low" : fmt::format("did you mean \"{}\"?", near));
 }
 
+std::unexpected<Error> bad_base64(size_t place) {
+  return fail("ingest.shape",
+              fmt::format("event {}: \"payload_base64\" is not base64, or stands beside \"payload\"", place),
+              "give one of the two; base64 is that of RFC 4648 section 4, with padding");
+}
+
 std::string text_of(const element& value) {
   std::string_view text;
   if (value.get(text) == simdjson::SUCCESS) return std::string(text);
@@ -52,6 +58,7 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
   };
   if (const auto device = text_field("device")) event.device = *device;
   element payload = value;
+  std::optional<std::string> bytes;  // of a payload that is given as such
   if (const auto topic = text_field("topic")) {
     event.topic = *topic;
     // A slip here would go unnoticed: a sequence that is none, for instance, recognises no repetition.
@@ -61,7 +68,14 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
         return fail("ingest.shape", fmt::format("event {}: \"{}\" is not a string", place, name), "put it in quotes");
       }
     }
-    if (fields["payload"].get(payload) != simdjson::SUCCESS) payload = value;
+    const bool has_payload = fields["payload"].get(payload) == simdjson::SUCCESS;
+    if (!has_payload) payload = value;
+    element encoded;
+    if (fields["payload_base64"].get(encoded) == simdjson::SUCCESS) {
+      const auto text = text_field("payload_base64");
+      if (text && !has_payload) bytes = from_base64(*text);
+      if (!bytes) return bad_base64(place);
+    }
     if (const auto name = text_field("priority")) {
       const Result<Priority> priority = priority_of(*name, place);
       if (!priority) return std::unexpected(priority.error());
@@ -70,8 +84,9 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
     element sequence;
     uint64_t number = 0;
     if (fields["sequence"].get(sequence) == simdjson::SUCCESS) {
-      if (sequence.get(number) != simdjson::SUCCESS) {
-        return fail("ingest.shape", fmt::format("event {}: \"sequence\" is not a whole number from 0 on", place),
+      if (sequence.get(number) != simdjson::SUCCESS || number > kSourceSequenceMax) {
+        return fail("ingest.shape",
+                    fmt::format("event {}: \"sequence\" is not a whole number from 0 to {}", place, kSourceSequenceMax),
                     "number the events of a device 1, 2, 3, …");
       }
       event.sequence = number;
@@ -86,7 +101,7 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
     return fail("ingest.topic", fmt::format("event {}: '{}' is no topic to publish to", place, event.topic),
                 "a topic has no '+', '#' or NUL and is not in $SYS/ or $verge/");
   }
-  event.payload = Payload(text_of(payload));
+  event.payload = Payload(bytes ? *bytes : text_of(payload));
   if (event.payload.size() > kPayloadBytesMax) {
     return fail("ingest.too-large",
                 fmt::format("event {} has {} bytes, {} are allowed", place, event.payload.size(), kPayloadBytesMax),

@@ -1,10 +1,10 @@
 // POST /v1/events: what a client may send, as events.
 //
 // The body is one JSON object, an array of them, or one a line (NDJSON). An object with "topic" is an envelope: topic,
-// payload (any JSON; a string is taken as its text; absent: the object itself), device, priority (critical, high,
-// normal, low; normal by default), sequence (with device: recognises repetitions). Any other object is a payload; its
-// topic is the query's ?topic=, else "events/<device>" or "events", its device its own "device", else the query's
-// ?device=.
+// payload (any JSON; a string is taken as its text; absent: the object itself) or payload_base64 (any bytes), device,
+// priority (critical, high, normal, low; normal by default), sequence (with device: recognises repetitions). Any other
+// object is a payload; its topic is the query's ?topic=, else "events/<device>" or "events", its device its own
+// "device", else the query's ?device=.
 #pragma once
 
 #include <string_view>

@@ -55,6 +55,12 @@ TEST(Ingest, FaultsNameTheEvent) {
   EXPECT_EQ(code("[1]"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","sequence":"7"})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","sequence":-7})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","sequence":4611686018427387904})"), "none");
+  EXPECT_EQ(code(R"({"topic":"a","sequence":4611686018427387905})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8="})"), "none");
+  EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8"})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","payload_base64":7})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8=","payload":1})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","priority":5})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","device":7})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a/#"})"), "ingest.topic");

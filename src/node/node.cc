@@ -20,6 +20,7 @@
 #include "node/admin_api.h"
 #include "node/config_address.h"
 #include "node/worker_thread.h"
+#include "runtime/descriptors.h"
 #include "runtime/scheduling.h"
 
 namespace verge::node {
@@ -34,6 +35,9 @@ constexpr Duration kBatchesDrainMax = std::chrono::seconds(2);
 constexpr Duration kCommitMax = std::chrono::seconds(5);
 constexpr Duration kRequestsDrainMax = std::chrono::seconds(3);
 constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
+// epoll and eventfd of each loop; those of the worker, the admin listener, handshakes, queries, and their listeners.
+constexpr size_t kDescriptorsALoop = 2;
+constexpr size_t kDescriptorsOfOthers = 24;
 constexpr int64_t kSecondsADay = 86'400;
 constexpr int64_t kWarnDays = 14;
 
@@ -168,6 +172,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (!id) return std::unexpected(id.error());
   std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id, credentials));
   node->note_name();
+  if (const Result<void> planned = node->plan_descriptors(); !planned) return std::unexpected(planned.error());
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   node->make_shards(std::move(rules));
@@ -183,6 +188,7 @@ Node::Node(const Config& config, storage::DataDirectory data_directory, NodeId i
     : config_(config),
       data_directory_(std::move(data_directory)),
       id_(id),
+      file_system_(data_directory_.path()),
       started_(std::chrono::steady_clock::now()),
       credentials_(credentials) {
   // One heap for few threads: an arena a thread would cost an idle node megabytes.
@@ -199,6 +205,29 @@ void Node::note_name() {
   if (!noted) log_warning("node", "{}", noted.error().line());
 }
 
+// How many loops there will be, as make_shards() decides.
+size_t Node::loop_count() const {
+  const size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  return config_.runtime.loops == 0 ? std::min<size_t>(cores, mqtt::SubscriptionTree::kShardsMax)
+                                    : config_.runtime.loops;
+}
+
+Result<void> Node::plan_descriptors() {
+  const MqttConfig& mqtt = config_.mqtt;
+  const HttpConfig& http = config_.http;
+  const size_t a_loop = kDescriptorsALoop + mqtt.listen.size() + http.listen.size();
+  const bool has_mqtt = !mqtt.listen.empty() || !mqtt.tls_listen.empty();
+  const bool has_http = !http.listen.empty() || !http.tls_listen.empty();
+  const DescriptorDemand demand{.own = runtime::open_descriptors() + kDescriptorsOfOthers + loop_count() * a_loop,
+                                .mqtt = has_mqtt ? mqtt.connections_max : 0,
+                                .http = has_http ? http.connections_max : 0};
+  Result<DescriptorPlan> plan = node::plan_descriptors(runtime::raise_descriptor_limit(), demand);
+  if (!plan) return std::unexpected(plan.error());
+  descriptors_ = *plan;
+  if (const std::string warning = descriptors_.warning(demand); !warning.empty()) log_warning("node", "{}", warning);
+  return {};
+}
+
 Result<void> Node::open_spool() {
   spool::Spool::Recovery recovery;
   const SpoolConfig& config = config_.spool;
@@ -212,6 +241,10 @@ Result<void> Node::open_spool() {
       spool::Spool::open(file_system_, spool_directory(), keys_, options, recovery);
   if (!opened) return std::unexpected(opened.error());
   for (const Error& replaced : recovery.replaced) log_error("spool", "{}", replaced.line());
+  for (const storage::SetAside& each : recovery.set_aside) {
+    log_warning("spool", "{}; {}", each.why,
+                each.now.empty() ? "it is left where it is" : "it was moved to " + each.now);
+  }
   replaced_files_ = recovery.replaced.size();
   if (keys_.writing() != 0) {
     log_info("spool", "new files are encrypted with the key {}", storage::key_id_text(keys_.writing()));
@@ -247,19 +280,18 @@ Result<void> Node::change_spool_keys(const storage::Keys& keys) {
 }
 
 void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
-  const size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  const size_t count =
-      config_.runtime.loops == 0 ? std::min<size_t>(cores, mqtt::SubscriptionTree::kShardsMax) : config_.runtime.loops;
+  const size_t count = loop_count();
   const mqtt::Limits limits{.packet_bytes_max = config_.mqtt.packet_bytes_max,
-                            .connections_max = config_.mqtt.connections_max / count + 1,
+                            .connections_max = descriptors_.mqtt / count + 1,
                             .inflight_max = config_.mqtt.inflight_max,
                             .queue_bytes_max = config_.mqtt.queue_bytes_max,
+                            .away_bytes_max = config_.mqtt.away_bytes_max / count,
                             .retained_max = config_.mqtt.retained_max / count + 1,
                             .retained_bytes_max = kRetainedBytesMax / count,
                             .sessions_max = config_.mqtt.sessions_max / count + 1,
                             .session_bytes_max = kSessionBytesMax / count,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
-  const net::HttpServerLimits http_limits{.connections_max = config_.http.connections_max / count + 1};
+  const net::HttpServerLimits http_limits{.connections_max = descriptors_.http / count + 1};
   shards_.resize(count);
   std::vector<EventPath*> paths;
   std::vector<mqtt::Broker*> brokers;
@@ -303,8 +335,8 @@ std::unique_ptr<net::Stream> Node::make_http_stream(size_t shard, runtime::Loop&
 Result<void> Node::open_sites() {
   std::vector<runtime::Loop*> loops;
   for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
-  Result<std::unique_ptr<Sites>> opened =
-      Sites::open(config_, clock_, file_system_, data_directory_.path() + "/cache", loops);
+  Result<std::unique_ptr<Sites>> opened = Sites::open(config_, clock_, file_system_, data_directory_.path() + "/cache",
+                                                      loops, descriptors_.for_connections);
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
   return {};
@@ -337,7 +369,8 @@ Result<void> Node::open_admin_listeners(net::HandedOver& handed_over) {
     if (!socket) return std::unexpected(socket.error());
     admin_addresses_.push_back(net::Address::local_of(socket->descriptor()).text());
     admin_listeners_.push_back(std::make_unique<net::TcpListener>(
-        admin_loop_, std::move(*socket), [this](net::Socket client) { admin_->accept(std::move(client)); }));
+        admin_loop_, std::move(*socket), [this](net::Socket client) { admin_->accept(std::move(client)); },
+        descriptors_.for_admin));
   }
   return {};
 }
@@ -356,9 +389,9 @@ Result<void> Node::listen(std::string_view name, const std::vector<std::string>&
     bound.push_back(net::Address::local_of(sockets->front().descriptor()).text());
     for (size_t i = 0; i < shards_.size(); ++i) {
       Shard& shard = shards_[i];
-      shard.listeners.push_back(
-          std::make_unique<net::TcpListener>(*shard.loop, std::move((*sockets)[i]),
-                                             [take, &shard](net::Socket client) { take(shard, std::move(client)); }));
+      shard.listeners.push_back(std::make_unique<net::TcpListener>(
+          *shard.loop, std::move((*sockets)[i]), [take, &shard](net::Socket client) { take(shard, std::move(client)); },
+          descriptors_.for_connections));
     }
   }
   return {};
@@ -369,6 +402,7 @@ Result<void> Node::listen_with_tls(std::string_view name, const std::vector<std:
                                    net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take) {
   if (!addresses.empty() && !tls_loop_) tls_loop_ = std::make_unique<runtime::Loop>("tls");
   const bool is_mqtt = name == "mqtt";
+  const net::TlsListenerLimits limits{.descriptors_max = descriptors_.for_connections};
   const std::shared_ptr<const net::TlsContext>& context = is_mqtt ? credentials_.mqtt : credentials_.http;
   for (const std::string& text : addresses) {
     VERGE_ASSERT(context != nullptr);  // load_credentials() saw to it
@@ -381,7 +415,7 @@ Result<void> Node::listen_with_tls(std::string_view name, const std::vector<std:
       shard.loop->post([take, moving, &shard] { take(shard, std::move(*moving)); });
     };
     tls_listeners_.push_back({std::make_unique<net::TlsListener>(*tls_loop_, std::string(name), std::move(*socket),
-                                                                 context, net::TlsListenerLimits{}, hand_on),
+                                                                 context, limits, hand_on),
                               is_mqtt});
   }
   return {};

@@ -25,6 +25,7 @@
 #include "node/child_store.h"
 #include "node/config.h"
 #include "node/credentials.h"
+#include "node/descriptor_plan.h"
 #include "node/event_path.h"
 #include "node/ingest_receiver.h"
 #include "node/sites.h"
@@ -50,8 +51,8 @@ ConfigProblems check_listeners(const Config& config);
 
 class Node {
  public:
-  // Opens the data directory and all listeners; what was handed over for one of their addresses is used. Nothing is
-  // served until start().
+  // Takes as many descriptors as the system allows, opens the data directory and all listeners; what was handed over
+  // for one of their addresses is used. Nothing is served until start().
   static Result<std::unique_ptr<Node>> create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
                                               const Credentials& credentials, net::HandedOver handed_over = {});
   ~Node();
@@ -123,6 +124,8 @@ class Node {
 
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials);
   void note_name();
+  [[nodiscard]] size_t loop_count() const;
+  Result<void> plan_descriptors();
   Result<void> open_spool();
   Result<void> change_spool_keys(const storage::Keys& keys);
   Result<void> open_child_store();
@@ -168,6 +171,7 @@ class Node {
   storage::PosixFileSystem file_system_;
   storage::KeyRing keys_;  // changed by spool_ only, once that is there
   const MonotonicTime started_;
+  DescriptorPlan descriptors_;
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
   std::thread worker_thread_;

@@ -17,14 +17,16 @@ std::unexpected<Error> bad_purge(std::string what) {
 
 }  // namespace
 
-Sites::Sites(const Config& config, const Clock& clock)
+Sites::Sites(const Config& config, const Clock& clock, uint64_t descriptors_max)
     : clock_(clock),
+      descriptors_max_(descriptors_max),
       seed_(system_seed()),
       store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()) {}
 
 Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
-                                           const std::string& directory, const std::vector<runtime::Loop*>& loops) {
-  auto sites = std::unique_ptr<Sites>(new Sites(config, clock));
+                                           const std::string& directory, const std::vector<runtime::Loop*>& loops,
+                                           uint64_t descriptors_max) {
+  auto sites = std::unique_ptr<Sites>(new Sites(config, clock, descriptors_max));
   if (const uint64_t bytes_max = config.cache.disk_bytes_max; bytes_max > 0) {
     Result<std::unique_ptr<cache::DiskTier>> disk =
         cache::DiskTier::open(file_system, directory, {.log = {.bytes_max = bytes_max}}, sites->store_, sites->purges_);
@@ -52,6 +54,7 @@ Result<std::shared_ptr<const cache::SiteSet>> Sites::make_set(const Config& conf
   const std::shared_ptr<const cache::SiteSet> former = this->set();
   Result<std::vector<cache::SiteOptions>> options = site_options(config.sites, config.parent);
   if (!options) return std::unexpected(options.error());
+  for (cache::SiteOptions& site : *options) site.descriptors_max = descriptors_max_;
   auto set = std::make_shared<cache::SiteSet>(std::move(*options));
   set->trusted_proxies = config.http.trusted_proxies;
   set->proxy_protocol = config.http.proxy_protocol;

@@ -24,10 +24,12 @@ namespace verge::node {
 
 class Sites {
  public:
-  // `config` has at least one site; `directory`: for what is kept on the disk. Errors: an origin's name cannot be
-  // resolved, its TLS cannot be set up; those of the disk.
+  // `config` has at least one site; `directory`: for what is kept on the disk; `descriptors_max`: those from here on
+  // are not for connections to origins. Errors: an origin's name cannot be resolved, its TLS cannot be set up; those of
+  // the disk.
   static Result<std::unique_ptr<Sites>> open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
-                                             const std::string& directory, const std::vector<runtime::Loop*>& loops);
+                                             const std::string& directory, const std::vector<runtime::Loop*>& loops,
+                                             uint64_t descriptors_max);
 
   // Of the loop with that index, on that loop.
   [[nodiscard]] cache::Proxy& proxy(size_t loop) { return *proxies_[loop]; }
@@ -72,7 +74,7 @@ class Sites {
   [[nodiscard]] std::shared_ptr<const cache::SiteSet> set() const;
 
  private:
-  Sites(const Config& config, const Clock& clock);
+  Sites(const Config& config, const Clock& clock, uint64_t descriptors_max);
   // What is configured, with what of the present set goes on.
   Result<std::shared_ptr<const cache::SiteSet>> make_set(const Config& config) const;
   // Origins that did not change are those of `former`, with their connections.
@@ -80,6 +82,7 @@ class Sites {
                                              const cache::Serving* former);
 
   const Clock& clock_;
+  const uint64_t descriptors_max_;
   const uint64_t seed_;
   mutable std::mutex mutex_;
   std::shared_ptr<const cache::SiteSet> set_;  // under the mutex

@@ -117,6 +117,7 @@ void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const s
 // The loops' counters added up.
 struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
+  uint64_t away_bytes = 0, away_dropped = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
   uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, awaiting_space = 0;
   Histogram::Snapshot decision;  // receipt to the command written
@@ -133,6 +134,8 @@ struct Totals {
     received_bytes += from.received_bytes.value();
     sent += from.sent.value();
     dropped += from.dropped.value();
+    away_bytes += from.away_bytes.value();
+    away_dropped += from.away_dropped.value();
     forbidden += from.forbidden.value();
     violations += from.violations.value();
     decision.add(from.decision);
@@ -161,9 +164,10 @@ std::string Node::status_json() const {
       not_ready().empty(), shards_.size(), realtime_loops_.load());
   fmt::format_to(
       std::back_inserter(out),
-      R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"forbidden":{},"violations":{}}})",
+      R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"away_bytes":{},"away_dropped":{},"forbidden":{},"violations":{}}})",
       totals.connections, totals.sessions, totals.subscriptions, totals.retained, totals.received,
-      totals.received_bytes, totals.sent, totals.dropped, totals.forbidden, totals.violations);
+      totals.received_bytes, totals.sent, totals.dropped, totals.away_bytes, totals.away_dropped, totals.forbidden,
+      totals.violations);
   fmt::format_to(std::back_inserter(out),
                  R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"awaiting_space":{}}})",
                  totals.events_http, totals.events_child, totals.actions, totals.uploads, totals.drops,
@@ -276,6 +280,9 @@ std::string Node::metrics_text() const {
   out.counter("mqtt_messages_sent_total", "PUBLISH packets to clients.", totals.sent);
   out.counter("mqtt_messages_dropped_total", "Messages not delivered because a client's queue was full.",
               totals.dropped);
+  out.gauge("mqtt_away_bytes", "Messages that wait for clients that are away.", static_cast<double>(totals.away_bytes));
+  out.counter("mqtt_away_dropped_total", "Of the dropped messages, those for want of room among these.",
+              totals.away_dropped);
   out.counter("mqtt_messages_forbidden_total", "PUBLISH packets from clients to topics that are the node's own.",
               totals.forbidden);
   out.counter("mqtt_violations_total", "MQTT connections closed for what they sent.", totals.violations);

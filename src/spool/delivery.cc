@@ -10,7 +10,7 @@ namespace {
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 // A log that could not be read is tried again then.
 constexpr Duration kReadAgain = std::chrono::seconds(1);
-// So many refused records are tried again at a time; more are given up at once.
+// So many refused records are tried again at a time; more wait in the log.
 constexpr size_t kRefusedMax = 1024;
 
 }  // namespace
@@ -162,9 +162,12 @@ void Delivery::on_refused(const PreparedBatch& batch, const Error& refusal) {
     return plan_.halve(batch.stretch, batch.records, batch.event_bytes);
   }
   const std::pair key(batch.stretch.stream, batch.first_record);
+  if (!may_defer(key.first, key.second)) {
+    return plan_.hold(batch.stretch, batch.event_bytes, clock_.monotonic() + options_.retry_max);
+  }
   uint32_t& attempts = attempts_[key];
   ++attempts;
-  const bool is_last = attempts >= options_.attempts[static_cast<size_t>(key.first)] || attempts_.size() > kRefusedMax;
+  const bool is_last = attempts >= options_.attempts[static_cast<size_t>(key.first)];
   const Duration pause =
       std::min<Duration>(kFirstPause * (1LL << std::min<uint32_t>(attempts, 16)), options_.retry_max);
   // What the stretch spans beside the record holds nothing.
@@ -175,6 +178,12 @@ void Delivery::on_refused(const PreparedBatch& batch, const Error& refusal) {
     attempts_.erase(key);
     give_up(batch, refusal);
   }
+}
+
+bool Delivery::may_defer(Priority stream, uint64_t sequence) const {
+  size_t deferred = 0;
+  for (const Priority each : kPriorities) deferred += plan_.deferred(each);
+  return deferred < kRefusedMax || plan_.is_deferred(stream, sequence);
 }
 
 void Delivery::give_up(const PreparedBatch& batch, const Error& refusal) {

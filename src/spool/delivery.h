@@ -15,7 +15,8 @@
 //
 // Invariants: a sequence is noted as delivered only after the parent's own word, the burial of its record, or when
 // nothing can be read there; no two batches hold the same sequence at one time. Memory: two batches a lane, the plan,
-// and an entry for each of 1,024 refused records.
+// and an entry for each of 1,024 refused records. Where one more is refused, its stream waits there until others are
+// done with: it has the same attempts as they.
 //
 // No I/O, no threads; time comes from the clock that is passed in. After each input, look_again() says when the next
 // look() is due.
@@ -76,6 +77,9 @@ class Delivery {
   // What is durable now: all below `end`; `appended_bytes` of events since the start. Followed by another input.
   void observe(Priority stream, uint64_t end, uint64_t appended_bytes);
 
+  // Whether there is little space for new records: then none waits for a batch to fill. Likewise.
+  void observe_space(bool is_short) { plan_.set_short_of_space(is_short); }
+
   // Inputs. Time has passed, or something was stored.
   void look();
   // Send what there is without waiting for age.
@@ -89,7 +93,7 @@ class Delivery {
   [[nodiscard]] MonotonicTime look_again() const { return look_again_; }
   // After drain(): nothing is left, or the parent cannot be reached.
   [[nodiscard]] bool is_drained() const { return is_drained_; }
-  // When the oldest record of the stream that is not under way was first seen; nothing when there is none.
+  // As the plan's.
   [[nodiscard]] std::optional<MonotonicTime> waiting_since(Priority stream) const {
     return plan_.waiting_since(stream);
   }
@@ -111,6 +115,7 @@ class Delivery {
   void on_refused(const PreparedBatch& batch, const Error& refusal);
   void give_up(const PreparedBatch& batch, const Error& refusal);
   void on_failure(LaneState& lane, const ParentAnswer& answer);
+  [[nodiscard]] bool may_defer(Priority stream, uint64_t sequence) const;
   void forget_attempts(const SendPlan::Stretch& stretch);
   void end_drain();
   LaneState& state_of(Lane lane) { return lanes_[static_cast<size_t>(lane)]; }

@@ -66,7 +66,26 @@ Result<SpoolContent> Inspection::content() {
     ++content.dead_letters;
   }
   content.damaged_dead_letters = letters.take_damaged();
+  read_ledger(content);
   return content;
+}
+
+void Inspection::read_ledger(SpoolContent& content) {
+  const std::string path = Ledger::path(directory_);
+  const Result<std::string> bytes = file_system_.read_file(path, Ledger::kFileBytesMax);
+  if (!bytes && bytes.error().code == "storage.missing") return;
+  if (!bytes) {
+    content.ledger_problem = bytes.error();
+    return;
+  }
+  Ledger ledger(SIZE_MAX, SIZE_MAX);
+  content.has_ledger = read_ledger_file(*bytes, ledger).has_value();
+  if (!content.has_ledger) {
+    content.ledger_problem = Error{"spool.ledger-lost", path + " is damaged", {}};
+    return;
+  }
+  content.ledger_sources = ledger.sources();
+  content.ledger_stretches = ledger.stretches();
 }
 
 Result<std::vector<SegmentContent>> Inspection::segments() {

@@ -35,6 +35,10 @@ struct SpoolContent {
   std::vector<storage::DamagedRange> damaged_dead_letters;
   bool has_cursors = false;  // sound ones; without them all counts as not delivered
   bool has_incarnation = false;
+  std::optional<Error> ledger_problem;  // why it cannot be read, if it is there
+  bool has_ledger = false;              // a sound one
+  uint64_t ledger_sources = 0;
+  uint64_t ledger_stretches = 0;
 };
 
 struct SegmentContent {
@@ -62,7 +66,7 @@ class Inspection {
   static Result<Inspection> open(storage::FileSystem& file_system, std::string spool_directory,
                                  const storage::KeyRing& keys);
 
-  // Reads every record.
+  // Reads every record, and the ledger.
   Result<SpoolContent> content();
   Result<std::vector<SegmentContent>> segments();
   // Every record of the streams in order of importance, until `take` says false. What is no event is left out.
@@ -70,6 +74,8 @@ class Inspection {
   Result<void> for_each_dead_letter(const std::function<bool(const DeadLetter&)>& take);
 
  private:
+  void read_ledger(SpoolContent& content);
+
   Inspection(storage::FileSystem& file_system, std::string directory, const storage::KeyRing& keys)
       : file_system_(file_system), directory_(std::move(directory)), keys_(keys) {}
 

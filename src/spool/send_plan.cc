@@ -28,40 +28,76 @@ void SendPlan::observe(Priority stream, uint64_t end, uint64_t appended_bytes, M
   its.end = std::max(its.end, end);
   if (!line_stands_) its.backlog_end = its.end;
   its.appended_bytes = appended_bytes;
-  const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
-  if (gap.begin == gap.end) {
-    its.waiting_since.reset();
-  } else if (!its.waiting_since) {
-    its.waiting_since = now;
+  its.forget_seen();
+  its.note_seen(now);
+}
+
+// Marks that are closer together than seen_apart become one. When there are too many that grows with what they span, so
+// that half of them stay at most.
+void SendPlan::Stream::note_seen(MonotonicTime now) {
+  if (end <= seen_end) return;
+  seen_end = end;
+  const auto add = [this](const Seen& mark) {
+    if (!seen.empty() && mark.at - seen.back().at <= seen_apart) {
+      seen.back().end = mark.end;
+    } else {
+      seen.push_back(mark);
+    }
+  };
+  if (seen.empty()) seen_apart = Duration(0);
+  if (seen.size() == kSeenMax) {
+    seen_apart = (now - seen.front().at) / (kSeenMax / 2);
+    for (const Seen& mark : std::exchange(seen, {})) add(mark);
+  }
+  add({end, now});
+}
+
+std::optional<MonotonicTime> SendPlan::Stream::seen_at(uint64_t sequence) const {
+  const auto mark = std::ranges::upper_bound(seen, sequence, {}, &Seen::end);
+  return mark == seen.end() ? std::nullopt : std::optional(mark->at);
+}
+
+void SendPlan::Stream::forget_seen() {
+  const uint64_t floor = delivered.first_gap(1, UINT64_MAX).begin;
+  seen.erase(seen.begin(), std::ranges::upper_bound(seen, floor, {}, &Seen::end));
+}
+
+std::optional<MonotonicTime> SendPlan::waiting_since(Priority stream) const {
+  const Stream& its = of(stream);
+  return its.seen_at(its.delivered.first_gap(1, UINT64_MAX).begin);
+}
+
+void SendPlan::end_holds(MonotonicTime now, MonotonicTime& look_again) {
+  for (Stream& its : streams_) {
+    if (its.held_from == UINT64_MAX) continue;
+    if (its.held_until <= now) {
+      its.held_from = UINT64_MAX;
+    } else {
+      look_again = std::min(look_again, its.held_until);
+    }
   }
 }
 
-void SendPlan::free_deferred(MonotonicTime now, MonotonicTime& look_again) {
-  for (Stream& its : streams_) {
-    for (auto place = its.deferred.begin(); place != its.deferred.end();) {
-      if (place->second > now) {
-        look_again = std::min(look_again, place->second);
-        ++place;
-        continue;
-      }
-      its.claimed.erase(place->first);
-      // Alone, as it was refused.
-      its.backlog_end = std::max(its.backlog_end, place->first + 1);
-      its.suspect_end = std::max(its.suspect_end, place->first + 1);
-      its.suspect_records = 1;
-      place = its.deferred.erase(place);
-    }
+// A deferred record whose time has come.
+std::optional<uint64_t> SendPlan::due_again(const Stream& its, MonotonicTime now, MonotonicTime& look_again) {
+  for (const auto& [sequence, until] : its.deferred) {
+    if (until <= now && !would_overtake(its, sequence)) return sequence;
+    if (until > now) look_again = std::min(look_again, until);
   }
+  return std::nullopt;
 }
 
 bool SendPlan::would_overtake(const Stream& its, uint64_t sequence) {
   return !its.express.intervals().empty() && its.express.intervals().front().begin < sequence;
 }
 
-std::optional<SendPlan::Stretch> SendPlan::backlog() const {
+std::optional<SendPlan::Stretch> SendPlan::backlog(MonotonicTime now, MonotonicTime& look_again) const {
   for (const Priority stream : kPriorities) {
     const Stream& its = of(stream);
-    const IntervalSet::Interval gap = its.claimed.first_gap(1, std::min(its.backlog_end, its.end));
+    if (const std::optional<uint64_t> again = due_again(its, now, look_again)) {
+      return Stretch{.stream = stream, .sequences = {*again, *again + 1}};
+    }
+    const IntervalSet::Interval gap = its.claimed.first_gap(1, std::min(its.backlog_end, its.sendable_end()));
     if (gap.begin < gap.end && !would_overtake(its, gap.begin)) return Stretch{.stream = stream, .sequences = gap};
   }
   return std::nullopt;
@@ -70,9 +106,10 @@ std::optional<SendPlan::Stretch> SendPlan::backlog() const {
 bool SendPlan::is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining,
                       MonotonicTime& look_again) const {
   const Stream& its = of(stream);
-  if (stream == Priority::kCritical || draining || next < its.hurried_end || !its.waiting_since) return true;
+  const std::optional<MonotonicTime> since = its.seen_at(next);
+  if (stream == Priority::kCritical || draining || is_short_of_space_ || next < its.hurried_end || !since) return true;
   if (its.appended_bytes - std::min(its.taken_bytes, its.appended_bytes) >= options_.batch_bytes_max) return true;
-  const MonotonicTime due = *its.waiting_since + options_.batch_age_max;
+  const MonotonicTime due = *since + options_.batch_age_max;
   if (due <= now) return true;
   look_again = std::min(look_again, due);
   return false;
@@ -80,20 +117,20 @@ bool SendPlan::is_due(Priority stream, uint64_t next, MonotonicTime now, bool dr
 
 std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bool draining,
                                                 MonotonicTime& look_again) {
-  free_deferred(now, look_again);
-  const std::optional<Stretch> old = backlog();
+  end_holds(now, look_again);
+  const std::optional<Stretch> old = backlog(now, look_again);
   if (lane == Lane::kBulk) {
     if (old) return claim(lane, old->stream, old->sequences);
     for (const Priority stream : kBulkStreams) {
       Stream& its = of(stream);
-      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
+      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.sendable_end());
       if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
     }
     // Streams with too many stretches go in order, and so by this lane.
     for (const Priority stream : kExpressStreams) {
       Stream& its = of(stream);
       if (its.delivered.intervals().size() <= kIntervalsMax) continue;
-      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.end);
+      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.sendable_end());
       if (gap.begin == gap.end || would_overtake(its, gap.begin)) continue;
       if (is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
     }
@@ -107,7 +144,7 @@ std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bo
   for (const Priority stream : kExpressStreams) {
     Stream& its = of(stream);
     if (its.delivered.intervals().size() > kIntervalsMax) continue;
-    const IntervalSet::Interval gap = its.claimed.first_gap(its.backlog_end, its.end);
+    const IntervalSet::Interval gap = its.claimed.first_gap(its.backlog_end, its.sendable_end());
     if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
   }
   return std::nullopt;
@@ -116,13 +153,15 @@ std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bo
 SendPlan::Stretch SendPlan::claim(Lane lane, Priority stream, IntervalSet::Interval gap) {
   Stream& its = of(stream);
   Stretch stretch{.stream = stream, .sequences = gap};
-  if (gap.begin < its.suspect_end) {
+  if (const auto again = its.deferred.find(gap.begin); again != its.deferred.end()) {
+    again->second = MonotonicTime::max();
+    stretch.records_max = 1;
+  } else if (gap.begin < its.suspect_end) {
     stretch.records_max = its.suspect_records;
     stretch.sequences.end = std::min(gap.end, its.suspect_end);
   }
   its.claimed.insert(stretch.sequences);
   if (lane == Lane::kExpress) its.express.insert(stretch.sequences);
-  its.waiting_since.reset();
   return stretch;
 }
 
@@ -134,7 +173,7 @@ void SendPlan::shorten(Stretch& stretch, uint64_t end, uint64_t event_bytes) {
     its.hurried_end = std::max(its.hurried_end, stretch.sequences.end);
   }
   stretch.sequences.end = end;
-  its.taken_bytes += event_bytes;
+  if (!its.deferred.contains(stretch.sequences.begin)) its.taken_bytes += event_bytes;  // else it is in there already
 }
 
 void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes) {
@@ -144,6 +183,7 @@ void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes
   its.express.erase(stretch.sequences);
   its.deferred.erase(its.deferred.lower_bound(stretch.sequences.begin),
                      its.deferred.lower_bound(stretch.sequences.end));
+  its.forget_seen();
   if (its.claimed.first_gap(1, its.end).begin >= its.end) its.taken_bytes = its.appended_bytes;
   if (stretch.sequences.end >= its.suspect_end) its.suspect_records = UINT64_MAX;
   const auto bytes = static_cast<double>(event_bytes);
@@ -157,9 +197,20 @@ void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes
 
 void SendPlan::released(const Stretch& stretch, uint64_t event_bytes) {
   Stream& its = of(stretch.stream);
+  if (const auto again = its.deferred.find(stretch.sequences.begin); again != its.deferred.end()) {
+    again->second = MonotonicTime::min();  // at once
+    return;
+  }
   its.claimed.erase(stretch.sequences);
   its.express.erase(stretch.sequences);
   its.taken_bytes -= std::min(its.taken_bytes, event_bytes);
+}
+
+void SendPlan::hold(const Stretch& stretch, uint64_t event_bytes, MonotonicTime until) {
+  released(stretch, event_bytes);
+  Stream& its = of(stretch.stream);
+  its.held_from = std::min(its.held_from, stretch.sequences.begin);
+  its.held_until = until;
 }
 
 void SendPlan::halve(const Stretch& stretch, uint64_t records, uint64_t event_bytes) {

@@ -7,20 +7,25 @@
 // starved: while it waits, the express lane stops for it whenever it has taken more than its part (1 - backlog_share).
 //
 // When: critical records and backlog at once, the rest when a batch is full, when the oldest has waited batch_age_max,
-// or on drain.
+// while the spool is short of space (it may hold less than a batch), or on drain.
 //
 // Sequences are claimed while they are prepared and under way, so that the lanes never send the same, and the bulk lane
 // takes nothing of a stream that comes after what the express lane has under way: if that fails, it goes first. A
 // record that the parent refused for good is deferred, and sent again alone when its time has come; the rest goes on
-// around it.
+// around it. Where no more can be deferred the stream is held at that record: what is deferred goes on, what follows
+// waits.
+//
+// Bounds: a deferred record each, as many as the caller defers; kSeenMax marks of when records were first seen.
 //
 // Time and the state of the spool are passed in; no I/O, no threads.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/interval_set.h"
@@ -70,6 +75,10 @@ class SendPlan {
   // `sequence` is the one record of the stretch, and was refused: not again before `until`. What else the stretch spans
   // holds nothing, and counts as delivered.
   void defer(const Stretch& stretch, uint64_t sequence, MonotonicTime until);
+  // It was refused, and is to be offered again no sooner than `until`, nor anything behind it that is not deferred.
+  void hold(const Stretch& stretch, uint64_t event_bytes, MonotonicTime until);
+  // While there is little space for new records, none waits for others.
+  void set_short_of_space(bool is_short) { is_short_of_space_ = is_short; }
   // The line broke: what is there now, and what is observed until it stands again, is backlog.
   void line_broke();
   // The parent was reached. A line is thought to stand until it is found broken.
@@ -77,16 +86,28 @@ class SendPlan {
 
   // The lowest sequence of the stream that the parent does not have.
   [[nodiscard]] uint64_t floor(Priority stream) const;
-  // When the oldest record of the stream that is not claimed was first seen; nothing when there is none.
-  [[nodiscard]] std::optional<MonotonicTime> waiting_since(Priority stream) const { return of(stream).waiting_since; }
+  // When the oldest record of the stream that the parent does not have was first seen, or some time before, by as much
+  // as the marks are apart; nothing when there is none.
+  [[nodiscard]] std::optional<MonotonicTime> waiting_since(Priority stream) const;
 
   // So many stretches of a stream may have been delivered out of order; then all goes in order until they are fewer.
   static constexpr size_t kIntervalsMax = 24;
   // What the plan holds of the stream: stretches that are delivered, and records that wait to be tried again.
   [[nodiscard]] size_t intervals(Priority stream) const { return of(stream).delivered.intervals().size(); }
   [[nodiscard]] size_t deferred(Priority stream) const { return of(stream).deferred.size(); }
+  [[nodiscard]] bool is_deferred(Priority stream, uint64_t sequence) const {
+    return of(stream).deferred.contains(sequence);
+  }
 
  private:
+  static constexpr size_t kSeenMax = 64;
+
+  // Records below `end`, and not below that of the mark before, were first seen then.
+  struct Seen {
+    uint64_t end;
+    MonotonicTime at;
+  };
+
   struct Stream {
     IntervalSet delivered;
     IntervalSet claimed;  // delivered, under way, or deferred
@@ -96,16 +117,28 @@ class SendPlan {
     uint64_t hurried_end = 1;  // what is below did not fit into the batch before, and does not wait for another
     uint64_t appended_bytes = 0;
     uint64_t taken_bytes = 0;  // of them, claimed or delivered
-    std::optional<MonotonicTime> waiting_since;
+    std::vector<Seen> seen;    // of what the parent does not have
+    Duration seen_apart{0};    // its marks are further apart
+    uint64_t seen_end = 1;
     uint64_t suspect_end = 0;  // up to here batches have suspect_records at most
     uint64_t suspect_records = UINT64_MAX;
-    std::map<uint64_t, MonotonicTime> deferred;
+    std::map<uint64_t, MonotonicTime> deferred;  // until when; max: under way, or not to be sent again
+    uint64_t held_from = UINT64_MAX;             // what is from here on, and not deferred, waits
+    MonotonicTime held_until{};
+
+    [[nodiscard]] uint64_t sendable_end() const { return std::min(end, held_from); }
+    // When the record was first seen; nothing when it was not yet.
+    [[nodiscard]] std::optional<MonotonicTime> seen_at(uint64_t sequence) const;
+    void note_seen(MonotonicTime now);
+    void forget_seen();
   };
 
   Stream& of(Priority stream) { return streams_[static_cast<size_t>(stream)]; }
   [[nodiscard]] const Stream& of(Priority stream) const { return streams_[static_cast<size_t>(stream)]; }
-  void free_deferred(MonotonicTime now, MonotonicTime& look_again);
-  [[nodiscard]] std::optional<Stretch> backlog() const;
+  void end_holds(MonotonicTime now, MonotonicTime& look_again);
+  [[nodiscard]] static std::optional<uint64_t> due_again(const Stream& its, MonotonicTime now,
+                                                         MonotonicTime& look_again);
+  [[nodiscard]] std::optional<Stretch> backlog(MonotonicTime now, MonotonicTime& look_again) const;
   [[nodiscard]] static bool would_overtake(const Stream& its, uint64_t sequence);
   [[nodiscard]] bool is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining,
                             MonotonicTime& look_again) const;
@@ -114,6 +147,7 @@ class SendPlan {
   const SendPlanOptions options_;
   std::array<Stream, kPriorities.size()> streams_;
   bool line_stands_ = true;
+  bool is_short_of_space_ = false;
   double express_credit_;  // bytes that the express lane may still send while backlog waits
 };
 

@@ -153,6 +153,76 @@ TEST_F(Planning, ARefusedBatchIsTriedInHalvesAndTheRestGoesOn) {
   EXPECT_EQ(again.sequences, (IntervalSet::Interval{kPoison, kPoison + 1}));
 }
 
+// A spool that holds less than a batch would wait for age while it refuses what is new.
+TEST_F(Planning, NothingWaitsForAFullBatchWhileSpaceIsShort) {
+  append(Priority::kNormal, 11, kBatch / 2);
+  EXPECT_FALSE(next(Lane::kBulk));
+  plan.set_short_of_space(true);
+  const SendPlan::Stretch all = value_of(next(Lane::kBulk));
+  EXPECT_EQ(all.sequences, (IntervalSet::Interval{1, 11}));
+  plan.delivered(Lane::kBulk, all, kBatch / 2);
+  plan.set_short_of_space(false);
+  append(Priority::kNormal, 12, kBatch / 2);
+  EXPECT_FALSE(next(Lane::kBulk));
+}
+
+TEST_F(Planning, ARecordWaitsFromWhenItWasFirstSeen) {
+  EXPECT_EQ(plan.waiting_since(Priority::kNormal), std::nullopt);
+  append(Priority::kNormal, 11);
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    now += kAge;
+    append(Priority::kNormal, 11 + static_cast<uint64_t>(attempt));
+    const SendPlan::Stretch sent = value_of(next(Lane::kBulk));
+    EXPECT_EQ(plan.waiting_since(Priority::kNormal), kStart) << "under way, not delivered";
+    plan.released(sent, 0);
+    plan.line_broke();
+    append(Priority::kNormal, 11 + static_cast<uint64_t>(attempt));
+    EXPECT_EQ(plan.waiting_since(Priority::kNormal), kStart) << attempt;
+  }
+  SendPlan::Stretch first = value_of(next(Lane::kBulk));
+  plan.shorten(first, 11, 0);
+  plan.delivered(Lane::kBulk, first, 0);
+  EXPECT_EQ(plan.waiting_since(Priority::kNormal), kStart + 2 * kAge) << "the next one came then";
+  plan.delivered(Lane::kBulk, value_of(next(Lane::kBulk)), 0);
+  EXPECT_EQ(plan.waiting_since(Priority::kNormal), std::nullopt);
+}
+
+// Marks are few: then a record counts as older than it is, never as younger.
+TEST_F(Planning, AMillionSightingsTakeLittle) {
+  for (uint64_t i = 0; i < 1'000'000; ++i, now += std::chrono::milliseconds(1)) append(Priority::kNormal, i + 2);
+  EXPECT_EQ(plan.waiting_since(Priority::kNormal), kStart);
+  SendPlan::Stretch half = value_of(next(Lane::kBulk));
+  plan.shorten(half, 500'000, 0);
+  plan.delivered(Lane::kBulk, half, 0);
+  const MonotonicTime since = value_of(plan.waiting_since(Priority::kNormal));
+  EXPECT_LE(since, kStart + std::chrono::milliseconds(500'000));
+  EXPECT_GE(since, kStart + std::chrono::milliseconds(400'000));
+}
+
+TEST_F(Planning, WhatIsHeldWaitsAndWhatIsDeferredGoesOn) {
+  append(Priority::kNormal, 101);
+  const auto offer = [&](uint64_t expected) {
+    SendPlan::Stretch stretch = value_of(next(Lane::kBulk, /*draining=*/true));
+    EXPECT_EQ(stretch.sequences.begin, expected);
+    plan.shorten(stretch, expected + 1, 1);
+    return stretch;
+  };
+  plan.defer(offer(1), 1, now + std::chrono::seconds(1));
+  plan.hold(offer(2), 1, now + std::chrono::seconds(5));
+  EXPECT_FALSE(next(Lane::kBulk, /*draining=*/true));
+  EXPECT_EQ(look_again, now + std::chrono::seconds(1));
+  now += std::chrono::seconds(1);
+  const SendPlan::Stretch again = offer(1);
+  EXPECT_EQ(again.records_max, 1U);
+  EXPECT_FALSE(next(Lane::kBulk, /*draining=*/true)) << "it is under way";
+  EXPECT_EQ(look_again, kStart + std::chrono::seconds(5));
+  plan.released(again, 1);
+  plan.delivered(Lane::kBulk, offer(1), 1);
+  EXPECT_FALSE(next(Lane::kBulk, /*draining=*/true));
+  now += std::chrono::seconds(4);
+  offer(2);
+}
+
 // Whatever happens, no sequence is under way twice, and in the end all are delivered.
 TEST(SendPlan, NeverClaimsTwiceAndForgetsNothing) {
   const uint64_t seed = system_seed();

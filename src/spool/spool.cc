@@ -17,14 +17,22 @@
 namespace verge::spool {
 namespace {
 
-constexpr std::string_view kLedgerMagic = "VERGELG1";
-constexpr size_t kLedgerBytesMax = 1U << 30;
-constexpr int kLedgerReadsMax = 3;
+constexpr size_t kIncarnationBytesMax = 1024;
+constexpr int kReadsMax = 3;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
 // Room for topic, device and origin beside the largest payload.
 constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
 constexpr uint64_t kSegmentsMin = 16;
 constexpr uint64_t kSegmentBytesMin = 4U << 10;
+
+// By which a letter that is replayed twice is recognised. It begins with another letter than the names of children and
+// of devices.
+std::string dead_letter_source(const NodeId& incarnation, Priority stream) {
+  std::string name = "l";
+  name.append(incarnation.view());
+  name.push_back(static_cast<char>('0' + static_cast<int>(stream)));
+  return name;
+}
 
 }  // namespace
 
@@ -61,7 +69,7 @@ Spool::Spool(storage::FileSystem& file_system, std::string directory, storage::K
       options_(options),
       reserve_(file_system_, directory_ + "/reserve",
                std::min(options.segment_bytes, std::max(options.bytes_max / kSegmentsMin, kSegmentBytesMin))),
-      ledger_(options.sources_max) {}
+      ledger_(options.sources_max, options.stretches_max) {}
 
 Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std::string directory,
                                            storage::KeyRing& keys, const SpoolOptions& options, Recovery& recovery) {
@@ -70,15 +78,16 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   // Before anything is touched.
   if (const Result<void> there = spool->check_keys(keys); !there) return std::unexpected(there.error());
   if (const Result<void> known = spool->read_incarnation(recovery); !known) return std::unexpected(known.error());
-  spool->read_cursors();
-  const Result<std::array<uint64_t, kStreams>> covered = spool->read_ledger(recovery);
+  spool->read_cursors(recovery);
+  const Result<LedgerCoverage> covered = spool->read_ledger(recovery);
   if (!covered) return std::unexpected(covered.error());
   // What a process put in place that failed or was killed before its name was durable is read here and trusted:
   // segments go because of it.
   if (const Result<void> named = file_system.sync_directory(spool->directory_); !named) {
     return std::unexpected(named.error());
   }
-  if (const Result<void> reserve = spool->reserve_.open(); !reserve) return std::unexpected(reserve.error());
+  if (const Result<void> reserve = spool->reserve_.open(recovery.set_aside); !reserve)
+    return std::unexpected(reserve.error());
   bool is_unused = true;
   for (const Priority priority : kPriorities) {
     const uint64_t through = (*covered)[static_cast<size_t>(priority)];
@@ -106,6 +115,7 @@ Result<void> Spool::open_log(Priority priority, uint64_t covered, Recovery& reco
                                   std::max(its.delivered_end(), covered), found);
   if (!log) return std::unexpected(log.error());
   recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
+  recovery.set_aside.insert(recovery.set_aside.end(), found.set_aside.begin(), found.set_aside.end());
   its.log = std::move(*log);
   its.covered = covered;
   its.durable_end = its.log->next_sequence();
@@ -135,10 +145,11 @@ Result<std::vector<Spool::Erased>> Spool::erase_key(storage::FileSystem& file_sy
                                                     storage::KeyId key) {
   Spool spool(file_system, std::move(directory), keys, options);
   Recovery recovery;
-  spool.read_cursors();
-  const Result<std::array<uint64_t, kStreams>> covered = spool.read_ledger(recovery);
+  spool.read_cursors(recovery);
+  const Result<LedgerCoverage> covered = spool.read_ledger(recovery);
   if (!covered) return std::unexpected(covered.error());
-  if (const Result<void> reserve = spool.reserve_.open(); !reserve) return std::unexpected(reserve.error());
+  if (const Result<void> reserve = spool.reserve_.open(recovery.set_aside); !reserve)
+    return std::unexpected(reserve.error());
   std::vector<Erased> erased;
   for (const Priority priority : kPriorities) {
     Stream& its = spool.stream(priority);
@@ -196,6 +207,7 @@ Result<void> Spool::open_dead_letters(Recovery& recovery) {
   auto log = storage::SegmentedLog::open(file_system_, directory, reserve_, keys_, 1, found);
   if (!log) return std::unexpected(log.error());
   recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
+  recovery.set_aside.insert(recovery.set_aside.end(), found.set_aside.begin(), found.set_aside.end());
   dead_letter_log_ = std::move(*log);
   storage::LogReader reader(file_system_, directory, keys_);
   while (true) {
@@ -223,7 +235,27 @@ Result<void> Spool::bury(const DeadLetter& letter) {
       dead_letters_dropped_ += gone;
     }
   }
-  return delivered(letter.stream, {letter.sequence, letter.sequence + 1});
+  // It is kept. Should that not be noted, the record is sent again after the next start, and refused again.
+  (void)delivered(letter.stream, {letter.sequence, letter.sequence + 1});
+  return {};
+}
+
+// The new segment that stays says which sequences were used.
+Result<uint64_t> Spool::discard(Priority priority) {
+  Stream& its = stream(priority);
+  const uint64_t undelivered = its.delivered.missing(1, its.durable_end);
+  if (const Result<void> rolled = its.log->roll(); !rolled) return std::unexpected(rolled.error());
+  // The ledger must know what the segments said before they go.
+  if (ledger_changed_) {
+    if (const Result<void> kept = write_ledger(); !kept) return std::unexpected(kept.error());
+  }
+  const Result<size_t> removed = its.log->remove_before(its.log->next_sequence());
+  its.delivered.insert({0, its.log->first_sequence()});
+  if (!removed) return std::unexpected(removed.error());
+  reserve_.drop();  // what became ready for new segments still holds the records
+  // What is gone need not be noted as delivered: a start finds that it is gone. This is for who reads the cursors.
+  if (const Result<void> noted = write_cursors(); !noted) return std::unexpected(noted.error());
+  return undelivered;
 }
 
 Result<uint64_t> Spool::replay_dead_letters() {
@@ -238,7 +270,7 @@ Result<uint64_t> Spool::replay_dead_letters() {
     if (!letter) continue;
     Submission submission;
     submission.items.push_back({.priority = letter->stream,
-                                .source = fmt::format("ddead-letter\n{}\n0", name_of(letter->stream)),
+                                .source = dead_letter_source(incarnation_, letter->stream),
                                 .source_sequence = letter->sequence,
                                 .event = letter->event});
     std::vector<Submission*> group{&submission};
@@ -254,28 +286,47 @@ Result<void> Spool::forget_dead_letters() {
   if (const Result<void> rolled = dead_letter_log_->roll(); !rolled) return rolled;
   const Result<size_t> removed = dead_letter_log_->remove_before(dead_letter_log_->next_sequence());
   if (!removed) return std::unexpected(removed.error());
+  reserve_.drop();
   dead_letters_ = 0;
   return {};
 }
 
+// So that nothing of a start fails for it. Where it cannot be moved, what needs the place will say so.
+void Spool::set_aside(const std::string& path, const std::string& why, Recovery& recovery) {
+  if (const Result<std::string> now = file_system_.set_aside(path)) recovery.set_aside.push_back({path, *now, why});
+}
+
+// One failure to read is not enough to go without a file.
+Result<std::string> Spool::read_patiently(const std::string& path, size_t bytes_max) {
+  Result<std::string> content = file_system_.read_file(path, bytes_max);
+  for (int again = 1; again < kReadsMax && !content && content.error().code == "storage.io"; ++again) {
+    content = file_system_.read_file(path, bytes_max);
+  }
+  return content;
+}
+
 Result<void> Spool::read_incarnation(Recovery& recovery) {
   const std::string path = directory_ + "/incarnation";
-  if (const Result<std::string> text = file_system_.read_file(path, 1024)) {
+  const Result<std::string> text = read_patiently(path, kIncarnationBytesMax);
+  if (text) {
     if (const auto id = NodeId::parse(trim(*text))) {
       incarnation_ = *id;
       return {};
     }
-    // Unreadable: a new one makes the parent take what it already has a second time rather than lose anything; but the
-    // sequences go on, so only what was under way is affected.
-    recovery.replaced.push_back(
-        {"spool.incarnation-lost",
-         fmt::format("{} cannot be read and was replaced: nothing is lost, but records that the parent took and whose "
-                     "acknowledgement had not come are stored there a second time",
-                     path),
-         "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
-  } else if (text.error().code != "storage.missing") {
+  } else if (text.error().code == "storage.missing") {
+    return new_incarnation();
+  } else if (text.error().code == "storage.permission") {
     return std::unexpected(text.error());
   }
+  // A new one makes the parent take what it already has a second time rather than lose anything; but the sequences go
+  // on, so only what was under way is affected.
+  set_aside(path, text ? path + " does not hold an incarnation" : text.error().what, recovery);
+  recovery.replaced.push_back(
+      {"spool.incarnation-lost",
+       fmt::format("{} cannot be read and was replaced: nothing is lost, but records that the parent took and whose "
+                   "acknowledgement had not come are stored there a second time",
+                   path),
+       "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
   return new_incarnation();
 }
 
@@ -284,7 +335,10 @@ Result<void> Spool::new_incarnation() {
   return file_system_.replace_file(directory_ + "/incarnation", incarnation_.text() + "\n");
 }
 
-void Spool::read_cursors() {
+void Spool::read_cursors(Recovery& recovery) {
+  const std::string path = Cursors::path(directory_);
+  const Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kRead);
+  if (!file && file.error().code == "storage.foreign") set_aside(path, file.error().what, recovery);
   std::optional<Cursors> found = Cursors::read(file_system_, directory_);
   if (!found) return;
   cursors_generation_ = found->generation;
@@ -317,17 +371,16 @@ Result<void> Spool::write_cursors() {
 
 // The snapshot, if there is a sound one; returns by stream up to which sequence it covers the log.
 // Error storage.permission: it is there and sound for all that is known, but not to be read by this process.
-Result<std::array<uint64_t, kStreams>> Spool::read_ledger(Recovery& recovery) {
-  std::array<uint64_t, kStreams> covered{};
-  const std::string path = directory_ + "/ledger";
-  // To go without it is to take again what was taken before: one failure to read it is not enough.
-  Result<std::string> content = file_system_.read_file(path, kLedgerBytesMax);
-  for (int again = 1; again < kLedgerReadsMax && !content && content.error().code != "storage.missing"; ++again) {
-    content = file_system_.read_file(path, kLedgerBytesMax);
-  }
-  if (!content && content.error().code == "storage.missing") return covered;
+Result<LedgerCoverage> Spool::read_ledger(Recovery& recovery) {
+  const std::string path = Ledger::path(directory_);
+  // To go without it is to take again what was taken before.
+  const Result<std::string> content = read_patiently(path, Ledger::kFileBytesMax);
+  if (!content && content.error().code == "storage.missing") return LedgerCoverage{};
   if (!content && content.error().code == "storage.permission") return std::unexpected(content.error());
-  if (content && read_ledger_content(*content, covered)) return covered;
+  if (content) {
+    if (const std::optional<LedgerCoverage> read = read_ledger_file(*content, ledger_)) return *read;
+  }
+  if (!content && content.error().code == "storage.foreign") set_aside(path, content.error().what, recovery);
   recovery.replaced.push_back(
       {"spool.ledger-lost",
        fmt::format("{} cannot be read ({}) and is made anew from the records that are here: what a child or a numbered "
@@ -337,26 +390,14 @@ Result<std::array<uint64_t, kStreams>> Spool::read_ledger(Recovery& recovery) {
   return {};
 }
 
-bool Spool::read_ledger_content(std::string_view content, std::array<uint64_t, kStreams>& covered) {
-  if (content.size() < kLedgerMagic.size() + sizeof(uint64_t)) return false;
-  const std::string_view body = content.substr(0, content.size() - sizeof(uint64_t));
-  ByteReader check(content.substr(body.size()));
-  if (check.fixed<uint64_t>() != hash64(body) || !body.starts_with(kLedgerMagic)) return false;
-  ByteReader reader(body.substr(kLedgerMagic.size()));
-  for (uint64_t& sequence : covered) sequence = reader.fixed<uint64_t>();
-  return reader.ok() && ledger_.read(reader.rest());
-}
-
 Result<void> Spool::write_ledger() {
-  std::string content(kLedgerMagic);
+  LedgerCoverage covered{};
   segments_at_snapshot_ = 0;
-  for (const Stream& stream : streams_) {
-    append_fixed(content, stream.durable_end);
-    segments_at_snapshot_ += stream.log->segments_begun();
+  for (size_t i = 0; i < kStreams; ++i) {
+    covered[i] = streams_[i].durable_end;
+    segments_at_snapshot_ += streams_[i].log->segments_begun();
   }
-  ledger_.write(content);
-  append_fixed(content, hash64(content));
-  const Result<void> written = file_system_.replace_file(directory_ + "/ledger", content);
+  const Result<void> written = file_system_.replace_file(Ledger::path(directory_), ledger_file(covered, ledger_));
   if (!written) return written;
   for (Stream& stream : streams_) stream.covered = stream.durable_end;
   ledger_changed_ = false;
@@ -581,7 +622,7 @@ Result<void> Spool::delivered(Priority priority, IntervalSet::Interval sequences
   const uint64_t through = its.delivered_through();
   if (through == before) return noted;
   // The last segment stays. When all in it is delivered and space is short, a new one takes its place.
-  const bool is_short = bytes() > options_.bytes_max / 2;
+  const bool is_short = is_short_of_space();
   if (is_short && through + 1 >= its.log->next_sequence()) (void)its.log->roll();
   // The ledger must know what the segments said before they go. Where space is not short they may wait until it does.
   if (ledger_changed_ && is_short && through >= its.covered && its.log->can_remove_before(through + 1)) {

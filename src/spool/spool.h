@@ -40,6 +40,7 @@ struct SpoolOptions {
   uint64_t critical_reserve = 0;       // of it, for critical records only; 0: a sixteenth
   uint64_t segment_bytes = 16U << 20;  // a log file
   size_t sources_max = 65536;
+  size_t stretches_max = Ledger::kStretchesMax;  // of the ledger
   std::array<StreamOptions, kPriorities.size()> streams{};
   Random* identities = nullptr;  // incarnations are drawn from it; null: from the operating system's entropy
 };
@@ -84,6 +85,8 @@ class Spool {
     std::vector<storage::DamagedRange> damaged;
     // Files that could not be read and were replaced, with what that means: spool.ledger-lost, spool.incarnation-lost.
     std::vector<Error> replaced;
+    // What is not the spool's, and was where its own files are or are to be.
+    std::vector<storage::SetAside> set_aside;
   };
 
   // `keys` outlives the spool and is changed by change_keys() only. A damaged spool opens. Error storage.key-missing:
@@ -111,8 +114,11 @@ class Spool {
     return streams_[static_cast<size_t>(stream)].delivered;
   }
   // Keeps the record apart, durably, and counts it as delivered. Beyond a sixteenth of bytes_max the oldest dead
-  // letters go for it. After an error nothing has changed.
+  // letters go for it. After an error it does not count as delivered, though a later start may find the letter.
   Result<void> bury(const DeadLetter& letter);
+  // Gives up all that is in the stream, delivered or not. On return its files are gone durably. How many records the
+  // parent did not have; after an error some of the oldest may be gone.
+  Result<uint64_t> discard(Priority stream);
   // Puts every dead letter back into its stream, as a new record, and forgets it. Returns how many. After an error some
   // may be back, which a second call recognises.
   Result<uint64_t> replay_dead_letters();
@@ -139,6 +145,8 @@ class Spool {
 
   [[nodiscard]] StreamState state(Priority stream) const;
   [[nodiscard]] uint64_t bytes() const;
+  // More than half of the space is used.
+  [[nodiscard]] bool is_short_of_space() const { return bytes() > options_.bytes_max / 2; }
   [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
@@ -173,14 +181,14 @@ class Spool {
   void renew_segments();
   Result<void> free_delivered(Stream& its);
 
+  Result<std::string> read_patiently(const std::string& path, size_t bytes_max);
   Result<void> read_incarnation(Recovery& recovery);
   Result<void> new_incarnation();
-  void read_cursors();
+  void set_aside(const std::string& path, const std::string& why, Recovery& recovery);
+  void read_cursors(Recovery& recovery);
   Result<void> write_cursors();
   void make_cursor_slots();
-  Result<std::array<uint64_t, kStreams>> read_ledger(Recovery& recovery);
-  // False when the bytes are not what write_ledger() wrote.
-  bool read_ledger_content(std::string_view content, std::array<uint64_t, kStreams>& covered);
+  Result<LedgerCoverage> read_ledger(Recovery& recovery);
   Result<void> write_ledger();
   Result<void> replay(Priority stream, uint64_t from);
   Result<void> open_dead_letters(Recovery& recovery);

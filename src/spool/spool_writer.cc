@@ -186,7 +186,7 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
       for (Waiting& entry : answered) entry.done(std::move(entry.submission));
     });
   }
-  if (stored > 0 && grown_) grown_();
+  if ((stored > 0 || refusal != nullptr) && grown_) grown_();
   if (spool_->needs_segment()) {
     {
       const std::lock_guard lock(mutex_);
@@ -237,6 +237,7 @@ void SpoolWriter::publish_progress() {
     progress.appended_bytes = state.appended_bytes;
     progress.dropped = state.dropped;
   }
+  short_of_space_ = spool_->is_short_of_space();
   dead_letters_ = spool_->dead_letters();
   dead_letters_dropped_ = spool_->dead_letters_dropped();
 }

@@ -50,7 +50,7 @@ class SpoolWriter {
 
   using Done = std::move_only_function<void(Submission)>;
 
-  // `grown` is called on the writer's thread after each commit that stored something.
+  // `grown` is called on the writer's thread after each commit that stored something, or found no space.
   SpoolWriter(std::unique_ptr<Spool> spool, size_t waiting_bytes_max, std::function<void()> grown);
   ~SpoolWriter() { stop(); }
   // Commits what is waiting, posts the answers, writes a checkpoint and ends the thread. What is submitted afterwards
@@ -83,6 +83,8 @@ class SpoolWriter {
   // True since a submission was refused, until one is stored again or there is room again: looked for every
   // kProbePeriod.
   [[nodiscard]] bool is_full() const { return full_; }
+  // So little is left, or nothing, that what is here should not wait on its way up. Any thread.
+  [[nodiscard]] bool is_short_of_space() const { return short_of_space_ || full_; }
 
  private:
   struct Waiting {
@@ -119,6 +121,7 @@ class SpoolWriter {
   AgeClock age_clock_;
   SpoolWriterCounters counters_;
   std::atomic<bool> full_{false};
+  std::atomic<bool> short_of_space_{false};
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

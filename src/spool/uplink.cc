@@ -76,6 +76,7 @@ void Uplink::turn(const std::function<void()>& input) {
     const StreamProgress& progress = spool_.progress(stream);
     delivery_.observe(stream, progress.end, progress.appended_bytes);
   }
+  delivery_.observe_space(spool_.is_short_of_space());
   input();
   while (const std::optional<RedundantPaths::Outcome> outcome = redundant_paths_.take_outcome()) {
     delivery_.answered(outcome->lane, outcome->answer, outcome->took);

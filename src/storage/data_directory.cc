@@ -18,7 +18,7 @@ Result<DataDirectory> DataDirectory::open(const std::string& path) {
   PosixFileSystem file_system;
   if (const Result<void> made = file_system.make_directory(path); !made) return std::unexpected(made.error());
   const std::string lock_path = path + "/lock";
-  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
   if (lock < 0) {
     return fail("storage.permission",
                 fmt::format("cannot write to the data directory {}: {}", path, std::strerror(errno)),
@@ -48,7 +48,7 @@ DataDirectory::~DataDirectory() {
 }
 
 Result<NodeId> DataDirectory::node_id() {
-  PosixFileSystem file_system;
+  PosixFileSystem file_system(path_);
   const std::string directory = path_ + "/identity";
   const std::string path = directory + "/node-id";
   if (const Result<std::string> text = file_system.read_file(path, 1024)) {

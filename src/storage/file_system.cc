@@ -1,9 +1,11 @@
 #include "storage/file_system.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -24,6 +26,9 @@ std::unexpected<Error> failed(int problem, std::string_view doing, const std::st
       return fail("storage.permission", std::move(what), "make it readable and writable for this user");
     case ENOENT:
       return fail("storage.missing", std::move(what));
+    case EMFILE:
+    case ENFILE:
+      return fail("storage.io", std::move(what), "raise the limit on open files (LimitNOFILE=, ulimit -n)");
     default:
       return fail("storage.io", std::move(what), "check the disk (dmesg, smartctl)");
   }
@@ -84,27 +89,114 @@ class PosixFile final : public File {
   const std::string path_;
 };
 
+std::unexpected<Error> foreign(const std::string& path, const struct stat& status) {
+  const bool is_link = S_ISLNK(status.st_mode);
+  const std::string_view kind = is_link                   ? "a symbolic link"
+                                : S_ISDIR(status.st_mode) ? "a directory"
+                                : S_ISREG(status.st_mode) ? "a file"
+                                                          : "neither a file nor a directory";
+  return fail("storage.foreign", fmt::format("{} is {}, which the node did not make", path, kind),
+              is_link ? "links in the data directory are not followed: mount the place there (mount --bind), or set "
+                        "node.data_dir to where the data is"
+                      : "move it elsewhere");
+}
+
 }  // namespace
 
+struct PosixFileSystem::Place {
+  // `directory`: -1 for the path as it is.
+  Place(int directory, std::string name) : directory_(directory), name_(std::move(name)) {}
+  Place(Place&& other) noexcept : directory_(std::exchange(other.directory_, -1)), name_(std::move(other.name_)) {}
+  Place& operator=(Place&&) = delete;
+  ~Place() {
+    if (directory_ >= 0) ::close(directory_);
+  }
+
+  [[nodiscard]] int directory() const { return directory_ < 0 ? AT_FDCWD : directory_; }
+  [[nodiscard]] const char* name() const { return name_.c_str(); }
+  [[nodiscard]] int open(int flags) const {
+    return ::openat(directory(), name(), flags | O_CLOEXEC | (directory_ < 0 ? 0 : O_NOFOLLOW), 0640);
+  }
+  // After an open() that failed: where something else is in the way, says so.
+  [[nodiscard]] std::unexpected<Error> failed_to(std::string_view doing, const std::string& path) const {
+    const int problem = errno;
+    struct stat status{};
+    const bool may_be_foreign = problem == ELOOP || problem == ENOTDIR || problem == EISDIR || problem == ENXIO;
+    if (may_be_foreign && ::fstatat(directory(), name(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+      return foreign(path, status);
+    }
+    return failed(problem, doing, path);
+  }
+
+ private:
+  int directory_;
+  std::string name_;
+};
+
+std::optional<std::string_view> PosixFileSystem::below_root(const std::string& path) const {
+  if (root_.empty() || !path.starts_with(root_)) return std::nullopt;
+  std::string_view below = std::string_view(path).substr(root_.size());
+  if (!root_.ends_with('/') && !below.starts_with('/')) return std::nullopt;
+  while (below.starts_with('/')) below.remove_prefix(1);
+  while (below.ends_with('/')) below.remove_suffix(1);
+  return below.empty() ? std::nullopt : std::optional(below);
+}
+
+Result<PosixFileSystem::Place> PosixFileSystem::place_of(const std::string& path) const {
+  std::optional<std::string_view> below = below_root(path);
+  if (!below) return Place(-1, path);
+  Place at(-1, root_);
+  int directory = at.open(O_PATH | O_DIRECTORY);
+  if (directory < 0) return failed(errno, "open", root_);
+  while (true) {
+    const size_t end = below->find('/');
+    Place next(directory, std::string(below->substr(0, end)));
+    if (end == std::string_view::npos) return next;
+    directory = next.open(O_PATH | O_DIRECTORY);
+    if (directory < 0) return next.failed_to("open", path);
+    below->remove_prefix(end + 1);
+  }
+}
+
 Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, OpenMode mode) {
+  const Result<Place> place = place_of(path);
+  if (!place) return std::unexpected(place.error());
   const int flags = mode == OpenMode::kRead ? O_RDONLY : mode == OpenMode::kWrite ? O_RDWR : O_RDWR | O_CREAT | O_TRUNC;
-  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0640);
-  if (descriptor < 0) return failed(errno, mode == OpenMode::kCreate ? "create" : "open", path);
-  return std::make_unique<PosixFile>(descriptor, path);
+  // Not blocking: a pipe would wait for its other end.
+  const int descriptor = place->open(flags | O_NONBLOCK);
+  if (descriptor < 0) return place->failed_to(mode == OpenMode::kCreate ? "create" : "open", path);
+  auto file = std::make_unique<PosixFile>(descriptor, path);
+  struct stat status{};
+  if (::fstat(descriptor, &status) == 0 && !S_ISREG(status.st_mode)) return foreign(path, status);
+  return file;
 }
 
 Result<std::vector<std::string>> PosixFileSystem::list(const std::string& directory) {
-  std::error_code problem;
-  std::vector<std::string> names;
-  for (auto entry = std::filesystem::directory_iterator(directory, problem);
-       !problem && entry != std::filesystem::end(entry); entry.increment(problem)) {
-    names.push_back(entry->path().filename().string());
+  const Result<Place> place = place_of(directory);
+  if (!place) return std::unexpected(place.error());
+  const int descriptor = place->open(O_RDONLY | O_DIRECTORY);
+  if (descriptor < 0) return place->failed_to("list", directory);
+  DIR* entries = ::fdopendir(descriptor);
+  if (entries == nullptr) {
+    const int problem = errno;
+    ::close(descriptor);
+    return failed(problem, "list", directory);
   }
-  if (problem) return failed(problem.value(), "list", directory);
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(entries)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
+  }
+  const int problem = errno;
+  ::closedir(entries);
+  if (problem != 0) return failed(problem, "list", directory);
   return names;
 }
 
 Result<void> PosixFileSystem::make_directory(const std::string& path) {
+  if (const std::optional<std::string_view> below = below_root(path)) return make_below_root(path, *below);
   std::error_code problem;
   std::vector<std::filesystem::path> missing;  // the innermost first
   for (std::filesystem::path at = path; !at.empty() && !std::filesystem::exists(at, problem); at = at.parent_path()) {
@@ -123,24 +215,71 @@ Result<void> PosixFileSystem::make_directory(const std::string& path) {
   return {};
 }
 
+Result<void> PosixFileSystem::make_below_root(const std::string& path, std::string_view below) {
+  if (const Result<void> made = make_directory(root_); !made) return made;
+  std::string parent = root_;
+  while (!below.empty()) {
+    const size_t end = std::min(below.find('/'), below.size());
+    const std::string at = fmt::format("{}/{}", parent, below.substr(0, end));
+    below.remove_prefix(std::min(end + 1, below.size()));
+    const Result<Place> place = place_of(at);
+    if (!place) return std::unexpected(place.error());
+    if (::mkdirat(place->directory(), place->name(), 0777) == 0) {
+      if (const Result<void> synced = sync_directory(parent); !synced) return synced;
+    } else if (errno != EEXIST) {
+      return failed(errno, "create the directory", path);
+    }
+    struct stat status{};
+    if (::fstatat(place->directory(), place->name(), &status, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(status.st_mode)) {
+      return foreign(at, status);
+    }
+    parent = at;
+  }
+  return {};
+}
+
 Result<void> PosixFileSystem::rename(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return failed(errno, "rename", from);
+  const Result<Place> source = place_of(from);
+  if (!source) return std::unexpected(source.error());
+  const Result<Place> target = place_of(to);
+  if (!target) return std::unexpected(target.error());
+  if (::renameat(source->directory(), source->name(), target->directory(), target->name()) != 0) {
+    return failed(errno, "rename", from);
+  }
   return {};
 }
 
 Result<void> PosixFileSystem::remove(const std::string& path) {
-  if (::unlink(path.c_str()) != 0) return failed(errno, "remove", path);
+  const Result<Place> place = place_of(path);
+  if (!place) return std::unexpected(place.error());
+  if (::unlinkat(place->directory(), place->name(), 0) != 0) return place->failed_to("remove", path);
   return {};
 }
 
 Result<void> PosixFileSystem::sync_directory(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return failed(errno, "open", path);
+  const Result<Place> place = place_of(path);
+  if (!place) return std::unexpected(place.error());
+  const int descriptor = place->open(O_RDONLY | O_DIRECTORY);
+  if (descriptor < 0) return place->failed_to("open", path);
   const int result = ::fsync(descriptor);
   const int problem = errno;
   ::close(descriptor);
   if (result != 0) return failed(problem, "sync", path);
   return {};
+}
+
+Result<std::string> FileSystem::set_aside(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = path.substr(0, slash);
+  const Result<std::vector<std::string>> names = list(directory);
+  if (!names) return std::unexpected(names.error());
+  std::string to = path + ".damaged";
+  for (int number = 2; std::ranges::find(*names, to.substr(slash + 1)) != names->end(); ++number) {
+    to = fmt::format("{}.damaged-{}", path, number);
+  }
+  if (const Result<void> moved = rename(path, to); !moved) return std::unexpected(moved.error());
+  if (const Result<void> synced = sync_directory(directory); !synced) return std::unexpected(synced.error());
+  return to;
 }
 
 Result<std::string> FileSystem::read_file(const std::string& path, size_t bytes_max) {
@@ -159,6 +298,7 @@ Result<std::string> FileSystem::read_file(const std::string& path, size_t bytes_
 Result<void> FileSystem::replace_file(const std::string& path, std::string_view content) {
   const std::string fresh = path + ".new";
   Result<std::unique_ptr<File>> file = open(fresh, OpenMode::kCreate);
+  if (!file && file.error().code == "storage.foreign" && set_aside(fresh)) file = open(fresh, OpenMode::kCreate);
   if (!file) return std::unexpected(file.error());
   if (const Result<void> written = (*file)->write_at(0, content); !written) return written;
   if (const Result<void> synced = (*file)->sync(); !synced) return synced;

@@ -1,14 +1,17 @@
 // FileSystem: the few operations that durability rests on, as a seam. Production runs on PosixFileSystem; tests run the
 // same code over a simulated disk that loses, tears and refuses.
 //
-// Errors have the codes storage.full (no space or quota), storage.permission, storage.missing, storage.io (all else)
-// and name the path. Paths are plain strings with '/'.
+// Errors have the codes storage.full (no space or quota), storage.permission, storage.missing, storage.foreign (where a
+// file or directory was expected is something else), storage.io (all else) and name the path. Paths are plain strings
+// with '/'.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -46,21 +49,45 @@ class FileSystem {
   // Makes creations, renames and removals in it durable.
   virtual Result<void> sync_directory(const std::string& path) = 0;
 
+  // Moves what is there, whatever it is, out of the way and deletes nothing: to the path with ".damaged", or a number
+  // after that where there is such a thing already. Durable on return. The path that it has now.
+  Result<std::string> set_aside(const std::string& path);
   // The whole content; at most `bytes_max`.
   Result<std::string> read_file(const std::string& path, size_t bytes_max);
   // Replaces the file's content such that a reader finds the old or the new one, whatever happens meanwhile; durable
-  // on return. Uses `path`.new on the way.
+  // on return. Uses `path`.new on the way; what is there and is no file is set aside.
   Result<void> replace_file(const std::string& path, std::string_view content);
 };
 
+// What was found in the way and moved, or left alone where `now` is empty.
+struct SetAside {
+  std::string path;
+  std::string now;
+  std::string why;
+};
+
+// Symbolic links are followed up to and including `root`, and not below it: whoever can put one there could have the
+// process write to any place that it may. Without a root they are followed.
 class PosixFileSystem final : public FileSystem {
  public:
+  explicit PosixFileSystem(std::string root = {}) : root_(std::move(root)) {}
+
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   Result<std::vector<std::string>> list(const std::string& directory) override;
   Result<void> make_directory(const std::string& path) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
   Result<void> remove(const std::string& path) override;
   Result<void> sync_directory(const std::string& path) override;
+
+ private:
+  // A name and the directory that it is in, as openat(2) takes them.
+  struct Place;
+  // The part of the path that is below the root; nothing when it is not.
+  [[nodiscard]] std::optional<std::string_view> below_root(const std::string& path) const;
+  [[nodiscard]] Result<Place> place_of(const std::string& path) const;
+  Result<void> make_below_root(const std::string& path, std::string_view below);
+
+  const std::string root_;
 };
 
 }  // namespace verge::storage

@@ -1,6 +1,7 @@
 #include "storage/segment_reserve.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -8,15 +9,26 @@ namespace verge::storage {
 namespace {
 
 constexpr size_t kZerosBytes = 1U << 20;
+constexpr uint64_t kNumberMax = 1ULL << 62;
 
 }  // namespace
 
-Result<void> SegmentReserve::open() {
+Result<void> SegmentReserve::open(std::vector<SetAside>& foreign) {
   if (const Result<void> made = file_system_.make_directory(directory_); !made) return made;
   const Result<std::vector<std::string>> left = file_system_.list(directory_);
   if (!left) return std::unexpected(left.error());
   for (const std::string& name : *left) {
-    if (const Result<void> removed = file_system_.remove(directory_ + "/" + name); !removed) return removed;
+    const std::string path = directory_ + "/" + name;
+    uint64_t number = 0;
+    const auto [stop, problem] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (problem != std::errc{} || stop != name.data() + name.size() || number > kNumberMax) {
+      foreign.push_back({path, {}, path + " is none of the node's files"});
+      continue;
+    }
+    last_number_ = std::max(last_number_, number);
+    const Result<void> removed = file_system_.remove(path);
+    if (!removed && removed.error().code != "storage.foreign") return removed;
+    if (!removed) foreign.push_back({path, {}, removed.error().what});
   }
   return {};
 }

@@ -6,7 +6,8 @@
 // are none, prepare() fills a new file with zeros ahead of time. What a kept file still holds is void: frames are bound
 // to their segment by its salt. (Zeroing kept files again was the alternative; it would write every byte twice.)
 //
-// Crash safety: nothing here is worth anything after a crash; open() removes what an earlier run left.
+// Crash safety: nothing here is worth anything after a crash; open() removes what an earlier run left: files whose
+// names are numbers.
 //
 // Threading: prepare() from one thread beside take() and give() from another.
 #pragma once
@@ -29,7 +30,8 @@ class SegmentReserve {
   SegmentReserve(FileSystem& file_system, std::string directory, uint64_t segment_bytes)
       : file_system_(file_system), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
 
-  Result<void> open();
+  // What is there and is none of its files is left alone, and added to `foreign`.
+  Result<void> open(std::vector<SetAside>& foreign);
 
   // Moves a ready file to `path`, open for writing; null when none is ready or it cannot be moved. The caller syncs the
   // directory of `path`.

@@ -17,9 +17,17 @@ constexpr std::string_view kSuffix = ".log";
 // After a damaged tail, so many sequences are skipped: any of them may have been seen by a receiver.
 constexpr uint64_t kSequenceSkip = 1U << 20;
 
+// Higher ones are no sequences of ours: nothing could be added to them.
+constexpr uint64_t kSequenceMax = 1ULL << 62;
+
+std::string segment_name(uint64_t first_sequence) { return fmt::format("{:020}{}", first_sequence, kSuffix); }
+
 std::string segment_path(const std::string& directory, uint64_t first_sequence) {
-  return fmt::format("{}/{:020}{}", directory, first_sequence, kSuffix);
+  return directory + "/" + segment_name(first_sequence);
 }
+
+// Where there is none any more, or something else that is no segment of ours.
+bool is_no_file(const Error& error) { return error.code == "storage.missing" || error.code == "storage.foreign"; }
 
 // Whether there is more than the header: a frame, or what is left of one.
 Result<bool> begins_with_frame(File& file) {
@@ -37,9 +45,8 @@ Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const st
   std::vector<SegmentFile> segments;
   for (const std::string& name : *names) {
     uint64_t first = 0;
-    const char* end = name.data() + name.size();
-    const auto [stop, problem] = std::from_chars(name.data(), end, first);
-    if (problem != std::errc{} || std::string_view(stop, end) != kSuffix) continue;
+    const auto [stop, problem] = std::from_chars(name.data(), name.data() + name.size(), first);
+    if (problem != std::errc{} || first > kSequenceMax || name != segment_name(first)) continue;
     segments.push_back({directory + "/" + name, first, 0});
   }
   std::ranges::sort(segments, {}, &SegmentFile::first_sequence);
@@ -53,7 +60,7 @@ Result<std::map<KeyId, size_t>> keys_in_use(FileSystem& file_system, const std::
   if (!segments) return std::unexpected(segments.error());
   for (const SegmentFile& segment : *segments) {
     const Result<std::unique_ptr<File>> file = file_system.open(segment.path, OpenMode::kRead);
-    if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
+    if (!file && is_no_file(file.error())) continue;
     if (!file) return std::unexpected(file.error());
     const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
     if (!read) continue;  // said where it is read for what is in it
@@ -82,9 +89,15 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
   Result<std::vector<SegmentFile>> segments = list_segments(file_system_, directory_);
   if (!segments) return std::unexpected(segments.error());
   segments_ = std::move(*segments);
-  for (SegmentFile& segment : segments_) {
-    const Result<std::unique_ptr<File>> file = file_system_.open(segment.path, OpenMode::kRead);
+  for (size_t i = 0; i < segments_.size();) {
+    const Result<std::unique_ptr<File>> file = file_system_.open(segments_[i].path, OpenMode::kRead);
+    if (!file && file.error().code == "storage.foreign") {
+      const Result<void> aside = set_aside(i, file.error().what, recovery);
+      if (!aside) return aside;
+      continue;
+    }
     if (!file) return std::unexpected(file.error());
+    SegmentFile& segment = segments_[i++];
     const Result<uint64_t> size = (*file)->size();
     if (!size) return std::unexpected(size.error());
     segment.bytes = *size;
@@ -103,7 +116,7 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
       next_sequence_ = std::max(next_sequence_, **end);
       continue;
     }
-    if (const Result<void> aside = set_aside(segments_.size() - 1); !aside) return aside;
+    if (const Result<void> aside = drop_headless(segments_.size() - 1, recovery); !aside) return aside;
   }
   recovery.end = next_sequence_;
   if (damaged) next_sequence_ += kSequenceSkip;
@@ -119,7 +132,9 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
   if (!read) return std::unexpected(read.error());
   const std::optional<SegmentHeader>& header = *read;
   if (header && header->first_sequence != segment.first_sequence) {
-    // A file out of the reserve that had its new name and not its new header yet: nothing was stored in it.
+    // A file out of the reserve that had its new name and not its new header yet: nothing was stored in it. But what
+    // its name says was used before it may be gone, delivered.
+    next_sequence_ = std::max(next_sequence_, segment.first_sequence);
     return std::nullopt;
   }
   if (!header) {
@@ -165,22 +180,28 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
   return expected;
 }
 
-// A file without a header of its own: one that may have held something is kept under another name for whoever wants to
-// look into it.
-Result<void> SegmentedLog::set_aside(size_t index) {
+// A file without a header of its own. One that is empty, or has the header of another segment, is a remnant of our own;
+// any other may hold something, or be somebody else's, and is kept under another name.
+Result<void> SegmentedLog::drop_headless(size_t index, Recovery& recovery) {
   const std::string path = segments_[index].path;
   bool is_empty = true;
   if (const Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kRead)) {
     std::string start(kSegmentHeaderBytes + kFrameHeaderBytes, '\0');
     const Result<size_t> got = (*file)->read_at(0, start.data(), start.size());
     const Result<std::optional<SegmentHeader>> header = read_segment_header(**file);
-    is_empty = got && header &&
-               (header->has_value() || start.find_first_not_of('\0', kSegmentHeaderBytes) == std::string::npos);
+    is_empty = got && header && (header->has_value() || start.find_first_not_of('\0') == std::string::npos);
   }
   if (is_empty) return remove_segment(index);
-  if (const Result<void> renamed = file_system_.rename(path, path + ".damaged"); !renamed) return renamed;
+  return set_aside(index, path + " has no header of a segment", recovery);
+}
+
+Result<void> SegmentedLog::set_aside(size_t index, std::string why, Recovery& recovery) {
+  const std::string path = segments_[index].path;
+  const Result<std::string> now = file_system_.set_aside(path);
+  if (!now) return std::unexpected(now.error());
+  recovery.set_aside.push_back({path, *now, std::move(why)});
   segments_.erase(segments_.begin() + static_cast<ptrdiff_t>(index));
-  return file_system_.sync_directory(directory_);
+  return {};
 }
 
 // Durably: a segment must not come back when a later one is gone, which says where its frames end. Where new segments
@@ -421,7 +442,7 @@ bool LogReader::open_segment_for(uint64_t sequence, uint64_t end_sequence, Error
   std::optional<SegmentFile> headless;
   for (; chosen != segments->end(); ++chosen) {
     Result<std::unique_ptr<File>> file = file_system_.open(chosen->path, OpenMode::kRead);
-    if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
+    if (!file && is_no_file(file.error())) continue;
     if (!file) {
       problem = file.error();
       return false;
@@ -464,7 +485,7 @@ Result<uint64_t> LogReader::frames_end() {
   auto later = std::ranges::upper_bound(*segments, header_.first_sequence, {}, &SegmentFile::first_sequence);
   for (; later != segments->end(); ++later) {
     const Result<std::unique_ptr<File>> file = file_system_.open(later->path, OpenMode::kRead);
-    if (!file && file.error().code == "storage.missing") continue;  // removed since it was listed
+    if (!file && is_no_file(file.error())) continue;
     if (!file) return std::unexpected(file.error());
     const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
     if (!read) return std::unexpected(read.error());

@@ -59,7 +59,8 @@ struct SegmentFile {
   KeyId key = 0;
 };
 
-// The segments of a directory in order, without their sizes and keys. Other files are left alone and not listed.
+// The segments of a directory in order, without their sizes and keys. What has another name than 20 digits and ".log"
+// is left alone and not listed.
 Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const std::string& directory);
 
 // Which keys the frames of a directory's segments need, by how many segments. No directory has none, and a file whose
@@ -70,13 +71,14 @@ class SegmentedLog {
  public:
   struct Recovery {
     std::vector<DamagedRange> damaged;
+    std::vector<SetAside> set_aside;
     // From here to the log's next_sequence() nothing was ever readable.
     uint64_t end = 1;
   };
 
-  // Opens or creates. `sequence_floor`: sequences below it are known to have been used. A damaged log opens; what was
-  // lost is in `recovery`. No key is needed.
-  // `reserve` and `keys` outlive the log; the reserve's segment_bytes is the size of a file.
+  // Opens or creates. What has the name of a segment and is no file, or no segment, is set aside. `sequence_floor`:
+  // sequences below it are known to have been used. A damaged log opens; what was lost is in `recovery`. No key is
+  // needed. `reserve` and `keys` outlive the log; the reserve's segment_bytes is the size of a file.
   static Result<std::unique_ptr<SegmentedLog>> open(FileSystem& file_system, std::string directory,
                                                     SegmentReserve& reserve, const KeyRing& keys,
                                                     uint64_t sequence_floor, Recovery& recovery);
@@ -123,7 +125,8 @@ class SegmentedLog {
 
   Result<void> recover(uint64_t sequence_floor, Recovery& recovery);
   Result<std::optional<uint64_t>> recover_segment(SegmentFile& segment, Recovery& recovery, bool& damaged);
-  Result<void> set_aside(size_t index);
+  Result<void> drop_headless(size_t index, Recovery& recovery);
+  Result<void> set_aside(size_t index, std::string why, Recovery& recovery);
   Result<void> remove_segment(size_t index);
   Result<void> begin_segment(uint64_t bytes_needed);
   void seal();

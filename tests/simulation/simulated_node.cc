@@ -205,6 +205,7 @@ void SimulatedNode::turn(const std::function<void()>& input) {
     const spool::StreamState state = process_->spool->state(stream);
     delivery.observe(stream, state.end, state.appended_bytes);
   }
+  delivery.observe_space(process_->spool->is_short_of_space());
   input();
   while (const std::optional<spool::RedundantPaths::Outcome> outcome = paths.take_outcome()) {
     delivery.answered(outcome->lane, outcome->answer, outcome->took);

@@ -148,7 +148,11 @@ Result<std::vector<std::string>> SimulatedDisk::list(const std::string& director
   return names;
 }
 
-Result<void> SimulatedDisk::make_directory(const std::string&) { return {}; }
+// Directories are there as soon as something is in them; to make one can fail all the same.
+Result<void> SimulatedDisk::make_directory(const std::string& path) {
+  if (fail_directory_ > 0 && --fail_directory_ == 0) return fail("storage.full", "simulated failure to make " + path);
+  return operate(path);
+}
 
 Result<void> SimulatedDisk::rename(const std::string& from, const std::string& to) {
   if (const Result<void> allowed = operate(from); !allowed) return allowed;

@@ -27,8 +27,11 @@ class SimulatedDisk final : public storage::FileSystem {
   }
   // The `n`th read from now fails with storage.io, once.
   void fail_read(uint64_t n) { fail_read_at_ = reads_ + n; }
+  // The `n`th directory made from now on fails with storage.full, once.
+  void fail_make_directory(uint64_t n) { fail_directory_ = n; }
   void heal() {
     fail_at_ = 0;
+    fail_directory_ = 0;
     fail_read_at_ = 0;
   }
   [[nodiscard]] uint64_t operations() const { return operations_; }
@@ -73,6 +76,7 @@ class SimulatedDisk final : public storage::FileSystem {
   uint64_t reads_ = 0;
   uint64_t read_bytes_ = 0;
   uint64_t fail_read_at_ = 0;
+  uint64_t fail_directory_ = 0;  // so many more succeed; 0: all
   std::string_view fail_code_;
   bool fail_sticky_ = false;
 };

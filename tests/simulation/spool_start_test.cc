@@ -1,0 +1,215 @@
+// A spool's directory with things in it that the spool did not put there, on a real file system: it opens, has all
+// that it had, says what it found, and deletes none of it.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "model/event.h"
+#include "spool/inspection.h"
+#include "spool/spool.h"
+
+namespace verge::spool {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SpoolStart : public testing::Test {
+ protected:
+  SpoolStart() {
+    std::string name = fs::temp_directory_path() / "verge-start-XXXXXX";
+    root = ::mkdtemp(name.data());
+    directory = root / "spool";
+  }
+  ~SpoolStart() override {
+    spool.reset();
+    fs::remove_all(root);
+  }
+
+  void open() {
+    if (spool) {
+      ASSERT_TRUE(spool->checkpoint());
+      spool.reset();
+    }
+    recovery = {};
+    Result<std::unique_ptr<Spool>> opened =
+        Spool::open(files(), directory, keys, {.bytes_max = 1U << 20, .segment_bytes = 4096}, recovery);
+    ASSERT_TRUE(opened.has_value()) << opened.error().line();
+    spool = std::move(*opened);
+  }
+  storage::PosixFileSystem& files() {
+    if (!files_) files_.emplace(root);
+    return *files_;
+  }
+
+  void store(int count) {
+    for (int i = 0; i < count; ++i) {
+      Submission submission;
+      std::string event;
+      append_event(event, {.topic = "t", .payload = std::string(500, 'x')});
+      submission.items.push_back({.source = "ddevice\n\n0", .source_sequence = ++stored, .event = event});
+      std::vector<Submission*> group{&submission};
+      spool->commit(group);
+      ASSERT_EQ(submission.fates[0], Submission::Fate::kStored) << submission.error.line();
+    }
+  }
+  uint64_t readable() {
+    Result<Inspection> inspection = Inspection::open(files(), directory, keys);
+    EXPECT_TRUE(inspection);
+    uint64_t count = 0;
+    const Result<void> read =
+        inspection->for_each(Priority::kNormal, [&](const InspectedRecord&) { return ++count > 0; });
+    EXPECT_TRUE(read) << read.error().line();
+    return count;
+  }
+  void write(const fs::path& path, const std::string& content) { std::ofstream(directory / path) << content; }
+  std::string content(const fs::path& path) {
+    std::ifstream file(directory / path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  // Whether it was found, and where it lies now: below the spool's directory; empty, where it was.
+  testing::AssertionResult is_reported(const fs::path& path, const fs::path& now) {
+    for (const storage::SetAside& each : recovery.set_aside) {
+      if (each.path != directory / path) continue;
+      if (each.now == (now.empty() ? std::string() : (directory / now).string())) return testing::AssertionSuccess();
+      return testing::AssertionFailure() << each.path << " is said to be at '" << each.now << "'";
+    }
+    return testing::AssertionFailure() << path << " is not reported, " << recovery.set_aside.size() << " others are";
+  }
+
+  fs::path root;
+  fs::path directory;
+  storage::KeyRing keys;
+  Spool::Recovery recovery;
+  std::unique_ptr<Spool> spool;
+  uint64_t stored = 0;
+
+ private:
+  std::optional<storage::PosixFileSystem> files_;
+};
+
+constexpr const char* kLast = "normal/00000000000000900000.log";
+
+TEST_F(SpoolStart, AnIncarnationThatIsNoneIsSetAside) {
+  open();
+  store(20);
+  write("incarnation", std::string(5000, 'i'));
+  open();
+  EXPECT_TRUE(is_reported("incarnation", "incarnation.damaged"));
+  EXPECT_EQ(content("incarnation.damaged"), std::string(5000, 'i'));
+  ASSERT_EQ(recovery.replaced.size(), 1U);
+  EXPECT_EQ(recovery.replaced[0].code, "spool.incarnation-lost");
+  EXPECT_EQ(readable(), stored);
+  fs::remove(directory / "incarnation");
+  fs::create_directories(directory / "incarnation/inside");
+  open();
+  EXPECT_TRUE(fs::exists(directory / "incarnation.damaged-2/inside"));
+  store(5);
+}
+
+TEST_F(SpoolStart, ADirectoryOrLinkNamedLikeASegmentIsSetAside) {
+  open();
+  store(20);
+  fs::create_directories(directory / kLast / "inside");
+  write("normal/somebodys", "content");
+  fs::create_symlink(directory / "normal/somebodys", directory / "normal/00000000000000000003.log");
+  EXPECT_EQ(readable(), stored) << "those who only look pass it over";
+  open();
+  EXPECT_TRUE(is_reported(kLast, std::string(kLast) + ".damaged"));
+  EXPECT_TRUE(is_reported("normal/00000000000000000003.log", "normal/00000000000000000003.log.damaged"));
+  EXPECT_TRUE(fs::exists(directory / (std::string(kLast) + ".damaged") / "inside"));
+  EXPECT_EQ(content("normal/somebodys"), "content");
+  store(20);
+  EXPECT_EQ(readable(), stored);
+  EXPECT_LT(spool->state(Priority::kNormal).end, 900'000U) << "no sequence is given up for it";
+}
+
+TEST_F(SpoolStart, ShorterNumbersAreNoSegments) {
+  open();
+  store(20);
+  write("normal/900000.log", "somebody's");
+  write("normal/99999999999999999999.log", "more than a number can be");
+  write("normal/09999999999999999999.log", "more than a sequence can be");
+  open();
+  for (const char* name : {"900000.log", "99999999999999999999.log", "09999999999999999999.log"}) {
+    EXPECT_TRUE(fs::exists(directory / "normal" / name)) << name;
+  }
+  store(20);
+  ASSERT_TRUE(spool->delivered(Priority::kNormal, {1, spool->state(Priority::kNormal).end}));
+  EXPECT_EQ(content("normal/900000.log"), "somebody's");
+}
+
+TEST_F(SpoolStart, AShortFileThatIsNoSegmentIsKept) {
+  open();
+  store(20);
+  write(kLast, "somebody's");
+  open();
+  EXPECT_TRUE(is_reported(kLast, std::string(kLast) + ".damaged"));
+  EXPECT_EQ(content(std::string(kLast) + ".damaged"), "somebody's");
+  EXPECT_EQ(readable(), stored);
+}
+
+TEST_F(SpoolStart, TheReserveTouchesItsOwnFilesOnly) {
+  open();
+  ASSERT_TRUE(spool->prepare_segment());
+  fs::create_directories(directory / "reserve/7/inside");
+  write("reserve/notes.txt", "somebody's");
+  write("reserve/5", "left by a crash");
+  open();
+  EXPECT_TRUE(is_reported("reserve/7", ""));
+  EXPECT_TRUE(is_reported("reserve/notes.txt", ""));
+  EXPECT_TRUE(fs::exists(directory / "reserve/7/inside"));
+  EXPECT_EQ(content("reserve/notes.txt"), "somebody's");
+  EXPECT_FALSE(fs::exists(directory / "reserve/5"));
+  ASSERT_TRUE(spool->prepare_segment());
+  store(20);
+}
+
+TEST_F(SpoolStart, DirectoriesInPlaceOfItsFilesAreSetAside) {
+  open();
+  store(20);
+  spool.reset();
+  for (const char* name : {"ledger", "cursors", "ledger.new", "incarnation.new"}) {
+    fs::remove(directory / name);
+    fs::create_directories(directory / name / "inside");
+  }
+  open();
+  EXPECT_TRUE(is_reported("ledger", "ledger.damaged"));
+  EXPECT_TRUE(is_reported("cursors", "cursors.damaged"));
+  ASSERT_TRUE(spool->checkpoint());
+  for (const char* name : {"ledger", "cursors", "ledger.new"}) {
+    EXPECT_TRUE(fs::exists(directory / (std::string(name) + ".damaged") / "inside")) << name;
+  }
+  EXPECT_EQ(readable(), stored);
+}
+
+TEST_F(SpoolStart, TheLedgerIsInspected) {
+  open();
+  store(20);
+  open();
+  const auto inspected = [&] {
+    Result<Inspection> inspection = Inspection::open(files(), directory, keys);
+    EXPECT_TRUE(inspection);
+    const Result<SpoolContent> found = inspection->content();
+    EXPECT_TRUE(found);
+    return *found;
+  };
+  const SpoolContent sound = inspected();
+  EXPECT_TRUE(sound.has_ledger);
+  EXPECT_FALSE(sound.ledger_problem);
+  EXPECT_EQ(sound.ledger_sources, 1U);
+  EXPECT_EQ(sound.ledger_stretches, 1U);
+  std::string bytes = content("ledger");
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write("ledger", bytes);
+  const SpoolContent damaged = inspected();
+  EXPECT_FALSE(damaged.has_ledger);
+  EXPECT_TRUE(damaged.ledger_problem);
+  fs::remove(directory / "ledger");
+  EXPECT_FALSE(inspected().has_ledger);
+  EXPECT_FALSE(inspected().ledger_problem);
+}
+
+}  // namespace
+}  // namespace verge::spool

@@ -81,7 +81,7 @@ class SpoolCommands(verge.TestCase):
 
     def test_a_terminal_is_shown_no_controls(self):
         node = self.filled()
-        for command in (["spool", "peek"], ["events", "query"]):
+        for command in (["spool", "peek", "--count", "100"], ["events", "query"]):
             done = verge.run(*command, "--data-dir", node.data_dir)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(r"\u{1b}[31mred\u{1b}[0m", done.stdout)
@@ -114,7 +114,8 @@ class SpoolCommands(verge.TestCase):
         """Nobody waits for a batch to fill that cannot."""
         cloud = self.node("cloud", tier="cloud").start()
         edge = self.node("edge", "", parent=cloud, sets=[
-            "spool.bytes_max=64KiB", "parent.batch_bytes_max=1MiB", "parent.batch_age_max=1h"]).start()
+            "spool.bytes_max=64KiB", "spool.segment_bytes=4KiB", "parent.batch_bytes_max=1MiB",
+            "parent.batch_age_max=1h"]).start()
         sent = 0
         def post():
             answer = edge.post("/v1/events", {"topic": "t", "payload": {"number": sent, "filling": "x" * 4000}})

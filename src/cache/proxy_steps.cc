@@ -39,6 +39,11 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
                         .peer_is_verified = request.peer_is_verified,
                         .is_secure = is_secure,
                         .protocol = request.protocol};
+  const auto status_of = [this](std::string_view detail) {
+    std::string text;
+    append_cache_status(text, name_, {.forwarded = {}, .detail = detail});
+    return text;
+  };
   RequestLimiter::Verdict limited;
   if (!is_fragment && policy.limit && set.limiter) limited = set.limiter->admit(*policy.limit, client, loop_.now());
   if (is_fragment) {
@@ -53,7 +58,7 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
         policy.signature->refusal(plain_host(request.host), path, request.query, request.fields, now_ms() / 1000);
     if (!refusal.empty()) {
       counters_.not_signed.add();
-      return respond_error(responder, 403, refusal, fmt::format("{}; detail=not-signed", name_));
+      return respond_error(responder, 403, refusal, status_of("not-signed"));
     }
     query = query_without(request.query, std::array{std::string(SignatureCheck::kParameters)});
     target = request.path;
@@ -68,7 +73,7 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
                                 path);
   }
   if (options.origins.empty()) {
-    return respond_error(responder, 404, "nothing is served here", fmt::format("{}; detail=no-origin", name_));
+    return respond_error(responder, 404, "nothing is served here", status_of("no-origin"));
   }
   if (policy.ignored_query.empty() || seen.query.empty()) {
     return ask(seen, std::move(responder), site, policy, seen.query, depth);

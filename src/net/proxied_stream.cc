@@ -10,6 +10,9 @@ namespace verge::net {
 ProxiedStream::ProxiedStream(runtime::Loop& loop, Socket socket, StreamObserver& observer)
     : observer_(&observer), inner_(loop, std::move(socket), *this), peer_(inner_.peer()) {}
 
+ProxiedStream::ProxiedStream(runtime::Loop& loop, Socket socket, StreamObserver& observer, const Address& client)
+    : observer_(&observer), inner_(loop, std::move(socket), *this), peer_(client), has_header_(true) {}
+
 void ProxiedStream::on_bytes(std::string_view bytes) {
   if (has_header_) return observer_->on_bytes(bytes);
   const size_t before = begun_.size();

@@ -15,6 +15,8 @@ class ProxiedStream final : public Stream, private StreamObserver {
  public:
   // `loop` and `observer` outlive the stream.
   ProxiedStream(runtime::Loop& loop, Socket socket, StreamObserver& observer);
+  // The header was read already, and names `client`.
+  ProxiedStream(runtime::Loop& loop, Socket socket, StreamObserver& observer, const Address& client);
 
   std::string& output() override { return inner_.output(); }
   using Stream::write;

@@ -6,6 +6,8 @@
 
 #include <sys/socket.h>
 
+#include "net/proxy_header.h"
+
 namespace verge::net {
 namespace {
 
@@ -15,11 +17,12 @@ constexpr Duration kLinger = std::chrono::seconds(1);
 
 }  // namespace
 
-TlsHandshake::TlsHandshake(runtime::Loop& loop, Socket socket, Duration time_max, Done done)
+TlsHandshake::TlsHandshake(runtime::Loop& loop, Socket socket, Duration time_max, Done done, bool proxied)
     : loop_(loop),
       socket_(std::move(socket)),
       peer_(Address::peer_of(socket_.descriptor())),
       done_(std::move(done)),
+      proxied_(proxied),
       timer_(loop) {
   socket_.send_at_once();
   interest_ = EPOLLIN;
@@ -53,9 +56,24 @@ void TlsHandshake::read() {
   const ssize_t got = ::recv(socket_.descriptor(), buffer.data(), kReadBytes, 0);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got > 0 && failing_) return;
-  if (got > 0) return go_on({buffer.data(), static_cast<size_t>(got)});
+  const std::string_view bytes(buffer.data(), got > 0 ? static_cast<size_t>(got) : 0);
+  if (got > 0) return proxied_ ? read_header(bytes) : go_on(bytes);
   if (!failing_) failure_ = {kCode, got == 0 ? "the other side left" : std::strerror(errno), {}};
   finish(std::unexpected(std::move(failure_)));
+}
+
+void TlsHandshake::read_header(std::string_view bytes) {
+  const size_t before = header_.size();
+  header_.append(bytes);
+  const ProxyHeader header = ProxyHeader::parse(header_);
+  if (header.progress == ProxyHeader::Progress::kNeedMore) return;
+  if (header.progress == ProxyHeader::Progress::kRefused) {
+    return finish(std::unexpected(Error{kCode, "a trusted proxy sent no PROXY header", {}}));
+  }
+  proxied_ = false;
+  client_ = header.client;
+  // What was kept before did not make a whole header: it ends within these bytes.
+  if (bytes = bytes.substr(header.bytes - before); !bytes.empty()) go_on(bytes);
 }
 
 void TlsHandshake::go_on(std::string_view bytes) {

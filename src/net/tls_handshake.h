@@ -6,6 +6,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -20,17 +22,20 @@ class TlsHandshake final : private runtime::Watcher {
   // net.tls-handshake when the peer leaves or is not done after `time_max`. It may destroy this object.
   using Done = std::function<void(Result<Socket>)>;
 
-  // `socket` is connected and has its session. `loop` outlives this object.
-  TlsHandshake(runtime::Loop& loop, Socket socket, Duration time_max, Done done);
+  // `socket` is connected and has its session. `loop` outlives this object. `proxied`: a PROXY header comes first.
+  TlsHandshake(runtime::Loop& loop, Socket socket, Duration time_max, Done done, bool proxied = false);
   ~TlsHandshake() override;
 
   // A client speaks first.
   void start();
   [[nodiscard]] const Address& peer() const { return peer_; }
+  // Whom the peer speaks for, as its PROXY header says.
+  [[nodiscard]] const std::optional<Address>& client() const { return client_; }
 
  private:
   void on_ready(uint32_t events) override;
   void read();
+  void read_header(std::string_view bytes);
   void go_on(std::string_view bytes);
   // False when the connection broke.
   bool send();
@@ -42,6 +47,9 @@ class TlsHandshake final : private runtime::Watcher {
   Socket socket_;
   const Address peer_;
   Done done_;
+  bool proxied_;        // the PROXY header has not come yet
+  std::string header_;  // what came of it
+  std::optional<Address> client_;
   runtime::Timer timer_;
   uint32_t interest_ = 0;
   Error failure_;

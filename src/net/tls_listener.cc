@@ -11,8 +11,7 @@ constexpr Duration kQuiet = std::chrono::seconds(10);
 }  // namespace
 
 TlsListener::TlsListener(runtime::Loop& loop, std::string name, Socket socket,
-                         std::shared_ptr<const TlsContext> context, const TlsListenerLimits& limits,
-                         std::function<void(Socket)> accepted)
+                         std::shared_ptr<const TlsContext> context, const TlsListenerLimits& limits, Accepted accepted)
     : loop_(loop),
       name_(std::move(name)),
       context_(std::move(context)),
@@ -39,9 +38,11 @@ void TlsListener::begin(Socket socket) {
     note_failure(peer, {"net.tls-handshake", "others came while it was not done", {}});
   }
   socket.speak(context_->make_session());
+  const bool proxied = !proxies_.empty() && any_contains(proxies_, Address::peer_of(socket.descriptor()));
   const auto place = pending_.emplace(pending_.end());
-  *place = std::make_unique<TlsHandshake>(loop_, std::move(socket), limits_.handshake_timeout,
-                                          [this, place](Result<Socket> result) { end(place, std::move(result)); });
+  *place = std::make_unique<TlsHandshake>(
+      loop_, std::move(socket), limits_.handshake_timeout,
+      [this, place](Result<Socket> result) { end(place, std::move(result)); }, proxied);
 }
 
 void TlsListener::end(Pending::iterator handshake, Result<Socket> result) {
@@ -54,7 +55,7 @@ void TlsListener::end(Pending::iterator handshake, Result<Socket> result) {
   }
   counters_.accepted.add();
   if (result->tls()->is_resumed()) counters_.resumed.add();
-  accepted_(std::move(*result));
+  accepted_(std::move(*result), (*handshake)->client());
 }
 
 void TlsListener::on_turn_end() {

@@ -12,9 +12,12 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "base/metrics.h"
 #include "net/listener.h"
+#include "net/network.h"
 #include "net/tls_context.h"
 #include "net/tls_handshake.h"
 
@@ -35,14 +38,18 @@ struct TlsListenerCounters {
 
 class TlsListener final : private runtime::TurnEnd {
  public:
+  // `client`: whom a proxy speaks for, as its PROXY header says.
+  using Accepted = std::function<void(Socket, const std::optional<Address>& client)>;
   // `accepted` is called with each connection that speaks TLS, on `loop`, which outlives the listener. `name` stands in
   // the log.
   TlsListener(runtime::Loop& loop, std::string name, Socket socket, std::shared_ptr<const TlsContext> context,
-              const TlsListenerLimits& limits, std::function<void(Socket)> accepted);
+              const TlsListenerLimits& limits, Accepted accepted);
   ~TlsListener() override;
 
   // Accepts no more and breaks off the handshakes under way. On the loop.
   void stop();
+  // Connections of these begin with a PROXY header from now on; none: nobody's. On the loop.
+  void expect_proxies(std::vector<Network> proxies) { proxies_ = std::move(proxies); }
   // For connections from now on. On the loop.
   void replace(std::shared_ptr<const TlsContext> context) { context_ = std::move(context); }
 
@@ -60,7 +67,8 @@ class TlsListener final : private runtime::TurnEnd {
   const std::string name_;
   std::shared_ptr<const TlsContext> context_;
   const TlsListenerLimits limits_;
-  std::function<void(Socket)> accepted_;
+  Accepted accepted_;
+  std::vector<Network> proxies_;
   Pending pending_;                       // oldest first
   std::vector<Pending::iterator> ended_;  // destroyed at the end of the turn
   TlsListenerCounters counters_;

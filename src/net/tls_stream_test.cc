@@ -47,8 +47,12 @@ class TlsStreamTest : public ::testing::Test {
     std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 1);
     address = Address::local_of(sockets[0].descriptor());
     listener = std::make_unique<TlsListener>(loop, "test", std::move(sockets[0]), server_context, limits,
-                                             [this](Socket socket) { accepted(std::move(socket)); });
+                                             [this](Socket socket, const std::optional<Address>& of_proxy) {
+                                               named = of_proxy;
+                                               accepted(std::move(socket));
+                                             });
   }
+  std::optional<Address> named;  // by the last PROXY header
   // Connects an End that speaks TLS, then runs `ready`.
   void connect(std::function<void()> ready) {
     const auto context = *TlsContext::client({.server_name = "localhost", .ca = certificates.ca(), .identity = shown});

@@ -122,10 +122,9 @@ static void describe(Visitor& v, HttpConfig& c) {
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
   v.key("trusted_proxies", c.trusted_proxies, Networks{},
         {"Load balancers and the like in front of this node: what they say of who asks is believed, for sites."});
-  v.key(
-      "proxy_protocol", c.proxy_protocol, Flag{},
-      {"Whether connections of trusted_proxies to http.listen begin with a PROXY header, version 1 or 2; one that does "
-       "not is closed."});
+  v.key("proxy_protocol", c.proxy_protocol, Flag{},
+        {"Whether connections of trusted_proxies begin with a PROXY header, version 1 or 2; one that does "
+         "not is closed."});
   v.key("client_field", c.client_field,
         Choice<net::ForwardedField>{{{"x-forwarded-for", net::ForwardedField::kXForwardedFor},
                                      {"forwarded", net::ForwardedField::kForwarded},

@@ -329,7 +329,17 @@ std::unique_ptr<net::Stream> Node::make_http_stream(size_t shard, runtime::Loop&
       net::any_contains(set.trusted_proxies, net::Address::peer_of(socket.descriptor()))) {
     return std::make_unique<net::ProxiedStream>(loop, std::move(socket), observer);
   }
+  if (const std::optional<net::Address>& client = shards_[shard].accepting_for) {
+    return std::make_unique<net::ProxiedStream>(loop, std::move(socket), observer, *client);
+  }
   return std::make_unique<net::TcpStream>(loop, std::move(socket), observer);
+}
+
+void Node::expect_proxies(const HttpConfig& config) {
+  for (const Tls& each : tls_listeners_) {
+    if (!each.is_mqtt)
+      each.listener->expect_proxies(config.proxy_protocol ? config.trusted_proxies : std::vector<net::Network>());
+  }
 }
 
 Result<void> Node::open_sites() {
@@ -350,6 +360,7 @@ Result<void> Node::open_listeners(net::HandedOver handed_over) {
   if (opened) opened = listen_with_tls("mqtt", config_.mqtt.tls_listen, handed_over, mqtt_tls_addresses_, to_broker);
   if (opened) opened = listen_with_tls("http", config_.http.tls_listen, handed_over, http_tls_addresses_, to_http);
   if (opened) opened = open_admin_listeners(handed_over);
+  expect_proxies(config_.http);  // before that loop runs
   return opened ? handed_over.check_all_claimed() : opened;
 }
 
@@ -409,10 +420,15 @@ Result<void> Node::listen_with_tls(std::string_view name, const std::vector<std:
     Result<net::Socket> socket = listening_socket(name, text, handed_over);
     if (!socket) return std::unexpected(socket.error());
     bound.push_back(net::Address::local_of(socket->descriptor()).text());
-    const auto hand_on = [this, take, next = size_t{0}](net::Socket client) mutable {
+    const auto hand_on = [this, take, next = size_t{0}](net::Socket client,
+                                                        const std::optional<net::Address>& of_proxy) mutable {
       Shard& shard = shards_[next++ % shards_.size()];
       auto moving = std::make_shared<net::Socket>(std::move(client));
-      shard.loop->post([take, moving, &shard] { take(shard, std::move(*moving)); });
+      shard.loop->post([take, moving, of_proxy, &shard] {
+        shard.accepting_for = of_proxy;
+        take(shard, std::move(*moving));
+        shard.accepting_for.reset();
+      });
     };
     tls_listeners_.push_back({std::make_unique<net::TlsListener>(*tls_loop_, std::string(name), std::move(*socket),
                                                                  context, limits, hand_on),
@@ -647,6 +663,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
       const std::shared_ptr<const net::TlsContext>& context = each.is_mqtt ? credentials.mqtt : credentials.http;
       if (context) each.listener->replace(context);
     }
+    expect_proxies(config.http);
   });
   warn_of_credentials(credentials);
   if (same_settings(applied, config)) {

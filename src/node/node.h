@@ -99,6 +99,7 @@ class Node {
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
     std::shared_ptr<const net::BearerTokens> uplink_tokens;
+    std::optional<net::Address> accepting_for;  // while a connection is taken over that a proxy brought: its client
     std::vector<std::unique_ptr<net::TcpListener>> listeners;
     std::thread thread;
   };
@@ -150,6 +151,8 @@ class Node {
   void receive(size_t shard, const net::HttpRequest& request, net::HttpResponder responder);
   // Whether a request may bring a child's batch, by its head; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
+  // To the listeners of http.tls_listen, from the loop of handshakes.
+  void expect_proxies(const HttpConfig& config);
   [[nodiscard]] TlsTotals tls_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
   void warn_of_credentials(const Credentials& credentials);

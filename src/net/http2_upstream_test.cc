@@ -312,7 +312,7 @@ TEST_F(Http2UpstreamTest, OverTlsTheOriginChooses) {
       responder.respond({.status = 200, .content_type = {}, .fields = {}, .body = request.body.view()});
     });
     TlsListener tls(loop, "test", std::move(sockets[0]), context, {},
-                    [this](Socket socket) { server->accept(std::move(socket)); });
+                    [this](Socket socket, const std::optional<Address>&) { server->accept(std::move(socket)); });
     upstream = std::make_unique<Http2Upstream>(loop, secure, UpstreamLimits{}, client({"h2", "http/1.1"}),
                                                client({"http/1.1"}), "localhost");
     for (int i = 0; i < 3; ++i) {

@@ -31,7 +31,7 @@ requests_at_once = 2
 glob = "/*"
 root = ""
 )");
-  const std::vector<cache::SiteOptions> sites = *site_options(config.sites);
+  const std::vector<cache::SiteOptions> sites = *site_options(config.sites, {});
   ASSERT_EQ(sites.size(), 1U);
   ASSERT_EQ(sites[0].rules.size(), 3U);
   const cache::PathPolicy& first = sites[0].rules[0].policy;
@@ -49,8 +49,8 @@ root = ""
 
 TEST(SitePolicy, WhatIsNotConfiguredIsPlain) {
   const Config config = read("override_ttl = \"1min\"\nrequest_headers = { remove = \"Cookie\" }");
-  EXPECT_TRUE((*site_options(config.sites))[0].policy.is_plain());
-  EXPECT_FALSE((*site_options(read("cache = false").sites))[0].policy.is_plain());
+  EXPECT_TRUE((*site_options(config.sites, {}))[0].policy.is_plain());
+  EXPECT_FALSE((*site_options(read("cache = false").sites, {}))[0].policy.is_plain());
 }
 
 TEST(SitePolicy, IsPrintedAsItIsRead) {

@@ -320,7 +320,6 @@ static void describe(Visitor& v, SiteConfig& c) {
          "those of the system"});
   v.key("shield", c.shield, Flag{},
         {"Whether the parent node (parent.url), which has a site for the same hosts, is asked before the origins."});
-  v.section("health", c.health, {"Asks each origin now and then whether it is well."});
   describe_policy(v, c, /*is_rule=*/false);
   v.key("object_bytes_max", c.object_bytes_max, Size{kKiB, kGiB}, {"Larger answers are not stored."});
   v.key("sends_client_host", c.sends_client_host, Flag{},
@@ -336,6 +335,7 @@ static void describe(Visitor& v, SiteConfig& c) {
   v.key("signing_keys", c.signing_keys, SigningKeys{},
         {"The keys that requests may be signed with; several, so that one can follow another.", "none"});
   v.sequence("rule", c.rules, {"Rules for some of its paths; the first that matches counts."});
+  v.section("health", c.health, {"Asks each origin now and then whether it is well."});
   v.section("tls", c.tls,
             {"What clients that ask for one of this site's hosts are shown on http.tls_listen; read again on SIGHUP."});
   const bool answers_itself = (c.root && !c.root->empty()) || (c.redirect && !c.redirect->empty());

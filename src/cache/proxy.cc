@@ -20,9 +20,9 @@ constexpr std::array<std::string_view, 7> kNotModifiedFields = {
     "cache-control", "content-location", "date", "etag", "expires", "vary", "last-modified"};
 
 // What is said of a template, and is not true of the page that is made of it.
-constexpr std::array<std::string_view, 9> kOfTheTemplate = {"etag",           "last-modified", "accept-ranges",
-                                                            "content-md5",    "digest",        "repr-digest",
-                                                            "content-digest", "age",           "surrogate-control"};
+constexpr std::array<std::string_view, 10> kOfTheTemplate = {
+    "etag",        "last-modified",  "accept-ranges", "content-md5",       "digest",
+    "repr-digest", "content-digest", "age",           "cdn-cache-control", "surrogate-control"};
 
 bool is_safe(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
@@ -378,6 +378,8 @@ void Proxy::compose(const Asked& asked, net::HttpResponder responder, std::span<
         kOfTheTemplate, [&](std::string_view name) { return net::equals_ignoring_case(name, field.name); });
     if (!is_of_template) kept.push_back(field);
   }
+  // What is put together for one visitor is no other's, whatever may be done with its template.
+  kept.push_back({"Cache-Control", "private"});
   std::string age_text, status_text;
   if (age) kept.push_back({"Age", age_text = std::to_string(*age)});
   append_cache_status(status_text, name_, status);

@@ -63,6 +63,7 @@ class Pages(verge.TestCase):
             self.assertEqual(len(self.asked("/f/two?x=1")), round_number + 1)
         self.assertIn("; hit", page.fields["cache-status"])
         self.assertEqual((len(self.asked("/page")), len(self.asked("/f/one"))), (1, 1))
+        self.assertEqual(page.fields["cache-control"], "private", "the page is one visitor's")
         for of_the_template in ("etag", "surrogate-control", "last-modified", "content-length"):
             self.assertNotIn(of_the_template, page.fields)
         self.assertEqual(self.asked("/page")[0][2]["Surrogate-Capability"], 'verge="ESI/1.0"')

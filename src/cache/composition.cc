@@ -201,7 +201,8 @@ void Composition::compose(Payload text) {
                             has_failed = true;
                             fail(fmt::format("the fragment {} failed", reference));
                           }});
-  if (page_->fault() && told_.fault) told_.fault(*page_->fault());
+  const std::optional<esi::Fault>& fault = page_->fault();
+  if (fault && told_.fault) told_.fault(*fault);
   page_->start();
   if (has_failed) return;
   is_ready_ = true;

@@ -51,7 +51,7 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
   } else {
     responder = tap(seen, std::move(responder), policy, std::move(limited.ticket));
   }
-  if (!limited.admitted) return refuse_limited(responder, *policy.limit, limited.retry_after);
+  if (!limited.admitted && policy.limit) return refuse_limited(responder, *policy.limit, limited.retry_after);
   if (policy.redirect) return redirect(responder, seen, *policy.redirect, path, match);
   if (policy.signature) {
     const std::string_view refusal =

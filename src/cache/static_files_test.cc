@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "cache/content_type.h"
+#include "tests/support/value_of.h"
 
 namespace verge::cache {
 namespace {
+
+using tests::value_of;
 
 using Kind = FileFound::Kind;
 
@@ -30,7 +33,7 @@ class StaticFilesTest : public ::testing::Test {
     std::filesystem::create_symlink("a.txt", directory_ + "/root/in");
     ::mkfifo((directory_ + "/root/pipe").c_str(), 0600);
   }
-  ~StaticFilesTest() override { std::filesystem::remove_all(directory_); }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
 
   void write(const std::string& name, std::string_view text) { std::ofstream(directory_ + "/" + name) << text; }
   FileFound find(std::string path, bool dotfiles = false, std::vector<std::string_view> codings = {}) {
@@ -45,9 +48,9 @@ class StaticFilesTest : public ::testing::Test {
 TEST_F(StaticFilesTest, FindsWhatIsBeneath) {
   const FileFound found = find("/a.txt");
   ASSERT_EQ(found.kind, Kind::kFile);
-  EXPECT_EQ(found.whole->view(), "hello");
+  EXPECT_EQ(value_of(found.whole).view(), "hello");
   EXPECT_EQ(found.content_type, "text/plain; charset=utf-8");
-  EXPECT_EQ(find("/sub/").whole->view(), "<p>");
+  EXPECT_EQ(value_of(find("/sub/").whole).view(), "<p>");
   EXPECT_EQ(find("/sub").kind, Kind::kDirectory);
   EXPECT_EQ(find("/").kind, Kind::kNone) << "no index";
 }
@@ -65,7 +68,7 @@ TEST_F(StaticFilesTest, NothingElse) {
 TEST_F(StaticFilesTest, ServesPrecompressedSiblings) {
   write("root/a.txt.gz", "zipped");
   const FileFound found = find("/a.txt", false, {"br", "gzip"});
-  EXPECT_EQ(found.whole->view(), "zipped");
+  EXPECT_EQ(value_of(found.whole).view(), "zipped");
   EXPECT_EQ(found.coding, "gzip");
   EXPECT_EQ(found.content_type, "text/plain; charset=utf-8");
   EXPECT_NE(found.entity_tag, find("/a.txt").entity_tag);

@@ -1,6 +1,7 @@
 // verge spool: look into a node's spool from its files, and mend what only a person can decide.
 //
 // What only looks may be run beside a node; what changes something takes the data directory's lock first.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <fstream>
@@ -167,8 +168,16 @@ void print_damage(const std::vector<storage::DamagedRange>& damaged, bool json, 
   for (const storage::DamagedRange& range : damaged) {
     if (json) {
       if (!objects.empty()) objects.push_back(',');
-      fmt::format_to(std::back_inserter(objects), R"({{"file":{},"offset":{},"first_sequence":{},"end_sequence":{}}})",
-                     json_string(range.path), range.offset, range.first_sequence, range.end_sequence);
+      fmt::format_to(std::back_inserter(objects),
+                     R"({{"file":{},"offset":{},"first_sequence":{},"end_sequence":{},"may_be_unfinished":{}}})",
+                     json_string(range.path), range.offset, range.first_sequence, range.end_sequence,
+                     range.may_be_unfinished);
+    } else if (range.may_be_unfinished) {
+      fmt::print("{}: the end cannot be read from byte {} on: a write that was cut off, or damage that cost {}\n",
+                 range.path, range.offset,
+                 range.first_sequence == range.end_sequence
+                     ? "nothing that is known"
+                     : fmt::format("records {} to {}", range.first_sequence, range.end_sequence - 1));
     } else if (range.first_sequence == range.end_sequence) {
       fmt::print("{}: cannot be read from byte {} on; no record is known to be lost\n", range.path, range.offset);
     } else {
@@ -189,7 +198,9 @@ int fsck(const SpoolCommandOptions& options) {
   std::string objects;
   for (const spool::StreamContent& its : content->streams) {
     records += its.records + its.delivered_records;
-    damages += its.damaged.size();
+    // A write that was cut off is how a kill looks, and no damage.
+    damages += static_cast<size_t>(
+        std::ranges::count_if(its.damaged, [](const auto& range) { return !range.may_be_unfinished; }));
     print_damage(its.damaged, options.json, objects);
   }
   print_damage(content->damaged_dead_letters, options.json, objects);
@@ -209,12 +220,12 @@ int fsck(const SpoolCommandOptions& options) {
       fmt::print("cursors: none that is sound; what the parent has already is sent again, and it will recognise it\n");
     }
     if (!content->has_incarnation) fmt::print("incarnation: none that is sound; the next start makes a new one\n");
-    if (content->ledger_problem) {
+    if (const std::optional<Error>& problem = content->ledger_problem) {
       fmt::print(
           "ledger: {}; the next start makes it anew from the records that are here, and what is sent again of others "
           "is "
           "stored twice\n",
-          content->ledger_problem->what);
+          problem->what);
     } else if (content->has_ledger) {
       fmt::print("ledger: sound, {} stretches of {} sources\n", content->ledger_stretches, content->ledger_sources);
     } else if (is_used) {

@@ -189,7 +189,7 @@ std::string Variables::plain_value(const Variable& variable) const {
     return key.empty() ? cookies : std::string(member(cookies, ';', key));
   }
   if (is("HTTP_ACCEPT_LANGUAGE")) {
-    const std::string languages = field("accept-language");
+    std::string languages = field("accept-language");
     if (key.empty()) return languages;
     return names_language(languages, key) ? "true" : "false";
   }

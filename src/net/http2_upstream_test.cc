@@ -63,7 +63,7 @@ class Http2UpstreamTest : public UpstreamTest {
       }
       if (!has_head) return;
       origin.received.resize(24);
-      const std::string answer = each[asked++];
+      const std::string& answer = each[asked++];
       if (answer.empty()) return origin.stream.close();
       origin.stream.write(settings() + answer);
     };

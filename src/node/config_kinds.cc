@@ -1,6 +1,7 @@
 #include "node/config_kinds.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -206,10 +207,12 @@ Reading<std::vector<compress::ContentCoding>> Codings::read(const Value& value) 
   const auto* array = std::get_if<Array>(&value.content);
   const std::span<const Value> elements = array == nullptr ? std::span(&value, 1) : std::span<const Value>(*array);
   for (const Value& element : elements) {
-    const std::vector<std::string> words = {"br", "zstd", "gzip"};
-    const Reading<size_t> word = read_word(element, words);
+    static const std::vector<std::string> kWords = {"br", "zstd", "gzip"};
+    constexpr std::array kCodings = {compress::ContentCoding::kBrotli, compress::ContentCoding::kZstd,
+                                     compress::ContentCoding::kGzip};
+    const Reading<size_t> word = read_word(element, kWords);
     if (!word) return std::unexpected(word.error());
-    const compress::ContentCoding coding = compress::content_coding(words[*word]).value();
+    const compress::ContentCoding coding = kCodings.at(*word);
     if (std::ranges::find(codings, coding) != codings.end()) return wrong(kRange, element, "each coding once");
     codings.push_back(coding);
   }

@@ -223,14 +223,16 @@ void EventPath::upload(const rules::Rule& rule, EventKind kind, Priority priorit
 
 // A numbered message can lead to several records: each is recognised by the rule that made it and its place there.
 void EventPath::append(Priority priority, const EventView& event, std::string_view rule) {
+  // A reload that adds other rules changes nothing of this one's.
+  if (rule != std::exchange(current_.rule, rule)) current_.uploads_of_rule = 0;
   spool::Submission::Item& item = gathered_.items.emplace_back();
   item.priority = priority;
   append_event(item.event, event);
   if (current_.sequence && !current_.client_id.empty()) {
-    item.source = fmt::format("d{}\n{}\n{}", current_.client_id, rule, current_.uploads);
+    item.source = fmt::format("d{}\n{}\n{}", current_.client_id, rule, current_.uploads_of_rule);
     item.source_sequence = *current_.sequence;
   }
-  ++current_.uploads;
+  ++current_.uploads_of_rule;
 }
 
 void EventPath::drop(const rules::Rule&) {

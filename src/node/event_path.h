@@ -137,7 +137,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     bool dropped = false;
     bool stored_verbatim = false;
     size_t actions = 0;
-    size_t uploads = 0;
+    std::string_view rule;  // that uploaded last
+    size_t uploads_of_rule = 0;
   };
 
   void publish(const rules::Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,

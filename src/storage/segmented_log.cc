@@ -152,10 +152,11 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
   while (true) {
     const Result<FrameState> state = read_frame(**file, end, header->salt, scratch, view);
     if (!state) return std::unexpected(state.error());
-    if (*state == FrameState::kNone) break;
-    if (*state == FrameState::kBad) {
+    if (*state != FrameState::kGood) {
+      // Zeros are the end, or a frame whose head was lost: then others follow.
       const Result<std::optional<uint64_t>> found = next_good_frame(**file, end, header->salt, scratch, view);
       if (!found) return std::unexpected(found.error());
+      if (*state == FrameState::kNone && !*found) break;
       damaged = true;
       if (!*found) {
         const Result<uint64_t> lost_end = claimed_end(**file, end, expected);
@@ -512,7 +513,9 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
     FrameView view;
     Result<FrameState> state = read_frame(*file_, offset_, header_.salt, frame_, view);
     if (!state) return std::unexpected(state.error());
-    if (*state == FrameState::kBad) {
+    // Zeros are the end of a segment, unless frames of it are missing.
+    const bool is_end = *state == FrameState::kNone && next_segment_ && expected_ >= *frames_end;
+    if (*state != FrameState::kGood && !is_end) {
       const Result<std::optional<uint64_t>> searched = next_good_frame(*file_, offset_, header_.salt, frame_, view);
       if (!searched) return std::unexpected(searched.error());
       const std::optional<uint64_t>& found = *searched;
@@ -525,7 +528,15 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
     if (*state != FrameState::kGood || view.first_sequence >= *frames_end) {
       // The segment's end, or its end so far.
       if (next_segment_) note_damage(*frames_end);
-      if (!next_segment_ && *state == FrameState::kBad && end_sequence != kAsFarAsReadable) note_damage(end_sequence);
+      if (!next_segment_ && *state == FrameState::kBad) {
+        if (end_sequence != kAsFarAsReadable) {
+          note_damage(end_sequence);
+        } else {
+          const Result<uint64_t> lost_end = claimed_end(*file_, offset_, expected_);
+          if (!lost_end) return std::unexpected(lost_end.error());
+          damaged_.push_back({path_, offset_, expected_, *lost_end, /*may_be_unfinished=*/true});
+        }
+      }
       if (!next_segment_ || *next_segment_ >= end_sequence) return std::nullopt;
       wanted_ = std::max(wanted_, *next_segment_);
       file_.reset();

@@ -91,6 +91,39 @@ class SpoolStart : public testing::Test {
 
 constexpr const char* kLast = "normal/00000000000000900000.log";
 
+TEST_F(SpoolStart, AFrameWhoseHeadBecameZerosCostsItsOwnRecordsOnly) {
+  open();
+  store(5);
+  ASSERT_TRUE(spool->checkpoint());
+  spool.reset();
+  // As a sector that a disk gives back as zeros: what it held looks like the end of the log.
+  fs::path segment;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory / "normal")) {
+    if (entry.path().extension() == ".log") segment = entry.path();
+  }
+  std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  std::vector<size_t> frames;  // by their magic, behind the header of the segment
+  for (size_t at = 128; at + 32 <= bytes.size(); at += 16) {
+    if (bytes.compare(at + 8, 2, "VF") == 0) frames.push_back(at);
+  }
+  ASSERT_EQ(frames.size(), 5U);
+  file.seekp(static_cast<std::streamoff>(frames[1]));
+  file.write(std::string(48, '\0').data(), 48);
+  file.close();
+  Result<Inspection> inspection = Inspection::open(files(), directory, keys);
+  ASSERT_TRUE(inspection);
+  const Result<SpoolContent> content = inspection->content();
+  ASSERT_TRUE(content);
+  size_t damages = 0;
+  for (const StreamContent& stream : content->streams) damages += stream.damaged.size();
+  EXPECT_EQ(damages, 1U);
+  open();
+  ASSERT_EQ(recovery.damaged.size(), 1U);
+  EXPECT_EQ(recovery.damaged[0].end_sequence - recovery.damaged[0].first_sequence, 1U);
+  EXPECT_EQ(readable(), 4U);
+}
+
 TEST_F(SpoolStart, AnIncarnationThatIsNoneIsSetAside) {
   open();
   store(20);

@@ -224,7 +224,10 @@ Result<void> Node::plan_descriptors() {
   Result<DescriptorPlan> plan = node::plan_descriptors(runtime::raise_descriptor_limit(), demand);
   if (!plan) return std::unexpected(plan.error());
   descriptors_ = *plan;
-  if (const std::string warning = descriptors_.warning(demand); !warning.empty()) log_warning("node", "{}", warning);
+  descriptors_note_ = descriptors_.warning(demand);
+  const bool are_asked_for =
+      mqtt.connections_max != MqttConfig{}.connections_max || http.connections_max != HttpConfig{}.connections_max;
+  if (are_asked_for && !descriptors_note_.empty()) log_warning("node", "{}", std::exchange(descriptors_note_, {}));
   return {};
 }
 
@@ -544,6 +547,8 @@ void Node::start() {
   name("http", http_addresses_);
   name("http with TLS", http_tls_addresses_);
   name("admin", admin_addresses_);
+  // Of the usual bounds, which nobody asked for.
+  if (!descriptors_note_.empty()) log_info("node", "{}", descriptors_note_);
   log_info("node", "{} ({}, {}) is ready: {}{}", config_.node.name, name_of(config_.node.tier), id_.text(), listening,
            config_.parent.url.empty() ? "" : ", parent " + config_.parent.url);
 }

@@ -175,6 +175,7 @@ class Node {
   storage::KeyRing keys_;  // changed by spool_ only, once that is there
   const MonotonicTime started_;
   DescriptorPlan descriptors_;
+  std::string descriptors_note_;  // to be logged once the node is ready
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
   std::thread worker_thread_;

@@ -2,16 +2,20 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/value_of.h"
+
 namespace verge::node {
 namespace {
 
-const crypto::SigningKey kKey = *crypto::SigningKey::parse("hmac-sha256:" + std::string(64, '1'));
+using tests::value_of;
+
+const crypto::SigningKey kKey = value_of(crypto::SigningKey::parse("hmac-sha256:" + std::string(64, '1')));
 constexpr int64_t kNow = 1'800'000'000;
 
 std::string_view judge(std::string_view path, std::string_view query, std::string_view cookie = "",
                        std::string_view host = "a.example", int64_t now = kNow) {
   static const UrlSignatures signatures(
-      {{"old", *crypto::SigningKey::parse("hmac-sha256:" + std::string(64, '2'))}, {"k1", kKey}});
+      {{"old", value_of(crypto::SigningKey::parse("hmac-sha256:" + std::string(64, '2')))}, {"k1", kKey}});
   const std::vector<net::HttpField> fields = {{"Cookie", cookie}};
   return signatures.refusal(host, path, query, fields, now);
 }

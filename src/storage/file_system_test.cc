@@ -24,7 +24,7 @@ class Rooted : public testing::Test {
     elsewhere = place_ / "elsewhere";
     std::ofstream(elsewhere / "file") << "not ours";
   }
-  ~Rooted() override { fs::remove_all(place_); }
+  void TearDown() override { fs::remove_all(place_); }
 
   static std::string content(const fs::path& path) {
     std::ifstream file(path);

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/value_of.h"
+
 namespace verge::node {
 namespace {
+
+using tests::value_of;
 
 Config read(std::string_view more) {
   ConfigReading reading = read_config_text(
@@ -37,13 +41,13 @@ root = ""
   const cache::PathPolicy& first = sites[0].rules[0].policy;
   EXPECT_EQ(first.storage.override_ttl, 60);
   EXPECT_EQ(first.storage.default_ttl, 120);
-  EXPECT_EQ(first.root->index, "home.html");
+  EXPECT_EQ(value_of(first.root).index, "home.html");
   EXPECT_EQ(first.limit, sites[0].policy.limit) << "counted together";
   const cache::PathPolicy& second = sites[0].rules[1].policy;
   EXPECT_FALSE(second.root) << "its own redirect";
-  EXPECT_EQ(second.redirect->status, 302);
-  EXPECT_EQ(second.limit->a_second, 0) << "its own limits";
-  EXPECT_NE(second.limit->group, first.limit->group);
+  EXPECT_EQ(value_of(second.redirect).status, 302);
+  EXPECT_EQ(value_of(second.limit).a_second, 0) << "its own limits";
+  EXPECT_NE(value_of(second.limit).group, value_of(first.limit).group);
   EXPECT_FALSE(sites[0].rules[2].policy.root);
 }
 

@@ -134,7 +134,13 @@ class Proxy {
   void open_tunnel(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder);
   void fail_tunnel(uint64_t id, Origins& origins, size_t origin, std::string_view url, const Error& error);
   // The head of a page that is composed, and what becomes of it.
-  struct Composing;
+  struct Composing {
+    std::string url;
+    OwnedFields fields;
+    std::optional<compress::ContentCoding> coding;
+    net::HttpResponder responder;
+    std::unique_ptr<Composition> composition;
+  };
   void compose(const Asked& asked, net::HttpResponder responder, std::span<const net::HttpField> fields,
                std::shared_ptr<Body> body, const CacheStatus& status, std::optional<Seconds> age);
   void deliver_composed(uint64_t id, std::shared_ptr<Body> page);

@@ -149,7 +149,8 @@ std::vector<double> dequantize(std::string_view bytes, size_t count) {
   grid.low = std::bit_cast<double>(in.fixed<uint64_t>());
   grid.step = std::bit_cast<double>(in.fixed<uint64_t>());
   const auto predictor = static_cast<Predictor>(in.fixed<uint8_t>() % kPredictors);
-  const uint64_t season = in.varint();
+  const uint64_t stated = in.varint();
+  const uint64_t season = stated > count ? 0 : stated;  // beyond are damaged bytes only
   RangeDecoder decoder(in.rest());
   Models models;
   Context context(predictor, season, count);

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::string_view kMagic = "VRS";
 constexpr size_t kNameBytesMax = 4096;
-constexpr size_t kTextBytesMax = 64UL << 20;  // of all text timestamps of a record
+constexpr size_t kTextBytesMax = 16UL << 20;  // of all text timestamps of a record
 constexpr std::array<std::string_view, 8> kMethodNames = {"raw",      "lossless",     "deadband",  "swinging-door",
                                                           "sampling", "quantization", "transform", "semantic"};
 

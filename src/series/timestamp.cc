@@ -69,7 +69,7 @@ std::optional<Timestamp> parse_time_of_day(std::string_view rest, int64_t days) 
       rest.remove_prefix(1);
       while (layout.fraction_digits < 9 && !rest.empty() && is_digit(rest.front())) {
         if (__builtin_mul_overflow(timestamp.ticks, 10, &timestamp.ticks)) return std::nullopt;
-        timestamp.ticks += rest.front() - '0';
+        if (__builtin_add_overflow(timestamp.ticks, rest.front() - '0', &timestamp.ticks)) return std::nullopt;
         rest.remove_prefix(1);
         ++layout.fraction_digits;
       }
@@ -117,7 +117,8 @@ std::string format_timestamp(int64_t ticks, const TimestampLayout& layout) {
                             : layout.kind == Kind::kMinute ? kMinutesPerDay
                                                            : kMinutesPerDay * 60 * second_ticks;
   const int64_t days = floor_divided(ticks, day_ticks);
-  const int64_t of_day = ticks - days * day_ticks;
+  const auto of_day = static_cast<int64_t>(static_cast<uint64_t>(ticks) -
+                                           static_cast<uint64_t>(days) * static_cast<uint64_t>(day_ticks));
   // Days beyond what a calendar of 16-bit years holds come from damaged records only.
   const int64_t bounded = std::clamp<int64_t>(days, -10'000'000, 10'000'000);
   const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(bounded))};

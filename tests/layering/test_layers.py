@@ -126,7 +126,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "bench|cache|cli|config|crypto|demo|events|http|ingest|jetstream|net|node|replay|rule|runtime|spool|storage|uplink"
+        areas = "bench|cache|cli|config|crypto|demo|events|http|ingest|jetstream|net|node|replay|rule|runtime|series|spool|storage|uplink"
         keys = {"http.listen"}  # names of settings
         used = set()
         for path in files():

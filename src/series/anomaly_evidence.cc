@@ -13,6 +13,8 @@ constexpr double kValueWeight = 1;
 constexpr double kVariabilityWeight = 0.5;
 constexpr double kShapeWeight = 1;
 
+constexpr double kSizeMax = 1e100;  // of a value; its square is a double
+
 // The distance of log(now / usual) from its own mean; `now` is taken as at least a thousandth of `usual`.
 double unusual(double now, double usual, ExponentialMoments& usual_log) {
   const double level = std::log((now + 1e-3 * usual + 1e-12) / (usual + 1e-12));
@@ -24,6 +26,7 @@ double unusual(double now, double usual, ExponentialMoments& usual_log) {
 }  // namespace
 
 Evidence AnomalyEvidence::add(int64_t time_us, double value) {
+  value = std::clamp(value, -kSizeMax, kSizeMax);
   if (history_.size() == 0) origin_ = value;
   std::array<double, kMeasures> strangeness{};
   double* next = strangeness.data();

@@ -24,8 +24,10 @@
 namespace verge::series {
 
 struct Evidence {
-  double excess = 0;  // >= 0: by how much records were exceeded, in logarithms, weighted over families
-  double nearest = RecordRatio::kNothing;  // the largest log ratio of any measure
+  static constexpr double kNone = -14;  // log 1e-6, rounded down
+
+  double excess = 0;       // >= 0: by how much records were exceeded, in logarithms, weighted over families
+  double nearest = kNone;  // the largest log ratio of any measure
 };
 
 class AnomalyEvidence {

@@ -54,7 +54,7 @@ double HalfSpaceTrees::add(double value) {
   Point point{};
   const double width = high_ > low_ ? high_ - low_ : 1;
   for (size_t lag = 0; lag < kLags; ++lag) point[lag] = (lags_.back(lag) - low_) / width;
-  const double score = has_reference_ ? 1 / (1 + density(point)) : 0;
+  const double score = has_reference_ ? sparsity(point) : 0;
   count(point);
   if (++in_window_ == kWindow) {
     reference_.swap(latest_);
@@ -65,7 +65,7 @@ double HalfSpaceTrees::add(double value) {
   return score;
 }
 
-double HalfSpaceTrees::density(const Point& point) const {
+double HalfSpaceTrees::sparsity(const Point& point) const {
   double sum = 0;
   for (uint64_t tree = 0; tree < kTrees; ++tree) {
     Descent<kLags> descent(tree, point);
@@ -76,9 +76,9 @@ double HalfSpaceTrees::density(const Point& point) const {
       node = descent.below(node);
       ++depth;
     }
-    sum += std::ldexp(masses[node], static_cast<int>(depth));
+    sum += 1 / (1 + std::ldexp(masses[node], static_cast<int>(depth)) / kWindow);
   }
-  return sum / (static_cast<double>(kTrees) * kWindow);
+  return sum / kTrees;
 }
 
 void HalfSpaceTrees::count(const Point& point) {

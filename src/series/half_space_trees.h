@@ -39,7 +39,8 @@ class HalfSpaceTrees {
   static constexpr double kSizeMin = 0.1 * kWindow;  // a node with fewer points is not cut further
 
   using Point = std::array<double, kLags>;
-  double density(const Point& point) const;
+  // The mean over trees of 1 / (1 + density): one tree in which a point shares a cell with others does not decide.
+  double sparsity(const Point& point) const;
   void count(const Point& point);
 
   std::vector<uint32_t> latest_;     // points in each node in the window that runs

@@ -57,7 +57,8 @@ double JointAnomalyDetector::add(int64_t time_us, std::span<const double> values
   }
   if (present == 0) return 0;
   if (present == columns_.size() && present > 1) {
-    const double ratio = relation_.add(std::sqrt(distance(values)));
+    const double far = std::sqrt(distance(values));
+    const double ratio = relation_.add(std::isfinite(far) ? far : 0);
     joint.excess += std::max(0.0, ratio);
     joint.nearest = std::max(joint.nearest, ratio);
   }

@@ -18,7 +18,7 @@ class RecordRatio {
   static constexpr double kRise = 0.7;          // of an excess, in logarithms
   static constexpr double kDoubt = 100;         // readings after which a ratio counts half
   static constexpr double kFirstReadings = 30;  // the record follows these fully
-  static constexpr double kNothing = -14;       // the answer to a quantity near 0
+  static constexpr double kRatioMax = 1e6;      // what is beyond, either way, counts as this
 
   // log(quantity / record before it), lowered while the history is short. `quantity` >= 0.
   double add(double quantity) {
@@ -28,7 +28,7 @@ class RecordRatio {
     record_ *= kRecordFade;
     peak_ *= kPeakFade;
     if (quantity > std::max(record_, peak_)) rise(quantity);
-    return ratio > 1e-6 ? std::log(ratio) : kNothing;
+    return std::log(std::clamp(ratio, 1 / kRatioMax, kRatioMax));
   }
 
   template <class Self, class Archive>
@@ -41,7 +41,8 @@ class RecordRatio {
     if (record_ <= 0 || count_ < kFirstReadings) {
       record_ = quantity;
     } else if (quantity > record_) {
-      record_ *= std::pow(quantity / record_, kRise);
+      const double excess = quantity / record_;
+      record_ = excess < kRatioMax ? record_ * std::pow(excess, kRise) : quantity;
     }
     peak_ = quantity;
   }

@@ -1,4 +1,5 @@
-// A seasonal model as a detector: the difference from the profile of the day, in deviations of such differences lately.
+// A seasonal model as a detector: the difference from the profile of the day, in deviations of the last 200 or so such
+// differences.
 //
 // z / (z + 4): 0.5 at four deviations. The first day scores by the overall mean in the profile's stead; the first 30
 // readings, and what is not finite, score 0.
@@ -32,7 +33,7 @@ class SeasonalDetector {
 
  private:
   SeasonalProfile profile_{kDayMicroseconds, 96, 0.05};
-  ExponentialMoments usual_{1000};  // of the sizes of differences
+  ExponentialMoments usual_{200};  // of the sizes of differences
 };
 
 }  // namespace verge::series

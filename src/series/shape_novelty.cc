@@ -1,5 +1,6 @@
 #include "series/shape_novelty.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -7,6 +8,11 @@
 #include "series/chance.h"
 
 namespace verge::series {
+namespace {
+
+constexpr double kSizeMax = 1e18;  // the sum of 16 squares of differences is a float
+
+}  // namespace
 
 ShapeNovelty::Distances ShapeNovelty::add(const RecentValues& history, double origin) {
   Distances distances;
@@ -28,7 +34,9 @@ ShapeNovelty::Shape ShapeNovelty::shape_at(const RecentValues& history, size_t a
   }
   Shape shape{};
   const double level = level_ == Level::kRemoved ? overall : 0;
-  for (size_t point = 0; point < points_; ++point) shape[point] = static_cast<float>(means[point] - level);
+  for (size_t point = 0; point < points_; ++point) {
+    shape[point] = static_cast<float>(std::clamp(means[point] - level, -kSizeMax, kSizeMax));
+  }
   return shape;
 }
 

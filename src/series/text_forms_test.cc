@@ -46,9 +46,11 @@ TEST(Timestamp, GivesTheWallClock) {
 std::string error_of(const std::vector<const char*>& lines) {
   CsvColumns csv("f.csv");
   for (const char* line : lines) {
-    const Result<void> done =
-        csv.names().empty() ? csv.read_header(line) : csv.read_row(line).transform([](const CsvColumns::Row*) {});
-    if (!done) return done.error().what;
+    if (csv.names().empty()) {
+      if (const Result<void> header = csv.read_header(line); !header) return header.error().what;
+    } else if (const auto row = csv.read_row(line); !row) {
+      return row.error().what;
+    }
   }
   return "";
 }

@@ -18,6 +18,9 @@ int run(int argc, char** argv) {
   add_events(app, outcome);
   add_spool(app, outcome);
   add_cache(app, outcome);
+  add_detect(app, outcome);
+  add_reduce(app, outcome);
+  add_restore(app, outcome);
   add_demo(app, outcome);
   add_bench(app, outcome);
   add_plan(app, outcome);

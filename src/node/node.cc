@@ -167,9 +167,10 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   }
   Result<storage::DataDirectory> directory = storage::DataDirectory::open(config.node.data_dir);
   if (!directory) return std::unexpected(directory.error());
-  const Result<NodeId> id = directory->node_id();
-  if (!id) return std::unexpected(id.error());
-  std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id, credentials));
+  const Result<storage::NodeIdentity> identity = directory->identity();
+  if (!identity) return std::unexpected(identity.error());
+  if (identity->replaced) log_error("node", "{}", identity->replaced->line());
+  std::unique_ptr<Node> node(new Node(config, std::move(*directory), identity->id, credentials));
   node->note_name();
   if (const Result<void> planned = node->plan_descriptors(); !planned) return std::unexpected(planned.error());
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
@@ -262,6 +263,15 @@ Result<void> Node::open_spool() {
       log_error("spool", "{} is damaged at byte {}: records {} to {} cannot be read", range.path, range.offset,
                 range.first_sequence, range.end_sequence - 1);
     }
+  }
+  std::error_code unknown;
+  const std::filesystem::space_info disk = std::filesystem::space(spool_directory(), unknown);
+  if (!unknown && disk.available + (*opened)->bytes() < config.bytes_max) {
+    log_warning(
+        "spool",
+        "the disk of {} has {} MiB left and spool.bytes_max is {} MiB: the disk will be full before the spool is; "
+        "there one segment ({} MiB) is held back for critical records",
+        spool_directory(), disk.available >> 20U, config.bytes_max >> 20U, config.segment_bytes >> 20U);
   }
   spool_ = std::make_unique<spool::SpoolWriter>(std::move(*opened), kSpoolWaitingBytesMax, [this] {
     if (uplink_) uplink_->wake();

@@ -371,8 +371,6 @@ std::string Node::metrics_text() const {
   out.counter("spool_replaced_files_total", "Files of the spool that could not be read at the start.", replaced_files_);
   out.gauge("spool_dead_letters", "Records that the parent would not have.",
             static_cast<double>(spool_->dead_letters()));
-  out.counter("spool_dead_letters_dropped_total", "Dead letters that gave way to newer ones.",
-              spool_->dead_letters_dropped());
   if (stream_) {
     const jetstream::StoreCounters& stored = stream_->counters();
     Histogram::Snapshot append;

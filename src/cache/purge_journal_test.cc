@@ -6,8 +6,6 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include "tests/support/value_of.h"
-
 namespace verge::cache {
 namespace {
 

@@ -27,6 +27,7 @@ Store::AnswerPointer part(uint64_t first, uint64_t last, std::string_view tag = 
                                                     .stored_because = "test"});
 }
 
+using tests::value_of;
 using Parts = std::vector<Store::AnswerPointer>;
 
 TEST(StoredParts, WhatIsMissingIsAskedForAndNothingElse) {

@@ -8,7 +8,6 @@
 #include <nghttp2/nghttp2.h>
 
 #include "base/assert.h"
-#include "net/http2_pair.h"
 
 namespace verge::net {
 namespace {
@@ -27,6 +26,17 @@ bool is_left_out(std::string_view name) {
   }
   return false;
 }
+
+nghttp2_nv pair(std::string_view name, std::string_view value) {
+  // libnghttp2 copies both, the name in lower case, and changes neither.
+  return {.name = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+          .value = reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
+          .namelen = name.size(),
+          .valuelen = value.size(),
+          .flags = NGHTTP2_NV_FLAG_NONE};
+}
+
+std::string_view text_of(const uint8_t* bytes, size_t size) { return {reinterpret_cast<const char*>(bytes), size}; }
 
 }  // namespace
 

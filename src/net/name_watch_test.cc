@@ -19,7 +19,7 @@ class Names : public testing::Test {
  protected:
   static Addresses addresses(std::initializer_list<std::string_view> texts) {
     Addresses all;
-    for (const std::string_view text : texts) all.push_back(value_of(Address::parse(text)));
+    for (const std::string_view text : texts) all.push_back(tests::value_of(Address::parse(text)));
     return all;
   }
   void set(const std::string& name, Addresses what) {

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/value_of.h"
-
 namespace verge::net {
 namespace {
 

@@ -7,8 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/value_of.h"
-
 namespace verge::net {
 namespace {
 
@@ -19,7 +17,7 @@ class Names : public testing::Test {
  protected:
   static Addresses addresses(std::initializer_list<std::string_view> texts) {
     Addresses all;
-    for (const std::string_view text : texts) all.push_back(tests::value_of(Address::parse(text)));
+    for (const std::string_view text : texts) all.push_back(*Address::parse(text));
     return all;
   }
   void set(const std::string& name, Addresses what) {

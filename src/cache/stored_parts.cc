@@ -43,26 +43,24 @@ std::optional<Completion> completion_of(std::span<const Store::AnswerPointer> pa
   const std::vector<ByteRange> ranges =
       satisfiable({wanted.value_or(RangeSpec{.first = 0, .last = std::nullopt})}, completion.length);
   if (ranges.empty()) return std::nullopt;
-  completion.gap = ranges.front();
-  // Of those that reach into the gap's beginning, or up to it, the one that reaches furthest; likewise of its end.
+  const ByteRange asked = ranges.front();
+  // Of the parts that reach into what is asked for at its beginning, or up to it, the one that reaches furthest;
+  // likewise at its end.
+  const auto first_of = [](const Answer& part) { return part.range()->range.first; };
+  const auto last_of = [](const Answer& part) { return part.range()->range.last; };
   for (const Store::AnswerPointer& part : alike) {
-    const ByteRange held = part->range()->range;
-    if (held.first <= completion.gap.first && held.last + 1 >= completion.gap.first) {
-      completion.gap.first = held.last + 1;
-      completion.before = part;
-    }
-  }
-  for (const Store::AnswerPointer& part : alike) {
-    const ByteRange held = part->range()->range;
-    if (held.last >= completion.gap.last && held.first <= completion.gap.last + 1 && part != completion.before) {
-      completion.gap.last = held.first - 1;
-      completion.after = part;
-    }
+    const uint64_t first = first_of(*part), last = last_of(*part);
+    const bool begins = first <= asked.first && last + 1 >= asked.first;
+    const bool ends = last >= asked.last && first <= asked.last + 1;
+    if (begins && (!completion.before || last > last_of(*completion.before))) completion.before = part;
+    if (ends && (!completion.after || first < first_of(*completion.after))) completion.after = part;
   }
   if (!completion.before && !completion.after) return std::nullopt;
+  const uint64_t gap_first = completion.before ? last_of(*completion.before) + 1 : asked.first;
+  const uint64_t gap_end = completion.after ? first_of(*completion.after) : asked.last + 1;
   // All of it is there: then it is stale, and is asked for anew.
-  if (completion.gap.first > completion.gap.last) return std::nullopt;
-  // Another part within it: two gaps.
+  if (gap_first >= gap_end) return std::nullopt;
+  completion.gap = {gap_first, gap_end - 1};
   return completion;
 }
 

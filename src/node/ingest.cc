@@ -1,5 +1,7 @@
 #include "node/ingest.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <simdjson.h>
 
@@ -37,6 +39,19 @@ std::unexpected<Error> bad_base64(size_t place) {
   return fail("ingest.shape",
               fmt::format("event {}: \"payload_base64\" is not base64, or stands beside \"payload\"", place),
               "give one of the two; base64 is that of RFC 4648 section 4, with padding");
+}
+
+// What a slip in the name of an optional member would leave unsaid.
+Result<void> check_members(const object& envelope, size_t place) {
+  static const std::vector<std::string> known = {"topic",  "payload",  "payload_base64",
+                                                 "device", "priority", "sequence"};
+  for (const auto& member : envelope) {
+    if (std::ranges::find(known, member.key) != known.end()) continue;
+    const std::string near = nearest(member.key, known);
+    return fail("ingest.shape", fmt::format("event {}: \"{}\" is no member of an envelope", place, member.key),
+                near.empty() ? "put what is to be kept into \"payload\"" : fmt::format("did you mean \"{}\"?", near));
+  }
+  return {};
 }
 
 // A string's own text; of any other value its JSON, with all digits that were sent.
@@ -90,6 +105,9 @@ Result<PostedEvent> event_of(const element& value, std::string_view json, const 
       if (text && !has_payload) bytes = from_base64(*text);
       if (!bytes) return bad_base64(place);
     }
+    if (has_payload || bytes) {
+      if (const Result<void> checked = check_members(fields, place); !checked) return std::unexpected(checked.error());
+    }
     if (const auto name = text_field("priority")) {
       const Result<Priority> priority = priority_of(*name, place);
       if (!priority) return std::unexpected(priority.error());
@@ -105,6 +123,11 @@ Result<PostedEvent> event_of(const element& value, std::string_view json, const 
       }
       event.sequence = number;
     }
+  }
+  if (event.sequence && event.device.empty()) {
+    return fail("ingest.shape",
+                fmt::format("event {}: \"sequence\" numbers the events of a device, and none is named", place),
+                "add \"device\", or ?device= to the query");
   }
   if (!is_device_name(event.device)) {
     return fail("ingest.device", fmt::format("event {}: the device is no name", place),
@@ -157,6 +180,13 @@ Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std:
 }  // namespace
 
 Result<std::vector<PostedEvent>> parse_posted_events(const Payload& body, std::string_view query) {
+  static const std::vector<std::string> parameters = {"topic", "device", "priority"};
+  for (const std::string& name : net::query_parameter_names(query)) {
+    if (std::ranges::find(parameters, name) != parameters.end()) continue;
+    const std::string near = nearest(name, parameters);
+    return fail("http.unknown-parameter", fmt::format("?{}= is no parameter of this request", name),
+                near.empty() ? "use ?topic=, ?device= and ?priority=" : fmt::format("did you mean ?{}=?", near));
+  }
   Defaults defaults;
   defaults.topic = net::query_parameter(query, "topic").value_or("");
   defaults.device = net::query_parameter(query, "device").value_or("");

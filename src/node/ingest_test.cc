@@ -78,6 +78,12 @@ TEST(Ingest, FaultsNameTheEvent) {
   EXPECT_EQ(code(R"({"topic":"a","payload_base64":7})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8=","payload":1})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","priority":5})"), "ingest.shape");
+  // Slips that would change, unnoticed, what becomes of the event.
+  EXPECT_EQ(code(R"({"topic":"a","payload":1,"sequence":5})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","payload":1,"prioritty":"critical"})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8=","sequense":7})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"a":1})", "topc=a"), "http.unknown-parameter");
+  EXPECT_EQ(code(R"({"a":1})", "topic=a&%74opc=a"), "http.unknown-parameter");
   EXPECT_EQ(code(R"({"topic":"a","device":7})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a/#"})"), "ingest.topic");
   EXPECT_EQ(code(R"({"topic":"a","device":"p\u00007"})"), "ingest.device");

@@ -231,6 +231,14 @@ class Obstacles(verge.TestCase):
     def test_data_directory_of_the_kernel(self):
         self.refused(self.node(data_dir="/proc/verge"), "/proc", "on a disk", "node.data-dir")
 
+    def test_a_ready_file_of_an_earlier_start_is_removed(self):
+        node = self.node("node", sets=["node.data_dir=/proc/x"])
+        with open(node.ready_path, "w", encoding="ascii") as file:
+            file.write("old\n")
+        answer = verge.run(*node.command()[1:])
+        self.assertEqual(answer.returncode, 1, answer)
+        self.assertFalse(os.path.exists(node.ready_path), "who waits for it would take it for this start's")
+
     def test_ready_file_that_cannot_be(self):
         """Said before anything is started, with the path that was given."""
         for path in (os.path.join(self.directory, "nowhere", "ready.json"), self.directory):

@@ -25,6 +25,7 @@ inline constexpr int kUsage = 2;    // the command line or a file is wrong; noth
 inline const std::string kGroupNode = "Run a node";
 inline const std::string kGroupSeries = "Series";
 inline const std::string kGroupTry = "Try and measure";
+inline const std::string kGroupPlan = "Plan a fleet";
 inline const std::string kGroupShell = "Shell";
 
 void add_node(CLI::App& app, Outcome& outcome);
@@ -39,6 +40,7 @@ void add_reduce(CLI::App& app, Outcome& outcome);
 void add_restore(CLI::App& app, Outcome& outcome);
 void add_demo(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
+void add_plan(CLI::App& app, Outcome& outcome);
 void add_completion(CLI::App& app, Outcome& outcome);
 void add_version(CLI::App& app, Outcome& outcome);
 

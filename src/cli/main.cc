@@ -23,6 +23,7 @@ int run(int argc, char** argv) {
   add_restore(app, outcome);
   add_demo(app, outcome);
   add_bench(app, outcome);
+  add_plan(app, outcome);
   add_completion(app, outcome);
   add_version(app, outcome);
   try {

@@ -71,8 +71,8 @@ TEST(Ingest, FaultsNameTheEvent) {
   EXPECT_EQ(code("[1]"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","sequence":"7"})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","sequence":-7})"), "ingest.shape");
-  EXPECT_EQ(code(R"({"topic":"a","sequence":4611686018427387904})"), "none");
-  EXPECT_EQ(code(R"({"topic":"a","sequence":4611686018427387905})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","device":"d","sequence":4611686018427387904})"), "none");
+  EXPECT_EQ(code(R"({"topic":"a","device":"d","sequence":4611686018427387905})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8="})"), "none");
   EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8"})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","payload_base64":7})"), "ingest.shape");

@@ -3,8 +3,8 @@
 // and the host may call the realm back only after the call it is in has returned.
 //
 // Bodies. A body is either whole (bytes at hand) or a stream with a number. Numbers of streams that enter the realm are
-// chosen by the host, numbers of streams that leave it by the realm. An entering stream moves one chunk for each pull();
-// a leaving one stops after write() returned false until Realm::writable().
+// chosen by the host, numbers of streams that leave it by the realm. An entering stream moves one chunk for each
+// pull(); a leaving one stops after write() returned false until Realm::writable().
 //
 // Start-up is deterministic: until the first event Date.now() is 0, performance.now() is 0, Math.random() starts from a
 // fixed seed, and timers, fetch, caches and crypto.getRandomValues throw. A program that is run as a script (`verge
@@ -30,9 +30,9 @@ namespace verge::workers {
 
 class Engine;
 
-using EventId = std::uint64_t;       // a dispatched fetch, scheduled or event call; chosen by the host, never 0
-using StreamId = std::uint64_t;      // a body that is streamed
-using OperationId = std::uint64_t;   // a subrequest or a cache operation; chosen by the realm
+using EventId = std::uint64_t;      // a dispatched fetch, scheduled or event call; chosen by the host, never 0
+using StreamId = std::uint64_t;     // a body that is streamed
+using OperationId = std::uint64_t;  // a subrequest or a cache operation; chosen by the realm
 
 inline constexpr EventId kNoEvent = 0;  // start-up, and what a script does
 
@@ -95,8 +95,8 @@ struct Failure {
 enum class ConsoleLevel : std::uint8_t { Debug, Log, Info, Warn, Error };
 
 struct EventEnd {
-  std::optional<Failure> failure;     // the handler's own; a promise of waitUntil that rejects goes to uncaught()
-  bool pass_through = false;  // failed before respond(), and ctx.passThroughOnException() had been called
+  std::optional<Failure> failure;  // the handler's own; a promise of waitUntil that rejects goes to uncaught()
+  bool pass_through = false;       // failed before respond(), and ctx.passThroughOnException() had been called
 };
 
 struct Time {
@@ -164,7 +164,7 @@ struct Program {
   };
   Kind kind = Kind::Worker;
   std::vector<Module> modules;
-  std::vector<Variable> variables;  // env, secrets among them
+  std::vector<Variable> variables;        // env, secrets among them
   std::span<const std::byte> code_cache;  // of an earlier realm with the same modules; may be empty or stale
 };
 
@@ -208,8 +208,8 @@ class Realm {
   void abandon(EventId event);
 
   void answered(OperationId operation, const ResponseHead& head, Body body);  // of fetch and cache_match
-  void missed(OperationId operation);                                          // of cache_match
-  void done(OperationId operation, bool found);                                // of cache_put and cache_remove
+  void missed(OperationId operation);                                         // of cache_match
+  void done(OperationId operation, bool found);                               // of cache_put and cache_remove
   void failed(OperationId operation, const Failure& failure);
 
   void chunk(StreamId stream, Chunk chunk);

@@ -27,6 +27,7 @@ ALLOWED = {
     "esi": {"base", "model", "runtime", "net"},
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
+    "workers": {"base", "model", "runtime", "net", "storage"},
     "node": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream"},
     "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "node"},
 }
@@ -45,6 +46,7 @@ OWNERS = {
     r"openssl/(ssl|x509|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
     r"toml\+\+/": {"node"},
     r"CLI/": {"cli"},
+    r"v8|libplatform/": {"workers"},
     r"boost/": set(),
 }
 

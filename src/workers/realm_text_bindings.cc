@@ -1,4 +1,6 @@
 // Bindings for text: encodings at memory speed.
+#include <cstring>
+
 #include "workers/realm_bindings.h"
 #include "workers/realm_state.h"
 #include "workers/realm_text.h"
@@ -74,6 +76,46 @@ void utf8_decode(Call call) {
   isolate->ThrowException(v8::Exception::RangeError(internalized(isolate, "Invalid string length")));
 }
 
+// (bytes, big endian, fatal): a string, lone surrogates and a last odd byte replaced; null where fatal and malformed.
+void utf16_decode(Call call) {
+  v8::Isolate* isolate = call.GetIsolate();
+  const std::string_view bytes = bytes_at(call, 0);
+  std::u16string units(bytes.size() / 2, u'\0');
+  std::memcpy(units.data(), bytes.data(), units.size() * 2);
+  if (call[1]->IsTrue()) {
+    for (char16_t& unit : units) unit = static_cast<char16_t>(unit << 8 | unit >> 8);
+  }
+  bool malformed = bytes.size() % 2 != 0;
+  for (std::size_t at = 0; at < units.size(); ++at) {
+    if ((units[at] & 0xF800) != 0xD800) continue;
+    const bool pair = units[at] < 0xDC00 && at + 1 < units.size() && (units[at + 1] & 0xFC00) == 0xDC00;
+    if (pair) {
+      ++at;
+    } else {
+      units[at] = 0xFFFD;
+      malformed = true;
+    }
+  }
+  if (malformed && call[2]->IsTrue()) return call.GetReturnValue().SetNull();
+  if (bytes.size() % 2 != 0) units.push_back(0xFFFD);
+  v8::Local<v8::String> text;
+  const auto* raw = reinterpret_cast<const std::uint16_t*>(units.data());
+  if (v8::String::NewFromTwoByte(isolate, raw, v8::NewStringType::kNormal, static_cast<int>(units.size()))
+          .ToLocal(&text)) {
+    return call.GetReturnValue().Set(text);
+  }
+  isolate->ThrowException(v8::Exception::RangeError(internalized(isolate, "Invalid string length")));
+}
+
+// (bytes that nobody changes any more): a string over their memory where it is long and ASCII.
+void text_of_bytes(Call call) {
+  v8::Isolate* isolate = call.GetIsolate();
+  Realm::State& state = Realm::State::of(isolate);
+  v8::Local<v8::String> text;
+  if (text_of(state, chunk_of(state, call[0])).ToLocal(&text)) return call.GetReturnValue().Set(text);
+  isolate->ThrowException(v8::Exception::RangeError(internalized(isolate, "Invalid string length")));
+}
+
 // (bytes): one character a byte.
 void latin1_decode(Call call) { call.GetReturnValue().Set(latin1(call.GetIsolate(), bytes_at(call, 0))); }
 
@@ -108,6 +150,8 @@ constexpr Binding kBindings[] = {
     {"utf8Encode", utf8_encode},
     {"utf8EncodeInto", utf8_encode_into},
     {"utf8Decode", utf8_decode},
+    {"utf16Decode", utf16_decode},
+    {"textOf", text_of_bytes},
     {"latin1Decode", latin1_decode},
     {"base64EncodeText", base64_encode_text},
     {"base64EncodeBytes", base64_encode_bytes},

@@ -123,7 +123,10 @@ void transfer(Call call) {
 
 void is_detachable(Call call) { call.GetReturnValue().Set(call[0].As<v8::ArrayBuffer>()->IsDetachable()); }
 
-// (): an object of the given prototype with an internal field, which structured clones take for the platform's.
+void is_detached(Call call) { call.GetReturnValue().Set(call[0].As<v8::ArrayBuffer>()->WasDetached()); }
+
+// (prototype): an object of the given prototype with an internal field, which structured clones take for the
+// platform's.
 void platform_object(Call call) {
   v8::Isolate* isolate = call.GetIsolate();
   const v8::Local<v8::Context> context = isolate->GetCurrentContext();
@@ -191,6 +194,7 @@ constexpr Binding kBindings[] = {
     {"clone", clone},
     {"transfer", transfer},
     {"isDetachable", is_detachable},
+    {"isDetached", is_detached},
     {"platformObject", platform_object},
     {"promiseState", promise_state},
     {"proxyTarget", proxy_target},

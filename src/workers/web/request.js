@@ -5,9 +5,8 @@ import { dependentSignal, isSignal, newSignal } from "./abort.js";
 import { cloneBody, extractBody, isUnusable, mixBody, moveBody } from "./body.js";
 import { blockOf, fieldOf, fill, makeHeaders, setField } from "./headers.js";
 import { extractMime, serializeMime } from "./mime.js";
-import { getBaseUrl } from "./response.js";
 import { ReadableStream } from "./streams.js";
-import { normalizeUrl, resolveUrl } from "./url.js";
+import { baseUrl, normalizeUrl, originOf, resolveUrl } from "./url.js";
 import { expose, interfaceOf, required, toByteString, toDictionary, toEnumeration, toUSVString } from "./webidl.js";
 
 const kToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -117,7 +116,7 @@ function parseUrl(text) {
   return parsed.href;
 }
 function resolveAgainstBase(text) {
-  const resolved = resolveUrl(text, getBaseUrl());
+  const resolved = resolveUrl(text);
   return resolved === null ? null : normalizeUrl(resolved.href);
 }
 
@@ -132,10 +131,10 @@ function readMethod(value) {
 function readReferrer(value) {
   const text = toUSVString(value);
   if (text === "") return "no-referrer";
-  const parsed = resolveUrl(text, getBaseUrl());
+  const parsed = resolveUrl(text);
   if (parsed === null) throw new TypeError(`Invalid URL of a referrer: ${text}`);
   if (parsed.scheme === "about" && parsed.href === "about:client") return "about:client";
-  if (new URL(parsed.href).origin !== new URL(getBaseUrl()).origin) return "about:client";
+  if (originOf(parsed.href) !== originOf(baseUrl() ?? "")) return "about:client";
   return parsed.href;
 }
 

@@ -50,7 +50,7 @@ export class Response {
   }
   static redirect(url, status = 302) {
     required("Response.redirect", arguments.length, 1);
-    const target = resolveUrl(toUSVString(url), baseUrl);
+    const target = resolveUrl(toUSVString(url));
     if (target === null) throw new TypeError(`Invalid URL: ${url}`);
     const code = toUnsignedShort(status);
     if (![301, 302, 303, 307, 308].includes(code)) throw new RangeError(`${status} is not the status of a redirection`);
@@ -144,10 +144,6 @@ export function receivedResponse(status, reason, block, body, url, redirected) {
 }
 
 export const responseBlock = (state) => (state.headers === undefined ? state.block : blockOf(state.headers));
-
-let baseUrl = "http://localhost/";
-export const setBaseUrl = (url) => { baseUrl = url; };
-export const getBaseUrl = () => baseUrl;
 
 interfaceOf(Response);
 mixBody(Response, responseState, (state) => {

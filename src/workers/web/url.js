@@ -358,8 +358,13 @@ export function normalizeUrl(text) {
     href: usm.serializeURL(parsed), scheme: parsed.scheme, credentials: parsed.username !== "" || parsed.password !== "",
   };
 }
-export function resolveUrl(text, base) {
-  const parsed = usm.basicURLParse(text, { baseURL: usm.basicURLParse(base) });
+// What relative URLs are resolved against: a worker has no place of its own, but a script may define `location`.
+export function baseUrl() {
+  const { location } = globalThis;
+  return typeof location === "object" && location !== null && typeof location.href === "string" ? location.href : undefined;
+}
+export function resolveUrl(text, base = baseUrl()) {
+  const parsed = usm.basicURLParse(text, { baseURL: base === undefined ? null : usm.basicURLParse(base) });
   return parsed === null ? null : { href: usm.serializeURL(parsed), scheme: parsed.scheme, fragment: parsed.fragment };
 }
 export const withoutFragment = (href) => {

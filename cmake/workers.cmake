@@ -26,7 +26,7 @@ set(web_bundle ${CMAKE_BINARY_DIR}/web_platform.js)
 add_custom_command(
   OUTPUT ${web_bundle}
   COMMAND ${CMAKE_COMMAND} -E env NODE_PATH=${VERGE_WEB_PACKAGES} ${ESBUILD} ${VERGE_WEB}/main.js --bundle
-          --format=iife --global-name=platform --target=chrome102 --minify-whitespace --keep-names=false
+          --format=iife --global-name=platform --target=chrome102 --minify-whitespace --keep-names
           --banner:js=\(function\(host\){ --footer:js=return\ platform.default\;}\) --log-level=warning
           --outfile=${web_bundle}
   DEPENDS ${web_sources} ${CMAKE_SOURCE_DIR}/build/deps/web/package-lock.json

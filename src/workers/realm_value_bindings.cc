@@ -116,6 +116,11 @@ void clone(Call call) {
 // (ArrayBuffer): a new one with its memory; the old one is detached.
 void transfer(Call call) {
   const v8::Local<v8::ArrayBuffer> buffer = call[0].As<v8::ArrayBuffer>();
+  if (!buffer->IsDetachable() || buffer->WasDetached()) {
+    v8::Isolate* isolate = call.GetIsolate();
+    isolate->ThrowException(v8::Exception::TypeError(internalized(isolate, "The ArrayBuffer cannot be detached")));
+    return;
+  }
   auto store = buffer->GetBackingStore();
   buffer->Detach();
   call.GetReturnValue().Set(v8::ArrayBuffer::New(call.GetIsolate(), std::move(store)));
@@ -123,7 +128,10 @@ void transfer(Call call) {
 
 void is_detachable(Call call) { call.GetReturnValue().Set(call[0].As<v8::ArrayBuffer>()->IsDetachable()); }
 
-void is_detached(Call call) { call.GetReturnValue().Set(call[0].As<v8::ArrayBuffer>()->WasDetached()); }
+void is_detached(Call call) {
+  if (!call[0]->IsArrayBuffer()) return call.GetReturnValue().Set(false);
+  call.GetReturnValue().Set(call[0].As<v8::ArrayBuffer>()->WasDetached());
+}
 
 // (prototype): an object of the given prototype with an internal field, which structured clones take for the
 // platform's.

@@ -137,9 +137,9 @@ def run_handler(path, request, response):
         response.content = to_bytes(result)
 
 
-def serve(suite):
-    """(base URL, close). Serves until closed."""
-    suite = pathlib.Path(suite)
+def serve(suites):
+    """(base URL, close). Serves the first suite that has a file, until closed."""
+    suites = [pathlib.Path(suite) for suite in suites]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def log_message(self, *arguments):
@@ -147,7 +147,8 @@ def serve(suite):
 
         def answer(self):
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            path = suite / urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).lstrip("/")
+            wanted = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).lstrip("/")
+            path = next((suite / wanted for suite in suites if (suite / wanted).is_file()), suites[0] / wanted)
             response = Response()
             try:
                 if path.suffix == ".py" and path.is_file():

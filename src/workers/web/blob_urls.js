@@ -7,7 +7,9 @@ const entries = new NativeMap();
 
 export function createObjectURL(object) {
   if (!isBlob(object)) throw new TypeError("URL.createObjectURL: the argument is not a Blob");
-  const url = `blob:null/${randomUuid()}`;
+  const { location } = globalThis;  // as a script may define it
+  const origin = typeof location === "object" && location !== null && location.origin !== undefined ? `${location.origin}` : "null";
+  const url = `blob:${origin}/${randomUuid()}`;
   mapSet(entries, url, object);
   return url;
 }

@@ -1,12 +1,13 @@
 // Bodies (Fetch 5.2): what a Request and a Response have in common. A body keeps the form it was given in until somebody
 // asks for another one; a stream is made only for who reads `body`.
-import { Bytes, bytesOf, bytesSet, bytesSlice, bytesTag, deferred, defineProperty, isBufferSource, isView, mapDelete, mapGet, mapSet, NativeMap, rejected, resolved, then } from "./intrinsics.js";
+import { Bytes, bytesOf, bytesSet, bytesSlice, bytesTag, deferred, defineProperty, isBufferSource, isView, mapDelete, mapGet, mapSet, NativeMap, rejected, resolved, then, weakGet, weakSet } from "./intrinsics.js";
 import { blobBytes, blobType, isBlob, newBlob } from "./blob.js";
 import { decodeText, encodeText } from "./encoding.js";
 import { formOf, isFormData, parseMultipart, serializeForm } from "./form_data.js";
-import { cancelStream, isDisturbed, isLocked, isStream, readerOf, readFrom, ReadableStream, teeStream, TransformStream } from "./streams.js";
+import { cancelBy, cancelStream, isDisturbed, isLocked, isStream, readerOf, readFrom, ReadableStream, TransformStream } from "./streams.js";
 import { isParams, parseQuery, serializeParams } from "./url.js";
 import { parseMime, parameterOf } from "./mime.js";
+import { structuredClone } from "./structured_clone.js";
 import { toUSVString } from "./webidl.js";
 
 // text: a string. bytes: a Uint8Array nobody else changes. incoming: a stream of the host's, by its number.
@@ -33,7 +34,7 @@ export function extractBody(value, keepalive = false) {
     if (isStream(value)) {
       if (keepalive) throw new TypeError("A stream cannot be the body of a request with keepalive");
       if (isDisturbed(value) || isLocked(value)) throw new TypeError("The stream has been read from, or is locked");
-      const own = bodyOfStream.get(value);
+      const own = weakGet(bodyOfStream, value);
       if (own !== undefined) return [takeOver(own), null];
       const body = new Body(STREAM, undefined, -1);
       body.stream = value;
@@ -150,7 +151,7 @@ export function streamOf(body) {
       const reader = readerOf(body.stream);
       then(readFrom(reader), undefined, () => {});
     } else {
-      bodyOfStream.set(body.stream, body);
+      weakSet(bodyOfStream, body.stream, body);
     }
   }
   return body.stream;
@@ -174,9 +175,67 @@ function lockStream(body) {
   readerOf(body.stream);
 }
 
+// "tee" with cloned chunks: what one side does to a chunk the other does not see.
+function cloneStream(stream) {
+  const reader = readerOf(stream);
+  const branches = [];
+  const cancelled = [false, false];
+  const reasons = [undefined, undefined];
+  const cancelling = deferred();
+  let reading = false;
+  let again = false;
+  const settle = (action) => {
+    for (let side = 0; side < 2; ++side) {
+      if (!cancelled[side]) action(branches[side], side);
+    }
+  };
+  const pull = () => {
+    if (reading) {
+      again = true;
+      return;
+    }
+    reading = true;
+    then(readFrom(reader), ({ done, value }) => {
+      reading = false;
+      if (done) {
+        settle((controller) => controller.close());
+        cancelling.resolve(undefined);
+        return;
+      }
+      let copy;
+      try {
+        copy = cancelled[1] ? undefined : structuredClone(value);
+      } catch (error) {
+        settle((controller) => controller.error(error));
+        cancelling.resolve(cancelBy(reader, error));
+        return;
+      }
+      settle((controller, side) => controller.enqueue(side === 0 ? value : copy));
+      if (again) {
+        again = false;
+        pull();
+      }
+    }, (error) => {
+      settle((controller) => controller.error(error));
+      cancelling.resolve(undefined);
+    });
+  };
+  const branch = (side) => new ReadableStream({
+    start(controller) { branches[side] = controller; },
+    pull,
+    cancel(reason) {
+      cancelled[side] = true;
+      reasons[side] = reason;
+      if (cancelled[1 - side]) cancelling.resolve(cancelBy(reader, reasons));
+      return cancelling.promise;
+    },
+  }, { highWaterMark: 0 });
+  return [branch(0), branch(1)];
+}
+
 export function cloneBody(body) {
   if (hasSource(body) && body.kind !== INCOMING) return new Body(body.kind, body.source, body.length);
-  const [one, two] = teeStream(streamOf(body));
+  const [one, two] = cloneStream(streamOf(body));
   body.kind = STREAM;
   body.source = undefined;
   body.stream = one;
@@ -289,10 +348,12 @@ export function mixBody(type, stateOf, mimeOf) {
           return parseMultipart(bytes, boundary);
         });
       }
-      if (mime !== null && mime.essence === "application/x-www-form-urlencoded") {
-        return then(consume(state.body, true), (text) => formOf(parseQuery(text)));
-      }
-      return rejected(new TypeError("The Content-Type is not that of a form"));
+      return then(consume(state.body, false), (bytes) => {
+        if (mime === null || mime.essence !== "application/x-www-form-urlencoded") {
+          throw new TypeError("The Content-Type is not that of a form");
+        }
+        return formOf(parseQuery(host.utf8Decode(bytes, false, true)));
+      });
     }),
     json: reading("json", (state) => then(consume(state.body, true), parseJson)),
     text: reading("text", (state) => consume(state.body, true)),

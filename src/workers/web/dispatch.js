@@ -1,5 +1,5 @@
 // Events for a worker's handlers, from the call to the moment when all that belongs to them has settled.
-import { mapDelete, mapGet, mapSet, NativeMap, then, resolved } from "./intrinsics.js";
+import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
 import { abortSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
 import { discardBody, incomingBody, isUnusable, sendBody } from "./body.js";
@@ -104,11 +104,11 @@ function respond(event, response) {
 }
 
 // Calls a handler; `good(event, value)` when it has settled well.
-function run(event, handler, first, good) {
+function run(event, kind, first, good) {
   mapSet(running, event.id, event);
   let value;
   try {
-    value = handler(first, env, newContext(event));
+    value = handlers[kind](first, env, newContext(event));
   } catch (error) {
     event.fail(error);
     return;
@@ -164,20 +164,23 @@ export const hooks = {
     if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return null;
     handlers = exported;
     env = variables;
-    const names = ["fetch", "scheduled", "event"].filter((name) => typeof exported[name] === "function");
-    return names.length === 0 ? null : names.join(",");
+    let names = "";
+    if (typeof exported.fetch === "function") names += "fetch,";
+    if (typeof exported.scheduled === "function") names += "scheduled,";
+    if (typeof exported.event === "function") names += "event,";
+    return names === "" ? null : slice(names, 0, -1);
   },
   fetch(id, method, url, block, body, length) {
     const request = receivedRequest(method, url, block, incomingBody(body, length));
-    run(new Running(id, request), (...rest) => handlers.fetch(...rest), request, respond);
+    run(new Running(id, request), "fetch", request, respond);
   },
   scheduled(id, cron, time) {
-    run(new Running(id, null), (...rest) => handlers.scheduled(...rest), new ScheduledController(time, cron), (event) => event.settled());
+    run(new Running(id, null), "scheduled", new ScheduledController(time, cron), (event) => event.settled());
   },
   event(id, flat) {
     const messages = [];
     for (let at = 0; at < flat.length; at += 3) messages[messages.length] = new Message(flat[at], flat[at + 1], flat[at + 2]);
-    run(new Running(id, null), (...rest) => handlers.event(...rest), new MessageBatch(Object.freeze(messages)), (event) => event.settled());
+    run(new Running(id, null), "event", new MessageBatch(Object.freeze(messages)), (event) => event.settled());
   },
   abandon(id) {
     const event = mapGet(running, id);

@@ -2,10 +2,9 @@
 import { Bytes, deferred, defineProperty, mapDelete, mapGet, mapSet, NativeMap, rejected, then } from "./intrinsics.js";
 import { onAbort } from "./abort.js";
 import { blobBytes, blobType } from "./blob.js";
-import { blobOfUrl } from "./blob_urls.js";
 import { BYTES, Body, discardBody, incomingBody, INCOMING, sendBody, STREAM, streamOf } from "./body.js";
 import { encodeText } from "./encoding.js";
-import { blockOf, fieldOf, makeHeaders, removeField } from "./headers.js";
+import { blockOf, fieldOf, makeHeaders, removeField, setField } from "./headers.js";
 import { parseMime, serializeMime } from "./mime.js";
 import { Request, requestBlock, requestState } from "./request.js";
 import { receivedResponse, responseState } from "./response.js";
@@ -56,6 +55,22 @@ function fetch(input, init = undefined) {
 defineProperty(fetch, "length", { value: 1 });
 defineProperty(globalThis, "fetch", { value: fetch, writable: true, enumerable: true, configurable: true });
 
+// Fetch 4.5, "HTTP-network-or-cache fetch", steps 15 to 17: a cache mode as fields, which the node's cache understands.
+function cacheFields(state, block) {
+  if (state.cache !== "no-store" && state.cache !== "reload" && state.cache !== "no-cache") return block;
+  const headers = makeHeaders(block, "none");
+  const put = (name, value) => {
+    if (fieldOf(headers, name) === null) setField(headers, name, value);
+  };
+  if (state.cache === "no-cache") {
+    put("cache-control", "max-age=0");
+  } else {
+    put("pragma", "no-cache");
+    put("cache-control", "no-cache");
+  }
+  return blockOf(headers);
+}
+
 // One fetch, over all its redirections.
 class Exchange {
   constructor(state) {
@@ -65,7 +80,7 @@ class Exchange {
     this.state = state;
     this.method = state.method;
     this.url = state.url;
-    this.block = requestBlock(state);
+    this.block = cacheFields(state, requestBlock(state));
     this.body = state.body;
     this.replay = state.body !== null && state.body.kind !== STREAM && state.body.kind !== INCOMING ? state.body : null;
     this.redirections = 0;
@@ -152,7 +167,7 @@ class Exchange {
   }
 
   giveBlob() {
-    const blob = blobOfUrl(withoutFragment(this.url));
+    const { blob } = this.state;
     if (blob === undefined) return this.fail("The blob: URL is not known");
     const all = blobBytes(blob);
     const type = blobType(blob);

@@ -65,7 +65,7 @@ export class FileReader extends EventTarget {
           this.#state = 2;
           this.#result = convert(bytes, blobType(blob));
           this.#tell("load", bytes.length, bytes.length);
-          if (this.#state !== 1) this.#tell("loadend", bytes.length, bytes.length);
+          addTask(still(() => this.#tell("loadend", bytes.length, bytes.length)));
         }));
       }));
     }));

@@ -43,6 +43,8 @@ export const sliceArray = uncurry(Array.prototype.slice);
 export const mapGet = uncurry(Map.prototype.get);
 export const mapSet = uncurry(Map.prototype.set);
 export const mapDelete = uncurry(Map.prototype.delete);
+export const weakGet = uncurry(WeakMap.prototype.get);
+export const weakSet = uncurry(WeakMap.prototype.set);
 export const NativeMap = Map;
 export const { Uint8Array: Bytes, ArrayBuffer: Memory } = globalThis;
 const typedArray = getPrototypeOf(Uint8Array.prototype);
@@ -60,9 +62,12 @@ const viewParts = {
 export function bytesOf(source) {
   if (isView(source)) {
     const parts = bytesTag(source) === undefined ? viewParts.data : viewParts.typed;
-    return new Bytes(parts[0](source), parts[1](source), parts[2](source));
+    const memory = parts[0](source);
+    return host.isDetached(memory) ? new Bytes(0) : new Bytes(memory, parts[1](source), parts[2](source));
   }
-  if (host.kindOf(source) === 8 || host.kindOf(source) === 9) return new Bytes(source);
+  const kind = host.kindOf(source);
+  if (kind === 8) return host.isDetached(source) ? new Bytes(0) : new Bytes(source);
+  if (kind === 9) return new Bytes(source);
   return undefined;
 }
 export const isBufferSource = (value) => isView(value) || host.kindOf(value) === 8;

@@ -2,11 +2,12 @@
 // attributes of those kinds are kept as they were given.
 import { test, toUpperCase } from "./intrinsics.js";
 import { dependentSignal, isSignal, newSignal } from "./abort.js";
+import { blobOfUrl } from "./blob_urls.js";
 import { cloneBody, extractBody, isUnusable, mixBody, moveBody } from "./body.js";
 import { blockOf, fieldOf, fill, makeHeaders, setField } from "./headers.js";
 import { extractMime, serializeMime } from "./mime.js";
 import { ReadableStream } from "./streams.js";
-import { baseUrl, normalizeUrl, originOf, resolveUrl } from "./url.js";
+import { baseUrl, normalizeUrl, originOf, resolveUrl, withoutFragment } from "./url.js";
 import { expose, interfaceOf, required, toByteString, toDictionary, toEnumeration, toUSVString } from "./webidl.js";
 
 const kToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -24,6 +25,7 @@ class State {
     this.block = "";
     this.guard = "none";
     this.body = null;
+    this.blob = undefined;  // of a blob: URL, as it was when the request was made
     this.signal = undefined;  // made when it is asked for
     this.redirect = "follow";
     this.mode = "cors";
@@ -96,6 +98,7 @@ function copyState(state) {
   const copy = new State();
   copy.method = state.method;
   copy.url = state.url;
+  copy.blob = state.blob;
   copy.block = state.headers === undefined ? state.block : blockOf(state.headers);
   copy.guard = state.guard;
   copy.redirect = state.redirect;
@@ -141,7 +144,10 @@ function readReferrer(value) {
 function stateFrom(input, init) {
   const from = isRequest(input) ? requestState(input) : null;
   const state = from === null ? new State() : copyState(from);
-  if (from === null) state.url = parseUrl(toUSVString(input));
+  if (from === null) {
+    state.url = parseUrl(toUSVString(input));
+    if (state.url.slice(0, 5) === "blob:") state.blob = blobOfUrl(withoutFragment(state.url));
+  }
   // Members are read in the order of the dictionary, each once.
   const bodyInit = init.body;
   if (init.cache !== undefined) {
@@ -207,8 +213,9 @@ function takeBody(state, from, bodyInit, duplex) {
   if (bodyInit instanceof ReadableStream && duplex === undefined) {
     throw new TypeError("A request whose body is a stream needs duplex: 'half'");
   }
-  const [body, type] = extractBody(bodyInit, state.keepalive);
-  state.body = body;
+  const extracted = extractBody(bodyInit, state.keepalive);
+  const type = extracted[1];
+  state.body = extracted[0];
   if (type === null) return;
   if (state.headers === undefined && state.block === "") {
     state.block = `content-type\0${type}\0`;

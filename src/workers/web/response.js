@@ -8,7 +8,7 @@ import { Body, TEXT } from "./body.js";
 import { expose, interfaceOf, required, toByteString, toDictionary, toUnsignedShort, toUSVString } from "./webidl.js";
 
 const kReason = /^[\t\x20-\x7E\x80-\xFF]*$/;
-const kNullBodyStatus = [101, 103, 204, 205, 304];
+const isNullBody = (status) => status === 204 || status === 304 || status === 205 || status === 101 || status === 103;
 const kTextBlock = "content-type\0text/plain;charset=UTF-8\0";
 
 class State {
@@ -112,8 +112,8 @@ function initialize(state, init, extracted) {
     fill(state.headers, headers);
   }
   if (extracted === null) return;
-  if (kNullBodyStatus.includes(status)) throw new TypeError(`A response with status ${status} has no body`);
-  [state.body] = extracted;
+  if (isNullBody(status)) throw new TypeError(`A response with status ${status} has no body`);
+  state.body = extracted[0];
   const type = extracted[1];
   if (type === null) return;
   if (state.headers === undefined) state.block = `content-type\0${type}\0`;
@@ -137,7 +137,7 @@ export function receivedResponse(status, reason, block, body, url, redirected) {
   state.reason = reason;
   state.block = block;
   state.guard = "immutable";
-  state.body = kNullBodyStatus.includes(status) ? null : body;
+  state.body = isNullBody(status) ? null : body;
   state.url = withoutFragment(url);
   state.redirected = redirected;
   return newResponse(state);

@@ -34,16 +34,20 @@ const streams = {
 expose(streams);
 
 const lockedOf = Object.getOwnPropertyDescriptor(ReadableStream.prototype, "locked").get;
+// The standard's asynchronous iterator, which the polyfill makes without its prototype.
+const iteratorPrototype = Object.getPrototypeOf(new ReadableStream().values());
+delete iteratorPrototype[Symbol.asyncIterator];
+Object.setPrototypeOf(iteratorPrototype, Object.getPrototypeOf(Object.getPrototypeOf((async function* () {}).prototype)));
+
 export const isStream = (value) => value instanceof ReadableStream;
 export const isLocked = (stream) => Reflect.apply(lockedOf, stream, []);
 export const isDisturbed = (stream) => stream._disturbed === true;
-const { getReader, cancel, tee } = ReadableStream.prototype;
+const { getReader, cancel } = ReadableStream.prototype;
 const { read, releaseLock, cancel: cancelReader } = ReadableStreamDefaultReader.prototype;
 export const readerOf = (stream) => Reflect.apply(getReader, stream, []);
 export const readFrom = (reader) => Reflect.apply(read, reader, []);
 export const release = (reader) => Reflect.apply(releaseLock, reader, []);
 export const cancelStream = (stream, reason) => Reflect.apply(cancel, stream, [reason]);
 export const cancelBy = (reader, reason) => Reflect.apply(cancelReader, reader, [reason]);
-export const teeStream = (stream) => Reflect.apply(tee, stream, []);
 
 export { ReadableStream, WritableStream, TransformStream };

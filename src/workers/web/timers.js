@@ -102,8 +102,9 @@ export function reportException(error) {
   if (!reporting) {
     reporting = true;
     try {
-      const [message, filename, lineno, colno] = host.positionOf(error);
-      const event = trust(new ErrorEvent("error", { message, filename, lineno, colno, error, cancelable: true }));
+      const at = host.positionOf(error);
+      const init = { message: at[0], filename: at[1], lineno: at[2], colno: at[3], error, cancelable: true };
+      const event = trust(new ErrorEvent("error", init));
       if (!dispatch(globalThis, event)) return;
     } finally {
       reporting = false;

@@ -48,7 +48,7 @@ function parsedOf(record) {
 }
 const textOf = (record) => record.text ??= usm.serializeURL(record.parsed);
 
-let recordOfUrl;
+export let isUrl;
 export class URL {
   #record;
   #query;  // the URLSearchParams, once asked for
@@ -216,7 +216,7 @@ export class URL {
     refill(this.#query, plain === null ? parsed.query ?? "" : plain[5] === undefined ? "" : slice(plain[5], 1));
   }
   static {
-    recordOfUrl = (url) => url.#record;
+    isUrl = (value) => #record in value;
   }
 }
 interfaceOf(URL);

@@ -25,7 +25,7 @@ pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 add_library(verge_nghttp2 INTERFACE)
 target_link_libraries(verge_nghttp2 INTERFACE PkgConfig::nghttp2)
 
-# rules/ and node/: JSON.
+# rules/ and node/: JSON. planner/: GeoJSON.
 pkg_check_modules(simdjson REQUIRED IMPORTED_TARGET simdjson)
 add_library(verge_simdjson INTERFACE)
 target_link_libraries(verge_simdjson INTERFACE PkgConfig::simdjson)
@@ -45,6 +45,11 @@ target_link_libraries(verge_zlib INTERFACE PkgConfig::zlib)
 find_path(NATS_INCLUDE nats/nats.h REQUIRED)
 add_library(verge_nats INTERFACE)
 target_include_directories(verge_nats SYSTEM INTERFACE ${NATS_INCLUDE})
+
+# planner/: its header only. The library itself is loaded with dlopen on first use.
+find_path(CBC_INCLUDE coin/Cbc_C_Interface.h REQUIRED)
+add_library(verge_cbc INTERFACE)
+target_include_directories(verge_cbc SYSTEM INTERFACE ${CBC_INCLUDE})
 
 # node/: configuration files.
 pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)

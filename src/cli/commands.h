@@ -23,7 +23,9 @@ inline constexpr int kUsage = 2;    // the command line or a file is wrong; noth
 
 // Headings of `verge --help`.
 inline const std::string kGroupNode = "Run a node";
+inline const std::string kGroupSeries = "Series";
 inline const std::string kGroupTry = "Try and measure";
+inline const std::string kGroupPlan = "Plan a fleet";
 inline const std::string kGroupShell = "Shell";
 
 void add_node(CLI::App& app, Outcome& outcome);
@@ -33,8 +35,12 @@ void add_spool(CLI::App& app, Outcome& outcome);
 void add_spool_key(CLI::App& spool, Outcome& outcome);  // below `verge spool`
 void add_cache(CLI::App& app, Outcome& outcome);
 void add_cache_sign(CLI::App& cache, Outcome& outcome);  // below `verge cache`
+void add_detect(CLI::App& app, Outcome& outcome);
+void add_reduce(CLI::App& app, Outcome& outcome);
+void add_restore(CLI::App& app, Outcome& outcome);
 void add_demo(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
+void add_plan(CLI::App& app, Outcome& outcome);
 void add_completion(CLI::App& app, Outcome& outcome);
 void add_version(CLI::App& app, Outcome& outcome);
 

@@ -1,17 +1,14 @@
 #include "cli/data_owner.h"
 
-#include <fmt/format.h>
-
 #include "base/text.h"
+#include "storage/node_identity.h"
 
 namespace verge::cli {
 
 DataOwner owner_of(storage::FileSystem& file_system, const std::string& data_dir) {
-  const auto read = [&](const char* name) {
-    const Result<std::string> text = file_system.read_file(fmt::format("{}/identity/{}", data_dir, name), 1024);
-    return text ? std::string(trim(*text)) : std::string();
-  };
-  return {NodeId::parse(read("node-id")).value_or(NodeId{}), read("name")};
+  const std::string directory = data_dir + "/identity";
+  const Result<std::string> name = file_system.read_file(directory + "/name", 1024);
+  return {storage::read_identity(file_system, directory).value_or(NodeId{}), name ? std::string(trim(*name)) : ""};
 }
 
 }  // namespace verge::cli

@@ -18,8 +18,12 @@ int run(int argc, char** argv) {
   add_events(app, outcome);
   add_spool(app, outcome);
   add_cache(app, outcome);
+  add_detect(app, outcome);
+  add_reduce(app, outcome);
+  add_restore(app, outcome);
   add_demo(app, outcome);
   add_bench(app, outcome);
+  add_plan(app, outcome);
   add_completion(app, outcome);
   add_version(app, outcome);
   try {

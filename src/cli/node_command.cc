@@ -102,7 +102,7 @@ int run_node(const NodeOptions& options) {
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  if (const Result<void> good = check_ready_file(options.ready_file); !good) {
+  if (const Result<void> good = prepare_ready_file(options.ready_file); !good) {
     print_failure(good.error());
     return kUsage;
   }

@@ -19,13 +19,17 @@ std::unexpected<Error> no_ready_file(const std::string& path, std::string_view r
 
 }  // namespace
 
-Result<void> check_ready_file(const std::string& path) {
+Result<void> prepare_ready_file(const std::string& path) {
   if (path.empty()) return {};
   const std::filesystem::path absolute = std::filesystem::absolute(path);
   std::error_code unknown;
   if (std::filesystem::is_directory(absolute, unknown)) return no_ready_file(path, "it is a directory");
-  if (::access(absolute.parent_path().c_str(), W_OK | X_OK) == 0) return {};
-  return no_ready_file(path, std::strerror(errno));
+  if (::access(absolute.parent_path().c_str(), W_OK | X_OK) != 0) return no_ready_file(path, std::strerror(errno));
+  if (!std::filesystem::is_regular_file(absolute, unknown)) return {};
+  std::error_code problem;
+  std::filesystem::remove(absolute, problem);
+  if (problem) return no_ready_file(path, problem.message());
+  return {};
 }
 
 Result<void> write_ready_file(const std::string& path, const std::string& addresses) {

@@ -7,8 +7,9 @@
 
 namespace verge::cli {
 
-// Before anything is started: whoever waits for the file would wait in vain. An empty path is none.
-Result<void> check_ready_file(const std::string& path);
+// Before anything is started: whoever waits for the file would wait in vain, or take that of an earlier start, which is
+// removed, for this one's. An empty path is none.
+Result<void> prepare_ready_file(const std::string& path);
 
 // At once and whole, with a line end.
 Result<void> write_ready_file(const std::string& path, const std::string& addresses);

@@ -25,6 +25,12 @@ constexpr size_t kSessionBytes = 2048;
 constexpr size_t kSubscriptionBytes = 256;
 constexpr size_t kLevelBytes = 256;
 
+// A message on its way, with the task that carries it.
+size_t forwarded_bytes(const Message& message) {
+  constexpr size_t kTaskBytes = 128;
+  return sizeof(Message) + kTaskBytes + message.topic.size() + message.payload.size() + message.properties.size();
+}
+
 size_t session_bytes(std::string_view client_id) { return kSessionBytes + 2 * client_id.size(); }
 size_t subscription_bytes(std::string_view filter) {
   const auto levels = static_cast<size_t>(std::ranges::count(filter, '/')) + 1;
@@ -51,6 +57,7 @@ Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& 
       limits_(limits),
       intake_(intake),
       shards_{},
+      passages_(loop, {.tasks_max = limits.forward_max, .bytes_max = limits.forward_bytes_max}),
       random_(system_seed()),
       retained_(limits.retained_max, limits.retained_bytes_max),
       away_full_(kQuiet),
@@ -63,6 +70,9 @@ Broker::~Broker() { loop_.forget_turn_end(*this); }
 void Broker::join(std::vector<Broker*> shards) {
   VERGE_ASSERT(shards.size() <= SubscriptionTree::kShardsMax && shards[shard_] == this);
   shards_ = std::move(shards);
+  std::vector<runtime::Loop*> loops;
+  for (Broker* shard : shards_) loops.push_back(&shard->loop_);
+  passages_.join(loops);
 }
 
 void Broker::accept(net::Socket socket) {
@@ -234,9 +244,11 @@ void Broker::spread(Change change, const std::vector<std::string>& filters, std:
     answer->loops_missing = shards_.size();
     answering_.emplace(number, std::move(*answer));
   }
+  size_t bytes = 0;
+  for (const std::string& filter : filters) bytes += sizeof(filter) + filter.size();
   for (Broker* other : shards_) {
     if (other == this || (filters.empty() && !is_awaited)) continue;
-    other->loop_.post([this, other, change, filters, is_awaited, number] {
+    passages_.post(other->shard_, bytes, [this, other, change, filters, is_awaited, number] {
       for (const std::string& filter : filters) {
         if (change == Change::kAdded) {
           other->tree_.add_remote(filter, shard_);
@@ -368,11 +380,12 @@ void Broker::fan_out(const MessagePointer& message) {
   while (remote != 0) {
     Broker* other = shards_[static_cast<size_t>(std::countr_zero(remote))];
     remote &= remote - 1;
-    other->loop_.post([other, message] {
+    const bool taken = passages_.offer(other->shard_, forwarded_bytes(*message), [other, message] {
       other->matches_.clear();
       other->tree_.match(message->topic, other->matches_);
       other->deliver_local(message);
     });
+    if (!taken) note_forward_dropped();
   }
   deliver_local(message);
 }
@@ -465,9 +478,30 @@ void Broker::retain(const MessagePointer& message) {
   };
   if (&owner == this) {
     keep();
-  } else {
-    owner.loop_.post(keep);
+  } else if (!passages_.offer(owner.shard_, forwarded_bytes(*message), keep)) {
+    note_forward_dropped();
   }
+}
+
+void Broker::note_forward_dropped() {
+  counters_.dropped.add();
+  counters_.forward_dropped.add();
+}
+
+void Broker::await_room(const Connection& connection) {
+  counters_.forward_held.add();
+  passages_.await_room([this, serial = connection.serial()] {
+    if (const auto found = connections_.find(serial); found != connections_.end()) found->second->has_room_again();
+  });
+}
+
+bool Broker::count_input(size_t before, size_t now) {
+  if (before == now) return true;
+  input_bytes_ += now - before;
+  counters_.input_bytes.set(input_bytes_);
+  if (now <= before || now <= limits_.input_bytes_granted || input_bytes_ <= limits_.input_bytes_max) return true;
+  counters_.input_refused.add();
+  return false;
 }
 
 void Broker::acknowledge(const AckTicket& ticket, Reason reason) {

@@ -7,6 +7,10 @@
 // order. Retained messages follow the SUBACK by the page, from one loop after the other, each page once the client has
 // room for it: however many there are, none is lost and no more than a page of them is held for a client.
 //
+// What one loop has for another goes through Passages: a client that publishes faster than the loops of its subscribers
+// take, at whatever QoS, is read no further until they have caught up. It alone: others of its loop go on. Two loops
+// that are full towards each other go on too, since each takes what comes whatever it has to give.
+//
 // Threading: everything on the broker's loop, except what is marked. Tasks that name a broker are posted to the loops
 // of all: no broker is destroyed before they have stopped.
 #pragma once
@@ -29,6 +33,7 @@
 #include "mqtt/session.h"
 #include "mqtt/subscription_tree.h"
 #include "runtime/loop.h"
+#include "runtime/passages.h"
 
 namespace verge::mqtt {
 
@@ -41,18 +46,22 @@ struct BrokerCounters {
   Counter connections;  // open now
   Counter connections_total;
   Counter connections_refused;
-  Counter sessions;        // kept now
-  Counter subscriptions;   // held now
-  Counter retained;        // held now
-  Counter received;        // PUBLISH packets from clients
-  Counter received_bytes;  // all bytes from clients
-  Counter sent;            // PUBLISH packets to clients
-  Counter dropped;         // messages not delivered because a client's queue was full or its packet limit too small
-  Counter away_bytes;      // messages that wait for clients that are away, now
-  Counter away_dropped;    // of `dropped`, for want of room among those
-  Counter forbidden;       // PUBLISH packets to topics that are not for clients, or with a number that is none
-  Counter violations;      // connections closed for what they sent
-  Histogram decision;      // from the read of a message to the write of the command that a rule made of it
+  Counter sessions;         // kept now
+  Counter subscriptions;    // held now
+  Counter retained;         // held now
+  Counter received;         // PUBLISH packets from clients
+  Counter received_bytes;   // all bytes from clients
+  Counter sent;             // PUBLISH packets to clients
+  Counter dropped;          // messages not delivered because a client's queue was full or its packet limit too small
+  Counter away_bytes;       // messages that wait for clients that are away, now
+  Counter away_dropped;     // of `dropped`, for want of room among those
+  Counter forward_dropped;  // of `dropped`: another loop had not caught up, and nobody could be made to wait
+  Counter forward_held;     // how often a client was read no further until another loop had caught up
+  Counter input_bytes;      // of packets that are not whole or not taken yet, now
+  Counter input_refused;    // connections closed for want of room among those
+  Counter forbidden;        // PUBLISH packets to topics that are not for clients, or with a number that is none
+  Counter violations;       // connections closed for what they sent
+  Histogram decision;       // from the read of a message to the write of the command that a rule made of it
 };
 
 class Broker final : private runtime::TurnEnd {
@@ -73,6 +82,9 @@ class Broker final : private runtime::TurnEnd {
   void stop_reading();
   // Closes all connections with "server shutting down"; wills are published.
   void shut_down();
+
+  // The ways to the other loops, of whoever hands something to them on account of what a client sent.
+  [[nodiscard]] runtime::Passages& passages() { return passages_; }
 
   [[nodiscard]] const BrokerCounters& counters() const { return counters_; }  // any thread
   [[nodiscard]] runtime::Loop& loop() { return loop_; }
@@ -130,6 +142,11 @@ class Broker final : private runtime::TurnEnd {
   void deliver_local(const MessagePointer& message);
   void deliver(Session& session, Delivery delivery);
   void retain(const MessagePointer& message);
+  void note_forward_dropped();
+  // Lets the connection go on once the loop has room that was found to have none.
+  void await_room(const Connection& connection);
+  // An input buffer took `before` bytes and takes `now`; false: that is too much.
+  bool count_input(size_t before, size_t now);
 
   // The session's client is away from now on, or not any more.
   void count_away(Session& session);
@@ -146,9 +163,12 @@ class Broker final : private runtime::TurnEnd {
   const Limits limits_;
   Intake& intake_;
   std::vector<Broker*> shards_;
+  runtime::Passages passages_;
   Random random_;
   SubscriptionTree tree_;
   RetainedMessages retained_;
+  BrokerCounters counters_;
+  size_t input_bytes_ = 0;  // of connections_ and ended_
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   // Publishes at QoS 2 whose connection ended before it was known whether they are kept: their sessions still want to
   // know. Each ticket is answered once, which ends its entry.
@@ -179,7 +199,6 @@ class Broker final : private runtime::TurnEnd {
   std::vector<MonotonicTime> decisions_;  // received times of decisions sent in this turn
   bool stopped_ = false;                  // no more input is taken
   runtime::Timer sweep_timer_;
-  BrokerCounters counters_;
 };
 
 }  // namespace verge::mqtt

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/hash.h"
 #include "mqtt/client.h"
 #include "mqtt/encode.h"
 #include "net/listener.h"
@@ -315,6 +316,115 @@ TEST_F(BrokerTest, AKeptSessionGetsWhatItMissed) {
   EXPECT_TRUE(taker->session_present);
   until([&] { return taker->messages.size() == 3; });
   EXPECT_EQ(taker->messages, (std::vector<std::string>{"a=1", "a=2", "a=3"}));
+}
+
+class BrokerForwardTest : public BrokerTest {
+ protected:
+  void SetUp() override { start({.forward_max = 16, .forward_bytes_max = 4000}); }
+
+  static std::string id_on(size_t shard, const std::string& name) {
+    for (int i = 0;; ++i) {
+      std::string id = name + std::to_string(i);
+      if (hash64(id) % 2 == shard) return id;
+    }
+  }
+  std::unique_ptr<Device> taker_on(size_t shard) {
+    auto taker = device(id_on(shard, "taker"));
+    taker->client->subscribe("to/" + std::to_string(shard), 0);
+    until([&] { return taker->subscribed.size() == 1; });
+    return taker;
+  }
+  const BrokerCounters& counters(size_t shard) { return brokers_[shard]->counters(); }
+};
+
+TEST_F(BrokerForwardTest, WhoIsFasterThanAnotherLoopIsReadNoFurtherUntilItHasCaughtUp) {
+  constexpr size_t kMessages = 1000;
+  const auto taker = taker_on(1);
+  const auto giver = device(id_on(0, "giver"));
+  RawDevice other(*this, id_on(0, "other"));
+  std::promise<void> goes_on;
+  loops_[1]->post([until = goes_on.get_future().share()] { until.wait(); });
+  for (size_t i = 0; i < kMessages; ++i) giver->client->publish({.qos = 0, .topic = "to/1", .payload = "x"});
+  while (counters(0).forward_held.value() == 0) settle(other);
+  const size_t taken_until_held = taken();
+  EXPECT_LE(taken_until_held, 16U);
+  for (int i = 0; i < 10; ++i) settle(other);  // others of its loop go on
+  EXPECT_EQ(taken(), taken_until_held);
+  goes_on.set_value();
+  until([&] { return taker->messages.size() == kMessages; });
+  EXPECT_EQ(counters(0).dropped.value() + counters(1).dropped.value(), 0U);
+}
+
+TEST_F(BrokerForwardTest, LoopsThatAreFullTowardsEachOtherGoOn) {
+  constexpr size_t kMessages = 5000;
+  std::unique_ptr<Device> takers[2] = {taker_on(0), taker_on(1)};
+  std::unique_ptr<Device> givers[2] = {device(id_on(0, "giver")), device(id_on(1, "giver"))};
+  for (size_t i = 0; i < kMessages; ++i) {
+    givers[0]->client->publish({.qos = 0, .topic = "to/1", .payload = "x"});
+    givers[1]->client->publish({.qos = 1, .topic = "to/0", .payload = "x"});
+  }
+  until([&] { return takers[0]->messages.size() == kMessages && takers[1]->messages.size() == kMessages; });
+  until([&] { return givers[1]->acknowledged.size() == kMessages; });
+}
+
+// What nobody waits with: commands of rules, wills.
+TEST_F(BrokerForwardTest, WhatNobodyCanBeMadeToWaitWithIsDroppedAndCounted) {
+  constexpr size_t kMessages = 100;
+  const auto taker = taker_on(1);
+  std::promise<void> published;
+  std::promise<void> goes_on;
+  loops_[1]->post([until = goes_on.get_future().share()] { until.wait(); });
+  loops_[0]->post([&] {
+    for (size_t i = 0; i < kMessages; ++i) {
+      brokers_[0]->publish(
+          std::make_shared<const Message>(Message{.topic = "to/1", .payload = Payload("x"), .properties = {}}));
+    }
+    published.set_value();
+  });
+  published.get_future().wait();
+  const size_t dropped = counters(0).forward_dropped.value();
+  EXPECT_GT(dropped, 0U);
+  EXPECT_LT(dropped, kMessages);
+  EXPECT_EQ(counters(0).dropped.value(), dropped);
+  goes_on.set_value();
+  until([&] { return taker->messages.size() == kMessages - dropped; });
+}
+
+class BrokerInputTest : public BrokerForwardTest {
+ protected:
+  static constexpr size_t kMax = 200'000;
+  void SetUp() override { start({.input_bytes_max = kMax}); }
+};
+
+TEST_F(BrokerInputTest, WhatIsHeldOfPacketsThatAreNotWholeIsBounded) {
+  std::string beginning("\x30\x80\x80\x08\x00\x01", 6);
+  beginning.append("a");
+  beginning.append(60'000, 'x');
+  std::vector<std::unique_ptr<RawDevice>> greedy;
+  for (int i = 0; i < 8; ++i) {
+    greedy.push_back(std::make_unique<RawDevice>(*this, id_on(0, fmt::format("greedy-{}-", i))));
+    greedy.back()->stream.write(beginning);
+  }
+  const auto closed = [&] { return std::ranges::count_if(greedy, [](const auto& each) { return each->closed; }); };
+  until([&] { return closed() > 0 && counters(0).input_refused.value() == static_cast<uint64_t>(closed()); });
+  // Who needs little gets it.
+  RawDevice modest(*this, id_on(0, "modest"));
+  std::string packet;
+  append_publish(packet, {.qos = 1, .topic = "a", .packet_id = 1, .properties = {}, .payload = std::string(600, 'x')},
+                 Version::k5, {});
+  modest.stream.write(std::string_view(packet).substr(0, 500));
+  RawDevice other(*this, id_on(0, "other"));
+  settle(other);
+  modest.stream.write(std::string_view(packet).substr(500));
+  until([&] { return modest.received.size() == 2 || modest.closed; });
+  EXPECT_EQ(modest.received.back(), "4 00 01");
+  EXPECT_LE(counters(0).input_bytes.value(), kMax);
+  EXPECT_GT(counters(0).input_bytes.value(), 0U);
+  for (const auto& each : greedy) {
+    if (each->closed) EXPECT_EQ(each->received.back(), "e 97");
+    each->stream.close();
+  }
+  while (counters(0).input_bytes.value() > 0) settle(other);
 }
 
 class BrokerAwayTest : public BrokerTest {

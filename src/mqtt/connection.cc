@@ -20,7 +20,10 @@ Connection::Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, 
       last_received_(loop.now()),
       silence_max_(broker.limits_.connect_timeout) {}
 
-Connection::~Connection() { loop_.forget_turn_end(*this); }
+Connection::~Connection() {
+  loop_.forget_turn_end(*this);
+  broker_.count_input(input_bytes_, 0);
+}
 
 void Connection::on_bytes(std::string_view bytes) {
   broker_.counters_.received_bytes.add(bytes.size());
@@ -37,13 +40,23 @@ void Connection::on_bytes(std::string_view bytes) {
       violation(problem);
       break;
     }
+    const uint64_t crowded = broker_.passages_.crowded();
     if (!take_frame(frame, bytes)) break;
+    if (broker_.passages_.crowded() != crowded) hold_until_room();
     hold_while_output_waits();
   }
   taking_input_ = false;
   if (!stream_.is_open()) return;
-  input_.keep(bytes);
   send_ready_acks();
+  keep_input(bytes);
+}
+
+void Connection::keep_input(std::string_view rest) {
+  input_.keep(rest);
+  if (broker_.count_input(std::exchange(input_bytes_, input_.kept_bytes()), input_.kept_bytes())) return;
+  input_.keep({});
+  broker_.count_input(std::exchange(input_bytes_, 0), 0);
+  disconnect(Reason::kQuotaExceeded, /*with_will=*/true, "too much is held of packets that are not whole");
 }
 
 void Connection::on_closed(std::string_view reason) {
@@ -59,7 +72,8 @@ void Connection::on_drained() {
 }
 
 bool Connection::is_held() const {
-  return paused_ || output_waits_ || answers_awaited_ >= broker_.limits_.answers_max || broker_.stopped_;
+  return paused_ || output_waits_ || awaits_room_ || answers_awaited_ >= broker_.limits_.answers_max ||
+         broker_.stopped_;
 }
 
 void Connection::hold_while_too_many() {
@@ -81,6 +95,18 @@ void Connection::hold_while_output_waits() {
   hold();
   // Most of it may be no more than what this turn has yet to write.
   loop_.at_turn_end(*this);
+}
+
+void Connection::hold_until_room() {
+  if (!stream_.is_open()) return;
+  awaits_room_ = true;
+  hold();
+  broker_.await_room(*this);
+}
+
+void Connection::has_room_again() {
+  awaits_room_ = false;
+  go_on();
 }
 
 void Connection::on_turn_end() { go_on(); }
@@ -452,7 +478,7 @@ void Connection::check_deadline(MonotonicTime now) {
   if (output_waits_ && stream_.sent_bytes() != std::exchange(sent_when_looked_, stream_.sent_bytes())) {
     last_received_ = now;
   }
-  if (silence_max_ == Duration(0) || paused_ || now - last_received_ <= silence_max_) return;
+  if (silence_max_ == Duration(0) || paused_ || awaits_room_ || now - last_received_ <= silence_max_) return;
   if (session_ == nullptr) {
     stream_.close();
     finish(false);

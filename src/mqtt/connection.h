@@ -5,7 +5,10 @@
 // [MQTT-4.6.0-2], and when `pending_max` or `pending_bytes_max` are waiting the connection is read no further until
 // some are answered. Neither is it while `answers_max` SUBACK and UNSUBACK are awaited, nor while more than
 // `queue_bytes_max` of output waits for the client: what answers its packets is never dropped, so the packets must
-// stop.
+// stop. Neither while a loop to which its last message went has not caught up (forward_max).
+//
+// What was read of a packet that is not whole is kept, and counted with that of all connections of the loop; the one
+// that needs more than there is (input_bytes_max) is closed.
 #pragma once
 
 #include <deque>
@@ -41,6 +44,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void acknowledge(uint64_t number, Reason reason);
   // SUBACK or UNSUBACK, once every loop knows.
   void answer(PacketType type, const Suback& answer);
+  // Another loop has caught up.
+  void has_room_again();
   // Closes with a reason if the client has been silent too long, or never sent CONNECT.
   void check_deadline(MonotonicTime now);
 
@@ -79,6 +84,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void hold();
   void hold_while_too_many();
   void hold_while_output_waits();
+  void hold_until_room();
+  void keep_input(std::string_view rest);
   void go_on();
   void on_turn_end() override;
   [[nodiscard]] bool is_held() const;
@@ -94,6 +101,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   Session* session_ = nullptr;
   Version version_ = Version::k5;
   FrameInput input_;
+  size_t input_bytes_ = 0;  // of input_, as the broker counts it
   MonotonicTime last_received_;
   Duration silence_max_;  // 0: no limit
   std::deque<PendingAck> acks_;
@@ -103,6 +111,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   bool held_ = false;              // not read, for one of these reasons
   bool paused_ = false;            // too many publishes are pending
   bool output_waits_ = false;      // more than queue_bytes_max
+  bool awaits_room_ = false;       // on another loop
   uint64_t sent_when_looked_ = 0;  // bytes that the client had taken, while output waits
   size_t packet_bytes_max_ = 0;    // that the client takes; 0: no limit
   bool taking_input_ = false;

@@ -238,6 +238,8 @@ void FrameInput::keep(std::string_view rest) {
   if (rest.empty()) {
     // An idle connection holds no buffer.
     std::string().swap(kept_);
+  } else if (is_kept_ && rest.size() < kept_.capacity() / 4) {
+    kept_ = std::string(rest);
   } else if (is_kept_) {
     kept_.erase(0, kept_.size() - rest.size());
   } else {

@@ -28,6 +28,8 @@ class FrameInput {
   std::string_view begin(std::string_view bytes);
   // Keeps the end of what begin() gave, for the next time.
   void keep(std::string_view rest);
+  // The memory that this takes.
+  [[nodiscard]] size_t kept_bytes() const { return kept_.empty() ? 0 : kept_.capacity(); }
 
  private:
   std::string kept_;

@@ -32,6 +32,15 @@ struct Limits {
   // the session before left behind, twice as many; one more closes the connection (0x97).
   size_t pending_max = 1024;
   size_t pending_bytes_max = 1U << 20;  // of those; likewise
+  // Messages on their way to another loop. A client whose message finds so many there is read no further until that
+  // loop has caught up; messages that nobody can be made to wait with (wills, commands of rules) and retained ones are
+  // dropped beyond twice the bytes.
+  size_t forward_max = 1024;
+  size_t forward_bytes_max = 16U << 20;
+  // What was read of packets that are not whole or not taken yet, of all clients together; beyond it the client that
+  // needs more than input_bytes_granted is closed (0x97).
+  size_t input_bytes_max = 256U << 20;
+  size_t input_bytes_granted = 1024;  // to each client, whatever the others hold
   Duration session_expiry_max = std::chrono::hours(1);
   Duration connect_timeout = std::chrono::seconds(10);  // from accept to CONNECT
 };

@@ -19,6 +19,12 @@ constexpr Duration kSlice = std::chrono::microseconds(200);
 constexpr Duration kWindowLook = std::chrono::seconds(1);
 constexpr std::string_view kReportTopic = "$verge/actions/";
 
+// A reading on its way to the loop that owns its group, with the task that carries it.
+size_t bytes_of(const rules::WindowInput& input) {
+  constexpr size_t kTaskBytes = 128;
+  return sizeof(input) + kTaskBytes + input.bytes.size();
+}
+
 }  // namespace
 
 EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spool::SpoolWriter& spool,
@@ -61,18 +67,29 @@ void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, st
                                                 .evaluated = std::move(evaluated),
                                                 .done = std::move(done),
                                                 .outcome = {}});
+  const uint64_t crowded = broker_->passages().crowded();
   if (evaluate_slice(posted)) return;
   posted_.push_back(std::move(posted));
-  if (posted_.size() == 1) loop_.post([this] { evaluate_posted(); });
+  if (posted_.size() == 1) go_on(crowded, [this] { evaluate_posted(); });
+}
+
+void EventPath::go_on(uint64_t crowded, runtime::Task next) {
+  runtime::Passages& passages = broker_->passages();
+  if (passages.crowded() == crowded) {
+    loop_.post(std::move(next));
+  } else {
+    passages.await_room(std::move(next));
+  }
 }
 
 // A slice a turn.
 void EventPath::evaluate_posted() {
+  const uint64_t crowded = broker_->passages().crowded();
   const std::shared_ptr<Posted> first = posted_.front();
   const bool is_done = evaluate_slice(first);
   posted_.pop_front();
   if (!is_done) posted_.push_back(first);
-  if (!posted_.empty()) loop_.post([this] { evaluate_posted(); });
+  if (!posted_.empty()) go_on(crowded, [this] { evaluate_posted(); });
 }
 
 bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
@@ -145,6 +162,8 @@ void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(co
 
 // As far as the time of this turn goes; the rest in the next.
 void EventPath::evaluate_climbed() {
+  const runtime::Passages& passages = broker_->passages();
+  const uint64_t crowded = passages.crowded();
   const MonotonicTime until = std::chrono::steady_clock::now() + kSlice;
   while (!climbed_.empty()) {
     Climbed& batch = climbed_.front();
@@ -152,8 +171,8 @@ void EventPath::evaluate_climbed() {
       // Given back one by one too: a hundred thousand at once would take their time.
       const ChildBatch::Record record = std::move(batch.stored.records[batch.next]);
       if (batch.stored.fates[batch.next++] == ChildBatch::Fate::kStored) evaluate_climbed(record.event);
-      if (std::chrono::steady_clock::now() < until) continue;
-      return loop_.post([this] { evaluate_climbed(); });
+      if (passages.crowded() == crowded && std::chrono::steady_clock::now() < until) continue;
+      return go_on(crowded, [this] { evaluate_climbed(); });
     }
     const std::function<void()> finished = std::move(batch.finished);
     climbed_.pop_front();
@@ -243,7 +262,7 @@ void EventPath::drop(const rules::Rule&) {
 void EventPath::aggregate(rules::WindowInput input) {
   EventPath* owner = paths_[input.key_hash % paths_.size()];
   if (owner == this) return accept(input);
-  owner->loop_.post([owner, input = std::move(input)] { owner->accept(input); });
+  broker_->passages().post(owner->index_, bytes_of(input), [owner, input = std::move(input)] { owner->accept(input); });
 }
 
 void EventPath::accept(const rules::WindowInput& input) {

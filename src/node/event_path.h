@@ -6,7 +6,8 @@
 //
 // Order: the actions of rules are done before anything is written to a disk; acknowledgements wait for the disk. All
 // that one turn of the loop produces for the spool is one submission. Windowed rules hand their readings to the loop
-// that owns the group.
+// that owns the group. What is evaluated in slices waits between two of them while a loop that the last went to has not
+// caught up (Broker::passages()).
 //
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
 // the record is kept here and offered again until it finds room, its acknowledgement outstanding, which in turn stops
@@ -151,6 +152,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
 
   void evaluate(const rules::Message& message);
   void evaluate_posted();
+  // Calls `next` in another turn, when there is room where the caller found none since passages().crowded() was
+  // `crowded`.
+  void go_on(uint64_t crowded, runtime::Task next);
   // Evaluates a slice; false when some are left.
   bool evaluate_slice(const std::shared_ptr<Posted>& posted);
   void evaluate_posted(const PostedEvent& event, Posted& posted);

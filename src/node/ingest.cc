@@ -1,11 +1,14 @@
 #include "node/ingest.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <simdjson.h>
 
 #include "base/text.h"
 #include "model/topic.h"
 #include "net/http_message.h"
+#include "node/json_text.h"
 
 namespace verge::node {
 namespace {
@@ -38,13 +41,38 @@ std::unexpected<Error> bad_base64(size_t place) {
               "give one of the two; base64 is that of RFC 4648 section 4, with padding");
 }
 
-std::string text_of(const element& value) {
-  std::string_view text;
-  if (value.get(text) == simdjson::SUCCESS) return std::string(text);
-  return simdjson::minify(value);
+// What a slip in the name of an optional member would leave unsaid.
+Result<void> check_members(const object& envelope, size_t place) {
+  static const std::vector<std::string> known = {"topic",  "payload",  "payload_base64",
+                                                 "device", "priority", "sequence"};
+  for (const auto& member : envelope) {
+    if (std::ranges::find(known, member.key) != known.end()) continue;
+    const std::string near = nearest(member.key, known);
+    return fail("ingest.shape", fmt::format("event {}: \"{}\" is no member of an envelope", place, member.key),
+                near.empty() ? "put what is to be kept into \"payload\"" : fmt::format("did you mean \"{}\"?", near));
+  }
+  return {};
 }
 
-Result<PostedEvent> event_of(const element& value, const Defaults& defaults, size_t place) {
+// A string's own text; of any other value its JSON, with all digits that were sent.
+std::string text_of(const element& value, std::string_view json) {
+  std::string_view text;
+  if (value.get(text) == simdjson::SUCCESS) return std::string(text);
+  return json_minified(json);
+}
+
+// The text of the member that `fields[name]` is, of the object whose text is `json`.
+std::string_view member_text(const object& fields, std::string_view name, std::string_view json) {
+  size_t place = 0;
+  for (const auto& field : fields) {
+    if (field.key == name) return json_values(json)[place];
+    ++place;
+  }
+  return json;
+}
+
+// `json`: the text that `value` was parsed from.
+Result<PostedEvent> event_of(const element& value, std::string_view json, const Defaults& defaults, size_t place) {
   object fields;
   if (value.get(fields) != simdjson::SUCCESS) {
     return fail("ingest.shape", fmt::format("event {} is not a JSON object", place),
@@ -69,12 +97,16 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
       }
     }
     const bool has_payload = fields["payload"].get(payload) == simdjson::SUCCESS;
+    if (has_payload) json = member_text(fields, "payload", json);
     if (!has_payload) payload = value;
     element encoded;
     if (fields["payload_base64"].get(encoded) == simdjson::SUCCESS) {
       const auto text = text_field("payload_base64");
       if (text && !has_payload) bytes = from_base64(*text);
       if (!bytes) return bad_base64(place);
+    }
+    if (has_payload || bytes) {
+      if (const Result<void> checked = check_members(fields, place); !checked) return std::unexpected(checked.error());
     }
     if (const auto name = text_field("priority")) {
       const Result<Priority> priority = priority_of(*name, place);
@@ -92,6 +124,11 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
       event.sequence = number;
     }
   }
+  if (event.sequence && event.device.empty()) {
+    return fail("ingest.shape",
+                fmt::format("event {}: \"sequence\" numbers the events of a device, and none is named", place),
+                "add \"device\", or ?device= to the query");
+  }
   if (!is_device_name(event.device)) {
     return fail("ingest.device", fmt::format("event {}: the device is no name", place),
                 fmt::format("a device's name has up to {} bytes of UTF-8 without NUL", kDeviceBytesMax));
@@ -101,7 +138,7 @@ Result<PostedEvent> event_of(const element& value, const Defaults& defaults, siz
     return fail("ingest.topic", fmt::format("event {}: '{}' is no topic to publish to", place, event.topic),
                 "a topic has no '+', '#' or NUL and is not in $SYS/ or $verge/");
   }
-  event.payload = Payload(bytes ? *bytes : text_of(payload));
+  event.payload = Payload(bytes ? *bytes : text_of(payload, json));
   if (event.payload.size() > kPayloadBytesMax) {
     return fail("ingest.too-large",
                 fmt::format("event {} has {} bytes, {} are allowed", place, event.payload.size(), kPayloadBytesMax),
@@ -133,7 +170,7 @@ Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std:
     element value;
     const auto problem = parser.parse(line.data(), line.size()).get(value);
     if (problem != simdjson::SUCCESS) return not_json(events.size() + 1, problem);
-    Result<PostedEvent> event = event_of(value, defaults, events.size() + 1);
+    Result<PostedEvent> event = event_of(value, line, defaults, events.size() + 1);
     if (!event) return std::unexpected(event.error());
     events.push_back(std::move(*event));
   }
@@ -143,6 +180,13 @@ Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std:
 }  // namespace
 
 Result<std::vector<PostedEvent>> parse_posted_events(const Payload& body, std::string_view query) {
+  static const std::vector<std::string> parameters = {"topic", "device", "priority"};
+  for (const std::string& name : net::query_parameter_names(query)) {
+    if (std::ranges::find(parameters, name) != parameters.end()) continue;
+    const std::string near = nearest(name, parameters);
+    return fail("http.unknown-parameter", fmt::format("?{}= is no parameter of this request", name),
+                near.empty() ? "use ?topic=, ?device= and ?priority=" : fmt::format("did you mean ?{}=?", near));
+  }
   Defaults defaults;
   defaults.topic = net::query_parameter(query, "topic").value_or("");
   defaults.device = net::query_parameter(query, "device").value_or("");
@@ -166,14 +210,15 @@ Result<std::vector<PostedEvent>> parse_posted_events(const Payload& body, std::s
   std::vector<PostedEvent> events;
   simdjson::dom::array array;
   if (root.get(array) != simdjson::SUCCESS) {
-    Result<PostedEvent> event = event_of(root, defaults, 1);
+    Result<PostedEvent> event = event_of(root, text, defaults, 1);
     if (!event) return std::unexpected(event.error());
     events.push_back(std::move(*event));
     return events;
   }
+  if (array.size() > kEventsAPostMax) return too_many();
+  const std::vector<std::string_view> texts = json_values(text);
   for (const element value : array) {
-    if (events.size() >= kEventsAPostMax) return too_many();
-    Result<PostedEvent> event = event_of(value, defaults, events.size() + 1);
+    Result<PostedEvent> event = event_of(value, texts[events.size()], defaults, events.size() + 1);
     if (!event) return std::unexpected(event.error());
     events.push_back(std::move(*event));
   }

@@ -32,6 +32,22 @@ TEST(Ingest, APlainObjectIsThePayload) {
   EXPECT_EQ(parse(R"({"a":1})", "topic=x%2Fy&priority=low")->front().priority, Priority::kLow);
 }
 
+TEST(Ingest, NumbersKeepAllTheirDigits) {
+  const std::string number = "0.1000000000000000055511151231257827021181583404541015625e+00";
+  const std::string payload =
+      R"({"payload" : 1, "a":)" + number + R"(, "b" : [ 18446744073709551615, -0.0, 1.50E2 ] })";
+  const std::string minified = R"({"payload":1,"a":)" + number + R"(,"b":[18446744073709551615,-0.0,1.50E2]})";
+  for (const std::string& body :
+       {R"({"topic":"t","payload":)" + payload + "}", "[{\"topic\":\"t\", \"payload\" : " + payload + "}]",
+        "{\"topic\":\"t\",\"payload\":" + payload + "}\n{\"topic\":\"t\",\"payload\":" + payload + "}"}) {
+    const auto events = parse(body);
+    ASSERT_TRUE(events.has_value()) << body << ": " << events.error().line();
+    for (const PostedEvent& event : *events) EXPECT_EQ(event.payload.view(), minified) << body;
+  }
+  EXPECT_EQ(parse(R"([1.0])").has_value(), false);
+  EXPECT_EQ(parse(R"({"a" : 1.0 })")->front().payload.view(), R"({"a":1.0})");
+}
+
 TEST(Ingest, ArraysAndLinesAreTakenInOrder) {
   for (const char* body : {R"([{"topic":"a","payload":1},{"topic":"b","payload":"two"}])",
                            "{\"topic\":\"a\",\"payload\":1}\n\n{\"topic\":\"b\",\"payload\":\"two\"}\n"}) {
@@ -62,6 +78,12 @@ TEST(Ingest, FaultsNameTheEvent) {
   EXPECT_EQ(code(R"({"topic":"a","payload_base64":7})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8=","payload":1})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a","priority":5})"), "ingest.shape");
+  // Slips that would change, unnoticed, what becomes of the event.
+  EXPECT_EQ(code(R"({"topic":"a","payload":1,"sequence":5})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","payload":1,"prioritty":"critical"})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"topic":"a","payload_base64":"AP8=","sequense":7})"), "ingest.shape");
+  EXPECT_EQ(code(R"({"a":1})", "topc=a"), "http.unknown-parameter");
+  EXPECT_EQ(code(R"({"a":1})", "topic=a&%74opc=a"), "http.unknown-parameter");
   EXPECT_EQ(code(R"({"topic":"a","device":7})"), "ingest.shape");
   EXPECT_EQ(code(R"({"topic":"a/#"})"), "ingest.topic");
   EXPECT_EQ(code(R"({"topic":"a","device":"p\u00007"})"), "ingest.device");

@@ -28,6 +28,8 @@ namespace {
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 constexpr size_t kRetainedBytesMax = 256U << 20;
 constexpr size_t kSessionBytesMax = 1U << 30;
+constexpr size_t kForwardBytesMax = 32U << 20;
+constexpr size_t kInputBytesMax = 256U << 20;
 // While draining: for batches of children and posts to be stored and evaluated, for the disk, for HTTP requests to end,
 // and for what is left to reach the parent.
 constexpr Duration kBatchesDrainMax = std::chrono::seconds(2);
@@ -167,9 +169,10 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   }
   Result<storage::DataDirectory> directory = storage::DataDirectory::open(config.node.data_dir);
   if (!directory) return std::unexpected(directory.error());
-  const Result<NodeId> id = directory->node_id();
-  if (!id) return std::unexpected(id.error());
-  std::unique_ptr<Node> node(new Node(config, std::move(*directory), *id, credentials));
+  const Result<storage::NodeIdentity> identity = directory->identity();
+  if (!identity) return std::unexpected(identity.error());
+  if (identity->replaced) log_error("node", "{}", identity->replaced->line());
+  std::unique_ptr<Node> node(new Node(config, std::move(*directory), identity->id, credentials));
   node->note_name();
   if (const Result<void> planned = node->plan_descriptors(); !planned) return std::unexpected(planned.error());
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
@@ -263,6 +266,15 @@ Result<void> Node::open_spool() {
                 range.first_sequence, range.end_sequence - 1);
     }
   }
+  std::error_code unknown;
+  const std::filesystem::space_info disk = std::filesystem::space(spool_directory(), unknown);
+  if (!unknown && disk.available + (*opened)->bytes() < config.bytes_max) {
+    log_warning(
+        "spool",
+        "the disk of {} has {} MiB left and spool.bytes_max is {} MiB: the disk will be full before the spool is; "
+        "there one segment ({} MiB) is held back for critical records",
+        spool_directory(), disk.available >> 20U, config.bytes_max >> 20U, config.segment_bytes >> 20U);
+  }
   spool_ = std::make_unique<spool::SpoolWriter>(std::move(*opened), kSpoolWaitingBytesMax, [this] {
     if (uplink_) uplink_->wake();
   });
@@ -292,6 +304,8 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .retained_bytes_max = kRetainedBytesMax / count,
                             .sessions_max = config_.mqtt.sessions_max / count + 1,
                             .session_bytes_max = kSessionBytesMax / count,
+                            .forward_bytes_max = kForwardBytesMax / count,
+                            .input_bytes_max = kInputBytesMax / count,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
   const net::HttpServerLimits http_limits{.connections_max = descriptors_.http / count + 1};
   shards_.resize(count);
@@ -342,7 +356,7 @@ void Node::make_uplink() {
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
   uplink_ = std::make_unique<spool::Uplink>(
       *shards_[0].loop, std::array{&express_worker_, &worker_}, file_system_, spool_directory(), *spool_, id_,
-      config_.node.name, make_paths(),
+      config_.node.name, parent_paths(),
       spool::UplinkOptions{.delivery = {.batch_bytes_max = parent.batch_bytes_max,
                                         .batch_age_max = parent.batch_age_max,
                                         .backlog_share = static_cast<double>(parent.backlog_share_percent) / 100.0,
@@ -357,16 +371,12 @@ void Node::make_uplink() {
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 
-std::vector<spool::ParentPath> Node::make_paths() {
-  const std::vector<PathConfig> configured = config_.parent.all_paths();
+std::vector<spool::ParentPath> Node::parent_paths() const {
   std::vector<spool::ParentPath> paths;
-  for (const PathConfig& path : configured) {
+  for (const PathConfig& path : config_.parent.all_paths()) {
     const Result<net::LocalEnd> from = net::LocalEnd::parse(path.bind);
     VERGE_ASSERT(from.has_value());  // reading the configuration saw to it
     paths.push_back({.url = path.url, .from = *from, .from_text = path.bind});
-    if (configured.size() == 1) break;
-    resolvers_.push_back({std::make_unique<runtime::Loop>(fmt::format("path-{}", paths.size())), {}});
-    paths.back().resolver = resolvers_.back().loop.get();
   }
   return paths;
 }
@@ -415,12 +425,6 @@ void Node::start() {
     worker_.run();
   });
   if (uplink_) express_thread_ = std::thread([this] { express_worker_.run(); });
-  for (Resolver& resolver : resolvers_) {
-    resolver.thread = std::thread([&resolver] {
-      lower_own_priority();
-      resolver.loop->run();
-    });
-  }
   admin_thread_ = std::thread([this] {
     lower_own_priority();
     admin_loop_.run();
@@ -636,11 +640,12 @@ void Node::drain() {
     shard.ingest_receiver->drain(one_done);
   });
   on_all_loops([](Shard& shard) { shard.path->drain(); });
-  // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered.
-  auto committed = std::make_shared<std::promise<void>>();
-  spool_->submit({}, *shards_[0].loop, spool::Urgency::kAwaited,
-                 [committed](const spool::Submission&) { committed->set_value(); });
-  committed->get_future().wait_until(from_now(kCommitMax));
+  // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered; on every
+  // loop, because the spool answers one after the other.
+  await_all_loops(from_now(kCommitMax), [this](Shard& shard, std::function<void()> done) {
+    spool_->submit({}, *shard.loop, spool::Urgency::kAwaited,
+                   [done = std::move(done)](const spool::Submission&) { done(); });
+  });
   const bool ended = await_all_loops(from_now(kRequestsDrainMax), [](Shard& shard, std::function<void()> done) {
     shard.broker->shut_down();
     shard.http->drain(std::move(done));
@@ -675,10 +680,6 @@ Node::~Node() {
     if (express_thread_.joinable()) {
       express_worker_.stop();
       express_thread_.join();
-    }
-    for (Resolver& resolver : resolvers_) {
-      resolver.loop->stop();
-      resolver.thread.join();
     }
     admin_loop_.stop();
     admin_thread_.join();

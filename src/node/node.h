@@ -4,8 +4,8 @@
 // Threads: one event loop a core (listeners, broker, event path, HTTP server each), the spool's writer, a worker
 // (reading the log and compressing for the uplink, unpacking what children send), one for the admin listener, once
 // somebody asks one that reads for queries, so that a query holds up nobody, where there are TLS listeners one for
-// handshakes, for the same reason, and with store.engine = "nats" one that appends to the stream. The uplink runs on
-// the first event loop.
+// handshakes, for the same reason, one for each path to the parent that resolves its name, likewise, and with
+// store.engine = "nats" one that appends to the stream. The uplink runs on the first event loop.
 #pragma once
 
 #include <memory>
@@ -111,12 +111,6 @@ class Node {
     bool is_mqtt;
   };
 
-  // Names are resolved there: it can take long.
-  struct Resolver {
-    std::unique_ptr<runtime::Loop> loop;
-    std::thread thread;
-  };
-
   struct TlsTotals {
     uint64_t accepted = 0;
     uint64_t resumed = 0;
@@ -144,7 +138,7 @@ class Node {
   Result<void> listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
                                net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take);
   void make_uplink();
-  std::vector<spool::ParentPath> make_paths();
+  [[nodiscard]] std::vector<spool::ParentPath> parent_paths() const;
   static std::vector<spool::ParentAccess> access_of(const Credentials& credentials);
   // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
   std::optional<net::BodyLimit> admit(size_t shard, const net::HttpRequest& head, net::HttpResponder& responder) const;
@@ -181,7 +175,6 @@ class Node {
   std::thread worker_thread_;
   runtime::Loop express_worker_{"express"};  // for what is fresh and important on its way up
   std::thread express_thread_;
-  std::vector<Resolver> resolvers_;  // of paths to the parent, where there are several
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;

@@ -117,7 +117,7 @@ void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const s
 // The loops' counters added up.
 struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
-  uint64_t away_bytes = 0, away_dropped = 0;
+  uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, input_bytes = 0, input_refused = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
   uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, awaiting_space = 0;
   Histogram::Snapshot decision;  // receipt to the command written
@@ -136,6 +136,10 @@ struct Totals {
     dropped += from.dropped.value();
     away_bytes += from.away_bytes.value();
     away_dropped += from.away_dropped.value();
+    forward_dropped += from.forward_dropped.value();
+    forward_held += from.forward_held.value();
+    input_bytes += from.input_bytes.value();
+    input_refused += from.input_refused.value();
     forbidden += from.forbidden.value();
     violations += from.violations.value();
     decision.add(from.decision);
@@ -164,9 +168,10 @@ std::string Node::status_json() const {
       not_ready().empty(), shards_.size(), realtime_loops_.load());
   fmt::format_to(
       std::back_inserter(out),
-      R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"away_bytes":{},"away_dropped":{},"forbidden":{},"violations":{}}})",
+      R"(,"mqtt":{{"connections":{},"sessions":{},"subscriptions":{},"retained":{},"received":{},"received_bytes":{},"sent":{},"dropped":{},"away_bytes":{},"away_dropped":{},"forward_dropped":{},"forward_held":{},"input_bytes":{},"input_refused":{},"forbidden":{},"violations":{}}})",
       totals.connections, totals.sessions, totals.subscriptions, totals.retained, totals.received,
-      totals.received_bytes, totals.sent, totals.dropped, totals.away_bytes, totals.away_dropped, totals.forbidden,
+      totals.received_bytes, totals.sent, totals.dropped, totals.away_bytes, totals.away_dropped,
+      totals.forward_dropped, totals.forward_held, totals.input_bytes, totals.input_refused, totals.forbidden,
       totals.violations);
   fmt::format_to(std::back_inserter(out),
                  R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"awaiting_space":{}}})",
@@ -283,6 +288,16 @@ std::string Node::metrics_text() const {
   out.gauge("mqtt_away_bytes", "Messages that wait for clients that are away.", static_cast<double>(totals.away_bytes));
   out.counter("mqtt_away_dropped_total", "Of the dropped messages, those for want of room among these.",
               totals.away_dropped);
+  out.counter(
+      "mqtt_forward_dropped_total",
+      "Of the dropped messages, those that another event loop had no room for and that no client could wait with.",
+      totals.forward_dropped);
+  out.counter("mqtt_forward_held_total", "Times that a client was not read until another event loop had caught up.",
+              totals.forward_held);
+  out.gauge("mqtt_input_bytes", "Held of MQTT packets that are not whole or not taken yet.",
+            static_cast<double>(totals.input_bytes));
+  out.counter("mqtt_input_refused_total", "MQTT connections closed for want of room among these.",
+              totals.input_refused);
   out.counter("mqtt_messages_forbidden_total", "PUBLISH packets from clients to topics that are the node's own.",
               totals.forbidden);
   out.counter("mqtt_violations_total", "MQTT connections closed for what they sent.", totals.violations);
@@ -366,8 +381,6 @@ std::string Node::metrics_text() const {
   out.counter("spool_replaced_files_total", "Files of the spool that could not be read at the start.", replaced_files_);
   out.gauge("spool_dead_letters", "Records that the parent would not have.",
             static_cast<double>(spool_->dead_letters()));
-  out.counter("spool_dead_letters_dropped_total", "Dead letters that gave way to newer ones.",
-              spool_->dead_letters_dropped());
   if (stream_) {
     const jetstream::StoreCounters& stored = stream_->counters();
     Histogram::Snapshot append;

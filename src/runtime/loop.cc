@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <limits>
 
 #include <pthread.h>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr size_t kReadBufferBytes = 128U << 10;
 constexpr size_t kEventsAWait = 256;
+constexpr Duration kPostedSlice = std::chrono::microseconds(200);
 
 }  // namespace
 
@@ -92,6 +94,7 @@ void Loop::wake() {
   [[maybe_unused]] const ssize_t written = write(wake_, &one, sizeof(one));  // full means: already awake
 }
 
+// As many as a slice holds; the rest goes back to the front, for the next turn.
 void Loop::run_posted() {
   uint64_t count;
   [[maybe_unused]] const ssize_t got = read(wake_, &count, sizeof(count));
@@ -100,7 +103,20 @@ void Loop::run_posted() {
     const std::lock_guard lock(mutex_);
     tasks.swap(posted_);
   }
-  for (Task& task : tasks) task();
+  const MonotonicTime until = std::chrono::steady_clock::now() + kPostedSlice;
+  auto next = tasks.begin();
+  while (next != tasks.end()) {
+    (*next++)();
+    if (std::chrono::steady_clock::now() >= until) break;
+  }
+  if (next == tasks.end()) return;
+  tasks.erase(tasks.begin(), next);
+  {
+    const std::lock_guard lock(mutex_);
+    std::ranges::move(posted_, std::back_inserter(tasks));
+    tasks.swap(posted_);
+  }
+  wake();
 }
 
 void Loop::watch(int descriptor, uint32_t interest, Watcher& watcher) {

@@ -6,6 +6,10 @@
 // io_context was the alternative: a wait without a buffer costs an epoll_ctl(2) each time, a wait with one costs every
 // idle connection a buffer.)
 //
+// What is posted runs in slices between the descriptors that are ready, so that a backlog of tasks delays nobody's input
+// and output by more than a slice and its last task. The mailbox has no bound of its own: who could fill it goes through
+// Passages (passages.h), or waits for an answer.
+//
 // Threading: post() and stop() from any thread; everything else on the loop's own thread, or before run().
 #pragma once
 
@@ -55,7 +59,8 @@ class Loop {
   void run();
   void stop();
 
-  // Runs `task` on the loop, soon, in the order of posting. Tasks posted after the loop stopped are never run.
+  // Runs `task` on the loop, soon, in the order of posting. Tasks that are left when the loop stops wait for the next
+  // run().
   void post(Task task);
   [[nodiscard]] bool here() const { return thread_ == std::this_thread::get_id(); }
 
@@ -80,6 +85,7 @@ class Loop {
   friend class Timer;
   using Timers = std::multimap<MonotonicTime, class Timer*>;
 
+  // As many as a slice holds.
   void run_posted();
   void run_timers();
   void run_turn_ends();

@@ -1,5 +1,7 @@
 #include "runtime/loop.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -74,6 +76,61 @@ TEST(Loop, AWatcherThatIsGoneIsNotCalled) {
     close(ends[0]);
     close(ends[1]);
   }
+}
+
+// A backlog that takes long: what becomes ready meanwhile is seen to before it ends, and the order stays.
+TEST(Loop, ABacklogLetsDescriptorsInBetween) {
+  struct Reader final : Watcher {
+    std::function<void()> ready;
+    void on_ready(uint32_t) override { ready(); }
+  };
+  constexpr int kTasks = 1000;
+  Loop loop("test");
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  int run = 0;
+  int run_when_ready = kTasks;
+  Reader reader;
+  reader.ready = [&] {
+    run_when_ready = run;
+    loop.unwatch(ends[0], reader);
+  };
+  loop.watch(ends[0], EPOLLIN, reader);
+  for (int i = 0; i < kTasks; ++i) {
+    loop.post([&, i] {
+      EXPECT_EQ(run++, i);
+      if (i == 0) {
+        ASSERT_EQ(write(ends[1], "x", 1), 1);
+      }
+      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+      while (std::chrono::steady_clock::now() < until) continue;
+    });
+  }
+  loop.post([&] { loop.stop(); });
+  loop.run();
+  EXPECT_EQ(run, kTasks);
+  EXPECT_LT(run_when_ready, kTasks);
+  for (const int end : ends) close(end);
+}
+
+// Tasks that are posted while others are due run behind them, and none is forgotten.
+TEST(Loop, TasksThatPostTasksKeepTheOrder) {
+  Loop loop("test");
+  std::vector<int> seen;
+  for (int i = 0; i < 100; ++i) {
+    loop.post([&, i] {
+      seen.push_back(i);
+      loop.post([&, i] {
+        seen.push_back(100 + i);
+        if (i == 99) loop.stop();
+      });
+      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+      while (std::chrono::steady_clock::now() < until) continue;
+    });
+  }
+  loop.run();
+  ASSERT_EQ(seen.size(), 200);
+  EXPECT_TRUE(std::ranges::is_sorted(seen));
 }
 
 }  // namespace

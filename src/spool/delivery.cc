@@ -100,10 +100,10 @@ void Delivery::prepared(Lane which, BatchPointer batch) {
     log_error("uplink", "{} is damaged at byte {}: records {} to {} of the {} stream are lost", range.path,
               range.offset, range.first_sequence, range.end_sequence - 1, name_of(batch->stretch.stream));
   }
-  counters_.expired.add(batch->expired);
   plan_.shorten(batch->stretch, batch->end, batch->event_bytes);
   if (batch->records == 0) {
     // Sequences that were never used, or that are lost.
+    counters_.expired.add(batch->expired);
     forget_attempts(batch->stretch);
     plan_.delivered(which, batch->stretch, 0);
     effects_.delivered(batch->stretch.stream, batch->stretch.sequences);
@@ -130,13 +130,20 @@ void Delivery::answered(Lane which, const ParentAnswer& answer, Duration took) {
   const BatchPointer batch = std::exchange(lane.under_way, nullptr);
   failures_in_a_row_ = 0;
   plan_.line_stands();
-  if (answer.meaning == ParentAnswer::Meaning::kDurable) {
-    line_.measure(batch->event_bytes, batch->body.size(), took, batch->took);
-    counters_.line_bytes_per_s = static_cast<uint64_t>(line_.bytes_per_s());
-    counters_.compression_level = line_.compression_level();
-    on_delivered(lane, *batch);
-  } else {
-    on_refused(*batch, answer.error);
+  switch (answer.meaning) {
+    case ParentAnswer::Meaning::kDurable:
+      line_.measure(batch->event_bytes, batch->body.size(), took, batch->took);
+      counters_.line_bytes_per_s = static_cast<uint64_t>(line_.bytes_per_s());
+      counters_.compression_level = line_.compression_level();
+      on_delivered(lane, *batch);
+      break;
+    case ParentAnswer::Meaning::kHeldOff:
+      on_held_off(lane, *batch, answer);
+      break;
+    case ParentAnswer::Meaning::kRefused:
+    case ParentAnswer::Meaning::kNotNow:  // handled above
+      on_refused(*batch, answer.error);
+      break;
   }
   look();
 }
@@ -144,6 +151,8 @@ void Delivery::answered(Lane which, const ParentAnswer& answer, Duration took) {
 void Delivery::on_delivered(LaneState& lane, const PreparedBatch& batch) {
   counters_.batches.add();
   counters_.records.add(batch.records);
+  counters_.expired.add(batch.expired);
+  held_off_in_a_row_[static_cast<size_t>(batch.stretch.stream)] = 0;
   counters_.event_bytes.add(batch.event_bytes);
   counters_.last_delivery_us = clock_.wall().microseconds;
   if (!counters_.connected.exchange(true)) log_info("uplink", "delivering to {}", parent_);
@@ -178,6 +187,36 @@ void Delivery::on_refused(const PreparedBatch& batch, const Error& refusal) {
     attempts_.erase(key);
     give_up(batch, refusal);
   }
+}
+
+// The line stands, and other streams may go on.
+void Delivery::on_held_off(LaneState& lane, const PreparedBatch& batch, const ParentAnswer& answer) {
+  counters_.failures.add();
+  const Priority stream = batch.stretch.stream;
+  uint32_t& held_off = held_off_in_a_row_[static_cast<size_t>(stream)];
+  if (held_off == 0) {
+    log_warning("uplink", "the {} stream is not delivered for now, will try again: {}", name_of(stream),
+                answer.error.line());
+  }
+  const Duration pause = std::max(pause_after(held_off++), answer.asked_pause.value_or(Duration(0)));
+  if (lane.next && lane.next->stretch.stream == stream) {
+    plan_.released(lane.next->stretch, lane.next->event_bytes);
+    lane.next.reset();
+  }
+  lane.is_stale = lane.preparing;  // it may be the stream's
+  const MonotonicTime until = clock_.monotonic() + pause;
+  if (plan_.is_deferred(stream, batch.stretch.sequences.begin)) {
+    plan_.defer(batch.stretch, batch.stretch.sequences.begin, until);
+  } else {
+    plan_.hold(batch.stretch, batch.event_bytes, until);
+  }
+}
+
+// Exponential, with full jitter.
+Duration Delivery::pause_after(uint32_t failures) {
+  const Duration ceiling =
+      std::min<Duration>(kFirstPause * (1LL << std::min<uint32_t>(failures, 16)), options_.retry_max);
+  return Duration(static_cast<int64_t>(random_.unit() * static_cast<double>(ceiling.count())));
 }
 
 bool Delivery::may_defer(Priority stream, uint64_t sequence) const {
@@ -223,9 +262,7 @@ void Delivery::on_failure(LaneState& lane, const ParentAnswer& answer) {
   lane.is_stale = lane.preparing;
   plan_.line_broke();
   if (options_.ttl_stops_in_outage) effects_.age(false);
-  const uint32_t doublings = std::min<uint32_t>(failures_in_a_row_++, 16);
-  const Duration ceiling = std::min<Duration>(kFirstPause * (1LL << doublings), options_.retry_max);
-  const auto pause = Duration(static_cast<int64_t>(random_.unit() * static_cast<double>(ceiling.count())));
+  const Duration pause = pause_after(failures_in_a_row_++);
   paused_until_ = clock_.monotonic() + std::max(pause, answer.asked_pause.value_or(Duration(0)));
 }
 

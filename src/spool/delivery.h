@@ -5,10 +5,11 @@
 // meanwhile, so that the line is never idle while there is something to send.
 //
 // A failure of any kind means "not delivered": the same records go again after an exponential pause with full jitter;
-// the parent recognises what it already has. What the parent refuses for good (400, 413, 422) is tried in halves until
+// the parent recognises what it already has. What the parent refuses for good (400, 422, 413) is tried in halves until
 // the record that it will not have stands alone. That record has a budget of attempts, by its priority; outages and
 // "not now" (429, 503, any other answer) spend none. Then it is buried among the dead letters, with what the parent
-// said. The others go on around it meanwhile.
+// said; where those have no room for it, it is offered again. The others go on around it meanwhile. A parent that has
+// no room for a stream holds up that stream alone.
 //
 // A log that cannot be read is read again later: nothing is passed over for it. What is damaged is: its range is
 // reported, exactly.
@@ -113,6 +114,8 @@ class Delivery {
   void send(LaneState& lane);
   void on_delivered(LaneState& lane, const PreparedBatch& batch);
   void on_refused(const PreparedBatch& batch, const Error& refusal);
+  void on_held_off(LaneState& lane, const PreparedBatch& batch, const ParentAnswer& answer);
+  [[nodiscard]] Duration pause_after(uint32_t failures);
   void give_up(const PreparedBatch& batch, const Error& refusal);
   void on_failure(LaneState& lane, const ParentAnswer& answer);
   [[nodiscard]] bool may_defer(Priority stream, uint64_t sequence) const;
@@ -134,6 +137,7 @@ class Delivery {
   bool draining_ = false;
   bool is_drained_ = false;
   uint32_t failures_in_a_row_ = 0;
+  std::array<uint32_t, kPriorities.size()> held_off_in_a_row_{};
   std::optional<MonotonicTime> paused_until_;
   MonotonicTime look_again_ = MonotonicTime::max();
 };

@@ -9,6 +9,8 @@
 namespace verge::spool {
 namespace {
 
+using std::chrono::minutes;
+
 constexpr uint32_t kAttempts = 3;
 
 // A parent that will not have some records, and the log that they come from: each record has one byte.
@@ -21,9 +23,11 @@ class Refusing : public testing::Test, public Delivery::Effects {
     batch->end = stretch.sequences.begin + batch->records;
     batch->first_record = stretch.sequences.begin;
     batch->event_bytes = batch->records;
+    batch->expired = expired_a_batch;
     batch->body = Payload("x");
     todo.push_back([this, lane, made = std::make_shared<std::unique_ptr<PreparedBatch>>(std::move(batch))] {
       sent[static_cast<size_t>(lane)].push_back({(*made)->first_record, (*made)->end});
+      streams[static_cast<size_t>(lane)] = (*made)->stretch.stream;
       delivery->prepared(lane, std::move(*made));
     });
   }
@@ -32,6 +36,10 @@ class Refusing : public testing::Test, public Delivery::Effects {
       const IntervalSet::Interval batch = sent[static_cast<size_t>(lane)].front();
       sent[static_cast<size_t>(lane)].erase(sent[static_cast<size_t>(lane)].begin());
       ParentAnswer answer{.meaning = ParentAnswer::Meaning::kDurable};
+      if (held_off.contains(streams[static_cast<size_t>(lane)])) {
+        answer = {.meaning = ParentAnswer::Meaning::kHeldOff, .is_parents_word = true};
+        return delivery->answered(lane, answer, std::chrono::milliseconds(1));
+      }
       for (uint64_t record = batch.begin; record < batch.end; ++record) {
         if (!bad.contains(record)) continue;
         answer.meaning = ParentAnswer::Meaning::kRefused;
@@ -44,17 +52,44 @@ class Refusing : public testing::Test, public Delivery::Effects {
   void bury(DeadLetter letter) override {
     buried[letter.sequence] = offered[letter.sequence];
     todo.push_back([this, letter = std::move(letter)] {
+      if (letters_are_full) {
+        return delivery->buried(letter.stream, letter.sequence, fail("spool.dead-letters-full", "full"));
+      }
       done.insert(letter.sequence);
       delivery->buried(letter.stream, letter.sequence, {});
     });
   }
   void age(bool /*running*/) override {}
 
-  void run(uint64_t end) {
+  void take_turns() {
+    while (!todo.empty()) {
+      const std::function<void()> next = std::move(todo.front());
+      todo.pop_front();
+      next();
+    }
+  }
+
+  // Of the critical stream, all below `end`.
+  void run_for(Duration time, uint64_t end) {
+    make();
+    delivery->observe(Priority::kCritical, end, end);
+    delivery->look();
+    const MonotonicTime until = clock.monotonic() + time;
+    for (take_turns(); delivery->look_again() < until; take_turns()) {
+      clock.advance(std::max(delivery->look_again() - clock.monotonic(), Duration(0)));
+      delivery->look();
+    }
+  }
+
+  void make() {
     DeliveryOptions options;
     options.attempts.fill(kAttempts);
     delivery = std::make_unique<Delivery>(*this, clock, 1, "parent", std::array<SendPlan::Start, kPriorities.size()>{},
                                           options, counters);
+  }
+
+  void run(uint64_t end) {
+    make();
     delivery->observe(Priority::kCritical, end, end);
     delivery->look();
     for (int step = 0; step < 10'000'000; ++step) {
@@ -77,7 +112,11 @@ class Refusing : public testing::Test, public Delivery::Effects {
   std::unique_ptr<Delivery> delivery;
   std::deque<std::function<void()>> todo;
   std::array<std::vector<IntervalSet::Interval>, kLanes> sent;
+  std::array<Priority, kLanes> streams{};  // of what was sent last
   std::set<uint64_t> bad;
+  bool letters_are_full = false;
+  std::set<Priority> held_off;
+  uint64_t expired_a_batch = 0;
   std::map<uint64_t, uint32_t> offered;  // alone
   std::map<uint64_t, uint32_t> buried;   // after how many offers
   IntervalSet done;
@@ -94,6 +133,53 @@ TEST_F(Refusing, EachOfThousandsHasItsAttempts) {
   EXPECT_EQ(buried.size(), bad.size());
   for (const auto& [record, offers] : buried) EXPECT_GE(offers, kAttempts) << record;
   EXPECT_LE(deferred_most, 1024U);
+}
+
+TEST_F(Refusing, WhereDeadLettersAreFullARecordStays) {
+  bad = {3};
+  letters_are_full = true;
+  run_for(minutes(10), 8);
+  EXPECT_GT(buried.size(), 0U);
+  EXPECT_EQ(done.missing(1, 8), 1U) << "all others";
+  EXPECT_EQ(counters.buried.value(), 0U);
+}
+
+// As a parent whose spool is full but for its reserve.
+TEST_F(Refusing, AStreamThatIsHeldOffHoldsUpNoOther) {
+  make();
+  held_off = {Priority::kNormal};
+  delivery->observe(Priority::kNormal, 100, 100);
+  clock.advance(minutes(2));
+  for (uint64_t end = 2; end <= 20; ++end) {
+    delivery->observe(Priority::kCritical, end, end);
+    delivery->look();
+    take_turns();
+    EXPECT_EQ(done.missing(1, end), 0U) << "at once";
+  }
+  EXPECT_EQ(counters.records.value(), 19U);
+  held_off.clear();
+  clock.advance(minutes(1));
+  delivery->look();
+  take_turns();
+  EXPECT_EQ(counters.records.value(), 19U + 99U);
+}
+
+TEST_F(Refusing, WhatHasExpiredIsCountedOnce) {
+  make();
+  held_off = {Priority::kNormal};
+  expired_a_batch = 5;
+  delivery->observe(Priority::kNormal, 10, 10);
+  for (int i = 0; i < 20; ++i) {
+    clock.advance(minutes(2));
+    delivery->look();
+    take_turns();
+  }
+  EXPECT_EQ(counters.expired.value(), 0U);
+  held_off.clear();
+  clock.advance(minutes(2));
+  delivery->look();
+  take_turns();
+  EXPECT_EQ(counters.expired.value(), 5U);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "model/node_id.h"
 #include "spool/cursors.h"
+#include "spool/lost_end.h"
 #include "spool/record_reader.h"
 #include "spool/spool.h"
 
@@ -28,6 +29,8 @@ Result<Inspection> Inspection::open(storage::FileSystem& file_system, std::strin
 
 Result<SpoolContent> Inspection::content() {
   SpoolContent content{.has_cursors = has_cursors_, .has_incarnation = has_incarnation_};
+  // Before the logs: what it covers is in them, whatever a running node adds meanwhile.
+  const LedgerCoverage covered = read_ledger(content);
   for (const Priority stream : kPriorities) {
     StreamContent& its = content.streams[static_cast<size_t>(stream)];
     const IntervalSet& delivered = delivered_[static_cast<size_t>(stream)];
@@ -56,6 +59,9 @@ Result<SpoolContent> Inspection::content() {
       if (const std::optional<EventView> event = read_event(bytes)) its.oldest = event->time;
     }
     its.damaged = reader.take_damaged();
+    if (its.damaged.empty()) {
+      its.damaged = lost_at_end(reader.position(), covered[static_cast<size_t>(stream)], delivered);
+    }
   }
   RecordReader letters(file_system_, Spool::dead_letter_directory(directory_), keys_);
   while (true) {
@@ -66,26 +72,28 @@ Result<SpoolContent> Inspection::content() {
     ++content.dead_letters;
   }
   content.damaged_dead_letters = letters.take_damaged();
-  read_ledger(content);
   return content;
 }
 
-void Inspection::read_ledger(SpoolContent& content) {
+// By stream up to which sequence the ledger knows all.
+LedgerCoverage Inspection::read_ledger(SpoolContent& content) {
   const std::string path = Ledger::path(directory_);
   const Result<std::string> bytes = file_system_.read_file(path, Ledger::kFileBytesMax);
-  if (!bytes && bytes.error().code == "storage.missing") return;
+  if (!bytes && bytes.error().code == "storage.missing") return {};
   if (!bytes) {
     content.ledger_problem = bytes.error();
-    return;
+    return {};
   }
   Ledger ledger(SIZE_MAX, SIZE_MAX);
-  content.has_ledger = read_ledger_file(*bytes, ledger).has_value();
-  if (!content.has_ledger) {
+  const std::optional<LedgerCoverage> covered = read_ledger_file(*bytes, ledger);
+  content.has_ledger = covered.has_value();
+  if (!covered) {
     content.ledger_problem = Error{"spool.ledger-lost", path + " is damaged", {}};
-    return;
+    return {};
   }
   content.ledger_sources = ledger.sources();
   content.ledger_stretches = ledger.stretches();
+  return *covered;
 }
 
 Result<std::vector<SegmentContent>> Inspection::segments() {

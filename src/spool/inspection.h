@@ -15,6 +15,7 @@
 #include "model/event.h"
 #include "model/priority.h"
 #include "spool/dead_letter.h"
+#include "spool/ledger.h"
 #include "storage/file_system.h"
 #include "storage/segmented_log.h"
 
@@ -74,7 +75,7 @@ class Inspection {
   Result<void> for_each_dead_letter(const std::function<bool(const DeadLetter&)>& take);
 
  private:
-  void read_ledger(SpoolContent& content);
+  LedgerCoverage read_ledger(SpoolContent& content);
 
   Inspection(storage::FileSystem& file_system, std::string directory, const storage::KeyRing& keys)
       : file_system_(file_system), directory_(std::move(directory)), keys_(keys) {}

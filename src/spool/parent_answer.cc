@@ -13,7 +13,17 @@ constexpr Duration kRetryAfterMax = std::chrono::minutes(5);
 // How a node's errors begin (docs/http.md).
 constexpr std::string_view kProblem = R"({"error":{"code":")";
 
-bool is_refusal(int status) { return status == 400 || status == 413 || status == 422; }
+// Of an answer that is neither a delivery nor about tokens.
+ParentAnswer::Meaning meaning_of(int status, std::string_view body) {
+  using Meaning = ParentAnswer::Meaning;
+  const bool is_parents = body.starts_with(kProblem);
+  const std::string_view code = is_parents ? body.substr(kProblem.size()) : std::string_view();
+  if (status == 413 || (is_parents && (status == 400 || status == 422))) return Meaning::kRefused;
+  if (is_parents && status == 503 && (code.starts_with("spool.") || code.starts_with("storage."))) {
+    return Meaning::kHeldOff;
+  }
+  return Meaning::kNotNow;
+}
 
 std::optional<Duration> retry_after(const net::HttpAnswer& answer) {
   const std::optional<std::string_view> field = answer.field("Retry-After");
@@ -40,13 +50,13 @@ ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view
                       "give this node (parent.token) one of the parent's http.uplink_tokens"},
             .asked_pause = retry_after(*answer)};
   }
-  const bool refused = is_refusal(answer->status);
-  return {.meaning = refused ? Meaning::kRefused : Meaning::kNotNow,
+  const Meaning meaning = meaning_of(answer->status, answer->body.view());
+  return {.meaning = meaning,
           .error = {"uplink.refused",
                     fmt::format("{} answered {}: {}", parent, answer->status, answer->body.view().substr(0, 200)),
                     "check that parent.url names the http listener of a Verge node"},
           .asked_pause = retry_after(*answer),
-          .is_parents_word = refused && answer->body.view().starts_with(kProblem)};
+          .is_parents_word = meaning != Meaning::kNotNow && answer->body.view().starts_with(kProblem)};
 }
 
 }  // namespace verge::spool

@@ -21,7 +21,7 @@ TEST(ParentAnswer, OnlyTheParentsOwnWordIsADelivery) {
     EXPECT_EQ(answer.meaning, Meaning::kNotNow) << status;
     EXPECT_FALSE(answer.is_parents_word) << status;
   }
-  EXPECT_FALSE(read(503, error_json({"spool.full", "no", ""})).is_parents_word);
+  EXPECT_FALSE(read(503, error_json({"node.draining", "no", ""})).is_parents_word);
   const ParentAnswer none = read_answer(fail("http.timeout", "late"), "parent:80", false);
   EXPECT_EQ(none.meaning, Meaning::kNotNow);
   EXPECT_TRUE(none.timed_out);
@@ -29,12 +29,25 @@ TEST(ParentAnswer, OnlyTheParentsOwnWordIsADelivery) {
 
 TEST(ParentAnswer, WhoRefuses) {
   for (const int status : {400, 413, 422}) {
-    EXPECT_EQ(read(status, "too large").meaning, Meaning::kRefused);
-    EXPECT_FALSE(read(status, "too large").is_parents_word);
+    const std::string proxys = "<html>The plain HTTP request was sent to HTTPS port</html>";
+    EXPECT_EQ(read(status, proxys).meaning, status == 413 ? Meaning::kRefused : Meaning::kNotNow);
+    EXPECT_FALSE(read(status, proxys).is_parents_word);
     const ParentAnswer parents = read(status, error_json({"spool.too-large", "no", ""}) + "\n");
     EXPECT_EQ(parents.meaning, Meaning::kRefused);
     EXPECT_TRUE(parents.is_parents_word);
   }
+}
+
+TEST(ParentAnswer, AParentWithoutRoomForOneStreamMayHaveItForOthers) {
+  for (const char* code : {"spool.full", "spool.holes", "storage.full"}) {
+    const ParentAnswer answer = read(503, error_json({code, "no", ""}));
+    EXPECT_EQ(answer.meaning, Meaning::kHeldOff) << code;
+    EXPECT_TRUE(answer.is_parents_word) << code;
+  }
+  for (const char* code : {"node.draining", "uplink.busy"}) {
+    EXPECT_EQ(read(503, error_json({code, "no", ""})).meaning, Meaning::kNotNow) << code;
+  }
+  EXPECT_EQ(read(503, "spool.full").meaning, Meaning::kNotNow);
 }
 
 }  // namespace

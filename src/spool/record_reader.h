@@ -30,6 +30,8 @@ class RecordReader {
   // Gives the record that next() gave last once more.
   void unread() { is_unread_ = true; }
 
+  // As the log's: behind the frame of the last record.
+  [[nodiscard]] std::optional<storage::LogEnd> position() const { return log_.position(); }
   std::vector<storage::DamagedRange> take_damaged() { return log_.take_damaged(); }
 
  private:

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "model/event.h"
 #include "spool/cursors.h"
+#include "spool/lost_end.h"
 #include "spool/record.h"
 #include "spool/record_reader.h"
 
@@ -22,6 +23,8 @@ constexpr int kReadsMax = 3;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
 // Room for topic, device and origin beside the largest payload.
 constexpr size_t kRecordBytesMax = kEventBytesMax + (1U << 20);
+// What a record takes beside its event and its source.
+constexpr size_t kRecordOverheadMax = 40;
 constexpr uint64_t kSegmentsMin = 16;
 constexpr uint64_t kSegmentBytesMin = 4U << 10;
 
@@ -86,6 +89,12 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (const Result<void> named = file_system.sync_directory(spool->directory_); !named) {
     return std::unexpected(named.error());
   }
+  for (const std::string& log : log_directories(spool->directory_)) {
+    if (const Result<void> made = spool->make_log_directory(log, recovery); !made) return std::unexpected(made.error());
+  }
+  if (const Result<void> made = spool->make_log_directory(spool->directory_ + "/reserve", recovery); !made) {
+    return std::unexpected(made.error());
+  }
   if (const Result<void> reserve = spool->reserve_.open(recovery.set_aside); !reserve)
     return std::unexpected(reserve.error());
   bool is_unused = true;
@@ -107,6 +116,14 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   return spool;
 }
 
+// What is in its place and is no directory is moved away: a start does not fail for it.
+Result<void> Spool::make_log_directory(const std::string& path, Recovery& recovery) {
+  const Result<void> made = file_system_.make_directory(path);
+  if (made || made.error().code != "storage.foreign") return made;
+  set_aside(path, made.error().what, recovery);
+  return file_system_.make_directory(path);
+}
+
 Result<void> Spool::open_log(Priority priority, uint64_t covered, Recovery& recovery) {
   Stream& its = stream(priority);
   storage::SegmentedLog::Recovery found;
@@ -114,9 +131,13 @@ Result<void> Spool::open_log(Priority priority, uint64_t covered, Recovery& reco
       storage::SegmentedLog::open(file_system_, stream_directory(directory_, priority), reserve_, keys_,
                                   std::max(its.delivered_end(), covered), found);
   if (!log) return std::unexpected(log.error());
+  // What was damaged there says itself what it cost.
+  if (found.damaged.empty()) found.damaged = lost_at_end(found.readable_end, covered, its.delivered);
   recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
   recovery.set_aside.insert(recovery.set_aside.end(), found.set_aside.begin(), found.set_aside.end());
   its.log = std::move(*log);
+  // The cursors may be from long before a kill: nothing was younger than what was stored last.
+  if (found.readable_end) age_s_ = std::max(age_s_, found.readable_end->stamp);
   its.covered = covered;
   its.durable_end = its.log->next_sequence();
   // What is gone, or was never given, need not be waited for.
@@ -222,19 +243,18 @@ Result<void> Spool::open_dead_letters(Recovery& recovery) {
 Result<void> Spool::bury(const DeadLetter& letter) {
   std::string bytes;
   append_dead_letter(bytes, letter);
+  if (dead_letter_log_->bytes() + bytes.size() > options_.bytes_max / kSegmentsMin) {
+    return fail("spool.dead-letters-full",
+                fmt::format("the dead letters have {} of {} bytes (a sixteenth of spool.bytes_max)",
+                            dead_letter_log_->bytes(), options_.bytes_max / kSegmentsMin),
+                "look at them (verge spool dlq ls), then replay or purge them");
+  }
   FrameBuilder frame;
   frame.add({}, 0, bytes);
   Result<void> kept = dead_letter_log_->append(1, 0, frame.take(storage::kFrameHeaderBytes));
   if (kept) kept = dead_letter_log_->sync();
   if (!kept) return kept;
   ++dead_letters_;
-  if (dead_letter_log_->bytes() > options_.bytes_max / kSegmentsMin) {
-    if (const std::optional<IntervalSet::Interval> letters = dead_letter_log_->remove_oldest()) {
-      const uint64_t gone = letters->end - letters->begin;
-      dead_letters_ -= std::min(dead_letters_, gone);
-      dead_letters_dropped_ += gone;
-    }
-  }
   // It is kept. Should that not be noted, the record is sent again after the next start, and refused again.
   (void)delivered(letter.stream, {letter.sequence, letter.sequence + 1});
   return {};
@@ -426,6 +446,7 @@ void Spool::commit(std::vector<Submission*>& group) {
   std::array<Pending, kStreams> pending;
   for (const Priority priority : kPriorities) pending[static_cast<size_t>(priority)].priority = priority;
 
+  make_room_on_disk(group);
   uint64_t bytes_held = bytes();
   uint64_t bytes_added = 0;
   for (Submission* submission : group) {
@@ -440,6 +461,12 @@ void Spool::commit(std::vector<Submission*>& group) {
         submission->error = {"spool.too-large",
                              fmt::format("a record has {} bytes, {} are allowed", item.event.size(), kRecordBytesMax),
                              "send it in parts"};
+        continue;
+      }
+      // Before it is asked whether there is room: what is here already needs none.
+      if (!item.source.empty() && ledger_.contains(item.source, item.source_sequence)) {
+        (void)ledger_.enter(item.source, item.source_sequence);  // its source was used just now
+        submission->fates[i] = Submission::Fate::kKnown;
         continue;
       }
       const uint64_t space = space_for(item.priority);
@@ -466,12 +493,7 @@ void Spool::commit(std::vector<Submission*>& group) {
       }
       if (!item.source.empty()) {
         ledger_changed_ = true;
-        const Ledger::Entry entry = ledger_.enter(item.source, item.source_sequence);
-        if (entry == Ledger::Entry::kKnown) {
-          submission->fates[i] = Submission::Fate::kKnown;
-          continue;
-        }
-        if (entry == Ledger::Entry::kTooManyHoles) {
+        if (ledger_.enter(item.source, item.source_sequence) == Ledger::Entry::kTooManyHoles) {
           submission->error = {"spool.holes", "too many sequences of this source are missing",
                                "send the missing ones first"};
           continue;
@@ -485,7 +507,7 @@ void Spool::commit(std::vector<Submission*>& group) {
       Pending& share = pending[static_cast<size_t>(item.priority)];
       share.frame.add(item.source, item.source_sequence, item.event);
       share.places.push_back({submission, i});
-      if (share.frame.is_full(std::min<size_t>(kFrameBodyTarget, options_.segment_bytes))) append_frame(share);
+      if (share.frame.is_full(frame_body_target())) append_frame(share);
     }
   }
   settle(pending);
@@ -501,7 +523,32 @@ void Spool::commit(std::vector<Submission*>& group) {
   // A start reads the log since the last snapshot: keep that to about a segment.
   uint64_t begun = 0;
   for (const Stream& its : streams_) begun += its.log->segments_begun();
-  if (ledger_changed_ && begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
+  if (begun > segments_at_snapshot_ + kStreams) (void)write_ledger();
+}
+
+// Where the disk is full before bytes_max is: begins the segments that the group needs, while nothing is written yet
+// that a snapshot of the ledger must not know of. A stream that may drop does so, and critical records get what is held
+// back. What finds no room all the same is refused when it is written.
+void Spool::make_room_on_disk(const std::vector<Submission*>& group) {
+  std::array<size_t, kStreams> needed{};
+  for (const Submission* submission : group) {
+    for (const Submission::Item& item : submission->items) {
+      needed[static_cast<size_t>(item.priority)] += item.event.size() + item.source.size() + kRecordOverheadMax;
+    }
+  }
+  for (const Priority priority : kPriorities) {
+    const size_t bytes = std::min(needed[static_cast<size_t>(priority)], frame_body_target());
+    if (bytes == 0) continue;
+    storage::SegmentedLog& log = *stream(priority).log;
+    const auto has_no_space = [&] {
+      const Result<void> ready = log.make_room_for(bytes);
+      return !ready && ready.error().code == "storage.full";
+    };
+    if (!has_no_space()) continue;
+    if (priority == Priority::kCritical && reserve_.release() && !has_no_space()) continue;
+    while (may_drop(priority) && make_room(priority) && has_no_space()) {
+    }
+  }
 }
 
 uint64_t Spool::space_for(Priority priority) const {
@@ -509,6 +556,8 @@ uint64_t Spool::space_for(Priority priority) const {
   const uint64_t reserve = options_.critical_reserve == 0 ? options_.bytes_max / 16 : options_.critical_reserve;
   return options_.bytes_max - std::min(reserve, options_.bytes_max);
 }
+
+size_t Spool::frame_body_target() const { return std::min<size_t>(kFrameBodyTarget, options_.segment_bytes); }
 
 bool Spool::may_drop(Priority priority) const {
   const WhenFull policy = options_.streams[static_cast<size_t>(priority)].when_full;
@@ -651,7 +700,7 @@ Result<void> Spool::free_delivered(Stream& its) {
 bool Spool::needs_segment() const {
   size_t filling = 0;
   for (const Stream& its : streams_) filling += its.log->needs_next() ? 1 : 0;
-  return reserve_.ready() < std::min(filling, storage::SegmentReserve::kReadyMax);
+  return !reserve_.holds_back() || reserve_.ready() < std::min(filling, storage::SegmentReserve::kReadyMax);
 }
 
 Result<void> Spool::checkpoint() {
@@ -660,10 +709,10 @@ Result<void> Spool::checkpoint() {
 }
 
 bool Spool::has_room() {
-  if (bytes() + options_.bytes_max / kSegmentsMin > options_.bytes_max) return false;
+  if (bytes() + options_.bytes_max / kSegmentsMin > space_for(Priority::kLow)) return false;
   const std::string path = directory_ + "/probe";
   Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kCreate);
-  const bool room = file && (*file)->allocate(options_.segment_bytes);
+  const bool room = file && (*file)->allocate(reserve_.segment_bytes());
   if (file) file->reset();
   return file_system_.remove(path) && room;
 }

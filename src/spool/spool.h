@@ -113,8 +113,9 @@ class Spool {
   [[nodiscard]] const IntervalSet& delivered_of(Priority stream) const {
     return streams_[static_cast<size_t>(stream)].delivered;
   }
-  // Keeps the record apart, durably, and counts it as delivered. Beyond a sixteenth of bytes_max the oldest dead
-  // letters go for it. After an error it does not count as delivered, though a later start may find the letter.
+  // Keeps the record apart, durably, and counts it as delivered. Error spool.dead-letters-full: they have a sixteenth
+  // of bytes_max, and none goes unasked. After an error it does not count as delivered, though a later start may find
+  // the letter.
   Result<void> bury(const DeadLetter& letter);
   // Gives up all that is in the stream, delivered or not. On return its files are gone durably. How many records the
   // parent did not have; after an error some of the oldest may be gone.
@@ -135,7 +136,7 @@ class Spool {
   void set_age(uint32_t seconds) { age_s_ = seconds; }
   [[nodiscard]] uint32_t age() const { return age_s_; }
 
-  // Whether a segment more would fit, by the limit and on the disk. Tries it.
+  // Whether a segment more of any stream would fit, by the limit and on the disk. Tries it.
   bool has_room();
 
   // Whether prepare_segment() should be called soon, so that the next segment is ready when it is needed.
@@ -145,13 +146,11 @@ class Spool {
 
   [[nodiscard]] StreamState state(Priority stream) const;
   [[nodiscard]] uint64_t bytes() const;
-  // More than half of the space is used.
-  [[nodiscard]] bool is_short_of_space() const { return bytes() > options_.bytes_max / 2; }
+  // More than half of the space is used that all streams have.
+  [[nodiscard]] bool is_short_of_space() const { return bytes() > space_for(Priority::kLow) / 2; }
   [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
-  // Dead letters that gave way to newer ones, since the start.
-  [[nodiscard]] uint64_t dead_letters_dropped() const { return dead_letters_dropped_; }
   [[nodiscard]] static std::string stream_directory(const std::string& spool_directory, Priority stream);
   [[nodiscard]] static std::string dead_letter_directory(const std::string& spool_directory);
 
@@ -179,6 +178,8 @@ class Spool {
   [[nodiscard]] Result<void> check_keys(const storage::KeyRing& keys) const;
   Result<void> open_log(Priority priority, uint64_t covered, Recovery& recovery);
   void renew_segments();
+  Result<void> make_log_directory(const std::string& path, Recovery& recovery);
+  void make_room_on_disk(const std::vector<Submission*>& group);
   Result<void> free_delivered(Stream& its);
 
   Result<std::string> read_patiently(const std::string& path, size_t bytes_max);
@@ -193,6 +194,7 @@ class Spool {
   Result<void> replay(Priority stream, uint64_t from);
   Result<void> open_dead_letters(Recovery& recovery);
   [[nodiscard]] uint64_t space_for(Priority stream) const;
+  [[nodiscard]] size_t frame_body_target() const;
   [[nodiscard]] bool may_drop(Priority stream) const;
   bool make_room(Priority stream);
   bool drop_oldest(Priority stream);
@@ -211,7 +213,6 @@ class Spool {
   std::array<Stream, kStreams> streams_;
   std::unique_ptr<storage::SegmentedLog> dead_letter_log_;
   uint64_t dead_letters_ = 0;  // in it
-  uint64_t dead_letters_dropped_ = 0;
   Ledger ledger_;
   NodeId incarnation_;
   uint32_t age_s_ = 0;

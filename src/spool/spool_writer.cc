@@ -104,12 +104,9 @@ void SpoolWriter::run() {
       const auto something = [&] {
         return !waiting_.empty() || !burials_.empty() || !key_changes_.empty() || delivered_changed_ || stopping_;
       };
+      // While it is full it is woken for every probe, and otherwise only for work.
       if (full_) {
-        if (!wake_.wait_for(lock, kProbePeriod, something)) {
-          lock.unlock();
-          if (spool_->has_room()) set_full(nullptr);
-          continue;
-        }
+        wake_.wait_until(lock, next_probe_, something);
       } else {
         wake_.wait(lock, something);
       }
@@ -125,6 +122,7 @@ void SpoolWriter::run() {
       delivered_changed = std::exchange(delivered_changed_, false);
       stopping = stopping_;
     }
+    if (full_ && std::chrono::steady_clock::now() >= next_probe_) probe_space();
     // First: whoever asked for another key wants no record more under the old one.
     for (KeyChange& change : key_changes) change.done(spool_->change_keys(change.keys));
     if (!key_changes.empty()) publish_progress();
@@ -177,7 +175,7 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
   }
   counters_.stored.add(stored);
   publish_progress();
-  if (refusal != nullptr || stored > 0) set_full(refusal);
+  if (refusal != nullptr) set_full(*refusal);
 
   std::map<runtime::Loop*, std::vector<Waiting>> answers;
   for (Waiting& entry : waiting) answers[entry.loop].push_back(std::move(entry));
@@ -220,10 +218,17 @@ void SpoolWriter::prepare_segments() {
   }
 }
 
-void SpoolWriter::set_full(const Error* refusal) {
-  const bool was_full = full_.exchange(refusal != nullptr);
-  if (refusal != nullptr && !was_full) log_error("spool", "refusing records: {}", refusal->line());
-  if (refusal == nullptr && was_full) log_info("spool", "storing records again");
+void SpoolWriter::set_full(const Error& refusal) {
+  next_probe_ = std::chrono::steady_clock::now() + kProbePeriod;
+  if (!full_.exchange(true)) log_error("spool", "refusing records: {}", refusal.line());
+}
+
+// What could be stored meanwhile says nothing: it may have been small, or critical, for which there is a reserve.
+void SpoolWriter::probe_space() {
+  next_probe_ = std::chrono::steady_clock::now() + kProbePeriod;
+  if (!spool_->has_room()) return;
+  full_ = false;
+  log_info("spool", "storing records again");
 }
 
 void SpoolWriter::publish_progress() {
@@ -239,7 +244,6 @@ void SpoolWriter::publish_progress() {
   }
   short_of_space_ = spool_->is_short_of_space();
   dead_letters_ = spool_->dead_letters();
-  dead_letters_dropped_ = spool_->dead_letters_dropped();
 }
 
 }  // namespace verge::spool

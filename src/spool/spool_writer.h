@@ -76,11 +76,10 @@ class SpoolWriter {
     return delivered_at_start_[static_cast<size_t>(stream)];
   }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
-  [[nodiscard]] uint64_t dead_letters_dropped() const { return dead_letters_dropped_; }
   // By which records grow old. Any thread.
   [[nodiscard]] AgeClock& age_clock() { return age_clock_; }
   [[nodiscard]] NodeId incarnation() const { return spool_->incarnation(); }
-  // True since a submission was refused, until one is stored again or there is room again: looked for every
+  // True since a submission was refused for want of space, until there is room for any again: looked for every
   // kProbePeriod.
   [[nodiscard]] bool is_full() const { return full_; }
   // So little is left, or nothing, that what is here should not wait on its way up. Any thread.
@@ -109,7 +108,8 @@ class SpoolWriter {
   void commit(std::vector<Waiting>& waiting);
   void bury(std::vector<Burial>& burials);
   void publish_progress();
-  void set_full(const Error* refusal);
+  void set_full(const Error& refusal);
+  void probe_space();
 
   const std::unique_ptr<Spool> spool_;
   const size_t waiting_bytes_max_;
@@ -117,11 +117,11 @@ class SpoolWriter {
   std::array<StreamProgress, kStreams> progress_;
   std::array<IntervalSet, kStreams> delivered_at_start_;
   std::atomic<uint64_t> dead_letters_{0};
-  std::atomic<uint64_t> dead_letters_dropped_{0};
   AgeClock age_clock_;
   SpoolWriterCounters counters_;
   std::atomic<bool> full_{false};
   std::atomic<bool> short_of_space_{false};
+  std::chrono::steady_clock::time_point next_probe_{};  // while it is full
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

@@ -58,7 +58,8 @@ std::vector<Uplink::Path> Uplink::made_of(std::vector<ParentPath> paths) {
   for (ParentPath& path : paths) {
     const std::string authority = authority_of(path.url);
     std::string name = path.from_text.empty() ? authority : fmt::format("{} from {}", authority, path.from_text);
-    made.push_back({authority, std::move(path.from), std::move(name), path.resolver});
+    made.push_back({authority, std::move(path.from), std::move(name),
+                    std::make_unique<net::Resolver>(fmt::format("resolver-{}", made.size() + 1))});
   }
   return made;
 }
@@ -144,17 +145,12 @@ void Uplink::send(Lane lane, size_t path, const Payload& body, Duration timeout)
   connect(lane, path);
 }
 
-// Resolves the parent's name where that cannot hold up the loop.
 void Uplink::connect(Lane lane, size_t path) {
-  runtime::Loop* resolver = paths_[path].resolver;
-  if (resolver == nullptr) resolver = workers_[static_cast<size_t>(lane)];
-  resolver->post([this, lane, path, alive = guard_] {
-    if (alive.expired()) return;
-    Result<net::Address> address = net::Address::resolve(paths_[path].authority, paths_[path].from.address.family());
-    loop_.post([this, lane, path, address = std::move(address), alive] {
-      if (!alive.expired()) on_resolved(lane, path, address);
-    });
-  });
+  const Path& to = paths_[path];
+  to.resolver->resolve(to.authority, to.from.address.family(), loop_,
+                       [this, lane, path, alive = guard_](const Result<net::Address>& address) {
+                         if (!alive.expired()) on_resolved(lane, path, address);
+                       });
 }
 
 void Uplink::on_resolved(Lane lane, size_t path, const Result<net::Address>& address) {

@@ -4,8 +4,7 @@
 // parent, RedundantPaths (redundant_paths.h). This gives them loops and connections: each of the two lanes has an HTTP
 // connection a path, kept alive, on the uplink's own loop; reading the log and compressing run on the worker of each
 // lane (the bulk lane's of lower priority), so that no fresh record waits for a backlog there. The parent's name is
-// resolved there too, or, where there are several paths, by a loop of the path's own: a name that is not to be had on
-// one holds up no other.
+// resolved by a thread of the path's own: a name that is not to be had, on one path, holds up nothing but that path.
 #pragma once
 
 #include <array>
@@ -20,6 +19,7 @@
 #include "base/clock.h"
 #include "net/http_client.h"
 #include "net/local_end.h"
+#include "net/resolver.h"
 #include "runtime/loop.h"
 #include "spool/batch_reader.h"
 #include "spool/delivery.h"
@@ -39,8 +39,7 @@ struct ParentAccess {
 struct ParentPath {
   std::string url;  // "http://host:port" or "https://host:port"
   net::LocalEnd from;
-  std::string from_text;              // as it was written; empty: nowhere in particular
-  runtime::Loop* resolver = nullptr;  // where the name may be resolved, which can take long; null: the lane's worker
+  std::string from_text;  // as it was written; empty: nowhere in particular
 };
 
 struct UplinkOptions {
@@ -78,7 +77,7 @@ class Uplink final : private Delivery::Effects, private RedundantPaths::Effects 
     std::string authority;
     net::LocalEnd from;
     std::string name;  // for the log
-    runtime::Loop* resolver;
+    std::unique_ptr<net::Resolver> resolver;
   };
   // Of one lane, on one path.
   struct Connection {

@@ -47,23 +47,9 @@ DataDirectory::~DataDirectory() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-Result<NodeId> DataDirectory::node_id() {
+Result<NodeIdentity> DataDirectory::identity() {
   PosixFileSystem file_system(path_);
-  const std::string directory = path_ + "/identity";
-  const std::string path = directory + "/node-id";
-  if (const Result<std::string> text = file_system.read_file(path, 1024)) {
-    if (const auto id = NodeId::parse(trim(*text))) return *id;
-    return fail("storage.identity", fmt::format("{} holds no node id", path),
-                "restore it from a backup, or remove it to give this node a new identity");
-  } else if (text.error().code != "storage.missing") {
-    return std::unexpected(text.error());
-  }
-  if (const Result<void> made = file_system.make_directory(directory); !made) return std::unexpected(made.error());
-  const NodeId id = NodeId::generate();
-  if (const Result<void> kept = file_system.replace_file(path, id.text() + "\n"); !kept) {
-    return std::unexpected(kept.error());
-  }
-  return id;
+  return open_identity(file_system, path_ + "/identity");
 }
 
 }  // namespace verge::storage

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "model/node_id.h"
+#include "storage/node_identity.h"
 
 namespace verge::storage {
 
@@ -17,8 +17,8 @@ class DataDirectory {
   ~DataDirectory();
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  // The node's identity, generated on the first call and kept under identity/.
-  Result<NodeId> node_id();
+  // Who the node is: generated on the first call and kept under identity/.
+  Result<NodeIdentity> identity();
 
  private:
   DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}

@@ -19,6 +19,13 @@ Result<void> SegmentReserve::open(std::vector<SetAside>& foreign) {
   if (!left) return std::unexpected(left.error());
   for (const std::string& name : *left) {
     const std::string path = directory_ + "/" + name;
+    if (path == held_back_path()) {
+      const Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kRead);
+      const Result<uint64_t> size = file ? (*file)->size() : std::unexpected(file.error());
+      holds_back_ = size && *size == segment_bytes_;
+      if (!holds_back_) (void)file_system_.set_aside(path);
+      continue;
+    }
     uint64_t number = 0;
     const auto [stop, problem] = std::from_chars(name.data(), name.data() + name.size(), number);
     if (problem != std::errc{} || stop != name.data() + name.size() || number > kNumberMax) {
@@ -69,7 +76,34 @@ void SegmentReserve::drop() {
   for (const std::string& path : dropped) (void)file_system_.remove(path);  // else the next start removes it
 }
 
+Result<void> SegmentReserve::hold_back() {
+  Result<std::unique_ptr<File>> file = file_system_.open(held_back_path(), OpenMode::kCreate);
+  if (!file) return std::unexpected(file.error());
+  Result<void> done = (*file)->allocate(segment_bytes_);
+  if (done) done = (*file)->sync();
+  file->reset();
+  if (!done) {
+    (void)file_system_.remove(held_back_path());
+    return done;
+  }
+  holds_back_ = true;
+  return {};
+}
+
+bool SegmentReserve::release() {
+  if (!holds_back_) return false;
+  std::string to = new_path();
+  if (!file_system_.rename(held_back_path(), to)) return false;
+  holds_back_ = false;
+  const std::lock_guard lock(mutex_);
+  ready_.push_back(std::move(to));
+  return true;
+}
+
 Result<void> SegmentReserve::prepare() {
+  if (!holds_back_) {
+    if (const Result<void> held = hold_back(); !held) return held;
+  }
   if (ready() >= kReadyMax) return {};
   std::string path = new_path();
   Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kCreate);

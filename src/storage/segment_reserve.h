@@ -6,12 +6,16 @@
 // are none, prepare() fills a new file with zeros ahead of time. What a kept file still holds is void: frames are bound
 // to their segment by its salt. (Zeroing kept files again was the alternative; it would write every byte twice.)
 //
+// One file more is held back, of space that is reserved and not written: where the disk is full, and what comes next is
+// worth it, it is the last segment that can be begun.
+//
 // Crash safety: nothing here is worth anything after a crash; open() removes what an earlier run left: files whose
-// names are numbers.
+// names are numbers. The file held back (`held-back`) stays, so that a start on a full disk still has it.
 //
 // Threading: prepare() from one thread beside take() and give() from another.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -41,14 +45,19 @@ class SegmentReserve {
   bool give(const std::string& path);
   // Removes what is ready: its content must not become a part of new segments.
   void drop();
-  // Makes one file ready, unless there are enough.
+  // Makes one file ready, unless there are enough; before it, the one to hold back.
   Result<void> prepare();
+  [[nodiscard]] bool holds_back() const { return holds_back_; }
+  // Makes what was held back ready. False: there is none.
+  bool release();
 
   [[nodiscard]] size_t ready() const;
   [[nodiscard]] uint64_t segment_bytes() const { return segment_bytes_; }
 
  private:
   std::string new_path();
+  [[nodiscard]] std::string held_back_path() const { return directory_ + "/held-back"; }
+  Result<void> hold_back();
 
   FileSystem& file_system_;
   const std::string directory_;
@@ -56,6 +65,7 @@ class SegmentReserve {
   mutable std::mutex mutex_;
   std::vector<std::string> ready_;  // guarded by mutex_
   uint64_t last_number_ = 0;        // likewise
+  std::atomic<bool> holds_back_{false};
 };
 
 }  // namespace verge::storage

@@ -17,8 +17,10 @@ constexpr std::string_view kSuffix = ".log";
 // After a damaged tail, so many sequences are skipped: any of them may have been seen by a receiver.
 constexpr uint64_t kSequenceSkip = 1U << 20;
 
-// Higher ones are no sequences of ours: nothing could be added to them.
+// Higher ones are no sequences: nothing could be added to them.
 constexpr uint64_t kSequenceMax = 1ULL << 62;
+// A file whose name alone says that so many were used is none of ours: to count on from it would lead to the others.
+constexpr uint64_t kSequencePlausible = 1ULL << 61;
 
 std::string segment_name(uint64_t first_sequence) { return fmt::format("{:020}{}", first_sequence, kSuffix); }
 
@@ -56,7 +58,7 @@ Result<std::vector<SegmentFile>> list_segments(FileSystem& file_system, const st
 Result<std::map<KeyId, size_t>> keys_in_use(FileSystem& file_system, const std::string& directory) {
   std::map<KeyId, size_t> keys;
   const Result<std::vector<SegmentFile>> segments = list_segments(file_system, directory);
-  if (!segments && segments.error().code == "storage.missing") return keys;
+  if (!segments && is_no_file(segments.error())) return keys;
   if (!segments) return std::unexpected(segments.error());
   for (const SegmentFile& segment : *segments) {
     const Result<std::unique_ptr<File>> file = file_system.open(segment.path, OpenMode::kRead);
@@ -97,13 +99,19 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
       continue;
     }
     if (!file) return std::unexpected(file.error());
-    SegmentFile& segment = segments_[i++];
+    SegmentFile& segment = segments_[i];
     const Result<uint64_t> size = (*file)->size();
     if (!size) return std::unexpected(size.error());
     segment.bytes = *size;
     const Result<std::optional<SegmentHeader>> header = read_segment_header(**file);
     const std::optional<SegmentHeader> sound = header ? *header : std::nullopt;
     if (sound) segment.key = sound->key;
+    if (segment.first_sequence > kSequencePlausible && !(sound && sound->first_sequence == segment.first_sequence)) {
+      const Result<void> aside = set_aside(i, segment.path + " is named for a sequence that never was", recovery);
+      if (!aside) return aside;
+      continue;
+    }
+    ++i;
   }
   next_sequence_ = std::max<uint64_t>(1, sequence_floor);
   bool damaged = false;
@@ -113,6 +121,7 @@ Result<void> SegmentedLog::recover(uint64_t sequence_floor, Recovery& recovery) 
     if (!end) return std::unexpected(end.error());
     found_header = end->has_value();
     if (found_header) {
+      recovery.readable_end = {segments_.back().path, segments_.back().bytes, **end, last_stamp_};
       next_sequence_ = std::max(next_sequence_, **end);
       continue;
     }
@@ -169,6 +178,7 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
       end = **found;
     }
     expected = view.first_sequence + view.count;
+    last_stamp_ = view.stamp;
     end += frame_aligned(kFrameHeaderBytes + view.body.size());
   }
   if (const Result<void> cut = (*file)->truncate(end); !cut) return std::unexpected(cut.error());
@@ -219,37 +229,43 @@ Result<void> SegmentedLog::remove_segment(size_t index) {
   return file_system_.sync_directory(directory_);
 }
 
+// Where there is no space for it, the one in use stays so.
 Result<void> SegmentedLog::begin_segment(uint64_t bytes_needed) {
-  seal();
   // An empty segment of that name, left by a failure, still says where the frames before it end: it is not made anew.
   if (!segments_.empty() && segments_.back().first_sequence == next_sequence_) ++next_sequence_;
-  SegmentHeader header{.first_sequence = next_sequence_, .salt = system_seed(), .previous_end = durable_through_};
-  std::optional<FrameSealer> sealer;
-  if (const KeyId key = keys_.writing(); key != 0) {
-    header.key = key;
-    header.more_salt = system_seed();
-    Result<crypto::Aes256Gcm> cipher = keys_.cipher(key, header.key_salt(), crypto::Aes256Gcm::Use::kSeal);
-    if (!cipher) return std::unexpected(cipher.error());
-    sealer.emplace(*std::move(cipher));
-  }
   const std::string path = segment_path(directory_, next_sequence_);
   const uint64_t bytes = std::max(reserve_.segment_bytes(), bytes_needed + kSegmentHeaderBytes);
   std::unique_ptr<File> file = bytes == reserve_.segment_bytes() ? reserve_.take(path) : nullptr;
-  Result<void> done;
   if (!file) {
     Result<std::unique_ptr<File>> fresh = file_system_.open(path, OpenMode::kCreate);
     if (!fresh) return std::unexpected(fresh.error());
     file = std::move(*fresh);
-    done = file->allocate(bytes);
+    if (const Result<void> allocated = file->allocate(bytes); !allocated) {
+      file.reset();
+      (void)file_system_.remove(path);  // else it stays as an empty segment, which the next start removes
+      return allocated;
+    }
+  }
+  seal();
+  SegmentHeader header{.first_sequence = next_sequence_, .salt = system_seed(), .previous_end = durable_through_};
+  std::optional<FrameSealer> sealer;
+  Result<void> done;
+  if (const KeyId key = keys_.writing(); key != 0) {
+    header.key = key;
+    header.more_salt = system_seed();
+    Result<crypto::Aes256Gcm> cipher = keys_.cipher(key, header.key_salt(), crypto::Aes256Gcm::Use::kSeal);
+    if (cipher) {
+      sealer.emplace(*std::move(cipher));
+    } else {
+      done = std::unexpected(cipher.error());
+    }
   }
   // The header is made durable by the sync of the first frame, before which nothing hangs on it.
   if (done) done = file->write_at(0, header.bytes() + end_mark());
   if (done) done = file_system_.sync_directory(directory_);
   if (!done) {
     file.reset();
-    if (!file_system_.remove(path)) {
-      // It stays as an empty segment, which the next start removes.
-    }
+    (void)file_system_.remove(path);  // likewise
     return done;
   }
   active_ = std::move(file);
@@ -284,6 +300,13 @@ void SegmentedLog::seal() {
 
 std::unexpected<Error> SegmentedLog::write_failed() const {
   return fail("storage.io", fmt::format("a write to {} failed", directory_), "check the disk (dmesg, smartctl)");
+}
+
+Result<void> SegmentedLog::make_room_for(size_t bytes) {
+  const size_t frame_size = frame_aligned(kFrameHeaderBytes + bytes + kFrameSealBytes);
+  const bool is_other_key = active_ && segments_.back().key != keys_.writing();
+  if (active_ && !failed_ && !is_other_key && active_end_ + frame_size <= segments_.back().bytes) return {};
+  return begin_segment(frame_size);
 }
 
 Result<void> SegmentedLog::append(uint32_t count, uint32_t stamp, std::string frame) {

@@ -52,6 +52,14 @@ struct DamagedRange {
   bool may_be_unfinished = false;
 };
 
+// Behind the last frame that can be read.
+struct LogEnd {
+  std::string path;
+  uint64_t offset = 0;
+  uint64_t sequence = 0;  // the next one
+  uint32_t stamp = 0;     // of that frame; 0 where the file has none
+};
+
 struct SegmentFile {
   std::string path;
   uint64_t first_sequence = 0;
@@ -74,6 +82,7 @@ class SegmentedLog {
     std::vector<SetAside> set_aside;
     // From here to the log's next_sequence() nothing was ever readable.
     uint64_t end = 1;
+    std::optional<LogEnd> readable_end;  // nothing where there is no file
   };
 
   // Opens or creates. What has the name of a segment and is no file, or no segment, is set aside. `sequence_floor`:
@@ -83,6 +92,9 @@ class SegmentedLog {
                                                     SegmentReserve& reserve, const KeyRing& keys,
                                                     uint64_t sequence_floor, Recovery& recovery);
 
+  // Begins a new segment if the one in use has no room for a frame with a body of `bytes`, so that an append of that
+  // size finds it. What fails here has used up no sequence.
+  Result<void> make_room_for(size_t bytes);
   // Appends a frame of `count` records; its first sequence is next_sequence(). `frame`: kFrameHeaderBytes of room, then
   // the body. `stamp` is the caller's. After a failure its sequences are used up, and the frame must be taken as not
   // appended (though a later start may find it).
@@ -150,6 +162,7 @@ class SegmentedLog {
   bool lost_ = false;             // frames in a segment since left could not be made durable: the next sync() says so
   uint64_t next_sequence_ = 1;
   uint64_t segments_begun_ = 0;
+  uint32_t last_stamp_ = 0;  // of the frames that were there at the start
 };
 
 // Reads frames in order, from any thread, while the log is being written.
@@ -168,6 +181,11 @@ class LogReader {
   // All frames below `end_sequence` are durable, so that what cannot be read there is damaged; with kAsFarAsReadable
   // that is not said, and the last frame may be one half written.
   Result<std::optional<FrameView>> next(uint64_t end_sequence);
+
+  // Where it stands; nothing where it found no file.
+  [[nodiscard]] std::optional<LogEnd> position() const {
+    return file_ ? std::optional<LogEnd>({.path = path_, .offset = offset_, .sequence = expected_}) : std::nullopt;
+  }
 
   // The damage that was passed over since the last call.
   std::vector<DamagedRange> take_damaged() { return std::exchange(damaged_, {}); }

@@ -233,6 +233,42 @@ class FullDisk(Full):
         self.assertEqual(self.numbers(node.events("keep/v5")), expected, "after a clean end")
         self.assertEqual(self.numbers(node.events("keep/v311")), [0])
 
+    def test_critical_records_have_a_file_held_back_for_them(self):
+        node = self.start_node()
+        self.assertTrue(any("bytes_max" in line["message"] for line in node.log_lines() if line["level"] == "warning"),
+                        "a disk that is smaller than the spool may be is said")
+        self.assertEqual(node.post("/v1/events", {"topic": "keep/first", "payload": {"number": 0}}).status, 200)
+        held_back = os.path.join(node.data_dir, "spool", "reserve", "held-back")
+        verge.wait_until(lambda: os.path.exists(held_back), "a file is held back")
+        self.fill_disk()
+        normal = {"topic": "t", "payload": {"filling": FILLING}}
+        verge.wait_until(lambda: node.post("/v1/events", normal).status == 503, "there is no space for normal records")
+        for number in range(100):
+            critical = {"topic": "alarm", "priority": "critical", "payload": {"number": number, "filling": FILLING}}
+            answer = node.post("/v1/events", critical)
+            self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(node.post("/v1/events", normal).status, 503)
+        node.kill9()
+        node.start()
+        self.assertEqual(self.numbers(node.events("alarm")), list(range(100)))
+        os.unlink(self.ballast)
+        verge.wait_until(lambda: node.post("/v1/events", normal).status == 200, "there is space again")
+        verge.wait_until(lambda: os.path.exists(held_back), "a file is held back again")
+
+    def test_streams_that_may_drop_do_so(self):
+        node = self.node("node", RULES, data_dir=os.path.join(self.disk, "data"),
+                         sets=["spool.segment_bytes=1MiB", "spool.normal.when_full=drop-oldest"]).start()
+        client = self.mqtt(node, "modern")
+        self.assertEqual(client.publish_and_wait("keep/v5", {"number": 0}), 0)
+        self.fill_disk()
+        for number in range(1, 3000):
+            self.assertEqual(client.publish_and_wait("keep/v5", {"number": number, "filling": FILLING}), 0, number)
+        kept = self.numbers(node.events("keep/v5"))
+        self.assertEqual(kept, list(range(3000 - len(kept), 3000)), "the oldest went, in order")
+        self.assertLess(len(kept), 3000)
+        self.assertIn(f"verge_spool_dropped_total{{stream=\"normal\"}} {3000 - len(kept)}\n",
+                      node.admin("/metrics").body.decode())
+
     def test_ready_again_without_new_work(self):
         node = self.start_node()
         client = self.mqtt(node, "modern")

@@ -186,6 +186,25 @@ class Terminate(verge.TestCase):
         verge.wait_until(lambda: "stopping" in edge.log(), "the drain begins")
         return slow
 
+    def test_what_is_stored_is_acknowledged(self):
+        """On every loop: a publish that was made durable while the node stops has its PUBACK before the end."""
+        edge = self.node("edge", "[[rule]]\nname = \"all\"\nsql = \"SELECT * FROM 'a/#'\"\n"
+                                 "do = [{ upload = \"normal\" }]\n", sets=["runtime.loops=2"]).start()
+        clients = [self.raw(edge, client_id=f"client-{number}") for number in range(8)]
+        for client in clients:
+            for number in range(1, 200):
+                client.send(verge.publish_packet(f"a/{number}", b"x" * 1000, packet_id=number))
+        for client in clients:
+            self.assertEqual(client.receive()[0], 0x40, "some are acknowledged")
+        edge.signal(signal.SIGTERM)
+        acknowledged = len(clients)
+        for client in clients:
+            kinds = [kind for kind, _ in client.receive_all()]
+            self.assertEqual(kinds[-1], 0xE0, "DISCONNECT at the end")
+            acknowledged += kinds.count(0x40)
+        self.assertEqual(edge.wait_end(), 0)
+        self.assertEqual(len(edge.events("a/#")), acknowledged)
+
     def test_a_request_under_way_is_finished(self):
         edge = self.node("edge").start()
         slow = self.start_slow_request(edge)

@@ -14,6 +14,15 @@ PAYLOADS = [b'{"a":1}', b'{ "a": 1.0 }', b'"a string in quotes"', b"plain text",
             b"two\nlines", "\u00e4\u20ac".encode(), b"\x1b[31mred\x1b[0m"]
 
 
+class Digits(float):
+    """A number as it is written."""
+
+    def __new__(cls, text):
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
 class SpoolCommands(verge.TestCase):
     def spool(self, node, *arguments, status=0):
         done = verge.run("spool", *arguments, "--data-dir", node.data_dir)
@@ -35,11 +44,12 @@ class SpoolCommands(verge.TestCase):
     def payloads(self, node, stream):
         found = []
         for line in self.spool(node, "export", "--stream", stream).stdout.splitlines():
-            event = json.loads(line)
+            event = json.loads(line, parse_float=Digits)
             raw = event.get("payload_base64")
             payload = event.get("payload")
             found.append(base64.b64decode(raw) if raw is not None else
-                         payload.encode() if isinstance(payload, str) else json.dumps(payload, separators=(",", ":")).encode())
+                         payload.encode() if isinstance(payload, str) else payload.text.encode()
+                         if isinstance(payload, Digits) else json.dumps(payload, separators=(",", ":")).encode())
         return found
 
     def test_what_is_exported_can_be_posted(self):
@@ -132,7 +142,7 @@ class SpoolCommands(verge.TestCase):
         with open(os.path.join(spool, "incarnation"), "w", encoding="ascii") as file:
             file.write("x" * 5000)
         os.makedirs(os.path.join(spool, "normal", "00000000000000999999.log", "inside"))
-        os.makedirs(os.path.join(spool, "reserve", "1"))
+        os.makedirs(os.path.join(spool, "reserve", "777"))
         elsewhere = os.path.join(self.directory, "elsewhere")
         os.makedirs(elsewhere)
         os.symlink(elsewhere, os.path.join(spool, "high", "00000000000000999999.log"))
@@ -140,7 +150,7 @@ class SpoolCommands(verge.TestCase):
         log = node.log()
         for moved in ("incarnation", "normal/00000000000000999999.log", "high/00000000000000999999.log"):
             self.assertIn(f"it was moved to {spool}/{moved}.damaged", log)
-        self.assertIn(f"{spool}/reserve/1 is a directory", log)
+        self.assertIn(f"{spool}/reserve/777 is a directory", log)
         self.assertTrue(os.path.isdir(os.path.join(spool, "normal", "00000000000000999999.log.damaged", "inside")))
         node.stop()
         self.assertEqual(len(self.payloads(node, "normal")), len(PAYLOADS))

@@ -231,6 +231,14 @@ class Obstacles(verge.TestCase):
     def test_data_directory_of_the_kernel(self):
         self.refused(self.node(data_dir="/proc/verge"), "/proc", "on a disk", "node.data-dir")
 
+    def test_a_ready_file_of_an_earlier_start_is_removed(self):
+        node = self.node("node", sets=["node.data_dir=/proc/x"])
+        with open(node.ready_path, "w", encoding="ascii") as file:
+            file.write("old\n")
+        answer = verge.run(*node.command()[1:])
+        self.assertEqual(answer.returncode, 1, answer)
+        self.assertFalse(os.path.exists(node.ready_path), "who waits for it would take it for this start's")
+
     def test_ready_file_that_cannot_be(self):
         """Said before anything is started, with the path that was given."""
         for path in (os.path.join(self.directory, "nowhere", "ready.json"), self.directory):
@@ -251,12 +259,35 @@ class Obstacles(verge.TestCase):
         self.refused(self.node(data_dir=path), path)
 
     def test_identity_that_is_damaged(self):
+        """A start never fails for it: there is a copy, and where both are damaged the node is a new one, and says so."""
         node = self.node().start()
         node.stop()
-        path = os.path.join(node.data_dir, "identity", "node-id")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("nonsense\n")
-        self.refused(node, path)
+        paths = [os.path.join(node.data_dir, "identity", name) for name in ("node-id", "node-id.copy")]
+
+        def damage(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("nonsense\n")
+
+        def start():
+            before = len(node.log_lines())
+            node.start()
+            identity = node.status()["node"]["id"]
+            node.stop()
+            return identity, [line["message"] for line in node.log_lines()[before:] if line["level"] == "error"]
+
+        identity, said = start()
+        self.assertEqual(said, [])
+        for path in paths:
+            damage(path)
+            same, said = start()
+            self.assertEqual(same, identity)
+            self.assertEqual(len([line for line in said if "[storage.identity-restored]" in line]), 1, said)
+        for path in paths:
+            damage(path)
+        other, said = start()
+        self.assertNotEqual(other, identity)
+        self.assertEqual(len([line for line in said if "[storage.identity-lost]" in line]), 1, said)
+        self.assertEqual(start(), (other, []))
 
     def test_ledger_and_incarnation_that_are_damaged(self):
         """They are replaced, and what that means is said: once for each, and counted."""

@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import socket
+import subprocess
 import sys
 import time
 
@@ -227,6 +229,43 @@ class Uplink(verge.TestCase):
         stored = self.numbers("low/x")
         self.assertEqual(stored, sorted(set(stored)))
         self.assertLess(len(stored), 300)
+
+
+class NameServers(verge.TestCase):
+    """The parent's name is asked for, and nobody answers."""
+
+    def node_of_a_silent_name(self):
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+            self.skipTest("no mount namespaces here")
+        host = verge.own_host()
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.settimeout(verge.PATIENCE)
+        try:
+            server.bind((host, 53))
+        except PermissionError:
+            self.skipTest("port 53 is not for us")
+        resolv = os.path.join(self.directory, "resolv.conf")
+        with open(resolv, "w", encoding="ascii") as file:
+            file.write(f"nameserver {host}\noptions timeout:30 attempts:5\n")
+        script = f"mount --bind {resolv} /etc/resolv.conf && exec \"$@\""
+        node = self.node("edge", RULES, parent="http://fog.example:8080",
+                         prefix=["unshare", "-m", "sh", "-c", script, "sh"]).start()
+        self.assertEqual(node.post("/v1/events", {"topic": "high/x", "payload": 1}).status, 200)
+        self.assertIn(b"fog", server.recv(512), "it is asked for")
+        return node
+
+    def test_others_go_on_while_a_name_does_not_come(self):
+        """What a worker parses, and a child's batch, which one unpacks."""
+        node = self.node_of_a_silent_name()
+        long = [{"topic": "low/x", "payload": incompressible(1000)} for _ in range(20)]
+        self.assertEqual(node.post("/v1/events", long).status, 200)
+        child = self.node("child", RULES, parent=node).start()
+        self.assertEqual(child.post("/v1/events", long).status, 200)
+        child.wait_delivered()
+        node.stop()
+        self.assertNotIn("cannot be resolved", node.log(), "it was never answered")
+        self.assertEqual(len(node.events("low/x")), 40)
 
 
 if __name__ == "__main__":

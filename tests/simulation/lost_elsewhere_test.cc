@@ -32,12 +32,12 @@ class LostElsewhere : public testing::TestWithParam<bool> {
     spool = std::move(*opened);
   }
 
-  // One numbered message of a device, in a commit of its own.
-  Submission::Fate store(uint64_t number, size_t bytes = 200) {
+  // One message of a device, in a commit of its own; numbered, unless `source` is empty.
+  Submission::Fate store(uint64_t number, size_t bytes = 200, std::string source = "ddevice") {
     Submission submission;
     std::string event;
     append_event(event, {.topic = "t", .payload = std::to_string(number) + std::string(bytes, 'x')});
-    submission.items.push_back({.source = "ddevice", .source_sequence = number, .event = event});
+    submission.items.push_back({.source = std::move(source), .source_sequence = number, .event = event});
     std::vector<Submission*> group{&submission};
     spool->commit(group);
     return submission.fates[0];
@@ -356,6 +356,53 @@ TEST_P(LostElsewhere, WholeBacklogReadAtStart) {
   open();
   EXPECT_LT(disk.read_bytes() - before, bytes / 10);
   EXPECT_EQ(waiting().size(), 2000U);
+}
+
+TEST_P(LostElsewhere, WholeBacklogReadAtStartAfterAKillWhereNobodyNumbers) {
+  for (uint64_t number = 0; number < 2000; ++number) ASSERT_EQ(store(number, 200, ""), Submission::Fate::kStored);
+  uint64_t bytes = 0;
+  for (const std::string& path : segments()) bytes += disk.content(path).size();
+  ASSERT_GT(bytes, 400'000U);
+  const uint64_t before = disk.read_bytes();
+  open();
+  EXPECT_LT(disk.read_bytes() - before, bytes / 5);
+  EXPECT_EQ(waiting().size(), 2000U);
+}
+
+// Of the records that were stored while the parent was away, and of a clock that was last noted before.
+TEST_P(LostElsewhere, AgeTurnedBackByAKill) {
+  spool->set_age(1000);
+  ASSERT_TRUE(spool->checkpoint());
+  spool->set_age(87'000);
+  store_all(1, 3);
+  open();
+  EXPECT_EQ(spool->age(), 87'000U);
+}
+
+TEST_P(LostElsewhere, ARepetitionRefusedBecauseTheSpoolIsFull) {
+  uint64_t last = 0;
+  while (store(last + 1) == Submission::Fate::kStored) ++last;
+  EXPECT_GT(last, 1000U);
+  EXPECT_EQ(store(last), Submission::Fate::kKnown);
+  EXPECT_EQ(store(last + 1), Submission::Fate::kRefused);
+}
+
+TEST_P(LostElsewhere, DeadLettersThatGaveWayUnasked) {
+  DeadLetter letter{
+      .stream = Priority::kNormal, .code = "uplink.refused", .what = "no", .event = std::string(1000, 'x')};
+  store_all(1, 201);
+  uint64_t buried = 0;
+  Result<void> kept;
+  while (kept && buried < 200) {
+    letter.sequence = buried + 1;
+    kept = spool->bury(letter);
+    if (kept) ++buried;
+  }
+  ASSERT_FALSE(kept);
+  EXPECT_EQ(kept.error().code, "spool.dead-letters-full");
+  EXPECT_GT(buried, 10U);
+  EXPECT_EQ(spool->dead_letters(), buried);
+  EXPECT_FALSE(spool->delivered_of(Priority::kNormal).contains(buried + 1)) << "it stays where it is";
 }
 
 TEST_P(LostElsewhere, CorruptLogStopsTheStart) {

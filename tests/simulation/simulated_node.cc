@@ -159,7 +159,6 @@ SimulatedNode::GivenUp SimulatedNode::given_up() const {
   GivenUp all = given_up_;
   if (!process_) return all;
   for (const Priority stream : kPriorities) all.dropped += process_->spool->state(stream).dropped;
-  all.letters += process_->spool->dead_letters_dropped();
   all.expired += process_->counters.expired.value();
   all.damaged += process_->counters.damaged.value();
   return all;
@@ -289,6 +288,11 @@ void SimulatedNode::commit() {
   }
   for (const spool::DeadLetter& letter : std::exchange(process.burials, {})) {
     Result<void> kept = process.spool->bury(letter);
+    if (!kept && kept.error().code == "spool.dead-letters-full") {
+      // As an operator does who is told.
+      given_up_.letters += process.spool->dead_letters();
+      (void)process.spool->forget_dead_letters();
+    }
     later(Duration(0), milliseconds(2), [this, stream = letter.stream, sequence = letter.sequence, kept] {
       turn([&] { process_->delivery->buried(stream, sequence, kept); });
     });

@@ -48,7 +48,7 @@ class SimulatedNode final : private spool::Delivery::Effects,
   struct GivenUp {
     uint64_t dropped = 0;  // for want of space
     uint64_t expired = 0;
-    uint64_t letters = 0;  // dead letters that gave way to newer ones
+    uint64_t letters = 0;  // dead letters that were purged for want of room
     uint64_t damaged = 0;  // sequences reported as not readable
   };
 

@@ -63,6 +63,31 @@ class SpoolStart : public testing::Test {
     EXPECT_TRUE(read) << read.error().line();
     return count;
   }
+  // Of those in the last segment, in their order.
+  void lose_head_of_frame(size_t frame) {
+    fs::path segment;
+    for (const fs::directory_entry& entry : fs::directory_iterator(directory / "normal")) {
+      if (entry.path().extension() == ".log") segment = std::max(segment, entry.path());
+    }
+    std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
+    std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    std::vector<size_t> frames;  // by their magic, behind the header of the segment
+    for (size_t at = 128; at + 32 <= bytes.size(); at += 16) {
+      if (bytes.compare(at + 8, 2, "VF") == 0) frames.push_back(at);
+    }
+    ASSERT_EQ(frames.size(), 5U);
+    file.seekp(static_cast<std::streamoff>(frames[frame]));
+    file.write(std::string(48, '\0').data(), 48);
+  }
+  size_t damages() {
+    Result<Inspection> inspection = Inspection::open(files(), directory, keys);
+    EXPECT_TRUE(inspection);
+    const Result<SpoolContent> content = inspection->content();
+    EXPECT_TRUE(content);
+    size_t count = 0;
+    for (const StreamContent& stream : content->streams) count += stream.damaged.size();
+    return count;
+  }
   void write(const fs::path& path, const std::string& content) { std::ofstream(directory / path) << content; }
   std::string content(const fs::path& path) {
     std::ifstream file(directory / path);
@@ -91,37 +116,64 @@ class SpoolStart : public testing::Test {
 
 constexpr const char* kLast = "normal/00000000000000900000.log";
 
+// As a sector that a disk gives back as zeros: what it held looks like the end of the log.
 TEST_F(SpoolStart, AFrameWhoseHeadBecameZerosCostsItsOwnRecordsOnly) {
+  for (const size_t frame : {0U, 1U, 3U, 4U}) {
+    open();
+    const uint64_t readable_before = readable();
+    store(5);
+    ASSERT_TRUE(spool->checkpoint());
+    spool.reset();
+    lose_head_of_frame(frame);
+    EXPECT_EQ(damages(), 1U) << "frame " << frame;
+    open();
+    ASSERT_EQ(recovery.damaged.size(), 1U) << "frame " << frame;
+    EXPECT_EQ(recovery.damaged[0].end_sequence - recovery.damaged[0].first_sequence, 1U);
+    EXPECT_EQ(readable(), readable_before + 4U);
+    open();
+    EXPECT_EQ(recovery.damaged.empty(), frame == 4) << "what is lost at the end is said once: frame " << frame;
+    ASSERT_TRUE(spool->discard(Priority::kNormal));
+  }
+}
+
+// To go on from it would give records names that no reader looks for.
+TEST_F(SpoolStart, AFileNamedForASequenceThatNeverWasIsSetAside) {
   open();
-  store(5);
+  store(3);
+  for (const char* name : {"normal/04611686018427387904.log", "normal/02305843009213693953.log"}) {
+    write(name, "");
+    open();
+    EXPECT_TRUE(is_reported(name, std::string(name) + ".damaged"));
+    store(1);
+  }
+  // The highest that passes still leaves room for all that follows.
+  write("normal/02305843009213693952.log", "");
+  open();
+  store(1);
+  EXPECT_EQ(readable(), 6U);
+  open();
+  store(1);
+  EXPECT_EQ(readable(), 7U);
+}
+
+TEST_F(SpoolStart, WhatIsInPlaceOfItsDirectoriesIsSetAside) {
+  open();
+  store(2);
   ASSERT_TRUE(spool->checkpoint());
   spool.reset();
-  // As a sector that a disk gives back as zeros: what it held looks like the end of the log.
-  fs::path segment;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory / "normal")) {
-    if (entry.path().extension() == ".log") segment = entry.path();
+  fs::create_directory(root / "elsewhere");
+  for (const char* name : {"low", "dead-letters", "reserve"}) {
+    fs::remove_all(directory / name);
+    if (std::string_view(name) == "reserve") {
+      fs::create_directory_symlink(root / "elsewhere", directory / name);
+    } else {
+      write(name, "somebody's");
+    }
+    open();
+    EXPECT_TRUE(is_reported(name, std::string(name) + ".damaged"));
   }
-  std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  std::vector<size_t> frames;  // by their magic, behind the header of the segment
-  for (size_t at = 128; at + 32 <= bytes.size(); at += 16) {
-    if (bytes.compare(at + 8, 2, "VF") == 0) frames.push_back(at);
-  }
-  ASSERT_EQ(frames.size(), 5U);
-  file.seekp(static_cast<std::streamoff>(frames[1]));
-  file.write(std::string(48, '\0').data(), 48);
-  file.close();
-  Result<Inspection> inspection = Inspection::open(files(), directory, keys);
-  ASSERT_TRUE(inspection);
-  const Result<SpoolContent> content = inspection->content();
-  ASSERT_TRUE(content);
-  size_t damages = 0;
-  for (const StreamContent& stream : content->streams) damages += stream.damaged.size();
-  EXPECT_EQ(damages, 1U);
-  open();
-  ASSERT_EQ(recovery.damaged.size(), 1U);
-  EXPECT_EQ(recovery.damaged[0].end_sequence - recovery.damaged[0].first_sequence, 1U);
-  EXPECT_EQ(readable(), 4U);
+  EXPECT_EQ(readable(), 2U);
+  store(1);
 }
 
 TEST_F(SpoolStart, AnIncarnationThatIsNoneIsSetAside) {

@@ -1,0 +1,26 @@
+#include "planner/cbc_library.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+namespace verge::planner {
+
+Result<std::unique_ptr<CbcLibrary>> CbcLibrary::load() {
+  static constexpr const char* kFile = "libCbcSolver.so.3";
+  const auto missing = [] {
+    const char* reason = ::dlerror();
+    return fail("plan.solver", fmt::format("{} cannot be loaded: {}", kFile, reason ? reason : "no reason given"),
+                "install Debian's coinor-libcbc3, or plan with --mode anytime");
+  };
+  void* handle = ::dlopen(kFile, RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) return missing();
+  auto library = std::make_unique<CbcLibrary>();
+#define VERGE_CBC_LOOK_UP(name)                                                \
+  library->name = reinterpret_cast<decltype(&::name)>(::dlsym(handle, #name)); \
+  if (library->name == nullptr) return missing();
+  VERGE_CBC_FUNCTIONS(VERGE_CBC_LOOK_UP)
+#undef VERGE_CBC_LOOK_UP
+  return library;
+}
+
+}  // namespace verge::planner

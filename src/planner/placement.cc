@@ -1,0 +1,311 @@
+#include "planner/placement.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <deque>
+#include <map>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "planner/exact.h"
+#include "planner/lagrangian.h"
+#include "planner/plan_latencies.h"
+
+namespace verge::planner {
+
+namespace {
+
+constexpr int kGreedyBoundSteps = 300;
+
+// The plan in the words of the scheduler and of the programme.
+class Placing {
+ public:
+  explicit Placing(const PlanDocument& plan) : plan_(plan), latencies_(plan) {
+    std::map<std::string, uint32_t> zones;
+    for (const PlanNode& node : plan.nodes) {
+      const uint32_t zone = zones.emplace(node.zone, static_cast<uint32_t>(zones.size())).first->second;
+      // What a node already carries is not there to be given.
+      const double free = std::max(0.0, 1 - node.load);
+      nodes_.push_back({.cpu = node.cpu * free,
+                        .memory = node.memory_gb * free,
+                        .bandwidth = node.bandwidth_mbps,
+                        .uptime = node.uptime,
+                        .cost = node.cost,
+                        .zone = zone});
+    }
+    zones_ = static_cast<uint32_t>(zones.size());
+    for (size_t i = 0; i < plan.workloads.size(); ++i) read_workload(i);
+  }
+
+  [[nodiscard]] const std::vector<SchedulerNode>& nodes() const { return nodes_; }
+  [[nodiscard]] const std::vector<SchedulerWorkload>& workloads() const { return workloads_; }
+  [[nodiscard]] const std::vector<uint32_t>& workload_of_job() const { return workload_of_job_; }
+
+  // The programme; with prices of moves, but for them.
+  [[nodiscard]] AssignmentProblem programme(double hysteresis, bool with_moves) const {
+    AssignmentProblem problem;
+    problem.agents = nodes_.size();
+    problem.jobs = workload_of_job_.size();
+    problem.resources = 3;
+    problem.cost.resize(problem.agents * problem.jobs);
+    problem.weight.resize(3 * problem.agents * problem.jobs);
+    const Scheduler empty(nodes_);
+    bool opens = false;
+    for (size_t node = 0; node < nodes_.size(); ++node) {
+      for (size_t job = 0; job < problem.jobs; ++job) {
+        const uint32_t name = workload_of_job_[job];
+        const SchedulerWorkload& workload = workloads_[name];
+        const size_t at = node * problem.jobs + job;
+        const bool may = empty.violated(static_cast<uint32_t>(node), name, workload) == 0;
+        problem.cost[at] = may ? workload.latency[node] + (with_moves ? price_of_move(name, node, hysteresis) : 0) : kForbidden;
+        problem.weight[at] = workload.cpu;
+        problem.weight[problem.agents * problem.jobs + at] = workload.memory;
+        problem.weight[2 * problem.agents * problem.jobs + at] = workload.bandwidth;
+      }
+      problem.opening.push_back(plan_.nodes[node].opening_cost);
+      opens = opens || problem.opening.back() > 0;
+    }
+    if (!opens) problem.opening.clear();
+    for (const SchedulerNode& node : nodes_) problem.capacity.push_back(node.cpu);
+    for (const SchedulerNode& node : nodes_) problem.capacity.push_back(node.memory);
+    for (const SchedulerNode& node : nodes_) problem.capacity.push_back(node.bandwidth);
+    add_spreads(problem);
+    return problem;
+  }
+
+  [[nodiscard]] bool runs_on(uint32_t workload, size_t node) const {
+    const auto& current = plan_.workloads[workload].current;
+    return std::ranges::find(current, plan_.nodes[node].name) != current.end();
+  }
+
+ private:
+  void read_workload(size_t index) {
+    const PlanWorkload& from = plan_.workloads[index];
+    std::vector<size_t> users;
+    for (const std::string& name : from.users) users.push_back(*plan_.user_named(name));
+    if (users.empty()) {
+      users.resize(plan_.users.size());
+      std::iota(users.begin(), users.end(), size_t{0});
+    }
+    std::vector<uint32_t> data;
+    for (const std::string& name : from.data) data.push_back(static_cast<uint32_t>(*plan_.node_named(name)));
+    std::vector<float>& rows = latency_rows_.emplace_back(nodes_.size(), 0.F);
+    std::vector<float>& distances = data_rows_.emplace_back(data.empty() ? 0 : nodes_.size(), 0.F);
+    for (size_t node = 0; node < nodes_.size(); ++node) {
+      double sum = 0;
+      double weights = 0;
+      for (const size_t user : users) {
+        sum += plan_.users[user].weight * latencies_.between_user_and_node(user, node).milliseconds;
+        weights += plan_.users[user].weight;
+      }
+      double nearest = data.empty() ? 0 : 1e300;
+      for (const uint32_t holder : data) nearest = std::min(nearest, latencies_.between_nodes(holder, node).milliseconds);
+      if (!data.empty()) distances[node] = static_cast<float>(nearest);
+      rows[node] = static_cast<float>((weights > 0 ? sum / weights : 0) + nearest);
+    }
+    std::vector<uint32_t> apart;
+    for (const std::string& name : from.apart_from) {
+      const auto other = std::ranges::find(plan_.workloads, name, &PlanWorkload::name);
+      apart.push_back(static_cast<uint32_t>(other - plan_.workloads.begin()));
+    }
+    workloads_.push_back({.cpu = from.cpu,
+                          .memory = from.memory_gb,
+                          .bandwidth = from.bandwidth_mbps,
+                          .latency_max = from.latency_max_ms,
+                          .uptime_min = from.uptime_min,
+                          .replicas = from.replicas,
+                          .spread_over_zones = from.spread_over_zones,
+                          .latency = rows,
+                          .data_distance = distances,
+                          .data = std::move(data),
+                          .apart_from = std::move(apart)});
+    jobs_of_.emplace_back();
+    for (unsigned replica = 0; replica < from.replicas; ++replica) {
+      jobs_of_.back().push_back(static_cast<uint32_t>(workload_of_job_.size()));
+      workload_of_job_.push_back(static_cast<uint32_t>(index));
+    }
+  }
+
+  [[nodiscard]] double price_of_move(uint32_t workload, size_t node, double hysteresis) const {
+    const PlanWorkload& from = plan_.workloads[workload];
+    if (from.current.empty() || runs_on(workload, node)) return 0;
+    double least = 1e300;
+    for (const std::string& name : from.current) {
+      least = std::min<double>(least, workloads_[workload].latency[*plan_.node_named(name)]);
+    }
+    return from.move_cost + hysteresis * least;
+  }
+
+  void add_spreads(AssignmentProblem& problem) const {
+    std::vector<uint32_t> by_node(nodes_.size());
+    std::iota(by_node.begin(), by_node.end(), 0U);
+    std::vector<uint32_t> by_zone;
+    for (const SchedulerNode& node : nodes_) by_zone.push_back(node.zone);
+    for (size_t i = 0; i < workloads_.size(); ++i) {
+      if (jobs_of_[i].size() > 1) {
+        const bool zones = workloads_[i].spread_over_zones;
+        problem.spreads.push_back({.jobs = jobs_of_[i],
+                                   .domain_of_agent = zones ? by_zone : by_node,
+                                   .domains = zones ? zones_ : static_cast<uint32_t>(nodes_.size()),
+                                   .most = 1});
+      }
+      for (const uint32_t other : workloads_[i].apart_from) {
+        if (other == i) continue;
+        for (const uint32_t mine : jobs_of_[i]) {
+          for (const uint32_t theirs : jobs_of_[other]) {
+            problem.spreads.push_back({.jobs = {mine, theirs},
+                                       .domain_of_agent = by_node,
+                                       .domains = static_cast<uint32_t>(nodes_.size()),
+                                       .most = 1});
+          }
+        }
+      }
+    }
+  }
+
+  const PlanDocument& plan_;
+  PlanLatencies latencies_;
+  std::vector<SchedulerNode> nodes_;
+  uint32_t zones_ = 0;
+  std::vector<SchedulerWorkload> workloads_;
+  std::deque<std::vector<float>> latency_rows_;
+  std::deque<std::vector<float>> data_rows_;
+  std::vector<uint32_t> workload_of_job_;
+  std::vector<std::vector<uint32_t>> jobs_of_;
+};
+
+std::unexpected<Error> infeasible(const PlanWorkload& workload, const std::string& conflict) {
+  return fail("plan.infeasible",
+              fmt::format("{}: workload '{}' fits nowhere; what cannot be kept together: {}", workload.origin.text(),
+                          printable(workload.name), conflict),
+              "relax one of them, or add a node that keeps them all");
+}
+
+// What no assignment can change: a workload that fits on no empty node, and sums beyond all capacity.
+Result<void> check_possible(const PlanDocument& plan, const Placing& placing) {
+  const Scheduler empty(placing.nodes());
+  std::array<double, 3> wanted{};
+  std::array<double, 3> there{};
+  for (const SchedulerNode& node : placing.nodes()) {
+    there[0] += node.cpu;
+    there[1] += node.memory;
+    there[2] += node.bandwidth;
+  }
+  for (uint32_t i = 0; i < placing.workloads().size(); ++i) {
+    const SchedulerWorkload& workload = placing.workloads()[i];
+    std::vector<uint32_t> zones;
+    size_t candidates = 0;
+    for (uint32_t node = 0; node < placing.nodes().size(); ++node) {
+      if (empty.violated(node, i, workload) != 0) continue;
+      ++candidates;
+      zones.push_back(placing.nodes()[node].zone);
+    }
+    if (candidates == 0) return infeasible(plan.workloads[i], smallest_conflict(empty, i, workload));
+    std::ranges::sort(zones);
+    const auto repeated = std::ranges::unique(zones);
+    const auto domains = workload.spread_over_zones ? static_cast<size_t>(repeated.begin() - zones.begin()) : candidates;
+    if (domains < workload.replicas) {
+      return infeasible(plan.workloads[i],
+                        fmt::format("{} replicas and {} {} that suit it", workload.replicas, domains,
+                                    workload.spread_over_zones ? "zone(s)" : "node(s)"));
+    }
+    wanted[0] += workload.cpu * workload.replicas;
+    wanted[1] += workload.memory * workload.replicas;
+    wanted[2] += workload.bandwidth * workload.replicas;
+  }
+  constexpr std::array<const char*, 3> kNames = {"cpu", "memory", "bandwidth"};
+  for (size_t resource = 0; resource < 3; ++resource) {
+    if (wanted[resource] <= there[resource] * (1 + 1e-9)) continue;
+    return fail("plan.infeasible",
+                fmt::format("all workloads together want {:g} of {}, all nodes have {:g} free", wanted[resource],
+                            kNames[resource], there[resource]),
+                "add nodes, or take workloads out");
+  }
+  return {};
+}
+
+void explain_moves(const PlanDocument& plan, const Placing& placing, Placement& placement) {
+  std::map<size_t, std::vector<std::string>> left;  // of each workload, the nodes that it leaves
+  for (size_t i = 0; i < plan.workloads.size(); ++i) left[i] = plan.workloads[i].current;
+  for (const PlacedReplica& replica : placement.replicas) std::erase(left[replica.workload], plan.nodes[replica.node].name);
+  for (const PlacedReplica& replica : placement.replicas) {
+    if (placing.runs_on(static_cast<uint32_t>(replica.workload), replica.node)) continue;
+    PlacementMove move{.workload = replica.workload, .from = {}, .to = replica.node, .gain_ms = 0, .reason = "it is new"};
+    if (std::vector<std::string>& nodes = left[replica.workload]; !nodes.empty()) {
+      move.from = nodes.back();
+      nodes.pop_back();
+      const SchedulerWorkload& workload = placing.workloads()[replica.workload];
+      const auto from = static_cast<uint32_t>(*plan.node_named(move.from));
+      move.gain_ms = workload.latency[from] - replica.estimated_latency_ms;
+      const Scheduler empty(placing.nodes());
+      const bool suits = empty.violated(from, static_cast<uint32_t>(replica.workload), workload) == 0;
+      move.reason = !suits ? fmt::format("{} no longer suits it", move.from)
+                    : move.gain_ms > 0
+                        ? fmt::format("{:.1f} ms less, beyond the price of the move", move.gain_ms)
+                        : fmt::format("{} is needed for others", move.from);
+    }
+    placement.moves.push_back(std::move(move));
+  }
+}
+
+}  // namespace
+
+Result<Placement> place_workloads(const PlanDocument& plan, const PlacementOptions& options) {
+  if (plan.nodes.empty()) return fail("plan.missing", "there is no node to place anything on", "add [[node]] tables");
+  if (plan.users.empty()) return fail("plan.missing", "there is no user to be near to", "add [[user]] tables");
+  const Placing placing(plan);
+  if (Result<void> possible = check_possible(plan, placing); !possible) return std::unexpected(possible.error());
+  const AssignmentProblem programme = placing.programme(options.hysteresis, true);
+  Scheduler scheduler(placing.nodes());
+  Assignment assignment(programme.jobs, kUnassigned);
+  Placement placement;
+  if (options.mode == PlacementMode::kGreedy) {
+    size_t job = 0;
+    for (uint32_t i = 0; i < placing.workloads().size(); ++i) {
+      const std::vector<NodeScore> scores = scheduler.place(i, placing.workloads()[i]);
+      if (scores.empty()) {
+        return infeasible(plan.workloads[i], smallest_conflict(scheduler, i, placing.workloads()[i]) +
+                                                 ", after the workloads before it; --mode anytime looks further");
+      }
+      for (const NodeScore& score : scores) assignment[job++] = score.node;
+    }
+    Lagrangian lagrangian(programme);
+    const double value = value_of_assignment(programme, assignment);
+    for (int step = 0; step < kGreedyBoundSteps && lagrangian.step(value); ++step) {}
+    placement.bound = std::min(lagrangian.bound(), value);
+    placement.value = value;
+    placement.is_optimal = value - placement.bound <= 1e-9 * std::abs(value);
+  } else {
+    const AnytimeOptions anytime{.time = options.time, .threads = options.threads, .seed = options.seed};
+    AnytimeAnswer answer;
+    if (options.mode == PlacementMode::kExact) {
+      Result<AnytimeAnswer> solved = solve_exactly(programme, anytime);
+      if (!solved) return std::unexpected(solved.error());
+      answer = std::move(*solved);
+    } else {
+      answer = solve_anytime(programme, anytime);
+    }
+    if (!answer.is_feasible) {
+      return fail("plan.infeasible",
+                  "no placement was found that keeps capacities, limits and spreads together",
+                  "give it more --seconds; --mode exact proves whether there is one; or take a workload out");
+    }
+    assignment = std::move(answer.assignment);
+    placement.value = answer.value;
+    placement.bound = answer.bound;
+    placement.is_optimal = answer.is_optimal;
+  }
+  const Scheduler empty(placing.nodes());
+  for (size_t job = 0; job < assignment.size(); ++job) {
+    const uint32_t workload = placing.workload_of_job()[job];
+    NodeScore score = empty.score(assignment[job], placing.workloads()[workload]);
+    placement.replicas.push_back({workload, assignment[job], score.estimated_latency, score});
+  }
+  explain_moves(plan, placing, placement);
+  return placement;
+}
+
+}  // namespace verge::planner

@@ -1,0 +1,153 @@
+#include "planner/round_trip_matrix.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <ranges>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "planner/csv.h"
+#include "planner/places.h"
+
+namespace verge::planner {
+
+namespace {
+
+bool is_missing(std::string_view cell) {
+  const std::string word = lower(cell);
+  return word.empty() || word == "-" || word == "?" || word == "na" || word == "n/a" || word == "nan";
+}
+
+std::unexpected<Error> wrong(std::string_view name, size_t line, const std::string& what, std::string fix) {
+  return fail("plan.matrix", fmt::format("{}:{}: {}", name, line, what), std::move(fix));
+}
+
+Result<double> parse_cell(const std::string& cell, std::string_view name, size_t line, std::string_view from,
+                          std::string_view to) {
+  if (is_missing(cell)) return std::nan("");
+  double number = 0;
+  if (!parse_number(cell, number)) {
+    return wrong(name, line, fmt::format("'{}' from {} to {} is no number", printable(cell), from, to),
+                 "write milliseconds, or leave the cell empty where nothing was measured");
+  }
+  if (number < 0 || number > 60'000) {
+    return wrong(name, line, fmt::format("the round trip from {} to {} is {} ms", from, to, number),
+                 "it is between 0 and 60000");
+  }
+  return number;
+}
+
+}  // namespace
+
+size_t RoundTripMatrix::index_of(std::string_view name) const {
+  const auto found = std::ranges::find_if(sites, [&](const std::string& site) { return lower(site) == lower(name); });
+  return static_cast<size_t>(found - sites.begin());
+}
+
+Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::string_view name) {
+  Result<std::vector<CsvRow>> rows = parse_csv(text, name);
+  if (!rows) return std::unexpected(rows.error());
+  if (rows->size() < 2) return wrong(name, 1, "there is no matrix", "write a header row of site names and a row a site");
+  const bool rows_are_named = std::ranges::all_of(*rows | std::views::drop(1), [](const CsvRow& row) {
+    double number = 0;
+    return !row.cells.front().empty() && !is_missing(row.cells.front()) && !parse_number(row.cells.front(), number);
+  });
+  RoundTripMatrix matrix;
+  matrix.sites = std::move(rows->front().cells);
+  const size_t columns = rows->size() - 1;
+  if (rows_are_named && matrix.sites.size() == columns + 1) matrix.sites.erase(matrix.sites.begin());
+  const size_t n = matrix.sites.size();
+  if (n != columns) {
+    return wrong(name, rows->back().line, fmt::format("{} sites in the header, {} rows", n, columns),
+                 "the matrix is square: a row a site, in the header's order");
+  }
+  if (n > kSitesMax) return wrong(name, 1, fmt::format("{} sites", n), fmt::format("at most {}", kSitesMax));
+  for (size_t i = 0; i < n; ++i) {
+    if (matrix.sites[i].empty() || matrix.index_of(matrix.sites[i]) != i) {
+      return wrong(name, rows->front().line, fmt::format("site '{}' has no name of its own", printable(matrix.sites[i])),
+                   "name each site once");
+    }
+  }
+  std::vector<double> measured(n * n);
+  for (size_t from = 0; from < n; ++from) {
+    CsvRow& row = (*rows)[from + 1];
+    if (rows_are_named) {
+      if (lower(row.cells.front()) != lower(matrix.sites[from])) {
+        return wrong(name, row.line, fmt::format("the row is of '{}', the header's site is '{}'",
+                                                 printable(row.cells.front()), printable(matrix.sites[from])),
+                     "rows are in the header's order");
+      }
+      row.cells.erase(row.cells.begin());
+    }
+    if (row.cells.size() > n) {
+      return wrong(name, row.line, fmt::format("{} cells for {} sites", row.cells.size(), n), "a cell a site");
+    }
+    row.cells.resize(n);  // a triangle leaves the rest out
+    for (size_t to = 0; to < n; ++to) {
+      const Result<double> cell = parse_cell(row.cells[to], name, row.line, matrix.sites[from], matrix.sites[to]);
+      if (!cell) return std::unexpected(cell.error());
+      measured[from * n + to] = from == to ? 0 : *cell;
+    }
+  }
+  matrix.milliseconds = measured;
+  for (size_t from = 0; from < n; ++from) {
+    for (size_t to = 0; to < n; ++to) {
+      const double there = measured[from * n + to];
+      const double back = measured[to * n + from];
+      matrix.milliseconds[from * n + to] = std::isnan(there) ? back : std::isnan(back) ? there : (there + back) / 2;
+    }
+  }
+  if (!fill_missing(matrix)) {
+    return wrong(name, 1, "a pair of sites was not measured, and no third site from both",
+                 "measure one of them, or use names of known places: cloud regions, cities, VA, CA, OR, JP, EU");
+  }
+  return matrix;
+}
+
+bool fill_missing(RoundTripMatrix& matrix) {
+  const size_t n = matrix.sites.size();
+  const std::vector<double> measured = matrix.milliseconds;
+  matrix.is_modelled.assign(n * n, false);
+  const auto floor_between = [&](size_t a, size_t b) {
+    const Place* const from = find_place(matrix.sites[a]);
+    const Place* const to = find_place(matrix.sites[b]);
+    if (from == nullptr || to == nullptr) return std::nan("");
+    return round_trip_floor_ms(great_circle_km(from->at, to->at)) + 1;
+  };
+  // This table's own factor over the distance: the median of what it measured.
+  std::vector<double> factors;
+  for (size_t a = 0; a < n; ++a) {
+    for (size_t b = a + 1; b < n; ++b) {
+      const double factor = measured[a * n + b] / floor_between(a, b);
+      if (std::isfinite(factor)) factors.push_back(factor);
+    }
+  }
+  std::ranges::sort(factors);
+  const double usual = factors.empty() ? 1.55 : factors[factors.size() / 2];
+  for (size_t a = 0; a < n; ++a) {
+    for (size_t b = 0; b < n; ++b) {
+      if (a == b || !std::isnan(measured[a * n + b])) continue;
+      double most = std::numeric_limits<double>::infinity();
+      double least = 0;
+      for (size_t over = 0; over < n; ++over) {
+        const double first = measured[a * n + over];
+        const double second = measured[over * n + b];
+        if (over == a || over == b || std::isnan(first) || std::isnan(second)) continue;
+        most = std::min(most, first + second);
+        least = std::max(least, std::abs(first - second));
+      }
+      const double by_distance = usual * floor_between(a, b);
+      if (std::isinf(most) && std::isnan(by_distance)) return false;
+      const double by_detours = std::isinf(most) ? by_distance : (least + most) / 2;
+      double estimate = std::isnan(by_distance) ? by_detours : (by_distance + by_detours) / 2;
+      if (least <= most) estimate = std::clamp(estimate, least, most);
+      matrix.milliseconds[a * n + b] = estimate;
+      matrix.is_modelled[a * n + b] = true;
+    }
+  }
+  return true;
+}
+
+}  // namespace verge::planner

@@ -1,0 +1,352 @@
+#include "planner/simulation.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/random.h"
+#include "planner/dependencies.h"
+#include "planner/event_queue.h"
+
+namespace verge::planner {
+
+namespace {
+
+constexpr double kJitter = 0.02;       // of a one-way latency, either way
+constexpr double kHeaderBytes = 64;    // of each message
+constexpr double kServiceMs = 0.05;    // a client's own way to its site's process, there and back
+
+enum Kind : uint8_t { kIssue, kAsk, kAnswer, kAccept, kAccepted, kCommit, kDone };
+
+struct Operation {
+  double issued_ms = 0;
+  uint8_t owner = 0;  // the client's site
+  bool is_hot = false;
+  bool is_slow = false;
+  bool is_committed = false;
+  bool have_answers_differed = false;
+  uint8_t answers = 0;
+  uint32_t hot_slot = kNone;
+};
+
+// The dependencies of a hot operation while it is being agreed on.
+struct Agreement {
+  DependencySet asked = Dependencies::none();
+  DependencySet first = Dependencies::none();  // what the first answer said
+  DependencySet united = Dependencies::none();
+  std::vector<DependencySet> answers;  // of each site, until it arrives
+};
+
+double percentile(std::vector<float>& sorted, double share) {
+  if (sorted.empty()) return 0;
+  const auto at = static_cast<size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5);
+  return sorted[at];
+}
+
+class Simulation {
+ public:
+  Simulation(const RoundTripMatrix& matrix, const SimulationOptions& options)
+      : options_(options),
+        n_(matrix.sites.size()),
+        one_way_(n_ * n_),
+        arrives_last_(n_ * n_, 0),
+        random_(options.seed),
+        commit_ms_(n_),
+        execute_ms_(n_),
+        dependencies_(n_) {
+    for (size_t i = 0; i < one_way_.size(); ++i) one_way_[i] = matrix.milliseconds[i] / 2;
+    chain_ = chain_from(matrix, options.leader);
+    operations_.reserve(options.operations);
+  }
+
+  SimulationAnswer run() {
+    for (size_t site = 0; site < n_; ++site) {
+      for (unsigned client = 0; client < options_.clients_per_site; ++client) {
+        // Clients do not begin at one instant.
+        issue(static_cast<uint8_t>(site), random_.unit() * 100);
+      }
+    }
+    while (!queue_.is_empty()) {
+      const Message message = queue_.pop();
+      now_ = message.at_ms;
+      receive(message);
+    }
+    return summary();
+  }
+
+ private:
+  static std::vector<uint8_t> chain_from(const RoundTripMatrix& matrix, size_t head) {
+    std::vector<uint8_t> chain = {static_cast<uint8_t>(head)};
+    std::vector<bool> taken(matrix.sites.size(), false);
+    taken[head] = true;
+    while (chain.size() < matrix.sites.size()) {
+      size_t nearest = matrix.sites.size();
+      for (size_t site = 0; site < matrix.sites.size(); ++site) {
+        if (taken[site]) continue;
+        if (nearest == matrix.sites.size() || matrix.between(chain.back(), site) < matrix.between(chain.back(), nearest)) {
+          nearest = site;
+        }
+      }
+      taken[nearest] = true;
+      chain.push_back(static_cast<uint8_t>(nearest));
+    }
+    return chain;
+  }
+
+  void send(Kind kind, uint32_t operation, size_t from, size_t to, bool has_payload) {
+    const size_t link = from * n_ + to;
+    double at = now_;
+    if (from != to) {
+      at += one_way_[link] * (1 - kJitter + 2 * kJitter * random_.unit());
+      at = std::max(at, arrives_last_[link]);
+      arrives_last_[link] = at;
+      ++messages_;
+      bytes_ += kHeaderBytes + (has_payload ? options_.payload_bytes : 0);
+    }
+    queue_.push({.at_ms = at,
+                 .operation = operation,
+                 .kind = kind,
+                 .from = static_cast<uint8_t>(from),
+                 .to = static_cast<uint8_t>(to)});
+  }
+
+  void send_to_others(Kind kind, uint32_t operation, size_t from, bool has_payload) {
+    for (size_t to = 0; to < n_; ++to) {
+      if (to != from) send(kind, operation, from, to, has_payload);
+    }
+  }
+
+  void issue(uint8_t site, double at) {
+    if (operations_.size() >= options_.operations) return;
+    const auto name = static_cast<uint32_t>(operations_.size());
+    operations_.push_back({.issued_ms = at, .owner = site});
+    operations_.back().is_hot = options_.conflict > 0 && random_.chance(options_.conflict);
+    queue_.push({.at_ms = at, .operation = name, .kind = kIssue, .from = site, .to = site});
+  }
+
+  void receive(const Message& message) {
+    switch (options_.protocol) {
+      case Protocol::kRaft:
+      case Protocol::kMultiPaxos: return receive_led(message, majority_of(n_));
+      case Protocol::kPrimaryBackup: return receive_led(message, n_);
+      case Protocol::kEPaxos: return receive_epaxos(message);
+      case Protocol::kChain: return receive_chain(message);
+      case Protocol::kQuorum: return receive_quorum(message);
+      case Protocol::kCrdt: return receive_crdt(message);
+    }
+  }
+
+  // A leader that asks all and waits for `needed` answers, its own among them; the log is executed in order, and the
+  // links keep the order, so that what is committed may be executed.
+  void receive_led(const Message& message, size_t needed) {
+    Operation& operation = operations_[message.operation];
+    switch (message.kind) {
+      case kIssue: send(kAsk, message.operation, operation.owner, options_.leader, true); break;
+      case kAsk:
+        if (message.to != options_.leader || operation.answers > 0) {
+          send(kAnswer, message.operation, message.to, options_.leader, false);
+          break;
+        }
+        operation.answers = 1;
+        send_to_others(kAsk, message.operation, options_.leader, true);
+        if (needed == 1) send(kDone, message.operation, options_.leader, operation.owner, false);
+        break;
+      case kAnswer:
+        if (++operation.answers == needed) send(kDone, message.operation, options_.leader, operation.owner, false);
+        break;
+      default: finish(operation); record_execution(operation);
+    }
+  }
+
+  void receive_chain(const Message& message) {
+    Operation& operation = operations_[message.operation];
+    if (message.kind == kIssue) {
+      send(kAsk, message.operation, operation.owner, chain_.front(), true);
+    } else if (message.kind == kAsk) {
+      const size_t passed = operation.answers++;
+      if (passed + 1 < n_) {
+        send(kAsk, message.operation, chain_[passed], chain_[passed + 1], true);
+      } else {
+        send(kDone, message.operation, chain_.back(), operation.owner, false);
+      }
+    } else {
+      finish(operation);
+      record_execution(operation);
+    }
+  }
+
+  void receive_quorum(const Message& message) {
+    Operation& operation = operations_[message.operation];
+    switch (message.kind) {
+      case kIssue:
+        operation.answers = 1;
+        send_to_others(kAsk, message.operation, operation.owner, true);
+        if (majority_of(n_) == 1) send(kDone, message.operation, operation.owner, operation.owner, false);
+        break;
+      case kAsk: send(kAnswer, message.operation, message.to, operation.owner, false); break;
+      case kAnswer:
+        if (++operation.answers == majority_of(n_)) {
+          send(kDone, message.operation, operation.owner, operation.owner, false);
+        }
+        break;
+      default: finish(operation); record_execution(operation);
+    }
+  }
+
+  void receive_crdt(const Message& message) {
+    Operation& operation = operations_[message.operation];
+    if (message.kind == kIssue) {
+      send_to_others(kCommit, message.operation, operation.owner, true);
+      send(kDone, message.operation, operation.owner, operation.owner, false);
+    } else if (message.kind == kDone) {
+      finish(operation);
+      record_execution(operation);
+    } else if (++operation.answers + 1U == n_) {
+      convergence_ms_.push_back(static_cast<float>(now_ - operation.issued_ms));
+    }
+  }
+
+  Agreement& agreement_of(Operation& operation) {
+    if (operation.hot_slot == kNone) {
+      if (free_agreements_.empty()) {
+        operation.hot_slot = static_cast<uint32_t>(agreements_.size());
+        agreements_.emplace_back();
+      } else {
+        operation.hot_slot = free_agreements_.back();
+        free_agreements_.pop_back();
+        agreements_[operation.hot_slot] = {};
+      }
+      agreements_[operation.hot_slot].answers.resize(n_, Dependencies::none());
+    }
+    return agreements_[operation.hot_slot];
+  }
+
+  void receive_epaxos(const Message& message) {
+    Operation& operation = operations_[message.operation];
+    switch (message.kind) {
+      case kIssue:
+        operation.answers = 1;
+        if (operation.is_hot) {
+          Agreement& agreement = agreement_of(operation);
+          agreement.asked =
+              dependencies_.observe(operation.owner, message.operation, operation.owner, Dependencies::none());
+          agreement.united = agreement.asked;
+        }
+        send_to_others(kAsk, message.operation, operation.owner, true);
+        if (fast_quorum_of(n_) == 1) commit_epaxos(message.operation);
+        break;
+      case kAsk:
+        if (operation.is_hot && !operation.is_committed) {
+          Agreement& agreement = agreement_of(operation);
+          agreement.answers[message.to] =
+              dependencies_.observe(message.to, message.operation, operation.owner, agreement.asked);
+        } else if (operation.is_hot) {
+          dependencies_.observe(message.to, message.operation, operation.owner, Dependencies::none());
+        }
+        send(kAnswer, message.operation, message.to, operation.owner, false);
+        break;
+      case kAnswer: count_answer(message); break;
+      case kAccept: send(kAccepted, message.operation, message.to, operation.owner, false); break;
+      case kAccepted:
+        if (++operation.answers == majority_of(n_)) commit_epaxos(message.operation);
+        break;
+      case kCommit: learn(message.to, message.operation); break;
+      default: finish(operation); break;
+    }
+  }
+
+  void count_answer(const Message& message) {
+    Operation& operation = operations_[message.operation];
+    if (operation.is_committed || operation.is_slow) return;
+    if (operation.is_hot) {
+      Agreement& agreement = agreement_of(operation);
+      const DependencySet& answer = agreement.answers[message.from];
+      if (operation.answers == 1) agreement.first = answer;
+      if (answer != agreement.first) operation.have_answers_differed = true;
+      Dependencies::unite(agreement.united, answer);
+    }
+    if (++operation.answers < fast_quorum_of(n_)) return;
+    if (!operation.have_answers_differed) return commit_epaxos(message.operation);
+    operation.is_slow = true;
+    ++slow_;
+    operation.answers = 1;
+    send_to_others(kAccept, message.operation, operation.owner, false);
+  }
+
+  void commit_epaxos(uint32_t name) {
+    Operation& operation = operations_[name];
+    operation.is_committed = true;
+    if (operation.is_hot) dependencies_.commit(operation.owner, name, operation.owner, agreement_of(operation).united);
+    send_to_others(kCommit, name, operation.owner, false);
+    send(kDone, name, operation.owner, operation.owner, false);
+    learn(operation.owner, name);
+    if (operation.is_hot) {
+      free_agreements_.push_back(operation.hot_slot);
+    } else {
+      record_execution(operation);
+    }
+  }
+
+  void learn(size_t site, uint32_t name) {
+    if (!operations_[name].is_hot) return;
+    executable_.clear();
+    dependencies_.learn(site, name, executable_);
+    for (const uint32_t own : executable_) record_execution(operations_[own]);
+  }
+
+  void finish(const Operation& operation) {
+    commit_ms_[operation.owner].push_back(static_cast<float>(now_ - operation.issued_ms + kServiceMs));
+    issue(operation.owner, now_ + kServiceMs);
+  }
+  void record_execution(const Operation& operation) {
+    execute_ms_[operation.owner].push_back(static_cast<float>(now_ - operation.issued_ms + kServiceMs));
+  }
+
+  SimulationAnswer summary() {
+    SimulationAnswer answer;
+    answer.operations = operations_.size();
+    for (size_t site = 0; site < n_; ++site) {
+      std::ranges::sort(commit_ms_[site]);
+      std::ranges::sort(execute_ms_[site]);
+      answer.sites.push_back({.commit_p50_ms = percentile(commit_ms_[site], 0.5),
+                              .commit_p99_ms = percentile(commit_ms_[site], 0.99),
+                              .execute_p50_ms = percentile(execute_ms_[site], 0.5),
+                              .execute_p99_ms = percentile(execute_ms_[site], 0.99),
+                              .operations = commit_ms_[site].size()});
+    }
+    const auto count = static_cast<double>(std::max<size_t>(1, operations_.size()));
+    answer.messages_per_operation = static_cast<double>(messages_) / count;
+    answer.bytes_per_operation = bytes_ / count;
+    answer.slow_share = static_cast<double>(slow_) / count;
+    std::ranges::sort(convergence_ms_);
+    answer.convergence_p99_ms = percentile(convergence_ms_, 0.99);
+    return answer;
+  }
+
+  const SimulationOptions options_;
+  const size_t n_;
+  std::vector<double> one_way_;
+  std::vector<double> arrives_last_;
+  Random random_;
+  EventQueue queue_;
+  std::vector<uint8_t> chain_;
+  std::vector<Operation> operations_;
+  std::vector<Agreement> agreements_;
+  std::vector<uint32_t> free_agreements_;
+  std::vector<uint32_t> executable_;
+  std::vector<std::vector<float>> commit_ms_;
+  std::vector<std::vector<float>> execute_ms_;
+  std::vector<float> convergence_ms_;
+  Dependencies dependencies_;
+  double now_ = 0;
+  double bytes_ = 0;
+  uint64_t messages_ = 0;
+  uint64_t slow_ = 0;
+};
+
+}  // namespace
+
+SimulationAnswer simulate(const RoundTripMatrix& matrix, const SimulationOptions& options) {
+  return Simulation(matrix, options).run();
+}
+
+}  // namespace verge::planner

@@ -1,0 +1,55 @@
+// A discrete-event simulation of a replication protocol over a map of round trips.
+//
+// Clients live at the sites and issue the next operation as soon as the last is answered. A message takes half a round
+// trip, give or take a fiftieth; messages between two sites arrive in the order they left. The operation is
+//
+//   raft, multipaxos  client -> leader -> all; a majority answers -> client
+//   epaxos            the client's site asks all and waits for a fast quorum; where their dependencies differ, it asks a
+//                     majority to accept their union (Moraru, Andersen and Kaminsky, SOSP 2013, section 4)
+//   chain             client -> head -> … -> tail -> client (van Renesse and Schneider, OSDI 2004)
+//   quorum            the client's site asks all and waits for a majority
+//   primary-backup    client -> primary -> all; all answer -> client
+//   crdt              the client's site answers at once and tells the others
+//
+// Operations interfere when they are about one key: a share `conflict` of them is about a hot one, all others have
+// their own. An operation is executed where its client is when all that it depends on is known there. The same seed
+// gives the same answer.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "planner/replication.h"
+
+namespace verge::planner {
+
+struct SimulationOptions {
+  Protocol protocol = Protocol::kRaft;
+  size_t leader = 0;
+  double conflict = 0;        // 0 to 1
+  uint64_t operations = 100'000;
+  unsigned clients_per_site = 10;
+  double payload_bytes = 1024;
+  uint64_t seed = 1;
+};
+
+struct SiteLatency {
+  double commit_p50_ms = 0;
+  double commit_p99_ms = 0;
+  double execute_p50_ms = 0;
+  double execute_p99_ms = 0;
+  uint64_t operations = 0;
+};
+
+struct SimulationAnswer {
+  std::vector<SiteLatency> sites;
+  double messages_per_operation = 0;
+  double bytes_per_operation = 0;
+  double slow_share = 0;  // of EPaxos's operations that took the slow path
+  double convergence_p99_ms = 0;  // crdt: until every site has it
+  uint64_t operations = 0;
+};
+
+SimulationAnswer simulate(const RoundTripMatrix& matrix, const SimulationOptions& options);
+
+}  // namespace verge::planner

@@ -1,0 +1,149 @@
+#include "series/sensor_fusion.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/assert.h"
+
+namespace verge::series {
+namespace {
+
+// A rate about which nothing is known, in deviations of a second's change.
+constexpr double kRateDoubt = 1e3;
+constexpr double kPeriodsSilent = 3;
+constexpr double kSafeDeviations = 3;
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+SensorFusion::SensorFusion(std::vector<Sensor> sensors, FusionOptions options, const Clock& clock)
+    : sensors_(std::move(sensors)), options_(options), clock_(clock), tracks_(sensors_.size()) {
+  VERGE_ASSERT(options_.tolerance > 0);
+  for (const Sensor& sensor : sensors_) VERGE_ASSERT(sensor.noise > 0);
+}
+
+FusedEstimate SensorFusion::step(MonotonicTime time, std::span<const SensorReading> readings) {
+  const MonotonicTime began = clock_.monotonic();
+  predict(time);
+  size_t used = 0;
+  for (const SensorReading& reading : readings) used += update(reading, time) ? 1 : 0;
+  FusedEstimate fused = estimate();
+  const Duration processing = clock_.monotonic() - began;
+  if (processing > options_.deadline) {
+    ++late_;
+    fused = fallback(time);
+    fused.is_late = true;
+  } else if (has_estimate_) {
+    last_in_time_ = fused;
+    last_in_time_at_ = time;
+  }
+  fused.processing = processing;
+  fused.used = used;
+  fused.silent = silent_at(time);
+  return fused;
+}
+
+// x' = x + v t; the noise is white in the acceleration (Bar-Shalom, Li, Kirubarajan 2001, 6.2.2).
+void SensorFusion::predict(MonotonicTime time) {
+  if (!has_estimate_ || time <= at_) return;
+  const double t = seconds(time - at_);
+  const double power = options_.acceleration * options_.acceleration;
+  at_ = time;
+  value_ += rate_ * t;
+  value_variance_ += 2 * t * covariance_ + t * t * rate_variance_ + power * t * t * t / 3;
+  covariance_ += t * rate_variance_ + power * t * t / 2;
+  rate_variance_ += power * t;
+}
+
+bool SensorFusion::update(const SensorReading& reading, MonotonicTime time) {
+  VERGE_ASSERT(reading.sensor < sensors_.size());
+  const Sensor& sensor = sensors_[reading.sensor];
+  Track& track = tracks_[reading.sensor];
+  track.heard = time;
+  track.was_heard = true;
+  if (!(reading.value >= sensor.range_min && reading.value <= sensor.range_max)) return false;
+  const double noise = sensor.noise * sensor.noise;
+  if (!has_estimate_) {
+    at_ = time;
+    restart(reading.value, noise);
+    return true;
+  }
+  const double surprise = reading.value - value_;
+  const double variance = value_variance_ + noise;
+  if (surprise * surprise > kGate * kGate * variance) {
+    ++rejected_;
+    if (++track.rejected_in_row < kRejectedMax) return false;
+    restart(reading.value, noise);
+    track.rejected_in_row = 0;
+    return true;
+  }
+  track.rejected_in_row = 0;
+  const double value_gain = value_variance_ / variance;
+  const double rate_gain = covariance_ / variance;
+  value_ += value_gain * surprise;
+  rate_ += rate_gain * surprise;
+  rate_variance_ -= rate_gain * covariance_;
+  covariance_ *= 1 - value_gain;
+  value_variance_ *= 1 - value_gain;
+  return true;
+}
+
+void SensorFusion::restart(double value, double variance) {
+  has_estimate_ = true;
+  value_ = value;
+  rate_ = 0;
+  value_variance_ = variance;
+  covariance_ = 0;
+  rate_variance_ = std::pow(kRateDoubt * std::max(options_.acceleration, 1e-3), 2);
+}
+
+FusedEstimate SensorFusion::estimate() const {
+  FusedEstimate fused;
+  if (!has_estimate_) return fused;
+  fused.value = value_;
+  fused.rate = rate_;
+  fused.deviation = std::sqrt(std::max(value_variance_, 0.0));
+  fused.confidence = fused.deviation > 0 ? std::erf(options_.tolerance / (fused.deviation * std::numbers::sqrt2)) : 1;
+  return fused;
+}
+
+// The last answer that was in time, carried on and moved to the safe side by three of the deviations it has by now.
+// What came too late for this answer stays in the filter for the next.
+FusedEstimate SensorFusion::fallback(MonotonicTime time) const {
+  FusedEstimate fused = last_in_time_;
+  const double t = std::max(0.0, seconds(time - last_in_time_at_));
+  fused.deviation += options_.acceleration * t * (1 + t);
+  const double moved = kSafeDeviations * fused.deviation;
+  const double carried = fused.value + fused.rate * t;
+  fused.value = options_.safe_side == SafeSide::kLow ? std::min(fused.value, carried) - moved
+                                                     : std::max(fused.value, carried) + moved;
+  fused.confidence /= 2;
+  return fused;
+}
+
+size_t SensorFusion::silent_at(MonotonicTime time) const {
+  size_t silent = 0;
+  for (size_t i = 0; i < sensors_.size(); ++i) {
+    if (sensors_[i].rate_hz <= 0) continue;
+    const double allowed = kPeriodsSilent / sensors_[i].rate_hz;
+    if (!tracks_[i].was_heard || seconds(time - tracks_[i].heard) > allowed) ++silent;
+  }
+  return silent;
+}
+
+CommandBound::Bounded CommandBound::bound(double command, double previous, Duration since,
+                                          const FusedEstimate& estimate) const {
+  if (!std::isfinite(command) || estimate.is_late || estimate.confidence < confidence_min) {
+    return {safe, command != safe};
+  }
+  double bounded = std::clamp(command, low, high);
+  if (rate_max > 0 && std::isfinite(previous)) {
+    const double step = rate_max * std::max(0.0, seconds(since));
+    bounded = std::clamp(std::clamp(bounded, previous - step, previous + step), low, high);
+  }
+  return {bounded, bounded != command};
+}
+
+}  // namespace verge::series

@@ -2,7 +2,9 @@
 import http.server
 import importlib.util
 import pathlib
+import sys
 import threading
+import types
 import urllib.parse
 
 TYPES = {".json": "application/json", ".js": "text/javascript", ".html": "text/html", ".txt": "text/plain", ".png": "image/png"}
@@ -11,6 +13,14 @@ KEEP = object()
 
 def to_bytes(value):
     return value if isinstance(value, bytes) else str(value).encode()
+
+
+# What handlers import of wptserve.
+utilities = types.ModuleType("wptserve.utils")
+utilities.isomorphic_encode = lambda value: value if isinstance(value, bytes) else value.encode("latin-1")
+utilities.isomorphic_decode = lambda value: value if isinstance(value, str) else value.decode("latin-1")
+sys.modules["wptserve"] = types.ModuleType("wptserve")
+sys.modules["wptserve.utils"] = utilities
 
 
 class Fields:

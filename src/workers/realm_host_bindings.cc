@@ -221,7 +221,8 @@ void now(Call call) {
   if (!state.awake) return call.GetReturnValue().Set(0.0);
   // In steps of 5 µs, as browsers do without isolation of origins they show finer ones to none.
   const std::int64_t elapsed = state.host->now().monotonic_ns - state.monotonic_origin_ns;
-  call.GetReturnValue().Set(static_cast<double>(elapsed / 5000 * 5) / 1000.0);
+  const std::int64_t steps = elapsed / 5000;
+  call.GetReturnValue().Set(static_cast<double>(steps) * 0.005);
 }
 
 void time_origin(Call call) { call.GetReturnValue().Set(static_cast<double>(state_of(call).wall_origin_ms)); }

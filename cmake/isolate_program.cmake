@@ -11,7 +11,8 @@ target_link_libraries(verge_workers PUBLIC verge_calls verge_realm)
 
 verge_program(verge-isolate SOURCE src/workers/main.cc LINK verge_workers verge_snapshot)
 
-if(BUILD_TESTING)
+# A sanitizer needs system calls and memory that the sandbox takes away.
+if(BUILD_TESTING AND NOT VERGE_SANITIZE)
   add_executable(workers_test ${process_tests})
   target_precompile_headers(workers_test REUSE_FROM verge_precompiled)
   target_include_directories(workers_test PRIVATE ${CMAKE_SOURCE_DIR})

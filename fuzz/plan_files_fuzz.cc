@@ -28,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   switch (data[0] % 6) {
     case 0:
     case 1: {
-      const auto records = data[0] % 6 == 0 ? parse_csv_records(text, "f", "") : parse_geojson_records(text, "f", "node");
+      const auto records =
+          data[0] % 6 == 0 ? parse_csv_records(text, "f", "") : parse_geojson_records(text, "f", "node");
       if (!records) break;
       if (const auto plan = read_plan(*records)) check(*plan);
       break;
@@ -44,7 +45,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         for (const double trip : matrix->milliseconds) VERGE_ASSERT(std::isfinite(trip) && trip >= 0);
       }
       break;
-    case 4: static_cast<void>(parse_round_trip_lines(text, "f")); break;
+    case 4:
+      static_cast<void>(parse_round_trip_lines(text, "f"));
+      break;
     default:
       if (const auto sites = parse_sites(text, "f")) {
         for (const Site& site : *sites) VERGE_ASSERT(is_on_earth(site.at));

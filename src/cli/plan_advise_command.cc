@@ -43,22 +43,31 @@ int run_advise(const AdviseOptions& options) {
   TextTable table({"factor", "towards the edge", "why"});
   std::vector<planner::Bar> bars;
   for (const planner::Factor& factor : advice.factors) {
-    json.open('{').member("name", factor.name).member("weight", factor.weight).member("reason", factor.reason).close('}');
+    json.open('{')
+        .member("name", factor.name)
+        .member("weight", factor.weight)
+        .member("reason", factor.reason)
+        .close('}');
     table.add({factor.name, fmt::format("{:+.1f}", factor.weight), factor.reason});
     bars.push_back({factor.name, factor.weight, factor.weight >= 0 ? 0 : 1});
   }
   json.close(']').key("mistakes").open('[');
   std::string mistakes;
   for (const planner::Mistake& mistake : advice.mistakes) {
-    json.open('{').member("name", mistake.name).member("evidence", mistake.evidence).member("remedy", mistake.remedy).close('}');
+    json.open('{')
+        .member("name", mistake.name)
+        .member("evidence", mistake.evidence)
+        .member("remedy", mistake.remedy)
+        .close('}');
     mistakes += fmt::format("mistake: {} ({}): {}\n", mistake.name, mistake.evidence, mistake.remedy);
   }
   json.close(']').close('}');
-  return print_plan(options.output,
-                    {.json = json.text(),
-                     .table = table.text() + fmt::format("\n{} ({:+.1f})\n", advice.where, advice.score) + mistakes,
-                     .explanation = "the sum of the factors: from +1 on the edge, from -1 down the cloud, between them both\n",
-                     .picture = [&] { return planner::draw_bars("Towards the edge (red: towards the cloud)", "", bars); }});
+  return print_plan(
+      options.output,
+      {.json = json.text(),
+       .table = table.text() + fmt::format("\n{} ({:+.1f})\n", advice.where, advice.score) + mistakes,
+       .explanation = "the sum of the factors: from +1 on the edge, from -1 down the cloud, between them both\n",
+       .picture = [&] { return planner::draw_bars("Towards the edge (red: towards the cloud)", "", bars); }});
 }
 
 }  // namespace
@@ -77,10 +86,12 @@ void add_plan_advise(CLI::App& plan, Outcome& outcome) {
       AdviseOptions read;
       read.output = options->output;
       const std::vector<Figure> targets = figures_of(read);
-      if (Result<void> done = read_figures(options->files, "advise", targets); !done) return print_plan_failure(done.error());
+      if (Result<void> done = read_figures(options->files, "advise", targets); !done)
+        return print_plan_failure(done.error());
       apply_typed(*command, figures_of(*options), targets);
-      if (const std::string& computing = read.input.computing;
-          computing != "realtime" && computing != "inference" && computing != "general" && computing != "batch" && computing != "training") {
+      if (const std::string& computing = read.input.computing; computing != "realtime" && computing != "inference" &&
+                                                               computing != "general" && computing != "batch" &&
+                                                               computing != "training") {
         return print_plan_failure(Error{"plan.value", fmt::format("'{}' is no kind of computing", computing),
                                         "it is realtime, inference, general, batch or training"});
       }

@@ -20,7 +20,8 @@ std::string option_of(const Figure& figure) {
 
 Result<void> read_field(const planner::Record& record, const planner::Field& field, const Figure& figure) {
   const auto wrong = [&](std::string_view kind) {
-    return fail("plan.value", fmt::format("{}:{}: '{}' is no {}", record.file, field.line, field.key, kind), fmt::format("write a {}", kind));
+    return fail("plan.value", fmt::format("{}:{}: '{}' is no {}", record.file, field.line, field.key, kind),
+                fmt::format("write a {}", kind));
   };
   if (double* const* number = std::get_if<double*>(&figure.into)) {
     const Result<double> value = planner::number_in(record, field, figure.least, figure.most);
@@ -40,9 +41,11 @@ Result<void> read_field(const planner::Record& record, const planner::Field& fie
 
 }  // namespace
 
-Result<void> read_figures(const std::vector<std::string>& files, const std::string& kind, const std::vector<Figure>& figures) {
+Result<void> read_figures(const std::vector<std::string>& files, const std::string& kind,
+                          const std::vector<Figure>& figures) {
   if (files.empty()) return {};
-  const Result<planner::PlanDocument> plan = read_plan_files({.plans = files, .nodes = {}, .users = {}, .workloads = {}});
+  const Result<planner::PlanDocument> plan =
+      read_plan_files({.plans = files, .nodes = {}, .users = {}, .workloads = {}});
   if (!plan) return std::unexpected(plan.error());
   for (const planner::Record& record : plan->others) {
     if (record.kind != kind) continue;
@@ -52,8 +55,10 @@ Result<void> read_figures(const std::vector<std::string>& files, const std::stri
         std::vector<std::string> known;
         for (const Figure& each : figures) known.push_back(each.key);
         const std::string guess = nearest(field.key, known);
-        return fail("plan.unknown-key", fmt::format("{}:{}: [{}] has no '{}'", record.file, field.line, kind, printable(field.key)),
-                    guess.empty() ? fmt::format("it has {}", fmt::join(known, ", ")) : fmt::format("did you mean '{}'?", guess));
+        return fail("plan.unknown-key",
+                    fmt::format("{}:{}: [{}] has no '{}'", record.file, field.line, kind, printable(field.key)),
+                    guess.empty() ? fmt::format("it has {}", fmt::join(known, ", "))
+                                  : fmt::format("did you mean '{}'?", guess));
       }
       if (Result<void> done = read_field(record, field, *figure); !done) return done;
     }
@@ -64,7 +69,9 @@ Result<void> read_figures(const std::vector<std::string>& files, const std::stri
 void add_figures(CLI::App& command, const std::vector<Figure>& figures) {
   for (const Figure& figure : figures) {
     if (double* const* number = std::get_if<double*>(&figure.into)) {
-      command.add_option(option_of(figure), **number, figure.words)->check(CLI::Range(figure.least, figure.most))->capture_default_str();
+      command.add_option(option_of(figure), **number, figure.words)
+          ->check(CLI::Range(figure.least, figure.most))
+          ->capture_default_str();
     } else if (bool* const* yes = std::get_if<bool*>(&figure.into)) {
       command.add_option(option_of(figure), **yes, figure.words)->type_name("true|false")->capture_default_str();
     } else {

@@ -21,7 +21,8 @@ struct Figure {
 };
 
 // Sets what the tables of that kind say. Errors: plan.unknown-key, plan.value, those of reading.
-Result<void> read_figures(const std::vector<std::string>& files, const std::string& kind, const std::vector<Figure>& figures);
+Result<void> read_figures(const std::vector<std::string>& files, const std::string& kind,
+                          const std::vector<Figure>& figures);
 
 // An option a figure.
 void add_figures(CLI::App& command, const std::vector<Figure>& figures);

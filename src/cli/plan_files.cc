@@ -69,7 +69,8 @@ Result<std::vector<Record>> toml_records(std::string_view text, const std::strin
     } else if (const auto* array = std::get_if<node::Array>(&entry.value.content)) {
       for (const node::Value& item : *array) {
         const auto* each = std::get_if<node::Table>(&item.content);
-        if (each == nullptr) return wrong(file, item.place.line, fmt::format("'{}' is no table", printable(entry.key)), "write [[node]]");
+        if (each == nullptr)
+          return wrong(file, item.place.line, fmt::format("'{}' is no table", printable(entry.key)), "write [[node]]");
         done = add_record(*each, entry, item.place, file, records);
         if (!done) break;
       }
@@ -86,13 +87,15 @@ std::vector<Record> built_in(const std::string& table, const std::string& kind) 
   std::vector<Record> records;
   for (const planner::Place& place : planner::known_places()) {
     const std::string_view name = planner::kind_name(place.kind);
-    const bool is_asked = table == name || (table == "cities" && name == "city") || (table == "clouds" && name != "city");
+    const bool is_asked =
+        table == name || (table == "cities" && name == "city") || (table == "clouds" && name != "city");
     if (!is_asked) continue;
     Record record{.kind = kind, .file = "built-in " + table, .line = 1, .fields = {}};
     record.fields.push_back({"name", std::string(place.name), 1});
     record.fields.push_back({"lat", place.at.latitude, 1});
     record.fields.push_back({"lon", place.at.longitude, 1});
-    if (kind == "user" && place.population_millions > 0) record.fields.push_back({"weight", place.population_millions, 1});
+    if (kind == "user" && place.population_millions > 0)
+      record.fields.push_back({"weight", place.population_millions, 1});
     if (kind == "node" && name != "city") record.fields.push_back({"tier", std::string("cloud"), 1});
     records.push_back(std::move(record));
   }

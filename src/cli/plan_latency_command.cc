@@ -60,7 +60,8 @@ Result<Table> read_table(const LatencyOptions& options) {
   }
   std::error_code problem;
   std::map<std::string, std::vector<planner::RoundTripLine>> lines;
-  for (std::filesystem::directory_iterator entry(options.rtt, problem), end; !problem && entry != end; entry.increment(problem)) {
+  for (std::filesystem::directory_iterator entry(options.rtt, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
     const std::filesystem::path& path = entry->path();
     if (!entry->is_regular_file() || path.filename().string().starts_with('.')) continue;
     const std::string name = path.extension() == ".dat" || path.extension() == ".txt" || path.extension() == ".rtt"
@@ -74,7 +75,8 @@ Result<Table> read_table(const LatencyOptions& options) {
     lines.emplace(name, std::move(*parsed));
   }
   if (problem || lines.empty()) {
-    return fail("plan.file", fmt::format("{}: {}", options.rtt, problem ? problem.message() : "there are no files in it"),
+    return fail("plan.file",
+                fmt::format("{}: {}", options.rtt, problem ? problem.message() : "there are no files in it"),
                 "give a directory with a file a source, of lines min/avg/max/stddev:target");
   }
   Table table{.measured = planner::join_round_trips(lines, sites), .calibration = {}};
@@ -139,16 +141,17 @@ int validate(const LatencyOptions& options, const Table& table) {
     worst.add({measured.sites[pair.from].name, measured.sites[pair.to].name, shown(pair.round_trip_ms),
                shown(predicted[order[i]]), shown(floors[order[i]])});
   }
-  return print_plan(options.output,
-                    {.json = json.text(), .table = text, .explanation = "predicted worst:\n" + worst.text(), .picture = [&] {
-                       std::vector<planner::MapPoint> points;
-                       std::vector<planner::MapLine> lines;
-                       for (const planner::Site& site : measured.sites) points.push_back({site.at, site.name});
-                       for (const planner::MeasuredPair& pair : measured.pairs) {
-                         lines.push_back({measured.sites[pair.from].at, measured.sites[pair.to].at, 0});
-                       }
-                       return planner::draw_map("Measured round trips", points, lines);
-                     }});
+  return print_plan(
+      options.output,
+      {.json = json.text(), .table = text, .explanation = "predicted worst:\n" + worst.text(), .picture = [&] {
+         std::vector<planner::MapPoint> points;
+         std::vector<planner::MapLine> lines;
+         for (const planner::Site& site : measured.sites) points.push_back({site.at, site.name});
+         for (const planner::MeasuredPair& pair : measured.pairs) {
+           lines.push_back({measured.sites[pair.from].at, measured.sites[pair.to].at, 0});
+         }
+         return planner::draw_map("Measured round trips", points, lines);
+       }});
 }
 
 struct Ends {
@@ -234,13 +237,15 @@ int predict(const LatencyOptions& options, const std::optional<Table>& table) {
     cloud.factor = floor > 0 ? std::max(1.0, (trip.median_ms - options.access_ms) / floor) : 1;
     cloud.spread = std::log(std::max(1.0001, trip.p90_ms / trip.median_ms)) / 1.2815515655446004;
   } else if (floor > 0) {
-    cloud.factor = std::max(1.0, (planner::uncalibrated_round_trip(ends->distance_km).median_ms - options.access_ms) / floor);
+    cloud.factor =
+        std::max(1.0, (planner::uncalibrated_round_trip(ends->distance_km).median_ms - options.access_ms) / floor);
   }
   if (options.measured) {
     if (*options.measured < floor) {
       return print_plan_failure(
-          Error{"plan.impossible", fmt::format("{} ms is faster than light in glass, which needs {:.2f} ms there and back",
-                                               *options.measured, floor),
+          Error{"plan.impossible",
+                fmt::format("{} ms is faster than light in glass, which needs {:.2f} ms there and back",
+                            *options.measured, floor),
                 "correct --measured, or where the two are"});
     }
     cloud.measured_ms = options.measured;
@@ -258,29 +263,37 @@ int predict(const LatencyOptions& options, const std::optional<Table>& table) {
   append_prediction(json, "edge", both.edge, edge.distance_km);
   json.member("advantage_ms", both.advantage_ms).key("break_even_km");
   json.value(both.break_even_km.value_or(std::nan(""))).close('}');
-  TextTable text({"", "km", "floor ms", "network ms", "transmission", "compute", "queueing", "total ms", "p10", "p90", "confidence"});
-  for (const auto& [name, prediction, km] : {std::tuple("edge", both.edge, edge.distance_km), std::tuple("cloud", both.cloud, cloud.distance_km)}) {
-    text.add({name, shown(km, 0), shown(2 * prediction.one_way_floor_ms, 2), shown(prediction.propagation_ms + prediction.access_ms, 2),
-              shown(prediction.transmission_ms, 2), shown(prediction.compute_ms, 2), shown(prediction.queueing_ms, 2),
-              shown(prediction.total_ms, 2), shown(prediction.p10_ms, 2), shown(prediction.p90_ms, 2), shown(prediction.confidence, 3)});
+  TextTable text({"", "km", "floor ms", "network ms", "transmission", "compute", "queueing", "total ms", "p10", "p90",
+                  "confidence"});
+  for (const auto& [name, prediction, km] :
+       {std::tuple("edge", both.edge, edge.distance_km), std::tuple("cloud", both.cloud, cloud.distance_km)}) {
+    text.add({name, shown(km, 0), shown(2 * prediction.one_way_floor_ms, 2),
+              shown(prediction.propagation_ms + prediction.access_ms, 2), shown(prediction.transmission_ms, 2),
+              shown(prediction.compute_ms, 2), shown(prediction.queueing_ms, 2), shown(prediction.total_ms, 2),
+              shown(prediction.p10_ms, 2), shown(prediction.p90_ms, 2), shown(prediction.confidence, 3)});
   }
-  const std::string verdict = fmt::format("the edge is {} ms {}; break-even at {}\n", shown(std::abs(both.advantage_ms), 2),
-                                          both.advantage_ms >= 0 ? "faster" : "slower",
-                                          both.break_even_km ? shown(*both.break_even_km, 0) + " km" : "no distance");
+  const std::string verdict =
+      fmt::format("the edge is {} ms {}; break-even at {}\n", shown(std::abs(both.advantage_ms), 2),
+                  both.advantage_ms >= 0 ? "faster" : "slower",
+                  both.break_even_km ? shown(*both.break_even_km, 0) + " km" : "no distance");
   return print_plan(
       options.output,
       {.json = json.text(),
        .table = text.text() + verdict,
        .explanation = fmt::format(
            "one-way floor = {:.1f} km / (299792.458 km/s / 1.5); round trip = 2 x floor x {:.3f} + access {:g} ms\n"
-           "transmission = 8 x bytes / (Mbit/s x 10^6) x 1000; compute = complexity / power; queueing = 1/(mu - lambda)\n"
-           "confidence = 0.85 + (1 - load) x 0.1; the edge is {} of the cloud's distance away unless --edge-distance says so\n",
+           "transmission = 8 x bytes / (Mbit/s x 10^6) x 1000; compute = complexity / power; queueing = 1/(mu - "
+           "lambda)\n"
+           "confidence = 0.85 + (1 - load) x 0.1; the edge is {} of the cloud's distance away unless --edge-distance "
+           "says so\n",
            cloud.distance_km, cloud.factor, cloud.access_ms, planner::kEdgeShareOfDistance),
        .picture = [&] {
          if (ends->from) {
-           return planner::draw_map("The way", {{*ends->from, options.from}, {*ends->to, options.to, 1}}, {{*ends->from, *ends->to}});
+           return planner::draw_map("The way", {{*ends->from, options.from}, {*ends->to, options.to, 1}},
+                                    {{*ends->from, *ends->to}});
          }
-         return planner::draw_bars("Latency", "ms", {{"edge", both.edge.total_ms, 0}, {"cloud", both.cloud.total_ms, 1}});
+         return planner::draw_bars("Latency", "ms",
+                                   {{"edge", both.edge.total_ms, 0}, {"cloud", both.cloud.total_ms, 1}});
        }});
 }
 
@@ -299,26 +312,50 @@ int run_latency(const LatencyOptions& options) {
 
 void add_plan_latency(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<LatencyOptions>();
-  CLI::App* command = plan.add_subcommand("latency", "Predict round trips, edge against cloud, by physics and measurements");
+  CLI::App* command =
+      plan.add_subcommand("latency", "Predict round trips, edge against cloud, by physics and measurements");
   const auto positive = CLI::Range(0.0, 1e12);
-  command->add_option("--from", options->from, "LATITUDE,LONGITUDE, a cloud region or a large city")->type_name("PLACE");
+  command->add_option("--from", options->from, "LATITUDE,LONGITUDE, a cloud region or a large city")
+      ->type_name("PLACE");
   command->add_option("--to", options->to, "Likewise: the cloud")->type_name("PLACE");
-  command->add_option("--distance", options->distance_km, "Instead of two places: km to the cloud")->check(CLI::Range(0.0, 20038.0));
-  command->add_option("--edge-distance", options->edge_km, "km to the edge; a tenth of the cloud's by default")->check(CLI::Range(0.0, 20038.0));
+  command->add_option("--distance", options->distance_km, "Instead of two places: km to the cloud")
+      ->check(CLI::Range(0.0, 20038.0));
+  command->add_option("--edge-distance", options->edge_km, "km to the edge; a tenth of the cloud's by default")
+      ->check(CLI::Range(0.0, 20038.0));
   command->add_flag("--ellipsoid", options->ellipsoid, "Distances on WGS 84 instead of a sphere");
-  command->add_option("--factor", options->factor, "The way's length over the great circle's; calibrated, or usual, by default")->check(CLI::Range(1.0, 100.0));
-  command->add_option("--access", options->access_ms, "ms that both ends' access takes")->check(positive)->capture_default_str();
+  command
+      ->add_option("--factor", options->factor,
+                   "The way's length over the great circle's; calibrated, or usual, by default")
+      ->check(CLI::Range(1.0, 100.0));
+  command->add_option("--access", options->access_ms, "ms that both ends' access takes")
+      ->check(positive)
+      ->capture_default_str();
   command->add_option("--bytes", options->bytes, "That are sent")->check(positive)->capture_default_str();
-  command->add_option("--mbps", options->mbps, "Over a line so fast")->check(CLI::Range(1e-6, 1e9))->capture_default_str();
-  command->add_option("--complexity", options->complexity, "Of the computation")->check(positive)->capture_default_str();
-  command->add_option("--power", options->power, "Complexity that the cloud does in a ms")->check(CLI::Range(1e-9, 1e12))->capture_default_str();
-  command->add_option("--edge-power", options->edge_power, "And the edge; as the cloud by default")->check(CLI::Range(1e-9, 1e12));
+  command->add_option("--mbps", options->mbps, "Over a line so fast")
+      ->check(CLI::Range(1e-6, 1e9))
+      ->capture_default_str();
+  command->add_option("--complexity", options->complexity, "Of the computation")
+      ->check(positive)
+      ->capture_default_str();
+  command->add_option("--power", options->power, "Complexity that the cloud does in a ms")
+      ->check(CLI::Range(1e-9, 1e12))
+      ->capture_default_str();
+  command->add_option("--edge-power", options->edge_power, "And the edge; as the cloud by default")
+      ->check(CLI::Range(1e-9, 1e12));
   command->add_option("--arrivals", options->arrivals, "Requests a second")->check(positive)->capture_default_str();
-  command->add_option("--services", options->services, "That a second serves; 0: no queue")->check(positive)->capture_default_str();
-  command->add_option("--edge-services", options->edge_services, "At the edge; as the cloud by default")->check(positive);
-  command->add_option("--measured", options->measured, "A measured round trip to the cloud, which replaces the model's")->check(positive);
-  command->add_option("--rtt", options->rtt, "A directory of measurements, a file a source: calibrates; alone, it is cross-validated")->type_name("DIR");
-  command->add_option("--sites", options->sites, "Where the measured sites are: name,lat,lon; cloud regions are known")->type_name("FILE");
+  command->add_option("--services", options->services, "That a second serves; 0: no queue")
+      ->check(positive)
+      ->capture_default_str();
+  command->add_option("--edge-services", options->edge_services, "At the edge; as the cloud by default")
+      ->check(positive);
+  command->add_option("--measured", options->measured, "A measured round trip to the cloud, which replaces the model's")
+      ->check(positive);
+  command
+      ->add_option("--rtt", options->rtt,
+                   "A directory of measurements, a file a source: calibrates; alone, it is cross-validated")
+      ->type_name("DIR");
+  command->add_option("--sites", options->sites, "Where the measured sites are: name,lat,lon; cloud regions are known")
+      ->type_name("FILE");
   add_plan_output(*command, options->output);
   set_examples(*command,
                "  verge plan latency --from 'Cape Town' --to eu-west-2 --bytes 100000 --mbps 50\n"

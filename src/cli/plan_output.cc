@@ -16,7 +16,8 @@ namespace {
 constexpr std::streamsize kFileMax = 256 << 20;
 
 bool is_number(const std::string& cell) {
-  return !cell.empty() && (cell == "infinite" || cell == "-" || cell.find_first_not_of("0123456789.,+-%eE$ ") == std::string::npos);
+  return !cell.empty() &&
+         (cell == "infinite" || cell == "-" || cell.find_first_not_of("0123456789.,+-%eE$ ") == std::string::npos);
 }
 
 }  // namespace

@@ -34,9 +34,8 @@ int place_gap(const PlaceOptions& options) {
   if (!text) return print_plan_failure(text.error());
   const Result<planner::AssignmentProblem> problem = planner::parse_gap(*text, options.gap);
   if (!problem) return print_plan_failure(problem.error());
-  const planner::AnytimeOptions anytime{.time = std::chrono::duration<double>(options.seconds),
-                                        .threads = options.threads,
-                                        .seed = options.seed};
+  const planner::AnytimeOptions anytime{
+      .time = std::chrono::duration<double>(options.seconds), .threads = options.threads, .seed = options.seed};
   planner::AnytimeAnswer answer;
   if (options.mode == "exact") {
     Result<planner::AnytimeAnswer> solved = planner::solve_exactly(*problem, anytime);
@@ -62,10 +61,10 @@ int place_gap(const PlaceOptions& options) {
       {.json = json.text(),
        .table = fmt::format("value {:.10g}, bound {:.10g}, gap {:.4f} %{}\n", answer.value, answer.bound, gap,
                             answer.is_optimal ? ": proven optimal" : ""),
-       .explanation = fmt::format("{} agents, {} jobs. No assignment is below the bound (Lagrangian relaxation of \"each "
-                                  "job once\", knapsacks solved exactly{}).\n",
-                                  problem->agents, problem->jobs,
-                                  options.mode == "exact" ? ", and CBC on what that leaves open" : ""),
+       .explanation = fmt::format(
+           "{} agents, {} jobs. No assignment is below the bound (Lagrangian relaxation of \"each "
+           "job once\", knapsacks solved exactly{}).\n",
+           problem->agents, problem->jobs, options.mode == "exact" ? ", and CBC on what that leaves open" : ""),
        .picture = [&] {
          std::vector<planner::Bar> bars;
          std::vector<double> load(problem->agents, 0);
@@ -102,7 +101,10 @@ std::string placement_json(const planner::PlanDocument& plan, const planner::Pla
   json.close(']').key("moves").open('[');
   for (const planner::PlacementMove& move : placement.moves) {
     json.open('{').member("workload", plan.workloads[move.workload].name).member("from", move.from);
-    json.member("to", plan.nodes[move.to].name).member("gain_ms", move.gain_ms).member("reason", move.reason).close('}');
+    json.member("to", plan.nodes[move.to].name)
+        .member("gain_ms", move.gain_ms)
+        .member("reason", move.reason)
+        .close('}');
   }
   return json.close(']').close('}').text();
 }
@@ -146,7 +148,8 @@ int place_plan(const PlaceOptions& options) {
                       planner::gap_percent(placement->value, placement->bound),
                       placement->is_optimal ? ": proven optimal" : "");
   std::string explanation =
-      "score = .2 cpu + .2 memory + .25 latency + .15 bandwidth + .1 locality + .05 reliability + .05 cost - network cost\n"
+      "score = .2 cpu + .2 memory + .25 latency + .15 bandwidth + .1 locality + .05 reliability + .05 cost - network "
+      "cost\n"
       "value = sum of latencies + opening costs + prices of moves; no placement is below the bound\n";
   for (const planner::PlacedReplica& replica : placement->replicas) {
     explanation += fmt::format("{} on {}:", plan->workloads[replica.workload].name, plan->nodes[replica.node].name);
@@ -172,9 +175,12 @@ void add_plan_place(CLI::App& plan, Outcome& outcome) {
   CLI::App* command =
       plan.add_subcommand("place", "Put workloads onto nodes, with a bound on how far from the best that is");
   add_plan_files(*command, options->files, true);
-  command->add_option("--gap", options->gap, "Instead of a plan: an instance of the generalised assignment problem, as the OR-Library writes it")
+  command
+      ->add_option("--gap", options->gap,
+                   "Instead of a plan: an instance of the generalised assignment problem, as the OR-Library writes it")
       ->type_name("FILE");
-  command->add_option("--mode", options->mode, "greedy (a scheduler's), anytime (bound and local search) or exact (CBC)")
+  command
+      ->add_option("--mode", options->mode, "greedy (a scheduler's), anytime (bound and local search) or exact (CBC)")
       ->check(CLI::IsMember({"greedy", "anytime", "exact"}))
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "How long anytime and exact may take")
@@ -182,7 +188,8 @@ void add_plan_place(CLI::App& plan, Outcome& outcome) {
       ->capture_default_str();
   command->add_option("--threads", options->threads, "That search")->check(CLI::Range(1, 256))->capture_default_str();
   command->add_option("--seed", options->seed, "Of the search's random choices")->capture_default_str();
-  command->add_option("--hysteresis", options->hysteresis, "Share of its latency that a move must gain beyond its price")
+  command
+      ->add_option("--hysteresis", options->hysteresis, "Share of its latency that a move must gain beyond its price")
       ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();
   add_plan_output(*command, options->output);

@@ -60,9 +60,9 @@ Result<planner::RoundTripMatrix> matrix_of(const ProtocolOptions& options) {
   return matrix;
 }
 
-std::string answer_json(const ProtocolOptions& options, const planner::RoundTripMatrix& matrix, planner::Protocol protocol,
-                        size_t leader, const planner::SimulationAnswer& answer, const planner::Availability& availability,
-                        const std::vector<planner::LeaderFitness>& leaders) {
+std::string answer_json(const ProtocolOptions& options, const planner::RoundTripMatrix& matrix,
+                        planner::Protocol protocol, size_t leader, const planner::SimulationAnswer& answer,
+                        const planner::Availability& availability, const std::vector<planner::LeaderFitness>& leaders) {
   planner::JsonText json;
   json.open('{').member("protocol", planner::protocol_name(protocol));
   json.key("leader");
@@ -120,8 +120,9 @@ std::string explain(const planner::RoundTripMatrix& matrix, planner::Protocol pr
   for (size_t failures = 0; failures < n; ++failures) {
     text += fmt::format(" {} sites gone: {}", failures, availability.share_by_failures[failures] > 0 ? "yes" : "no");
   }
-  text += fmt::format("\na minority that is cut off may {}; a replication that takes more than {:g} ms counts as timed out\n",
-                      planner::minority_rights(protocol), planner::kReplicationTimeoutMs);
+  text += fmt::format(
+      "\na minority that is cut off may {}; a replication that takes more than {:g} ms counts as timed out\n",
+      planner::minority_rights(protocol), planner::kReplicationTimeoutMs);
   text += "leaders by .3/(mean ms + 1) + .3 activity + .4 stability:";
   for (const planner::LeaderFitness& fitness : leaders) {
     text += fmt::format(" {} {:.4f}", matrix.sites[fitness.site], fitness.fitness);
@@ -147,19 +148,19 @@ int run_protocol(const ProtocolOptions& options) {
     leader = matrix->index_of(options.leader);
     if (leader == matrix->sites.size()) {
       const std::string guess = nearest(options.leader, matrix->sites);
-      return print_plan_failure(Error{"plan.unknown-site", fmt::format("there is no site '{}' to lead", printable(options.leader)),
+      return print_plan_failure(Error{"plan.unknown-site",
+                                      fmt::format("there is no site '{}' to lead", printable(options.leader)),
                                       guess.empty() ? fmt::format("it is one of {}", fmt::join(matrix->sites, ", "))
                                                     : fmt::format("did you mean '{}'?", guess)});
     }
   }
-  const planner::SimulationAnswer answer =
-      planner::simulate(*matrix, {.protocol = protocol,
-                                  .leader = leader,
-                                  .conflict = options.conflict,
-                                  .operations = options.operations,
-                                  .clients_per_site = options.clients,
-                                  .payload_bytes = options.payload,
-                                  .seed = options.seed});
+  const planner::SimulationAnswer answer = planner::simulate(*matrix, {.protocol = protocol,
+                                                                       .leader = leader,
+                                                                       .conflict = options.conflict,
+                                                                       .operations = options.operations,
+                                                                       .clients_per_site = options.clients,
+                                                                       .payload_bytes = options.payload,
+                                                                       .seed = options.seed});
   const planner::Availability availability =
       planner::availability(protocol, matrix->sites.size(), options.site_availability);
   TextTable table({"site", "commit p50 ms", "p99 ms", "execute p50 ms", "p99 ms"});
@@ -191,10 +192,12 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<ProtocolOptions>();
   CLI::App* command = plan.add_subcommand("protocol", "Simulate a replication protocol over a map of round trips");
   add_plan_files(*command, options->files, false);
-  command->add_option("--matrix", options->matrix,
-                      "Round trips in ms as CSV: a header of site names, a row a site; what is empty comes from the model")
+  command
+      ->add_option("--matrix", options->matrix,
+                   "Round trips in ms as CSV: a header of site names, a row a site; what is empty comes from the model")
       ->type_name("FILE");
-  command->add_option("--protocol", options->protocol, "raft, multipaxos, epaxos, chain, quorum, primary-backup or crdt")
+  command
+      ->add_option("--protocol", options->protocol, "raft, multipaxos, epaxos, chain, quorum, primary-backup or crdt")
       ->check(CLI::IsMember(planner::protocol_names()))
       ->capture_default_str();
   command->add_option("--leader", options->leader, "The site that leads (or heads the chain); the fittest by default")
@@ -205,7 +208,9 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   command->add_option("--operations", options->operations, "How many are simulated")
       ->check(CLI::Range(uint64_t{1}, uint64_t{20'000'000}))
       ->capture_default_str();
-  command->add_option("--clients", options->clients, "At each site")->check(CLI::Range(1U, 10'000U))->capture_default_str();
+  command->add_option("--clients", options->clients, "At each site")
+      ->check(CLI::Range(1U, 10'000U))
+      ->capture_default_str();
   command->add_option("--payload-bytes", options->payload, "Of an operation")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
@@ -213,10 +218,13 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   command->add_option("--site-availability", options->site_availability, "Probability that a site is up")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->add_option("--activity", options->activity, "Of each site, 0 to 1, for the choice of a leader; 0.5 by default")
+  command
+      ->add_option("--activity", options->activity, "Of each site, 0 to 1, for the choice of a leader; 0.5 by default")
       ->delimiter(',')
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--stability", options->stability, "Likewise; 1 by default")->delimiter(',')->check(CLI::Range(0.0, 1.0));
+  command->add_option("--stability", options->stability, "Likewise; 1 by default")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0));
   add_plan_output(*command, options->output);
   set_examples(*command,
                "  verge plan protocol --matrix examples/plan/round-trips.csv --protocol epaxos --conflict 0.02\n"

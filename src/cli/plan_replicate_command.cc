@@ -61,13 +61,16 @@ int place_replicas(const ReplicateOptions& options, const planner::PlanDocument&
   json.open('{').key("replicas").open('[');
   for (const uint32_t node : answer->replicas) json.value(plan.nodes[node].name);
   json.close(']').member("primary", plan.nodes[answer->replicas.front()].name);
-  json.member("mean_latency_ms", answer->mean_latency_ms).member("bound_ms", answer->bound_ms).member("gap_percent", gap);
+  json.member("mean_latency_ms", answer->mean_latency_ms)
+      .member("bound_ms", answer->bound_ms)
+      .member("gap_percent", gap);
   json.member("lag_ms", answer->lag_ms).member("storage_cost_per_month", answer->storage_cost);
   json.member("coverage", answer->coverage).member("single_replica_latency_ms", answer->single_latency_ms);
   json.member("single_replica_coverage", answer->single_coverage);
   json.member("coverage_improvement", answer->coverage - answer->single_coverage);
   json.key("serves").open('{');
-  for (size_t user = 0; user < plan.users.size(); ++user) json.member(plan.users[user].name, plan.nodes[answer->serves[user]].name);
+  for (size_t user = 0; user < plan.users.size(); ++user)
+    json.member(plan.users[user].name, plan.nodes[answer->serves[user]].name);
   json.close('}').close('}');
   TextTable table({"replica", "lag ms", "$ a month", "users"});
   for (const uint32_t node : answer->replicas) {
@@ -79,11 +82,14 @@ int place_replicas(const ReplicateOptions& options, const planner::PlanDocument&
   return print_plan(
       options.output,
       {.json = json.text(),
-       .table = table.text() + fmt::format("\nmean latency {:.2f} ms (bound {:.2f}, gap {:.2f} %; one replica: {:.2f}), lag {:.1f} ms, "
-                                           "${:.0f} a month\ncoverage within {:g} ms: {:.1f} % instead of {:.1f} %\n",
-                                           answer->mean_latency_ms, answer->bound_ms, gap, answer->single_latency_ms, answer->lag_ms,
-                                           answer->storage_cost, options.coverage_ms, answer->coverage * 100, answer->single_coverage * 100),
-       .explanation = fmt::format("k-median of the users' accesses: greedy, then exchanges until none helps; at most {} replicas, ${:g} a month "
+       .table = table.text() +
+                fmt::format(
+                    "\nmean latency {:.2f} ms (bound {:.2f}, gap {:.2f} %; one replica: {:.2f}), lag {:.1f} ms, "
+                    "${:.0f} a month\ncoverage within {:g} ms: {:.1f} % instead of {:.1f} %\n",
+                    answer->mean_latency_ms, answer->bound_ms, gap, answer->single_latency_ms, answer->lag_ms,
+                    answer->storage_cost, options.coverage_ms, answer->coverage * 100, answer->single_coverage * 100),
+       .explanation = fmt::format("k-median of the users' accesses: greedy, then exchanges until none helps; at most "
+                                  "{} replicas, ${:g} a month "
                                   "together, {:g} ms one way from the first replica\n",
                                   options.replicas_max, options.storage_cost, options.lag_ms),
        .picture = [&] {
@@ -91,9 +97,11 @@ int place_replicas(const ReplicateOptions& options, const planner::PlanDocument&
          std::vector<planner::MapLine> lines;
          for (size_t user = 0; user < plan.users.size(); ++user) {
            points.push_back({plan.users[user].at, "", 5, 2});
-           lines.push_back({plan.users[user].at, plan.nodes[answer->serves[user]].at, static_cast<int>(answer->serves[user])});
+           lines.push_back(
+               {plan.users[user].at, plan.nodes[answer->serves[user]].at, static_cast<int>(answer->serves[user])});
          }
-         for (const uint32_t node : answer->replicas) points.push_back({plan.nodes[node].at, plan.nodes[node].name, static_cast<int>(node), 6});
+         for (const uint32_t node : answer->replicas)
+           points.push_back({plan.nodes[node].at, plan.nodes[node].name, static_cast<int>(node), 6});
          return planner::draw_map("Replicas", points, lines);
        }});
 }
@@ -122,7 +130,9 @@ ShardReport shard(const ReplicateOptions& options, const planner::PlanDocument& 
                                           : planner::partition_by_place(fewer, keys, options.slack);
   const size_t moves = planner::moves_between(report.sharding, names, after, fewer_names);
   report.moves_when_one_leaves =
-      report.sharding.shard_of.empty() ? 0 : static_cast<double>(moves) / static_cast<double>(report.sharding.shard_of.size());
+      report.sharding.shard_of.empty()
+          ? 0
+          : static_cast<double>(moves) / static_cast<double>(report.sharding.shard_of.size());
   return report;
 }
 
@@ -140,23 +150,28 @@ int place_shards(const ReplicateOptions& options, const planner::PlanDocument& p
     bars.push_back({plan.nodes[node].name, static_cast<double>(report.sharding.keys_of[node]), 0});
   }
   json.close('}').close('}');
-  return print_plan(options.output,
-                    {.json = json.text(),
-                     .table = table.text() + fmt::format("\nimbalance (largest/mean) {:.3f}; {:.1f} % of the keys move when {} leaves\n",
-                                                         report.sharding.imbalance, report.moves_when_one_leaves * 100,
-                                                         plan.nodes.back().name),
-                     .explanation = fmt::format("no shard has more than {:g} times the mean; hash: consistent hashing with bounded loads; geo: the "
-                                                "nearest shard with room, keys that lose most elsewhere first\n",
-                                                1 + options.slack),
-                     .picture = [&] { return planner::draw_bars("Keys of each shard", "keys", bars); }});
+  return print_plan(
+      options.output,
+      {.json = json.text(),
+       .table = table.text() +
+                fmt::format("\nimbalance (largest/mean) {:.3f}; {:.1f} % of the keys move when {} leaves\n",
+                            report.sharding.imbalance, report.moves_when_one_leaves * 100, plan.nodes.back().name),
+       .explanation = fmt::format(
+           "no shard has more than {:g} times the mean; hash: consistent hashing with bounded loads; geo: the "
+           "nearest shard with room, keys that lose most elsewhere first\n",
+           1 + options.slack),
+       .picture = [&] { return planner::draw_bars("Keys of each shard", "keys", bars); }});
 }
 
 int run_replicate(const ReplicateOptions& options) {
   const Result<planner::PlanDocument> plan = read_plan_files(options.files);
   if (!plan) return print_plan_failure(plan.error());
-  if (plan->nodes.empty()) return print_plan_failure(Error{"plan.missing", "there is no node for a replica", "add [[node]] tables or --nodes"});
+  if (plan->nodes.empty())
+    return print_plan_failure(
+        Error{"plan.missing", "there is no node for a replica", "add [[node]] tables or --nodes"});
   if (plan->users.empty() && options.sharding != "hash") {
-    return print_plan_failure(Error{"plan.missing", "there is no user to be near to", "add [[user]] tables or --users"});
+    return print_plan_failure(
+        Error{"plan.missing", "there is no user to be near to", "add [[user]] tables or --users"});
   }
   return options.sharding.empty() ? place_replicas(options, *plan) : place_shards(options, *plan);
 }
@@ -167,14 +182,30 @@ void add_plan_replicate(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<ReplicateOptions>();
   CLI::App* command = plan.add_subcommand("replicate", "Place replicas by who reads where, or spread keys over shards");
   add_plan_files(*command, options->files, false);
-  command->add_option("--replicas-max", options->replicas_max, "At most so many")->check(CLI::Range(size_t{1}, size_t{1000}))->capture_default_str();
-  command->add_option("--storage-cost", options->storage_cost, "Dollars a month that all replicas may cost")->check(CLI::Range(0.0, 1e12))->capture_default_str();
-  command->add_option("--replica-cost", options->replica_cost, "Dollars a month for one, where its node does not say")->check(CLI::Range(0.0, 1e12))->capture_default_str();
-  command->add_option("--lag", options->lag_ms, "ms that a replica may lag behind the first")->check(CLI::Range(0.0, 1e6))->capture_default_str();
-  command->add_option("--coverage", options->coverage_ms, "ms within which a user counts as covered")->check(CLI::Range(0.0, 1e6))->capture_default_str();
-  command->add_option("--sharding", options->sharding, "Spread keys over all nodes instead: hash or geo (a user is a key)")->check(CLI::IsMember({"hash", "geo"}));
-  command->add_option("--keys", options->keys, "That are hashed")->check(CLI::Range(size_t{1}, size_t{10'000'000}))->capture_default_str();
-  command->add_option("--slack", options->slack, "Share of the mean that a shard may have more")->check(CLI::Range(0.0, 100.0))->capture_default_str();
+  command->add_option("--replicas-max", options->replicas_max, "At most so many")
+      ->check(CLI::Range(size_t{1}, size_t{1000}))
+      ->capture_default_str();
+  command->add_option("--storage-cost", options->storage_cost, "Dollars a month that all replicas may cost")
+      ->check(CLI::Range(0.0, 1e12))
+      ->capture_default_str();
+  command->add_option("--replica-cost", options->replica_cost, "Dollars a month for one, where its node does not say")
+      ->check(CLI::Range(0.0, 1e12))
+      ->capture_default_str();
+  command->add_option("--lag", options->lag_ms, "ms that a replica may lag behind the first")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--coverage", options->coverage_ms, "ms within which a user counts as covered")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  command
+      ->add_option("--sharding", options->sharding, "Spread keys over all nodes instead: hash or geo (a user is a key)")
+      ->check(CLI::IsMember({"hash", "geo"}));
+  command->add_option("--keys", options->keys, "That are hashed")
+      ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
+      ->capture_default_str();
+  command->add_option("--slack", options->slack, "Share of the mean that a shard may have more")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
   add_plan_output(*command, options->output);
   set_examples(*command,
                "  verge plan replicate --nodes aws --users cities --replicas-max 4\n"

@@ -29,7 +29,8 @@ struct SelectOptions {
   unsigned threads = 2;
 };
 
-void append_candidate(planner::JsonText& json, const planner::PlanDocument& plan, const planner::SelectionCandidate& candidate) {
+void append_candidate(planner::JsonText& json, const planner::PlanDocument& plan,
+                      const planner::SelectionCandidate& candidate) {
   json.open('{').member("node", plan.nodes[candidate.node].name).member("zone", plan.nodes[candidate.node].zone);
   json.key("relay");
   if (candidate.relay) {
@@ -90,42 +91,48 @@ int build_table(const SelectOptions& options, const planner::PlanDocument& plan)
   json.open('{').member("cells", table.cells()).member("nodes", plan.nodes.size()).member("nodes_used", used);
   json.member("build_seconds", built.count()).member("lookup_ns", read.count() / kLookups);
   json.member("checksum", sum).close('}');
-  return print_plan(options.output,
-                    {.json = json.text(),
-                     .table = fmt::format("{} cells, {} nodes, {} of them serve; built in {:.2f} s, a lookup takes {:.1f} ns\n",
-                                          table.cells(), plan.nodes.size(), used, built.count(), read.count() / kLookups),
-                     .explanation = "each cell of a grid over the Earth has its primary and two fallbacks\n",
-                     .picture = [&] {
-                       std::vector<planner::MapPoint> points;
-                       for (size_t i = 0; i < plan.nodes.size() && i < 2000; ++i) {
-                         points.push_back({plan.nodes[i].at, "", served[i] > 0 ? 0 : 5, served[i] > 0 ? 4.0 : 2.0});
-                       }
-                       return planner::draw_map("Nodes of the routing table", points, {});
-                     }});
+  return print_plan(
+      options.output,
+      {.json = json.text(),
+       .table = fmt::format("{} cells, {} nodes, {} of them serve; built in {:.2f} s, a lookup takes {:.1f} ns\n",
+                            table.cells(), plan.nodes.size(), used, built.count(), read.count() / kLookups),
+       .explanation = "each cell of a grid over the Earth has its primary and two fallbacks\n",
+       .picture = [&] {
+         std::vector<planner::MapPoint> points;
+         for (size_t i = 0; i < plan.nodes.size() && i < 2000; ++i) {
+           points.push_back({plan.nodes[i].at, "", served[i] > 0 ? 0 : 5, served[i] > 0 ? 4.0 : 2.0});
+         }
+         return planner::draw_map("Nodes of the routing table", points, {});
+       }});
 }
 
 int run_select(const SelectOptions& options) {
   const Result<planner::PlanDocument> plan = read_plan_files(options.files);
   if (!plan) return print_plan_failure(plan.error());
-  if (plan->nodes.empty()) return print_plan_failure(Error{"plan.missing", "there is no node to select", "add [[node]] tables or --nodes"});
+  if (plan->nodes.empty())
+    return print_plan_failure(Error{"plan.missing", "there is no node to select", "add [[node]] tables or --nodes"});
   if (options.cells > 0) return build_table(options, *plan);
-  if (plan->users.empty()) return print_plan_failure(Error{"plan.missing", "there is no user to select for", "add [[user]] tables or --users"});
+  if (plan->users.empty())
+    return print_plan_failure(
+        Error{"plan.missing", "there is no user to select for", "add [[user]] tables or --users"});
   const planner::PlanLatencies latencies(*plan);
   const std::vector<uint32_t> zones = zones_of(*plan);
   planner::JsonText json;
   json.open('{').key("users").open('[');
   TextTable table({"user", "primary", "latency ms", "score", "fallback 1", "fallback 2"});
   std::string explanation =
-      "latency = one-way propagation + load x 10 + rho/(1-rho) x 0.1; score = latency x 0.7 + cost x 0.3 x 1000; lower is better\n";
+      "latency = one-way propagation + load x 10 + rho/(1-rho) x 0.1; score = latency x 0.7 + cost x 0.3 x 1000; lower "
+      "is better\n";
   std::vector<planner::MapLine> lines;
   for (size_t user = 0; user < plan->users.size(); ++user) {
-    planner::SelectionQuery query{.nodes = plan->nodes.size(),
-                                  .to_node_ms = [&](uint32_t node) { return latencies.between_user_and_node(user, node).milliseconds / 2; },
-                                  .between_nodes_ms = {},
-                                  .load = [&](uint32_t node) { return plan->nodes[node].load; },
-                                  .cost = [&](uint32_t node) { return plan->nodes[node].cost; },
-                                  .zone = [&](uint32_t node) { return zones[node]; },
-                                  .is_plain = options.plain};
+    planner::SelectionQuery query{
+        .nodes = plan->nodes.size(),
+        .to_node_ms = [&](uint32_t node) { return latencies.between_user_and_node(user, node).milliseconds / 2; },
+        .between_nodes_ms = {},
+        .load = [&](uint32_t node) { return plan->nodes[node].load; },
+        .cost = [&](uint32_t node) { return plan->nodes[node].cost; },
+        .zone = [&](uint32_t node) { return zones[node]; },
+        .is_plain = options.plain};
     if (options.relays) {
       query.between_nodes_ms = [&](uint32_t a, uint32_t b) { return latencies.between_nodes(a, b).milliseconds / 2; };
     }
@@ -135,32 +142,37 @@ int run_select(const SelectOptions& options) {
     append_choice(json, "fallback_1", *plan, selection.fallback_1);
     append_choice(json, "fallback_2", *plan, selection.fallback_2);
     json.key("all_candidates").open('[');
-    for (const planner::SelectionCandidate& candidate : selection.all_candidates) append_candidate(json, *plan, candidate);
+    for (const planner::SelectionCandidate& candidate : selection.all_candidates)
+      append_candidate(json, *plan, candidate);
     json.close(']').close('}');
     const auto name = [&](const std::optional<planner::SelectionCandidate>& choice) {
       return choice ? plan->nodes[choice->node].name : std::string("-");
     };
-    table.add({plan->users[user].name, name(selection.primary), selection.primary ? shown(selection.primary->latency_ms) : "-",
-               selection.primary ? shown(selection.primary->score) : "-", name(selection.fallback_1), name(selection.fallback_2)});
+    table.add({plan->users[user].name, name(selection.primary),
+               selection.primary ? shown(selection.primary->latency_ms) : "-",
+               selection.primary ? shown(selection.primary->score) : "-", name(selection.fallback_1),
+               name(selection.fallback_2)});
     if (!selection.primary) continue;
-    lines.push_back({plan->users[user].at, plan->nodes[selection.primary->node].at, static_cast<int>(selection.primary->node)});
+    lines.push_back(
+        {plan->users[user].at, plan->nodes[selection.primary->node].at, static_cast<int>(selection.primary->node)});
     for (const planner::SelectionCandidate& candidate : selection.all_candidates) {
-      explanation += fmt::format("{} -> {}{}: {} ms propagation + {} load + {} queue = {} ms; cost {}; score {}\n",
-                                 plan->users[user].name, plan->nodes[candidate.node].name,
-                                 candidate.relay ? " by " + plan->nodes[*candidate.relay].name : "", shown(candidate.propagation_ms, 2),
-                                 shown(candidate.processing_ms, 2), shown(candidate.queueing_ms, 2), shown(candidate.latency_ms, 2),
-                                 shown(candidate.cost, 3), shown(candidate.score, 2));
+      explanation += fmt::format(
+          "{} -> {}{}: {} ms propagation + {} load + {} queue = {} ms; cost {}; score {}\n", plan->users[user].name,
+          plan->nodes[candidate.node].name, candidate.relay ? " by " + plan->nodes[*candidate.relay].name : "",
+          shown(candidate.propagation_ms, 2), shown(candidate.processing_ms, 2), shown(candidate.queueing_ms, 2),
+          shown(candidate.latency_ms, 2), shown(candidate.cost, 3), shown(candidate.score, 2));
     }
   }
   json.close(']').close('}');
-  return print_plan(options.output, {.json = json.text(), .table = table.text(), .explanation = explanation, .picture = [&] {
-                                       std::vector<planner::MapPoint> points;
-                                       for (const auto& user : plan->users) points.push_back({user.at, "", 5, 2});
-                                       for (size_t i = 0; i < plan->nodes.size(); ++i) {
-                                         points.push_back({plan->nodes[i].at, plan->nodes[i].name, static_cast<int>(i), 5});
-                                       }
-                                       return planner::draw_map("Which node serves whom", points, lines);
-                                     }});
+  return print_plan(options.output,
+                    {.json = json.text(), .table = table.text(), .explanation = explanation, .picture = [&] {
+                       std::vector<planner::MapPoint> points;
+                       for (const auto& user : plan->users) points.push_back({user.at, "", 5, 2});
+                       for (size_t i = 0; i < plan->nodes.size(); ++i) {
+                         points.push_back({plan->nodes[i].at, plan->nodes[i].name, static_cast<int>(i), 5});
+                       }
+                       return planner::draw_map("Which node serves whom", points, lines);
+                     }});
 }
 
 }  // namespace
@@ -171,8 +183,12 @@ void add_plan_select(CLI::App& plan, Outcome& outcome) {
   add_plan_files(*command, options->files, false);
   command->add_flag("--plain", options->plain, "By score alone: no fallback outside the primary's zone is sought");
   command->add_flag("!--no-relays", options->relays, "Do not look for relays that beat the direct path by 10 %");
-  command->add_option("--table", options->cells, "Instead: a routing table of so many cells over the Earth")->check(CLI::Range(size_t{1}, size_t{50'000'000}))->type_name("CELLS");
-  command->add_option("--threads", options->threads, "That build the table")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("--table", options->cells, "Instead: a routing table of so many cells over the Earth")
+      ->check(CLI::Range(size_t{1}, size_t{50'000'000}))
+      ->type_name("CELLS");
+  command->add_option("--threads", options->threads, "That build the table")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   add_plan_output(*command, options->output);
   set_examples(*command,
                "  verge plan select examples/plan/city.toml --explain\n"

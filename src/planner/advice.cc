@@ -12,7 +12,7 @@ constexpr double kBandwidthEdgeMbps = 100;
 constexpr double kVolumeEdgeGigabytes = 100;
 constexpr double kVolumeCloudGigabytes = 1;
 constexpr double kGoodLinePercent = 99.9;
-constexpr double kClear = 1;          // score beyond which one side has it
+constexpr double kClear = 1;  // score beyond which one side has it
 constexpr double kIdleUtilisation = 0.3;
 constexpr double kNodesPerOperator = 50;
 
@@ -82,11 +82,13 @@ Advice advise(const AdviceInput& input) {
     advice.mistakes.push_back(
         {"complexity under-estimated",
          fmt::format("{:g} nodes for {:g} people to run", input.estimated_edge_nodes, input.operators),
-         fmt::format("no more than {:g} nodes a person without automation; begin with fewer sites", kNodesPerOperator)});
+         fmt::format("no more than {:g} nodes a person without automation; begin with fewer sites",
+                     kNodesPerOperator)});
   }
   if (!input.has_security_plan) {
-    advice.mistakes.push_back({"security left out", "nothing is said of identities, encryption and updates",
-                               "an edge node can be carried away: encrypt its disk, give it an identity, plan updates"});
+    advice.mistakes.push_back(
+        {"security left out", "nothing is said of identities, encryption and updates",
+         "an edge node can be carried away: encrypt its disk, give it an identity, plan updates"});
   }
   if (!input.has_offline_strategy) {
     advice.mistakes.push_back({"no offline strategy", "nothing is said of what happens without the line",

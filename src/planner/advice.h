@@ -7,20 +7,20 @@
 namespace verge::planner {
 
 struct AdviceInput {
-  double latency_ms = 50;               // that is needed
-  double bandwidth_mbps = 10;           // that a site produces
-  double gigabytes_per_day = 10;        // that a site produces
-  bool is_private = false;              // data must stay where it arises
+  double latency_ms = 50;                   // that is needed
+  double bandwidth_mbps = 10;               // that a site produces
+  double gigabytes_per_day = 10;            // that a site produces
+  bool is_private = false;                  // data must stay where it arises
   double line_availability_percent = 99.9;  // of the line to the cloud
   bool must_run_offline = false;
-  std::string computing = "general";    // realtime, inference, general, batch, training
+  std::string computing = "general";  // realtime, inference, general, batch, training
   // What the plan says of itself.
-  double edge_utilisation = 0.5;        // 0 to 1
+  double edge_utilisation = 0.5;  // 0 to 1
   double estimated_edge_nodes = 1;
-  double operators = 1;                 // people who run them
-  bool has_security_plan = true;        // encryption, identities, updates
+  double operators = 1;           // people who run them
+  bool has_security_plan = true;  // encryption, identities, updates
   bool has_offline_strategy = true;
-  double services = 2;                  // the workload's parts that can be placed apart
+  double services = 2;  // the workload's parts that can be placed apart
 };
 
 struct Factor {

@@ -19,9 +19,9 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr double kBoundShare = 0.15;  // of the time
 constexpr int kBoundStepsMax = 3000;
-constexpr double kFirstTarget = 1.01;    // of the bound: how far off the best value is taken to be before one is known
-constexpr size_t kLikelyAgents = 6;      // that a job may move to
-constexpr double kPromising = 0.004;     // of the bound above it
+constexpr double kFirstTarget = 1.01;  // of the bound: how far off the best value is taken to be before one is known
+constexpr size_t kLikelyAgents = 6;    // that a job may move to
+constexpr double kPromising = 0.004;   // of the bound above it
 constexpr uint64_t kRoundsBetweenLooks = 16;
 
 // The agents that each job is likely to have in a good assignment: cheapest with capacity at its price.
@@ -45,7 +45,8 @@ std::vector<std::vector<uint32_t>> likely_agents(const AssignmentProblem& proble
 
 // Without agents whose choice alone would put the value so far above the bound that the best is hardly among them; two
 // are left in any case.
-std::vector<std::vector<uint32_t>> promising_agents(const AssignmentProblem& problem, std::vector<std::vector<uint32_t>> likely,
+std::vector<std::vector<uint32_t>> promising_agents(const AssignmentProblem& problem,
+                                                    std::vector<std::vector<uint32_t>> likely,
                                                     const std::vector<double>& bounds, double limit) {
   for (size_t job = 0; job < problem.jobs; ++job) {
     std::vector<uint32_t>& agents = likely[job];
@@ -70,7 +71,6 @@ class Best {
   }
 
   std::atomic<bool>& stop() { return stop_; }
-  [[nodiscard]] double value() const { return value_; }
   Assignment& assignment() { return assignment_; }
 
  private:
@@ -105,8 +105,8 @@ AnytimeAnswer solve_anytime(const AssignmentProblem& problem, const AnytimeOptio
                                           answer.bound + kPromising * std::abs(answer.bound));
   Best best(answer.bound);
   const auto search = [&](unsigned thread) {
-    EjectionSearch own(problem, thread % 2 == 0 ? promising : narrow, lagrangian.capacity_prices(), options.seed + thread,
-                       best.stop());
+    EjectionSearch own(problem, thread % 2 == 0 ? promising : narrow, lagrangian.capacity_prices(),
+                       options.seed + thread, best.stop());
     own.start_from({});
     best.offer(own);
     while (!best.stop().load(std::memory_order_relaxed)) {
@@ -120,8 +120,9 @@ AnytimeAnswer solve_anytime(const AssignmentProblem& problem, const AnytimeOptio
   best.stop() = true;
   threads.clear();
   answer.assignment = std::move(best.assignment());
-  answer.value = best.value();
   answer.is_feasible = !answer.assignment.empty();
+  // Added up anew: a sum that was kept up to date move by move has its last bits from them.
+  if (answer.is_feasible) answer.value = value_of_assignment(problem, answer.assignment);
   answer.is_optimal = answer.is_feasible && answer.value <= answer.bound + 1e-9 * std::abs(answer.bound);
   return answer;
 }

@@ -22,7 +22,8 @@ struct AnytimeAnswer {
   double value = kForbidden;
   double bound = 0;  // no assignment is below it
   bool is_optimal = false;
-  // Nothing above the value can be improved by sending a job here: [agent * jobs + job], what the value is at least then.
+  // Nothing above the value can be improved by sending a job here: [agent * jobs + job], what the value is at least
+  // then.
   std::vector<double> bounds_when_assigned;
 };
 

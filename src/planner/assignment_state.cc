@@ -125,8 +125,8 @@ double AssignmentState::overload(uint32_t agent, const double* weights, double s
   const double* const penalty = &penalty_[agent * resources_];
   double difference = 0;
   for (size_t resource = 0; resource < resources_; ++resource) {
-    difference += penalty[resource] *
-                  (std::min(0.0, room[resource]) - std::min(0.0, room[resource] + sign * weights[resource]));
+    difference +=
+        penalty[resource] * (std::min(0.0, room[resource]) - std::min(0.0, room[resource] + sign * weights[resource]));
   }
   return difference;
 }

@@ -56,7 +56,7 @@ class AssignmentState {
   const AssignmentProblem& problem_;
   const size_t agents_;
   const size_t resources_;
-  const bool is_plain_;  // no opening costs, no spreads
+  const bool is_plain_;          // no opening costs, no spreads
   std::vector<double> cost_;     // [job * agents + agent]
   std::vector<double> weight_;   // [(job * agents + agent) * resources + resource]
   std::vector<double> unit_;     // a fair penalty of one unit too much: [agent * resources + resource]

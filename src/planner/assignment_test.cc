@@ -24,7 +24,8 @@ AssignmentProblem random_problem(Random& random, size_t agents, size_t jobs, siz
   };
   for (size_t i = 0; i < agents * jobs; ++i) problem.cost.push_back(random.chance(0.1) ? kForbidden : number(50));
   for (size_t i = 0; i < resources * agents * jobs; ++i) problem.weight.push_back(number(20));
-  for (size_t i = 0; i < resources * agents; ++i) problem.capacity.push_back(static_cast<double>(jobs) * 14.0 / static_cast<double>(agents));
+  for (size_t i = 0; i < resources * agents; ++i)
+    problem.capacity.push_back(static_cast<double>(jobs) * 14.0 / static_cast<double>(agents));
   if (random.chance(0.5)) {
     for (size_t i = 0; i < agents; ++i) problem.opening.push_back(number(30));
   }
@@ -86,7 +87,8 @@ TEST(Assignment, TheBoundIsBelowEveryAssignmentAndAnswersKeepToAllLimits) {
   for (int round = 0; round < 60; ++round) {
     const AssignmentProblem problem = random_problem(random, 3, 6, 1 + random.below(2), random.chance(0.5));
     const double best = best_by_enumeration(problem);
-    const AnytimeAnswer answer = solve_anytime(problem, {.time = std::chrono::milliseconds(60), .threads = 1, .seed = 3});
+    const AnytimeAnswer answer =
+        solve_anytime(problem, {.time = std::chrono::milliseconds(60), .threads = 1, .seed = 3});
     if (std::isfinite(best)) {
       EXPECT_LE(answer.bound, best * (1 + 1e-9));
       for (const double bound : answer.bounds_when_assigned) EXPECT_FALSE(std::isnan(bound));
@@ -105,7 +107,8 @@ TEST(Assignment, ForcingAJobOntoAnAgentIsBoundedFromBelow) {
   for (int round = 0; round < 30; ++round) {
     const AssignmentProblem problem = random_problem(random, 3, 5, 1, true);
     Lagrangian lagrangian(problem);
-    for (int step = 0; step < 200 && lagrangian.step(kForbidden); ++step) {}
+    for (int step = 0; step < 200 && lagrangian.step(kForbidden); ++step) {
+    }
     const std::vector<double> bounds = lagrangian.bounds_when_assigned();
     for (size_t agent = 0; agent < 3; ++agent) {
       for (size_t job = 0; job < 5; ++job) {
@@ -164,8 +167,14 @@ TEST(GapFile, IsReadWhateverItsLines) {
 
 TEST(GapFile, WhatIsWrongIsNamedWithItsLine) {
   const std::map<std::string, std::string> bad = {
-      {"2 x", "g:1:"},         {"2 1\n1 2\n-3 4\n5 5\n", "g:3:"}, {"2 1\n1 2\n3 4\n5\n", "g:5:"}, {"2 1\n1 2\n3 4\n5 5 5\n", "g:4:"},
-      {"0 5", "g:1:"},         {"1 1\nnan 1 1", "g:2:"},          {"1e9 1e9 1", "g:1:"},          {"2.5 1", "g:1:"},
+      {"2 x", "g:1:"},
+      {"2 1\n1 2\n-3 4\n5 5\n", "g:3:"},
+      {"2 1\n1 2\n3 4\n5\n", "g:5:"},
+      {"2 1\n1 2\n3 4\n5 5 5\n", "g:4:"},
+      {"0 5", "g:1:"},
+      {"1 1\nnan 1 1", "g:2:"},
+      {"1e9 1e9 1", "g:1:"},
+      {"2.5 1", "g:1:"},
       {"", "g:1:"},
   };
   for (const auto& [text, where] : bad) {

@@ -12,13 +12,13 @@ namespace {
 constexpr double kAccessMs = 1;
 
 // Standard deviations of the logarithm of the factor.
-constexpr double kOfAll = 1;          // what all pairs share: the mean factor
-constexpr double kOfPair = 0.30;      // what near pairs share
-constexpr double kOfEnd = 0.15;       // what an end brings to all its pairs
-constexpr double kOfDistance = 0.30;  // what distances of one length share
-constexpr double kOfOne = 0.06;       // a pair's own
-constexpr double kLengthKm = 2500;    // places that far apart share 1/e
-constexpr double kDistanceLength = 1; // of the logarithm of the distance
+constexpr double kOfAll = 1;           // what all pairs share: the mean factor
+constexpr double kOfPair = 0.30;       // what near pairs share
+constexpr double kOfEnd = 0.15;        // what an end brings to all its pairs
+constexpr double kOfDistance = 0.30;   // what distances of one length share
+constexpr double kOfOne = 0.06;        // a pair's own
+constexpr double kLengthKm = 2500;     // places that far apart share 1/e
+constexpr double kDistanceLength = 1;  // of the logarithm of the distance
 
 // The quantiles 0.1 and 0.9 of a normal distribution.
 constexpr double kTenth = 1.2815515655446004;

@@ -64,10 +64,10 @@ class Calibration {
 
   std::vector<Coordinates> places_;
   std::vector<MeasuredPair> pairs_;
-  std::vector<double> table_;      // [from * places + to], NaN where nothing was measured
+  std::vector<double> table_;       // [from * places + to], NaN where nothing was measured
   std::vector<double> logarithms_;  // of each pair's factor
-  std::vector<double> lower_;      // Cholesky's factor of the covariance
-  std::vector<double> weights_;    // the covariance's inverse times the logarithms
+  std::vector<double> lower_;       // Cholesky's factor of the covariance
+  std::vector<double> weights_;     // the covariance's inverse times the logarithms
 };
 
 // The median of |predicted - measured| / measured.

@@ -23,7 +23,8 @@ std::vector<MeasuredPair> all_pairs(const std::vector<Coordinates>& places, Rand
   std::vector<MeasuredPair> pairs;
   for (uint32_t a = 0; a < places.size(); ++a) {
     for (uint32_t b = a + 1; b < places.size(); ++b) {
-      pairs.push_back({a, b, round_trip_floor_ms(great_circle_km(places[a], places[b])) * (1.3 + random.unit() * 0.6) + 1});
+      pairs.push_back(
+          {a, b, round_trip_floor_ms(great_circle_km(places[a], places[b])) * (1.3 + random.unit() * 0.6) + 1});
     }
   }
   return pairs;
@@ -38,7 +39,8 @@ TEST(Calibration, LeavingOneOutIsWhatFittingWithoutItSays) {
     std::vector<MeasuredPair> others = pairs;
     others.erase(others.begin() + static_cast<std::ptrdiff_t>(i));
     const MeasuredPair& pair = pairs[i];
-    const PredictedRoundTrip without = Calibration::fit(places, others)->predict(places[pair.from], places[pair.to], pair.from, pair.to);
+    const PredictedRoundTrip without =
+        Calibration::fit(places, others)->predict(places[pair.from], places[pair.to], pair.from, pair.to);
     EXPECT_NEAR(left_out[i], without.median_ms, 1e-6 * without.median_ms);
   }
 }

@@ -1,5 +1,5 @@
-// CbcLibrary: the functions of COIN-OR's CBC that are used, looked up by name in a library that is loaded with dlopen on
-// first use and stays loaded. Whoever plans without the exact mode needs no solver.
+// CbcLibrary: the functions of COIN-OR's CBC that are used, looked up by name in a library that is loaded with dlopen
+// on first use and stays loaded. Whoever plans without the exact mode needs no solver.
 //
 // For the .cc files of this folder only: nobody else shall see CBC's header.
 #pragma once

@@ -1,5 +1,5 @@
-// What EPaxos orders interfering operations by: each site's newest operation on the hot key that each site knows of, and
-// when all that an operation depends on, directly and through others, is committed at its own site.
+// What EPaxos orders interfering operations by: each site's newest operation on the hot key that each site knows of,
+// and when all that an operation depends on, directly and through others, is committed at its own site.
 #pragma once
 
 #include <array>
@@ -22,7 +22,8 @@ class Dependencies {
   [[nodiscard]] static DependencySet none();
   static void unite(DependencySet& into, const DependencySet& other);
 
-  // The operation is committed with these, as `site` learns now. Appends those of the site's own that became executable.
+  // The operation is committed with these, as `site` learns now. Appends those of the site's own that became
+  // executable.
   void commit(size_t site, uint32_t operation, size_t owner, const DependencySet& depends_on);
   void learn(size_t site, uint32_t operation, std::vector<uint32_t>& executable);
 

@@ -19,11 +19,20 @@ std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out.push_back(static_cast<unsigned char>(c) < 0x20 ? ' ' : c);
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out.push_back(static_cast<unsigned char>(c) < 0x20 ? ' ' : c);
     }
   }
   return out;
@@ -53,12 +62,13 @@ std::string draw_map(std::string_view title, const std::vector<MapPoint>& points
                        y_of({static_cast<double>(degrees), 0}), kWidth, degrees == 0 ? "#b9c2cf" : "#e4e8ee");
   }
   for (const MapLine& line : lines) {
-    svg += fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-opacity=\"0.5\"/>\n",
-                       x_of(line.from), y_of(line.from), x_of(line.to), y_of(line.to), colour(line.group));
+    svg += fmt::format(
+        "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-opacity=\"0.5\"/>\n",
+        x_of(line.from), y_of(line.from), x_of(line.to), y_of(line.to), colour(line.group));
   }
   for (const MapPoint& point : points) {
-    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\" fill=\"{}\"/>\n", x_of(point.at), y_of(point.at),
-                       point.radius, colour(point.group));
+    svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\" fill=\"{}\"/>\n", x_of(point.at),
+                       y_of(point.at), point.radius, colour(point.group));
     if (point.label.empty()) continue;
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", x_of(point.at) + point.radius + 2,
                        y_of(point.at) + 4, escaped(point.label));
@@ -76,8 +86,10 @@ std::string draw_bars(std::string_view title, std::string_view unit, const std::
   double y = kTitleHeight;
   for (const Bar& bar : bars) {
     const double length = !std::isfinite(bar.value) ? kRoom : most > 0 ? std::abs(bar.value) / most * kRoom : 0;
-    svg += fmt::format("<text x=\"10\" y=\"{:.1f}\">{}</text>\n<rect x=\"{}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"16\" fill=\"{}\"/>\n",
-                       y + 14, escaped(bar.label), kLabel, y + 3, length, colour(bar.group));
+    svg += fmt::format(
+        "<text x=\"10\" y=\"{:.1f}\">{}</text>\n<rect x=\"{}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"16\" "
+        "fill=\"{}\"/>\n",
+        y + 14, escaped(bar.label), kLabel, y + 3, length, colour(bar.group));
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", kLabel + length + 6, y + 14,
                        std::isfinite(bar.value) ? fmt::format("{:.6g} {}", bar.value, unit) : "infinite");
     y += kRow;

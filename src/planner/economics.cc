@@ -31,7 +31,8 @@ EconomicsAnswer assess(const EconomicsInput& input) {
   answer.latency_benefit_per_year =
       input.latency_gain_ms * input.worth_per_ms.value_or(worth_of_millisecond(input.use_case));
   answer.availability_benefit_per_year = input.availability_gain_percent * input.worth_of_availability_percent;
-  answer.savings = (answer.bandwidth_savings_per_year + answer.cloud_savings_per_year - input.operations_per_year) * input.years;
+  answer.savings =
+      (answer.bandwidth_savings_per_year + answer.cloud_savings_per_year - input.operations_per_year) * input.years;
   answer.benefits = (answer.latency_benefit_per_year + answer.availability_benefit_per_year) * input.years;
   if (answer.investment > 0) {
     answer.simple_roi = (answer.benefits - answer.investment) / answer.investment;
@@ -75,7 +76,8 @@ std::vector<Sensitivity> sensitivities(const EconomicsInput& input) {
     return assess(changed).roi.value_or(0);
   };
   for (const Named& named : kInputs) {
-    Sensitivity one{.input = named.name, .roi_lower = roi_with(named, 1 - kStep), .roi_higher = roi_with(named, 1 + kStep)};
+    Sensitivity one{
+        .input = named.name, .roi_lower = roi_with(named, 1 - kStep), .roi_higher = roi_with(named, 1 + kStep)};
     one.swing = std::abs(one.roi_higher - one.roi_lower);
     answer.push_back(std::move(one));
   }
@@ -84,7 +86,9 @@ std::vector<Sensitivity> sensitivities(const EconomicsInput& input) {
   const double worth = input.worth_per_ms.value_or(worth_of_millisecond(input.use_case));
   lower.worth_per_ms = worth * (1 - kStep);
   higher.worth_per_ms = worth * (1 + kStep);
-  Sensitivity one{.input = "worth_per_ms", .roi_lower = assess(lower).roi.value_or(0), .roi_higher = assess(higher).roi.value_or(0)};
+  Sensitivity one{.input = "worth_per_ms",
+                  .roi_lower = assess(lower).roi.value_or(0),
+                  .roi_higher = assess(higher).roi.value_or(0)};
   one.swing = std::abs(one.roi_higher - one.roi_lower);
   answer.push_back(std::move(one));
   std::ranges::sort(answer, [](const Sensitivity& a, const Sensitivity& b) {

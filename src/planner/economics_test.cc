@@ -16,10 +16,10 @@ TEST(Economics, ByHand) {
                                          .use_case = "industrial",
                                          .requests_per_day = 1e6});
   EXPECT_DOUBLE_EQ(answer.investment, 500'000);
-  EXPECT_DOUBLE_EQ(answer.bandwidth_savings_per_year, 36'500);        // 1000 * 0.10 * 365
-  EXPECT_DOUBLE_EQ(answer.cloud_savings_per_year, 3'650);             // 200 * 0.05 * 365
-  EXPECT_DOUBLE_EQ(answer.latency_benefit_per_year, 20'000);          // 40 * 500
-  EXPECT_DOUBLE_EQ(answer.availability_benefit_per_year, 50'000);     // 0.5 * 100000
+  EXPECT_DOUBLE_EQ(answer.bandwidth_savings_per_year, 36'500);     // 1000 * 0.10 * 365
+  EXPECT_DOUBLE_EQ(answer.cloud_savings_per_year, 3'650);          // 200 * 0.05 * 365
+  EXPECT_DOUBLE_EQ(answer.latency_benefit_per_year, 20'000);       // 40 * 500
+  EXPECT_DOUBLE_EQ(answer.availability_benefit_per_year, 50'000);  // 0.5 * 100000
   EXPECT_DOUBLE_EQ(answer.simple_roi.value_or(0), (350'000.0 - 500'000) / 500'000);
   EXPECT_DOUBLE_EQ(answer.roi.value_or(0), (550'750.0 - 500'000) / 500'000);
   EXPECT_DOUBLE_EQ(answer.payback_months.value_or(0), 500'000 / (110'150.0 / 12));
@@ -60,8 +60,12 @@ TEST(Advice, ATrainingThatMayWaitBelongsToTheCloud) {
 }
 
 TEST(Advice, EachOfTheUsualMistakesIsFound) {
-  const Advice advice = advise({.edge_utilisation = 0.1, .estimated_edge_nodes = 500, .operators = 2, .has_security_plan = false,
-                                .has_offline_strategy = false, .services = 1});
+  const Advice advice = advise({.edge_utilisation = 0.1,
+                                .estimated_edge_nodes = 500,
+                                .operators = 2,
+                                .has_security_plan = false,
+                                .has_offline_strategy = false,
+                                .services = 1});
   ASSERT_EQ(advice.mistakes.size(), 5U);
   EXPECT_EQ(advice.mistakes[0].name, "over-provisioned edge");
   EXPECT_EQ(advice.mistakes[1].name, "complexity under-estimated");

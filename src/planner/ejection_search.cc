@@ -9,10 +9,10 @@ namespace verge::planner {
 namespace {
 
 constexpr std::array<size_t, 4> kBreadth = {8, 4, 2, 1};  // chains tried at each depth
-constexpr size_t kEjectedTried = 12;                       // of an agent's jobs, in one look
+constexpr size_t kEjectedTried = 12;                      // of an agent's jobs, in one look
 constexpr int kStartsMax = 60;
 constexpr double kStartPenaltyMore = 1.4;
-constexpr size_t kNeighboursWoken = 6;                 // of an agent whose room changed
+constexpr size_t kNeighboursWoken = 6;  // of an agent whose room changed
 constexpr double kPenaltyMore = 1.03;
 
 constexpr double kPenaltyLess = 0.97;
@@ -44,7 +44,8 @@ void EjectionSearch::start_from(std::span<const uint32_t> assignment) {
     descend();
   };
   pass(0);
-  for (int attempt = 0; attempt < kStartsMax && !state_.is_feasible() && !stop_.load(std::memory_order_relaxed); ++attempt) {
+  for (int attempt = 0; attempt < kStartsMax && !state_.is_feasible() && !stop_.load(std::memory_order_relaxed);
+       ++attempt) {
     state_.adapt_penalties(kStartPenaltyMore, 1);
     pass(1);
   }

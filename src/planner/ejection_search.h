@@ -17,8 +17,8 @@ namespace verge::planner {
 
 class EjectionSearch {
  public:
-  // `likely`: of each job, the agents that it may move to, best first; none empty. Once `stop` is set, what is under way
-  // ends soon.
+  // `likely`: of each job, the agents that it may move to, best first; none empty. Once `stop` is set, what is under
+  // way ends soon.
   EjectionSearch(const AssignmentProblem& problem, std::vector<std::vector<uint32_t>> likely,
                  const std::vector<double>& capacity_prices, uint64_t seed, const std::atomic<bool>& stop);
 

@@ -66,7 +66,8 @@ class Core {
     if (solution == nullptr) return {};
     Assignment assignment(problem_.jobs, kUnassigned);
     for (int column = 0; column < columns_; ++column) {
-      if (solution[column] > 0.5) assignment[variables_[static_cast<size_t>(column)].job] = variables_[static_cast<size_t>(column)].agent;
+      if (solution[column] > 0.5)
+        assignment[variables_[static_cast<size_t>(column)].job] = variables_[static_cast<size_t>(column)].agent;
     }
     return assignment;
   }
@@ -147,9 +148,7 @@ Result<AnytimeAnswer> solve_exactly(const AssignmentProblem& problem, const Anyt
   if (answer.is_optimal || answer.bounds_when_assigned.empty()) return answer;
   const bool whole = problem.has_whole_costs();
   // Something better is better by one where costs are whole numbers.
-  const double below = !answer.is_feasible ? 1e15
-                       : whole             ? answer.value - 1 + 1e-6
-                                           : answer.value * (1 - 1e-9);
+  const double below = !answer.is_feasible ? 1e15 : whole ? answer.value - 1 + 1e-6 : answer.value * (1 - 1e-9);
   Core core(**library, problem);
   core.build(answer.bounds_when_assigned, whole && answer.is_feasible ? below : answer.value);
   const std::chrono::duration<double> left = options.time - (std::chrono::steady_clock::now() - start);

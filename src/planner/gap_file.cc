@@ -48,7 +48,8 @@ class Numbers {
   Result<void> end() {
     skip_blanks();
     if (at_ == text_.size()) return {};
-    return wrong("there is more after the last capacity", "one instance a file; are agents and jobs the right way round?");
+    return wrong("there is more after the last capacity",
+                 "one instance a file; are agents and jobs the right way round?");
   }
 
   std::unexpected<Error> wrong(std::string what, std::string fix) const {
@@ -86,9 +87,9 @@ Result<AssignmentProblem> parse_gap(std::string_view text, std::string_view name
   const auto read = [&](std::vector<double>& into, size_t count, size_t width, std::string_view what,
                         double least) -> Result<void> {
     for (size_t i = 0; i < count; ++i) {
-      const Result<double> number = numbers.next(width == 1 ? fmt::format("{} {}", what, i)
-                                                            : fmt::format("{} {} of agent {}", what, i % width, i / width),
-                                                 least);
+      const Result<double> number = numbers.next(
+          width == 1 ? fmt::format("{} {}", what, i) : fmt::format("{} {} of agent {}", what, i % width, i / width),
+          least);
       if (!number) return std::unexpected(number.error());
       into.push_back(*number);
     }

@@ -1,6 +1,6 @@
 // Instances of the generalised assignment problem as the OR-Library writes them: agents and jobs; the cost of each job
-// for each agent, agent by agent; what each uses; the agents' capacities. Numbers between blanks and line ends, whole or
-// not. To be minimised.
+// for each agent, agent by agent; what each uses; the agents' capacities. Numbers between blanks and line ends, whole
+// or not. To be minimised.
 #pragma once
 
 #include <string_view>

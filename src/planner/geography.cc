@@ -53,11 +53,10 @@ double ellipsoid_km(const Coordinates& a, const Coordinates& b) {
     const double u = alpha * (kEquatorKm * kEquatorKm - polar_km * polar_km) / (polar_km * polar_km);
     const double big_a = 1 + u / 16384 * (4096 + u * (-768 + u * (320 - 175 * u)));
     const double big_b = u / 1024 * (256 + u * (-128 + u * (74 - 47 * u)));
-    const double correction =
-        big_b * sine *
-        (middle + big_b / 4 *
-                      (cosine * (2 * middle * middle - 1) -
-                       big_b / 6 * middle * (4 * sine * sine - 3) * (4 * middle * middle - 3)));
+    const double correction = big_b * sine *
+                              (middle + big_b / 4 *
+                                            (cosine * (2 * middle * middle - 1) -
+                                             big_b / 6 * middle * (4 * sine * sine - 3) * (4 * middle * middle - 3)));
     return polar_km * big_a * (sigma - correction);
   }
   return great_circle_km(a, b);

@@ -19,7 +19,8 @@ class Features {
 
   Result<std::vector<Record>> read() {
     json::document document;
-    if (const auto problem = parser_.iterate(padded_).get(document); problem != simdjson::SUCCESS) return wrong(problem);
+    if (const auto problem = parser_.iterate(padded_).get(document); problem != simdjson::SUCCESS)
+      return wrong(problem);
     json::object root;
     if (const auto problem = document.get_object().get(root); problem != simdjson::SUCCESS) return wrong(problem);
     json::array features;
@@ -143,7 +144,8 @@ class Features {
 
 }  // namespace
 
-Result<std::vector<Record>> parse_geojson_records(std::string_view text, const std::string& file, std::string_view kind) {
+Result<std::vector<Record>> parse_geojson_records(std::string_view text, const std::string& file,
+                                                  std::string_view kind) {
   return Features(text, file, kind).read();
 }
 

@@ -7,7 +7,7 @@ namespace verge::planner {
 
 namespace {
 
-constexpr int kIdleMax = 15;        // steps without a better bound before they are made shorter
+constexpr int kIdleMax = 15;  // steps without a better bound before they are made shorter
 constexpr int kCapacityRounds = 1000;
 constexpr double kShorter = 0.7;
 constexpr double kReachMin = 5e-4;  // of Polyak's step
@@ -148,8 +148,8 @@ bool Lagrangian::step(double target) {
     length += direction_[job] * direction_[job];
   }
   if (length < 1e-12) return false;
-  const double distance = std::isfinite(target) ? std::max(target - value, 1e-6 * std::abs(target))
-                                                : std::max(1.0, 0.05 * std::abs(value));
+  const double distance =
+      std::isfinite(target) ? std::max(target - value, 1e-6 * std::abs(target)) : std::max(1.0, 0.05 * std::abs(value));
   const double stride = reach_ * distance / length;
   for (size_t job = 0; job < problem_.jobs; ++job) prices_[job] += stride * direction_[job];
   return true;

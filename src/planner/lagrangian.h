@@ -1,11 +1,11 @@
 // A lower bound of an AssignmentProblem by Lagrangian relaxation of "each job once".
 //
-// For any prices u of the jobs, Σ u[j] + Σ_i min(0, opening[i] + min Σ_j (cost[i][j] - u[j]) x[i][j]), where each agent's
-// minimum is a knapsack over its capacity, is not above the value of any assignment (Fisher 1981; Jörnsten and Näsberg
-// 1986 for this problem). They start where the prices of the capacities put them, the dual of the linear relaxation:
-// that has few variables and is found quickly. The prices are improved by subgradients with Polyak's steps towards the best known value,
-// deflected (Camerini, Fratta and Maffioli 1975). With several resources an agent's knapsack is that over its tightest
-// one. Spreads are left out, which can only lower the bound.
+// For any prices u of the jobs, Σ u[j] + Σ_i min(0, opening[i] + min Σ_j (cost[i][j] - u[j]) x[i][j]), where each
+// agent's minimum is a knapsack over its capacity, is not above the value of any assignment (Fisher 1981; Jörnsten and
+// Näsberg 1986 for this problem). They start where the prices of the capacities put them, the dual of the linear
+// relaxation: that has few variables and is found quickly. The prices are improved by subgradients with Polyak's steps
+// towards the best known value, deflected (Camerini, Fratta and Maffioli 1975). With several resources an agent's
+// knapsack is that over its tightest one. Spreads are left out, which can only lower the bound.
 #pragma once
 
 #include <vector>

@@ -52,7 +52,7 @@ LatencyPrediction predict_latency(const LatencyQuery& query) {
 
 EdgeAgainstCloud compare_edge(const LatencyQuery& edge, const LatencyQuery& cloud) {
   EdgeAgainstCloud answer{.edge = predict_latency(edge), .cloud = predict_latency(cloud)};
-  if (answer.edge.is_saturated && answer.cloud.is_saturated) {
+  if (std::isinf(answer.edge.total_ms) && std::isinf(answer.cloud.total_ms)) {
     answer.advantage_ms = 0;  // neither ever answers
     return answer;
   }

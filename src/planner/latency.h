@@ -32,10 +32,10 @@ struct LatencyQuery {
   double bytes = 0;
   double megabits_per_second = 1000;
   double complexity = 0;
-  double power = 1;  // complexity units a millisecond
-  double arrival_rate = 0;  // a second
-  double service_rate = 0;  // a second; 0: no queue is looked at
-  double spread = 0.2;      // of the logarithm of the round trip
+  double power = 1;                   // complexity units a millisecond
+  double arrival_rate = 0;            // a second
+  double service_rate = 0;            // a second; 0: no queue is looked at
+  double spread = 0.2;                // of the logarithm of the round trip
   std::optional<double> measured_ms;  // a round trip that replaces floor, factor and access
 };
 
@@ -61,8 +61,8 @@ struct EdgeAgainstCloud {
   LatencyPrediction edge;
   LatencyPrediction cloud;
   double advantage_ms = 0;  // of the edge; negative when the cloud is faster
-  // How far the edge may be before the cloud is as fast; nothing when it loses at any distance, infinite when it wins at
-  // any.
+  // How far the edge may be before the cloud is as fast; nothing when it loses at any distance, infinite when it wins
+  // at any.
   std::optional<double> break_even_km;
 };
 

@@ -38,8 +38,13 @@ TEST(Latency, QueueingRisesWithLoad) {
 }
 
 TEST(Latency, ARoundTripIsTwiceTheFloorTimesTheFactorAndAccess) {
-  const LatencyPrediction prediction =
-      predict_latency({.distance_km = 1000, .factor = 1.5, .access_ms = 2, .bytes = 125'000, .megabits_per_second = 100, .complexity = 10, .power = 5});
+  const LatencyPrediction prediction = predict_latency({.distance_km = 1000,
+                                                        .factor = 1.5,
+                                                        .access_ms = 2,
+                                                        .bytes = 125'000,
+                                                        .megabits_per_second = 100,
+                                                        .complexity = 10,
+                                                        .power = 5});
   EXPECT_NEAR(prediction.propagation_ms, 2 * 5.003461 * 1.5, 1e-4);
   EXPECT_NEAR(prediction.total_ms, 15.010383 + 2 + 10 + 2, 1e-4);
   EXPECT_LT(prediction.p10_ms, prediction.total_ms);
@@ -47,7 +52,8 @@ TEST(Latency, ARoundTripIsTwiceTheFloorTimesTheFactorAndAccess) {
 }
 
 TEST(Latency, MeasurementsReplaceTheModel) {
-  const LatencyPrediction prediction = predict_latency({.distance_km = 1000, .factor = 3, .access_ms = 5, .measured_ms = 12});
+  const LatencyPrediction prediction =
+      predict_latency({.distance_km = 1000, .factor = 3, .access_ms = 5, .measured_ms = 12});
   EXPECT_TRUE(prediction.is_measured);
   EXPECT_DOUBLE_EQ(prediction.propagation_ms, 12);
   EXPECT_DOUBLE_EQ(prediction.access_ms, 0);
@@ -70,13 +76,20 @@ TEST(Latency, NoAnswerIsNotANumber) {
   Random random(3);
   for (int i = 0; i < 20'000; ++i) {
     const auto some = [&] { return random.chance(0.2) ? 0.0 : random.unit() * 1e5; };
-    const LatencyQuery query{.distance_km = random.unit() * 20'000, .factor = 1 + random.unit(), .access_ms = some(), .bytes = some(),
-                             .megabits_per_second = some(), .complexity = some(), .power = some(), .arrival_rate = some(), .service_rate = some()};
+    const LatencyQuery query{.distance_km = random.unit() * 20'000,
+                             .factor = 1 + random.unit(),
+                             .access_ms = some(),
+                             .bytes = some(),
+                             .megabits_per_second = some(),
+                             .complexity = some(),
+                             .power = some(),
+                             .arrival_rate = some(),
+                             .service_rate = some()};
     LatencyQuery other = query;
     other.service_rate = some();
     const EdgeAgainstCloud both = compare_edge(query, other);
-    for (const double number : {both.edge.total_ms, both.edge.p10_ms, both.edge.p90_ms, both.cloud.total_ms, both.advantage_ms,
-                                both.break_even_km.value_or(0), both.edge.confidence}) {
+    for (const double number : {both.edge.total_ms, both.edge.p10_ms, both.edge.p90_ms, both.cloud.total_ms,
+                                both.advantage_ms, both.break_even_km.value_or(0), both.edge.confidence}) {
       EXPECT_FALSE(std::isnan(number));
     }
     EXPECT_GE(both.edge.total_ms, 0);

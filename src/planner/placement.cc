@@ -61,7 +61,8 @@ class Placing {
         const SchedulerWorkload& workload = workloads_[name];
         const size_t at = node * problem.jobs + job;
         const bool may = empty.violated(static_cast<uint32_t>(node), name, workload) == 0;
-        problem.cost[at] = may ? workload.latency[node] + (with_moves ? price_of_move(name, node, hysteresis) : 0) : kForbidden;
+        problem.cost[at] =
+            may ? workload.latency[node] + (with_moves ? price_of_move(name, node, hysteresis) : 0) : kForbidden;
         problem.weight[at] = workload.cpu;
         problem.weight[problem.agents * problem.jobs + at] = workload.memory;
         problem.weight[2 * problem.agents * problem.jobs + at] = workload.bandwidth;
@@ -100,7 +101,8 @@ class Placing {
     std::vector<float>& distances = data_rows_.emplace_back(data.empty() ? 0 : nodes_.size(), 0.F);
     for (size_t node = 0; node < nodes_.size() && !data.empty(); ++node) {
       double nearest = 1e300;
-      for (const uint32_t holder : data) nearest = std::min(nearest, latencies_.between_nodes(holder, node).milliseconds);
+      for (const uint32_t holder : data)
+        nearest = std::min(nearest, latencies_.between_nodes(holder, node).milliseconds);
       distances[node] = static_cast<float>(nearest);
       rows[node] += static_cast<float>(nearest);
     }
@@ -221,11 +223,11 @@ Result<void> check_possible(const PlanDocument& plan, const Placing& placing) {
     if (candidates == 0) return infeasible(plan.workloads[i], smallest_conflict(empty, i, workload));
     std::ranges::sort(zones);
     const auto repeated = std::ranges::unique(zones);
-    const auto domains = workload.spread_over_zones ? static_cast<size_t>(repeated.begin() - zones.begin()) : candidates;
+    const auto domains =
+        workload.spread_over_zones ? static_cast<size_t>(repeated.begin() - zones.begin()) : candidates;
     if (domains < workload.replicas) {
-      return infeasible(plan.workloads[i],
-                        fmt::format("{} replicas and {} {} that suit it", workload.replicas, domains,
-                                    workload.spread_over_zones ? "zone(s)" : "node(s)"));
+      return infeasible(plan.workloads[i], fmt::format("{} replicas and {} {} that suit it", workload.replicas, domains,
+                                                       workload.spread_over_zones ? "zone(s)" : "node(s)"));
     }
     wanted[0] += workload.cpu * workload.replicas;
     wanted[1] += workload.memory * workload.replicas;
@@ -245,10 +247,12 @@ Result<void> check_possible(const PlanDocument& plan, const Placing& placing) {
 void explain_moves(const PlanDocument& plan, const Placing& placing, Placement& placement) {
   std::map<size_t, std::vector<std::string>> left;  // of each workload, the nodes that it leaves
   for (size_t i = 0; i < plan.workloads.size(); ++i) left[i] = plan.workloads[i].current;
-  for (const PlacedReplica& replica : placement.replicas) std::erase(left[replica.workload], plan.nodes[replica.node].name);
+  for (const PlacedReplica& replica : placement.replicas)
+    std::erase(left[replica.workload], plan.nodes[replica.node].name);
   for (const PlacedReplica& replica : placement.replicas) {
     if (placing.runs_on(static_cast<uint32_t>(replica.workload), replica.node)) continue;
-    PlacementMove move{.workload = replica.workload, .from = {}, .to = replica.node, .gain_ms = 0, .reason = "it is new"};
+    PlacementMove move{
+        .workload = replica.workload, .from = {}, .to = replica.node, .gain_ms = 0, .reason = "it is new"};
     if (std::vector<std::string>& nodes = left[replica.workload]; !nodes.empty()) {
       move.from = nodes.back();
       nodes.pop_back();
@@ -257,10 +261,9 @@ void explain_moves(const PlanDocument& plan, const Placing& placing, Placement& 
       move.gain_ms = workload.latency[from] - replica.estimated_latency_ms;
       const Scheduler empty(placing.nodes());
       const bool suits = empty.violated(from, static_cast<uint32_t>(replica.workload), workload) == 0;
-      move.reason = !suits ? fmt::format("{} no longer suits it", move.from)
-                    : move.gain_ms > 0
-                        ? fmt::format("{:.1f} ms less, beyond the price of the move", move.gain_ms)
-                        : fmt::format("{} is needed for others", move.from);
+      move.reason = !suits             ? fmt::format("{} no longer suits it", move.from)
+                    : move.gain_ms > 0 ? fmt::format("{:.1f} ms less, beyond the price of the move", move.gain_ms)
+                                       : fmt::format("{} is needed for others", move.from);
     }
     placement.moves.push_back(std::move(move));
   }
@@ -288,7 +291,8 @@ void bound_greedy(const Placing& placing, const Assignment& assignment, double h
     const AssignmentProblem programme = placing.programme(hysteresis, true);
     placement.value = value_of_assignment(programme, assignment);
     Lagrangian lagrangian(programme);
-    for (int step = 0; step < kGreedyBoundSteps && lagrangian.step(placement.value); ++step) {}
+    for (int step = 0; step < kGreedyBoundSteps && lagrangian.step(placement.value); ++step) {
+    }
     placement.bound = std::min(lagrangian.bound(), placement.value);
     return;
   }

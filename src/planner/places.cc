@@ -1,10 +1,11 @@
 // The table of known_places().
+#include "planner/places.h"
+
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/text.h"
-#include "planner/places.h"
 
 namespace verge::planner {
 
@@ -310,12 +311,29 @@ constexpr auto kPlaces = std::to_array<Place>({
 
 // Short names for sites, as tables of measurements use them.
 constexpr auto kShortNames = std::to_array<std::pair<std::string_view, std::string_view>>({
-    {"va", "us-east-1"},       {"oh", "us-east-2"},       {"ca", "us-west-1"},      {"or", "us-west-2"},
-    {"ie", "eu-west-1"},       {"eu", "eu-west-1"},       {"jp", "ap-northeast-1"}, {"sg", "ap-southeast-1"},
-    {"au", "ap-southeast-2"},  {"br", "sa-east-1"},       {"de", "eu-central-1"},   {"uk", "eu-west-2"},
-    {"in", "ap-south-1"},      {"kr", "ap-northeast-2"},  {"fr", "eu-west-3"},      {"hk", "ap-east-1"},
-    {"virginia", "us-east-1"}, {"ohio", "us-east-2"},     {"california", "us-west-1"}, {"oregon", "us-west-2"},
-    {"ireland", "eu-west-1"},  {"japan", "ap-northeast-1"}, {"australia", "ap-southeast-2"},
+    {"va", "us-east-1"},
+    {"oh", "us-east-2"},
+    {"ca", "us-west-1"},
+    {"or", "us-west-2"},
+    {"ie", "eu-west-1"},
+    {"eu", "eu-west-1"},
+    {"jp", "ap-northeast-1"},
+    {"sg", "ap-southeast-1"},
+    {"au", "ap-southeast-2"},
+    {"br", "sa-east-1"},
+    {"de", "eu-central-1"},
+    {"uk", "eu-west-2"},
+    {"in", "ap-south-1"},
+    {"kr", "ap-northeast-2"},
+    {"fr", "eu-west-3"},
+    {"hk", "ap-east-1"},
+    {"virginia", "us-east-1"},
+    {"ohio", "us-east-2"},
+    {"california", "us-west-1"},
+    {"oregon", "us-west-2"},
+    {"ireland", "eu-west-1"},
+    {"japan", "ap-northeast-1"},
+    {"australia", "ap-southeast-2"},
 });
 
 }  // namespace
@@ -324,18 +342,24 @@ std::span<const Place> known_places() { return kPlaces; }
 
 const Place* find_place(std::string_view name) {
   std::string wanted = lower(name);
-  const auto* const alias = std::ranges::find(kShortNames, wanted, &std::pair<std::string_view, std::string_view>::first);
+  const auto* const alias =
+      std::ranges::find(kShortNames, wanted, &std::pair<std::string_view, std::string_view>::first);
   if (alias != kShortNames.end()) wanted = alias->second;
-  const auto* const found = std::ranges::find_if(kPlaces, [&](const Place& place) { return lower(place.name) == wanted; });
+  const auto* const found =
+      std::ranges::find_if(kPlaces, [&](const Place& place) { return lower(place.name) == wanted; });
   return found == kPlaces.end() ? nullptr : &*found;
 }
 
 std::string_view kind_name(PlaceKind kind) {
   switch (kind) {
-    case PlaceKind::kAws: return "aws";
-    case PlaceKind::kGcp: return "gcp";
-    case PlaceKind::kAzure: return "azure";
-    case PlaceKind::kCity: break;
+    case PlaceKind::kAws:
+      return "aws";
+    case PlaceKind::kGcp:
+      return "gcp";
+    case PlaceKind::kAzure:
+      return "azure";
+    case PlaceKind::kCity:
+      break;
   }
   return "city";
 }

@@ -87,9 +87,10 @@ Result<bool> read_whereabouts(const Record& record, const Field& field, Whereabo
     const auto* value = std::get_if<double>(&field.value);
     const double most = is_latitude ? 90 : 180;
     if (value == nullptr || !(std::abs(*value) <= most)) {
-      return wrong("plan.coordinates", record, field.line,
-                   fmt::format("'{}' is {}", field.key, value == nullptr ? "no number" : fmt::format("{}", *value)),
-                   fmt::format("write degrees from -{0} to {0}; are latitude and longitude the right way round?", most));
+      return wrong(
+          "plan.coordinates", record, field.line,
+          fmt::format("'{}' is {}", field.key, value == nullptr ? "no number" : fmt::format("{}", *value)),
+          fmt::format("write degrees from -{0} to {0}; are latitude and longitude the right way round?", most));
     }
     (is_latitude ? where.latitude : where.longitude) = *value;
     return true;
@@ -130,9 +131,9 @@ Result<T> read_record(const Record& record, const std::map<std::string, Reader<T
       std::vector<std::string> known;
       for (const auto& [key, unused] : readers) known.push_back(key);
       const std::string guess = nearest(field.key, known);
-      return wrong("plan.unknown-key", record, field.line,
-                   fmt::format("a {} has no '{}'", record.kind, printable(field.key)),
-                   guess.empty() ? fmt::format("it has {}", fmt::join(known, ", ")) : fmt::format("did you mean '{}'?", guess));
+      return wrong(
+          "plan.unknown-key", record, field.line, fmt::format("a {} has no '{}'", record.kind, printable(field.key)),
+          guess.empty() ? fmt::format("it has {}", fmt::join(known, ", ")) : fmt::format("did you mean '{}'?", guess));
     }
     if (Result<void> done = reader->second(record, field, into); !done) return std::unexpected(done.error());
   }
@@ -252,7 +253,8 @@ Result<void> check_references(const PlanDocument& plan) {
     }
     for (const std::string& name : workload.users) {
       if (plan.user_named(name)) continue;
-      return fail("plan.unknown-user", fmt::format("{}: there is no user '{}'", workload.origin.text(), printable(name)),
+      return fail("plan.unknown-user",
+                  fmt::format("{}: there is no user '{}'", workload.origin.text(), printable(name)),
                   spelling(plan.users, name));
     }
     for (const std::string& name : workload.apart_from) {

@@ -21,16 +21,16 @@ struct Origin {
 struct PlanNode {
   std::string name;
   Coordinates at;
-  std::string zone;            // failure domain; its name where it is not given
-  std::string tier = "edge";   // edge, fog or cloud
+  std::string zone;           // failure domain; its name where it is not given
+  std::string tier = "edge";  // edge, fog or cloud
   double cpu = 8;
   double memory_gb = 32;
   double bandwidth_mbps = 1000;
-  double cost = 0;             // dollars an hour for what it serves
-  double opening_cost = 0;     // dollars an hour for being used at all
-  double load = 0;             // 0 to 1
-  double uptime = 99.9;        // percent
-  double storage_cost = 0;     // dollars a month for a replica
+  double cost = 0;          // dollars an hour for what it serves
+  double opening_cost = 0;  // dollars an hour for being used at all
+  double load = 0;          // 0 to 1
+  double uptime = 99.9;     // percent
+  double storage_cost = 0;  // dollars a month for a replica
   Origin origin;
 };
 

@@ -39,14 +39,17 @@ TEST(PlanDocument, WhatIsWrongIsNamedWithItsLineAndAFix) {
     const char* row;
     const char* code;
   };
-  for (const Case& bad : {Case{"node,x,91,8,,,,,,,,,,", "plan.coordinates"}, Case{"node,x,50,-181,,,,,,,,,,", "plan.coordinates"},
-                          Case{"node,x,nan,8,,,,,,,,,,", "plan.coordinates"}, Case{"node,x,,,Atlantis,,,,,,,,,", "plan.coordinates"},
-                          Case{"node,x,50,8,,,-4,,,,,,,", "plan.value"}, Case{"node,x,50,8,,,many,,,,,,,", "plan.value"},
-                          Case{"node,ok,50,8,,,,,,,,,,", "plan.name-twice"}, Case{"node,,50,8,,,,,,,,,,", "plan.missing"},
-                          Case{"planet,x,50,8,,,,,,,,,,", "plan.kind"}, Case{"user,x,50,8,,,3,,,,,,,", "plan.unknown-key"},
-                          Case{"workload,w,,,,,,,okk,,,,,", "plan.unknown-node"}, Case{"workload,w,,,,,,,,nobody,,,,", "plan.unknown-user"},
-                          Case{"measured,,,,,,,,,,ok,u,1,", "plan.impossible"}, Case{"measured,,,,,,,,,,ok,zz,100,", "plan.unknown-node"}}) {
-    const auto plan = plan_of(std::string(kHeader) + "node,ok,50,8,,,,,,,,,,\nuser,u,10,9,,,,,,,,,,\n" + bad.row + "\n");
+  for (const Case& bad :
+       {Case{"node,x,91,8,,,,,,,,,,", "plan.coordinates"}, Case{"node,x,50,-181,,,,,,,,,,", "plan.coordinates"},
+        Case{"node,x,nan,8,,,,,,,,,,", "plan.coordinates"}, Case{"node,x,,,Atlantis,,,,,,,,,", "plan.coordinates"},
+        Case{"node,x,50,8,,,-4,,,,,,,", "plan.value"}, Case{"node,x,50,8,,,many,,,,,,,", "plan.value"},
+        Case{"node,ok,50,8,,,,,,,,,,", "plan.name-twice"}, Case{"node,,50,8,,,,,,,,,,", "plan.missing"},
+        Case{"planet,x,50,8,,,,,,,,,,", "plan.kind"}, Case{"user,x,50,8,,,3,,,,,,,", "plan.unknown-key"},
+        Case{"workload,w,,,,,,,okk,,,,,", "plan.unknown-node"},
+        Case{"workload,w,,,,,,,,nobody,,,,", "plan.unknown-user"}, Case{"measured,,,,,,,,,,ok,u,1,", "plan.impossible"},
+        Case{"measured,,,,,,,,,,ok,zz,100,", "plan.unknown-node"}}) {
+    const auto plan =
+        plan_of(std::string(kHeader) + "node,ok,50,8,,,,,,,,,,\nuser,u,10,9,,,,,,,,,,\n" + bad.row + "\n");
     ASSERT_FALSE(plan) << bad.row;
     EXPECT_EQ(plan.error().code, bad.code) << bad.row;
     EXPECT_TRUE(plan.error().what.starts_with("p.csv:4:")) << plan.error().what;
@@ -56,8 +59,10 @@ TEST(PlanDocument, WhatIsWrongIsNamedWithItsLineAndAFix) {
 
 TEST(PlanDocument, OfGeoJson) {
   const std::string text =
-      "{\"type\":\"FeatureCollection\",\"features\":[\n{\"type\":\"Feature\",\"properties\":{\"kind\":\"node\",\"name\":\"a\",\"cpu\":3},"
-      "\"geometry\":{\"type\":\"Point\",\"coordinates\":[8,50]}},\n{\"type\":\"Feature\",\"geometry\":{\"type\":\"Point\","
+      "{\"type\":\"FeatureCollection\",\"features\":[\n{\"type\":\"Feature\",\"properties\":{\"kind\":\"node\","
+      "\"name\":\"a\",\"cpu\":3},"
+      "\"geometry\":{\"type\":\"Point\",\"coordinates\":[8,50]}},\n{\"type\":\"Feature\",\"geometry\":{\"type\":"
+      "\"Point\","
       "\"coordinates\":[9,95]},\"properties\":{\"kind\":\"node\",\"name\":\"b\"}}]}";
   const auto records = parse_geojson_records(text, "g.json", "");
   ASSERT_TRUE(records) << records.error().line();
@@ -66,8 +71,10 @@ TEST(PlanDocument, OfGeoJson) {
   const auto plan = read_plan(*records);
   ASSERT_FALSE(plan);
   EXPECT_TRUE(plan.error().what.starts_with("g.json:3:")) << plan.error().what;
-  for (const char* bad : {"", "[]", "{", "{\"features\":3}", "{\"features\":[3]}", "{\"features\":[{\"geometry\":{\"coordinates\":[1]}}]}",
-                          "{\"features\":[{\"geometry\":{\"coordinates\":[\"x\",1]}}]}", "{\"features\":[{\"geometry\":null}]}"}) {
+  for (const char* bad :
+       {"", "[]", "{", "{\"features\":3}", "{\"features\":[3]}",
+        "{\"features\":[{\"geometry\":{\"coordinates\":[1]}}]}",
+        "{\"features\":[{\"geometry\":{\"coordinates\":[\"x\",1]}}]}", "{\"features\":[{\"geometry\":null}]}"}) {
     EXPECT_FALSE(parse_geojson_records(bad, "g", "node")) << bad;
   }
 }
@@ -83,7 +90,16 @@ TEST(Csv, QuotesAndLines) {
 
 TEST(JsonText, WhatIsNotFiniteIsNull) {
   JsonText json;
-  json.open('{').member("a", 1.5).member("b", std::nan("")).member("c", 1 / 0.0).key("d").open('[').value(1).value("x\"").close(']').close('}');
+  json.open('{')
+      .member("a", 1.5)
+      .member("b", std::nan(""))
+      .member("c", 1 / 0.0)
+      .key("d")
+      .open('[')
+      .value(1)
+      .value("x\"")
+      .close(']')
+      .close('}');
   EXPECT_EQ(json.text(), "{\"a\":1.5,\"b\":null,\"c\":null,\"d\":[1,\"x\\\"\"]}");
 }
 

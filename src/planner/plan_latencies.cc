@@ -38,7 +38,8 @@ PlanLatencies::PlanLatencies(const PlanDocument& plan) : plan_(plan) {
 PlanLatencies::RoundTrip PlanLatencies::between(const std::string& from, const Coordinates& a, const std::string& to,
                                                 const Coordinates& b) const {
   if (!measured_.empty()) {
-    if (const auto known = measured_.find(std::minmax(from, to)); known != measured_.end()) return {known->second, true};
+    if (const auto known = measured_.find(std::minmax(from, to)); known != measured_.end())
+      return {known->second, true};
   }
   if (calibration_) return {calibration_->median_ms(a, b), false};
   return {uncalibrated_round_trip(great_circle_km(a, b)).median_ms, false};

@@ -37,9 +37,10 @@ Result<std::vector<Record>> parse_csv_records(std::string_view text, const std::
   for (size_t i = 1; i < rows->size(); ++i) {
     const CsvRow& row = (*rows)[i];
     if (row.cells.size() > keys.size()) {
-      return fail("plan.csv", fmt::format("{}:{}: {} cells, but {} columns in the header", file, row.line,
-                                          row.cells.size(), keys.size()),
-                  "put cells with commas in quotes");
+      return fail(
+          "plan.csv",
+          fmt::format("{}:{}: {} cells, but {} columns in the header", file, row.line, row.cells.size(), keys.size()),
+          "put cells with commas in quotes");
     }
     Record record{.kind = std::string(kind), .file = file, .line = row.line, .fields = {}};
     for (size_t cell = 0; cell < row.cells.size(); ++cell) {

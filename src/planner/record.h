@@ -1,7 +1,8 @@
 // What a plan's files say, whatever their format: records of keys and values that know their file and line.
 //
-// TOML (read by whoever owns its parser): tables [[node]], [[user]], [[workload]] and so on. CSV: a header of keys and a row a record, with a column
-// `kind` or a kind for the whole file. GeoJSON: features with a point and properties, likewise.
+// TOML (read by whoever owns its parser): tables [[node]], [[user]], [[workload]] and so on. CSV: a header of keys and
+// a row a record, with a column `kind` or a kind for the whole file. GeoJSON: features with a point and properties,
+// likewise.
 #pragma once
 
 #include <optional>
@@ -33,6 +34,7 @@ inline constexpr size_t kRecordsMax = 2'000'000;
 
 // `file` is for messages, `kind` for records that do not say theirs. Errors: plan.csv, plan.geojson.
 Result<std::vector<Record>> parse_csv_records(std::string_view text, const std::string& file, std::string_view kind);
-Result<std::vector<Record>> parse_geojson_records(std::string_view text, const std::string& file, std::string_view kind);
+Result<std::vector<Record>> parse_geojson_records(std::string_view text, const std::string& file,
+                                                  std::string_view kind);
 
 }  // namespace verge::planner

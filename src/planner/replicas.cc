@@ -152,10 +152,12 @@ Result<ReplicaPlan> place_replicas(const ReplicaProblem& problem) {
     if (problem.storage_cost[node] <= problem.storage_cost_max) firsts.emplace_back(search.cost_of({node}), node);
   }
   if (firsts.empty() || problem.replicas_max == 0) {
-    return fail("plan.infeasible",
-                fmt::format("no replica is possible: a replica on the cheapest node is beyond {} dollars a month, or none is allowed",
-                            problem.storage_cost_max),
-                "raise --storage-cost or --replicas-max");
+    return fail(
+        "plan.infeasible",
+        fmt::format(
+            "no replica is possible: a replica on the cheapest node is beyond {} dollars a month, or none is allowed",
+            problem.storage_cost_max),
+        "raise --storage-cost or --replicas-max");
   }
   std::ranges::sort(firsts);
   ReplicaPlan plan;
@@ -180,9 +182,8 @@ Result<ReplicaPlan> place_replicas(const ReplicaProblem& problem) {
     plan.lag_ms = std::max(plan.lag_ms, problem.between_ms[plan.replicas[0] * problem.nodes + node]);
   }
   for (size_t user = 0; user < problem.users; ++user) {
-    plan.serves.push_back(*std::ranges::min_element(plan.replicas, {}, [&](uint32_t node) {
-      return problem.latency_ms[node * problem.users + user];
-    }));
+    plan.serves.push_back(*std::ranges::min_element(
+        plan.replicas, {}, [&](uint32_t node) { return problem.latency_ms[node * problem.users + user]; }));
   }
   return plan;
 }

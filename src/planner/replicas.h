@@ -14,9 +14,9 @@ namespace verge::planner {
 struct ReplicaProblem {
   size_t nodes = 0;
   size_t users = 0;
-  std::vector<double> latency_ms;   // round trip, [node * users + user]
-  std::vector<double> between_ms;   // one way, [node * nodes + node]
-  std::vector<double> weight;       // accesses of each user
+  std::vector<double> latency_ms;    // round trip, [node * users + user]
+  std::vector<double> between_ms;    // one way, [node * nodes + node]
+  std::vector<double> weight;        // accesses of each user
   std::vector<double> storage_cost;  // of a replica, $ a month
   size_t replicas_max = 10;
   double storage_cost_max = 10'000;  // $ a month, all replicas
@@ -30,7 +30,7 @@ struct ReplicaPlan {
   double mean_latency_ms = 0;
   double lag_ms = 0;  // the largest
   double storage_cost = 0;
-  double coverage = 0;  // share of accesses, 0 to 1
+  double coverage = 0;           // share of accesses, 0 to 1
   double single_latency_ms = 0;  // what the best single replica does
   double single_coverage = 0;
   double bound_ms = 0;  // no choice of so many replicas has a lower mean latency

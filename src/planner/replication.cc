@@ -27,13 +27,20 @@ double choose(size_t n, size_t k) {
 
 std::string_view protocol_name(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kRaft: return "raft";
-    case Protocol::kMultiPaxos: return "multipaxos";
-    case Protocol::kEPaxos: return "epaxos";
-    case Protocol::kChain: return "chain";
-    case Protocol::kQuorum: return "quorum";
-    case Protocol::kPrimaryBackup: return "primary-backup";
-    case Protocol::kCrdt: break;
+    case Protocol::kRaft:
+      return "raft";
+    case Protocol::kMultiPaxos:
+      return "multipaxos";
+    case Protocol::kEPaxos:
+      return "epaxos";
+    case Protocol::kChain:
+      return "chain";
+    case Protocol::kQuorum:
+      return "quorum";
+    case Protocol::kPrimaryBackup:
+      return "primary-backup";
+    case Protocol::kCrdt:
+      break;
   }
   return "crdt";
 }
@@ -58,9 +65,12 @@ bool can_elect_and_write(Protocol protocol, uint64_t alive, size_t sites) {
   const auto up = static_cast<size_t>(std::popcount(alive));
   switch (protocol) {
     case Protocol::kChain:
-    case Protocol::kPrimaryBackup: return up == sites;  // until somebody takes the missing ones out
-    case Protocol::kCrdt: return up > 0;
-    default: return up >= majority_of(sites);
+    case Protocol::kPrimaryBackup:
+      return up == sites;  // until somebody takes the missing ones out
+    case Protocol::kCrdt:
+      return up > 0;
+    default:
+      return up >= majority_of(sites);
   }
 }
 
@@ -86,11 +96,13 @@ Availability availability(Protocol protocol, size_t sites, double site_availabil
 
 std::string minority_rights(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kCrdt: return "read and write; both sides merge when they meet again";
+    case Protocol::kCrdt:
+      return "read and write; both sides merge when they meet again";
     case Protocol::kChain:
     case Protocol::kPrimaryBackup:
       return "read what it has, which may be old; nobody writes until the missing sites are taken out";
-    default: return "read what it has, which may be old; no writes; it synchronises eventually, when it is rejoined";
+    default:
+      return "read what it has, which may be old; no writes; it synchronises eventually, when it is rejoined";
   }
 }
 

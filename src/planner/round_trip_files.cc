@@ -98,7 +98,8 @@ Result<std::vector<Site>> parse_sites(std::string_view text, std::string_view na
                         "latitudes are from -90 to 90, longitudes from -180 to 180; are they the right way round?");
     }
     if (std::ranges::any_of(sites, [&](const Site& other) { return other.name == site.name; })) {
-      return wrong_site(name, row.line, fmt::format("'{}' is there twice", printable(site.name)), "name each site once");
+      return wrong_site(name, row.line, fmt::format("'{}' is there twice", printable(site.name)),
+                        "name each site once");
     }
     if (sites.size() == kMeasuredSitesMax) {
       return wrong_site(name, row.line, fmt::format("more than {} sites", kMeasuredSitesMax), "split the file");
@@ -121,7 +122,8 @@ MeasuredSites join_round_trips(const std::map<std::string, std::vector<RoundTrip
       at = place->at;
     }
     if (!at) {
-      if (std::ranges::find(joined.without_place, name) == joined.without_place.end()) joined.without_place.push_back(name);
+      if (std::ranges::find(joined.without_place, name) == joined.without_place.end())
+        joined.without_place.push_back(name);
       return {};
     }
     const auto fresh = static_cast<uint32_t>(joined.sites.size());

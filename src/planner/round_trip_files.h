@@ -32,8 +32,8 @@ Result<std::vector<Site>> parse_sites(std::string_view text, std::string_view na
 
 struct MeasuredSites {
   std::vector<Site> sites;
-  std::vector<MeasuredPair> pairs;  // unordered pairs of two sites, the mean of both directions
-  std::vector<MeasuredPair> below_floor;  // refused: faster than light in glass
+  std::vector<MeasuredPair> pairs;         // unordered pairs of two sites, the mean of both directions
+  std::vector<MeasuredPair> below_floor;   // refused: faster than light in glass
   std::vector<std::string> without_place;  // measured, but nobody says where they are
 };
 

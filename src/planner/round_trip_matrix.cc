@@ -49,7 +49,8 @@ size_t RoundTripMatrix::index_of(std::string_view name) const {
 Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::string_view name) {
   Result<std::vector<CsvRow>> rows = parse_csv(text, name);
   if (!rows) return std::unexpected(rows.error());
-  if (rows->size() < 2) return wrong(name, 1, "there is no matrix", "write a header row of site names and a row a site");
+  if (rows->size() < 2)
+    return wrong(name, 1, "there is no matrix", "write a header row of site names and a row a site");
   const bool rows_are_named = std::ranges::all_of(*rows | std::views::drop(1), [](const CsvRow& row) {
     double number = 0;
     return !row.cells.front().empty() && !is_missing(row.cells.front()) && !parse_number(row.cells.front(), number);
@@ -66,8 +67,8 @@ Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::stri
   if (n > kSitesMax) return wrong(name, 1, fmt::format("{} sites", n), fmt::format("at most {}", kSitesMax));
   for (size_t i = 0; i < n; ++i) {
     if (matrix.sites[i].empty() || matrix.index_of(matrix.sites[i]) != i) {
-      return wrong(name, rows->front().line, fmt::format("site '{}' has no name of its own", printable(matrix.sites[i])),
-                   "name each site once");
+      return wrong(name, rows->front().line,
+                   fmt::format("site '{}' has no name of its own", printable(matrix.sites[i])), "name each site once");
     }
   }
   std::vector<double> measured(n * n);
@@ -75,8 +76,9 @@ Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::stri
     CsvRow& row = (*rows)[from + 1];
     if (rows_are_named) {
       if (lower(row.cells.front()) != lower(matrix.sites[from])) {
-        return wrong(name, row.line, fmt::format("the row is of '{}', the header's site is '{}'",
-                                                 printable(row.cells.front()), printable(matrix.sites[from])),
+        return wrong(name, row.line,
+                     fmt::format("the row is of '{}', the header's site is '{}'", printable(row.cells.front()),
+                                 printable(matrix.sites[from])),
                      "rows are in the header's order");
       }
       row.cells.erase(row.cells.begin());

@@ -61,7 +61,8 @@ class Best {
   [[nodiscard]] Route route(bool plain) const {
     Route route{first_[0].node, first_[1].node, first_[2].node};
     const bool shares = first_[1].node != other_zone_.node;
-    if (!plain && shares && other_zone_.node != kNoNode && first_[2].node != kNoNode) route.fallback_2 = other_zone_.node;
+    if (!plain && shares && other_zone_.node != kNoNode && first_[2].node != kNoNode)
+      route.fallback_2 = other_zone_.node;
     return route;
   }
 
@@ -105,7 +106,8 @@ class Tree {
 
   uint32_t build(uint32_t begin, uint32_t end) {
     const auto name = static_cast<uint32_t>(branches_.size());
-    Branch branch{.low = points_[begin].at, .high = points_[begin].at, .base = kInfinity, .begin = begin, .end = end, .right = 0};
+    Branch branch{
+        .low = points_[begin].at, .high = points_[begin].at, .base = kInfinity, .begin = begin, .end = end, .right = 0};
     for (uint32_t i = begin; i < end; ++i) {
       for (size_t axis = 0; axis < 3; ++axis) {
         branch.low[axis] = std::min(branch.low[axis], points_[i].at[axis]);

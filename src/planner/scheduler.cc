@@ -11,8 +11,8 @@ namespace verge::planner {
 
 namespace {
 
-constexpr double kInZone = 0.5;     // locality
-constexpr double kTolerance = 1e-9; // of capacities
+constexpr double kInZone = 0.5;      // locality
+constexpr double kTolerance = 1e-9;  // of capacities
 
 double share(double available, double required) {
   if (required <= 0) return 1;
@@ -151,8 +151,8 @@ std::vector<NodeScore> Scheduler::place(uint32_t name, const SchedulerWorkload& 
 }
 
 std::string smallest_conflict(const Scheduler& scheduler, uint32_t name, const SchedulerWorkload& workload) {
-  constexpr std::array<const char*, 6> kWords = {"cpu",    "memory", "bandwidth", "the latency limit",
-                                                 "uptime", "what it must be apart from"};
+  constexpr std::array<const char*, 6> kWords = {
+      "cpu", "memory", "bandwidth", "the latency limit", "uptime", "what it must be apart from"};
   std::vector<unsigned> violations;
   for (uint32_t node = 0; node < scheduler.nodes().size(); ++node) {
     violations.push_back(scheduler.violated(node, name, workload));

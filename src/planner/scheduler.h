@@ -1,6 +1,7 @@
 // The greedy mode of placement: each workload in turn goes to the node with the best weighted score.
 //
-//     score = .2 cpu + .2 memory + .25 latency + .15 bandwidth + .1 locality + .05 reliability + .05 cost - network cost
+//     score = .2 cpu + .2 memory + .25 latency + .15 bandwidth + .1 locality + .05 reliability + .05 cost - network
+//     cost
 //
 //     cpu, memory   (capacity - load) / required
 //     latency       1 - latency / max
@@ -26,8 +27,8 @@ namespace verge::planner {
 
 enum Criterion : size_t { kCpu, kMemory, kLatency, kBandwidth, kLocality, kReliability, kCost, kCriteria };
 inline constexpr std::array<double, kCriteria> kCriterionWeights = {0.2, 0.2, 0.25, 0.15, 0.1, 0.05, 0.05};
-inline constexpr std::array<const char*, kCriteria> kCriterionNames = {"cpu",      "memory",      "latency", "bandwidth",
-                                                                       "locality", "reliability", "cost"};
+inline constexpr std::array<const char*, kCriteria> kCriterionNames = {
+    "cpu", "memory", "latency", "bandwidth", "locality", "reliability", "cost"};
 
 struct SchedulerNode {
   double cpu = 0;
@@ -44,12 +45,12 @@ struct SchedulerWorkload {
   double bandwidth = 0;
   double latency_max = 0;  // ms; 0: no limit, and `max` is the largest of its latencies
   double uptime_min = 0;
-  unsigned replicas = 1;   // on as many nodes
+  unsigned replicas = 1;  // on as many nodes
   bool spread_over_zones = false;
-  std::span<const float> latency;         // to each node, ms
-  std::span<const float> data_distance;   // to the nearest node with its data, ms; empty: it has none
-  std::vector<uint32_t> data;             // nodes
-  std::vector<uint32_t> apart_from;       // workloads
+  std::span<const float> latency;        // to each node, ms
+  std::span<const float> data_distance;  // to the nearest node with its data, ms; empty: it has none
+  std::vector<uint32_t> data;            // nodes
+  std::vector<uint32_t> apart_from;      // workloads
 };
 
 struct NodeScore {

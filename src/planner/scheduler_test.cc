@@ -15,12 +15,19 @@ TEST(Scheduler, ScoreByHand) {
                              {.cpu = 1, .memory = 8, .bandwidth = 50, .uptime = 90, .cost = 2, .zone = 0}});
   const std::vector<float> latency = {20, 5};
   const std::vector<float> to_data = {0, 10};
-  const SchedulerWorkload workload{.cpu = 2, .memory = 4, .bandwidth = 100, .latency_max = 50, .latency = latency, .data_distance = to_data, .data = {0}};
+  const SchedulerWorkload workload{.cpu = 2,
+                                   .memory = 4,
+                                   .bandwidth = 100,
+                                   .latency_max = 50,
+                                   .latency = latency,
+                                   .data_distance = to_data,
+                                   .data = {0}};
   const NodeScore first = scheduler.score(0, workload);
   // cpu 4/2 -> 1, memory 1, latency 1 - 20/50 = .6, bandwidth 1, locality 1, reliability .99, cost 1 - 1/2 = .5
   EXPECT_NEAR(first.score, .2 + .2 + .25 * .6 + .15 + .1 + .05 * .99 + .05 * .5, 1e-9);
   EXPECT_EQ(first.estimated_latency, 20);
-  // cpu .5, memory 1, latency .9, bandwidth .5, locality .5 (the zone's), reliability .9, cost 0; 100/50 * 10 ms to the data
+  // cpu .5, memory 1, latency .9, bandwidth .5, locality .5 (the zone's), reliability .9, cost 0; 100/50 * 10 ms to the
+  // data
   const NodeScore second = scheduler.score(1, workload);
   EXPECT_NEAR(second.network_cost, 0.02, 1e-9);
   EXPECT_NEAR(second.score, .2 * .5 + .2 + .25 * .9 + .15 * .5 + .1 * .5 + .05 * .9 - 0.02, 1e-6);
@@ -30,14 +37,21 @@ TEST(Scheduler, CapacityIsNeverExceededAndWhatMustBeApartIs) {
   Random random(31);
   for (int round = 0; round < 50; ++round) {
     std::vector<SchedulerNode> nodes;
-    for (uint32_t i = 0; i < 12; ++i) nodes.push_back({.cpu = 8 + random.unit() * 8, .memory = 16, .bandwidth = 100, .cost = random.unit(), .zone = i % 4});
+    for (uint32_t i = 0; i < 12; ++i)
+      nodes.push_back(
+          {.cpu = 8 + random.unit() * 8, .memory = 16, .bandwidth = 100, .cost = random.unit(), .zone = i % 4});
     Scheduler scheduler(nodes);
     std::vector<float> latency(nodes.size());
     for (float& each : latency) each = static_cast<float>(random.unit() * 50);
     std::vector<std::vector<uint32_t>> where(40);
     for (uint32_t name = 0; name < 40; ++name) {
-      SchedulerWorkload workload{.cpu = random.unit() * 4, .memory = random.unit() * 6, .bandwidth = random.unit() * 20, .latency_max = 40,
-                                 .replicas = 1 + static_cast<unsigned>(random.below(3)), .spread_over_zones = random.chance(0.5), .latency = latency};
+      SchedulerWorkload workload{.cpu = random.unit() * 4,
+                                 .memory = random.unit() * 6,
+                                 .bandwidth = random.unit() * 20,
+                                 .latency_max = 40,
+                                 .replicas = 1 + static_cast<unsigned>(random.below(3)),
+                                 .spread_over_zones = random.chance(0.5),
+                                 .latency = latency};
       if (name > 0 && random.chance(0.4)) workload.apart_from = {static_cast<uint32_t>(random.below(name))};
       const std::vector<NodeScore> placed = scheduler.place(name, workload);
       EXPECT_TRUE(placed.empty() || placed.size() == workload.replicas);
@@ -67,7 +81,8 @@ TEST(Scheduler, TheSmallestConflictIsNamed) {
   const Scheduler scheduler({{.cpu = 1, .memory = 64, .bandwidth = 10}, {.cpu = 64, .memory = 64, .bandwidth = 10}});
   const std::vector<float> latency = {5, 90};
   // The near node lacks cpu, the far one is beyond the limit: neither constraint alone conflicts.
-  EXPECT_EQ(smallest_conflict(scheduler, 0, {.cpu = 2, .memory = 1, .latency_max = 50, .latency = latency}), "cpu and the latency limit");
+  EXPECT_EQ(smallest_conflict(scheduler, 0, {.cpu = 2, .memory = 1, .latency_max = 50, .latency = latency}),
+            "cpu and the latency limit");
   EXPECT_EQ(smallest_conflict(scheduler, 0, {.cpu = 200, .memory = 1, .latency_max = 50, .latency = latency}), "cpu");
   EXPECT_EQ(smallest_conflict(scheduler, 0, {.cpu = 2, .memory = 1, .bandwidth = 11, .latency = latency}), "bandwidth");
 }
@@ -83,7 +98,8 @@ PlanDocument small_plan() {
 
 TEST(Placement, EveryModePutsAWorkloadNearItsUser) {
   for (const PlacementMode mode : {PlacementMode::kGreedy, PlacementMode::kAnytime}) {
-    const Result<Placement> placement = place_workloads(small_plan(), {.mode = mode, .time = std::chrono::milliseconds(300)});
+    const Result<Placement> placement =
+        place_workloads(small_plan(), {.mode = mode, .time = std::chrono::milliseconds(300)});
     ASSERT_TRUE(placement) << placement.error().line();
     ASSERT_EQ(placement->replicas.size(), 1U);
     EXPECT_EQ(placement->replicas[0].node, 0U);
@@ -115,7 +131,8 @@ TEST(Placement, WhatIsInfeasibleIsNamedWithItsLine) {
   plan.workloads[0].latency_max_ms = 20;
   Result<Placement> placement = place_workloads(plan, {});
   ASSERT_FALSE(placement);
-  EXPECT_EQ(placement.error().what, "p.toml:12: workload 'w' fits nowhere; what cannot be kept together: cpu and the latency limit");
+  EXPECT_EQ(placement.error().what,
+            "p.toml:12: workload 'w' fits nowhere; what cannot be kept together: cpu and the latency limit");
   plan = small_plan();
   plan.workloads[0].replicas = 3;
   placement = place_workloads(plan, {});

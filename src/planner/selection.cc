@@ -58,7 +58,8 @@ Selection select_nodes(const SelectionQuery& query) {
   if (query.is_plain || usable.size() < 3) return selection;
   const uint32_t zone = query.zone(usable[0]->node);
   if (query.zone(usable[1]->node) != zone) return selection;
-  const auto outside = std::ranges::find_if(usable, [&](const auto* candidate) { return query.zone(candidate->node) != zone; });
+  const auto outside =
+      std::ranges::find_if(usable, [&](const auto* candidate) { return query.zone(candidate->node) != zone; });
   if (outside != usable.end()) selection.fallback_2 = **outside;
   return selection;
 }

@@ -42,7 +42,7 @@ struct Selection {
 
 struct SelectionQuery {
   size_t nodes = 0;
-  std::function<double(uint32_t)> to_node_ms;                // one way from the user
+  std::function<double(uint32_t)> to_node_ms;                  // one way from the user
   std::function<double(uint32_t, uint32_t)> between_nodes_ms;  // one way; empty: no relays
   std::function<double(uint32_t)> load;
   std::function<double(uint32_t)> cost;

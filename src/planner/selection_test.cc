@@ -74,21 +74,23 @@ TEST(RoutingTable, SaysWhatSelectionSays) {
   for (const bool plain : {false, true}) {
     std::vector<RoutedNode> nodes;
     for (int i = 0; i < 300; ++i) {
-      nodes.push_back({{std::asin(random.unit() * 2 - 1) * 57.29, random.unit() * 360 - 180}, random.unit() * 1.1, random.unit() * 0.03,
+      nodes.push_back({{std::asin(random.unit() * 2 - 1) * 57.29, random.unit() * 360 - 180},
+                       random.unit() * 1.1,
+                       random.unit() * 0.03,
                        static_cast<uint32_t>(random.below(8))});
     }
     const RoutingTable table = RoutingTable::build(nodes, 2000, 2, plain);
     EXPECT_GE(table.cells(), 2000U);
     for (size_t cell = 0; cell < table.cells(); cell += 7) {
       const Coordinates user = table.middle_of(cell);
-      const Selection selection =
-          select_nodes({.nodes = nodes.size(),
-                        .to_node_ms = [&](uint32_t node) { return routed_propagation_ms(great_circle_km(user, nodes[node].at)); },
-                        .between_nodes_ms = {},
-                        .load = [&](uint32_t node) { return nodes[node].load; },
-                        .cost = [&](uint32_t node) { return nodes[node].cost; },
-                        .zone = [&](uint32_t node) { return nodes[node].zone; },
-                        .is_plain = plain});
+      const Selection selection = select_nodes(
+          {.nodes = nodes.size(),
+           .to_node_ms = [&](uint32_t node) { return routed_propagation_ms(great_circle_km(user, nodes[node].at)); },
+           .between_nodes_ms = {},
+           .load = [&](uint32_t node) { return nodes[node].load; },
+           .cost = [&](uint32_t node) { return nodes[node].cost; },
+           .zone = [&](uint32_t node) { return nodes[node].zone; },
+           .is_plain = plain});
       const Route& route = table.lookup(user);
       EXPECT_EQ(route.primary, selection.primary.value_or(SelectionCandidate{}).node);
       EXPECT_EQ(route.fallback_1, selection.fallback_1.value_or(SelectionCandidate{}).node);

@@ -53,7 +53,8 @@ Sharding hash_keys(std::span<const std::string> shards, size_t keys, double slac
 }
 
 Sharding partition_by_place(std::span<const Coordinates> shards, std::span<const Coordinates> keys, double slack) {
-  Sharding sharding{.shard_of = std::vector<uint32_t>(keys.size(), 0), .keys_of = std::vector<uint64_t>(shards.size(), 0)};
+  Sharding sharding{.shard_of = std::vector<uint32_t>(keys.size(), 0),
+                    .keys_of = std::vector<uint64_t>(shards.size(), 0)};
   if (shards.empty()) return sharding;
   struct Wish {
     double regret;  // what the second nearest is farther
@@ -73,9 +74,8 @@ Sharding partition_by_place(std::span<const Coordinates> shards, std::span<const
     }
     wishes.push_back({shards.size() > 1 ? second - first : 0, key});
   }
-  std::ranges::sort(wishes, [](const Wish& a, const Wish& b) {
-    return a.regret != b.regret ? a.regret > b.regret : a.key < b.key;
-  });
+  std::ranges::sort(
+      wishes, [](const Wish& a, const Wish& b) { return a.regret != b.regret ? a.regret > b.regret : a.key < b.key; });
   const uint64_t bound = bound_of(keys.size(), shards.size(), slack);
   for (const Wish& wish : wishes) {
     double least = 1e300;

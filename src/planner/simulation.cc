@@ -11,9 +11,9 @@ namespace verge::planner {
 
 namespace {
 
-constexpr double kJitter = 0.02;       // of a one-way latency, either way
-constexpr double kHeaderBytes = 64;    // of each message
-constexpr double kServiceMs = 0.05;    // a client's own way to its site's process, there and back
+constexpr double kJitter = 0.02;     // of a one-way latency, either way
+constexpr double kHeaderBytes = 64;  // of each message
+constexpr double kServiceMs = 0.05;  // a client's own way to its site's process, there and back
 
 enum Kind : uint8_t { kIssue, kAsk, kAnswer, kAccept, kAccepted, kCommit, kDone };
 
@@ -82,7 +82,8 @@ class Simulation {
       size_t nearest = matrix.sites.size();
       for (size_t site = 0; site < matrix.sites.size(); ++site) {
         if (taken[site]) continue;
-        if (nearest == matrix.sites.size() || matrix.between(chain.back(), site) < matrix.between(chain.back(), nearest)) {
+        if (nearest == matrix.sites.size() ||
+            matrix.between(chain.back(), site) < matrix.between(chain.back(), nearest)) {
           nearest = site;
         }
       }
@@ -126,12 +127,18 @@ class Simulation {
   void receive(const Message& message) {
     switch (options_.protocol) {
       case Protocol::kRaft:
-      case Protocol::kMultiPaxos: return receive_led(message, majority_of(n_));
-      case Protocol::kPrimaryBackup: return receive_led(message, n_);
-      case Protocol::kEPaxos: return receive_epaxos(message);
-      case Protocol::kChain: return receive_chain(message);
-      case Protocol::kQuorum: return receive_quorum(message);
-      case Protocol::kCrdt: return receive_crdt(message);
+      case Protocol::kMultiPaxos:
+        return receive_led(message, majority_of(n_));
+      case Protocol::kPrimaryBackup:
+        return receive_led(message, n_);
+      case Protocol::kEPaxos:
+        return receive_epaxos(message);
+      case Protocol::kChain:
+        return receive_chain(message);
+      case Protocol::kQuorum:
+        return receive_quorum(message);
+      case Protocol::kCrdt:
+        return receive_crdt(message);
     }
   }
 
@@ -140,7 +147,9 @@ class Simulation {
   void receive_led(const Message& message, size_t needed) {
     Operation& operation = operations_[message.operation];
     switch (message.kind) {
-      case kIssue: send(kAsk, message.operation, operation.owner, options_.leader, true); break;
+      case kIssue:
+        send(kAsk, message.operation, operation.owner, options_.leader, true);
+        break;
       case kAsk:
         if (message.to != options_.leader || operation.answers > 0) {
           send(kAnswer, message.operation, message.to, options_.leader, false);
@@ -153,7 +162,9 @@ class Simulation {
       case kAnswer:
         if (++operation.answers == needed) send(kDone, message.operation, options_.leader, operation.owner, false);
         break;
-      default: finish(operation); record_execution(operation);
+      default:
+        finish(operation);
+        record_execution(operation);
     }
   }
 
@@ -182,13 +193,17 @@ class Simulation {
         send_to_others(kAsk, message.operation, operation.owner, true);
         if (majority_of(n_) == 1) send(kDone, message.operation, operation.owner, operation.owner, false);
         break;
-      case kAsk: send(kAnswer, message.operation, message.to, operation.owner, false); break;
+      case kAsk:
+        send(kAnswer, message.operation, message.to, operation.owner, false);
+        break;
       case kAnswer:
         if (++operation.answers == majority_of(n_)) {
           send(kDone, message.operation, operation.owner, operation.owner, false);
         }
         break;
-      default: finish(operation); record_execution(operation);
+      default:
+        finish(operation);
+        record_execution(operation);
     }
   }
 
@@ -244,13 +259,21 @@ class Simulation {
         }
         send(kAnswer, message.operation, message.to, operation.owner, false);
         break;
-      case kAnswer: count_answer(message); break;
-      case kAccept: send(kAccepted, message.operation, message.to, operation.owner, false); break;
+      case kAnswer:
+        count_answer(message);
+        break;
+      case kAccept:
+        send(kAccepted, message.operation, message.to, operation.owner, false);
+        break;
       case kAccepted:
         if (++operation.answers == majority_of(n_)) commit_epaxos(message.operation);
         break;
-      case kCommit: learn(message.to, message.operation); break;
-      default: finish(operation); break;
+      case kCommit:
+        learn(message.to, message.operation);
+        break;
+      default:
+        finish(operation);
+        break;
     }
   }
 

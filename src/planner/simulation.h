@@ -4,7 +4,8 @@
 // trip, give or take a fiftieth; messages between two sites arrive in the order they left. The operation is
 //
 //   raft, multipaxos  client -> leader -> all; a majority answers -> client
-//   epaxos            the client's site asks all and waits for a fast quorum; where their dependencies differ, it asks a
+//   epaxos            the client's site asks all and waits for a fast quorum; where their dependencies differ, it asks
+//   a
 //                     majority to accept their union (Moraru, Andersen and Kaminsky, SOSP 2013, section 4)
 //   chain             client -> head -> … -> tail -> client (van Renesse and Schneider, OSDI 2004)
 //   quorum            the client's site asks all and waits for a majority
@@ -26,7 +27,7 @@ namespace verge::planner {
 struct SimulationOptions {
   Protocol protocol = Protocol::kRaft;
   size_t leader = 0;
-  double conflict = 0;        // 0 to 1
+  double conflict = 0;  // 0 to 1
   uint64_t operations = 100'000;
   unsigned clients_per_site = 10;
   double payload_bytes = 1024;
@@ -45,7 +46,7 @@ struct SimulationAnswer {
   std::vector<SiteLatency> sites;
   double messages_per_operation = 0;
   double bytes_per_operation = 0;
-  double slow_share = 0;  // of EPaxos's operations that took the slow path
+  double slow_share = 0;          // of EPaxos's operations that took the slow path
   double convergence_p99_ms = 0;  // crdt: until every site has it
   uint64_t operations = 0;
 };

@@ -37,7 +37,8 @@ void expect_near_paper(const std::vector<double>& found, const std::array<double
 TEST(Simulation, MediansAreThoseOfThePaper) {
   const RoundTripMatrix matrix = matrix_of(kFiveSites);
   expect_near_paper(medians(matrix, {.protocol = Protocol::kEPaxos, .operations = 20'000}), {81, 79, 81, 135, 152});
-  expect_near_paper(medians(matrix, {.protocol = Protocol::kMultiPaxos, .leader = 1, .operations = 20'000}), {170, 85, 107, 211, 250});
+  expect_near_paper(medians(matrix, {.protocol = Protocol::kMultiPaxos, .leader = 1, .operations = 20'000}),
+                    {170, 85, 107, 211, 250});
 }
 
 // Round trips a-b 10, a-c 20, b-c 40.
@@ -49,7 +50,8 @@ TEST(Simulation, ThreeSitesByHand) {
     for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(found[i], expected[i], 0.03 * expected[i] + 0.1) << i;
   };
   const uint64_t count = 5000;
-  near(medians(matrix, {.protocol = Protocol::kRaft, .leader = 0, .operations = count}), {10, 20, 30});  // to a and back, a to b and back
+  near(medians(matrix, {.protocol = Protocol::kRaft, .leader = 0, .operations = count}),
+       {10, 20, 30});  // to a and back, a to b and back
   near(medians(matrix, {.protocol = Protocol::kPrimaryBackup, .leader = 0, .operations = count}), {20, 30, 40});
   near(medians(matrix, {.protocol = Protocol::kQuorum, .operations = count}), {10, 10, 20});
   near(medians(matrix, {.protocol = Protocol::kEPaxos, .operations = count}), {10, 10, 20});
@@ -77,7 +79,8 @@ TEST(Simulation, ConflictsMakeEPaxosSlowerAndThreeSitesNever) {
 TEST(Simulation, EveryOperationEndsOnceAndASeedReplays) {
   const RoundTripMatrix matrix = matrix_of(kFiveSites);
   for (const std::string& name : protocol_names()) {
-    const SimulationOptions options{.protocol = protocol_named(name).value_or(Protocol::kRaft), .conflict = 0.3, .operations = 3000, .seed = 5};
+    const SimulationOptions options{
+        .protocol = protocol_named(name).value_or(Protocol::kRaft), .conflict = 0.3, .operations = 3000, .seed = 5};
     const SimulationAnswer once = simulate(matrix, options);
     const SimulationAnswer again = simulate(matrix, options);
     uint64_t operations = 0;
@@ -93,7 +96,9 @@ TEST(Simulation, EveryOperationEndsOnceAndASeedReplays) {
 
 TEST(Simulation, MessagesByHand) {
   const RoundTripMatrix matrix = matrix_of(kFiveSites);
-  const auto messages = [&](Protocol protocol) { return simulate(matrix, {.protocol = protocol, .operations = 5000}).messages_per_operation; };
+  const auto messages = [&](Protocol protocol) {
+    return simulate(matrix, {.protocol = protocol, .operations = 5000}).messages_per_operation;
+  };
   EXPECT_DOUBLE_EQ(messages(Protocol::kEPaxos), 12);  // ask, answer, commit: four each
   EXPECT_DOUBLE_EQ(messages(Protocol::kQuorum), 8);
   EXPECT_DOUBLE_EQ(messages(Protocol::kCrdt), 4);
@@ -102,7 +107,8 @@ TEST(Simulation, MessagesByHand) {
 TEST(Simulation, OneSiteAloneNeedsNobody) {
   const RoundTripMatrix one{.sites = {"a"}, .milliseconds = {0}, .is_modelled = {false}};
   for (const std::string& name : protocol_names()) {
-    const SimulationAnswer answer = simulate(one, {.protocol = protocol_named(name).value_or(Protocol::kRaft), .operations = 100});
+    const SimulationAnswer answer =
+        simulate(one, {.protocol = protocol_named(name).value_or(Protocol::kRaft), .operations = 100});
     EXPECT_EQ(answer.sites[0].operations, 100U) << name;
     EXPECT_EQ(answer.messages_per_operation, 0) << name;
   }
@@ -150,12 +156,12 @@ TEST(RoundTripMatrix, NamedRowsTrianglesAndGaps) {
 
 TEST(RoundTripMatrix, WhatIsWrongIsNamedWithItsLine) {
   for (const auto& [text, where] : std::vector<std::pair<std::string, std::string>>{{"", "m:1:"},
-                                                                                       {"a,b\n0,1\n", "m:2:"},
-                                                                                       {"a,b\n0,x\n1,0\n", "m:2:"},
-                                                                                       {"a,b\n0,1\n-1,0\n", "m:3:"},
-                                                                                       {"a,a\n0,1\n1,0\n", "m:1:"},
-                                                                                       {"s,a,b\nb,0,1\na,1,0\n", "m:2:"},
-                                                                                       {"a,b\n0,\n,0\n", "m:1:"}}) {
+                                                                                    {"a,b\n0,1\n", "m:2:"},
+                                                                                    {"a,b\n0,x\n1,0\n", "m:2:"},
+                                                                                    {"a,b\n0,1\n-1,0\n", "m:3:"},
+                                                                                    {"a,a\n0,1\n1,0\n", "m:1:"},
+                                                                                    {"s,a,b\nb,0,1\na,1,0\n", "m:2:"},
+                                                                                    {"a,b\n0,\n,0\n", "m:1:"}}) {
     const auto parsed = parse_round_trip_matrix(text, "m");
     ASSERT_FALSE(parsed) << text;
     EXPECT_TRUE(parsed.error().what.starts_with(where)) << parsed.error().what;

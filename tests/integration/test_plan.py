@@ -130,7 +130,7 @@ class BadInput(unittest.TestCase):
     def test_a_small_conflicting_set_is_named(self):
         text = ('[[node]]\nname = "near"\nlat = 50\nlon = 8\ncpu = 1\n[[node]]\nname = "far"\nlat = -33\nlon = 151\n'
                 '[[user]]\nname = "u"\nlat = 50\nlon = 8.1\n[[workload]]\nname = "w"\ncpu = 4\nlatency_max_ms = 20\n')
-        self.refused(text, "plan.toml:13:", "cpu and the latency limit", "plan.infeasible")
+        self.refused(text, "plan.toml:14:", "cpu and the latency limit", "plan.infeasible")
 
     def test_an_instance_that_is_none(self):
         with tempfile.TemporaryDirectory() as directory:

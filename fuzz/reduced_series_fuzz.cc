@@ -1,5 +1,5 @@
-// Records of reduced series from strangers: whatever is behind a checksum that is right decodes within bounds, or not at
-// all; and what was decoded goes into a record again.
+// Records of reduced series from strangers: whatever is behind a checksum that is right decodes within bounds, or not
+// at all; and what was decoded goes into a record again.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -22,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!in.empty()) std::abort();
   const Window& window = restored->window;
   if (window.times.size() != window.values.size() || window.values.size() > kRecordReadingsMax) std::abort();
-  for (size_t i = 0; i < window.values.size(); i += 1 + window.values.size() / 100) static_cast<void>(window.times.text(i));
+  for (size_t i = 0; i < window.values.size(); i += 1 + window.values.size() / 100)
+    static_cast<void>(window.times.text(i));
   if (window.values.size() > 2000) return 0;
   for (const Method method : {Method::kQuantization, Method::kDoor, Method::kTransform, Method::kSemantic}) {
     const Reduced reduced = reduce(window, {.method = method, .tolerance = 0.5}, {}, dominant_season(window.values));

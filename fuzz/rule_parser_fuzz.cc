@@ -20,6 +20,7 @@ class CollectingEffects final : public rules::Effects {
   void upload(const rules::Rule&, EventKind, Priority, std::string_view, std::string_view, Payload, WallTime) override {
   }
   void drop(const rules::Rule&) override {}
+  void purge(const rules::Rule&, rules::PurgeScope, std::string_view, bool) override {}
   void aggregate(rules::WindowInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<rules::WindowInput> inputs;
@@ -31,9 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(bytes), size);
   const size_t divide = input.find('\0');
   const Payload payload(divide == std::string_view::npos ? std::string_view{} : input.substr(divide + 1));
-  auto compiled = rules::RuleSet::compile({{.name = "fuzz",
-                                            .sql = std::string(input.substr(0, divide)),
-                                            .actions = {rules::PublishSource{.topic = "out"}, rules::UploadSource{}}}});
+  auto compiled = rules::RuleSet::compile(
+      {{.name = "fuzz",
+        .sql = std::string(input.substr(0, divide)),
+        .actions = {rules::PublishSource{.topic = "out"}, rules::UploadSource{}, rules::PurgeSource{.what = "${a}"}}}});
   if (!compiled) return 0;
   rules::Evaluator evaluator(*std::move(compiled));
   CollectingEffects effects;

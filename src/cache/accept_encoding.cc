@@ -141,4 +141,16 @@ std::string coded_tag(std::string_view tag, compress::ContentCoding coding) {
   return coded;
 }
 
+std::vector<net::HttpField> coded_fields(std::span<const net::HttpField> fields, compress::ContentCoding coding,
+                                         std::string& tag) {
+  std::vector<net::HttpField> coded(fields.begin(), fields.end());
+  for (net::HttpField& field : coded) {
+    if (!net::equals_ignoring_case(field.name, "etag")) continue;
+    tag = coded_tag(field.value, coding);
+    field.value = tag;
+    break;
+  }
+  return coded;
+}
+
 }  // namespace verge::cache

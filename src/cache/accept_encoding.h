@@ -3,7 +3,9 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "compress/encoder.h"
 #include "net/http_message.h"
@@ -21,5 +23,8 @@ bool is_compressible(int status, std::span<const net::HttpField> fields);
 
 // `tag` as that of the same content in the coding (RFC 9110 section 8.8.3.3): "abc" becomes "abc-br"; a weak tag stays.
 std::string coded_tag(std::string_view tag, compress::ContentCoding coding);
+// The fields of the same answer in the coding, but Content-Encoding. What is returned refers to `tag`.
+std::vector<net::HttpField> coded_fields(std::span<const net::HttpField> fields, compress::ContentCoding coding,
+                                         std::string& tag);
 
 }  // namespace verge::cache

@@ -23,6 +23,15 @@ void Body::append(Payload bytes) {
   changed();
 }
 
+void Body::append_all(const Body& other) {
+  for (uint64_t place = 0; place < other.size();) {
+    const Piece piece = other.read(place).piece;
+    if (piece.size == 0) return;
+    place += piece.size;
+    append(piece.bytes);
+  }
+}
+
 void Body::complete(std::span<const net::HttpField> trailers) {
   {
     const std::lock_guard lock(mutex_);

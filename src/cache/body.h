@@ -42,6 +42,8 @@ class Body {
 
   // From the writer.
   void append(Payload bytes);
+  // All of another, which is complete; its pieces are shared.
+  void append_all(const Body& other);
   // `trailers`: of a chunked body; kept for its readers.
   void complete(std::span<const net::HttpField> trailers = {});
   void break_off();

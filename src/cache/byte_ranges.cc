@@ -55,26 +55,41 @@ std::optional<std::vector<RangeSpec>> parse_range(std::string_view text) {
 }
 
 std::vector<ByteRange> satisfiable(const std::vector<RangeSpec>& specs, uint64_t length) {
-  std::vector<ByteRange> ranges;
-  for (const RangeSpec& spec : specs) {
-    if (length == 0) break;
+  struct Placed {
+    ByteRange range;
+    size_t place = 0;  // among those asked for
+  };
+  std::vector<Placed> asked;
+  for (size_t place = 0; place < specs.size() && length > 0; ++place) {
+    const RangeSpec& spec = specs[place];
     if (!spec.first) {
       const uint64_t size = std::min(spec.last.value_or(0), length);
-      if (size > 0) ranges.push_back({length - size, length - 1});
+      if (size > 0) asked.push_back({{length - size, length - 1}, place});
     } else if (*spec.first < length) {
-      ranges.push_back({*spec.first, std::min(spec.last.value_or(UINT64_MAX), length - 1)});
+      asked.push_back({{*spec.first, std::min(spec.last.value_or(UINT64_MAX), length - 1)}, place});
     }
   }
-  std::ranges::sort(ranges, {}, &ByteRange::first);
-  std::vector<ByteRange> merged;
-  for (const ByteRange& range : ranges) {
-    if (!merged.empty() && range.first <= merged.back().last + 1) {
-      merged.back().last = std::max(merged.back().last, range.last);
+  std::ranges::sort(asked, {}, [](const Placed& one) { return one.range.first; });
+  std::vector<Placed> merged;
+  for (const Placed& one : asked) {
+    if (!merged.empty() && one.range.first <= merged.back().range.last + kRangeGapMin) {
+      Placed& before = merged.back();
+      before.range.last = std::max(before.range.last, one.range.last);
+      before.place = std::min(before.place, one.place);
     } else {
-      merged.push_back(range);
+      merged.push_back(one);
     }
   }
-  return merged;
+  std::ranges::sort(merged, {}, &Placed::place);
+  std::vector<ByteRange> ranges;
+  for (const Placed& one : merged) ranges.push_back(one.range);
+  return ranges;
+}
+
+ByteRange hull_of(std::span<const ByteRange> ranges) {
+  ByteRange hull = ranges.front();
+  for (const ByteRange& range : ranges) hull = {std::min(hull.first, range.first), std::max(hull.last, range.last)};
+  return hull;
 }
 
 std::optional<ContentRange> parse_content_range(std::string_view text) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,9 +31,15 @@ inline constexpr size_t kRangesMax = 16;
 // Nothing where the field is not "bytes=" with well-formed members, or asks for more than kRangesMax: it is ignored.
 std::optional<std::vector<RangeSpec>> parse_range(std::string_view text);
 
-// Those of the ranges that `length` bytes can satisfy, cut to them; none: 416. Ranges that overlap or touch are made
-// one.
+// Less than what it costs to begin another part.
+inline constexpr uint64_t kRangeGapMin = 80;
+
+// Those of the ranges that `length` bytes can satisfy, cut to them, in the order in which they were asked for; none:
+// 416. Those that overlap, or have less than kRangeGapMin between them, are made one, in the place of the first:
+// however they overlap, no byte is sent twice.
 std::vector<ByteRange> satisfiable(const std::vector<RangeSpec>& specs, uint64_t length);
+// From the first byte of any to the last; not of none.
+ByteRange hull_of(std::span<const ByteRange> ranges);
 
 struct ContentRange {
   ByteRange range;

@@ -5,13 +5,12 @@
 
 namespace verge::cache {
 
-Delivery::Delivery(runtime::Loop& loop, net::HttpResponder responder, std::shared_ptr<Body> body, const Part& part,
+Delivery::Delivery(runtime::Loop& loop, net::HttpResponder responder, std::shared_ptr<Body> body, Plan plan,
                    std::function<void()> ended)
     : loop_(loop),
       responder_(std::move(responder)),
       body_(std::move(body)),
-      place_(part.first),
-      end_(part.size ? part.first + *part.size : UINT64_MAX),
+      plan_(std::move(plan)),
       ended_(std::move(ended)),
       alive_(std::make_shared<Delivery*>(this)) {
   const std::weak_ptr<Delivery*> alive = alive_;
@@ -20,7 +19,6 @@ Delivery::Delivery(runtime::Loop& loop, net::HttpResponder responder, std::share
       if (const auto there = alive.lock()) (*there)->pump();
     });
   });
-  body_->advance(reader_, place_);
   responder_.when_drained([this] { pump(); });
   responder_.when_closed([this] { end(); });
 }
@@ -29,9 +27,21 @@ Delivery::~Delivery() {
   if (!done_) body_->leave(reader_);
 }
 
+void Delivery::begin_part() {
+  const Part& part = plan_.parts[next_part_++];
+  place_ = part.first;
+  end_ = part.size ? part.first + *part.size : UINT64_MAX;
+  if (!part.before.empty()) responder_.write(part.before, 0, part.before.size());
+  body_->advance(reader_, place_);
+}
+
 void Delivery::pump() {
   if (done_) return;
-  while (place_ < end_) {
+  while (true) {
+    if (place_ == end_) {
+      if (next_part_ == plan_.parts.size()) break;
+      begin_part();
+    }
     if (responder_.queued_bytes() > kQueuedMax) return;
     const Body::Read read = body_->read(place_);
     if (read.piece.size == 0) {
@@ -44,6 +54,7 @@ void Delivery::pump() {
     place_ += size;
     body_->advance(reader_, place_);
   }
+  if (!plan_.end.empty()) responder_.write(plan_.end, 0, plan_.end.size());
   responder_.finish();
   end();
 }

@@ -8,6 +8,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "cache/body.h"
 #include "net/http_exchange.h"
@@ -17,15 +19,21 @@ namespace verge::cache {
 
 class Delivery {
  public:
-  // Of the body, from `first` on, `size` bytes (or to its end).
+  // Of the body, from `first` on, `size` bytes (or to its end, with its trailers).
   struct Part {
+    Payload before;  // written first
     uint64_t first = 0;
     std::optional<uint64_t> size;
+  };
+  // What is given, in this order. Of a body that forgets what was read the parts must ascend.
+  struct Plan {
+    std::vector<Part> parts = {Part{}};  // one at least
+    Payload end;
   };
 
   // `responder` has its head already (start()). `ended` is called, once and last, when all is given or never will be;
   // it may destroy the delivery. `loop` outlives it.
-  Delivery(runtime::Loop& loop, net::HttpResponder responder, std::shared_ptr<Body> body, const Part& part,
+  Delivery(runtime::Loop& loop, net::HttpResponder responder, std::shared_ptr<Body> body, Plan plan,
            std::function<void()> ended);
   ~Delivery();
   Delivery(const Delivery&) = delete;
@@ -38,13 +46,16 @@ class Delivery {
   // So much may wait for the client before the body is read on.
   static constexpr size_t kQueuedMax = 256U << 10;
 
+  void begin_part();
   void end();
 
   runtime::Loop& loop_;
   net::HttpResponder responder_;
   std::shared_ptr<Body> body_;
-  uint64_t place_;
-  uint64_t end_;  // UINT64_MAX: that of the body
+  Plan plan_;
+  size_t next_part_ = 0;
+  uint64_t place_ = 0;
+  uint64_t end_ = 0;  // UINT64_MAX: that of the body
   std::function<void()> ended_;
   Body::ReaderId reader_ = 0;
   bool done_ = false;

@@ -194,6 +194,10 @@ uint32_t variant_of(const Answer& answer) {
     append_sized(text, selector.name);
     append_sized(text, selector.is_present ? "1" + selector.value : "");
   }
+  if (const std::optional<ContentRange>& range = answer.range()) {
+    append_fixed(text, range->range.first);
+    append_fixed(text, range->range.last);
+  }
   return static_cast<uint32_t>(hash64(text));
 }
 

@@ -82,6 +82,14 @@ void DiskTier::forget(std::string_view url) {
   wake_writer_.notify_one();
 }
 
+void DiskTier::sync_purges_soon() {
+  {
+    const std::lock_guard lock(mutex_);
+    has_purges_to_sync_ = true;
+  }
+  wake_writer_.notify_one();
+}
+
 void DiskTier::flush() {
   std::unique_lock lock(mutex_);
   wrote_.wait(lock, [this] { return waiting_.empty() && !is_writing_; });
@@ -90,17 +98,27 @@ void DiskTier::flush() {
 void DiskTier::write_on() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_writer_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-    if (waiting_.empty()) return;
+    wake_writer_.wait(lock, [this] { return stopping_ || has_purges_to_sync_ || !waiting_.empty(); });
+    const bool syncs = std::exchange(has_purges_to_sync_, false);
+    if (waiting_.empty() && !syncs) return;
     const std::deque<Waiting> group = std::exchange(waiting_, {});
     is_writing_ = true;
     lock.unlock();
-    write(group);
+    if (syncs) sync_journal();
+    if (!group.empty()) write(group);
     lock.lock();
     for (const Waiting& entry : group) waiting_bytes_ -= entry.bytes;
     is_writing_ = false;
     wrote_.notify_all();
   }
+}
+
+void DiskTier::sync_journal() {
+  const Result<void> synced = journal_->sync();
+  if (synced.has_value() == !is_forgetful_) return;
+  is_forgetful_ = !synced;
+  if (synced) return;
+  log_warning("cache", "purges are in effect, but not kept over a restart: {}", synced.error().line());
 }
 
 void DiskTier::write(const std::deque<Waiting>& group) {
@@ -189,7 +207,8 @@ void DiskTier::bring(const Load& load) {
     store_.give_back(grown);
     if (!is_there) continue;
     ++counters_.read;
-    return;
+    // Parts are of use together.
+    if (!answer->range()) return;
   }
 }
 

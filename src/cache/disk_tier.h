@@ -63,11 +63,13 @@ class DiskTier {
   void forget(std::string_view url);
   // When what was purged before stays so over a restart. Blocks for the disk.
   Result<void> sync_purges() { return journal_->sync(); }
+  // So that they are soon; waits for nothing.
+  void sync_purges_soon();
 
   [[nodiscard]] bool may_have(std::string_view url) const { return log_->index().contains(log_->hash_of(url)); }
-  // Puts the answer to the URL that belongs to a request with these fields into the store, if there is one, and calls
-  // `done` on a thread of the tier. Of several at a time for one URL the first one's fields count. False when too many
-  // wait already; then `done` is not called.
+  // Puts the answer to the URL that belongs to a request with these fields (of parts, all that do) into the store, if
+  // there is one, and calls `done` on a thread of the tier. Of several at a time for one URL the first one's fields
+  // count. False when too many wait already; then `done` is not called.
   bool load(std::string_view url, const OwnedFields& request_fields, std::function<void()> done);
 
   // When all that was put or forgotten before is written.
@@ -94,6 +96,7 @@ class DiskTier {
 
   void start();
   void write_on();
+  void sync_journal();
   void write(const std::deque<Waiting>& group);
   void read_on();
   void bring(const Load& load);
@@ -112,7 +115,9 @@ class DiskTier {
   std::deque<Waiting> waiting_;
   uint64_t waiting_bytes_ = 0;
   bool is_writing_ = false;
-  bool is_failing_ = false;
+  bool is_failing_ = false;    // the writer's own
+  bool is_forgetful_ = false;  // likewise
+  bool has_purges_to_sync_ = false;
   bool stopping_ = false;
   std::deque<std::shared_ptr<Load>> loads_;
   std::unordered_map<std::string, std::shared_ptr<Load>, StringHash, std::equal_to<>> loading_;

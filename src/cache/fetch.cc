@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cache/structured_field.h"
+#include "cache/validators.h"
 #include "net/http_response.h"
 
 namespace verge::cache {
@@ -27,6 +28,10 @@ std::vector<net::HttpField> passed_fields(std::span<const net::HttpField> fields
   }
   if (!has_date) passed.push_back({"Date", date});
   return passed;
+}
+
+Error broken_part() {
+  return {.code = "http.bad-answer", .what = "the part is not as long as its Content-Range says", .fix = {}};
 }
 
 std::optional<uint64_t> parse_length(std::string_view text) {
@@ -86,7 +91,7 @@ Fetch::Fetch(runtime::Loop& loop, const Shared& shared, const SiteOptions& site,
       alive_(std::make_shared<Fetch*>(this)) {}
 
 Fetch::~Fetch() {
-  settle(nullptr);
+  settle({});
   if (body_) body_->break_off();
   if (stored_) shared_.store.erase(stored_);
   shared_.store.give_back(grown_bytes_);
@@ -140,8 +145,8 @@ void Fetch::abandon() {
   if (has_head_ && !stored_ && body_ && body_->readers() == 0) end();
 }
 
-void Fetch::settle(const Store::AnswerPointer& answer) {
-  if (std::exchange(request_.settles, false)) shared_.pending.settle(request_.url, answer);
+void Fetch::settle(const PendingFetches::Outcome& outcome) {
+  if (std::exchange(request_.settles, false)) shared_.pending.settle(request_.url, outcome);
 }
 
 void Fetch::on_interim(const net::ResponseHead& head) {
@@ -177,8 +182,46 @@ bool Fetch::goes_on_elsewhere(int status) const {
   return origins_.is_shield(origin_) && is_unreached && may_be_repeated && origins_.size() > 1;
 }
 
+bool Fetch::fits_completion(const net::ResponseHead& head, const net::BodyFraming& framing) {
+  if (head.status == 206) {
+    const Completion& completion = *request_.completion;
+    const bool is_long_enough =
+        framing.kind != net::BodyFraming::Kind::kLength || framing.length == completion.gap.size();
+    if (is_long_enough && completion.fits(head.fields)) {
+      gap_left_ = completion.gap.size();
+      return true;
+    }
+  }
+  request_.completion.reset();
+  // The whole, as it is by now, will do for all; so will an error.
+  return head.status == 200 || head.status >= 500;
+}
+
+// The fields of the stored part that the gap begins at, with those that came (RFC 9111 section 3.4).
+void Fetch::become_complete(AnswerParts& parts, std::span<const net::HttpField> fields) const {
+  const Completion& completion = *request_.completion;
+  const OwnedFields updated = updated_fields(completion.part().fields(), fields);
+  std::vector<net::HttpField> kept(updated.view().begin(), updated.view().end());
+  std::erase_if(kept,
+                [](const net::HttpField& field) { return net::equals_ignoring_case(field.name, "content-range"); });
+  parts.fields = OwnedFields(kept);
+  parts.reason.clear();
+  parts.status = completion.is_whole() ? 200 : 206;
+  parts.range = std::nullopt;
+  parts.url = request_.url;
+  if (completion.is_whole()) return;
+  parts.range = ContentRange{.range = completion.united(), .length = completion.length};
+  parts.url = partial_url(request_.url);
+}
+
 void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& framing) {
   if (goes_on_elsewhere(head.status)) {
+    call_ = nullptr;
+    return try_origin();
+  }
+  if (request_.completion && !fits_completion(head, framing)) {
+    request_.fields = std::move(request_.plain_fields);
+    tried_ = 0;
     call_ = nullptr;
     return try_origin();
   }
@@ -186,6 +229,7 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
   origins_.succeeded(origin_);
   times_.received_ms = wall_ms(shared_.clock);
   if (head.status == 304 && request_.former) return on_validated(head);
+  if (head.status == 200 && request_.described && update_described(head)) return;
   const std::string date = net::http_date({times_.received_ms * 1000});
   const std::vector<net::HttpField> passed = passed_fields(head.fields, date);
   const std::optional<CacheControl> targeted = parse_targeted_cache_control(passed);
@@ -200,6 +244,7 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
     const auto announced = net::find_field(head.fields, "content-length");
     length = announced ? parse_length(*announced) : std::nullopt;
   }
+  if (request_.completion) length = request_.completion->united().size();
   body_ = std::make_shared<Body>(length);
   body_->when_read([loop = &loop_, alive = std::weak_ptr(alive_)] {
     loop->post([alive] {
@@ -222,38 +267,42 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
                   .length = length,
                   .stored = nullptr,
                   .is_validated = false,
+                  .completed = nullptr,
                   .verdict = verdict.reason};
-  if (verdict.stores) {
+  if (verdict.stores || request_.completion) {
     AnswerParts parts = parts_of(head, passed);
     parts.fields = OwnedFields(stored_fields(passed, control));
     parts.freshness = freshness;
     parts.range = range;
     if (range) parts.url = partial_url(request_.url);
     parts.stored_because = verdict.reason;
-    stored_ = std::make_shared<const Answer>(std::move(parts));
-    if (!shared_.store.insert(stored_, started_)) stored_ = nullptr;
+    if (request_.completion) become_complete(parts, OwnedFields(parts.fields).view());
+    const auto made = std::make_shared<const Answer>(std::move(parts));
+    if (request_.completion) fetched.completed = made;
+    if (verdict.stores && shared_.store.insert(made, started_)) stored_ = made;
     fetched.stored = stored_;
   }
+  if (request_.completion && request_.completion->before) body_->append_all(*request_.completion->before->body());
   if (!stored_) {
     body_->forget_what_is_read();
-    if (request_.settles)
+    if (request_.settles && !verdict.stores)
       shared_.store.note_unsharable(request_.url, times_.received_ms + kUnsharableMs, verdict.reason);
   }
-  const bool serves_others = stored_ && !range;
+  const bool serves_others = stored_ && !stored_->range();
   if (told_.head) told_.head(std::move(fetched));
-  settle(serves_others ? stored_ : nullptr);
-  if (abandoned_) abandon();
+  settle({.answer = serves_others ? stored_ : nullptr, .failure = std::nullopt});
+  if (abandoned_) return abandon();
+  // Judged by the parts alone: the client has it already, say.
+  if (request_.completion && !stored_ && body_->readers() == 0) end();
 }
 
-void Fetch::on_validated(const net::ResponseHead& head) {
-  const Answer& former = *request_.former;
+Store::AnswerPointer Fetch::refreshed(const Answer& former, const net::ResponseHead& head) {
   const std::string date = net::http_date({times_.received_ms * 1000});
   const std::vector<net::HttpField> newer = passed_fields(head.fields, date);
-  const CacheControl newer_control = parse_cache_control(newer);
   AnswerParts parts = parts_of(head, newer);
   parts.status = former.status();
   parts.reason = former.reason();
-  parts.fields = updated_fields(former.fields(), stored_fields(newer, newer_control));
+  parts.fields = updated_fields(former.fields(), stored_fields(newer, parse_cache_control(newer)));
   parts.body = former.body();
   parts.range = former.range();
   parts.url = former.url();
@@ -263,28 +312,88 @@ void Fetch::on_validated(const net::ResponseHead& head) {
   parts.freshness = freshness_of(former.status(), fields, control, targeted.has_value(), times_, request_.storage);
   parts.selectors = selectors(fields);
   parts.tags = tags_of(request_.url, fields);
-  parts.stored_because = former.stored_because();
-  const auto refreshed = std::make_shared<const Answer>(std::move(parts));
-  shared_.store.replace(request_.former, refreshed);
-  const Body& body = *refreshed->body();
-  if (shared_.disk != nullptr && body.state() == Body::State::kComplete && body.size() <= kRewrittenMax) {
-    shared_.disk->put(refreshed, started_);
+  parts.stored_because =
+      may_store("GET", request_.client_fields.view(), {}, former.status(), fields, control, parts.freshness).stores
+          ? former.stored_because()
+          : std::string_view();
+  return std::make_shared<const Answer>(std::move(parts));
+}
+
+void Fetch::keep_refreshed(const Store::AnswerPointer& former, const Store::AnswerPointer& refreshed) {
+  // Nothing of what a no-store request brought is kept.
+  if (request_.control.no_store) return;
+  if (refreshed->stored_because().empty()) {
+    shared_.store.erase(former);
+    if (shared_.disk != nullptr) shared_.disk->forget(former->url());
+    return;
   }
-  if (told_.head) {
-    told_.head({.status = head.status,
-                .reason = std::string(head.reason),
-                .fields = OwnedFields(newer),
-                .body = nullptr,
-                .length = 0,
-                .stored = refreshed,
-                .is_validated = true,
-                .verdict = "validated"});
+  shared_.store.replace(former, refreshed);
+  (void)rewrite(refreshed);
+}
+
+bool Fetch::rewrite(const Store::AnswerPointer& answer) {
+  const Body& body = *answer->body();
+  if (shared_.disk == nullptr) return true;
+  if (body.state() != Body::State::kComplete || body.size() > kRewrittenMax) return false;
+  shared_.disk->put(answer, started_);
+  return true;
+}
+
+void Fetch::tell_of_stored(const net::ResponseHead& head, const Store::AnswerPointer& answer,
+                           std::string_view verdict) {
+  if (!told_.head) return;
+  told_.head({.status = head.status,
+              .reason = std::string(head.reason),
+              .fields = {},
+              .body = nullptr,
+              .length = 0,
+              .stored = answer,
+              .is_validated = true,
+              .completed = nullptr,
+              .verdict = verdict});
+}
+
+void Fetch::on_validated(const net::ResponseHead& head) {
+  const Store::AnswerPointer answer = refreshed(*request_.former, head);
+  keep_refreshed(request_.former, answer);
+  const bool serves_others = !answer->stored_because().empty();
+  tell_of_stored(head, answer, "validated");
+  settle({.answer = serves_others ? answer : nullptr, .failure = std::nullopt});
+}
+
+bool Fetch::update_described(const net::ResponseHead& head) {
+  const Store::AnswerPointer& stored = request_.described;
+  const auto agrees = [&](std::string_view name) {
+    const auto received = net::find_field(head.fields, name);
+    return !received || net::find_field(stored->fields(), name) == received;
+  };
+  const auto length = net::find_field(head.fields, "content-length");
+  const bool is_as_long = !length || parse_length(*length) == stored->body()->length();
+  if (agrees("etag") && agrees("last-modified") && is_as_long) {
+    const Store::AnswerPointer answer = refreshed(*stored, head);
+    keep_refreshed(stored, answer);
+    tell_of_stored(head, answer, "described");
+    return true;
   }
-  settle(refreshed);
+  // It is to be asked for again before it is used.
+  AnswerParts parts = stored->parts();
+  parts.url = stored->url();
+  parts.tags = stored->marks().tags;
+  parts.freshness.lifetime = 0;
+  parts.freshness.source = LifetimeSource::kNone;
+  parts.freshness.stale_while_revalidate = 0;
+  const auto outdated = std::make_shared<const Answer>(std::move(parts));
+  shared_.store.replace(stored, outdated);
+  if (!rewrite(outdated)) shared_.disk->forget(stored->url());
+  return false;
 }
 
 void Fetch::on_body(std::string_view piece) {
   if (!body_) return;  // of a 304
+  if (request_.completion) {
+    if (piece.size() > gap_left_) return on_failed(broken_part());
+    gap_left_ -= piece.size();
+  }
   if (stored_ && (body_->size() + piece.size() > site_.object_bytes_max || !shared_.store.grow(piece.size()))) {
     stop_storing();
   } else if (stored_) {
@@ -292,6 +401,19 @@ void Fetch::on_body(std::string_view piece) {
   }
   body_->append(Payload(piece));
   if (!stored_) hold_back();
+}
+
+// Those that are part of what is stored now.
+void Fetch::forget_parts_within() {
+  const std::optional<ContentRange>& range = stored_->range();
+  if (!range && !request_.completion) return;
+  for (const Store::Found& found : shared_.store.find_all(partial_url(request_.url), request_.client_fields.view())) {
+    const std::optional<ContentRange>& other = found.answer->range();
+    if (found.answer == stored_ || !other || !can_be_combined(found.answer->fields(), stored_->fields())) continue;
+    const bool is_within =
+        !range || (other->range.first >= range->range.first && other->range.last <= range->range.last);
+    if (is_within) shared_.store.erase(found.answer);
+  }
 }
 
 void Fetch::stop_storing() {
@@ -322,9 +444,12 @@ void Fetch::on_read() {
 
 void Fetch::on_end(std::span<const net::HttpField> trailers) {
   if (body_) {
+    if (gap_left_ > 0) return on_failed(broken_part());
+    if (request_.completion && request_.completion->after) body_->append_all(*request_.completion->after->body());
     body_->complete(trailers);
     if (stored_) shared_.store.settle(stored_);
     if (stored_ && shared_.disk != nullptr) shared_.disk->put(stored_, started_);
+    if (stored_) forget_parts_within();
     shared_.store.give_back(std::exchange(grown_bytes_, 0));
     stored_ = nullptr;  // it stays
   }
@@ -347,8 +472,9 @@ void Fetch::on_failed(const Error& error) {
   if (body_) body_->break_off();
   if (stored_) shared_.store.erase(std::exchange(stored_, nullptr));
   shared_.store.give_back(std::exchange(grown_bytes_, 0));
-  if (!has_head_ && told_.failed) std::exchange(told_.failed, nullptr)(error);
-  settle(nullptr);
+  const bool has_nothing = !has_head_;
+  if (has_nothing && told_.failed) std::exchange(told_.failed, nullptr)(error);
+  settle(has_nothing ? PendingFetches::Outcome{.answer = nullptr, .failure = error} : PendingFetches::Outcome{});
   end();
 }
 

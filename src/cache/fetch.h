@@ -23,6 +23,7 @@
 #include "cache/purges.h"
 #include "cache/site.h"
 #include "cache/store.h"
+#include "cache/stored_parts.h"
 #include "runtime/loop.h"
 
 namespace verge::cache {
@@ -47,6 +48,12 @@ struct FetchRequest {
   bool has_body = false;
   CacheControl control;         // of the request, as far as the site listens to it
   Store::AnswerPointer former;  // it is validated; null: none
+  // Of a HEAD: the stored answer to GET, whose fields what comes updates, or shows to be out of date (RFC 9111 section
+  // 4.3.5); null: none.
+  Store::AnswerPointer described;
+  // The gap that `fields` ask for; `plain_fields` are for asking once more where what comes does not fit.
+  std::optional<Completion> completion;
+  OwnedFields plain_fields;
   StoragePolicy storage;        // of the path
   bool takes_identity = false;  // codings are made here: what clients accept does not select among answers
   bool settles = false;         // PendingFetches::begin() said so for the URL
@@ -61,8 +68,10 @@ struct Fetched {
   std::shared_ptr<Body> body;
   std::optional<uint64_t> length;
   Store::AnswerPointer stored;  // it is in the store; null: it is not
-  bool is_validated = false;    // a 304 to our validators: `stored` is the refreshed answer, the rest is the 304
-  std::string_view verdict;     // why it is stored, or not
+  bool is_validated = false;    // a 304 to our validators, or a HEAD: `stored` is the refreshed answer
+  // Stored parts together with what was missing; is served instead of `body`, whether it is kept or not. Null: none.
+  Store::AnswerPointer completed;
+  std::string_view verdict;  // why it is stored, or not
 };
 
 class Fetch final : private net::UpstreamObserver {
@@ -100,8 +109,21 @@ class Fetch final : private net::UpstreamObserver {
 
   void try_origin();
   void on_validated(const net::ResponseHead& head);
+  // The former answer, with the fields of a newer head.
+  [[nodiscard]] Store::AnswerPointer refreshed(const Answer& former, const net::ResponseHead& head);
+  // Puts it in the place of the former, or takes that out where it is not to be stored any more.
+  void keep_refreshed(const Store::AnswerPointer& former, const Store::AnswerPointer& refreshed);
+  // To the disk, with what changed of its head; false: it is too large for that, and is there as it was.
+  bool rewrite(const Store::AnswerPointer& answer);
+  void tell_of_stored(const net::ResponseHead& head, const Store::AnswerPointer& answer, std::string_view verdict);
+  // Whether the stored answer was up to date; it is told then.
+  bool update_described(const net::ResponseHead& head);
+  // False: it is asked once more, without the parts.
+  bool fits_completion(const net::ResponseHead& head, const net::BodyFraming& framing);
+  void become_complete(AnswerParts& parts, std::span<const net::HttpField> fields) const;
+  void forget_parts_within();
   [[nodiscard]] bool goes_on_elsewhere(int status) const;
-  void settle(const Store::AnswerPointer& answer);
+  void settle(const PendingFetches::Outcome& outcome);
   [[nodiscard]] std::vector<Selector> selectors(std::span<const net::HttpField> fields) const;
   AnswerParts parts_of(const net::ResponseHead& head, std::span<const net::HttpField> fields) const;
   void stop_storing();
@@ -124,6 +146,7 @@ class Fetch final : private net::UpstreamObserver {
   std::shared_ptr<Body> body_;
   Store::AnswerPointer stored_;  // while it is kept
   uint64_t grown_bytes_ = 0;     // asked of the store for it
+  uint64_t gap_left_ = 0;        // of a completion
   bool has_head_ = false;
   bool paused_ = false;
   bool abandoned_ = false;

@@ -6,17 +6,11 @@
 #include <fmt/format.h>
 
 #include "cache/byte_ranges.h"
+#include "cache/multipart_ranges.h"
 #include "cache/validators.h"
 
 namespace verge::cache {
 namespace {
-
-void respond_plain(net::HttpResponder& responder, int status, std::string_view what,
-                   std::vector<net::HttpField> fields = {}) {
-  const std::string body = fmt::format("{} {}: {}\n", status, net::reason_phrase(status), what);
-  responder.respond(
-      {.status = status, .content_type = "text/plain; charset=utf-8", .fields = std::move(fields), .body = body});
-}
 
 // If-Match and If-Unmodified-Since, which a server that has the file judges itself (RFC 9110 section 13.2.2).
 bool fails_condition(std::span<const net::HttpField> fields, std::string_view tag, int64_t modified_s, int64_t now_s) {
@@ -58,8 +52,16 @@ std::vector<std::string_view> accepted_codings(std::span<const net::HttpField> f
   return accepted;
 }
 
-FileAnswers::FileAnswers(runtime::Loop& loop, const Clock& clock, Deliver deliver)
-    : loop_(loop), clock_(clock), deliver_(std::move(deliver)) {}
+FileAnswers::FileAnswers(runtime::Loop& loop, const Clock& clock, std::string cache_status, Deliver deliver)
+    : loop_(loop), clock_(clock), cache_status_(std::move(cache_status)), deliver_(std::move(deliver)) {}
+
+void FileAnswers::respond_plain(net::HttpResponder& responder, int status, std::string_view what,
+                                std::vector<net::HttpField> fields) const {
+  const std::string body = fmt::format("{} {}: {}\n", status, net::reason_phrase(status), what);
+  fields.push_back({"Cache-Status", cache_status_});
+  responder.respond(
+      {.status = status, .content_type = "text/plain; charset=utf-8", .fields = std::move(fields), .body = body});
+}
 
 void FileAnswers::answer(const net::HttpRequest& request, net::HttpResponder responder,
                          std::shared_ptr<StaticFiles> files, const StaticRoot& root, std::string_view name,
@@ -101,7 +103,10 @@ void FileAnswers::on_found(uint64_t id, FileFound found) {
       return answer_file(std::move(waiting), std::move(found));
     case FileFound::Kind::kDirectory:
       return waiting.responder.respond(
-          {.status = 301, .content_type = {}, .fields = {{"Location", waiting.directory_url}}, .body = {}});
+          {.status = 301,
+           .content_type = {},
+           .fields = {{"Location", waiting.directory_url}, {"Cache-Status", cache_status_}},
+           .body = {}});
     case FileFound::Kind::kNone:
       return respond_plain(waiting.responder, 404, "there is no such file");
     case FileFound::Kind::kFailed:
@@ -114,8 +119,11 @@ void FileAnswers::answer_file(Waiting waiting, FileFound found) {
   const std::string modified = net::http_date({found.modified_s * 1'000'000});
   const std::string date = net::http_date({now_s * 1'000'000});
   const std::span<const net::HttpField> asked = waiting.fields.view();
-  std::vector<net::HttpField> fields = {
-      {"Date", date}, {"ETag", found.entity_tag}, {"Last-Modified", modified}, {"Accept-Ranges", "bytes"}};
+  std::vector<net::HttpField> fields = {{"Date", date},
+                                        {"ETag", found.entity_tag},
+                                        {"Last-Modified", modified},
+                                        {"Accept-Ranges", "bytes"},
+                                        {"Cache-Status", cache_status_}};
   if (waiting.has_codings) fields.push_back({"Vary", "Accept-Encoding"});
   if (fails_condition(asked, found.entity_tag, found.modified_s, now_s)) {
     return respond_plain(waiting.responder, 412, "the file is not the one that the condition is about");
@@ -124,32 +132,45 @@ void FileAnswers::answer_file(Waiting waiting, FileFound found) {
     return waiting.responder.respond({.status = 304, .content_type = {}, .fields = fields, .body = {}});
   }
   int status = 200;
-  ByteRange part{.first = 0, .last = found.size - 1};  // meaningless for an empty file
-  uint64_t size = found.size;
+  uint64_t first = 0, read = found.size, size = found.size;  // of the file, and of the answer
   std::string content_range_text;
+  std::optional<MultipartRanges> several;
   const auto specs = waiting.is_head ? std::nullopt : parse_range(net::find_field(asked, "range").value_or(""));
   if (specs && range_applies(asked, fields, now_s)) {
-    const std::vector<ByteRange> ranges = satisfiable(*specs, found.size);
+    std::vector<ByteRange> ranges = satisfiable(*specs, found.size);
     if (ranges.empty()) {
       const std::string whole = fmt::format("bytes */{}", found.size);
       return respond_plain(waiting.responder, 416, "the file is shorter", {{"Content-Range", whole}});
     }
-    part = {ranges.front().first, ranges.back().last};
-    size = part.size();
+    // A large file is read on and never back.
+    if (!found.whole) std::ranges::sort(ranges, {}, &ByteRange::first);
+    const ByteRange hull = hull_of(ranges);
+    first = hull.first;
+    size = read = hull.size();
     status = 206;
-    content_range_text = content_range(part, found.size);
-    fields.push_back({"Content-Range", content_range_text});
+    if (ranges.size() > 1) {
+      several = multipart_ranges(ranges, found.size, first, found.content_type, multipart_boundary());
+      size = several->bytes;
+    } else {
+      content_range_text = content_range(hull, found.size);
+      fields.push_back({"Content-Range", content_range_text});
+    }
   }
-  fields.push_back({"Content-Type", found.content_type});
+  fields.push_back({"Content-Type", several ? std::string_view(several->content_type) : found.content_type});
   if (!found.coding.empty()) fields.push_back({"Content-Encoding", found.coding});
   waiting.responder.start({.status = status, .reason = {}, .fields = fields},
                           {.kind = net::BodyFraming::Kind::kLength, .length = size});
   if (waiting.is_head || size == 0) return waiting.responder.finish();
-  if (found.whole) {
-    waiting.responder.write(*found.whole, part.first, size);
+  if (found.whole && !several) {
+    waiting.responder.write(*found.whole, first, size);
     return waiting.responder.finish();
   }
-  deliver_(std::move(waiting.responder), waiting.files->read(std::move(found.file), part.first, size));
+  Delivery::Plan plan = several ? std::move(several->plan) : Delivery::Plan();
+  if (found.whole) {
+    for (Delivery::Part& part : plan.parts) part.first += first;
+    return deliver_(std::move(waiting.responder), Body::of(*found.whole), std::move(plan));
+  }
+  deliver_(std::move(waiting.responder), waiting.files->read(std::move(found.file), first, read), std::move(plan));
 }
 
 }  // namespace verge::cache

@@ -1,8 +1,6 @@
 // FileAnswers: requests answered with files of a directory, on one loop: looked up by StaticFiles, then judged here:
 // conditions (RFC 9110 section 13), ranges (section 14), codings that lie beside the file.
 //
-// Several ranges are answered as the cache answers them, in one part from the first to the last.
-//
 // Threading: on its loop.
 #pragma once
 
@@ -12,6 +10,7 @@
 #include <unordered_map>
 
 #include "base/clock.h"
+#include "cache/delivery.h"
 #include "cache/owned_fields.h"
 #include "cache/static_files.h"
 #include "net/http_exchange.h"
@@ -22,8 +21,9 @@ namespace verge::cache {
 class FileAnswers {
  public:
   // `deliver` gives a client a body whose head was sent. `loop` and `clock` outlive this.
-  using Deliver = std::function<void(net::HttpResponder, std::shared_ptr<Body>)>;
-  FileAnswers(runtime::Loop& loop, const Clock& clock, Deliver deliver);
+  using Deliver = std::function<void(net::HttpResponder, std::shared_ptr<Body>, Delivery::Plan)>;
+  // `cache_status`: for its answers.
+  FileAnswers(runtime::Loop& loop, const Clock& clock, std::string cache_status, Deliver deliver);
 
   // `name`: plain, beneath the root; `path`: the plain path that was asked for.
   void answer(const net::HttpRequest& request, net::HttpResponder responder, std::shared_ptr<StaticFiles> files,
@@ -39,11 +39,14 @@ class FileAnswers {
     bool has_codings = false;
   };
 
+  void respond_plain(net::HttpResponder& responder, int status, std::string_view what,
+                     std::vector<net::HttpField> fields = {}) const;
   void on_found(uint64_t id, FileFound found);
   void answer_file(Waiting waiting, FileFound found);
 
   runtime::Loop& loop_;
   const Clock& clock_;
+  const std::string cache_status_;
   const Deliver deliver_;
   std::unordered_map<uint64_t, Waiting> waiting_;
   uint64_t next_id_ = 1;

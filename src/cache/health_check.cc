@@ -8,11 +8,12 @@
 
 namespace verge::cache {
 
-HealthCheck::HealthCheck(runtime::Loop& loop, const net::Address& address, std::shared_ptr<const net::TlsContext> tls,
-                         std::string authority, const HealthOptions& options)
+HealthCheck::HealthCheck(runtime::Loop& loop, std::vector<net::Address> addresses,
+                         std::shared_ptr<const net::TlsContext> tls, std::string authority,
+                         const HealthOptions& options)
     : authority_(std::move(authority)),
       options_(options),
-      pool_(loop, address,
+      pool_(loop, std::move(addresses),
             net::UpstreamLimits{.connections_max = 1,
                                 .idle_connections_max = 0,
                                 .connect_timeout = options.timeout,

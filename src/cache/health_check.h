@@ -9,6 +9,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cache/site.h"
 #include "net/http_upstream.h"
@@ -19,13 +21,15 @@ namespace verge::cache {
 class HealthCheck final : private net::UpstreamObserver {
  public:
   // Begins soon; the origin is well until it failed often enough. `tls`: none for plain TCP. `authority`: for Host.
-  HealthCheck(runtime::Loop& loop, const net::Address& address, std::shared_ptr<const net::TlsContext> tls,
+  HealthCheck(runtime::Loop& loop, std::vector<net::Address> addresses, std::shared_ptr<const net::TlsContext> tls,
               std::string authority, const HealthOptions& options);
   ~HealthCheck() override;
   HealthCheck(const HealthCheck&) = delete;
   HealthCheck& operator=(const HealthCheck&) = delete;
 
   [[nodiscard]] bool is_well() const { return is_well_; }
+  // Where the origin is from now on.
+  void move_to(std::vector<net::Address> addresses) { pool_.move_to(std::move(addresses)); }
 
  private:
   void ask();

@@ -5,27 +5,30 @@
 #include "base/log.h"
 #include "net/address.h"
 #include "net/http2_upstream.h"
+#include "net/resolve.h"
 #include "net/tls_context.h"
 
 namespace verge::cache {
 
-Result<std::unique_ptr<Origins>> Origins::open(runtime::Loop& loop, const SiteOptions& site) {
+Result<std::unique_ptr<Origins>> Origins::open(runtime::Loop& loop, const SiteOptions& site, net::NameWatch& names) {
   auto origins = std::unique_ptr<Origins>(new Origins(site));
   if (site.shield) {
     // A node speaks HTTP/2 wherever it speaks HTTP.
     const OriginOptions option{.url = site.shield->url, .http2 = true};
-    Result<Origin> shield = make(loop, site, option,
-                                 {.server_name = {},
-                                  .ca = site.shield->ca,
-                                  .identity = {.certificate = site.shield->certificate, .key = site.shield->key},
-                                  .protocols = {}});
+    Result<Origin> shield =
+        origins->make(loop, site, option,
+                      {.server_name = {},
+                       .ca = site.shield->ca,
+                       .identity = {.certificate = site.shield->certificate, .key = site.shield->key},
+                       .protocols = {}},
+                      names);
     if (!shield) return std::unexpected(shield.error());
     shield->is_shield = true;
     origins->origins_.push_back(std::move(*shield));
   }
   for (const OriginOptions& option : site.origins) {
-    Result<Origin> origin =
-        make(loop, site, option, {.server_name = {}, .ca = site.origin_ca, .identity = {}, .protocols = {}});
+    Result<Origin> origin = origins->make(
+        loop, site, option, {.server_name = {}, .ca = site.origin_ca, .identity = {}, .protocols = {}}, names);
     if (!origin) return std::unexpected(origin.error());
     origins->origins_.push_back(std::move(*origin));
   }
@@ -33,7 +36,7 @@ Result<std::unique_ptr<Origins>> Origins::open(runtime::Loop& loop, const SiteOp
 }
 
 Result<Origins::Origin> Origins::make(runtime::Loop& loop, const SiteOptions& site, const OriginOptions& option,
-                                      net::TlsContext::Client tls) {
+                                      net::TlsContext::Client tls, net::NameWatch& names) {
   std::string_view rest = option.url;
   const bool is_secure = rest.starts_with("https://");
   rest.remove_prefix(is_secure ? 8 : 7);
@@ -44,8 +47,8 @@ Result<Origins::Origin> Origins::make(runtime::Loop& loop, const SiteOptions& si
   if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket)) {
     with_port.append(is_secure ? ":443" : ":80");
   }
-  const Result<net::Address> address = net::Address::resolve(with_port);
-  if (!address) return std::unexpected(address.error());
+  const Result<std::vector<net::Address>> addresses = net::resolve_all(with_port);
+  if (!addresses) return std::unexpected(addresses.error());
   const std::string host = plain_host(origin.authority);
   const net::UpstreamLimits limits{.connections_max = site.connections_max,
                                    .connect_timeout = site.connect_timeout,
@@ -65,15 +68,28 @@ Result<Origins::Origin> Origins::make(runtime::Loop& loop, const SiteOptions& si
     if (option.http2) over_http2 = std::move(*made);
   }
   if (!site.health.path.empty()) {
-    origin.check = std::make_unique<HealthCheck>(loop, *address, over_http1, origin.authority, site.health);
+    origin.check = std::make_unique<HealthCheck>(loop, *addresses, over_http1, origin.authority, site.health);
   }
   if (option.http2) {
-    origin.upstream = std::make_unique<net::Http2Upstream>(loop, *address, limits, std::move(over_http2),
+    origin.upstream = std::make_unique<net::Http2Upstream>(loop, *addresses, limits, std::move(over_http2),
                                                            std::move(over_http1), host);
   } else {
-    origin.upstream = std::make_unique<net::UpstreamPool>(loop, *address, limits, std::move(over_http1), host);
+    origin.upstream = std::make_unique<net::UpstreamPool>(loop, *addresses, limits, std::move(over_http1), host);
   }
   origin.weight = static_cast<int64_t>(option.weight);
+  if (net::is_name(with_port)) {
+    const auto move = [&loop, alive = std::weak_ptr(alive_),
+                       index = origins_.size()](const std::vector<net::Address>& now) {
+      loop.post([alive, index, now] {
+        const auto origins = alive.lock();
+        if (!origins) return;
+        Origin& moved = (*origins)->origins_[index];
+        moved.upstream->move_to(now);
+        if (moved.check) moved.check->move_to(now);
+      });
+    };
+    origin.name = names.watch(with_port, *addresses, move);
+  }
   return origin;
 }
 

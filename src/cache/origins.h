@@ -19,6 +19,7 @@
 #include "cache/health_check.h"
 #include "cache/site.h"
 #include "net/http_upstream.h"
+#include "net/name_watch.h"
 #include "net/tls_context.h"
 #include "runtime/loop.h"
 
@@ -26,8 +27,9 @@ namespace verge::cache {
 
 class Origins {
  public:
-  // Resolves the origins' names, which may take a while. Errors: those of net::Address::resolve, net.tls-….
-  static Result<std::unique_ptr<Origins>> open(runtime::Loop& loop, const SiteOptions& site);
+  // Resolves the origins' names, which may take a while, and follows them by `names` from then on. Errors: those of
+  // net::resolve_all, net.tls-….
+  static Result<std::unique_ptr<Origins>> open(runtime::Loop& loop, const SiteOptions& site, net::NameWatch& names);
 
   // The next to be asked, but none of `tried` (a bit each). Nothing when there is no other.
   std::optional<size_t> choose(uint64_t tried, MonotonicTime now);
@@ -51,14 +53,17 @@ class Origins {
     int64_t current = 0;
     uint64_t failures = 0;
     MonotonicTime broken_until{};
+    std::shared_ptr<net::NameWatch::Watcher> name;  // null: its address is a number
   };
-  static Result<Origin> make(runtime::Loop& loop, const SiteOptions& site, const OriginOptions& option,
-                             net::TlsContext::Client tls);
+  // The origin, which becomes the next of `origins_`.
+  Result<Origin> make(runtime::Loop& loop, const SiteOptions& site, const OriginOptions& option,
+                      net::TlsContext::Client tls, net::NameWatch& names);
   explicit Origins(const SiteOptions& site) : failures_max_(site.failures_max), failure_pause_(site.failure_pause) {}
 
   const uint64_t failures_max_;
   const Duration failure_pause_;
   std::vector<Origin> origins_;
+  std::shared_ptr<Origins*> alive_ = std::make_shared<Origins*>(this);
 };
 
 }  // namespace verge::cache

@@ -18,7 +18,7 @@ bool PendingFetches::begin_alone(std::string_view url) {
   return urls_.try_emplace(std::string(url)).second;
 }
 
-void PendingFetches::settle(std::string_view url, const Store::AnswerPointer& answer) {
+void PendingFetches::settle(std::string_view url, const Outcome& outcome) {
   std::vector<Settled> waiting;
   {
     const std::lock_guard lock(mutex_);
@@ -27,7 +27,7 @@ void PendingFetches::settle(std::string_view url, const Store::AnswerPointer& an
     waiting = std::move(pending->second);
     urls_.erase(pending);
   }
-  for (const Settled& settled : waiting) settled(answer);
+  for (const Settled& settled : waiting) settled(outcome);
 }
 
 size_t PendingFetches::size() const {

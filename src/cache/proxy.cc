@@ -1,7 +1,7 @@
 #include "cache/proxy.h"
 
 #include <algorithm>
-#include <array>
+#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,34 +15,26 @@
 namespace verge::cache {
 namespace {
 
-// What a 304 repeats of the answer (RFC 9110 section 15.4.5).
-constexpr std::array<std::string_view, 7> kNotModifiedFields = {
-    "cache-control", "content-location", "date", "etag", "expires", "vary", "last-modified"};
-
-bool is_safe(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
-}
+bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 bool is_server_error(int status) { return status == 500 || status == 502 || status == 503 || status == 504; }
 bool is_conditional(std::string_view name) {
   return net::equals_ignoring_case(name, "if-none-match") || net::equals_ignoring_case(name, "if-modified-since");
-}
-// The fields of the same answer in a content coding; the tag is shown by what is returned.
-std::vector<net::HttpField> coded_fields(std::span<const net::HttpField> fields, compress::ContentCoding coding,
-                                         std::string& tag) {
-  std::vector<net::HttpField> coded(fields.begin(), fields.end());
-  for (net::HttpField& field : coded) {
-    if (!net::equals_ignoring_case(field.name, "etag")) continue;
-    tag = coded_tag(field.value, coding);
-    field.value = tag;
-    break;
-  }
-  return coded;
 }
 bool is_of_range(std::string_view name) {
   return net::equals_ignoring_case(name, "range") || net::equals_ignoring_case(name, "if-range");
 }
 
 }  // namespace
+
+// How often an OPTIONS may be passed on, where it says so (RFC 9110 section 7.6.2).
+std::optional<uint64_t> Proxy::forwards_of(const Asked& asked) {
+  if (asked.method != "OPTIONS") return std::nullopt;
+  const std::string_view text = net::find_field(asked.fields, "max-forwards").value_or("");
+  uint64_t forwards = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), forwards);
+  return problem == std::errc{} && end == text.data() + text.size() && !text.empty() ? std::optional(forwards)
+                                                                                     : std::nullopt;
+}
 
 // One request that is not answered at once.
 struct Proxy::Exchange {
@@ -54,7 +46,6 @@ struct Proxy::Exchange {
   MonotonicTime asked_origin{};
   std::string method;
   std::string target;
-  std::string host;
   std::string url;
   OwnedFields fields;
   Payload body;
@@ -65,8 +56,9 @@ struct Proxy::Exchange {
   net::HttpResponder responder;
   Store::AnswerPointer former;  // may be served, stale, if the origin fails
   std::string_view why;         // it was forwarded
-  bool collapsed = false;
   unsigned disk_asks = 0;
+  bool asked_disk_for_parts = false;
+  unsigned rounds = 0;  // of waiting for the fetches of others
   Fetch* fetch = nullptr;
 
   [[nodiscard]] Asked asked() const {
@@ -90,9 +82,10 @@ Proxy::Proxy(runtime::Loop& loop, const Shared& shared, Serving serving, std::st
       name_(std::move(name)),
       via_("1.1 verge"),
       encodings_(loop),
-      file_answers_(loop, shared.clock, [this](net::HttpResponder responder, std::shared_ptr<Body> body) {
-        deliver(std::move(responder), std::move(body), {});
-      }) {}
+      file_answers_(loop, shared.clock, status_of("file"),
+                    [this](net::HttpResponder responder, std::shared_ptr<Body> body, Delivery::Plan plan) {
+                      deliver(std::move(responder), std::move(body), std::move(plan));
+                    }) {}
 
 Proxy::~Proxy() {
   // First what may call back into the rest.
@@ -107,9 +100,17 @@ Proxy::~Proxy() {
 void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder, unsigned depth) {
   counters_.requests.add();
   if (net::list_has(request.fields, "cdn-loop", name_)) {
-    std::string status;
-    append_cache_status(status, name_, {.forwarded = {}, .detail = "loop"});
+    const std::string status = status_of("loop");
     return respond_error(responder, 508, "this request has been here before", status);
+  }
+  if (request.method == "TRACE") {
+    // It would show clients what is meant for origins.
+    const std::string status = status_of("trace");
+    return responder.respond(
+        {.status = 405,
+         .content_type = {},
+         .fields = {{"Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}, {"Cache-Status", status}},
+         .body = {}});
   }
   const SiteSet& set = *serving_->set;
   const size_t site = set.table.find(request.host);
@@ -135,7 +136,8 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
     return open_tunnel(asked, request, std::move(responder));
   }
   const bool may_be_stored = (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
-                             policy.caches && !asked.traits.upgrade && !asked.traits.origin_conditional;
+                             policy.caches && !asked.traits.upgrade && !asked.traits.origin_conditional &&
+                             !asked.traits.hides_fields;
   if (may_be_stored) {
     const Decision decision = decide(asked);
     if (decision.answer && decision.use != Use::kValidate) {
@@ -150,6 +152,11 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
     if (!decision.answer && asked.traits.range && serve_from_part(asked, responder)) return;
   }
   Exchange& exchange = begin_exchange(asked, request, std::move(responder));
+  if (forwards_of(asked) == 0) {
+    const std::string status = status_of("max-forwards");
+    exchange.responder.respond({.status = 204, .content_type = {}, .fields = {{"Cache-Status", status}}, .body = {}});
+    return end_exchange(exchange.id);
+  }
   if (!may_be_stored) return pass(exchange, is_safe(request.method) ? "bypass" : "method");
   process(exchange);
 }
@@ -159,216 +166,6 @@ Proxy::Decision Proxy::decide(const Asked& asked) {
   if (!found.answer) return {};
   const UseVerdict verdict = may_use(found.answer->freshness(), asked.control, found.is_softly_purged, now_ms());
   return {.answer = found.answer, .use = verdict.use, .reason = verdict.reason};
-}
-
-// --- Serving what is stored
-
-bool Proxy::is_negotiated(const Asked& asked, const Answer& answer) const {
-  return answer.is_compressible() && !asked.policy->codings.empty();
-}
-
-std::optional<compress::ContentCoding> Proxy::coding_for(const Asked& asked, std::optional<uint64_t> length) const {
-  const PathPolicy& policy = *asked.policy;
-  // Ranges are of the bytes as they are.
-  if (!asked.traits.accept_encoding || asked.traits.range) return std::nullopt;
-  if (length && *length < policy.coded_bytes_min) return std::nullopt;
-  return preferred_coding(asked.fields, policy.codings);
-}
-
-void Proxy::append_age_and_status(const Asked& asked, const Answer& answer, CacheStatus status) {
-  if (is_negotiated(asked, answer) && !answer.varies_on_encoding()) head_scratch_.append("Vary: Accept-Encoding\r\n");
-  const int64_t now = now_ms();
-  const Seconds age = answer.freshness().age(now);
-  if (status.is_hit) status.ttl = answer.freshness().lifetime - age;
-  fmt::format_to(std::back_inserter(head_scratch_), "Age: {}\r\nCache-Status: ", age);
-  append_cache_status(head_scratch_, name_, status);
-  head_scratch_.append("\r\n");
-}
-
-void Proxy::write_head(const Asked& asked, const Answer& answer, std::string_view status_line,
-                       const CacheStatus& status) {
-  head_scratch_.clear();
-  if (status_line.empty()) {
-    head_scratch_.append(answer.head());
-  } else {
-    head_scratch_.append(status_line);
-    for (const net::HttpField& field : answer.fields()) {
-      if (net::equals_ignoring_case(field.name, "content-range")) continue;
-      head_scratch_.append(field.name).append(": ").append(field.value).append("\r\n");
-    }
-  }
-  append_age_and_status(asked, answer, status);
-}
-
-void Proxy::write_coded_head(const Asked& asked, const Answer& answer, const CacheStatus& status,
-                             compress::ContentCoding coding) {
-  const std::string_view head = answer.head(), name = compress::name_of(coding);
-  head_scratch_ = head.substr(0, answer.tag_end());
-  if (answer.tag_end() > 0) head_scratch_.append("-").append(name);
-  head_scratch_.append(head.substr(answer.tag_end())).append("Content-Encoding: ").append(name).append("\r\n");
-  append_age_and_status(asked, answer, status);
-}
-
-void Proxy::write_not_modified(const Asked& asked, const Answer& answer, std::span<const net::HttpField> fields,
-                               const CacheStatus& status) {
-  head_scratch_ = "HTTP/1.1 304 Not Modified\r\n";
-  for (const net::HttpField& field : fields) {
-    const bool is_repeated = std::ranges::any_of(
-        kNotModifiedFields, [&](std::string_view name) { return net::equals_ignoring_case(name, field.name); });
-    if (is_repeated) head_scratch_.append(field.name).append(": ").append(field.value).append("\r\n");
-  }
-  append_age_and_status(asked, answer, status);
-}
-
-bool Proxy::serve_if_not_modified(const Asked& asked, net::HttpResponder& responder, const Answer& answer,
-                                  const CacheStatus& status, std::optional<compress::ContentCoding> coding) {
-  if (!asked.traits.conditional || (answer.status() != 200 && answer.status() != 203)) return false;
-  std::span<const net::HttpField> fields = answer.fields();
-  std::string tag;
-  std::vector<net::HttpField> coded;
-  if (coding) fields = coded = coded_fields(fields, *coding, tag);
-  if (evaluate_preconditions(asked.fields, fields, now_ms() / 1000) != Precondition::kNotModified) return false;
-  write_not_modified(asked, answer, fields, status);
-  responder.respond_prepared(head_scratch_);
-  return true;
-}
-
-void Proxy::serve_stored(const Asked& asked, net::HttpResponder responder, const Store::AnswerPointer& answer,
-                         CacheStatus status) {
-  if (composes(asked) && answer->is_template(asked.policy->esi)) {
-    const Freshness& freshness = answer->freshness();
-    if (status.is_hit) status.ttl = freshness.left(now_ms());
-    return compose(asked, std::move(responder), answer->fields(), answer->body(), status, freshness.age(now_ms()));
-  }
-  const std::shared_ptr<Body>& body = answer->body();
-  const std::optional<uint64_t> length = body->length();
-  std::optional<compress::ContentCoding> coding;
-  if (is_negotiated(asked, *answer)) coding = coding_for(asked, length);
-  if (serve_if_not_modified(asked, responder, *answer, status, coding)) return;
-  if (coding && serve_coded(asked, responder, answer, status, *coding)) return;
-  if (asked.traits.range && asked.method == "GET" && answer->status() == 200 && length &&
-      range_applies(asked.fields, answer->fields(), now_ms() / 1000)) {
-    const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
-    if (specs)
-      return serve_ranges(asked, std::move(responder), *answer, satisfiable(*specs, *length), *length, 0, status);
-  }
-  write_head(asked, *answer, {}, status);
-  const bool bodiless = answer->status() == 204;
-  if (const Payload* whole = body->whole()) {
-    if (!bodiless) fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", whole->size());
-    return responder.respond_prepared(head_scratch_, *whole, 0, whole->size());
-  }
-  if (asked.method == "HEAD") {
-    if (length) fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", *length);
-    return responder.respond_prepared(head_scratch_);
-  }
-  start_growing(asked, std::move(responder), *answer, {answer->fields().begin(), answer->fields().end()}, status, body,
-                length);
-}
-
-// Field by field, as the server writes heads of bodies that follow.
-void Proxy::start_growing(const Asked& asked, net::HttpResponder responder, const Answer& answer,
-                          std::vector<net::HttpField> fields, CacheStatus status, std::shared_ptr<Body> body,
-                          std::optional<uint64_t> length) {
-  const std::string age = std::to_string(answer.freshness().age(now_ms()));
-  status.ttl = status.is_hit ? std::optional(answer.freshness().left(now_ms())) : std::nullopt;
-  std::string status_text;
-  append_cache_status(status_text, name_, status);
-  if (is_negotiated(asked, answer) && !answer.varies_on_encoding()) fields.push_back({"Vary", "Accept-Encoding"});
-  fields.push_back({"Age", age});
-  fields.push_back({"Cache-Status", status_text});
-  net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
-  if (length) framing = {.kind = net::BodyFraming::Kind::kLength, .length = *length};
-  responder.start({.status = answer.status(), .reason = answer.reason(), .fields = fields}, framing);
-  if (asked.method == "HEAD") return responder.finish();
-  deliver(std::move(responder), std::move(body), {});
-}
-
-bool Proxy::serve_coded(const Asked& asked, net::HttpResponder& responder, const Store::AnswerPointer& answer,
-                        const CacheStatus& status, compress::ContentCoding coding) {
-  const std::shared_ptr<Body> coded =
-      encodings_.kept(answer->body(), coding, [this, answer] { shared_.store.settle(answer); });
-  if (!coded) return false;
-  if (const Payload* whole = coded->whole()) {
-    write_coded_head(asked, *answer, status, coding);
-    fmt::format_to(std::back_inserter(head_scratch_), "Content-Length: {}\r\n", whole->size());
-    responder.respond_prepared(head_scratch_, *whole, 0, whole->size());
-    return true;
-  }
-  std::string tag;
-  std::vector<net::HttpField> fields = coded_fields(answer->fields(), coding, tag);
-  fields.push_back({"Content-Encoding", compress::name_of(coding)});
-  start_growing(asked, std::move(responder), *answer, std::move(fields), status, coded, coded->length());
-  return true;
-}
-
-void Proxy::serve_ranges(const Asked& asked, net::HttpResponder responder, const Answer& answer,
-                         const std::vector<ByteRange>& ranges, uint64_t length, uint64_t body_first,
-                         const CacheStatus& status) {
-  const auto write = std::back_inserter(head_scratch_);
-  if (ranges.empty()) {
-    write_head(asked, answer, "HTTP/1.1 416 Range Not Satisfiable\r\n", status);
-    fmt::format_to(write, "Content-Range: bytes */{}\r\nContent-Length: 0\r\n", length);
-    return responder.respond_prepared(head_scratch_);
-  }
-  // Of several, the first that is asked for and all up to the last would be a whole anyway; what is between is sent too
-  // (RFC 9110 section 14.2 leaves it to the server), in one part.
-  const ByteRange range{ranges.front().first, ranges.back().last};
-  write_head(asked, answer, "HTTP/1.1 206 Partial Content\r\n", status);
-  const uint64_t offset = range.first - body_first;
-  if (const Payload* whole = answer.body()->whole()) {
-    fmt::format_to(write, "Content-Range: {}\r\nContent-Length: {}\r\n", content_range(range, length), range.size());
-    return responder.respond_prepared(head_scratch_, *whole, offset, range.size());
-  }
-  std::vector<net::HttpField> fields;
-  for (const net::HttpField& field : answer.fields()) {
-    if (!net::equals_ignoring_case(field.name, "content-range")) fields.push_back(field);
-  }
-  const std::string age = std::to_string(answer.freshness().age(now_ms())), which = content_range(range, length);
-  std::string status_text;
-  append_cache_status(status_text, name_, status);
-  fields.insert(fields.end(), {{"Content-Range", which}, {"Age", age}, {"Cache-Status", status_text}});
-  responder.start({.status = 206, .reason = {}, .fields = fields},
-                  {.kind = net::BodyFraming::Kind::kLength, .length = range.size()});
-  deliver(std::move(responder), answer.body(), {.first = offset, .size = range.size()});
-}
-
-bool Proxy::serve_from_part(const Asked& asked, net::HttpResponder& responder) {
-  Asked part = asked;
-  const std::string url = partial_url(asked.url);
-  part.url = url;
-  const Decision decision = decide(part);
-  if (!decision.answer || decision.use != Use::kFresh || !decision.answer->range()) return false;
-  const Answer& answer = *decision.answer;
-  const ContentRange held = answer.range().value_or(ContentRange{});
-  const uint64_t length = held.length.value_or(0);
-  const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
-  if (!specs || !range_applies(asked.fields, answer.fields(), now_ms() / 1000)) return false;
-  const std::vector<ByteRange> ranges = satisfiable(*specs, length);
-  if (ranges.empty() || ranges.front().first < held.range.first || ranges.back().last > held.range.last) return false;
-  // A part whose body is not what its Content-Range says serves nobody.
-  if (answer.body()->length() != held.range.size()) return false;
-  counters_.hits.add();
-  serve_ranges(asked, std::move(responder), answer, ranges, length, held.range.first, {.is_hit = true});
-  return true;
-}
-
-void Proxy::deliver(net::HttpResponder responder, std::shared_ptr<Body> body, const Delivery::Part& part) {
-  if (!responder.is_open()) return;
-  const uint64_t id = next_id_++;
-  auto made = std::make_unique<Delivery>(loop_, std::move(responder), std::move(body), part,
-                                         [this, id] { deliveries_.erase(id); });
-  Delivery& delivery = *deliveries_.emplace(id, std::move(made)).first->second;
-  delivery.pump();
-}
-
-void Proxy::respond_error(net::HttpResponder& responder, int status, std::string_view what,
-                          std::string_view cache_status) {
-  const std::string body = fmt::format("{} {}: {}\n", status, net::reason_phrase(status), what);
-  responder.respond({.status = status,
-                     .content_type = "text/plain; charset=utf-8",
-                     .fields = {{"Cache-Control", "no-store"}, {"Cache-Status", cache_status}},
-                     .body = body});
 }
 
 // --- Asking the origin
@@ -386,7 +183,6 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   // Origins understand the origin form (RFC 9112 section 3.2.1).
   exchange.target = request.path.empty() ? "/" : std::string(request.path);
   if (request.target.find('?') != std::string_view::npos) exchange.target.append("?").append(request.query);
-  exchange.host = request.host;
   exchange.url = asked.url;
   exchange.fields = OwnedFields(request.fields);
   exchange.body = request.body;
@@ -414,9 +210,9 @@ bool Proxy::ask_disk(Exchange& exchange) {
   if (shared_.disk == nullptr || exchange.disk_asks == kAsksMax) return false;
   std::string url = exchange.url;
   if (!shared_.disk->may_have(url)) {
-    if (!exchange.traits.range) return false;
     url = partial_url(url);
-    if (!shared_.disk->may_have(url)) return false;
+    if (exchange.method != "GET" || !shared_.disk->may_have(url)) return false;
+    if (std::exchange(exchange.asked_disk_for_parts, true)) return false;
   }
   ++exchange.disk_asks;
   return shared_.disk->load(url, exchange.fields, [loop = &loop_, alive = std::weak_ptr(alive_), id = exchange.id] {
@@ -440,8 +236,7 @@ void Proxy::process(Exchange& exchange) {
   const Decision decision = decide(asked);
   if (!decision.answer && ask_disk(exchange)) return;
   if (asked.control.only_if_cached && !(decision.answer && decision.use != Use::kValidate)) {
-    std::string status;
-    append_cache_status(status, name_, {.forwarded = {}, .detail = "only-if-cached"});
+    const std::string status = status_of("only-if-cached");
     respond_error(exchange.responder, 504, "it is not stored here, and the request says only-if-cached", status);
     return end_exchange(exchange.id);
   }
@@ -460,27 +255,34 @@ void Proxy::process(Exchange& exchange) {
   // Parts are fetched as they are asked for; HEAD has no body to share.
   const bool is_whole = asked.method == "GET" && !asked.traits.range;
   const bool collapses = is_whole && !asked.control.no_store && !shared_.store.is_unsharable(asked.url, now_ms());
-  if (!collapses) return forward(exchange, asked.method == "GET" ? decision.answer : nullptr, false, why);
+  if (!collapses) return forward(exchange, decision.answer, false, why);
   exchange.why = why;
   const auto settled = [loop = &loop_, alive = std::weak_ptr(alive_),
-                        id = exchange.id](const Store::AnswerPointer& answer) {
-    loop->post([alive, id, answer] {
+                        id = exchange.id](const PendingFetches::Outcome& outcome) {
+    loop->post([alive, id, outcome] {
       const auto proxy = alive.lock();
       if (!proxy) return;
       const auto found = (*proxy)->exchanges_.find(id);
-      if (found != (*proxy)->exchanges_.end()) (*proxy)->on_settled(*found->second, answer);
+      if (found != (*proxy)->exchanges_.end()) (*proxy)->on_settled(*found->second, outcome);
     });
   };
   if (shared_.pending.begin(asked.url, settled)) return forward(exchange, decision.answer, true, why);
   exchange.former = decision.answer;
-  exchange.collapsed = true;
-  counters_.collapsed.add();
 }
 
-void Proxy::on_settled(Exchange& exchange, const Store::AnswerPointer& answer) {
+void Proxy::on_settled(Exchange& exchange, const PendingFetches::Outcome& outcome) {
   const Asked asked = exchange.asked();
-  const bool is_for_it = answer && selects(answer->selectors(), asked.fields, answer->content_language());
+  if (outcome.failure) return on_failed(exchange, *outcome.failure);
+  // What was purged since that fetch began is not for who asked after the purge; nor did a fetch settle anything that
+  // was broken off, or whose answer was invalidated meanwhile. The first of those that wait fetches anew.
+  constexpr unsigned kRoundsMax = 3;
+  const Store::AnswerPointer& answer = outcome.answer;
+  const bool is_void = answer ? shared_.purges.verdict(answer->marks()) != PurgeVerdict::kKept
+                              : !shared_.store.is_unsharable(asked.url, now_ms());
+  if (is_void && ++exchange.rounds < kRoundsMax) return process(exchange);
+  const bool is_for_it = answer && !is_void && selects(answer->selectors(), asked.fields, answer->content_language());
   if (is_for_it) {
+    counters_.collapsed.add();
     const CacheStatus status{.forwarded = exchange.why, .collapsed = true};
     serve_stored(asked, std::move(exchange.responder), answer, status);
     return end_exchange(exchange.id);
@@ -495,12 +297,17 @@ void Proxy::on_settled(Exchange& exchange, const Store::AnswerPointer& answer) {
   forward(exchange, decision.answer, false, exchange.why);
 }
 
-void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& former, bool settles, std::string_view why) {
+void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& stored, bool settles, std::string_view why) {
   counters_.misses.add();
-  exchange.former = former;
+  exchange.former = stored;
   exchange.why = why;
   const Asked asked = exchange.asked();
-  FetchRequest request = fetch_request(asked, exchange.target, exchange.host, exchange.peer, former);
+  const bool is_head = asked.method == "HEAD";
+  FetchRequest request = fetch_request(asked, exchange.target, exchange.peer, is_head ? nullptr : stored);
+  if (is_head) request.described = stored;
+  if (!stored) {
+    if (std::optional<Completion> completion = completion_for(asked)) ask_for_gap(request, std::move(*completion));
+  }
   request.settles = settles;
   start_fetch(&exchange, std::move(request), asked);
 }
@@ -510,7 +317,7 @@ void Proxy::pass(Exchange& exchange, std::string_view why) {
   counters_.passed.add();
   exchange.why = why;
   const Asked asked = exchange.asked();
-  FetchRequest request = fetch_request(asked, exchange.target, exchange.host, exchange.peer, nullptr);
+  FetchRequest request = fetch_request(asked, exchange.target, exchange.peer, nullptr);
   request.body = exchange.body;
   request.has_body = !exchange.body.empty() || !is_safe(exchange.method);
   request.may_be_stored = false;
@@ -526,13 +333,14 @@ void Proxy::validate_behind(const Asked& asked, const net::HttpRequest& request,
   if (!shared_.pending.begin_alone(asked.url)) return;
   std::string target = request.path.empty() ? "/" : std::string(request.path);
   if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
-  FetchRequest fetch = fetch_request(asked, target, request.host, request.peer, answer);
+  FetchRequest fetch = fetch_request(asked, target, request.peer, answer);
   fetch.settles = true;
   start_fetch(nullptr, std::move(fetch), asked);
 }
 
-FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, std::string_view host,
-                                  const net::Address& peer, const Store::AnswerPointer& former) const {
+FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, const net::Address& peer,
+                                  const Store::AnswerPointer& former) const {
+  const std::string_view host = authority_of(asked.url);
   FetchRequest request{.method = std::string(asked.method),
                        .target = std::string(target),
                        .authority = std::string(host),
@@ -567,7 +375,13 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
     if (negotiates && net::equals_ignoring_case(field.name, "accept-encoding")) continue;
     if (is_unconditional && is_conditional(field.name)) continue;
     if (!keeps_range && is_of_range(field.name)) continue;
+    if (asked.method == "OPTIONS" && net::equals_ignoring_case(field.name, "max-forwards")) continue;
     fields.push_back(field);
+  }
+  std::string forwards_left;
+  if (const std::optional<uint64_t> forwards = forwards_of(asked)) {
+    forwards_left = std::to_string(*forwards - 1);
+    fields.push_back({"Max-Forwards", forwards_left});
   }
   if (former) {
     if (const auto tag = net::find_field(former->fields(), "etag")) fields.push_back({"If-None-Match", *tag});
@@ -602,6 +416,17 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, s
   if (!asked.policy->request_fields.empty()) apply(asked.policy->request_fields, fields);
   request.fields = OwnedFields(fields);
   return request;
+}
+
+void Proxy::ask_for_gap(FetchRequest& request, Completion completion) {
+  const auto [first, last] = completion.gap;
+  const std::string range =
+      last + 1 == completion.length ? fmt::format("bytes={}-", first) : fmt::format("bytes={}-{}", first, last);
+  std::vector<net::HttpField> fields(request.fields.view().begin(), request.fields.view().end());
+  std::erase_if(fields, [](const net::HttpField& field) { return is_of_range(field.name); });
+  fields.insert(fields.end(), {{"Range", range}, {"If-Range", completion.tag()}});
+  request.plain_fields = std::exchange(request.fields, OwnedFields(fields));
+  request.completion = std::move(completion);
 }
 
 void Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
@@ -646,13 +471,35 @@ void Proxy::on_head(Exchange& exchange, Fetched fetched) {
   if (exchange.note) exchange.note->upstream = std::chrono::steady_clock::now() - exchange.asked_origin;
   if (fetched.is_validated) {
     counters_.validated.add();
-    const CacheStatus status{.forwarded = exchange.why, .forwarded_status = 304};
+    const CacheStatus status{.forwarded = exchange.why, .forwarded_status = fetched.status};
     serve_stored(exchange.asked(), std::move(exchange.responder), fetched.stored, status);
     exchange.fetch = nullptr;
     return end_exchange(exchange.id);
   }
+  if (fetched.completed) return serve_completed(exchange, fetched);
   if (is_server_error(fetched.status) && serve_stale(exchange, fetched.status)) return;
   serve_live(exchange, std::move(fetched));
+}
+
+// Parts that were stored, and what was missing of them.
+void Proxy::serve_completed(Exchange& exchange, const Fetched& fetched) {
+  const Asked asked = exchange.asked();
+  const CacheStatus status{
+      .forwarded = "partial", .forwarded_status = fetched.status, .stored = fetched.stored != nullptr};
+  const Answer& answer = *fetched.completed;
+  exchange.fetch = fetched.stored ? nullptr : exchange.fetch;
+  exchange.responder.when_closed({});
+  const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
+  if (!answer.range() || !specs) {
+    serve_stored(asked, std::move(exchange.responder), fetched.completed, status);
+  } else {
+    const ContentRange held = *answer.range();
+    const uint64_t length = held.length.value_or(0);
+    serve_ranges(asked, std::move(exchange.responder), answer, satisfiable(*specs, length), length, held.range.first,
+                 status);
+  }
+  exchange.fetch = nullptr;
+  end_exchange(exchange.id);
 }
 
 bool Proxy::serve_stale(Exchange& exchange, int forwarded_status) {
@@ -680,6 +527,11 @@ void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
       !asked.policy->codings.empty() && cache::is_compressible(fetched.status, fetched.fields.view());
   std::optional<compress::ContentCoding> coding;
   if (is_negotiated) coding = coding_for(asked, fetched.length);
+  if (fetched.status == 200 && fetched.stored && asked.traits.range && asked.method == "GET" && fetched.length) {
+    // The origin gives no parts; here they can be had from now on.
+    serve_stored(asked, std::move(exchange.responder), fetched.stored, status);
+    return end_exchange(exchange.id);
+  }
   if (fetched.status == 200 && fetched.stored &&
       serve_if_not_modified(asked, exchange.responder, *fetched.stored, status, coding)) {
     return end_exchange(exchange.id);
@@ -710,7 +562,7 @@ void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
   if (asked.method == "HEAD" || framing.kind == net::BodyFraming::Kind::kNone) {
     responder.finish();
   } else {
-    deliver(std::move(responder), fetched.body, {});
+    deliver(std::move(responder), fetched.body);
   }
   exchange.fetch = nullptr;
   end_exchange(exchange.id);

@@ -98,6 +98,8 @@ class Proxy {
   // What comes before the cache: whose request it is, which rule is for it, and what that says (proxy_steps.cc). The
   // request is answered there, or goes on to ask().
   void take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site, unsigned depth);
+  // Cache-Status of what was answered here without a look at the cache.
+  [[nodiscard]] std::string status_of(std::string_view detail) const;
   net::HttpResponder tap(const net::HttpRequest& request, net::HttpResponder responder, const PathPolicy& policy,
                          RequestLimiter::Ticket ticket);
   void refuse_limited(net::HttpResponder& responder, const RequestLimit& limit, Duration retry_after);
@@ -119,10 +121,11 @@ class Proxy {
                     CacheStatus status);
   // The ranges of the whole of which the body has what follows `body_first`.
   void serve_ranges(const Asked& asked, net::HttpResponder responder, const Answer& answer,
-                    const std::vector<ByteRange>& ranges, uint64_t length, uint64_t body_first,
-                    const CacheStatus& status);
+                    std::vector<ByteRange> ranges, uint64_t length, uint64_t body_first, const CacheStatus& status);
   // From a stored part; false when none has what is asked for, fresh.
   bool serve_from_part(const Asked& asked, net::HttpResponder& responder);
+  // What stored parts lack of what is asked for; nothing when they are of no use for it.
+  std::optional<Completion> completion_for(const Asked& asked);
   // Whether the answer has forms in content codings here.
   [[nodiscard]] bool is_negotiated(const Asked& asked, const Answer& answer) const;
   // Which coding such an answer goes out in; none: as it is.
@@ -161,7 +164,7 @@ class Proxy {
   void start_growing(const Asked& asked, net::HttpResponder responder, const Answer& answer,
                      std::vector<net::HttpField> fields, CacheStatus status, std::shared_ptr<Body> body,
                      std::optional<uint64_t> length);
-  void deliver(net::HttpResponder responder, std::shared_ptr<Body> body, const Delivery::Part& part);
+  void deliver(net::HttpResponder responder, std::shared_ptr<Body> body, Delivery::Plan plan = {});
   static void respond_error(net::HttpResponder& responder, int status, std::string_view what,
                             std::string_view cache_status);
 
@@ -169,16 +172,21 @@ class Proxy {
   void process(Exchange& exchange);
   // Whether the disk is asked first; process() goes on then.
   bool ask_disk(Exchange& exchange);
-  void forward(Exchange& exchange, const Store::AnswerPointer& former, bool settles, std::string_view why);
+  // `stored`: what there is, which is validated, or, by HEAD, described.
+  void forward(Exchange& exchange, const Store::AnswerPointer& stored, bool settles, std::string_view why);
   void pass(Exchange& exchange, std::string_view why);
   void validate_behind(const Asked& asked, const net::HttpRequest& request, const Store::AnswerPointer& answer);
   void start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
                    std::function<void(const Fetched&)> seen = {});
-  FetchRequest fetch_request(const Asked& asked, std::string_view target, std::string_view host,
-                             const net::Address& peer, const Store::AnswerPointer& former) const;
+  FetchRequest fetch_request(const Asked& asked, std::string_view target, const net::Address& peer,
+                             const Store::AnswerPointer& former) const;
+  [[nodiscard]] static std::optional<uint64_t> forwards_of(const Asked& asked);
+  // Asks for the gap only.
+  static void ask_for_gap(FetchRequest& request, Completion completion);
   void on_head(Exchange& exchange, Fetched fetched);
   void on_failed(Exchange& exchange, const Error& error);
-  void on_settled(Exchange& exchange, const Store::AnswerPointer& answer);
+  void on_settled(Exchange& exchange, const PendingFetches::Outcome& outcome);
+  void serve_completed(Exchange& exchange, const Fetched& fetched);
   bool serve_stale(Exchange& exchange, int forwarded_status);
   void serve_live(Exchange& exchange, Fetched fetched);
   void invalidate(std::string_view url, const Fetched& fetched);

@@ -81,7 +81,7 @@ void Proxy::deliver_composed(uint64_t id, std::shared_ptr<Body> page) {
   net::HttpResponder responder = std::move(composing.responder);
   responder.when_closed({});
   responder.start({.status = 200, .reason = {}, .fields = fields}, {.kind = net::BodyFraming::Kind::kChunked});
-  deliver(std::move(responder), std::move(page), {});
+  deliver(std::move(responder), std::move(page));
 }
 
 void Proxy::fail_composed(uint64_t id, const std::string& what) {

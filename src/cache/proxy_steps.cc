@@ -9,6 +9,13 @@
 #include "net/http_response.h"
 
 namespace verge::cache {
+
+std::string Proxy::status_of(std::string_view detail) const {
+  std::string text;
+  append_cache_status(text, name_, {.forwarded = {}, .detail = detail});
+  return text;
+}
+
 void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site, unsigned depth) {
   const SiteSet& set = *serving_->set;
   const SiteOptions& options = set.sites[site];
@@ -39,11 +46,6 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
                         .peer_is_verified = request.peer_is_verified,
                         .is_secure = is_secure,
                         .protocol = request.protocol};
-  const auto status_of = [this](std::string_view detail) {
-    std::string text;
-    append_cache_status(text, name_, {.forwarded = {}, .detail = detail});
-    return text;
-  };
   RequestLimiter::Verdict limited;
   if (!is_fragment && policy.limit && set.limiter) limited = set.limiter->admit(*policy.limit, client, loop_.now());
   if (is_fragment) {
@@ -106,11 +108,13 @@ void Proxy::refuse_limited(net::HttpResponder& responder, const RequestLimit& li
   counters_.limited.add();
   const auto seconds = std::max<int64_t>(1, std::chrono::ceil<std::chrono::seconds>(retry_after).count());
   const std::string after = std::to_string(seconds);
+  const std::string status = status_of("limited");
   const std::string_view body = "429 Too Many Requests: this client asks for too much at a time\n";
-  net::HttpResponse response{.status = 429,
-                             .content_type = "text/plain; charset=utf-8",
-                             .fields = {{"Cache-Control", "no-store"}, {"Retry-After", after}},
-                             .body = body};
+  net::HttpResponse response{
+      .status = 429,
+      .content_type = "text/plain; charset=utf-8",
+      .fields = {{"Cache-Control", "no-store"}, {"Retry-After", after}, {"Cache-Status", status}},
+      .body = body};
   std::string policy, state;
   if (limit.a_second > 0) {
     const auto window = std::max<int64_t>(1, std::llround(static_cast<double>(limit.burst) / limit.a_second));
@@ -124,8 +128,12 @@ void Proxy::refuse_limited(net::HttpResponder& responder, const RequestLimit& li
 void Proxy::redirect(net::HttpResponder& responder, const net::HttpRequest& request, const Redirect& to,
                      std::string_view path, const PathMatch& match) {
   counters_.redirected.add();
+  const std::string status = status_of("redirect");
   const std::string location = redirect_target(to, request.host, path, match, request.query);
-  responder.respond({.status = to.status, .content_type = {}, .fields = {{"Location", location}}, .body = {}});
+  responder.respond({.status = to.status,
+                     .content_type = {},
+                     .fields = {{"Location", location}, {"Cache-Status", status}},
+                     .body = {}});
 }
 
 }  // namespace verge::cache

@@ -16,7 +16,7 @@ void Proxy::open_tunnel(const Asked& asked, const net::HttpRequest& request, net
   if (!chosen) return respond_error(responder, 502, "the origin cannot be reached", status);
   std::string target = request.path.empty() ? "/" : std::string(request.path);
   if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
-  const FetchRequest made = fetch_request(asked, target, request.host, request.peer, nullptr);
+  const FetchRequest made = fetch_request(asked, target, request.peer, nullptr);
   const std::string_view authority =
       serving->set->sites[asked.site].sends_client_host ? std::string_view(made.authority) : origins.authority(*chosen);
   const uint64_t id = next_id_++;

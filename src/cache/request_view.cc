@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
+
 namespace verge::cache {
 namespace {
 
@@ -16,9 +18,25 @@ constexpr std::array<std::string_view, 17> kUnkeyed = {"forwarded",          "x-
                                                        "x-original-url",     "x-rewrite-url",
                                                        "x-real-ip"};
 
+// What Connection names where nobody means harm.
+constexpr std::array<std::string_view, 7> kOfConnections = {"close",          "keep-alive", "upgrade",         "te",
+                                                            "http2-settings", "trailer",    "proxy-connection"};
+
 // Of fields that the cache sets or strips; many origins take an underscore in a name for a hyphen.
 constexpr std::array<std::string_view, 6> kOurs = {"content-length", "transfer-encoding", "cdn-loop",
                                                    "if-none-match",  "if-modified-since", "keep-alive"};
+
+bool hides_fields(std::string_view connection) {
+  while (!connection.empty()) {
+    const std::string_view member = connection.substr(0, connection.find(','));
+    connection.remove_prefix(std::min(connection.size(), member.size() + 1));
+    const auto is = [name = net::trim_blanks(member)](std::string_view one) {
+      return net::equals_ignoring_case(one, name);
+    };
+    if (!is("") && std::ranges::none_of(kOfConnections, is)) return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -35,6 +53,9 @@ RequestTraits traits_of(std::span<const net::HttpField> fields) {
         break;
       case 8:
         traits.origin_conditional |= net::equals_ignoring_case(field.name, "if-match");
+        break;
+      case 10:
+        if (net::equals_ignoring_case(field.name, "connection")) traits.hides_fields |= hides_fields(field.value);
         break;
       case 13:
         traits.cache_control |= net::equals_ignoring_case(field.name, "cache-control");
@@ -71,6 +92,28 @@ std::string url_of(bool is_secure, std::string_view host, std::string_view path,
   std::string url;
   append_url(url, is_secure, host, path, query);
   return url;
+}
+
+std::string plain_url_prefix(std::string_view text) {
+  const size_t scheme = text.find("://");
+  if (scheme == std::string_view::npos) return std::string(text);
+  const size_t path = text.find_first_of("/?", scheme + 3);
+  const std::string head = lower(text.substr(0, path));
+  if (path == std::string_view::npos) return head;
+  return url_of(head.starts_with("https:"), std::string_view(head).substr(scheme + 3), text.substr(path), {});
+}
+
+std::string plain_url(std::string_view text) {
+  const size_t scheme = text.find("://");
+  const bool has_path =
+      scheme != std::string_view::npos && text.find_first_of("/?", scheme + 3) != std::string_view::npos;
+  return plain_url_prefix(has_path ? std::string(text) : std::string(text) + "/");
+}
+
+std::string_view authority_of(std::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return {};
+  return url.substr(scheme + 3, url.find_first_of("/?*", scheme + 3) - scheme - 3);
 }
 
 std::string query_without(std::string_view query, std::span<const std::string> ignored) {

@@ -20,6 +20,8 @@ struct RequestTraits {
   bool authorization = false;
   bool upgrade = false;
   bool accept_encoding = false;
+  // Connection names a field that is no connection's: it does not reach the origin, though the answer is chosen by it.
+  bool hides_fields = false;
 };
 RequestTraits traits_of(std::span<const net::HttpField> fields);
 
@@ -27,6 +29,14 @@ RequestTraits traits_of(std::span<const net::HttpField> fields);
 // was sent. Nothing is decoded or sorted: what the origin could tell apart stays apart.
 void append_url(std::string& out, bool is_secure, std::string_view host, std::string_view path, std::string_view query);
 std::string url_of(bool is_secure, std::string_view host, std::string_view path, std::string_view query);
+
+// Such a URL, or a beginning of one, from what a person wrote: scheme and host in any case, with the scheme's port; of
+// a URL also without a path.
+std::string plain_url(std::string_view text);
+std::string plain_url_prefix(std::string_view text);
+
+// Of such a URL: host[:port], as it is compared; what the origin sees of it, so that nothing else can show in answers.
+std::string_view authority_of(std::string_view url);
 
 // The query without the parameters that one of `ignored` names: as written, or, where it ends in "*", all that begin
 // so. The others stay as they are, in their order.

@@ -21,5 +21,32 @@ TEST(RequestView, LeavesACookieOut) {
   EXPECT_EQ(cookies_without("verge-signed2=1;a", "verge-signed"), "verge-signed2=1; a");
 }
 
+TEST(PlainUrl, AsAPersonMayWriteIt) {
+  EXPECT_EQ(plain_url("HTTP://Site.Example:80/A?B=C"), "http://site.example/A?B=C");
+  EXPECT_EQ(plain_url("https://a:443/"), "https://a/");
+  EXPECT_EQ(plain_url("https://a:80/x"), "https://a:80/x");
+  EXPECT_EQ(plain_url("http://A"), "http://a/");
+  EXPECT_EQ(plain_url_prefix("http://Www.Exa"), "http://www.exa");
+  EXPECT_EQ(plain_url_prefix("http://A:80/x/Y"), "http://a/x/Y");
+}
+
+TEST(AuthorityOf, AsTheKeyHasIt) {
+  EXPECT_EQ(authority_of("http://a:8080/x"), "a:8080");
+  EXPECT_EQ(authority_of("https://a?x"), "a");
+  EXPECT_EQ(authority_of("http://a*"), "a");
+  EXPECT_EQ(authority_of(""), "");
+}
+
+TEST(Traits, WhatConnectionHides) {
+  const auto hides = [](std::string_view value) {
+    return traits_of(std::vector<net::HttpField>{{"connection", value}}).hides_fields;
+  };
+  EXPECT_FALSE(hides("keep-alive"));
+  EXPECT_FALSE(hides("Keep-Alive, Upgrade,, TE"));
+  EXPECT_FALSE(hides(""));
+  EXPECT_TRUE(hides("keep-alive, Accept-Language"));
+  EXPECT_TRUE(hides("cookie"));
+}
+
 }  // namespace
 }  // namespace verge::cache

@@ -20,6 +20,24 @@ Store::Store(const StoreOptions& options, const Purges& purges, uint64_t hash_se
 
 uint64_t Store::hash_of(std::string_view url) const { return hash64(url, seed_); }
 
+// Under the shard's lock.
+Store::Match Store::match(Slot& slot, std::string_view url, std::span<const net::HttpField> request_fields,
+                          Found& found) {
+  const Answer& answer = *slot.answer;
+  if (answer.url() != url) return Match::kNo;
+  if (!answer.selectors().empty() && !selects(answer.selectors(), request_fields, answer.content_language()))
+    return Match::kNo;
+  const PurgeVerdict verdict = purges_.verdict(answer.marks());
+  if (verdict == PurgeVerdict::kGone) {
+    take_out(slot);
+    return Match::kPurged;
+  }
+  const uint8_t uses = slot.uses.load(std::memory_order_relaxed);
+  if (uses < kUsesMax) slot.uses.store(uses + 1, std::memory_order_relaxed);
+  found = {.answer = slot.answer, .is_softly_purged = verdict == PurgeVerdict::kStale};
+  return Match::kYes;
+}
+
 Store::Found Store::find(std::string_view url, std::span<const net::HttpField> request_fields) {
   const uint64_t hash = hash_of(url);
   Shard& shard = shard_of(hash);
@@ -27,24 +45,32 @@ Store::Found Store::find(std::string_view url, std::span<const net::HttpField> r
   const auto entry = shard.urls.find(hash);
   if (entry == shard.urls.end()) return {};
   std::vector<SlotPointer>& slots = entry->second;
+  Found found;
   for (size_t i = slots.size(); i-- > 0;) {
-    Slot& slot = *slots[i];
-    const Answer& answer = *slot.answer;
-    if (answer.url() != url) continue;
-    if (!answer.selectors().empty() && !selects(answer.selectors(), request_fields, answer.content_language()))
-      continue;
-    const PurgeVerdict verdict = purges_.verdict(answer.marks());
-    if (verdict == PurgeVerdict::kGone) {
-      take_out(slot);
-      slots.erase(slots.begin() + static_cast<ptrdiff_t>(i));
-      continue;
-    }
-    const uint8_t uses = slot.uses.load(std::memory_order_relaxed);
-    if (uses < kUsesMax) slot.uses.store(uses + 1, std::memory_order_relaxed);
-    return {.answer = slot.answer, .is_softly_purged = verdict == PurgeVerdict::kStale};
+    const Match match = this->match(*slots[i], url, request_fields, found);
+    if (match == Match::kYes) return found;
+    if (match == Match::kPurged) slots.erase(slots.begin() + static_cast<ptrdiff_t>(i));
   }
   if (slots.empty()) shard.urls.erase(entry);
   return {};
+}
+
+std::vector<Store::Found> Store::find_all(std::string_view url, std::span<const net::HttpField> request_fields) {
+  const uint64_t hash = hash_of(url);
+  Shard& shard = shard_of(hash);
+  const std::lock_guard lock(shard.mutex);
+  std::vector<Found> all;
+  const auto entry = shard.urls.find(hash);
+  if (entry == shard.urls.end()) return all;
+  std::vector<SlotPointer>& slots = entry->second;
+  Found found;
+  for (size_t i = slots.size(); i-- > 0;) {
+    const Match match = this->match(*slots[i], url, request_fields, found);
+    if (match == Match::kYes) all.push_back(std::move(found));
+    if (match == Match::kPurged) slots.erase(slots.begin() + static_cast<ptrdiff_t>(i));
+  }
+  if (slots.empty()) shard.urls.erase(entry);
+  return all;
 }
 
 std::vector<Store::AnswerPointer> Store::variants(std::string_view url, size_t most) {
@@ -136,7 +162,8 @@ bool Store::insert(const AnswerPointer& answer, uint64_t started) {
     std::vector<SlotPointer>& slots = shard.urls[slot->hash];
     shard.unsharable.erase(slot->hash);
     const auto same = std::ranges::find_if(slots, [&](const SlotPointer& other) {
-      return other->answer->url() == answer->url() && other->answer->selectors() == answer->selectors();
+      return other->answer->url() == answer->url() && other->answer->selectors() == answer->selectors() &&
+             other->answer->range() == answer->range();
     });
     if (same != slots.end()) {
       // The place in its queue stays; in the order of the variants it is the newest.

@@ -56,11 +56,13 @@ class Store {
   // The newest answer to the URL that belongs to a request with these fields, and counts a use of it. `url` as
   // Answer::url().
   Found find(std::string_view url, std::span<const net::HttpField> request_fields);
+  // All answers to the URL that belong to such a request, the newest first, and counts a use of each.
+  std::vector<Found> find_all(std::string_view url, std::span<const net::HttpField> request_fields);
   // The tags (ETag) of all answers to the URL that are held, for If-None-Match; at most `most`.
   std::vector<AnswerPointer> variants(std::string_view url, size_t most);
 
-  // Adds an answer, or puts it in the place of the one for the same selecting fields. Its body may still grow;
-  // settle() once it is complete. False, and it is not there, when its URL was invalidated after `started`.
+  // Adds an answer, or puts it in the place of the one for the same selecting fields and range. Its body may still
+  // grow; settle() once it is complete. False, and it is not there, when its URL was invalidated after `started`.
   bool insert(const AnswerPointer& answer, uint64_t started = UINT64_MAX);
   // `answer` is there instead of `former`, if that is still there.
   void replace(const AnswerPointer& former, const AnswerPointer& answer);
@@ -125,6 +127,9 @@ class Store {
   // Of one answer, on its slot; under the shard's lock.
   void recount(Slot& slot, uint64_t bytes);
   void take_out(Slot& slot);
+  // Whether the slot's answer is the one that is looked for, which counts a use; takes it out when it was purged.
+  enum class Match : uint8_t { kNo, kPurged, kYes };
+  Match match(Slot& slot, std::string_view url, std::span<const net::HttpField> request_fields, Found& found);
   static void drop_slot(Shard& shard, uint64_t hash, const Slot* slot);
   void enqueue(const SlotPointer& slot);
   void sweep();

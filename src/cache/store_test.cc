@@ -53,6 +53,24 @@ TEST_F(Storing, VariantsOfAUrl) {
   EXPECT_EQ(store.counters().answers, 2U);
 }
 
+TEST_F(Storing, PartsOfAUrl) {
+  std::vector<Store::AnswerPointer> parts;
+  for (const uint64_t first : {0, 100, 0}) {
+    AnswerParts made = answer("http://a/", 10)->parts();
+    made.url = "http://a/";
+    made.range = ContentRange{.range = {first, first + 9}, .length = 1000};
+    parts.push_back(std::make_shared<const Answer>(std::move(made)));
+    store.insert(parts.back());
+  }
+  const std::vector<Store::Found> found = store.find_all("http://a/", Fields{});
+  ASSERT_EQ(found.size(), 2U) << "of the same range the newest only";
+  EXPECT_EQ(found[0].answer, parts[2]);
+  EXPECT_EQ(found[1].answer, parts[1]);
+  purges.purge_prefix("http://a/", false);
+  EXPECT_TRUE(store.find_all("http://a/", Fields{}).empty());
+  EXPECT_EQ(store.counters().answers, 0U);
+}
+
 TEST_F(Storing, WhatIsPurgedIsNotFound) {
   store.insert(answer("http://a/x", 10));
   store.insert(answer("http://a/y", 10));

@@ -134,6 +134,12 @@ int print_explanation(const CacheOptions& options) {
   const simdjson::dom::array answers = its["in_memory"];
   fmt::print("{}\n", std::string_view(its["url"]));
   fmt::print("site {}: {}", uint64_t(its["site"]), std::string_view(its["hosts"]));
+  std::string_view rule;
+  if (its["rule_for"].get(rule) == simdjson::SUCCESS) {
+    fmt::print("; its rule {} ({})", uint64_t(its["rule"]) + 1, rule);
+  } else {
+    fmt::print("; none of its rules");
+  }
   int64_t seconds = 0;
   if (its["override_ttl_s"].get(seconds) == simdjson::SUCCESS) fmt::print("; override_ttl {} s", seconds);
   if (its["default_ttl_s"].get(seconds) == simdjson::SUCCESS) fmt::print("; default_ttl {} s", seconds);
@@ -143,7 +149,7 @@ int print_explanation(const CacheOptions& options) {
   for (const simdjson::dom::element one : answers) print_answer(one);
   std::string_view why;
   if (its["not_stored_because"].get(why) == simdjson::SUCCESS) {
-    fmt::print("the last one that came was not stored: {}\n", why);
+    fmt::print("not stored: {}\n", why);
   } else if (answers.size() == 0 && !is_on_disk) {
     fmt::print("nobody asked for it, or it had to make room\n");
   }

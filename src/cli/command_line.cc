@@ -57,6 +57,7 @@ void describe_program(CLI::App& app) {
                "  verge check node.toml                is this configuration right?\n"
                "  verge events query --topic 'plant/#' what does a node hold?\n"
                "  verge bench decide --help            measure this or any other MQTT broker\n"
+               "  verge plan place city.toml --explain where should workloads run?\n"
                "\n"
                "Environment:\n"
                "  TMPDIR      where 'verge demo' keeps its files, unless --dir says so\n"

@@ -95,12 +95,7 @@ int detect(const DetectOptions& options) {
 }  // namespace
 
 void add_detect(CLI::App& app, Outcome& outcome) {
-  CLI::App* command =
-      app.add_subcommand("detect",
-                         "Score how anomalous each reading of a series is, from 0 to 1\n\n"
-                         "Reads CSV rows timestamp,value behind a header and prints timestamp,anomaly_score, a row for "
-                         "each, as they come: a score depends on its row and those before it. From 0.5 on it is worth "
-                         "telling somebody. A missing value (an empty cell, NaN, null) scores 0 and changes nothing.");
+  CLI::App* command = app.add_subcommand("detect", "Score how anomalous each reading of a series is, from 0 to 1");
   command->group(kGroupSeries);
   const auto options = std::make_shared<DetectOptions>();
   command->add_option("file", options->file, "The CSV file; - for standard input")->required()->type_name("FILE");
@@ -110,10 +105,14 @@ void add_detect(CLI::App& app, Outcome& outcome) {
       ->delimiter(',')
       ->type_name("A,B,...");
   command->add_flag("--json", options->json, "JSON on stdout, one object a row");
-  set_examples(*command,
-               "  verge detect temperature.csv >scores.csv\n"
-               "  verge detect pump.csv --columns flow,pressure,current\n"
-               "  tail -f -n +1 readings.csv | verge detect -\n");
+  set_examples(
+      *command,
+      "  verge detect temperature.csv >scores.csv\n"
+      "  verge detect pump.csv --columns flow,pressure,current\n"
+      "  tail -f -n +1 readings.csv | verge detect -\n\n"
+      "Reads CSV rows timestamp,value behind a header and prints timestamp,anomaly_score, a row for each, as they\n"
+      "come: a score depends on its row and those before it. From 0.5 on it is worth telling somebody. A missing\n"
+      "value (an empty cell, NaN, null) scores 0 and changes nothing.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return detect(*options); }; });
 }
 

@@ -230,13 +230,7 @@ int reduce(const ReduceOptions& options) {
 }  // namespace
 
 void add_reduce(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand(
-      "reduce",
-      "Write a series in few bytes, with a bound on the error\n\n"
-      "Either say how far a reading may be off, and get the smallest record; or say what the line carries and when it "
-      "has "
-      "to be there, and get the best that arrives: raw if it fits, else lossless, else whichever method keeps most. "
-      "Timestamps are exact in any case. Readings whose anomaly score reaches 0.5 are kept exactly.");
+  CLI::App* command = app.add_subcommand("reduce", "Write a series in few bytes, with a bound on the error");
   command->group(kGroupSeries);
   const auto options = std::make_shared<ReduceOptions>();
   command->add_option("file", options->file, "The CSV file, timestamp,value; - for standard input")
@@ -257,10 +251,15 @@ void add_reduce(CLI::App& app, Outcome& outcome) {
   command->add_flag("--exact-anomalies,!--no-exact-anomalies", options->exact_anomalies,
                     "Keep readings whose anomaly score reaches 0.5 exactly; on unless refused");
   command->add_flag("--json", options->json, "One JSON object: method, quality, size, compression_ratio, ...");
-  set_examples(*command,
-               "  verge reduce temperature.csv --max-error 0.01 -o temperature.bin\n"
-               "  verge restore temperature.bin\n"
-               "  verge reduce temperature.csv --bandwidth-bps 9600 --deadline-ms 500 --json\n");
+  set_examples(
+      *command,
+      "  verge reduce temperature.csv --max-error 0.01 -o temperature.bin\n"
+      "  verge restore temperature.bin\n"
+      "  verge reduce temperature.csv --bandwidth-bps 9600 --deadline-ms 500 --json\n\n"
+      "Either say how far a reading may be off, and get the smallest record; or say what the line carries and when\n"
+      "it has to be there, and get the best that arrives: raw if it fits, else lossless, else whichever method keeps\n"
+      "most. Where nothing arrives, it says so and gives the smallest. Timestamps are exact in any case, and so are\n"
+      "readings whose anomaly score reaches 0.5.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return reduce(*options); }; });
 }
 

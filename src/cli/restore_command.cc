@@ -64,18 +64,18 @@ int restore(const RestoreOptions& options) {
 }  // namespace
 
 void add_restore(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("restore",
-                                         "Print the series that verge reduce wrote\n\n"
-                                         "CSV with the header that the series had. Timestamps are as they were; a "
-                                         "value differs from what it was by at most the "
-                                         "error that reduce was allowed; a missing value is an empty cell.");
+  CLI::App* command = app.add_subcommand("restore", "Print the series that verge reduce wrote");
   command->group(kGroupSeries);
   const auto options = std::make_shared<RestoreOptions>();
   command->add_option("file", options->file, "What verge reduce wrote; - for standard input")
       ->required()
       ->type_name("FILE");
   command->add_flag("--json", options->json, "JSON on stdout, one object a reading");
-  set_examples(*command, "  verge restore temperature.bin >temperature.csv\n");
+  set_examples(
+      *command,
+      "  verge restore temperature.bin >temperature.csv\n\n"
+      "CSV with the header that the series had. Timestamps are as they were; a value differs from what it was by at\n"
+      "most the error that reduce was allowed; a missing value is an empty cell.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return restore(*options); }; });
 }
 

@@ -102,12 +102,26 @@ void Http2Stream::respond_internal(std::string_view what) {
   refuse(500, Error{"http.internal", std::string(what), "please report this"});
 }
 
+void Http2Stream::note_refusal(int status) {
+  HttpServer& server = connection_->server_;
+  if (!server.refusal_receiver_) return;
+  const Http2RequestHead& head = state_ == State::kBody ? head_ : connection_->head_;
+  server.refusal_receiver_({.peer = connection_->stream_->peer(),
+                            .status = status,
+                            .method = head.method(),
+                            .target = head.target(),
+                            .host = head.host(),
+                            .protocol = "HTTP/2.0"});
+}
+
 void Http2Stream::refuse(int status, std::string_view reason) {
+  note_refusal(status);
   refuse(status,
          Error{"http.refused", std::string(reason), "send a well-formed request within the limits of this server"});
 }
 
 void Http2Stream::refuse_long_body() {
+  note_refusal(413);
   const std::string name = body_limit_.name.empty() ? "" : fmt::format(" ({})", body_limit_.name);
   refuse(413, Error{"http.too-large", fmt::format("the body has more than {} bytes{}", body_limit_.bytes_max, name),
                     "send it in several requests"});

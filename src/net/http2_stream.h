@@ -57,6 +57,7 @@ class Http2Stream final : public HttpExchange {
   void refuse(int status, const Error& error);
   void refuse(int status, std::string_view reason);
   void refuse_long_body();
+  void note_refusal(int status);
   void respond_internal(std::string_view what);
   void reset(uint32_t code);
   void begin_head(int status, std::span<const HttpField> fields, bool adds_date);

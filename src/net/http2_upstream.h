@@ -14,8 +14,6 @@
 // Codes of failures and threading: as for UpstreamPool.
 #pragma once
 
-#include <deque>
-#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,11 +43,14 @@ class Http2Call final : public UpstreamCall {
   friend class Http2Upstream;
   friend class Http2UpstreamConnection;
   friend struct Http2UpstreamCallbacks;
+  template <class>
+  friend class CallQueue;
   using Fields = std::vector<std::pair<std::string, std::string>>;
 
   Http2Call(Http2Upstream& upstream, UpstreamObserver& observer, const UpstreamRequest& request);
   // The request, as views of what this owns.
   [[nodiscard]] UpstreamRequest request(std::vector<HttpField>& fields) const;
+  void end() { upstream_ = nullptr; }
   [[nodiscard]] bool may_be_repeated() const { return framing_.kind == BodyFraming::Kind::kNone && !repeated_; }
 
   Http2Upstream* upstream_;  // null once the call is over
@@ -85,58 +86,53 @@ class Http2Upstream final : public Upstream {
  public:
   // `tls`: none for clear text; of its protocols the first is "h2". `tls_http1`: for connections over HTTP/1.1; none of
   // its protocols is "h2". `host`: for messages about TLS. `loop` outlives this.
-  Http2Upstream(runtime::Loop& loop, const Address& address, const UpstreamLimits& limits,
+  Http2Upstream(runtime::Loop& loop, std::vector<Address> addresses, const UpstreamLimits& limits,
                 std::shared_ptr<const TlsContext> tls = nullptr, std::shared_ptr<const TlsContext> tls_http1 = nullptr,
                 std::string host = {});
+  Http2Upstream(runtime::Loop& loop, const Address& address, const UpstreamLimits& limits,
+                std::shared_ptr<const TlsContext> tls = nullptr, std::shared_ptr<const TlsContext> tls_http1 = nullptr,
+                std::string host = {})
+      : Http2Upstream(loop, std::vector{address}, limits, std::move(tls), std::move(tls_http1), std::move(host)) {}
   ~Http2Upstream() override;
   Http2Upstream(const Http2Upstream&) = delete;
   Http2Upstream& operator=(const Http2Upstream&) = delete;
 
   [[nodiscard]] std::unique_ptr<UpstreamCall> begin(const UpstreamRequest& request,
                                                     UpstreamObserver& observer) override;
+  void move_to(std::vector<Address> addresses) override;
   // Of both protocols' connections only those of HTTP/2 are counted.
   [[nodiscard]] const UpstreamCounters& counters() const override { return counters_; }
   [[nodiscard]] size_t connections() const { return connections_.size(); }
-  [[nodiscard]] size_t waiting() const { return waiting_.size(); }
+  [[nodiscard]] size_t waiting() const { return calls_.size(); }
 
  private:
   friend class Http2Call;
   friend class Http2UpstreamConnection;
   friend struct Http2UpstreamCallbacks;
-  using Attempt = std::list<std::unique_ptr<Connecting>>::iterator;
-  struct Failing {
-    Http2Call* call;
-    Error error;
-  };
 
-  void wait(Http2Call& call, bool first);
   // Gives those that wait streams, as far as there are.
   void serve_waiting();
-  void on_connected(Attempt attempt, Result<Socket> socket);
+  void on_connected(Result<Socket> socket);
   void fall_back();
   void carry_over_http1(Http2Call& call);
   // Closes it and destroys it in a later turn. Its calls are repeated or fail.
   void remove(Http2UpstreamConnection& connection, const Error& why);
   void forget(Http2Call& call);
-  void fail_later(Http2Call& call, Error error);
-  void fail_next();
-  void fail_those_that_waited();
 
   runtime::Loop& loop_;
-  const Address address_;
+  UpstreamAddresses addresses_;
   const UpstreamLimits limits_;
   const std::shared_ptr<const TlsContext> tls_;
   const std::string host_;
   UpstreamPool http1_;
   bool speaks_http1_ = false;  // did not agree on "h2"
   std::vector<std::unique_ptr<Http2UpstreamConnection>> connections_;
-  std::list<std::unique_ptr<Connecting>> connecting_;
-  std::deque<Http2Call*> waiting_;
-  std::deque<Failing> failing_;
-  runtime::Timer waiting_timer_;
-  runtime::Timer failing_timer_;
+  // One more at a time: it has room for many.
+  std::unique_ptr<Connecting> connecting_;
+  Address connecting_to_;
   runtime::Timer serving_timer_;
   UpstreamCounters counters_;
+  CallQueue<Http2Call> calls_;
 };
 
 }  // namespace verge::net

@@ -175,8 +175,9 @@ struct Http2UpstreamCallbacks {
   }
 };
 
-Http2UpstreamConnection::Http2UpstreamConnection(Http2Upstream& upstream, Socket socket)
+Http2UpstreamConnection::Http2UpstreamConnection(Http2Upstream& upstream, const Address& address, Socket socket)
     : upstream_(upstream),
+      address_(address),
       loop_(upstream.loop_),
       stream_(upstream.loop_, std::move(socket), *this),
       head_(std::make_unique<Head>()),
@@ -416,7 +417,7 @@ void Http2UpstreamConnection::complete(Http2Call& call) {
   detach(call);
   if (!all_sent) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
   schedule();
-  call.upstream_ = nullptr;
+  call.end();
   call.observer_.on_end(trailers);
 }
 
@@ -425,9 +426,8 @@ void Http2UpstreamConnection::fail(Http2Call& call, std::string_view code, std::
   detach(call);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, reset_code);
   schedule();
-  upstream_.fail_later(call, {.code = code,
-                              .what = fmt::format("the answer of {} was refused: {}", upstream_.address_.text(), what),
-                              .fix = {}});
+  upstream_.calls_.fail(
+      call, {.code = code, .what = fmt::format("the answer of {} was refused: {}", address_.text(), what), .fix = {}});
 }
 
 void Http2UpstreamConnection::stream_closed(int32_t id, uint32_t code) {
@@ -441,13 +441,13 @@ void Http2UpstreamConnection::stream_closed(int32_t id, uint32_t code) {
   if (code == NGHTTP2_REFUSED_STREAM && call->may_be_repeated() && !call->has_head_) {
     call->repeated_ = true;
     upstream_.counters_.repeated.add();
-    return upstream_.wait(*call, /*first=*/true);
+    return upstream_.calls_.push_front(*call);
   }
   const bool is_bad = code == NGHTTP2_PROTOCOL_ERROR;
-  upstream_.fail_later(*call, {.code = is_bad ? "http.bad-answer" : "http.closed",
-                               .what = fmt::format("{} ended the stream before the answer: {}",
-                                                   upstream_.address_.text(), nghttp2_http2_strerror(code)),
-                               .fix = {}});
+  upstream_.calls_.fail(*call, {.code = is_bad ? "http.bad-answer" : "http.closed",
+                                .what = fmt::format("{} ended the stream before the answer: {}", address_.text(),
+                                                    nghttp2_http2_strerror(code)),
+                                .fix = {}});
 }
 
 // --- The end
@@ -456,10 +456,10 @@ void Http2UpstreamConnection::on_closed(std::string_view reason) { end(reason); 
 
 void Http2UpstreamConnection::end(std::string_view reason) {
   if (ended_) return;
-  upstream_.remove(*this, {.code = "http.closed",
-                           .what = fmt::format("the connection to {} ended before the answer: {}",
-                                               upstream_.address_.text(), reason),
-                           .fix = {}});
+  upstream_.remove(*this,
+                   {.code = "http.closed",
+                    .what = fmt::format("the connection to {} ended before the answer: {}", address_.text(), reason),
+                    .fix = {}});
 }
 
 void Http2UpstreamConnection::arm(MonotonicTime deadline) {
@@ -489,10 +489,10 @@ void Http2UpstreamConnection::on_timer() {
     detach(*call);
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
     schedule();
-    upstream_.fail_later(*call, {.code = "http.timeout",
-                                 .what = fmt::format("{} {}", upstream_.address_.text(),
-                                                     begun ? "stopped in its answer" : "did not answer in time"),
-                                 .fix = "check the load of that server and the network between"});
+    upstream_.calls_.fail(*call, {.code = "http.timeout",
+                                  .what = fmt::format("{} {}", address_.text(),
+                                                      begun ? "stopped in its answer" : "did not answer in time"),
+                                  .fix = "check the load of that server and the network between"});
   }
   arm(next);
 }

@@ -20,9 +20,11 @@ namespace verge::net {
 
 class Http2UpstreamConnection final : private StreamObserver, private runtime::TurnEnd {
  public:
-  Http2UpstreamConnection(Http2Upstream& upstream, Socket socket);
+  Http2UpstreamConnection(Http2Upstream& upstream, const Address& address, Socket socket);
   ~Http2UpstreamConnection() override;
 
+  // The server's.
+  [[nodiscard]] const Address& address() const { return address_; }
   // Has a stream for one more call.
   [[nodiscard]] bool has_room() const;
   void carry(Http2Call& call);
@@ -66,6 +68,7 @@ class Http2UpstreamConnection final : private StreamObserver, private runtime::T
   void on_timer();
 
   Http2Upstream& upstream_;  // not any more after shut()
+  const Address address_;
   runtime::Loop& loop_;
   TcpStream stream_;
   nghttp2_session* session_ = nullptr;

@@ -57,6 +57,7 @@ size_t HttpConnection::consume(std::string_view bytes) {
       break;
     }
     if (std::exchange(parser_spent_, false)) parser_.reset();
+    knows_head_ = false;
     const HeadProgress progress = parser_.parse(rest);
     if (progress == HeadProgress::kNeedMore) break;
     if (progress == HeadProgress::kRefused) {
@@ -105,6 +106,7 @@ void HttpConnection::after_input() {
 size_t HttpConnection::begin_request(std::string_view bytes) {
   const RequestHead& head = parser_.head();
   head_begun_ = false;
+  knows_head_ = true;
   is_fresh_ = false;
   is_head_ = head.method == "HEAD";
   is_old_ = head.minor_version == 0;

@@ -28,6 +28,7 @@ class HttpConnection final : public StreamObserver,
   void respond_internal(std::string_view what);
   void refuse(int status, std::string_view reason) override;
   void refuse(int status, const Error& error);
+  void note_refusal(int status);
   void close_soon() override;
   void end() override;
 
@@ -119,6 +120,7 @@ class HttpConnection final : public StreamObserver,
   bool until_close_answer_ = false;
   bool raw_paused_ = false;
   bool head_begun_ = false;  // head_timeout runs
+  bool knows_head_ = false;  // the parser's head is that of the request that is under way
   bool is_fresh_ = true;     // no request came yet
   bool consuming_ = false;
   bool output_full_ = false;  // no further request until the client takes its answers

@@ -103,12 +103,26 @@ void HttpConnection::end_exchange() {
   if (!keep_alive_ || (!consuming_ && !input_.empty())) server_.loop_.at_turn_end(*this);
 }
 
+void HttpConnection::note_refusal(int status) {
+  if (!server_.refusal_receiver_) return;
+  RefusedRequest refused{.peer = stream_->peer(), .status = status, .protocol = is_old_ ? "HTTP/1.0" : "HTTP/1.1"};
+  if (knows_head_) {
+    const RequestHead& head = parser_.head();
+    refused.method = head.method;
+    refused.target = head.target;
+    refused.host = parser_.host();
+  }
+  server_.refusal_receiver_(refused);
+}
+
 void HttpConnection::refuse(int status, std::string_view reason) {
+  note_refusal(status);
   refuse(status,
          Error{"http.refused", std::string(reason), "send a well-formed request within the limits of this server"});
 }
 
 void HttpConnection::refuse_long_body() {
+  note_refusal(413);
   const std::string name = body_limit_.name.empty() ? "" : fmt::format(" ({})", body_limit_.name);
   refuse(413, Error{"http.too-large", fmt::format("the body has more than {} bytes{}", body_limit_.bytes_max, name),
                     "send it in several requests"});

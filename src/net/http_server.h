@@ -60,6 +60,16 @@ struct BodyLimit {
 // responder alone and admits the request: the RequestReceiver gets it when its body is there.
 using HeadReceiver = std::function<std::optional<BodyLimit>(const HttpRequest&, HttpResponder&)>;
 
+// A request that no receiver was given: it is malformed, too large, too slow, or one too many. What it was is empty as
+// far as it is not known.
+struct RefusedRequest {
+  const Address& peer;
+  int status = 0;
+  std::string_view method, target, host;
+  std::string_view protocol;  // "HTTP/1.1", "HTTP/2.0"
+};
+using RefusalReceiver = std::function<void(const RefusedRequest&)>;
+
 // How a connection gets its bytes, where not from its socket; for tests.
 using StreamMaker = std::function<std::unique_ptr<Stream>(runtime::Loop&, Socket, StreamObserver&)>;
 
@@ -74,6 +84,8 @@ class HttpServer final : private runtime::TurnEnd {
              StreamMaker make_stream = {});
   // Before the first connection.
   void decide_by_head(HeadReceiver receiver) { head_receiver_ = std::move(receiver); }
+  // Likewise; is told of each answer that the server gave by itself.
+  void when_refused(RefusalReceiver receiver) { refusal_receiver_ = std::move(receiver); }
   // Closes all connections; responders that are still about do nothing from then on.
   ~HttpServer() override;
 
@@ -105,6 +117,7 @@ class HttpServer final : private runtime::TurnEnd {
   const HttpServerLimits limits_;
   RequestReceiver receiver_;
   HeadReceiver head_receiver_;
+  RefusalReceiver refusal_receiver_;
   StreamMaker make_stream_;
   std::vector<std::unique_ptr<Http2Stream>> spare_streams_;
   std::vector<std::unique_ptr<HttpServerConnection>> connections_;

@@ -3,32 +3,21 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "base/assert.h"
 #include "net/http_upstream_connection.h"
 
 namespace verge::net {
-namespace {
-
-// Not in this pass over the timers: who asks again at once when a request fails must not hold up the loop.
-constexpr Duration kSoon{1};
-
-}  // namespace
-
-UpstreamPool::UpstreamPool(runtime::Loop& loop, const Address& address, const UpstreamLimits& limits,
+UpstreamPool::UpstreamPool(runtime::Loop& loop, std::vector<Address> addresses, const UpstreamLimits& limits,
                            std::shared_ptr<const TlsContext> tls, std::string host)
     : loop_(loop),
-      address_(address),
+      addresses_(std::move(addresses)),
       limits_(limits),
       tls_(std::move(tls)),
       host_(std::move(host)),
-      waiting_timer_(loop),
-      failing_timer_(loop) {}
+      calls_(loop, limits_, addresses_, counters_) {}
 
 UpstreamPool::~UpstreamPool() {
-  for (PooledCall* call : waiting_) call->pool_ = nullptr;
-  for (const Failing& failing : failing_) failing.call->pool_ = nullptr;
+  for (PooledCall* call : calls_.pop_all()) call->end();
   while (!connections_.empty()) remove(*connections_.back());
 }
 
@@ -36,11 +25,11 @@ std::unique_ptr<UpstreamCall> UpstreamPool::begin(const UpstreamRequest& request
   VERGE_ASSERT(request.framing.kind != BodyFraming::Kind::kUntilClose);
   std::unique_ptr<PooledCall> call(new PooledCall(*this, observer));
   if (request.method == "CONNECT") {
-    fail_later(*call, {.code = "http.bad-request", .what = "tunnels are not opened (CONNECT)", .fix = {}});
+    calls_.fail(*call, {.code = "http.bad-request", .what = "tunnels are not opened (CONNECT)", .fix = {}});
     return call;
   }
   if (Result<void> written = append_request_head(call->outgoing_, request); !written) {
-    fail_later(*call, std::move(written.error()));
+    calls_.fail(*call, std::move(written.error()));
     return call;
   }
   call->method_ = request.method;
@@ -59,70 +48,60 @@ void UpstreamPool::place(PooledCall& call) {
     idle_.pop_back();
     return connection.carry(call);
   }
-  if (waiting_.size() >= limits_.waiting_max) {
-    return fail_later(call, {.code = "http.queue-full",
-                             .what = fmt::format("{} requests to {} wait already", waiting_.size(), address_.text()),
-                             .fix = "ask again later"});
-  }
-  call.waits_since_ = loop_.now();
-  waiting_.push_back(&call);
-  if (!waiting_timer_.pending()) waiting_timer_.after(limits_.wait_timeout, [this] { fail_those_that_waited(); });
-  connect_for_waiting();
+  if (calls_.push(call)) connect_for_waiting();
 }
 
 void UpstreamPool::repeat(PooledCall& call) {
   counters_.repeated.add();
   call.repeated_ = true;
-  call.waits_since_ = loop_.now();
-  waiting_.push_front(&call);
-  if (!waiting_timer_.pending()) waiting_timer_.after(limits_.wait_timeout, [this] { fail_those_that_waited(); });
+  calls_.push_front(call);
 }
 
 void UpstreamPool::connect_for_waiting() {
-  while (connecting_.size() < waiting_.size()) {
+  while (connecting_.size() < calls_.size()) {
     if (connections_.size() + connecting_.size() >= limits_.connections_max) {
       if (idle_.empty()) return;
       take_out(*idle_.front());  // idle while others wait: these want a new one
     }
-    const Attempt attempt = connecting_.emplace(connecting_.end());
-    *attempt = std::make_unique<Connecting>(
-        loop_, address_, host_, tls_, limits_.connect_timeout,
+    const Attempts::iterator attempt = connecting_.insert(connecting_.end(), Attempt{addresses_.current(), nullptr});
+    attempt->connecting = std::make_unique<Connecting>(
+        loop_, attempt->address, host_, tls_, limits_.connect_timeout,
         [this, attempt](Result<Socket> socket) { on_connected(attempt, std::move(socket)); }, LocalEnd{},
         limits_.descriptors_max);
   }
 }
 
-void UpstreamPool::on_connected(Attempt attempt, Result<Socket> socket) {
+void UpstreamPool::on_connected(Attempts::iterator attempt, Result<Socket> socket) {
+  const Address address = attempt->address;
   connecting_.erase(attempt);
   if (socket) {
+    addresses_.connected();
     counters_.opened.add();
-    connections_.push_back(std::make_unique<UpstreamConnection>(*this, std::move(*socket)));
+    connections_.push_back(std::make_unique<UpstreamConnection>(*this, address, std::move(*socket)));
     counters_.connections.set(connections_.size());
     UpstreamConnection& connection = *connections_.back();
-    if (waiting_.empty()) return take_back(connection);
-    PooledCall& call = *waiting_.front();
-    waiting_.pop_front();
-    return connection.carry(call);
+    if (calls_.empty()) return take_back(connection);
+    return connection.carry(calls_.pop());
   }
+  // One that others gave up already says nothing of its successor.
+  const bool may_go_on = address.text() != addresses_.current().text() || addresses_.failed();
   // Nobody else will serve those that wait when this was the last hope.
-  const bool last = connections_.empty() && connecting_.empty();
-  while (!waiting_.empty()) {
-    PooledCall& call = *waiting_.front();
-    waiting_.pop_front();
-    fail_later(call, socket.error());
-    if (!last) break;
-  }
+  if (!may_go_on) calls_.fail_waiting(socket.error(), /*all=*/connections_.empty() && connecting_.empty());
   connect_for_waiting();
 }
 
-void UpstreamPool::take_back(UpstreamConnection& connection) {
-  // One that is repeated waits for a new connection.
-  const auto next = std::ranges::find_if(waiting_, [](const PooledCall* call) { return !call->repeated_; });
-  if (next != waiting_.end()) {
-    PooledCall& call = **next;
-    waiting_.erase(next);
-    return connection.carry(call);
+void UpstreamPool::move_to(std::vector<Address> addresses) {
+  addresses_.replace(std::move(addresses));
+  for (const std::vector<UpstreamConnection*> idle = idle_; UpstreamConnection * connection : idle) {
+    if (!addresses_.contains(connection->address())) take_out(*connection);
   }
+}
+
+void UpstreamPool::take_back(UpstreamConnection& connection) {
+  if (!addresses_.contains(connection.address())) return remove(connection);
+  // One that is repeated waits for a new connection.
+  PooledCall* next = calls_.pop_if([](const PooledCall& call) { return !call.repeated_; });
+  if (next != nullptr) return connection.carry(*next);
   if (limits_.idle_connections_max == 0) return remove(connection);
   if (idle_.size() >= limits_.idle_connections_max) take_out(*idle_.front());
   idle_.push_back(&connection);
@@ -149,40 +128,7 @@ void UpstreamPool::take_out(UpstreamConnection& connection) {
 
 void UpstreamPool::forget(PooledCall& call) {
   if (call.connection_ != nullptr) return remove(*call.connection_);
-  std::erase(waiting_, &call);
-  std::erase_if(failing_, [&](const Failing& failing) { return failing.call == &call; });
-}
-
-void UpstreamPool::fail_later(PooledCall& call, Error error) {
-  failing_.push_back({&call, std::move(error)});
-  if (!failing_timer_.pending()) failing_timer_.after(kSoon, [this] { fail_next(); });
-}
-
-// One in each pass of the loop: its observer may do anything to the others and to the pool.
-void UpstreamPool::fail_next() {
-  if (failing_.empty()) return;
-  const Failing failing = std::move(failing_.front());
-  failing_.pop_front();
-  if (!failing_.empty()) failing_timer_.after(kSoon, [this] { fail_next(); });
-  counters_.failures.add();
-  failing.call->pool_ = nullptr;
-  failing.call->observer_.on_failed(failing.error);
-}
-
-void UpstreamPool::fail_those_that_waited() {
-  const MonotonicTime too_long = loop_.now() - limits_.wait_timeout;
-  MonotonicTime oldest = MonotonicTime::max();
-  for (PooledCall* call : std::exchange(waiting_, {})) {
-    if (call->waits_since_ <= too_long) {
-      fail_later(*call, {.code = "http.timeout",
-                         .what = fmt::format("{} was not free to be asked in time", address_.text()),
-                         .fix = "check the load of that server and the network between"});
-    } else {
-      waiting_.push_back(call);
-      oldest = std::min(oldest, call->waits_since_);
-    }
-  }
-  if (!waiting_.empty()) waiting_timer_.after(oldest - too_long, [this] { fail_those_that_waited(); });
+  calls_.forget(call);
 }
 
 PooledCall::~PooledCall() {

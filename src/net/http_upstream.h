@@ -22,7 +22,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
 #include <span>
@@ -30,87 +29,12 @@
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
-#include "base/error.h"
-#include "base/metrics.h"
+#include "net/call_queue.h"
 #include "net/connecting.h"
-#include "net/http_request_head.h"
+#include "net/upstream.h"
+#include "net/upstream_addresses.h"
 
 namespace verge::net {
-
-struct UpstreamLimits {
-  HeadLimits head;
-  size_t connections_max = 64;  // connecting, carrying and idle
-  size_t idle_connections_max = 16;
-  size_t waiting_max = 256;                            // calls without a connection; above it: http.queue-full
-  Duration wait_timeout = std::chrono::seconds(30);    // for a connection, then http.timeout
-  Duration connect_timeout = std::chrono::seconds(5);  // for TCP, and again for TLS
-  Duration head_timeout = std::chrono::seconds(60);    // from what was last sent to the answer's first byte
-  Duration idle_timeout = std::chrono::seconds(60);    // between bytes of an answer, and while the origin takes none
-  Duration idle_connection_max = std::chrono::seconds(60);  // servers close theirs after about as much
-  uint64_t descriptors_max = UINT64_MAX;                    // those from here on are not for connections
-};
-
-// Written on the pool's loop, readable anywhere.
-struct UpstreamCounters {
-  Counter connections;  // open now
-  Counter opened;       // connections, in total
-  Counter requests;     // sent, in total
-  Counter repeated;     // of these, sent once more
-  Counter failures;     // calls
-};
-
-using UpstreamRequest = HttpRequestHead;
-
-// What becomes of a call: any interim answers, then head, pieces of the body, end; or, at any place, a failure, which
-// is the end too. May destroy the call, or the pool, in each of these.
-class UpstreamObserver {
- public:
-  virtual ~UpstreamObserver() = default;
-  // 1xx but 101. The head is good until return.
-  virtual void on_interim(const ResponseHead& head) { static_cast<void>(head); }
-  // `framing`: of the body that follows. 101, where an upgrade was asked: from then on on_body() gives the bytes of the
-  // other protocol, and write_body() sends such. The head is good until return.
-  virtual void on_head(const ResponseHead& head, const BodyFraming& framing) = 0;
-  // Decoded; good until return.
-  virtual void on_body(std::string_view piece) = 0;
-  // The answer is complete (or the other protocol at its end); the call does nothing any more. Good until return.
-  virtual void on_end(std::span<const HttpField> trailers) = 0;
-  virtual void on_failed(const Error& error) = 0;
-  // What was written of the request's body has all been taken by the kernel.
-  virtual void on_request_drained() {}
-};
-
-// One request under way. Destroying it cancels it: no call to its observer follows.
-class UpstreamCall {
- public:
-  virtual ~UpstreamCall() = default;
-
-  // The body of a request with kLength: exactly so much; of one with kChunked: what there is; of another protocol:
-  // bytes as they are. Once the call is over it does nothing.
-  virtual void write_body(std::string_view piece) = 0;
-  // All of the body is written; whoever cannot write it to its end destroys the call. Trailers go behind a body of
-  // kChunked, except where one cannot be written. Of another protocol: closes when all is sent; no call to the observer
-  // follows.
-  virtual void finish_body(std::span<const HttpField> trailers = {}) = 0;
-  // Of the request, not yet taken by the kernel or, in HTTP/2, by the origin: who writes much stops above a limit until
-  // on_request_drained().
-  [[nodiscard]] virtual size_t queued_bytes() const = 0;
-  // Reads no more of the answer; what was received already (at most one buffer of the loop) still comes.
-  virtual void pause() = 0;
-  virtual void resume() = 0;
-};
-
-// An origin, as one loop asks it.
-class Upstream {
- public:
-  // Calls that are still about do nothing from then on, without a word to their observers.
-  virtual ~Upstream() = default;
-  // `observer` outlives the call. CONNECT is http.bad-request: no tunnels are opened.
-  [[nodiscard]] virtual std::unique_ptr<UpstreamCall> begin(const UpstreamRequest& request,
-                                                            UpstreamObserver& observer) = 0;
-  [[nodiscard]] virtual const UpstreamCounters& counters() const = 0;  // any thread
-};
 
 class UpstreamPool;
 class UpstreamConnection;
@@ -131,8 +55,11 @@ class PooledCall final : public UpstreamCall {
  private:
   friend class UpstreamPool;
   friend class UpstreamConnection;
+  template <class>
+  friend class CallQueue;
   PooledCall(UpstreamPool& pool, UpstreamObserver& observer) : pool_(&pool), observer_(observer) {}
   [[nodiscard]] std::string& output();
+  void end() { pool_ = nullptr; }
   [[nodiscard]] bool may_be_repeated() const { return idempotent_ && framing_.kind == BodyFraming::Kind::kNone; }
 
   UpstreamPool* pool_;  // null once the call is over
@@ -153,10 +80,14 @@ class PooledCall final : public UpstreamCall {
 
 class UpstreamPool final : public Upstream {
  public:
-  // `host`: for messages about TLS. `tls`: none for plain TCP; it has the name that certificates are checked for.
-  // `loop` outlives the pool.
-  UpstreamPool(runtime::Loop& loop, const Address& address, const UpstreamLimits& limits,
+  // `addresses`: of the server, one at least; one that cannot be connected to gives way to the next. `host`: for
+  // messages about TLS. `tls`: none for plain TCP; it has the name that certificates are checked for. `loop` outlives
+  // the pool.
+  UpstreamPool(runtime::Loop& loop, std::vector<Address> addresses, const UpstreamLimits& limits,
                std::shared_ptr<const TlsContext> tls = nullptr, std::string host = {});
+  UpstreamPool(runtime::Loop& loop, const Address& address, const UpstreamLimits& limits,
+               std::shared_ptr<const TlsContext> tls = nullptr, std::string host = {})
+      : UpstreamPool(loop, std::vector{address}, limits, std::move(tls), std::move(host)) {}
   // Closes all connections; calls that are still about do nothing from then on, without a word to their observers.
   ~UpstreamPool() override;
   UpstreamPool(const UpstreamPool&) = delete;
@@ -164,24 +95,25 @@ class UpstreamPool final : public Upstream {
 
   [[nodiscard]] std::unique_ptr<UpstreamCall> begin(const UpstreamRequest& request,
                                                     UpstreamObserver& observer) override;
+  void move_to(std::vector<Address> addresses) override;
   [[nodiscard]] const UpstreamCounters& counters() const override { return counters_; }
   [[nodiscard]] size_t connections() const { return connections_.size(); }
   [[nodiscard]] size_t idle() const { return idle_.size(); }
-  [[nodiscard]] size_t waiting() const { return waiting_.size(); }
+  [[nodiscard]] size_t waiting() const { return calls_.size(); }
 
  private:
   friend class PooledCall;
   friend class UpstreamConnection;
-  using Attempt = std::list<std::unique_ptr<Connecting>>::iterator;
-  struct Failing {
-    PooledCall* call;
-    Error error;
+  struct Attempt {
+    Address address;
+    std::unique_ptr<Connecting> connecting;
   };
+  using Attempts = std::list<Attempt>;
 
   // Has the call carried, or lets it wait.
   void place(PooledCall& call);
   void connect_for_waiting();
-  void on_connected(Attempt attempt, Result<Socket> socket);
+  void on_connected(Attempts::iterator attempt, Result<Socket> socket);
   // The connection is free.
   void take_back(UpstreamConnection& connection);
   // Closes it and destroys it in a later turn.
@@ -191,23 +123,17 @@ class UpstreamPool final : public Upstream {
   // Before its connection is removed.
   void repeat(PooledCall& call);
   void forget(PooledCall& call);
-  void fail_later(PooledCall& call, Error error);
-  void fail_next();
-  void fail_those_that_waited();
 
   runtime::Loop& loop_;
-  const Address address_;
+  UpstreamAddresses addresses_;
   const UpstreamLimits limits_;
   const std::shared_ptr<const TlsContext> tls_;
   const std::string host_;
   std::vector<std::unique_ptr<UpstreamConnection>> connections_;
   std::vector<UpstreamConnection*> idle_;  // used last: last
-  std::list<std::unique_ptr<Connecting>> connecting_;
-  std::deque<PooledCall*> waiting_;
-  std::deque<Failing> failing_;
-  runtime::Timer waiting_timer_;
-  runtime::Timer failing_timer_;
+  Attempts connecting_;
   UpstreamCounters counters_;
+  CallQueue<PooledCall> calls_;
 };
 
 }  // namespace verge::net

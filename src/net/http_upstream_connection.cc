@@ -8,8 +8,9 @@
 
 namespace verge::net {
 
-UpstreamConnection::UpstreamConnection(UpstreamPool& pool, Socket socket)
+UpstreamConnection::UpstreamConnection(UpstreamPool& pool, const Address& address, Socket socket)
     : pool_(pool),
+      address_(address),
       loop_(pool.loop_),
       stream_(pool.loop_, std::move(socket), *this),
       reader_(pool.limits_.head),
@@ -46,7 +47,7 @@ void UpstreamConnection::shut() {
 PooledCall& UpstreamConnection::detach(bool is_over) {
   PooledCall& call = *std::exchange(call_, nullptr);
   call.connection_ = nullptr;
-  if (is_over) call.pool_ = nullptr;
+  if (is_over) call.end();
   return call;
 }
 
@@ -93,7 +94,7 @@ void UpstreamConnection::on_bytes(std::string_view bytes) {
         return complete(!bytes.empty());
       case AnswerReader::Progress::kRefused:
         return fail({.code = "http.bad-answer",
-                     .what = fmt::format("the answer of {} was refused: {}", pool_.address_.text(), reader_.problem()),
+                     .what = fmt::format("the answer of {} was refused: {}", address_.text(), reader_.problem()),
                      .fix = {}});
     }
     if (call_ == nullptr) return;
@@ -135,7 +136,7 @@ void UpstreamConnection::on_closed(std::string_view reason) {
     return pool_.remove(*this);
   }
   fail({.code = "http.closed",
-        .what = fmt::format("the connection to {} ended before the answer: {}", pool_.address_.text(), reason),
+        .what = fmt::format("the connection to {} ended before the answer: {}", address_.text(), reason),
         .fix = {}});
 }
 
@@ -172,7 +173,7 @@ void UpstreamConnection::on_deadline() {
   const bool ours = !queued && (call_->paused_ || !call_->body_complete_);
   if (progress || ours) return set_deadline(begun ? limits.idle_timeout : limits.head_timeout);
   fail({.code = "http.timeout",
-        .what = fmt::format("{} {}", pool_.address_.text(), begun ? "stopped in its answer" : "did not answer in time"),
+        .what = fmt::format("{} {}", address_.text(), begun ? "stopped in its answer" : "did not answer in time"),
         .fix = "check the load of that server and the network between"});
 }
 

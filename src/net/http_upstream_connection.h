@@ -17,9 +17,11 @@ namespace verge::net {
 
 class UpstreamConnection final : private StreamObserver, private runtime::TurnEnd {
  public:
-  UpstreamConnection(UpstreamPool& pool, Socket socket);
+  UpstreamConnection(UpstreamPool& pool, const Address& address, Socket socket);
   ~UpstreamConnection() override;
 
+  // The server's.
+  [[nodiscard]] const Address& address() const { return address_; }
   // Sends the request and hands its answer to the call's observer.
   void carry(PooledCall& call);
   // Idle from now on.
@@ -53,6 +55,7 @@ class UpstreamConnection final : private StreamObserver, private runtime::TurnEn
   void on_deadline();
 
   UpstreamPool& pool_;  // not any more after shut()
+  const Address address_;
   runtime::Loop& loop_;
   TcpStream stream_;
   AnswerReader reader_;

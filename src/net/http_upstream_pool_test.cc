@@ -116,6 +116,59 @@ TEST_F(UpstreamTest, BoundsConnectionsAndThoseWhoWait) {
   EXPECT_EQ(pool->counters().failures.value(), 2U);
 }
 
+// Nobody listens there.
+Address dead_address() {
+  const std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 1);
+  return Address::local_of(sockets[0].descriptor());
+}
+
+TEST_F(UpstreamTest, AnAddressThatTakesNoConnectionGivesWayToTheNext) {
+  answer_with({kNothing});
+  pool = std::make_unique<UpstreamPool>(loop, std::vector{dead_address(), address}, UpstreamLimits{});
+  for (int i = 0; i < 3; ++i) ask();
+  loop.run();
+  for (const auto& asker : askers) EXPECT_EQ(asker->story, "204 none |  | end");
+  EXPECT_EQ(pool->counters().failures.value(), 0U);
+}
+
+TEST_F(UpstreamTest, WhereNoAddressTakesAConnectionAllFail) {
+  pool = std::make_unique<UpstreamPool>(loop, std::vector{dead_address(), dead_address()}, UpstreamLimits{});
+  for (int i = 0; i < 3; ++i) ask();
+  loop.run();
+  for (const auto& asker : askers) EXPECT_EQ(asker->story, "http.connect-refused");
+}
+
+TEST_F(UpstreamTest, MovesToOtherAddresses) {
+  answer_with({kNothing});
+  open();
+  ask();
+  loop.run();
+  EXPECT_EQ(pool->idle(), 1U);
+  pool->move_to({address, dead_address()});
+  EXPECT_EQ(pool->idle(), 1U) << "it is still one of them";
+  pool->move_to({dead_address()});
+  EXPECT_EQ(pool->idle(), 0U);
+  ask();
+  loop.run();
+  EXPECT_EQ(askers[1]->story, "http.connect-refused");
+  pool->move_to({address});
+  ask();
+  loop.run();
+  EXPECT_EQ(askers[2]->story, "204 none |  | end");
+}
+
+TEST_F(UpstreamTest, AConnectionToAnAddressThatIsNoMoreEndsWithItsCall) {
+  script = [&](Origin& origin) {
+    pool->move_to({dead_address()});
+    origin.stream.write(kNothing);
+  };
+  open();
+  ask();
+  loop.run();
+  EXPECT_EQ(askers[0]->story, "204 none |  | end");
+  EXPECT_EQ(pool->connections(), 0U);
+}
+
 TEST_F(UpstreamTest, IdleConnectionsAreNotKeptForever) {
   answer_with({kNothing});
   open({.idle_connection_max = milliseconds(2)});

@@ -155,6 +155,7 @@ struct CacheConfig {
   uint64_t memory_bytes_max = 256ULL << 20;
   uint64_t disk_bytes_max = 0;  // none
   uint64_t limited_clients_max = 65'536;
+  Duration resolve_every = std::chrono::seconds(30);
   bool operator==(const CacheConfig&) const = default;
 };
 

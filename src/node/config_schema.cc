@@ -30,6 +30,9 @@ struct ActionForm {
   std::optional<Priority> upload;
   std::optional<std::string> topic;
   std::optional<bool> drop;
+  std::optional<std::string> purge;
+  std::optional<rules::PurgeScope> by;
+  std::optional<bool> soft;
 };
 
 ActionForm form_of(const rules::ActionSource& action) {
@@ -42,6 +45,10 @@ ActionForm form_of(const rules::ActionSource& action) {
   } else if (const auto* upload = std::get_if<rules::UploadSource>(&action)) {
     form.upload = upload->priority;
     form.topic = upload->topic;
+  } else if (const auto* purge = std::get_if<rules::PurgeSource>(&action)) {
+    form.purge = purge->what;
+    form.by = purge->scope;
+    form.soft = purge->softly;
   } else {
     form.drop = true;
   }
@@ -54,13 +61,17 @@ rules::ActionSource action_of(const ActionForm& form) {
                                 form.retain.value_or(false)};
   }
   if (form.upload) return rules::UploadSource{*form.upload, form.topic};
+  if (form.purge) {
+    return rules::PurgeSource{*form.purge, form.by.value_or(rules::PurgeScope::kTag), form.soft.value_or(false)};
+  }
   return rules::DropSource{};
 }
 
 void check(Visitor& visitor, const ActionForm& form) {
-  const int what = int{form.publish.has_value()} + int{form.upload.has_value()} + int{form.drop.has_value()};
+  const int what = int{form.publish.has_value()} + int{form.upload.has_value()} + int{form.drop.has_value()} +
+                   int{form.purge.has_value()};
   if (what != 1) {
-    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload and drop",
+    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge and drop",
                         what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
     return;
   }
@@ -75,6 +86,10 @@ void check(Visitor& visitor, const ActionForm& form) {
     only_with(form.retain.has_value(), "retain", "publish");
   }
   if (!form.upload) only_with(form.topic.has_value(), "topic", "upload");
+  if (!form.purge) {
+    only_with(form.by.has_value(), "by", "purge");
+    only_with(form.soft.has_value(), "soft", "purge");
+  }
   if (form.drop == false) {
     visitor.refuse("drop", {"config.value", "drop = false does nothing", "leave the action out"});
   }
@@ -281,6 +296,8 @@ static void describe(Visitor& v, CacheConfig& c) {
   v.key("limited_clients_max", c.limited_clients_max, Count{64, 16'777'216},
         {"Clients whose requests are counted where sites limit them; then the one with the most left is forgotten for "
          "another."});
+  v.key("resolve_every", c.resolve_every, Time{std::chrono::seconds(1), kHour},
+        {"How often the names of origins are resolved again; while one cannot be, its last addresses count."});
 }
 
 static void describe(Visitor& v, SiteTlsConfig& c) {
@@ -394,6 +411,16 @@ static void describe(Visitor& v, rules::ActionSource& action) {
   v.key("upload", form.upload, priority_choice(),
         {"Stores the event durably here and sends it up the tree at this priority.", "none"});
   v.key("topic", form.topic, Text{}, {"With upload: the template of the topic.", "the message's topic"});
+  v.key("purge", form.purge, Text{.may_be_empty = false},
+        {"Purges what the HTTP cache holds with this tag; ${name} stands for a column or a field.", "none"});
+  v.key("by", form.by,
+        Choice<rules::PurgeScope>{{{"tag", rules::PurgeScope::kTag},
+                                   {"url", rules::PurgeScope::kUrl},
+                                   {"prefix", rules::PurgeScope::kPrefix},
+                                   {"host", rules::PurgeScope::kHost}}},
+        {"With purge: what it names.", "tag"});
+  v.key("soft", form.soft, Flag{},
+        {"With purge: what it covers becomes stale, and may be served while it is validated.", "no"});
   v.key("drop", form.drop, Flag{}, {"Ends the event here: nothing else stores it.", "none"});
   check(v, form);
   action = action_of(form);

@@ -39,10 +39,11 @@ EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spoo
 
 EventPath::~EventPath() { loop_.forget_turn_end(*this); }
 
-void EventPath::join(std::vector<EventPath*> paths, mqtt::Broker& broker) {
+void EventPath::join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge) {
   VERGE_ASSERT(paths[index_] == this);
   paths_ = std::move(paths);
   broker_ = &broker;
+  purge_ = std::move(purge);
 }
 
 mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) {
@@ -257,6 +258,11 @@ void EventPath::append(Priority priority, const EventView& event, std::string_vi
 void EventPath::drop(const rules::Rule&) {
   current_.dropped = true;
   counters_.drops.add();
+}
+
+void EventPath::purge(const rules::Rule&, rules::PurgeScope scope, std::string_view what, bool softly) {
+  counters_.purges.add();
+  purge_(scope, what, softly);
 }
 
 void EventPath::aggregate(rules::WindowInput input) {

@@ -39,6 +39,7 @@ struct EventPathCounters {
   Counter actions;         // commands that rules published
   Counter uploads;         // records that rules or HTTP clients gave to the spool
   Counter drops;           // events that a rule ended
+  Counter purges;          // that rules made
   Counter unreported;      // reports of actions that the spool refused
   Counter awaiting_space;  // publishes held now because the spool is full
   Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
@@ -68,8 +69,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
             std::shared_ptr<const rules::RuleSet> rules);
   ~EventPath() override;
 
-  // Before any loop runs: all paths in order, and the broker of this loop.
-  void join(std::vector<EventPath*> paths, mqtt::Broker& broker);
+  // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges of rules.
+  using Purge = std::function<void(rules::PurgeScope scope, std::string_view what, bool softly)>;
+  void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge);
 
   mqtt::Verdict take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) override;
 
@@ -147,6 +149,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void upload(const rules::Rule& rule, EventKind kind, Priority priority, std::string_view topic,
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule& rule) override;
+  void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
   void aggregate(rules::WindowInput input) override;
   void on_turn_end() override;
 
@@ -179,6 +182,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   spool::SpoolWriter& spool_;
   std::vector<EventPath*> paths_;
   mqtt::Broker* broker_ = nullptr;
+  Purge purge_;
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published

@@ -71,6 +71,23 @@ std::string_view member_text(const object& fields, std::string_view name, std::s
   return json;
 }
 
+Result<std::optional<uint64_t>> sequence_of(const object& envelope, std::string_view device, size_t place) {
+  element sequence;
+  uint64_t number = 0;
+  if (envelope["sequence"].get(sequence) != simdjson::SUCCESS) return std::nullopt;
+  if (sequence.get(number) != simdjson::SUCCESS || number > kSourceSequenceMax) {
+    return fail("ingest.shape",
+                fmt::format("event {}: \"sequence\" is not a whole number from 0 to {}", place, kSourceSequenceMax),
+                "number the events of a device 1, 2, 3, …");
+  }
+  if (device.empty()) {
+    return fail("ingest.shape",
+                fmt::format("event {}: \"sequence\" numbers the events of a device, and none is named", place),
+                "add \"device\", or ?device= to the query");
+  }
+  return number;
+}
+
 // `json`: the text that `value` was parsed from.
 Result<PostedEvent> event_of(const element& value, std::string_view json, const Defaults& defaults, size_t place) {
   object fields;
@@ -113,21 +130,9 @@ Result<PostedEvent> event_of(const element& value, std::string_view json, const 
       if (!priority) return std::unexpected(priority.error());
       event.priority = *priority;
     }
-    element sequence;
-    uint64_t number = 0;
-    if (fields["sequence"].get(sequence) == simdjson::SUCCESS) {
-      if (sequence.get(number) != simdjson::SUCCESS || number > kSourceSequenceMax) {
-        return fail("ingest.shape",
-                    fmt::format("event {}: \"sequence\" is not a whole number from 0 to {}", place, kSourceSequenceMax),
-                    "number the events of a device 1, 2, 3, …");
-      }
-      event.sequence = number;
-    }
-  }
-  if (event.sequence && event.device.empty()) {
-    return fail("ingest.shape",
-                fmt::format("event {}: \"sequence\" numbers the events of a device, and none is named", place),
-                "add \"device\", or ?device= to the query");
+    const auto sequence = sequence_of(fields, event.device, place);
+    if (!sequence) return std::unexpected(sequence.error());
+    event.sequence = *sequence;
   }
   if (!is_device_name(event.device)) {
     return fail("ingest.device", fmt::format("event {}: the device is no name", place),

@@ -31,7 +31,7 @@ class IngestReceiverTest : public testing::Test {
     path_ = std::make_unique<EventPath>(loop_, 0, clock_, *writer_, *rules);
     broker_ = std::make_unique<mqtt::Broker>(loop_, 0, mqtt::Limits{}, *path_);
     broker_->join({broker_.get()});
-    path_->join({path_.get()}, *broker_);
+    path_->join({path_.get()}, *broker_, [](rules::PurgeScope, std::string_view, bool) {});
     receiver_ = std::make_unique<IngestReceiver>(loop_, worker_, *path_, node_, held_bytes_max);
     server_ = std::make_unique<net::HttpServer>(loop_, net::HttpServerLimits{.body_bytes_max = 8U << 20},
                                                 [this](const net::HttpRequest& request, net::HttpResponder responder) {

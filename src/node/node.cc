@@ -329,12 +329,15 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
         });
     shard.http->decide_by_head(
         [this, i](const net::HttpRequest& head, net::HttpResponder& responder) { return admit(i, head, responder); });
+    shard.http->when_refused([this, i](const net::RefusedRequest& request) { sites_->log_refused(i, request); });
     paths.push_back(shard.path.get());
     brokers.push_back(shard.broker.get());
   }
   for (size_t i = 0; i < count; ++i) {
     shards_[i].broker->join(brokers);
-    shards_[i].path->join(paths, *brokers[i]);
+    shards_[i].path->join(paths, *brokers[i], [this](rules::PurgeScope scope, std::string_view what, bool softly) {
+      sites_->purge(scope, what, softly);
+    });
   }
 }
 

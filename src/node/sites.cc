@@ -1,12 +1,23 @@
 #include "node/sites.h"
 
+#include <algorithm>
+#include <array>
+
 #include <simdjson.h>
 
 #include "base/random.h"
+#include "base/text.h"
 #include "node/site_policy.h"
 
 namespace verge::node {
 namespace {
+
+// The members of a purge that name something.
+constexpr std::array<std::pair<std::string_view, rules::PurgeScope>, 4> kPurgeKeys = {
+    {{"tags", rules::PurgeScope::kTag},
+     {"urls", rules::PurgeScope::kUrl},
+     {"prefixes", rules::PurgeScope::kPrefix},
+     {"hosts", rules::PurgeScope::kHost}}};
 
 std::unexpected<Error> bad_purge(std::string what) {
   return fail(
@@ -21,7 +32,8 @@ Sites::Sites(const Config& config, const Clock& clock, uint64_t descriptors_max)
     : clock_(clock),
       descriptors_max_(descriptors_max),
       seed_(system_seed()),
-      store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()) {}
+      store_({.bytes_max = config.cache.memory_bytes_max}, purges_, system_seed()),
+      names_(config.cache.resolve_every) {}
 
 Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
                                            const std::string& directory, const std::vector<runtime::Loop*>& loops,
@@ -43,7 +55,7 @@ Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& cl
   sites->set_ = std::move(*set);
   sites->loops_ = loops;
   for (runtime::Loop* loop : loops) {
-    Result<cache::Serving> serving = make_serving(*loop, sites->set_, nullptr);
+    Result<cache::Serving> serving = make_serving(*loop, sites->set_, nullptr, sites->names_);
     if (!serving) return std::unexpected(serving.error());
     sites->proxies_.push_back(std::make_unique<cache::Proxy>(*loop, shared, std::move(*serving), config.node.name));
   }
@@ -90,7 +102,7 @@ Result<std::shared_ptr<const cache::SiteSet>> Sites::make_set(const Config& conf
 }
 
 Result<cache::Serving> Sites::make_serving(runtime::Loop& loop, const std::shared_ptr<const cache::SiteSet>& set,
-                                           const cache::Serving* former) {
+                                           const cache::Serving* former, net::NameWatch& names) {
   cache::Serving serving{.set = set, .origins = {}};
   for (const cache::SiteOptions& options : set->sites) {
     std::shared_ptr<cache::Origins> origins;
@@ -98,7 +110,7 @@ Result<cache::Serving> Sites::make_serving(runtime::Loop& loop, const std::share
       if (former->set->sites[i].has_same_origins(options)) origins = former->origins[i];
     }
     if (!origins) {
-      Result<std::unique_ptr<cache::Origins>> opened = cache::Origins::open(loop, options);
+      Result<std::unique_ptr<cache::Origins>> opened = cache::Origins::open(loop, options, names);
       if (!opened) return std::unexpected(opened.error());
       origins = std::move(*opened);
     }
@@ -117,7 +129,7 @@ Result<void> Sites::reload(const Config& config,
   std::vector<cache::Serving> servings;
   std::optional<Error> problem;
   for (size_t i = 0; i < proxies_.size() && !problem; ++i) {
-    Result<cache::Serving> serving = make_serving(*loops_[i], *set, &copies[i]);
+    Result<cache::Serving> serving = make_serving(*loops_[i], *set, &copies[i], names_);
     if (serving) {
       servings.push_back(std::move(*serving));
     } else {
@@ -140,9 +152,50 @@ std::shared_ptr<const cache::SiteSet> Sites::set() const {
   return set_;
 }
 
+void Sites::log_refused(size_t loop, const net::RefusedRequest& request) {
+  const std::shared_ptr<cache::AccessLog>& log = proxies_[loop]->serving().set->access_log;
+  if (!log) return;
+  const std::string client = request.peer.ip_text();
+  log->append({.time = clock_.wall(),
+               .client = client,
+               .method = request.method,
+               .host = request.host,
+               .target = request.target,
+               .protocol = request.protocol,
+               .referer = {},
+               .user_agent = {},
+               .status = request.status,
+               .cache_status = {}});
+}
+
 void Sites::reopen_access_log() {
   const std::shared_ptr<const cache::SiteSet> set = this->set();
   if (set->access_log) set->access_log->reopen();
+}
+
+void Sites::purge(rules::PurgeScope scope, std::string_view what, bool softly) {
+  carry_out(scope, what, softly);
+  if (disk_) disk_->sync_purges_soon();
+}
+
+void Sites::carry_out(rules::PurgeScope scope, std::string_view what, bool softly) {
+  ++purge_count_;
+  switch (scope) {
+    case rules::PurgeScope::kTag:
+      return purges_.purge_tag(cache::tag_hash(cache::TagKind::kTag, what), softly);
+    case rules::PurgeScope::kHost:
+      return purges_.purge_tag(cache::tag_hash(cache::TagKind::kHost, lower(what)), softly);
+    case rules::PurgeScope::kPrefix:
+      return purges_.purge_prefix(cache::plain_url_prefix(what), softly);
+    case rules::PurgeScope::kUrl: {
+      const std::string url = cache::plain_url(what);
+      if (softly || disk_) purges_.purge_tag(cache::tag_hash(cache::TagKind::kUrl, url), softly);
+      if (softly) return;
+      // Gone for good, and their space with them.
+      store_.invalidate(url);
+      store_.invalidate(cache::partial_url(url));
+    }
+  }
 }
 
 Result<size_t> Sites::purge(std::string_view json) {
@@ -152,10 +205,7 @@ Result<size_t> Sites::purge(std::string_view json) {
     return bad_purge("a purge is a JSON object");
   }
   bool softly = false, all = false;
-  struct Purge {
-    std::string_view kind, text;
-  };
-  std::vector<Purge> purges;
+  std::vector<std::pair<rules::PurgeScope, std::string_view>> purges;
   for (const auto& [key, value] : wanted) {
     if (key == "soft" || key == "all") {
       if (value.get(key == "soft" ? softly : all) != simdjson::SUCCESS) {
@@ -163,9 +213,8 @@ Result<size_t> Sites::purge(std::string_view json) {
       }
       continue;
     }
-    if (key != "tags" && key != "urls" && key != "prefixes" && key != "hosts") {
-      return bad_purge(fmt::format("a purge has no \"{}\"", key));
-    }
+    const auto scope = std::ranges::find(kPurgeKeys, key, &std::pair<std::string_view, rules::PurgeScope>::first);
+    if (scope == kPurgeKeys.end()) return bad_purge(fmt::format("a purge has no \"{}\"", key));
     simdjson::dom::array texts;
     if (value.get(texts) != simdjson::SUCCESS) return bad_purge(fmt::format("\"{}\" is an array of strings", key));
     for (const simdjson::dom::element element : texts) {
@@ -173,26 +222,13 @@ Result<size_t> Sites::purge(std::string_view json) {
       if (element.get(text) != simdjson::SUCCESS || text.empty()) {
         return bad_purge(fmt::format("\"{}\" is an array of strings that are not empty", key));
       }
-      purges.push_back({key, text});
+      purges.emplace_back(scope->second, text);
     }
   }
   if (purges.empty() && !all) return bad_purge("the purge names nothing");
   if (all) purges_.purge_all(softly);
-  for (const auto& [kind, text] : purges) {
-    if (kind == "prefixes") {
-      purges_.purge_prefix(text, softly);
-    } else if (kind == "tags") {
-      purges_.purge_tag(cache::tag_hash(cache::TagKind::kTag, text), softly);
-    } else if (kind == "hosts") {
-      purges_.purge_tag(cache::tag_hash(cache::TagKind::kHost, text), softly);
-    } else if (softly) {
-      purges_.purge_tag(cache::tag_hash(cache::TagKind::kUrl, text), softly);
-    } else {
-      store_.invalidate(text);
-      store_.invalidate(cache::partial_url(text));
-      if (disk_) purges_.purge_tag(cache::tag_hash(cache::TagKind::kUrl, text), softly);
-    }
-  }
+  if (all) ++purge_count_;
+  for (const auto& [scope, text] : purges) carry_out(scope, text, softly);
   if (!disk_) return purges.size() + (all ? 1 : 0);
   if (const Result<void> kept = disk_->sync_purges(); !kept) {
     return fail("cache.purge-not-kept",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,7 +17,10 @@
 #include "cache/purges.h"
 #include "cache/site.h"
 #include "cache/store.h"
+#include "net/http_server.h"
+#include "net/name_watch.h"
 #include "node/config.h"
+#include "rules/rule_source.h"
 #include "runtime/loop.h"
 #include "storage/file_system.h"
 
@@ -39,9 +43,13 @@ class Sites {
   // argument on the loop with that index and returns when it has. As for open(); with an error nothing has changed.
   Result<void> reload(const Config& config,
                       const std::function<void(const std::function<void(size_t loop)>&)>& on_loops);
+  // To the access log, if there is one; on that loop.
+  void log_refused(size_t loop, const net::RefusedRequest& request);
   // The access log's file is opened again; any thread.
   void reopen_access_log();
 
+  // In effect when it returns; kept over a restart soon after. Any thread; waits for no disk.
+  void purge(rules::PurgeScope scope, std::string_view what, bool softly);
   // {"tags":[…],"urls":[…],"prefixes":[…],"hosts":[…],"all":true,"soft":true}, each optional, one at least. Any thread.
   // How many purges it was. Errors: cache.purge; cache.purge-not-kept, then it is in effect, but what it covers may be
   // served again after a restart. May wait for the disk.
@@ -67,7 +75,8 @@ class Sites {
       return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
     }
   };
-  [[nodiscard]] Totals totals() const;  // any thread
+  [[nodiscard]] Totals totals() const;                            // any thread
+  [[nodiscard]] uint64_t purges() const { return purge_count_; }  // made so far
   [[nodiscard]] const cache::StoreCounters& store() const { return store_.counters(); }
   [[nodiscard]] const cache::DiskTier* disk() const { return disk_.get(); }  // null: memory only
   // As they are configured now; any thread. Its log and limiter may be null.
@@ -75,11 +84,12 @@ class Sites {
 
  private:
   Sites(const Config& config, const Clock& clock, uint64_t descriptors_max);
+  void carry_out(rules::PurgeScope scope, std::string_view what, bool softly);
   // What is configured, with what of the present set goes on.
   Result<std::shared_ptr<const cache::SiteSet>> make_set(const Config& config) const;
   // Origins that did not change are those of `former`, with their connections.
   static Result<cache::Serving> make_serving(runtime::Loop& loop, const std::shared_ptr<const cache::SiteSet>& set,
-                                             const cache::Serving* former);
+                                             const cache::Serving* former, net::NameWatch& names);
 
   const Clock& clock_;
   const uint64_t descriptors_max_;
@@ -87,9 +97,11 @@ class Sites {
   mutable std::mutex mutex_;
   std::shared_ptr<const cache::SiteSet> set_;  // under the mutex
   cache::Purges purges_;
+  std::atomic<uint64_t> purge_count_{0};
   cache::Store store_;
   cache::PendingFetches pending_;
   std::unique_ptr<cache::DiskTier> disk_;
+  net::NameWatch names_;
   std::vector<runtime::Loop*> loops_;
   std::vector<std::unique_ptr<cache::Proxy>> proxies_;
 };

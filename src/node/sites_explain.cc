@@ -59,6 +59,24 @@ void append_answer(std::string& out, const cache::Answer& answer, cache::PurgeVe
       answer.marks().tags.size(), selectors);
 }
 
+// As it is written in the configuration.
+std::string text_of(const cache::PathRule& rule) {
+  using Kind = cache::PathPattern::Kind;
+  const Kind kind = rule.pattern.kind;
+  const std::string_view key = kind == Kind::kExact ? "path" : kind == Kind::kGlob ? "glob" : "prefix";
+  std::string text = fmt::format("{} = {}", key, json_string(rule.pattern.text));
+  if (rule.is_secure) text.append(*rule.is_secure ? R"(, scheme = "https")" : R"(, scheme = "http")");
+  return text;
+}
+
+// What keeps a path from the cache, whatever an origin says; empty: nothing.
+std::string_view never_stored_because(const cache::PathPolicy& policy) {
+  if (policy.redirect) return "it is redirected";
+  if (policy.root) return "it is a file of the site's root";
+  if (!policy.caches) return "the site or its rule says cache = false";
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> Sites::explain(std::string_view url) {
@@ -96,12 +114,13 @@ Result<std::string> Sites::explain(std::string_view url) {
   };
   add(key);
   add(cache::partial_url(key));
-  const std::string_view why = store_.why_unsharable(key);
+  const std::string_view never = never_stored_because(policy);
+  const std::string_view why = never.empty() ? store_.why_unsharable(key) : never;
   const bool may_be_on_disk = disk_ && disk_->may_have(key);
   return fmt::format(
-      R"({{"url":{},"site":{},"hosts":{},"rule":{},"default_ttl_s":{},"override_ttl_s":{},"in_memory":[{}],"on_disk":{},"not_stored_because":{}}})",
+      R"({{"url":{},"site":{},"hosts":{},"rule":{},"rule_for":{},"default_ttl_s":{},"override_ttl_s":{},"in_memory":[{}],"on_disk":{},"not_stored_because":{}}})",
       json_string(key), site, json_string(fmt::format("{}", fmt::join(options.hosts, " "))),
-      rule ? fmt::to_string(*rule) : "null",
+      rule ? fmt::to_string(*rule) : "null", rule ? json_string(text_of(options.rules[*rule])) : "null",
       policy.storage.default_ttl ? fmt::to_string(*policy.storage.default_ttl) : "null",
       policy.storage.override_ttl ? fmt::to_string(*policy.storage.override_ttl) : "null", answers, may_be_on_disk,
       why.empty() ? "null" : json_string(why));

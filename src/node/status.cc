@@ -119,7 +119,7 @@ struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
   uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, input_bytes = 0, input_refused = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
-  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, awaiting_space = 0;
+  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, awaiting_space = 0;
   Histogram::Snapshot decision;  // receipt to the command written
   Histogram::Snapshot rules;     // receipt to the rules done
 
@@ -150,6 +150,7 @@ struct Totals {
     actions += from.actions.value();
     uploads += from.uploads.value();
     drops += from.drops.value();
+    purges += from.purges.value();
     awaiting_space += from.awaiting_space.value();
     rules.add(from.decision);
   }
@@ -173,10 +174,11 @@ std::string Node::status_json() const {
       totals.received_bytes, totals.sent, totals.dropped, totals.away_bytes, totals.away_dropped,
       totals.forward_dropped, totals.forward_held, totals.input_bytes, totals.input_refused, totals.forbidden,
       totals.violations);
-  fmt::format_to(std::back_inserter(out),
-                 R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"awaiting_space":{}}})",
-                 totals.events_http, totals.events_child, totals.actions, totals.uploads, totals.drops,
-                 totals.awaiting_space);
+  fmt::format_to(
+      std::back_inserter(out),
+      R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"purges":{},"awaiting_space":{}}})",
+      totals.events_http, totals.events_child, totals.actions, totals.uploads, totals.drops, totals.purges,
+      totals.awaiting_space);
   out.append(",\"decisions\":").append(histogram_json(totals.decision));
   out.append(",\"rules\":").append(histogram_json(totals.rules));
   if (sites() != nullptr) {
@@ -184,10 +186,11 @@ std::string Node::status_json() const {
     const cache::StoreCounters& stored = sites_->store();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"composed":{},"websockets":{},"failures":{},"redirected":{},"files":{},"limited":{},"not_signed":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f})",
+        R"(,"cache":{{"requests":{},"hits":{},"stale":{},"validated":{},"misses":{},"passed":{},"collapsed":{},"composed":{},"websockets":{},"failures":{},"redirected":{},"files":{},"limited":{},"not_signed":{},"purges":{},"answers":{},"memory_bytes":{},"evicted":{},"hit_ratio":{:.4f},"edge_hit_ratio":{:.4f})",
         sites.requests, sites.hits, sites.stale, sites.validated, sites.misses, sites.passed, sites.collapsed,
         sites.composed, sites.tunnels, sites.failures, sites.redirected, sites.files, sites.limited, sites.not_signed,
-        stored.answers.load(), stored.bytes.load(), stored.evicted.load(), sites.hit_ratio(), sites.edge_hit_ratio());
+        sites_->purges(), stored.answers.load(), stored.bytes.load(), stored.evicted.load(), sites.hit_ratio(),
+        sites.edge_hit_ratio());
     if (const cache::DiskTier* disk = sites_->disk()) {
       const cache::DiskLogCounters& log = disk->log().counters();
       fmt::format_to(
@@ -306,6 +309,7 @@ std::string Node::metrics_text() const {
   out.counter("actions_total", "Commands published by rules.", totals.actions);
   out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
   out.counter("drops_total", "Events ended here by a rule.", totals.drops);
+  out.counter("rule_purges_total", "Purges of the cache made by rules.", totals.purges);
   out.gauge("awaiting_space_records", "Publishes held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
@@ -337,6 +341,7 @@ std::string Node::metrics_text() const {
       out.counter("access_log_dropped_total", "Lines lost: too many waited, or the disk took none.",
                   set->access_log->dropped());
     }
+    out.counter("cache_purges_total", "Purges, of requests to the admin listener and of rules.", sites_->purges());
     out.gauge("cache_answers", "Answers stored.", static_cast<double>(stored.answers));
     out.gauge("cache_memory_bytes", "Memory that they take.", static_cast<double>(stored.bytes));
     out.counter("cache_evicted_total", "Answers that went for want of space.", stored.evicted);

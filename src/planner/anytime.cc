@@ -21,6 +21,7 @@ constexpr double kBoundShare = 0.15;  // of the time
 constexpr int kBoundStepsMax = 3000;
 constexpr double kFirstTarget = 1.01;    // of the bound: how far off the best value is taken to be before one is known
 constexpr size_t kLikelyAgents = 6;      // that a job may move to
+constexpr double kPromising = 0.004;     // of the bound above it
 constexpr uint64_t kRoundsBetweenLooks = 16;
 
 // The agents that each job is likely to have in a good assignment: cheapest with capacity at its price.
@@ -38,6 +39,18 @@ std::vector<std::vector<uint32_t>> likely_agents(const AssignmentProblem& proble
     }
     std::ranges::sort(likely[job], [&](uint32_t a, uint32_t b) { return priced[a] < priced[b]; });
     if (likely[job].size() > most) likely[job].resize(most);
+  }
+  return likely;
+}
+
+// Without agents whose choice alone would put the value so far above the bound that the best is hardly among them; two
+// are left in any case.
+std::vector<std::vector<uint32_t>> promising_agents(const AssignmentProblem& problem, std::vector<std::vector<uint32_t>> likely,
+                                                    const std::vector<double>& bounds, double limit) {
+  for (size_t job = 0; job < problem.jobs; ++job) {
+    std::vector<uint32_t>& agents = likely[job];
+    std::ranges::sort(agents, {}, [&](uint32_t agent) { return bounds[agent * problem.jobs + job]; });
+    while (agents.size() > 2 && bounds[agents.back() * problem.jobs + job] > limit) agents.pop_back();
   }
   return likely;
 }
@@ -88,10 +101,11 @@ AnytimeAnswer solve_anytime(const AssignmentProblem& problem, const AnytimeOptio
 
   const auto narrow = likely_agents(problem, lagrangian.capacity_prices(), kLikelyAgents);
   if (std::ranges::any_of(narrow, [](const auto& agents) { return agents.empty(); })) return answer;
-  const auto wide = likely_agents(problem, lagrangian.capacity_prices(), 3 * kLikelyAgents);
+  const auto promising = promising_agents(problem, narrow, answer.bounds_when_assigned,
+                                          answer.bound + kPromising * std::abs(answer.bound));
   Best best(answer.bound);
   const auto search = [&](unsigned thread) {
-    EjectionSearch own(problem, thread % 2 == 0 ? narrow : wide, lagrangian.capacity_prices(), options.seed + thread,
+    EjectionSearch own(problem, thread % 2 == 0 ? promising : narrow, lagrangian.capacity_prices(), options.seed + thread,
                        best.stop());
     own.start_from({});
     best.offer(own);

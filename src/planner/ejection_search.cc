@@ -9,11 +9,14 @@ namespace verge::planner {
 namespace {
 
 constexpr std::array<size_t, 4> kBreadth = {8, 4, 2, 1};  // chains tried at each depth
+constexpr size_t kEjectedTried = 12;                       // of an agent's jobs, in one look
+constexpr int kStartsMax = 60;
+constexpr double kStartPenaltyMore = 1.4;
 constexpr size_t kNeighboursWoken = 6;                 // of an agent whose room changed
 constexpr double kPenaltyMore = 1.03;
 
 constexpr double kPenaltyLess = 0.97;
-constexpr uint64_t kRoundsWithoutBetter = 20'000;  // before the search goes back to the best
+constexpr uint64_t kRoundsWithoutBetter = 3000;  // before the search goes back to the best
 constexpr double kLittle = 1e-7;
 
 }  // namespace
@@ -34,12 +37,18 @@ void EjectionSearch::start_from(std::span<const uint32_t> assignment) {
     state_.place(job, wanted != kUnassigned ? wanted : likely_[job].front());
   }
   remember();
-  // Shifts first, then longer and longer chains: most of the way down is cheap.
-  for (depth_ = 0; depth_ <= kBreadth.size(); ++depth_) {
+  // Shifts and swaps first, at rising penalties until all is within its capacity: most of the way down is cheap.
+  const auto pass = [&](size_t depth) {
+    depth_ = depth;
     for (uint32_t job = 0; job < likely_.size(); ++job) wake(job);
     descend();
-    state_.adapt_penalties(kPenaltyMore, kPenaltyLess);
+  };
+  pass(0);
+  for (int attempt = 0; attempt < kStartsMax && !state_.is_feasible() && !stop_.load(std::memory_order_relaxed); ++attempt) {
+    state_.adapt_penalties(kStartPenaltyMore, 1);
+    pass(1);
   }
+  for (size_t depth = 1; depth <= kBreadth.size(); ++depth) pass(depth);
   depth_ = kBreadth.size();
   journal_.clear();
 }
@@ -79,7 +88,11 @@ void EjectionSearch::collect_links(uint32_t job, uint32_t origin, double total, 
     if (agent == origin) continue;
     const double placed = total + state_.placing(job, agent);
     state_.place(job, agent);
-    for (const uint32_t ejected : state_.jobs_of(agent)) {
+    const std::vector<uint32_t>& jobs = state_.jobs_of(agent);
+    const size_t tried = std::min(jobs.size(), kEjectedTried);
+    const size_t first = tried < jobs.size() ? random_.below(jobs.size()) : 0;
+    for (size_t i = 0; i < tried; ++i) {
+      const uint32_t ejected = jobs[(first + i) % jobs.size()];
       if (ejected == job) continue;
       const double without = placed + state_.taking(ejected);
       double trial = kForbidden;

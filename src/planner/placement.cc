@@ -19,6 +19,7 @@ namespace verge::planner {
 namespace {
 
 constexpr int kGreedyBoundSteps = 300;
+constexpr size_t kGreedyBoundPairs = 200'000;
 
 // The plan in the words of the scheduler and of the programme.
 class Placing {
@@ -76,6 +77,8 @@ class Placing {
     return problem;
   }
 
+  [[nodiscard]] double opening_cost(size_t node) const { return plan_.nodes[node].opening_cost; }
+
   [[nodiscard]] bool runs_on(uint32_t workload, size_t node) const {
     const auto& current = plan_.workloads[workload].current;
     return std::ranges::find(current, plan_.nodes[node].name) != current.end();
@@ -92,19 +95,14 @@ class Placing {
     }
     std::vector<uint32_t> data;
     for (const std::string& name : from.data) data.push_back(static_cast<uint32_t>(*plan_.node_named(name)));
-    std::vector<float>& rows = latency_rows_.emplace_back(nodes_.size(), 0.F);
+    const std::vector<float>& to_users = row_of(users);
+    std::vector<float>& rows = latency_rows_.emplace_back(to_users);
     std::vector<float>& distances = data_rows_.emplace_back(data.empty() ? 0 : nodes_.size(), 0.F);
-    for (size_t node = 0; node < nodes_.size(); ++node) {
-      double sum = 0;
-      double weights = 0;
-      for (const size_t user : users) {
-        sum += plan_.users[user].weight * latencies_.between_user_and_node(user, node).milliseconds;
-        weights += plan_.users[user].weight;
-      }
-      double nearest = data.empty() ? 0 : 1e300;
+    for (size_t node = 0; node < nodes_.size() && !data.empty(); ++node) {
+      double nearest = 1e300;
       for (const uint32_t holder : data) nearest = std::min(nearest, latencies_.between_nodes(holder, node).milliseconds);
-      if (!data.empty()) distances[node] = static_cast<float>(nearest);
-      rows[node] = static_cast<float>((weights > 0 ? sum / weights : 0) + nearest);
+      distances[node] = static_cast<float>(nearest);
+      rows[node] += static_cast<float>(nearest);
     }
     std::vector<uint32_t> apart;
     for (const std::string& name : from.apart_from) {
@@ -127,6 +125,22 @@ class Placing {
       jobs_of_.back().push_back(static_cast<uint32_t>(workload_of_job_.size()));
       workload_of_job_.push_back(static_cast<uint32_t>(index));
     }
+  }
+
+  // The weighted mean round trip from the users to each node; worked out once for each set of users.
+  const std::vector<float>& row_of(const std::vector<size_t>& users) {
+    const auto [entry, fresh] = rows_of_users_.try_emplace(users);
+    if (!fresh) return entry->second;
+    for (size_t node = 0; node < nodes_.size(); ++node) {
+      double sum = 0;
+      double weights = 0;
+      for (const size_t user : users) {
+        sum += plan_.users[user].weight * latencies_.between_user_and_node(user, node).milliseconds;
+        weights += plan_.users[user].weight;
+      }
+      entry->second.push_back(static_cast<float>(weights > 0 ? sum / weights : 0));
+    }
+    return entry->second;
   }
 
   [[nodiscard]] double price_of_move(uint32_t workload, size_t node, double hysteresis) const {
@@ -171,6 +185,7 @@ class Placing {
   std::vector<SchedulerNode> nodes_;
   uint32_t zones_ = 0;
   std::vector<SchedulerWorkload> workloads_;
+  std::map<std::vector<size_t>, std::vector<float>> rows_of_users_;
   std::deque<std::vector<float>> latency_rows_;
   std::deque<std::vector<float>> data_rows_;
   std::vector<uint32_t> workload_of_job_;
@@ -251,6 +266,51 @@ void explain_moves(const PlanDocument& plan, const Placing& placing, Placement& 
   }
 }
 
+// The scheduler's answer, workload by workload.
+Result<Assignment> place_greedily(const PlanDocument& plan, const Placing& placing) {
+  Scheduler scheduler(placing.nodes());
+  Assignment assignment;
+  for (uint32_t i = 0; i < placing.workloads().size(); ++i) {
+    const std::vector<NodeScore> scores = scheduler.place(i, placing.workloads()[i]);
+    if (scores.empty()) {
+      return infeasible(plan.workloads[i], smallest_conflict(scheduler, i, placing.workloads()[i]) +
+                                               ", after the workloads before it; --mode anytime looks further");
+    }
+    for (const NodeScore& score : scores) assignment.push_back(score.node);
+  }
+  return assignment;
+}
+
+// A large programme is not written down for the sake of a bound: each replica at its nearest node is one, too.
+void bound_greedy(const Placing& placing, const Assignment& assignment, double hysteresis, Placement& placement) {
+  const size_t pairs = assignment.size() * placing.nodes().size();
+  if (pairs <= kGreedyBoundPairs) {
+    const AssignmentProblem programme = placing.programme(hysteresis, true);
+    placement.value = value_of_assignment(programme, assignment);
+    Lagrangian lagrangian(programme);
+    for (int step = 0; step < kGreedyBoundSteps && lagrangian.step(placement.value); ++step) {}
+    placement.bound = std::min(lagrangian.bound(), placement.value);
+    return;
+  }
+  std::vector<bool> is_open(placing.nodes().size(), false);
+  for (size_t job = 0; job < assignment.size(); ++job) {
+    const SchedulerWorkload& workload = placing.workloads()[placing.workload_of_job()[job]];
+    placement.value += workload.latency[assignment[job]];
+    placement.bound += *std::ranges::min_element(workload.latency);
+    if (!is_open[assignment[job]]) placement.value += placing.opening_cost(assignment[job]);
+    is_open[assignment[job]] = true;
+  }
+}
+
+Result<AnytimeAnswer> solve_programme(const AssignmentProblem& programme, const PlacementOptions& options) {
+  const AnytimeOptions anytime{.time = options.time, .threads = options.threads, .seed = options.seed};
+  Result<AnytimeAnswer> answer =
+      options.mode == PlacementMode::kExact ? solve_exactly(programme, anytime) : solve_anytime(programme, anytime);
+  if (!answer || answer->is_feasible) return answer;
+  return fail("plan.infeasible", "no placement was found that keeps capacities, limits and spreads together",
+              "give it more --seconds, relax a limit, or take a workload out");
+}
+
 }  // namespace
 
 Result<Placement> place_workloads(const PlanDocument& plan, const PlacementOptions& options) {
@@ -258,50 +318,26 @@ Result<Placement> place_workloads(const PlanDocument& plan, const PlacementOptio
   if (plan.users.empty()) return fail("plan.missing", "there is no user to be near to", "add [[user]] tables");
   const Placing placing(plan);
   if (Result<void> possible = check_possible(plan, placing); !possible) return std::unexpected(possible.error());
-  const AssignmentProblem programme = placing.programme(options.hysteresis, true);
-  Scheduler scheduler(placing.nodes());
-  Assignment assignment(programme.jobs, kUnassigned);
+  Assignment assignment;
   Placement placement;
   if (options.mode == PlacementMode::kGreedy) {
-    size_t job = 0;
-    for (uint32_t i = 0; i < placing.workloads().size(); ++i) {
-      const std::vector<NodeScore> scores = scheduler.place(i, placing.workloads()[i]);
-      if (scores.empty()) {
-        return infeasible(plan.workloads[i], smallest_conflict(scheduler, i, placing.workloads()[i]) +
-                                                 ", after the workloads before it; --mode anytime looks further");
-      }
-      for (const NodeScore& score : scores) assignment[job++] = score.node;
-    }
-    Lagrangian lagrangian(programme);
-    const double value = value_of_assignment(programme, assignment);
-    for (int step = 0; step < kGreedyBoundSteps && lagrangian.step(value); ++step) {}
-    placement.bound = std::min(lagrangian.bound(), value);
-    placement.value = value;
-    placement.is_optimal = value - placement.bound <= 1e-9 * std::abs(value);
+    Result<Assignment> placed = place_greedily(plan, placing);
+    if (!placed) return std::unexpected(placed.error());
+    assignment = std::move(*placed);
+    bound_greedy(placing, assignment, options.hysteresis, placement);
+    placement.is_optimal = placement.value - placement.bound <= 1e-9 * std::abs(placement.value);
   } else {
-    const AnytimeOptions anytime{.time = options.time, .threads = options.threads, .seed = options.seed};
-    AnytimeAnswer answer;
-    if (options.mode == PlacementMode::kExact) {
-      Result<AnytimeAnswer> solved = solve_exactly(programme, anytime);
-      if (!solved) return std::unexpected(solved.error());
-      answer = std::move(*solved);
-    } else {
-      answer = solve_anytime(programme, anytime);
-    }
-    if (!answer.is_feasible) {
-      return fail("plan.infeasible",
-                  "no placement was found that keeps capacities, limits and spreads together",
-                  "give it more --seconds; --mode exact proves whether there is one; or take a workload out");
-    }
-    assignment = std::move(answer.assignment);
-    placement.value = answer.value;
-    placement.bound = answer.bound;
-    placement.is_optimal = answer.is_optimal;
+    Result<AnytimeAnswer> answer = solve_programme(placing.programme(options.hysteresis, true), options);
+    if (!answer) return std::unexpected(answer.error());
+    assignment = std::move(answer->assignment);
+    placement.value = answer->value;
+    placement.bound = answer->bound;
+    placement.is_optimal = answer->is_optimal;
   }
   const Scheduler empty(placing.nodes());
   for (size_t job = 0; job < assignment.size(); ++job) {
     const uint32_t workload = placing.workload_of_job()[job];
-    NodeScore score = empty.score(assignment[job], placing.workloads()[workload]);
+    const NodeScore score = empty.score(assignment[job], placing.workloads()[workload]);
     placement.replicas.push_back({workload, assignment[job], score.estimated_latency, score});
   }
   explain_moves(plan, placing, placement);

@@ -34,6 +34,8 @@ class Effects {
                       std::string_view device, Payload payload, WallTime time) = 0;
   // Of a windowed rule: for each message that enters the window.
   virtual void drop(const Rule& rule) = 0;
+  // Of the HTTP cache; `what` is not empty.
+  virtual void purge(const Rule& rule, PurgeScope scope, std::string_view what, bool softly) = 0;
   // To be accepted by the Evaluator of the loop that owns input.key_hash; the same one may accept it at once.
   virtual void aggregate(WindowInput input) = 0;
 };

@@ -34,6 +34,31 @@ TEST(Evaluator, ShutsDownAHotOven) {
   EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
 }
 
+TEST(Evaluator, PurgesWhatAMessageNames) {
+  Bench bench({{.name = "changed",
+                .sql = "SELECT sku, path FROM 'shop/#'",
+                .actions = {PurgeSource{.what = "product-${sku}"},
+                            PurgeSource{.what = "http://shop${path}", .scope = PurgeScope::kPrefix, .softly = true}}}});
+  bench.send("shop/changes", R"({"sku":17,"path":"/p/a+#/"})");
+  EXPECT_THAT(bench.effects.done,
+              ElementsAre("changed: purge tag product-17", "changed: purge prefix http://shop/p/a+#/ softly"));
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
+}
+
+TEST(Evaluator, APurgeThatWouldCoverMoreThanIsMeantIsNotMade) {
+  Bench bench({{.name = "changed",
+                .sql = "SELECT sku FROM 'shop'",
+                .actions = {PurgeSource{.what = "http://shop/${sku}", .scope = PurgeScope::kPrefix}}}});
+  const std::string long_one = fmt::format(R"({{"sku":"{}"}})", std::string(kPurgeBytesMax, 'x'));
+  for (const std::string_view payload :
+       {std::string_view("{}"), std::string_view(R"({"sku":""})"), std::string_view(R"({"sku":null})"),
+        std::string_view(R"({"sku":["a"]})"), std::string_view("no JSON"), std::string_view(long_one)}) {
+    bench.send("shop", payload);
+  }
+  EXPECT_THAT(bench.effects.done, IsEmpty());
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 6U);
+}
+
 TEST(Evaluator, ADeviceThatIsNoNameIsNotTakenFromThePayload) {
   Bench bench({{.name = "r", .sql = "SELECT device, t FROM 'a'", .actions = {UploadSource{.topic = "up"}}},
                {.name = "w",

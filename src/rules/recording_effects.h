@@ -1,6 +1,7 @@
 // For tests: effects written down as text, and rules evaluated over messages in one line.
 #pragma once
 
+#include <array>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -27,6 +28,11 @@ class RecordingEffects final : public Effects {
     times.push_back(time.microseconds);
   }
   void drop(const Rule& rule) override { done.push_back(rule.name + ": drop"); }
+  void purge(const Rule& rule, PurgeScope scope, std::string_view what, bool softly) override {
+    static constexpr std::array kScopes = {"tag", "url", "prefix", "host"};
+    done.push_back(fmt::format("{}: purge {} {}{}", rule.name, kScopes[static_cast<size_t>(scope)], what,
+                               softly ? " softly" : ""));
+  }
   void aggregate(WindowInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<std::string> done;

@@ -16,6 +16,8 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = publish(row, *publishing, effects);
     } else if (const auto* uploading = std::get_if<UploadAction>(&action)) {
       performed = upload(row, *uploading, effects);
+    } else if (const auto* purging = std::get_if<PurgeAction>(&action)) {
+      performed = purge(row, *purging, effects);
     } else if (!row.rule.window) {
       effects.drop(row.rule);
     }
@@ -64,6 +66,13 @@ bool RowActions::upload(const Row& row, const UploadAction& action, Effects& eff
   if (payload == nullptr) return false;
   const EventKind kind = row.rule.is_verbatim() ? EventKind::kMessage : EventKind::kSelection;
   effects.upload(row.rule, kind, action.priority, topic, device_of(row), *payload, row.time);
+  return true;
+}
+
+bool RowActions::purge(const Row& row, const PurgeAction& action, Effects& effects) {
+  text_.clear();
+  if (!action.what.append_purged(text_, row.columns)) return false;
+  effects.purge(row.rule, action.scope, text_, action.softly);
   return true;
 }
 

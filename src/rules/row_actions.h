@@ -26,8 +26,8 @@ struct Row {
 
 class RowActions {
  public:
-  // How many actions failed, because their topic could not be made or their payload is larger than kEventBytesMax; the
-  // others were performed.
+  // How many actions failed, because their topic, or what they purge, could not be made or their payload is larger than
+  // kEventBytesMax; the others were performed.
   size_t perform(const Row& row, Effects& effects);
 
  private:
@@ -39,6 +39,7 @@ class RowActions {
   std::string_view device_of(const Row& row);
   bool publish(const Row& row, const PublishAction& action, Effects& effects);
   bool upload(const Row& row, const UploadAction& action, Effects& effects);
+  bool purge(const Row& row, const PurgeAction& action, Effects& effects);
 
   std::string topic_;
   std::string text_;

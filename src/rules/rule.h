@@ -15,6 +15,7 @@
 #include "rules/field_tree.h"
 #include "rules/functions.h"
 #include "rules/program.h"
+#include "rules/rule_source.h"
 #include "rules/template.h"
 
 namespace verge::rules {
@@ -33,7 +34,13 @@ struct UploadAction {
 
 struct DropAction {};
 
-using Action = std::variant<PublishAction, UploadAction, DropAction>;
+struct PurgeAction {
+  Template what;
+  PurgeScope scope = PurgeScope::kTag;
+  bool softly = false;
+};
+
+using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction>;
 
 struct Column {
   std::string name;

@@ -205,12 +205,13 @@ class RuleCompiler {
     if (source_.actions.empty()) {
       return refuse_rule(
           Part::kActions,
-          refuse(0, "rule.actions", "the rule has no action", "give it publish, upload or drop").error());
+          refuse(0, "rule.actions", "the rule has no action", "give it publish, upload, purge or drop").error());
     }
     for (size_t i = 0; i < source_.actions.size(); ++i) {
       const bool compiled = std::visit(Overloaded{
                                            [&](const PublishSource& publish) { return compile_publish(publish, i); },
                                            [&](const UploadSource& upload) { return compile_upload(upload, i); },
+                                           [&](const PurgeSource& purge) { return compile_purge(purge, i); },
                                            [&](const DropSource&) {
                                              rule_.actions.emplace_back(DropAction{});
                                              rule_.drops = true;
@@ -249,6 +250,13 @@ class RuleCompiler {
       if (!compiled.topic) return false;
     }
     rule_.actions.emplace_back(std::move(compiled));
+    return true;
+  }
+
+  bool compile_purge(const PurgeSource& purge, size_t action) {
+    std::optional<Template> what = compile_template(purge.what, Part::kPurge, action);
+    if (!what) return false;
+    rule_.actions.emplace_back(PurgeAction{.what = std::move(*what), .scope = purge.scope, .softly = purge.softly});
     return true;
   }
 

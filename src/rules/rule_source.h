@@ -31,7 +31,17 @@ struct UploadSource {
 // Ends the event here: nothing else stores it.
 struct DropSource {};
 
-using ActionSource = std::variant<PublishSource, UploadSource, DropSource>;
+// What of the HTTP cache a purge covers: the answers with a tag, to a URL, to all URLs that begin so, of a host.
+enum class PurgeScope : uint8_t { kTag, kUrl, kPrefix, kHost };
+
+// Purges what the cache holds. `what` is a template, as that of a topic is.
+struct PurgeSource {
+  std::string what;
+  PurgeScope scope = PurgeScope::kTag;
+  bool softly = false;  // what is purged becomes stale
+};
+
+using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource>;
 
 struct RuleSource {
   std::string name;
@@ -43,11 +53,11 @@ struct RuleSource {
 
 // Why a rule was refused, and where: `offset` counts bytes into the text that `part` names.
 struct RuleProblem {
-  enum class Part { kName, kSql, kTopic, kPayload, kActions };
+  enum class Part { kName, kSql, kTopic, kPayload, kPurge, kActions };
   Error error;
   size_t rule = 0;  // index into the rules given
   Part part = Part::kSql;
-  size_t action = 0;  // index into RuleSource::actions, for kTopic and kPayload
+  size_t action = 0;  // index into RuleSource::actions, for kTopic, kPayload and kPurge
   size_t offset = 0;
 };
 

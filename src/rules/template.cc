@@ -73,8 +73,8 @@ bool Template::append_payload(std::string& out, std::span<const Value> columns) 
   return out.size() <= kEventBytesMax;
 }
 
-bool Template::append_topic(std::string& out, std::span<const Value> columns) const {
-  const size_t begin = out.size();
+bool Template::append_plainly(std::string& out, std::span<const Value> columns,
+                              bool (*is_good)(std::string_view value)) const {
   for (const Part& part : parts_) {
     out.append(part.text);
     if (!part.column) continue;
@@ -82,10 +82,22 @@ bool Template::append_topic(std::string& out, std::span<const Value> columns) co
     if (value.is_null() || value.kind() == Value::Kind::kJson) return false;
     const size_t value_begin = out.size();
     append_plain(out, value);
-    if (!is_one_level(std::string_view(out).substr(value_begin))) return false;
+    if (!is_good(std::string_view(out).substr(value_begin))) return false;
   }
+  return true;
+}
+
+bool Template::append_topic(std::string& out, std::span<const Value> columns) const {
+  const size_t begin = out.size();
+  if (!append_plainly(out, columns, is_one_level)) return false;
   const std::string_view topic = std::string_view(out).substr(begin);
   return is_topic_name(topic) && !is_reserved_topic(topic);
+}
+
+bool Template::append_purged(std::string& out, std::span<const Value> columns) const {
+  const size_t begin = out.size();
+  if (!append_plainly(out, columns, [](std::string_view value) { return !value.empty(); })) return false;
+  return out.size() > begin && out.size() - begin <= kPurgeBytesMax;
 }
 
 std::string Template::example() const {

@@ -14,6 +14,9 @@
 
 namespace verge::rules {
 
+// As long as a URL may be.
+inline constexpr size_t kPurgeBytesMax = 8192;
+
 class Template {
  public:
   // Which column of the row the name stands for; `offset` is that of the name in the template.
@@ -29,6 +32,10 @@ class Template {
   // the node's own, $SYS/… and $verge/….
   [[nodiscard]] bool append_topic(std::string& out, std::span<const Value> columns) const;
 
+  // Appends what a purge covers. False when a value is NULL, empty, an object or array (it would cover more, or other
+  // things, than the rule's author meant), or when the whole is empty or longer than kPurgeBytesMax.
+  [[nodiscard]] bool append_purged(std::string& out, std::span<const Value> columns) const;
+
   // Whether any row could make a valid topic name of it.
   [[nodiscard]] bool can_be_topic() const;
   // Whether every row makes a topic of the node's own of it.
@@ -40,6 +47,9 @@ class Template {
     std::optional<uint32_t> column;  // none: in the last part only
   };
 
+  // Values as plain text; false when one is NULL, an object or array, or not as `is_good` wants it.
+  [[nodiscard]] bool append_plainly(std::string& out, std::span<const Value> columns,
+                                    bool (*is_good)(std::string_view value)) const;
   [[nodiscard]] std::string example() const;
 
   std::vector<Part> parts_;

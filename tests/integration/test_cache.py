@@ -1,6 +1,8 @@
 """Sites: requests answered from the cache, or through it from origins that answer, stall, break and go away."""
 
 import contextlib
+import email
+import email.policy
 import hashlib
 import http.client
 import json
@@ -163,6 +165,240 @@ class Cache(verge.TestCase):
         refused = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"tag":["x"]}')
         self.assertEqual((refused.status, refused.json()["error"]["code"]), (400, "cache.purge"))
 
+    def test_a_purge_on_publish(self):
+        def answer(request):
+            request.give(fields=[("Cache-Control", "max-age=600"), ("Cache-Tag", f"sku-{request.path[1:]}")],
+                         body=str(len(origin.requests)).encode())
+
+        rules = """
+[[rule]]
+name = "changed"
+sql = "SELECT sku FROM 'shop/changes'"
+do = [{ purge = "sku-${sku}" }]
+[[rule]]
+name = "moved"
+sql = "SELECT path FROM 'shop/moves'"
+do = [{ purge = "http://site.example${path}", by = "url" }]
+"""
+        origin = self.origin(answer)
+        node = self.cache(origin, rules, sets=["runtime.loops=2", "cache.disk_bytes_max=64MiB"])
+        client = self.mqtt(node, "shop")
+
+        def is_hit(path):
+            return "; hit" in self.get(node, path, {"Host": "site.example"}).fields["cache-status"]
+
+        for topic, message in (("shop/changes", {"sku": 17}), ("shop/moves", {"path": "/17"})):
+            with self.subTest(topic=topic):
+                self.get(node, "/17", {"Host": "site.example"})
+                self.get(node, "/18", {"Host": "site.example"})
+                self.assertTrue(is_hit("/17") and is_hit("/18"))
+                client.publish_and_wait(topic, message)
+                self.assertFalse(is_hit("/17"), "in effect once the publish is acknowledged")
+                self.assertTrue(is_hit("/18"))
+        client.publish_and_wait("shop/changes", {"sku": None})
+        self.assertEqual(node.status()["events"]["purges"], 2)
+        self.assertIn("verge_cache_purges_total 2\n", node.admin("/metrics").body.decode())
+        # It stays so over a restart.
+        self.assertTrue(is_hit("/17"))
+        client.publish_and_wait("shop/changes", {"sku": 17})
+        client.close()
+        node.kill9()
+        node.start()
+        self.assertFalse(is_hit("/17"))
+        self.assertTrue(is_hit("/18"))
+
+    def test_who_waits_for_a_fetch_that_was_purged_meanwhile_gets_what_is_new(self):
+        begun, may_go_on, versions = threading.Semaphore(0), threading.Event(), iter(range(100))
+
+        def answer(request):
+            version = next(versions)
+            begun.release()
+            if version == 0:
+                may_go_on.wait(verge.PATIENCE)
+            request.give(fields=[("Cache-Control", "max-age=600"), ("Cache-Tag", "t")], body=b"v%d" % version)
+
+        origin = self.origin(answer)
+        node = self.cache(origin, sets=["runtime.loops=2"])
+        bodies = queue.Queue()
+
+        def ask():
+            bodies.put(self.get(node, "/p").body)
+
+        first = threading.Thread(target=ask)
+        first.start()
+        self.assertTrue(begun.acquire(timeout=verge.PATIENCE))
+        self.assertEqual(verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"tags":["t"]}').status, 200)
+        later = [threading.Thread(target=ask) for _ in range(50)]
+        for thread in later:
+            thread.start()
+        verge.wait_until(lambda: node.status()["cache"]["requests"] == 51, "all have asked")
+        may_go_on.set()
+        for thread in [first, *later]:
+            thread.join()
+        got = sorted(bodies.get() for _ in range(51))
+        self.assertEqual(got, [b"v0"] + [b"v1"] * 50, "who asked before has the old, all others the new")
+        self.assertEqual(len(origin.requests), 2)
+
+    def test_an_origin_that_fails_is_asked_once_for_all_that_wait(self):
+        begun, may_go_on = threading.Semaphore(0), threading.Event()
+
+        def answer(request):
+            begun.release()
+            may_go_on.wait(verge.PATIENCE)
+            request.connection.shutdown(socket.SHUT_RDWR)
+            request.close_connection = True
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        statuses = queue.Queue()
+        threads = [threading.Thread(target=lambda: statuses.put(self.get(node, "/p").status)) for _ in range(30)]
+        for thread in threads:
+            thread.start()
+        self.assertTrue(begun.acquire(timeout=verge.PATIENCE))
+        verge.wait_until(lambda: node.status()["cache"]["requests"] == 30, "all have asked")
+        may_go_on.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual({statuses.get() for _ in threads}, {502})
+        self.assertEqual(len(origin.requests), 1)
+
+    def test_stored_parts_are_completed(self):
+        content = bytes(range(256)) * 40
+        version = ['"v1"']
+
+        def answer(request):
+            fields = [("Cache-Control", "max-age=600"), ("ETag", version[0]), ("Content-Type", "x/y")]
+            asked = request.headers["Range"]
+            if not asked or request.headers.get("If-Range", version[0]) != version[0]:
+                return request.give(fields=fields, body=content)
+            first, last = asked.removeprefix("bytes=").split("-")
+            last = int(last or len(content) - 1)
+            part = content[int(first):last + 1]
+            request.give(206, [*fields, ("Content-Range", f"bytes {first}-{last}/{len(content)}")], part)
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+
+        def part(path, first, last):
+            answer = self.get(node, path, {"Range": f"bytes={first}-{last}"})
+            self.assertEqual((answer.status, answer.body), (206, content[first:last + 1]))
+            self.assertEqual(answer.fields["content-range"], f"bytes {first}-{last}/{len(content)}")
+            return answer.fields["cache-status"]
+
+        part("/a", 0, 999)
+        self.assertIn("fwd=partial; fwd-status=206; stored", part("/a", 500, 1999), "what follows is put to it")
+        self.assertEqual(origin.requests[-1][2]["Range"], "bytes=1000-1999")
+        self.assertEqual(origin.requests[-1][2]["If-Range"], '"v1"')
+        self.assertIn("; hit", part("/a", 10, 1900))
+        part("/a", 8000, 10239)
+        self.assertIn("; hit", part("/a", 10, 1900), "parts that do not touch are kept beside each other")
+        whole = self.get(node, "/a")
+        self.assertEqual((whole.status, whole.body, whole.fields["content-length"]), (200, content, str(len(content))))
+        self.assertIn("fwd=partial", whole.fields["cache-status"])
+        self.assertNotIn("content-range", whole.fields)
+        self.assertEqual(origin.requests[-1][2]["Range"], "bytes=2000-7999")
+        before = len(origin.requests)
+        self.assertEqual(self.get(node, "/a").body, content)
+        self.assertIn("; hit", part("/a", 3, 9000))
+        self.assertEqual(len(origin.requests), before, "it is whole now")
+        self.assertEqual(json.loads(verge.run("cache", "stat", "--json", "--admin", node.addresses["admin"]).stdout)
+                         ["answers"], 1, "the parts are part of it")
+
+        part("/b", 0, 99)
+        version[0] = '"v2"'
+        changed = self.get(node, "/b")
+        self.assertEqual((changed.status, changed.body, changed.fields["etag"]), (200, content, '"v2"'))
+        self.assertIn("; hit", self.get(node, "/b").fields["cache-status"])
+
+    def test_an_origin_that_sends_another_part_is_asked_once_more(self):
+        content = b"0123456789" * 10
+
+        def answer(request):
+            fields = [("Cache-Control", "max-age=600"), ("ETag", '"v1"')]
+            asked = request.headers["Range"]
+            if asked == "bytes=0-9":
+                return request.give(206, [*fields, ("Content-Range", "bytes 0-9/100")], content[:10])
+            if asked:  # not what was asked for, of something else
+                return request.give(206, [("ETag", '"v1"'), ("Content-Range", "bytes 20-29/100")], b"x" * 10)
+            request.give(fields=fields, body=content)
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        self.get(node, "/a", {"Range": "bytes=0-9"})
+        self.assertEqual(self.get(node, "/a").body, content)
+        self.assertEqual([request[2].get("Range") for request in origin.requests], ["bytes=0-9", "bytes=10-", None])
+
+    def test_several_ranges(self):
+        content = os.urandom(300_000)
+        origin = self.origin(lambda request: request.give(
+            fields=[("Cache-Control", "max-age=600"), ("Content-Type", "image/x")], body=content))
+        node = self.cache(origin)
+        self.get(node, "/a")
+
+        def parts(ranges):
+            answer = self.get(node, "/a", {"Range": f"bytes={ranges}"})
+            self.assertEqual(answer.status, 206)
+            kind = answer.fields["content-type"]
+            if not kind.startswith("multipart"):
+                return [(answer.fields["content-range"], answer.body)]
+            message = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + answer.body,
+                                               policy=email.policy.HTTP)
+            for part in message.iter_parts():
+                self.assertEqual(part["content-type"], "image/x")
+            boundary = b"--" + kind.split("boundary=")[1].encode()
+            pieces = answer.body.split(b"\r\n" + boundary)[1:-1]
+            heads, bodies = zip(*(piece.split(b"\r\n\r\n", 1) for piece in pieces))
+            ranges = [head.decode().split("Content-Range: ")[1].splitlines()[0] for head in heads]
+            return list(zip(ranges, bodies))
+
+        self.assertEqual(parts("200000-200009, 5-9, -3"),
+                         [("bytes 200000-200009/300000", content[200000:200010]),
+                          ("bytes 5-9/300000", content[5:10]), ("bytes 299997-299999/300000", content[-3:])])
+        self.assertEqual(parts("5-9, 12-13"), [("bytes 5-13/300000", content[5:14])], "too near to be worth two")
+        self.assertEqual(parts(",".join(["0-"] * 16)), [("bytes 0-299999/300000", content)], "no byte twice")
+        self.assertEqual(self.get(node, "/a", {"Range": "bytes=" + ",".join(f"{n}000-{n}001" for n in range(17))}).status,
+                         200, "too many")
+        self.assertEqual(len(origin.requests), 1)
+
+    def test_head_updates_what_is_stored(self):
+        head = []
+
+        def answer(request):
+            if request.command == "HEAD":
+                return request.give(fields=head, body=b"hello")
+            request.give(fields=[("Cache-Control", "max-age=1"), ("Age", "1"), ("ETag", '"v1"'), ("A", "old"),
+                                 ("B", "kept")], body=b"hello")
+
+        origin = self.origin(answer)
+        node = self.cache(origin, 'stale_if_error = "1h"')
+        self.get(node, "/a")
+        head[:] = [("Cache-Control", "max-age=600"), ("ETag", '"v1"'), ("A", "new")]
+        answered = self.get(node, "/a", method="HEAD")
+        self.assertEqual((answered.fields["a"], answered.fields["b"]), ("new", "kept"))
+        hit = self.get(node, "/a")
+        self.assertIn("; hit", hit.fields["cache-status"])
+        self.assertEqual((hit.body, hit.fields["a"], hit.fields["b"]), (b"hello", "new", "kept"))
+
+        self.get(node, "/b")
+        head[:] = [("Cache-Control", "max-age=600"), ("ETag", '"v2"')]
+        self.get(node, "/b", method="HEAD")
+        before = len(origin.requests)
+        self.assertIn("fwd=stale", self.get(node, "/b").fields["cache-status"])
+        self.assertEqual(len(origin.requests), before + 1, "what HEAD shows to be out of date is asked for again")
+
+    def test_what_may_not_be_stored_any_more_goes_when_it_is_validated(self):
+        def answer(request):
+            if request.headers.get("If-None-Match") == '"v1"':
+                return request.give(304, [("Cache-Control", "no-store"), ("ETag", '"v1"')])
+            request.give(fields=[("Cache-Control", "no-cache"), ("ETag", '"v1"')], body=b"hello")
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        self.get(node, "/a")
+        self.assertEqual(self.get(node, "/a").body, b"hello")
+        self.assertEqual(self.get(node, "/a").body, b"hello")
+        self.assertEqual([request[2].get("If-None-Match") for request in origin.requests], [None, '"v1"', None])
+
     def test_an_origin_that_is_away(self):
         origin = self.origin(lambda request: request.give(fields=[
             ("Cache-Control", "max-age=0, stale-if-error=600"), ("ETag", '"1"'), ("Connection", "close")], body=b"kept"))
@@ -244,6 +480,50 @@ class Cache(verge.TestCase):
         self.assertIn(b"X-Forwarded-Host=site.example", body)
         fat = self.get(node, "/fat", method="GET", body=b"poison")
         self.assertNotIn("stored", fat.fields["cache-status"])
+
+    def test_what_reaches_the_origin_is_what_chose_the_answer(self):
+        def answer(request):
+            body = f"{request.headers['Accept-Language']} {request.headers['Host']}".encode()
+            request.give(fields=[("Cache-Control", "max-age=600"), ("Vary", "Accept-Language")], body=body)
+
+        node = self.cache(self.origin(answer))
+        hidden = self.get(node, "/a", {"Accept-Language": "en", "Connection": "Accept-Language", "Host": "b.example"})
+        self.assertEqual(hidden.body, b"None b.example")
+        self.assertIn("fwd=bypass", hidden.fields["cache-status"])
+        self.assertEqual(self.get(node, "/a", {"Accept-Language": "en", "Host": "B.Example:80"}).body, b"en b.example",
+                         "the host as it is compared")
+        self.assertIn("; hit", self.get(node, "/a", {"Accept-Language": "en", "Host": "b.example"}).fields["cache-status"])
+
+    def test_methods_that_look_at_the_way(self):
+        origin = self.origin(lambda request: request.give(body=b"x"))
+        origin.server.RequestHandlerClass.do_OPTIONS = origin.server.RequestHandlerClass.do_GET
+        node = self.cache(origin)
+        traced = self.get(node, "/a", method="TRACE")
+        self.assertEqual(traced.status, 405)
+        self.assertIn("GET", traced.fields["allow"])
+        self.assertEqual(self.get(node, "/a", {"Max-Forwards": "0"}, "OPTIONS").status, 204)
+        self.assertEqual(len(origin.requests), 0)
+        self.assertEqual(self.get(node, "/a", {"Max-Forwards": "3"}, "OPTIONS").status, 200)
+        self.assertEqual(origin.requests[-1][2]["Max-Forwards"], "2")
+
+    def test_trailers_are_stored_too(self):
+        def answer(request):
+            request.send_response(200)
+            request.send_header("Cache-Control", "max-age=600")
+            request.send_header("Transfer-Encoding", "chunked")
+            request.send_header("Trailer", "X-Sum")
+            request.end_headers()
+            request.wfile.write(b"5\r\nhello\r\n0\r\nX-Sum: 17\r\n\r\n")
+
+        node = self.cache(self.origin(answer))
+        address = (node.host, int(node.addresses["http"].rpartition(":")[2]))
+        for expected in (b"uri-miss", b"; hit", b"; hit"):
+            with socket.create_connection(address, verge.PATIENCE) as client:
+                client.sendall(b"GET /t HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                text = b"".join(iter(lambda: client.recv(65536), b""))
+            self.assertIn(expected, text)
+            self.assertIn(b"hello", text)
+            self.assertTrue(text.lower().endswith(b"x-sum: 17\r\n\r\n"), text)
 
     def test_large_bodies_and_ranges(self):
         body = os.urandom(3_000_000)

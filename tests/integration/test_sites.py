@@ -99,7 +99,11 @@ ignored_query = "*"
         self.get(node, "/exact?a=1")
         self.assertIn("; hit", self.get(node, "/exact?a=2").fields["cache-status"])
         explained = node.admin("/v1/cache?url=" + urllib.parse.quote(node.http_url + "/deep/pic.jpg")).json()
-        self.assertEqual((explained["rule"], explained["override_ttl_s"]), (1, 3600))
+        self.assertEqual((explained["rule"], explained["rule_for"], explained["override_ttl_s"]),
+                         (1, 'glob = "/**.jpg"', 3600))
+        explained = verge.run("cache", "explain", "--admin", node.addresses["admin"], node.http_url + "/api/x").stdout
+        self.assertIn('its rule 1 (prefix = "/api/")', explained)
+        self.assertIn("not stored: the site or its rule says cache = false", explained)
 
     def test_what_is_wrong_with_rules_is_said(self):
         def problem(site, *wanted):
@@ -215,6 +219,18 @@ answer_headers = { remove = ["Server"], set = { Strict-Transport-Security = "max
         self.assertNotIn("content-encoding", self.get(node, "/static/a.css", {"Accept-Encoding": "gzip;q=0"}).fields)
         self.assertEqual(self.get(node, "/static/large.bin").body, large)
         self.assertEqual(self.get(node, "/static/large.bin", {"Range": "bytes=100-2000099"}).body, large[100:2000100])
+        self.assertIn("detail=file", self.get(node, "/static/a.txt").fields["cache-status"])
+        # Several parts, of a small file in the order of the request, of a large one as they lie there.
+        for name, content, ranges, expected in (
+                ("a.css", b"body{}" * 100, "500-509,0-3", [(500, 509), (0, 3)]),
+                ("large.bin", large, "2000000-2999999,5-9,-7", [(5, 9), (2000000, 2999999), (len(large) - 7, len(large) - 1)])):
+            answer = self.get(node, "/static/" + name, {"Range": "bytes=" + ranges})
+            self.assertEqual(answer.status, 206)
+            boundary = b"\r\n--" + answer.fields["content-type"].split("boundary=")[1].encode()
+            pieces = [piece.split(b"\r\n\r\n", 1) for piece in answer.body.split(boundary)[1:-1]]
+            self.assertEqual([body for _, body in pieces], [content[first:last + 1] for first, last in expected])
+            for (head, _), (first, last) in zip(pieces, expected):
+                self.assertIn(f"Content-Range: bytes {first}-{last}/{len(content)}".encode(), head)
 
     def test_a_large_file_to_a_client_that_stops_takes_little_memory(self):
         root = self.files()
@@ -366,6 +382,25 @@ requests_burst = 3
         self.assertEqual(json.loads(self.lines(log)[0])["path"], "/c")
         self.assertEqual(len(self.lines(log + ".1")), 2)
         self.assertIn("verge_access_log_dropped_total 0", node.admin("/metrics").body.decode())
+
+    def test_the_access_log_has_what_was_refused(self):
+        log = os.path.join(self.directory, "access.log")
+        node = self.sites("", self.origin(), top=f'[access_log]\nfile = "{log}"')
+        host, _, port = node.addresses["http"].rpartition(":")
+        for sent, status, method, path in (
+                (b"GET / HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n", 400, "", ""),
+                (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000, 431, "", ""),
+                (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 501, "CONNECT", "a:443"),
+                (b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 413, "POST", "/up")):
+            with self.subTest(status=status):
+                before = len(self.lines(log))
+                with socket.create_connection((host, int(port)), verge.PATIENCE) as client:
+                    client.sendall(sent)
+                    self.assertIn(b" %d " % status, client.recv(4096).splitlines()[0])
+                verge.wait_until(lambda: len(self.lines(log)) == before + 1, "one line")
+                line = json.loads(self.lines(log)[-1])
+                self.assertEqual((line["status"], line["method"], line["path"], line["client"]),
+                                 (status, method, path, "127.0.0.1"))
 
     # --- Signatures
 

@@ -7,7 +7,7 @@ import threading
 class Origin:
     """An origin on a free port that answers as `answer(request)` says; counts its requests."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, address=("127.0.0.1", 0)):
         self.requests = []
         origin = self
 
@@ -38,8 +38,9 @@ class Origin:
             daemon_threads = True
             request_queue_size = 4096
 
-        self.server = Server(("127.0.0.1", 0), Receiver)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server(address, Receiver)
+        self.port = self.server.server_address[1]
+        self.url = f"http://{address[0]}:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
 

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""verge plan: every command answers in JSON, as a table and as a picture; bad input is named with its line; the solver is
+loaded by --mode exact only."""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.dom.minidom
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import verge  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples/plan"
+CITY = EXAMPLES / "city.toml"
+
+
+def shared_data():
+    for up in (ROOT, *ROOT.parents):
+        if (up / "shared/data/gap").is_dir():
+            return up / "shared/data"
+    return None
+
+
+DATA = shared_data()
+
+
+def plan(*words, status=0, timeout=120):
+    done = subprocess.run([verge.VERGE, "plan", *map(str, words)], capture_output=True, text=True, timeout=timeout)
+    if done.returncode != status:
+        raise AssertionError(f"{words}: {done.returncode}\n{done.stdout[:500]}\n{done.stderr[:500]}")
+    return done
+
+
+def answer(*words, **more):
+    return json.loads(plan(*words, "--json", **more).stdout, parse_constant=lambda word: (_ for _ in ()).throw(ValueError(word)))
+
+
+COMMANDS = [
+    ("latency", "--from", "London", "--to", "us-east-1"),
+    ("select", CITY),
+    ("replicate", CITY),
+    ("replicate", CITY, "--sharding", "hash", "--keys", "1000"),
+    ("replicate", CITY, "--sharding", "geo"),
+    ("place", CITY, "--seconds", "0.5"),
+    ("place", CITY, "--mode", "greedy"),
+    ("protocol", "--matrix", EXAMPLES / "round-trips.csv", "--protocol", "epaxos", "--operations", "2000"),
+    ("roi", CITY),
+    ("advise", CITY),
+]
+
+
+class EveryCommand(unittest.TestCase):
+    def test_answers_in_json_as_a_table_and_as_a_picture(self):
+        for words in COMMANDS:
+            with self.subTest(words=words), tempfile.TemporaryDirectory() as directory:
+                self.assertIsInstance(answer(*words), dict)
+                table = plan(*words).stdout
+                explained = plan(*words, "--explain").stdout
+                self.assertGreater(len(explained), len(table))
+                self.assertNotIn("nan", re.split(r"\W+", explained.lower()))
+                picture = pathlib.Path(directory, "answer.svg")
+                plan(*words, "--svg", picture)
+                self.assertEqual(xml.dom.minidom.parse(str(picture)).documentElement.tagName, "svg")
+
+    def test_all_formats_are_read(self):
+        self.assertEqual(len(answer("select", EXAMPLES / "stores.csv")["users"]), 3)
+        self.assertEqual(answer("select", EXAMPLES / "sensors.geojson")["users"][0]["primary"]["node"], "basel-edge")
+        self.assertGreater(len(answer("select", "--nodes", "aws", "--users", "cities")["users"]), 100)
+
+
+class Answers(unittest.TestCase):
+    def test_the_placement_keeps_to_the_plan(self):
+        for mode in ("greedy", "anytime", "exact"):
+            found = answer("place", CITY, "--mode", mode, "--seconds", "1")
+            where = {}
+            for entry in found["placements"]:
+                where.setdefault(entry["workload"], []).append(entry["node"])
+                self.assertGreater(entry["estimated_latency"], 0)
+            self.assertEqual(len(set(where["crane-control"])), 2)
+            self.assertFalse(set(where["crane-control"]) & set(where["tram-vision"]))
+            self.assertLessEqual(found["bound"], found["value"] * (1 + 1e-9))
+            if mode == "exact":
+                self.assertTrue(found["optimal"])
+
+    def test_options_go_over_the_file(self):
+        self.assertEqual(answer("roi", CITY)["investment"], 120000)
+        self.assertEqual(answer("roi", CITY, "--nodes", "5")["investment"], 200000)
+
+    def test_measurements_keep_cape_town_from_sao_paulo(self):
+        nodes = '[[node]]\nname="sa-east-1"\n[[node]]\nname="eu-west-2"\n[[user]]\nname="Cape Town"\n'
+        measured = '[[measured]]\nfrom="Cape Town"\nto="sa-east-1"\nms=329\n[[measured]]\nfrom="Cape Town"\nto="eu-west-2"\nms=142.5\n'
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory, "plan.toml")
+            path.write_text(nodes)
+            self.assertEqual(answer("select", path)["users"][0]["primary"]["node"], "sa-east-1")
+            path.write_text(nodes + measured)
+            self.assertEqual(answer("select", path)["users"][0]["primary"]["node"], "eu-west-2")
+
+    def test_saturated_is_null_and_said(self):
+        found = answer("latency", "--distance", "1000", "--arrivals", "10", "--services", "5")
+        self.assertIsNone(found["cloud"]["total_ms"])
+        self.assertTrue(found["cloud"]["saturated"])
+        self.assertIn("infinite", plan("latency", "--distance", "1000", "--arrivals", "10", "--services", "5").stdout)
+
+
+class BadInput(unittest.TestCase):
+    def refused(self, text, *expected, command="place", name="plan.toml"):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory, name)
+            path.write_text(text)
+            done = plan(command, path, status=2)
+            self.assertEqual(done.stdout, "")
+            for word in expected:
+                self.assertIn(word, done.stderr)
+
+    def test_is_named_with_its_line_and_a_fix(self):
+        node = '[[node]]\nname = "n"\nlat = 50\nlon = 8\n'
+        self.refused('[[node]]\nname = "n"\nlat = 95\nlon = 8\n', "plan.toml:3:", "-90 to 90", "plan.coordinates")
+        self.refused('[[node]]\nname = "n"\nlat = nan\nlon = 8\n', "plan.toml:3:", "plan.coordinates")
+        self.refused(node + "cpu = -1\n", "plan.toml:5:", "plan.value")
+        self.refused(node + "cpuu = 1\n", "plan.toml:5:", "did you mean 'cpu'?", "plan.unknown-key")
+        self.refused(node + '[[workload]]\nname = "w"\ndata = ["m"]\n', "plan.toml:5:", "plan.unknown-node")
+        self.refused("[[node]\n", "plan.toml:1:", "plan.toml]")
+        self.refused("kind,name,lat,lon\nnode,n,1,2\nnode,m,1,200\n", "plan.csv:3:", "plan.coordinates", name="plan.csv")
+
+    def test_a_small_conflicting_set_is_named(self):
+        text = ('[[node]]\nname = "near"\nlat = 50\nlon = 8\ncpu = 1\n[[node]]\nname = "far"\nlat = -33\nlon = 151\n'
+                '[[user]]\nname = "u"\nlat = 50\nlon = 8.1\n[[workload]]\nname = "w"\ncpu = 4\nlatency_max_ms = 20\n')
+        self.refused(text, "plan.toml:13:", "cpu and the latency limit", "plan.infeasible")
+
+    def test_an_instance_that_is_none(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory, "g")
+            path.write_text("2 2\n1 2 3 4\n1 2 3 x\n5 5\n")
+            self.assertIn("g:3:", plan("place", "--gap", path, status=2).stderr)
+            path.write_text("1 2\n1 1\n5 5\n3\n")
+            self.assertIn("plan.infeasible", plan("place", "--gap", path, "--seconds", "0.2", status=2).stderr)
+
+
+class Solver(unittest.TestCase):
+    def test_is_not_loaded_before_it_is_used(self):
+        linked = subprocess.run(["ldd", verge.VERGE], capture_output=True, text=True).stdout
+        self.assertNotIn("Cbc", linked)
+
+
+@unittest.skipIf(DATA is None, "there is no ../shared/data")
+class Published(unittest.TestCase):
+    def test_instances_are_solved_to_near_their_best_known_values(self):
+        for name, best, within in (("c05100", 1931, 0.002), ("e05100", 12681, 0.005), ("c20100", 1243, 0.005)):
+            found = answer("place", "--gap", DATA / "gap" / name, "--seconds", "3")
+            self.assertEqual(len(found["assignment"]), 100)
+            self.assertLessEqual(found["bound"], best)
+            self.assertGreaterEqual(found["value"], best)
+            self.assertLessEqual(found["value"], best * (1 + within), name)
+
+    def test_calibration_is_cross_validated(self):
+        for cloud, pairs in (("aws", 171), ("gcp", 190)):
+            found = answer("latency", "--rtt", DATA / "rtt" / cloud)
+            self.assertEqual(found["pairs"], pairs)
+            self.assertEqual(found["below_floor"], 0)
+            self.assertLessEqual(found["median_error"], 0.15)
+
+
+if __name__ == "__main__":
+    unittest.main()

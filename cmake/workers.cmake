@@ -21,12 +21,13 @@ find_program(ESBUILD esbuild NO_DEFAULT_PATH PATHS ${VERGE_WEB_PACKAGES}/@esbuil
 if(NOT ESBUILD)
   message(FATAL_ERROR "esbuild is not here: run ./dev deps")
 endif()
-file(GLOB web_sources CONFIGURE_DEPENDS ${VERGE_WEB}/*.js)
+file(GLOB web_sources CONFIGURE_DEPENDS ${VERGE_WEB}/*.js ${VERGE_WEB}/*.cjs)
 set(web_bundle ${CMAKE_BINARY_DIR}/web_platform.js)
 add_custom_command(
   OUTPUT ${web_bundle}
   COMMAND ${CMAKE_COMMAND} -E env NODE_PATH=${VERGE_WEB_PACKAGES} ${ESBUILD} ${VERGE_WEB}/main.js --bundle
           --format=iife --global-name=platform --target=chrome102 --minify-whitespace --keep-names
+          --alias:tr46=${VERGE_WEB}/idna_on_demand.cjs --alias:idna-tables=${VERGE_WEB_PACKAGES}/tr46/index.js
           --banner:js=\(function\(host\){ --footer:js=return\ platform.default\;}\) --log-level=warning
           --outfile=${web_bundle}
   DEPENDS ${web_sources} ${CMAKE_SOURCE_DIR}/build/deps/web/package-lock.json

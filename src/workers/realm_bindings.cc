@@ -12,12 +12,18 @@ std::array<std::span<const Binding>, 3> all_bindings() { return {host_bindings()
 
 }  // namespace
 
+BundleText& bundle_text() {
+  static BundleText text;
+  return text;
+}
+
 const std::intptr_t* external_references() {
   static const std::vector<std::intptr_t> references = [] {
     std::vector<std::intptr_t> all;
     for (const auto bindings : all_bindings()) {
       for (const Binding& binding : bindings) all.push_back(reinterpret_cast<std::intptr_t>(binding.call));
     }
+    all.push_back(reinterpret_cast<std::intptr_t>(&bundle_text()));
     all.push_back(0);
     return all;
   }();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include <v8.h>
 
@@ -19,6 +20,20 @@ std::span<const Binding> host_bindings();
 std::span<const Binding> text_bindings();
 // realm_value_bindings.cc: structured clones, promises and proxies looked into, memory of ArrayBuffers moved.
 std::span<const Binding> value_bindings();
+
+// The source of the platform. Every realm's heap refers to it and none has a copy: it is memory of the program (or,
+// while the snapshot is made, of the tool), which must be set before the first realm.
+class BundleText final : public v8::String::ExternalOneByteStringResource {
+ public:
+  void set(std::string_view text) { text_ = text; }
+  const char* data() const override { return text_.data(); }
+  std::size_t length() const override { return text_.size(); }
+  void Dispose() override {}  // it belongs to no isolate
+
+ private:
+  std::string_view text_;
+};
+BundleText& bundle_text();
 
 // Every binding's address, zero-terminated: a snapshot names functions by their place here.
 const std::intptr_t* external_references();

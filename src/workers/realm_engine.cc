@@ -3,6 +3,7 @@
 #include <libplatform/libplatform.h>
 #include <v8.h>
 
+#include "workers/realm_bindings.h"
 #include "workers/realm_engine_state.h"
 
 namespace verge::workers {
@@ -28,8 +29,9 @@ Engine::Engine(const EngineOptions& options) : state_(std::make_unique<State>())
   state_->platform = std::make_unique<EnginePlatform>(v8::platform::NewSingleThreadedDefaultPlatform());
   v8::V8::InitializePlatform(state_->platform.get());
   v8::V8::Initialize();
-  state_->snapshot.data = options.snapshot.data();
-  state_->snapshot.raw_size = static_cast<int>(options.snapshot.size());
+  bundle_text().set(options.snapshot.bundle);
+  state_->snapshot.data = options.snapshot.heap.data();
+  state_->snapshot.raw_size = static_cast<int>(options.snapshot.heap.size());
 }
 
 Engine::~Engine() {

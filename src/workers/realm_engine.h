@@ -6,12 +6,19 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace verge::workers {
 
+// The heap that build_snapshot() gave, and the source it was built from, to which it refers.
+struct Snapshot {
+  std::span<const char> heap;
+  std::string_view bundle;
+};
+
 struct EngineOptions {
-  std::span<const char> snapshot;  // of build_snapshot(); must live as long as the engine. Empty: only to build one.
-  std::string flags;               // further flags of V8, for measurements
+  Snapshot snapshot;                     // lives as long as the engine. Empty: only to build one.
+  std::string flags;                     // further flags of V8, for measurements
   std::size_t stack_bytes = 984u << 10;  // of the thread, that JavaScript may use
 };
 
@@ -30,6 +37,6 @@ class Engine {
 };
 
 // The snapshot that the build has put into this program (the target verge_snapshot).
-std::span<const char> built_in_snapshot();
+Snapshot built_in_snapshot();
 
 }  // namespace verge::workers

@@ -5,6 +5,7 @@
 
 #include "workers/realm_bindings.h"
 #include "workers/realm_state.h"
+#include "workers/realm_text.h"
 
 namespace verge::workers {
 namespace {
@@ -28,7 +29,9 @@ Result<void> set_up(v8::SnapshotCreator& creator, v8::Local<v8::Context> context
   v8::Local<v8::Value> made;
   v8::Local<v8::Value> hooks;
   v8::ScriptOrigin origin(isolate, internalized(isolate, "verge:web"));
-  if (!utf8(isolate, bundle).ToLocal(&source)) return failed("too long");
+  if (!is_ascii(bundle)) return fail("workers.snapshot", "the bundle is not ASCII", "esbuild writes ASCII by default");
+  bundle_text().set(bundle);
+  if (!v8::String::NewExternalOneByte(isolate, &bundle_text()).ToLocal(&source)) return failed("too long");
   if (!v8::Script::Compile(context, source, &origin).ToLocal(&script)) return failed("the bundle does not compile");
   if (!script->Run(context).ToLocal(&made) || !made->IsFunction()) return failed("the bundle is no function");
   v8::Local<v8::Value> host = make_bindings(isolate, context);

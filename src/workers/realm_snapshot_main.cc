@@ -26,7 +26,10 @@ int main(int count, char** arguments) {
   std::ofstream(arguments[2]) << ".section .rodata\n.balign 64\n"
                                  ".globl verge_snapshot_start\n.globl verge_snapshot_end\n"
                                  ".hidden verge_snapshot_start\n.hidden verge_snapshot_end\n"
+                                 ".globl verge_bundle_start\n.globl verge_bundle_end\n"
+                                 ".hidden verge_bundle_start\n.hidden verge_bundle_end\n"
                               << "verge_snapshot_start:\n.incbin \"" << blob_path << "\"\nverge_snapshot_end:\n"
+                              << "verge_bundle_start:\n.incbin \"" << arguments[1] << "\"\nverge_bundle_end:\n"
                               << ".section .note.GNU-stack,\"\",%progbits\n";
   return 0;
 }

@@ -18,6 +18,7 @@ int run(int argc, char** argv) {
   add_events(app, outcome);
   add_spool(app, outcome);
   add_cache(app, outcome);
+  add_worker(app, outcome);
   add_detect(app, outcome);
   add_reduce(app, outcome);
   add_restore(app, outcome);

@@ -18,6 +18,7 @@ ALLOWED = {
     "compress": {"base"},
     "crypto": {"base"},
     "model": {"base"},
+    "calls": {"base"},
     "series": {"base", "model"},
     "runtime": {"base", "model"},
     "net": {"base", "model", "runtime"},
@@ -28,9 +29,11 @@ ALLOWED = {
     "esi": {"base", "model", "runtime", "net"},
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
+    "workers": {"base", "calls"},
+    "isolates": {"base", "calls", "model", "runtime", "net"},
     "planner": {"base", "model"},
     "node": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream"},
-    "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "node", "planner", "series"},
+    "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "calls", "isolates", "node", "planner", "series"},
 }
 
 # Third-party headers and the folders that own them. fmt is everywhere, as the standard library is.
@@ -48,6 +51,7 @@ OWNERS = {
     r"openssl/(ssl|x509|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
     r"toml\+\+/": {"node"},
     r"CLI/": {"cli"},
+    r"v8|libplatform/": {"workers"},
     r"boost/": set(),
 }
 
@@ -128,7 +132,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "bench|cache|cli|config|crypto|demo|events|http|ingest|jetstream|net|node|plan|replay|rule|runtime|series|spool|storage|uplink"
+        areas = "bench|cache|cli|config|crypto|demo|events|http|ingest|jetstream|net|node|plan|replay|rule|runtime|series|spool|storage|uplink|workers"
         keys = {"http.listen"}  # names of settings
         used = set()
         for path in files():

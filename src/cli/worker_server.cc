@@ -1,0 +1,170 @@
+#include "cli/worker_server.h"
+
+#include <csignal>
+#include <cstdio>
+#include <thread>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include "base/clock.h"
+#include "cli/ready_file.h"
+#include "isolates/http_calls.h"
+#include "isolates/http_outbound.h"
+#include "net/http_server.h"
+#include "net/listener.h"
+
+namespace verge::cli {
+namespace {
+
+constexpr Duration kLookForChanges = std::chrono::milliseconds(200);
+
+// The workers that are served, as one loop sees them.
+struct Routes {
+  std::unordered_map<std::string_view, std::shared_ptr<isolates::Worker>> by_name;  // names are the workers' own
+  std::shared_ptr<isolates::Worker> only;
+
+  explicit Routes(const std::vector<std::shared_ptr<isolates::Worker>>& workers) {
+    if (workers.size() == 1) only = workers.front();
+    for (const std::shared_ptr<isolates::Worker>& worker : workers) by_name.emplace(worker->name(), worker);
+  }
+
+  [[nodiscard]] std::shared_ptr<isolates::Worker> find(std::string_view path) const {
+    if (only) return only;
+    const std::string_view name = path.substr(1, path.find('/', 1) - 1);
+    const auto found = by_name.find(path.empty() ? path : name);
+    return found == by_name.end() ? nullptr : found->second;
+  }
+};
+
+void print_line(const isolates::ConsoleLine& line) {
+  static constexpr std::array kLevels = {"debug", "log", "info", "warn", "error"};
+  fmt::print(stderr, "{} {}: {}\n", line.worker.name(), kLevels[static_cast<size_t>(line.level)], line.text);
+}
+
+// One event loop with all that it owns.
+class ServingLoop {
+ public:
+  ServingLoop(size_t index, isolates::Zygote& zygote, isolates::Resolver& resolver, net::Socket listening,
+              const Routes& routes, bool prints_console)
+      : loop_(fmt::format("loop-{}", index)),
+        outbound_(loop_, resolver, {.allows_private = true, .allowed = {}}),
+        pool_(loop_, zygote, outbound_, {.loop = index}),
+        calls_(pool_),
+        routes_(routes),
+        server_(loop_, {.body_bytes_max = 100U << 20, .connections_max = 100'000},
+                [this](const net::HttpRequest& request, net::HttpResponder responder) {
+                  receive(request, std::move(responder));
+                }),
+        listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }) {
+    if (prints_console) pool_.observe_console(print_line);
+    pool_.warm_up();
+  }
+
+  void start() {
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+  void stop() {
+    loop_.stop();
+    thread_.join();
+  }
+  void change(const Routes& routes) {
+    loop_.post([this, routes] { routes_ = routes; });
+  }
+
+ private:
+  void receive(const net::HttpRequest& request, net::HttpResponder responder) {
+    const std::shared_ptr<isolates::Worker> worker = routes_.find(request.path);
+    if (!worker) {
+      responder.respond(
+          {.status = 404, .content_type = "text/plain", .fields = {}, .body = "no worker has this path\n"});
+      return;
+    }
+    calls_.answer(worker, request, std::move(responder));
+  }
+
+  runtime::Loop loop_;
+  isolates::HttpOutbound outbound_;
+  isolates::Pool pool_;
+  isolates::HttpCalls calls_;
+  Routes routes_;
+  net::HttpServer server_;
+  net::TcpListener listener_;
+  std::thread thread_;
+};
+
+std::vector<std::shared_ptr<isolates::Worker>> make_workers(std::vector<isolates::WorkerCode> codes, size_t loops) {
+  std::vector<std::shared_ptr<isolates::Worker>> workers;  // shared: loops and calls under way hold them
+  for (isolates::WorkerCode& code : codes) {
+    workers.push_back(std::make_shared<isolates::Worker>(std::move(code), loops));
+  }
+  return workers;
+}
+
+// A loop for each core that this process may use.
+size_t usable_cores() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? static_cast<size_t>(CPU_COUNT(&cores)) : 1;
+}
+
+// Until the process is told to end; asks `changed` meanwhile.
+void wait_for_end(const sigset_t& signals, const std::function<void()>& look) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::nanoseconds>(kLookForChanges);
+  const timespec pause{.tv_sec = 0, .tv_nsec = seconds.count()};
+  while ((look ? sigtimedwait(&signals, nullptr, &pause) : sigwaitinfo(&signals, nullptr)) < 0) {
+    if (look) look();
+  }
+}
+
+}  // namespace
+
+Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, const Options& options) {
+  return serve(std::move(workers), options, {});
+}
+
+Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, const Options& options,
+                                 const Changed& changed) {
+  if (const Result<void> checked = prepare_ready_file(options.ready_file); !checked) return checked;
+  const Result<std::string> program = isolates::find_isolate_program();
+  if (!program) return std::unexpected(program.error());
+  const Result<net::Address> address = net::Address::resolve(options.listen);
+  if (!address) return std::unexpected(address.error());
+  const size_t loops = usable_cores();
+  Result<std::vector<net::Socket>> listening = net::listen_on_loops(*address, loops);
+  if (!listening) return std::unexpected(listening.error());
+  const std::string bound = net::Address::local_of(listening->front().descriptor()).text();
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  isolates::Zygote zygote(*program);
+  isolates::Resolver resolver;
+  const Routes routes(make_workers(std::move(workers), loops));
+  std::vector<std::unique_ptr<ServingLoop>> serving;
+  for (size_t i = 0; i < loops; ++i) {
+    serving.push_back(
+        std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes, options.prints_console));
+  }
+  for (const std::unique_ptr<ServingLoop>& one : serving) one->start();
+  const Result<void> written = write_ready_file(options.ready_file, fmt::format("{{\"http\":[\"{}\"]}}", bound));
+  fmt::print(stderr, "serving on http://{}\n", bound);
+  std::function<void()> look;
+  if (changed) {
+    look = [&] {
+      std::optional<std::vector<isolates::WorkerCode>> fresh = changed();
+      if (!fresh) return;
+      const Routes next(make_workers(std::move(*fresh), loops));
+      for (const std::unique_ptr<ServingLoop>& one : serving) one->change(next);
+    };
+  }
+  if (written) wait_for_end(signals, look);
+  for (const std::unique_ptr<ServingLoop>& one : serving) one->stop();
+  return written;
+}
+
+}  // namespace verge::cli

@@ -1,0 +1,63 @@
+// One call of a worker, as who makes it sees it.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/payload.h"
+#include "calls/messages.h"
+
+namespace verge::isolates {
+
+// Views: needed for the call of Pool::begin() only.
+struct CallRequest {
+  calls::CallKind kind = calls::CallKind::kFetch;
+  std::string_view method = "GET";
+  std::string_view url;
+  std::span<const calls::Field> fields;
+  Payload body;
+  std::string_view cron;
+  uint64_t time_ms = 0;
+  std::span<const calls::Message> messages;
+};
+
+struct CallFailure {
+  Error error;  // workers.…
+  // The worker called passThroughOnException(), and nothing of an answer was sent: the origin may be asked instead.
+  bool passes_through = false;
+};
+
+// What becomes of a call: an answer, pieces of its body, the end; or, at any place, a failure, which is the end too.
+// May destroy the call, not the pool, in each of these. A call of a kind other than fetch ends without an answer.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  // With the first piece of the body; `ends`: there are no more, and on_end() follows at once. Good until return.
+  virtual void on_answer(const calls::Head& head, bool ends) = 0;
+  virtual void on_body(std::string_view piece) = 0;
+  virtual void on_end() = 0;
+  virtual void on_failed(const CallFailure& failure) = 0;
+};
+
+struct CallRecord;
+
+// Destroyed before the end of the answer it cancels the call: the worker is told that the client has gone.
+class Call {
+ public:
+  explicit Call(CallRecord& record);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // The observer has done with that many bytes of the body: as many more may come.
+  void taken(size_t bytes);
+  // The client does not take what is there: its time is not the worker's.
+  void pause_clock(bool paused);
+
+ private:
+  friend struct CallRecord;
+  CallRecord* record_;  // null once the call is over
+};
+
+}  // namespace verge::isolates

@@ -1,0 +1,45 @@
+// A call and a subrequest as the pool keeps them, until their last frame. Only this folder includes this.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "isolates/call.h"
+#include "isolates/outbound.h"
+#include "isolates/worker.h"
+
+namespace verge::isolates {
+
+class Process;
+
+struct CallRecord {
+  uint32_t id = 0;
+  Process* process = nullptr;        // null while it waits for one
+  std::shared_ptr<Worker> worker;    // a deploy may replace it meanwhile
+  CallObserver* observer = nullptr;  // null: nobody is interested in the answer any more
+  Call* handle = nullptr;
+  std::string frame;  // CALL, with a zero for the worker's id: sent again if the process ends before it is begun
+  Payload body;
+  size_t body_sent = 0;
+  uint64_t body_window = 0;
+  uint64_t answer_window = 0;
+  uint64_t answer_bytes = 0;
+  uint64_t subrequests = 0;
+  MonotonicTime begun{};
+  MonotonicTime deadline{};
+  Duration extended{};  // of the deadline
+  MonotonicTime paused_since{};
+  bool is_paused = false;
+  bool has_answer = false;
+  bool is_cancelled = false;  // the process was told
+  int attempts = 0;
+
+  void let_go() {
+    observer = nullptr;
+    if (handle != nullptr) handle->record_ = nullptr;
+    handle = nullptr;
+  }
+};
+
+}  // namespace verge::isolates

@@ -1,0 +1,44 @@
+// HttpCalls: HTTP requests that workers answer, on one loop: a request becomes a call, the call's answer the answer.
+//
+// The answer streams at the pace of the client. A failure before the answer is 503 where a limit was passed and 500
+// where the worker failed by itself, with a line of text and the field Verge-Worker-Error; later, it breaks the
+// connection.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "isolates/call.h"
+#include "isolates/pool.h"
+#include "net/http_exchange.h"
+
+namespace verge::isolates {
+
+class HttpCalls {
+ public:
+  // `pool` outlives it.
+  explicit HttpCalls(Pool& pool);
+  // What is under way is dropped.
+  ~HttpCalls();
+
+  void answer(const std::shared_ptr<Worker>& worker, const net::HttpRequest& request, net::HttpResponder responder);
+
+ private:
+  class Exchange;
+  void over(Exchange& exchange);
+
+  Pool& pool_;
+  std::vector<std::unique_ptr<Exchange>> exchanges_;
+  std::vector<std::unique_ptr<Exchange>> spare_;
+  std::string url_;  // scratch, as the next
+  std::vector<calls::Field> fields_;
+};
+
+// The status of an answer that says so: 503 or 500.
+int status_of(const Error& error);
+// Of Verge-Worker-Error: the code, and the worker as a parameter.
+std::string error_field(const Error& error, const std::string& worker);
+
+}  // namespace verge::isolates

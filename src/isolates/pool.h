@@ -1,0 +1,139 @@
+// Pool: the isolate processes of one loop, and which of them has which worker.
+//
+// A worker that is called gets an instance: in a process of its owner, if there is one with room, else in one of those
+// that stand ready. Instances that nobody has called for idle_max are unloaded, and processes without any are let go;
+// the code cache stays with the Worker. A process that ends takes only its own calls with it; those it had not begun
+// are sent to another, once.
+//
+// At the bounds: calls above WorkerLimits::calls_max, and workers above what processes_max holds while all are busy,
+// are refused with workers.busy.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "isolates/call.h"
+#include "isolates/call_record.h"
+#include "isolates/outbound.h"
+#include "isolates/process.h"
+#include "isolates/worker.h"
+#include "isolates/zygote.h"
+#include "runtime/loop.h"
+
+namespace verge::isolates {
+
+struct PoolOptions {
+  size_t loop = 0;   // for Worker::counters()
+  size_t ready = 2;  // processes without a worker, once one was needed
+  size_t processes_max = 512;
+  size_t instances_a_process_max = 32;
+  Duration idle_max = std::chrono::seconds(60);
+};
+
+// A worker in a process.
+struct Instance {
+  std::shared_ptr<Worker> worker;
+  Process* process = nullptr;  // null while it waits for one
+  uint32_t id = 0;             // in the process
+  std::deque<std::unique_ptr<CallRecord>> waiting;
+  size_t calls = 0;
+  bool is_loaded = false;
+  std::optional<Error> load_failure;
+  MonotonicTime failed_at{};
+  MonotonicTime last_call{};
+  std::function<void(const std::optional<Error>&)> script_ended;
+};
+
+struct ConsoleLine {
+  const Worker& worker;
+  calls::ConsoleLevel level;
+  std::string_view text;
+};
+
+class Pool {
+ public:
+  // What the processes that stand ready are for.
+  static constexpr uint64_t kUsualMemoryBytes = 128U << 20;
+
+  // `loop`, `zygote` and `outbound` outlive it.
+  Pool(runtime::Loop& loop, Zygote& zygote, Outbound& outbound, const PoolOptions& options);
+  // Calls that are under way end without a word.
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // `observer` outlives the call. Never null. Observers are not called from within.
+  [[nodiscard]] std::unique_ptr<Call> begin(const std::shared_ptr<Worker>& worker, const CallRequest& request,
+                                            CallObserver& observer);
+  // Runs a program that is no worker (ProgramKind); `ended` is called once, with what it failed with.
+  void run_script(const std::shared_ptr<Worker>& worker, std::function<void(const std::optional<Error>&)> ended);
+  // Forks the processes that shall stand ready.
+  void warm_up();
+
+  void observe_console(std::function<void(const ConsoleLine&)> line) { console_ = std::move(line); }
+  [[nodiscard]] size_t processes() const { return processes_.size(); }
+  [[nodiscard]] size_t instances() const { return instances_.size(); }
+  // What the sandbox lacks (calls::kLacks…), once a process has stood.
+  [[nodiscard]] uint32_t lacks() const { return lacks_; }
+  [[nodiscard]] uint64_t ended_processes() const { return ended_processes_; }
+
+ private:
+  friend class Process;
+  friend class Call;
+
+  Instance& instance_of(const std::shared_ptr<Worker>& worker);
+  void place(Instance& instance);
+  void put(Instance& instance, Process& process);
+  void send(Instance& instance, std::unique_ptr<CallRecord> record);
+  void refuse(std::unique_ptr<CallRecord> record, Error error);
+  void fork_wanted();
+  void fork(uint64_t memory_bytes);
+  void take_forked(Result<ForkedProcess> forked, uint64_t memory_bytes);
+  void make_way();
+  // The process is at its end: what it had not begun is in `again`.
+  void process_ended(Process& process, std::vector<std::unique_ptr<CallRecord>> again);
+  void load_failed(Instance& instance, const Error& error);
+  // The answer is complete.
+  void answer_over(CallRecord& record);
+  void end_long_answer(CallRecord& record);
+  // All of the call is.
+  void call_over(std::unique_ptr<CallRecord> record);
+  void fail(CallRecord& record, const CallFailure& failure);
+  std::unique_ptr<CallRecord> fresh_record();
+  void watch_limits();
+  void look();
+  void end_at_wall(Process& process, MonotonicTime now);
+  void evict_idle(MonotonicTime now);
+  void forget(Instance& instance);
+  [[nodiscard]] WorkerCounters& counters(Worker& worker) const { return worker.counters(options_.loop); }
+
+  runtime::Loop& loop_;
+  Outbound& outbound_;
+  const PoolOptions options_;
+  Forks forks_;
+  std::unordered_map<const Worker*, std::unique_ptr<Instance>> instances_;
+  std::vector<std::unique_ptr<Process>> processes_;
+  std::vector<Process*> ready_;
+  std::vector<std::unique_ptr<Process>> gone_;  // destroyed in a later turn
+  std::deque<Instance*> waiting_;               // for a process
+  size_t forking_ = 0;
+  std::vector<std::pair<std::unique_ptr<CallRecord>, Error>> refused_;
+  std::vector<std::unique_ptr<CallRecord>> spare_;
+  std::vector<calls::Field> fields_;  // scratch
+  size_t looks_ = 0;
+  runtime::Timer looking_;
+  runtime::Timer refusing_;
+  runtime::Timer evicting_;
+  runtime::Timer clearing_;
+  std::function<void(const ConsoleLine&)> console_;
+  uint32_t lacks_ = 0;
+  uint64_t ended_processes_ = 0;
+};
+
+}  // namespace verge::isolates

@@ -1,0 +1,278 @@
+#include "workers/isolate_process.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace verge::workers {
+namespace {
+
+constexpr size_t kInboxBytes = 256U << 10;
+// Smaller bodies are copied out of the inbox, so that it can be used again.
+constexpr size_t kSharedBodyMin = 4096;
+// Code that ran shorter is measured on the monotonic clock, which costs no system call.
+constexpr uint64_t kShortNs = 200'000;
+// Answers wait for others at most about this long.
+constexpr int64_t kSendDelayNs = 500'000;
+constexpr int kRestAfterMs = 1000;
+constexpr uint64_t kMillisecondNs = 1'000'000;
+
+uint64_t thread_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(time.tv_nsec);
+}
+
+}  // namespace
+
+IsolateProcess::IsolateProcess(Engine& engine, int socket, calls::StatusPage& page, std::unique_ptr<Realm> ready,
+                               const Limits& ready_limits)
+    : engine_(engine),
+      socket_(socket),
+      page_(page),
+      outbox_(socket),
+      watchdog_(page.entries),
+      ready_(std::move(ready)),
+      ready_limits_(ready_limits),
+      inbox_(std::make_shared<std::vector<char>>(kInboxBytes)) {}
+
+IsolateProcess::~IsolateProcess() = default;
+
+int64_t IsolateProcess::monotonic_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+int IsolateProcess::run() {
+  while (wait() && receive()) {
+    run_timers();
+    if (!outbox_.send()) return 0;
+  }
+  return broken_ ? 1 : 0;
+}
+
+// Until there is input or a timer is due.
+bool IsolateProcess::wait() {
+  while (true) {
+    int64_t deadline = INT64_MAX;
+    for (const auto& [id, worker] : workers_) {
+      if (const std::optional<int64_t> its = worker->next_deadline_ns()) deadline = std::min(deadline, *its);
+    }
+    const bool has_timer = deadline != INT64_MAX;
+    int64_t wait_ns = has_timer ? std::max<int64_t>(deadline - monotonic_ns(), 0) : INT64_MAX;
+    if (!rested_) wait_ns = std::min<int64_t>(wait_ns, kRestAfterMs * static_cast<int64_t>(kMillisecondNs));
+    const timespec time{.tv_sec = wait_ns / 1'000'000'000, .tv_nsec = wait_ns % 1'000'000'000};
+    pollfd socket{.fd = socket_, .events = POLLIN, .revents = 0};
+    const int ready = ppoll(&socket, 1, wait_ns == INT64_MAX ? nullptr : &time, nullptr);
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+    if (has_timer && monotonic_ns() >= deadline) {
+      run_timers();
+      if (!outbox_.send()) return false;
+    } else if (ready == 0 && !rested_) {
+      for (const auto& [id, worker] : workers_) worker->rest();
+      rested_ = true;
+    }
+  }
+}
+
+bool IsolateProcess::receive() {
+  make_room();
+  const ssize_t got = read(socket_, inbox_->data() + end_, inbox_->size() - end_);
+  if (got < 0 && errno == EINTR) return true;
+  if (got <= 0) return false;
+  end_ += static_cast<size_t>(got);
+  rested_ = false;
+  last_send_ns_ = monotonic_ns();
+  cpu_known_ns_ = thread_cpu_ns();
+  while (true) {
+    const calls::FrameReader::Step step = calls::FrameReader::next({inbox_->data() + begin_, end_ - begin_});
+    if (step.progress == calls::FrameReader::Progress::kNeedMore) return true;
+    if (step.progress == calls::FrameReader::Progress::kBreach || !take(step.frame)) {
+      page_.end_reason.store(calls::EndReason::kBreach);
+      broken_ = true;
+      return false;
+    }
+    begin_ += step.consumed;
+    send_if_slow();
+  }
+}
+
+// Makes the inbox large enough for what is to come. One that the realm still holds parts of is left to it.
+void IsolateProcess::make_room() {
+  const std::string_view rest(inbox_->data() + begin_, end_ - begin_);
+  const size_t wanted = std::max(kInboxBytes, calls::FrameReader::size_of_first(rest).value_or(0));
+  const bool fits = inbox_->size() >= wanted && inbox_->size() <= std::max(wanted, kInboxBytes);
+  if (inbox_.use_count() > 1 || !fits) {
+    auto fresh = std::make_shared<std::vector<char>>(wanted);
+    rest.copy(fresh->data(), rest.size());
+    inbox_ = std::move(fresh);
+  } else if (begin_ > 0) {
+    std::memmove(inbox_->data(), rest.data(), rest.size());
+  }
+  end_ = rest.size();
+  begin_ = 0;
+}
+
+// Code that runs long does not hold back the answers of the calls before it.
+void IsolateProcess::send_if_slow() {
+  if (outbox_.empty()) return;
+  const int64_t now = code_began_ns_;
+  if (!outbox_.has_much() && now - last_send_ns_ < kSendDelayNs) return;
+  last_send_ns_ = now;
+  broken_ |= !outbox_.send();
+}
+
+void IsolateProcess::run_timers() {
+  if (workers_.empty()) return;
+  const int64_t now = monotonic_ns();
+  for (const auto& [id, worker] : workers_) {
+    const std::optional<int64_t> deadline = worker->next_deadline_ns();
+    if (deadline && *deadline <= now) worker->run_timers();
+  }
+}
+
+// --- Code
+
+void IsolateProcess::begin_code(uint32_t worker, uint32_t call, uint64_t allowed_ns, std::function<void()>& expired) {
+  page_.running_worker.store(worker, std::memory_order_relaxed);
+  page_.running_call.store(call, std::memory_order_relaxed);
+  code_began_ns_ = monotonic_ns();
+  watchdog_.enter(allowed_ns, expired);
+}
+
+uint64_t IsolateProcess::end_code() {
+  watchdog_.leave();
+  page_.running_call.store(0, std::memory_order_relaxed);
+  const int64_t now = monotonic_ns();
+  auto used = static_cast<uint64_t>(now - code_began_ns_);
+  code_began_ns_ = now;
+  if (used < kShortNs) {
+    cpu_known_ns_ += used;
+    return used;
+  }
+  // It may have waited for the processor most of the time.
+  const uint64_t cpu = thread_cpu_ns();
+  used = std::min(used, cpu > cpu_known_ns_ ? cpu - cpu_known_ns_ : 0);
+  cpu_known_ns_ = cpu;
+  return used;
+}
+
+uint32_t IsolateProcess::add_subrequest(WorkerHost& worker) {
+  subrequests_[++last_subrequest_] = &worker;
+  return last_subrequest_;
+}
+
+// --- Frames
+
+Chunk IsolateProcess::chunk_of(std::string_view bytes) const {
+  if (bytes.size() < kSharedBodyMin) return Chunk::of(std::string(bytes));
+  return {bytes, inbox_};
+}
+
+bool IsolateProcess::take(const calls::Frame& frame) {
+  switch (frame.type) {
+    case calls::FrameType::kLoad:
+      return take_load(frame);
+    case calls::FrameType::kUnload:
+      return workers_.erase(frame.id) == 1;
+    case calls::FrameType::kCall:
+      return take_call(frame);
+    case calls::FrameType::kCancel:
+    case calls::FrameType::kBody:
+    case calls::FrameType::kCredit:
+      return take_of_call(frame);
+    case calls::FrameType::kAnswer:
+    case calls::FrameType::kAnswerBody:
+    case calls::FrameType::kAnswerFailed:
+    case calls::FrameType::kSettled:
+    case calls::FrameType::kSubrequestCredit:
+      return take_of_subrequest(frame);
+    default:
+      return false;
+  }
+}
+
+bool IsolateProcess::take_load(const calls::Frame& frame) {
+  const std::optional<calls::Load> load = calls::read_load(frame.payload);
+  if (!load || workers_.contains(frame.id)) return false;
+  WorkerHost& worker = *(workers_[frame.id] = std::make_unique<WorkerHost>(*this, frame.id, *load));
+  const Limits limits = worker.program().realm_limits();
+  const bool fits = limits.heap_bytes_max == ready_limits_.heap_bytes_max &&
+                    limits.external_bytes_max == ready_limits_.external_bytes_max;
+  worker.load(fits ? std::move(ready_) : nullptr);
+  return true;
+}
+
+bool IsolateProcess::take_call(const calls::Frame& frame) {
+  if (!calls::read_call(frame.payload, call_)) return false;
+  const auto worker = workers_.find(call_.worker);
+  if (worker == workers_.end()) return false;
+  page_.begun_call.store(frame.id, std::memory_order_relaxed);
+  calls_[frame.id] = worker->second.get();
+  std::shared_ptr<const void> keeper = inbox_;
+  if (!call_.body.empty() && call_.body.size() < kSharedBodyMin) {
+    const Chunk copy = Chunk::of(std::string(call_.body));
+    call_.body = copy.bytes();
+    keeper = copy.keeper();
+    worker->second->begin(frame.id, call_, frame.flags, keeper);
+    return true;
+  }
+  worker->second->begin(frame.id, call_, frame.flags, keeper);
+  return true;
+}
+
+bool IsolateProcess::take_of_call(const calls::Frame& frame) {
+  const auto call = calls_.find(frame.id);
+  if (call == calls_.end()) return true;
+  WorkerHost& worker = *call->second;
+  if (frame.type == calls::FrameType::kCancel) {
+    worker.abandon(frame.id);
+    return true;
+  }
+  if (frame.type == calls::FrameType::kBody) {
+    worker.take_body(frame.id, chunk_of(frame.payload), frame.ends());
+    return true;
+  }
+  const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
+  if (bytes) worker.add_credit(frame.id, *bytes);
+  return bytes.has_value();
+}
+
+bool IsolateProcess::take_of_subrequest(const calls::Frame& frame) {
+  const auto found = subrequests_.find(frame.id);
+  if (found == subrequests_.end()) return true;
+  WorkerHost& worker = *found->second;
+  switch (frame.type) {
+    case calls::FrameType::kAnswer: {
+      if (!calls::read_head(frame.payload, head_)) return false;
+      const Chunk body = chunk_of(head_.body);
+      head_.body = body.bytes();
+      worker.answer(frame.id, head_, frame.ends(), body.keeper());
+      return true;
+    }
+    case calls::FrameType::kAnswerBody:
+      worker.take_answer_body(frame.id, chunk_of(frame.payload), frame.ends());
+      return true;
+    case calls::FrameType::kAnswerFailed: {
+      const std::optional<calls::Failure> failure = calls::read_failure(frame.payload);
+      if (failure) worker.fail_subrequest(frame.id, *failure);
+      return failure.has_value();
+    }
+    case calls::FrameType::kSettled:
+      worker.settle_subrequest(frame.id, (frame.flags & calls::kFound) != 0);
+      return true;
+    default: {
+      const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
+      if (bytes) worker.add_subrequest_credit(frame.id, *bytes);
+      return bytes.has_value();
+    }
+  }
+}
+
+}  // namespace verge::workers

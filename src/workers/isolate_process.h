@@ -1,0 +1,84 @@
+// IsolateProcess: the loop of one isolate process: reads what the node sends, runs it, and sends what came of it.
+//
+// One thread, one blocking socket. A turn takes all frames that one read gives, runs them one after the other and ends
+// with one write. Answers do not wait for code that runs long: before a call is begun they are sent if the one before
+// it took its time. The process ends when the node closes the socket.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "calls/frame.h"
+#include "calls/messages.h"
+#include "calls/status_page.h"
+#include "workers/outbox.h"
+#include "workers/realm.h"
+#include "workers/watchdog.h"
+#include "workers/worker_host.h"
+
+namespace verge::workers {
+
+class IsolateProcess {
+ public:
+  // `ready`: a realm made ahead with the limits `ready_limits`, or null.
+  IsolateProcess(Engine& engine, int socket, calls::StatusPage& page, std::unique_ptr<Realm> ready,
+                 const Limits& ready_limits);
+  ~IsolateProcess();
+  [[nodiscard]] Watchdog& watchdog() { return watchdog_; }
+
+  // Until the node closes the socket; gives the exit status.
+  int run();
+
+  // For the workers.
+  [[nodiscard]] Engine& engine() { return engine_; }
+  [[nodiscard]] Outbox& outbox() { return outbox_; }
+  // Of the calling process, on the monotonic clock.
+  [[nodiscard]] static int64_t monotonic_ns();
+  void begin_code(uint32_t worker, uint32_t call, uint64_t allowed_ns, std::function<void()>& expired);
+  // How much processor time it took.
+  uint64_t end_code();
+  uint32_t add_subrequest(WorkerHost& worker);
+  void remove_subrequest(uint32_t subrequest) { subrequests_.erase(subrequest); }
+  void note_call_over(uint32_t call) { calls_.erase(call); }
+
+ private:
+  bool receive();
+  bool wait();
+  // False: the frame is a breach.
+  bool take(const calls::Frame& frame);
+  bool take_load(const calls::Frame& frame);
+  bool take_call(const calls::Frame& frame);
+  bool take_of_call(const calls::Frame& frame);
+  bool take_of_subrequest(const calls::Frame& frame);
+  [[nodiscard]] Chunk chunk_of(std::string_view bytes) const;
+  void make_room();
+  void run_timers();
+  void send_if_slow();
+
+  Engine& engine_;
+  const int socket_;
+  calls::StatusPage& page_;
+  Outbox outbox_;
+  Watchdog watchdog_;
+  std::unique_ptr<Realm> ready_;
+  const Limits ready_limits_;
+  std::map<uint32_t, std::unique_ptr<WorkerHost>> workers_;
+  std::unordered_map<uint32_t, WorkerHost*> calls_;
+  std::unordered_map<uint32_t, WorkerHost*> subrequests_;
+  uint32_t last_subrequest_ = 0;
+  std::shared_ptr<std::vector<char>> inbox_;  // shared: bodies that the realm holds lie in it
+  size_t begin_ = 0;                          // of what was received and not taken
+  size_t end_ = 0;
+  bool rested_ = false;
+  bool broken_ = false;
+  calls::Call call_;  // scratch, as the next
+  calls::Head head_;
+  int64_t code_began_ns_ = 0;
+  int64_t last_send_ns_ = 0;
+  uint64_t cpu_known_ns_ = 0;  // of this thread, when it was last read, plus what short pieces took since
+};
+
+}  // namespace verge::workers

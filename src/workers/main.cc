@@ -1,0 +1,43 @@
+// verge-isolate: the zygote and the isolate processes of a node (docs/decisions/0019-isolate-processes.md). `verge`
+// starts it; for people it does nothing.
+#include <cstdio>
+#include <exception>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "calls/control.h"
+#include "workers/realm_engine.h"
+#include "workers/sandbox.h"
+#include "workers/zygote.h"
+
+namespace {
+
+int run() {
+  using namespace verge;
+  if (fcntl(calls::kControlDescriptor, F_GETFD) < 0) {
+    std::fprintf(stderr, "verge-isolate: this program is started by verge, which runs workers in it\n");
+    return 2;
+  }
+  prctl(PR_SET_NAME, "zygote");
+  workers::Engine engine({.snapshot = workers::built_in_snapshot()});
+  workers::Zygote zygote(engine, calls::kControlDescriptor);
+  const Result<uint32_t> lacks = workers::give_up_files();
+  if (!lacks) {
+    std::fprintf(stderr, "verge-isolate: %s\n", lacks.error().line().c_str());
+    return 1;
+  }
+  return zygote.run(*lacks);
+}
+
+}  // namespace
+
+int main() {
+  try {
+    return run();
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "verge-isolate: %s\n", problem.what());
+    return 1;
+  }
+}

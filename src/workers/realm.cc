@@ -1,0 +1,308 @@
+#include "workers/realm.h"
+
+#include "workers/realm_code_cache.h"
+#include "workers/realm_state.h"
+
+namespace verge::workers {
+namespace {
+
+v8::Local<v8::Value> number(v8::Isolate* isolate, std::uint64_t value) {
+  return v8::Number::New(isolate, static_cast<double>(value));
+}
+
+// How a body is told to JavaScript: undefined, an ArrayBuffer, or the number of a stream; and its length, -1 unknown.
+v8::Local<v8::Value> body_value(Realm::State& state, const Body& body) {
+  switch (body.kind) {
+    case Body::Kind::None:
+      return v8::Undefined(state.isolate);
+    case Body::Kind::Whole:
+      return buffer_of(state, body.whole);
+    default:
+      return number(state.isolate, body.stream);
+  }
+}
+
+v8::Local<v8::Value> length_value(Realm::State& state, const Body& body) {
+  return v8::Number::New(state.isolate, body.length ? static_cast<double>(*body.length) : -1);
+}
+
+v8::Local<v8::String> block_value(v8::Isolate* isolate, std::span<const Field> fields) {
+  return latin1(isolate, block_of(fields));
+}
+
+v8::Local<v8::Value> text_value(v8::Isolate* isolate, std::string_view text) {
+  return utf8(isolate, text).FromMaybe(v8::String::Empty(isolate));
+}
+
+v8::Local<v8::Value> failure_value(v8::Isolate* isolate, const Failure& failure) {
+  return text_value(isolate, failure.text);
+}
+
+}  // namespace
+
+Realm::Realm(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Realm::~Realm() = default;
+
+std::unique_ptr<Realm> Realm::create(Engine& engine, const Limits& limits) {
+  return std::unique_ptr<Realm>(new Realm(std::make_unique<State>(engine, limits)));
+}
+
+Result<void> Realm::load(const Program& program, Host& host) {
+  if (program.modules.empty()) return fail("workers.syntax", "the program has no module");
+  State& state = *state_;
+  if (state.host == nullptr) state.kind = program.kind;
+  state.host = &host;
+  const RealmEntry entry(state);
+  if (program.kind != Program::Kind::Worker) {
+    state.script_open = true;
+    state.wake();
+  }
+  Result<void> loaded = load_program(state, program);
+  if (!loaded) state.script_open = false;
+  return loaded;
+}
+
+std::vector<std::byte> Realm::code_cache() {
+  State& state = *state_;
+  const RealmEntry entry(state);
+  CodeCacheWriter writer;
+  for (const LoadedModule& loaded : state.modules) {
+    if (loaded.source->kind != Module::Kind::JavaScript || loaded.module.IsEmpty()) continue;
+    const v8::Local<v8::Module> module = loaded.module.Get(state.isolate);
+    if (module->GetStatus() == v8::Module::kErrored) continue;
+    const std::unique_ptr<v8::ScriptCompiler::CachedData> blob(
+        v8::ScriptCompiler::CreateCodeCache(module->GetUnboundModuleScript()));
+    if (blob == nullptr) continue;
+    writer.add(loaded.source->name, loaded.source_hash, {blob->data, static_cast<std::size_t>(blob->length)});
+  }
+  return writer.finish();
+}
+
+bool Realm::handles(std::string_view kind) const {
+  return std::ranges::find(state_->handlers, kind) != state_->handlers.end();
+}
+
+void Realm::fetch(EventId event, const RequestHead& head, Body body) {
+  State& state = *state_;
+  if (state.condemned) return state.host->ended(event, {.failure = state.condemned, .pass_through = false});
+  const RealmEntry entry(state);
+  state.wake();
+  state.open_events.insert(event);
+  if (body.kind == Body::Kind::Stream) state.stream_events[body.stream] = event;
+  v8::Isolate* isolate = state.isolate;
+  state.call(Hook::Fetch, event,
+             {number(isolate, event), latin1(isolate, head.method), text_value(isolate, head.url),
+              block_value(isolate, head.fields), body_value(state, body), length_value(state, body)});
+}
+
+void Realm::scheduled(EventId event, std::string_view cron, std::int64_t time_ms) {
+  State& state = *state_;
+  if (state.condemned) return state.host->ended(event, {.failure = state.condemned, .pass_through = false});
+  const RealmEntry entry(state);
+  state.wake();
+  state.open_events.insert(event);
+  state.call(Hook::Scheduled, event,
+             {number(state.isolate, event), text_value(state.isolate, cron),
+              v8::Number::New(state.isolate, static_cast<double>(time_ms))});
+}
+
+void Realm::event(EventId event, std::span<const Message> batch) {
+  State& state = *state_;
+  if (state.condemned) return state.host->ended(event, {.failure = state.condemned, .pass_through = false});
+  const RealmEntry entry(state);
+  state.wake();
+  state.open_events.insert(event);
+  v8::Isolate* isolate = state.isolate;
+  std::vector<v8::Local<v8::Value>> flat;  // topic, payload, time, topic, …
+  flat.reserve(batch.size() * 3);
+  for (const Message& message : batch) {
+    flat.push_back(text_value(isolate, message.topic));
+    flat.push_back(buffer_of(state, Chunk::of(std::string(message.payload))));
+    flat.push_back(v8::Number::New(isolate, static_cast<double>(message.time_ms)));
+  }
+  state.call(Hook::Event, event, {number(isolate, event), v8::Array::New(isolate, flat.data(), flat.size())});
+}
+
+void Realm::abandon(EventId event) {
+  State& state = *state_;
+  if (state.condemned || !state.open_events.contains(event)) return;
+  const RealmEntry entry(state);
+  state.call(Hook::Abandon, event, {number(state.isolate, event)});
+}
+
+void Realm::answered(OperationId operation, const ResponseHead& head, Body body) {
+  State& state = *state_;
+  const auto found = state.operations.find(operation);
+  if (state.condemned || found == state.operations.end()) {
+    if (body.kind == Body::Kind::Stream) state.host->cancel(body.stream);
+    return;
+  }
+  const EventId event = found->second;
+  const RealmEntry entry(state);
+  state.operations.erase(found);
+  if (body.kind == Body::Kind::Stream) state.stream_events[body.stream] = event;
+  v8::Isolate* isolate = state.isolate;
+  state.call(Hook::Answered, event,
+             {number(isolate, operation), v8::Integer::New(isolate, head.status), latin1(isolate, head.reason),
+              block_value(isolate, head.fields), body_value(state, body), length_value(state, body)});
+}
+
+void Realm::missed(OperationId operation) {
+  State& state = *state_;
+  const auto found = state.operations.find(operation);
+  if (state.condemned || found == state.operations.end()) return;
+  const RealmEntry entry(state);
+  const EventId event = found->second;
+  state.operations.erase(found);
+  state.call(Hook::Missed, event, {number(state.isolate, operation)});
+}
+
+void Realm::done(OperationId operation, bool found_it) {
+  State& state = *state_;
+  const auto found = state.operations.find(operation);
+  if (state.condemned || found == state.operations.end()) return;
+  const RealmEntry entry(state);
+  const EventId event = found->second;
+  state.operations.erase(found);
+  state.call(Hook::Done, event, {number(state.isolate, operation), v8::Boolean::New(state.isolate, found_it)});
+}
+
+void Realm::failed(OperationId operation, const Failure& failure) {
+  State& state = *state_;
+  const auto found = state.operations.find(operation);
+  if (state.condemned || found == state.operations.end()) return;
+  const RealmEntry entry(state);
+  const EventId event = found->second;
+  state.operations.erase(found);
+  state.call(Hook::Failed, event, {number(state.isolate, operation), failure_value(state.isolate, failure)});
+}
+
+void Realm::chunk(StreamId stream, Chunk chunk) {
+  State& state = *state_;
+  if (state.condemned) return;
+  const auto collecting = state.collectors.find(stream);
+  if (collecting != state.collectors.end()) {
+    Collector& collector = collecting->second;
+    if (++collector.chunks == 1) {
+      collector.only = std::move(chunk);
+    } else {
+      if (collector.chunks == 2) collector.bytes.assign(std::exchange(collector.only, {}).bytes());
+      collector.bytes.append(chunk.bytes());
+    }
+    if (collector.bytes.size() <= state.limits.external_bytes_max) return state.host->pull(stream);
+    state.host->cancel(stream);
+    return broken(stream, {.code = "workers.memory",
+                           .text = "RangeError: the body is larger than the memory a worker may have",
+                           .position = {},
+                           .stack = {}});
+  }
+  const auto found = state.stream_events.find(stream);
+  if (found == state.stream_events.end()) return;
+  const RealmEntry entry(state);
+  state.call(Hook::Chunk, found->second, {number(state.isolate, stream), buffer_of(state, chunk)});
+}
+
+void Realm::end(StreamId stream) {
+  State& state = *state_;
+  const auto found = state.stream_events.find(stream);
+  if (state.condemned || found == state.stream_events.end()) return;
+  const EventId event = found->second;
+  const RealmEntry entry(state);
+  state.stream_events.erase(found);
+  auto collected = state.collectors.extract(stream);
+  if (collected.empty()) {
+    state.call(Hook::End, event, {number(state.isolate, stream)});
+    return;
+  }
+  Collector& collector = collected.mapped();
+  const Chunk all = collector.chunks <= 1 ? std::move(collector.only) : Chunk::of(std::move(collector.bytes));
+  v8::Local<v8::Value> value;
+  if (collector.text) {
+    v8::Local<v8::String> text;
+    if (text_of(state, all).ToLocal(&text)) value = text;
+  } else {
+    value = buffer_of(state, all);
+  }
+  if (value.IsEmpty()) {
+    state.call(Hook::Broken, event, {number(state.isolate, stream), text_value(state.isolate, "the body is too long")});
+    return;
+  }
+  state.call(Hook::Collected, event, {number(state.isolate, stream), value});
+}
+
+void Realm::broken(StreamId stream, const Failure& failure) {
+  State& state = *state_;
+  const auto found = state.stream_events.find(stream);
+  if (state.condemned || found == state.stream_events.end()) return;
+  const EventId event = found->second;
+  const RealmEntry entry(state);
+  state.stream_events.erase(found);
+  state.collectors.erase(stream);
+  state.call(Hook::Broken, event, {number(state.isolate, stream), failure_value(state.isolate, failure)});
+}
+
+void Realm::writable(StreamId stream) {
+  State& state = *state_;
+  if (state.condemned) return;
+  const RealmEntry entry(state);
+  state.call(Hook::Writable, state.current, {number(state.isolate, stream)});
+}
+
+void Realm::dropped(StreamId stream) {
+  State& state = *state_;
+  if (state.condemned) return;
+  const RealmEntry entry(state);
+  state.call(Hook::Dropped, state.current, {number(state.isolate, stream)});
+}
+
+std::optional<std::int64_t> Realm::next_deadline_ns() const {
+  if (state_->timers.empty()) return std::nullopt;
+  return state_->timers.begin()->deadline_ns;
+}
+
+void Realm::run_timers() {
+  State& state = *state_;
+  if (state.condemned || state.timers.empty()) return;
+  const std::int64_t now = state.host->now().monotonic_ns;
+  // One entry a timer: microtasks run between timers. What is set meanwhile waits for the next call.
+  const std::size_t due_at_most = state.timers.size();
+  for (std::size_t ran = 0; ran < due_at_most && !state.timers.empty() && !state.condemned; ++ran) {
+    const Timer timer = *state.timers.begin();
+    if (timer.deadline_ns > now) return;
+    const RealmEntry entry(state);
+    state.timers.erase(state.timers.begin());
+    state.timer_by_id.erase(timer.id);
+    state.call(Hook::Timer, timer.event, {v8::Number::New(state.isolate, timer.id)});
+  }
+}
+
+void Realm::terminate(std::string_view code, std::string_view text) noexcept {
+  {
+    const std::scoped_lock lock(state_->termination_mutex);
+    if (state_->termination_asked.load()) return;
+    state_->termination_code = code;
+    state_->termination_text = text;
+    state_->termination_asked.store(true);
+  }
+  state_->isolate->TerminateExecution();
+}
+
+const std::optional<Failure>& Realm::condemned() const { return state_->condemned; }
+
+EventId Realm::current_event() const { return state_->current; }
+
+Memory Realm::memory() const {
+  v8::HeapStatistics statistics;
+  state_->isolate->GetHeapStatistics(&statistics);
+  return {.heap_bytes = statistics.used_heap_size(),
+          .committed_bytes = statistics.total_physical_size(),
+          .external_bytes = state_->allocator->bytes()};
+}
+
+void Realm::trim() {
+  if (state_->condemned) return;
+  const v8::Isolate::Scope scope(state_->isolate);
+  state_->isolate->MemoryPressureNotification(v8::MemoryPressureLevel::kCritical);
+}
+
+}  // namespace verge::workers

@@ -1,0 +1,50 @@
+// What of V8 belongs to the process: the platform, with a clock that a realm can stop, and the snapshot.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <v8-platform.h>
+#include <v8-snapshot.h>
+
+#include "workers/realm_engine.h"
+
+namespace verge::workers {
+
+// V8's single-threaded platform, but for the clock: Date asks the realm that runs.
+class EnginePlatform final : public v8::Platform {
+ public:
+  explicit EnginePlatform(std::unique_ptr<v8::Platform> inner) : inner_(std::move(inner)) {}
+
+  void set_clock(double (*clock)()) { clock_ = clock; }
+  // Before an isolate is disposed of: drops the tasks that V8 has put off for it.
+  void forget(v8::Isolate* isolate);
+
+  v8::PageAllocator* GetPageAllocator() override { return inner_->GetPageAllocator(); }
+  v8::ZoneBackingAllocator* GetZoneBackingAllocator() override { return inner_->GetZoneBackingAllocator(); }
+  int NumberOfWorkerThreads() override { return inner_->NumberOfWorkerThreads(); }
+  std::shared_ptr<v8::TaskRunner> GetForegroundTaskRunner(v8::Isolate* isolate) override {
+    return inner_->GetForegroundTaskRunner(isolate);
+  }
+  void CallOnWorkerThread(std::unique_ptr<v8::Task> task) override { inner_->CallOnWorkerThread(std::move(task)); }
+  void CallDelayedOnWorkerThread(std::unique_ptr<v8::Task> task, double seconds) override {
+    inner_->CallDelayedOnWorkerThread(std::move(task), seconds);
+  }
+  std::unique_ptr<v8::JobHandle> PostJob(v8::TaskPriority priority, std::unique_ptr<v8::JobTask> job) override {
+    return inner_->PostJob(priority, std::move(job));
+  }
+  double MonotonicallyIncreasingTime() override { return inner_->MonotonicallyIncreasingTime(); }
+  double CurrentClockTimeMillis() override;
+  v8::TracingController* GetTracingController() override { return inner_->GetTracingController(); }
+
+ private:
+  std::unique_ptr<v8::Platform> inner_;
+  double (*clock_)() = nullptr;
+};
+
+struct Engine::State {
+  std::unique_ptr<EnginePlatform> platform;
+  v8::StartupData snapshot{};
+};
+
+}  // namespace verge::workers

@@ -1,0 +1,269 @@
+// Bindings to the Host: what a worker does to the outside. Arguments come from web/*.js, which has checked them;
+// numbers of events, operations and streams are JavaScript numbers.
+#include "workers/realm_bindings.h"
+#include "workers/realm_state.h"
+
+namespace verge::workers {
+namespace {
+
+using Call = const v8::FunctionCallbackInfo<v8::Value>&;
+
+Realm::State& state_of(Call call) { return Realm::State::of(call.GetIsolate()); }
+
+double number_at(Call call, int index) { return call[index].As<v8::Number>()->Value(); }
+std::uint64_t id_at(Call call, int index) { return static_cast<std::uint64_t>(number_at(call, index)); }
+
+// A short string of Latin-1 without a heap allocation for most.
+std::string latin1_at(Call call, int index) {
+  std::string text;
+  if (!call[index]->IsString()) return text;
+  const v8::Local<v8::String> value = call[index].As<v8::String>();
+  text.resize(static_cast<std::size_t>(value->Length()));
+  value->WriteOneByte(call.GetIsolate(), reinterpret_cast<std::uint8_t*>(text.data()), 0, value->Length(),
+                      v8::String::NO_NULL_TERMINATION);
+  return text;
+}
+
+EventId event_here(Call call) {
+  const v8::Local<v8::Value> data = call.GetIsolate()->GetCurrentContext()->GetContinuationPreservedEmbedderData();
+  return data->IsNumber() ? static_cast<EventId>(data.As<v8::Number>()->Value()) : kNoEvent;
+}
+
+// (kind, body, length) at `first`: kind 0 none, 1 a string or memory, 2 a stream of ours, 3 one that entered, relayed.
+Body body_at(Call call, int first) {
+  Body body;
+  const auto kind = static_cast<int>(number_at(call, first));
+  if (kind == 0) return body;
+  if (kind == 1) {
+    body.kind = Body::Kind::Whole;
+    body.whole = chunk_of(state_of(call), call[first + 1]);
+    return body;
+  }
+  body.kind = kind == 2 ? Body::Kind::Stream : Body::Kind::Relayed;
+  body.stream = id_at(call, first + 1);
+  const double length = number_at(call, first + 2);
+  if (length >= 0) body.length = static_cast<std::uint64_t>(length);
+  if (kind == 3) state_of(call).stream_events.erase(body.stream);
+  return body;
+}
+
+Failure failure_at(Call call, int index) { return state_of(call).failure_of(call[index]); }
+
+// (event, status, reason, block, kind, body, length)
+void respond(Call call) {
+  Realm::State& state = state_of(call);
+  const EventId event = id_at(call, 0);
+  if (!state.open_events.contains(event)) return;
+  const std::string reason = latin1_at(call, 2);
+  const std::string block = latin1_at(call, 3);
+  const std::vector<Field> fields = fields_of(block);
+  state.host->respond(event,
+                      {.status = static_cast<std::uint16_t>(number_at(call, 1)), .reason = reason, .fields = fields},
+                      body_at(call, 4));
+}
+
+// (event): all that belongs to it has settled. (event, error, pass through): it failed.
+void ended(Call call) {
+  Realm::State& state = state_of(call);
+  const EventId event = id_at(call, 0);
+  if (state.open_events.erase(event) == 0) return;
+  EventEnd end;
+  if (call.Length() > 1) {
+    end.failure = failure_at(call, 1);
+    end.pass_through = call[2]->IsTrue();
+  }
+  state.host->ended(event, end);
+}
+
+// (level, text)
+void console(Call call) {
+  Realm::State& state = state_of(call);
+  if (state.host == nullptr) return;
+  state.host->console(event_here(call), static_cast<ConsoleLevel>(number_at(call, 0)),
+                      to_utf8(call.GetIsolate(), call[1]));
+}
+
+void uncaught(Call call) { state_of(call).host->uncaught(event_here(call), failure_at(call, 0)); }
+
+// (error): {message, filename, lineno, colno} of an ErrorEvent, as an array.
+void position_of(Call call) {
+  v8::Isolate* isolate = call.GetIsolate();
+  const v8::Local<v8::Context> context = isolate->GetCurrentContext();
+  const v8::Local<v8::Message> message = v8::Exception::CreateMessage(isolate, call[0]);
+  v8::Local<v8::Value> name = message->GetScriptResourceName();
+  if (!name->IsString()) name = v8::String::Empty(isolate);
+  v8::Local<v8::Value> parts[] = {message->Get(), name,
+                                  v8::Integer::New(isolate, message->GetLineNumber(context).FromMaybe(0)),
+                                  v8::Integer::New(isolate, message->GetStartColumn(context).FromMaybe(0) + 1)};
+  call.GetReturnValue().Set(v8::Array::New(isolate, parts, std::size(parts)));
+}
+
+void event(Call call) { call.GetReturnValue().Set(static_cast<double>(event_here(call))); }
+
+// (event): what runs from here on is on its behalf.
+void set_event(Call call) { call.GetIsolate()->GetCurrentContext()->SetContinuationPreservedEmbedderData(call[0]); }
+
+// (stream)
+void pull(Call call) { state_of(call).host->pull(id_at(call, 0)); }
+
+void cancel(Call call) {
+  Realm::State& state = state_of(call);
+  const StreamId stream = id_at(call, 0);
+  state.stream_events.erase(stream);
+  state.collectors.erase(stream);
+  state.host->cancel(stream);
+}
+
+// (stream, as text): reads it to its end; Hook::Collected or Hook::Broken follows.
+void collect(Call call) {
+  Realm::State& state = state_of(call);
+  const StreamId stream = id_at(call, 0);
+  Collector& collector = state.collectors[stream];
+  collector.text = call[1]->IsTrue();
+  collector.event = event_here(call);
+  state.host->pull(stream);
+}
+
+// (stream, bytes or string): false where the host wants no more for now.
+void write(Call call) {
+  Realm::State& state = state_of(call);
+  call.GetReturnValue().Set(state.host->write(id_at(call, 0), chunk_of(state, call[1])));
+}
+
+void close(Call call) { state_of(call).host->close(id_at(call, 0)); }
+
+// (stream, error)
+void abort(Call call) { state_of(call).host->abort(id_at(call, 0), failure_at(call, 1)); }
+
+void relays(Call call) { call.GetReturnValue().Set(state_of(call).host->relays()); }
+
+// (operation, method, url, block, kind, body, length)
+void fetch(Call call) {
+  Realm::State& state = state_of(call);
+  const OperationId operation = id_at(call, 0);
+  const EventId event = event_here(call);
+  const std::string method = latin1_at(call, 1);
+  const std::string url = to_utf8(call.GetIsolate(), call[2]);
+  const std::string block = latin1_at(call, 3);
+  const std::vector<Field> fields = fields_of(block);
+  state.operations[operation] = event;
+  state.host->fetch(operation, event, {.method = method, .url = url, .fields = fields}, body_at(call, 4));
+}
+
+void abort_fetch(Call call) {
+  Realm::State& state = state_of(call);
+  if (state.operations.erase(id_at(call, 0)) != 0) state.host->abort_fetch(id_at(call, 0));
+}
+
+// (operation, cache, method, url, block)
+void cache_match(Call call) {
+  Realm::State& state = state_of(call);
+  const std::string cache = to_utf8(call.GetIsolate(), call[1]);
+  const std::string method = latin1_at(call, 2);
+  const std::string url = to_utf8(call.GetIsolate(), call[3]);
+  const std::string block = latin1_at(call, 4);
+  const std::vector<Field> fields = fields_of(block);
+  const EventId event = event_here(call);
+  state.operations[id_at(call, 0)] = event;
+  state.host->cache_match(id_at(call, 0), event, cache, {.method = method, .url = url, .fields = fields});
+}
+
+void cache_remove(Call call) {
+  Realm::State& state = state_of(call);
+  const std::string cache = to_utf8(call.GetIsolate(), call[1]);
+  const std::string method = latin1_at(call, 2);
+  const std::string url = to_utf8(call.GetIsolate(), call[3]);
+  const std::string block = latin1_at(call, 4);
+  const std::vector<Field> fields = fields_of(block);
+  const EventId event = event_here(call);
+  state.operations[id_at(call, 0)] = event;
+  state.host->cache_remove(id_at(call, 0), event, cache, {.method = method, .url = url, .fields = fields});
+}
+
+// (operation, cache, url, block of the request, status, reason, block of the answer, kind, body, length)
+void cache_put(Call call) {
+  Realm::State& state = state_of(call);
+  const std::string cache = to_utf8(call.GetIsolate(), call[1]);
+  const std::string url = to_utf8(call.GetIsolate(), call[2]);
+  const std::string request_block = latin1_at(call, 3);
+  const std::vector<Field> request_fields = fields_of(request_block);
+  const std::string reason = latin1_at(call, 5);
+  const std::string block = latin1_at(call, 6);
+  const std::vector<Field> fields = fields_of(block);
+  const EventId event = event_here(call);
+  state.operations[id_at(call, 0)] = event;
+  state.host->cache_put(id_at(call, 0), event, cache, {.method = "GET", .url = url, .fields = request_fields},
+                        {.status = static_cast<std::uint16_t>(number_at(call, 4)), .reason = reason, .fields = fields},
+                        body_at(call, 7));
+}
+
+// (id, milliseconds)
+void timer(Call call) {
+  Realm::State& state = state_of(call);
+  const Timer timer{.deadline_ns = state.host->now().monotonic_ns + static_cast<std::int64_t>(number_at(call, 1) * 1e6),
+                    .id = number_at(call, 0),
+                    .event = event_here(call)};
+  state.timers.insert(timer);
+  state.timer_by_id[timer.id] = timer;
+}
+
+void clear_timer(Call call) {
+  Realm::State& state = state_of(call);
+  const auto found = state.timer_by_id.find(number_at(call, 0));
+  if (found == state.timer_by_id.end()) return;
+  state.timers.erase(found->second);
+  state.timer_by_id.erase(found);
+}
+
+// Milliseconds since the first event, monotonic.
+void now(Call call) {
+  const Realm::State& state = state_of(call);
+  if (!state.awake) return call.GetReturnValue().Set(0.0);
+  // In steps of 5 µs, as browsers do without isolation of origins they show finer ones to none.
+  const std::int64_t elapsed = state.host->now().monotonic_ns - state.monotonic_origin_ns;
+  const std::int64_t steps = elapsed / 5000;
+  call.GetReturnValue().Set(static_cast<double>(steps) * 0.005);
+}
+
+void time_origin(Call call) { call.GetReturnValue().Set(static_cast<double>(state_of(call).wall_origin_ms)); }
+
+// (view): fills it.
+void random(Call call) {
+  Realm::State& state = state_of(call);
+  const v8::Local<v8::ArrayBufferView> view = call[0].As<v8::ArrayBufferView>();
+  auto* memory = static_cast<std::byte*>(view->Buffer()->GetBackingStore()->Data());
+  if (view->ByteLength() > 0) state.host->random({memory + view->ByteOffset(), view->ByteLength()});
+}
+
+constexpr Binding kBindings[] = {
+    {"respond", respond},
+    {"ended", ended},
+    {"console", console},
+    {"uncaught", uncaught},
+    {"positionOf", position_of},
+    {"event", event},
+    {"setEvent", set_event},
+    {"pull", pull},
+    {"cancel", cancel},
+    {"collect", collect},
+    {"write", write},
+    {"close", close},
+    {"abort", abort},
+    {"relays", relays},
+    {"fetch", fetch},
+    {"abortFetch", abort_fetch},
+    {"cacheMatch", cache_match},
+    {"cacheRemove", cache_remove},
+    {"cachePut", cache_put},
+    {"timer", timer},
+    {"clearTimer", clear_timer},
+    {"now", now},
+    {"timeOrigin", time_origin},
+    {"random", random},
+};
+
+}  // namespace
+
+std::span<const Binding> host_bindings() { return kBindings; }
+
+}  // namespace verge::workers

@@ -1,0 +1,286 @@
+// A program's modules: compiled on load, each once, linked by name. Names resolve as in a file tree with the program's
+// root as "/"; nothing outside the program's own list can be imported.
+#include <fmt/format.h>
+
+#include "base/hash.h"
+#include "workers/realm_code_cache.h"
+#include "workers/realm_state.h"
+
+namespace verge::workers {
+namespace {
+
+// "lib/a.js" and "../b.js" give "b.js". A name that is not relative stands for itself.
+std::string resolve_name(std::string_view referrer, std::string_view specifier) {
+  if (!specifier.starts_with("./") && !specifier.starts_with("../") && !specifier.starts_with('/')) {
+    return std::string(specifier);
+  }
+  std::vector<std::string_view> parts;
+  const auto walk = [&](std::string_view path) {
+    while (!path.empty()) {
+      const std::size_t slash = path.find('/');
+      const std::string_view part = path.substr(0, slash);
+      if (part == "..") {
+        if (!parts.empty()) parts.pop_back();
+      } else if (!part.empty() && part != ".") {
+        parts.push_back(part);
+      }
+      if (slash == std::string_view::npos) break;
+      path.remove_prefix(slash + 1);
+    }
+  };
+  if (!specifier.starts_with('/')) {
+    const std::size_t slash = referrer.rfind('/');
+    if (slash != std::string_view::npos) walk(referrer.substr(0, slash));
+  }
+  walk(specifier);
+  return fmt::format("{}", fmt::join(parts, "/"));
+}
+
+v8::ScriptOrigin origin_of(v8::Isolate* isolate, v8::Local<v8::String> name, bool module) {
+  return {isolate, name, 0, 0, false, -1, {}, false, false, module};
+}
+
+const Module* module_named(Realm::State& state, std::string_view referrer, std::string_view specifier,
+                           std::size_t& index) {
+  const auto found = state.module_by_name.find(resolve_name(referrer, specifier));
+  if (found == state.module_by_name.end()) return nullptr;
+  index = found->second;
+  return state.modules[index].source;
+}
+
+std::string_view name_of(Realm::State& state, v8::Local<v8::Module> module) {
+  for (const LoadedModule& loaded : state.modules) {
+    if (!loaded.module.IsEmpty() && loaded.module == module) return loaded.source->name;
+  }
+  return {};
+}
+
+void throw_missing(Realm::State& state, std::string_view specifier, std::string_view referrer) {
+  const std::string text = fmt::format("Cannot find module '{}', imported by '{}'", specifier, referrer);
+  v8::Local<v8::String> message;
+  if (!utf8(state.isolate, text).ToLocal(&message)) return;
+  state.isolate->ThrowException(v8::Exception::TypeError(message));
+}
+
+// The one export, "default", of a module that is not JavaScript.
+v8::MaybeLocal<v8::Value> give_default(v8::Local<v8::Context> context, v8::Local<v8::Module> module) {
+  v8::Isolate* isolate = context->GetIsolate();
+  Realm::State& state = Realm::State::of(isolate);
+  v8::Local<v8::Value> value;
+  for (const LoadedModule& loaded : state.modules) {
+    if (loaded.module != module) continue;
+    const std::string& source = loaded.source->source;
+    if (loaded.source->kind == Module::Kind::Bytes) {
+      value = buffer_of(state, Chunk::of(source));
+      continue;
+    }
+    v8::Local<v8::String> text;
+    if (!utf8(isolate, source).ToLocal(&text)) return {};
+    value = text;
+    if (loaded.source->kind == Module::Kind::Json && !v8::JSON::Parse(context, text).ToLocal(&value)) return {};
+  }
+  if (module->SetSyntheticModuleExport(isolate, internalized(isolate, "default"), value).IsNothing()) return {};
+  v8::Local<v8::Promise::Resolver> resolver;
+  if (!v8::Promise::Resolver::New(context).ToLocal(&resolver)) return {};
+  if (resolver->Resolve(context, v8::Undefined(isolate)).IsNothing()) return {};
+  return resolver->GetPromise();
+}
+
+v8::MaybeLocal<v8::Module> compile(Realm::State& state, std::size_t index, std::span<const std::byte> cached) {
+  v8::Isolate* isolate = state.isolate;
+  LoadedModule& loaded = state.modules[index];
+  if (!loaded.module.IsEmpty()) return loaded.module.Get(isolate);
+  v8::Local<v8::String> name;
+  if (!utf8(isolate, loaded.source->name).ToLocal(&name)) return {};
+  v8::Local<v8::Module> module;
+  if (loaded.source->kind == Module::Kind::JavaScript) {
+    v8::Local<v8::String> text;
+    if (!utf8(isolate, loaded.source->source).ToLocal(&text)) return {};
+    v8::ScriptCompiler::CachedData* cache = nullptr;
+    if (!cached.empty()) {
+      cache = new v8::ScriptCompiler::CachedData(reinterpret_cast<const std::uint8_t*>(cached.data()),
+                                                 static_cast<int>(cached.size()));  // owned by `source`
+    }
+    v8::ScriptCompiler::Source source(text, origin_of(isolate, name, true), cache);
+    const auto options =
+        cache != nullptr ? v8::ScriptCompiler::kConsumeCodeCache : v8::ScriptCompiler::kNoCompileOptions;
+    if (!v8::ScriptCompiler::CompileModule(isolate, &source, options).ToLocal(&module)) return {};
+  } else {
+    module = v8::Module::CreateSyntheticModule(isolate, name, {internalized(isolate, "default")}, give_default);
+  }
+  loaded.module.Reset(isolate, module);
+  return module;
+}
+
+v8::MaybeLocal<v8::Module> resolve(v8::Local<v8::Context> context, v8::Local<v8::String> specifier,
+                                   v8::Local<v8::FixedArray>, v8::Local<v8::Module> referrer) {
+  v8::Isolate* isolate = context->GetIsolate();
+  Realm::State& state = Realm::State::of(isolate);
+  const std::string wanted = to_utf8(isolate, specifier);
+  const std::string_view from = name_of(state, referrer);
+  std::size_t index = 0;
+  if (module_named(state, from, wanted, index) == nullptr) {
+    throw_missing(state, wanted, from);
+    return {};
+  }
+  return compile(state, index, {});
+}
+
+// Evaluates; the promise that says when it has settled.
+v8::MaybeLocal<v8::Promise> evaluate(Realm::State& state, v8::Local<v8::Module> module) {
+  const v8::Local<v8::Context> context = state.context_here();
+  if (module->GetStatus() == v8::Module::kUninstantiated && module->InstantiateModule(context, resolve).IsNothing()) {
+    return {};
+  }
+  v8::Local<v8::Value> promise;
+  if (!module->Evaluate(context).ToLocal(&promise)) return {};
+  return promise.As<v8::Promise>();
+}
+
+std::unexpected<Error> load_failure(Realm::State& state, const v8::TryCatch& caught, std::string_view code) {
+  if (state.condemned) return fail(state.condemned->code, state.condemned->text);
+  if (caught.HasTerminated()) {
+    const std::scoped_lock lock(state.termination_mutex);
+    if (state.out_of_memory) return fail("workers.memory", "the worker's start needs more memory than it may have");
+    return fail(state.termination_code, state.termination_text);
+  }
+  const Failure failure = state.failure_of(caught.Message(), caught.Exception(), code);
+  return fail(failure.code, failure.position.empty() ? failure.text : failure.position + ": " + failure.text);
+}
+
+Result<void> load_script(Realm::State& state, const Module& source, const v8::TryCatch& caught) {
+  v8::Isolate* isolate = state.isolate;
+  const v8::Local<v8::Context> context = state.context_here();
+  v8::Local<v8::String> name;
+  v8::Local<v8::String> text;
+  v8::Local<v8::Script> script;
+  if (!utf8(isolate, source.name).ToLocal(&name) || !utf8(isolate, source.source).ToLocal(&text)) {
+    return fail("workers.syntax", "the script is longer than a string may be");
+  }
+  v8::ScriptOrigin origin = origin_of(isolate, name, false);
+  if (!v8::Script::Compile(context, text, &origin).ToLocal(&script))
+    return load_failure(state, caught, "workers.syntax");
+  if (script->Run(context).IsEmpty()) return load_failure(state, caught, "workers.exception");
+  return {};
+}
+
+// Tells the platform of the default export, and notes which handlers it has.
+Result<void> take_handlers(Realm::State& state, v8::Local<v8::Module> entry, const Program& program,
+                           const v8::TryCatch& caught) {
+  v8::Isolate* isolate = state.isolate;
+  const v8::Local<v8::Context> context = state.context_here();
+  v8::Local<v8::Value> exported;
+  if (!entry->GetModuleNamespace()
+           .As<v8::Object>()
+           ->Get(context, internalized(isolate, "default"))
+           .ToLocal(&exported)) {
+    return load_failure(state, caught, "workers.exception");
+  }
+  const v8::Local<v8::Object> env = v8::Object::New(isolate);
+  for (const Variable& variable : program.variables) {
+    v8::Local<v8::String> name;
+    v8::Local<v8::String> value;
+    if (!utf8(isolate, variable.name).ToLocal(&name) || !utf8(isolate, variable.value).ToLocal(&value)) continue;
+    if (env->CreateDataProperty(context, name, value).IsNothing()) continue;
+  }
+  v8::Local<v8::Value> names;
+  if (!state.call(Hook::Start, kNoEvent, {exported, env}).ToLocal(&names) || !names->IsString()) {
+    return fail("workers.no-handler", fmt::format("{} has no handlers", entry.IsEmpty() ? "" : program.modules[0].name),
+                "export default { async fetch(request, env, ctx) { return new Response(\"Hello\"); } }");
+  }
+  std::string all = to_utf8(isolate, names);
+  for (std::size_t at = 0; at < all.size();) {
+    const std::size_t comma = std::min(all.find(',', at), all.size());
+    state.handlers.push_back(all.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> load_program(Realm::State& state, const Program& program) {
+  v8::Isolate* isolate = state.isolate;
+  const v8::Local<v8::Context> context = state.context_here();
+  const v8::TryCatch caught(isolate);
+  if (program.kind == Program::Kind::Script) return load_script(state, program.modules[0], caught);
+
+  const CodeCacheReader cache(program.code_cache);
+  for (std::size_t index = 0; index < program.modules.size(); ++index) {
+    state.loaded_modules.push_back(std::make_unique<Module>(program.modules[index]));
+    const Module& module = *state.loaded_modules.back();
+    LoadedModule loaded;
+    loaded.source = &module;
+    loaded.source_hash = hash64(module.source);
+    state.modules.push_back(std::move(loaded));
+    state.module_by_name.emplace(module.name, index);
+  }
+  for (std::size_t index = 0; index < state.modules.size(); ++index) {
+    const LoadedModule& loaded = state.modules[index];
+    if (compile(state, index, cache.find(loaded.source->name, loaded.source_hash)).IsEmpty()) {
+      return load_failure(state, caught, "workers.syntax");
+    }
+  }
+  const v8::Local<v8::Module> entry = state.modules[0].module.Get(isolate);
+  if (entry->GetStatus() == v8::Module::kUninstantiated && entry->InstantiateModule(context, resolve).IsNothing()) {
+    return load_failure(state, caught, "workers.syntax");
+  }
+  v8::Local<v8::Promise> settled;
+  if (!evaluate(state, entry).ToLocal(&settled)) return load_failure(state, caught, "workers.exception");
+  if (program.kind == Program::Kind::ModuleScript) {
+    state.script_promise.Reset(isolate, settled);
+    settled->MarkAsHandled();
+    return {};
+  }
+  isolate->PerformMicrotaskCheckpoint();
+  if (state.termination_asked.load()) return load_failure(state, caught, "workers.terminated");
+  settled->MarkAsHandled();
+  if (settled->State() == v8::Promise::kPending) {
+    return fail("workers.start",
+                fmt::format("a top-level await of {} waits for something that cannot happen at start-up",
+                            program.modules[0].name),
+                "await inside a handler: timers, fetch and caches are there from the first request on");
+  }
+  if (settled->State() == v8::Promise::kRejected) {
+    const Failure failure = state.failure_of(settled->Result());
+    return fail(failure.code, failure.position.empty() ? failure.text : failure.position + ": " + failure.text);
+  }
+  return take_handlers(state, entry, program, caught);
+}
+
+v8::MaybeLocal<v8::Promise> import_dynamically(v8::Local<v8::Context> context, v8::Local<v8::Data>,
+                                               v8::Local<v8::Value> referrer, v8::Local<v8::String> specifier,
+                                               v8::Local<v8::FixedArray>) {
+  v8::Isolate* isolate = context->GetIsolate();
+  Realm::State& state = Realm::State::of(isolate);
+  v8::Local<v8::Promise::Resolver> resolver;
+  if (!v8::Promise::Resolver::New(context).ToLocal(&resolver)) return {};
+  v8::TryCatch caught(isolate);
+  const std::string wanted = to_utf8(isolate, specifier);
+  const std::string from = to_utf8(isolate, referrer);
+  std::size_t index = 0;
+  v8::Local<v8::Module> module;
+  v8::Local<v8::Promise> settled;
+  if (module_named(state, from, wanted, index) == nullptr) {
+    throw_missing(state, wanted, from);
+  } else if (compile(state, index, {}).ToLocal(&module) && evaluate(state, module).ToLocal(&settled)) {
+    // Resolves with the namespace once the module has settled.
+    const auto then = [](const v8::FunctionCallbackInfo<v8::Value>& info) { info.GetReturnValue().Set(info.Data()); };
+    v8::Local<v8::Function> give_namespace;
+    if (v8::Function::New(context, then, module->GetModuleNamespace()).ToLocal(&give_namespace)) {
+      return settled->Then(context, give_namespace);
+    }
+  }
+  if (!caught.HasCaught() || caught.HasTerminated()) return {};
+  if (resolver->Reject(context, caught.Exception()).IsNothing()) return {};
+  return resolver->GetPromise();
+}
+
+void describe_module(v8::Local<v8::Context> context, v8::Local<v8::Module> module, v8::Local<v8::Object> meta) {
+  v8::Isolate* isolate = context->GetIsolate();
+  v8::Local<v8::String> url;
+  if (!utf8(isolate, fmt::format("worker:///{}", name_of(Realm::State::of(isolate), module))).ToLocal(&url)) return;
+  meta->CreateDataProperty(context, internalized(isolate, "url"), url).Check();
+}
+
+}  // namespace verge::workers

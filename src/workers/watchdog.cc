@@ -1,0 +1,81 @@
+#include "workers/watchdog.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+namespace verge::workers {
+
+namespace {
+constexpr int kDisobeyed = 124;  // exit status
+}
+
+Watchdog::Watchdog(std::atomic<uint64_t>& entries) : entries_(entries) {}
+
+void Watchdog::start() {
+  pthread_getcpuclockid(pthread_self(), &clock_);
+  std::thread([this] { watch(); }).detach();
+}
+
+void Watchdog::enter(uint64_t allowed_ns, std::function<void()>& expired) {
+  {
+    const std::lock_guard lock(mutex_);
+    expired_ = &expired;
+  }
+  allowed_ns_.store(allowed_ns, std::memory_order_relaxed);
+  entries_.fetch_add(1, std::memory_order_seq_cst);
+  if (asleep_.load(std::memory_order_seq_cst) != 0) {
+    asleep_.store(0, std::memory_order_seq_cst);
+    asleep_.notify_one();
+  }
+}
+
+void Watchdog::leave() {
+  entries_.fetch_add(1, std::memory_order_release);
+  const std::lock_guard lock(mutex_);
+  expired_ = nullptr;
+}
+
+void Watchdog::watch() {
+  int idle = 0;
+  while (true) {
+    idle = entries_.load(std::memory_order_acquire) % 2 == 0 ? idle + 1 : 0;
+    if (idle > kIdleLooksMax) {
+      asleep_.store(1, std::memory_order_seq_cst);
+      if (entries_.load(std::memory_order_seq_cst) % 2 == 0) asleep_.wait(1);
+      asleep_.store(0, std::memory_order_seq_cst);
+      idle = 0;
+    }
+    look();
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
+void Watchdog::look() {
+  const uint64_t entry = entries_.load(std::memory_order_acquire);
+  if (entry % 2 == 0) return;
+  if (entry != seen_) {
+    seen_ = entry;
+    seen_at_ns_ = processor_time();
+    return;
+  }
+  const uint64_t used = processor_time() - seen_at_ns_;
+  const uint64_t allowed = allowed_ns_.load(std::memory_order_relaxed);
+  if (used < allowed) return;
+  if (told_ != entry) {
+    const std::lock_guard lock(mutex_);
+    // Left since: the next one is looked at on its own.
+    if (entries_.load(std::memory_order_acquire) != entry || expired_ == nullptr) return;
+    told_ = entry;
+    (*expired_)();
+  } else if (used > kObeysAfter * allowed) {
+    _exit(kDisobeyed);
+  }
+}
+
+uint64_t Watchdog::processor_time() const {
+  timespec time{};
+  clock_gettime(clock_, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000U + static_cast<uint64_t>(time.tv_nsec);
+}
+
+}  // namespace verge::workers

@@ -1,0 +1,59 @@
+// Watchdog: ends code that has used its processor time.
+//
+// Timers and signals would cost system calls for each call of a worker, of which there are tens of thousands a second.
+// Instead, a thread of its own looks every other millisecond whether code still runs that ran when it last looked, and
+// reads that thread's processor clock only then. Entering and leaving are a few writes to memory; while nothing runs,
+// the thread sleeps.
+//
+// Code is ended between its limit and two looks later. The watching thread keeps normal priority, so that it gets its
+// turn beside the code that it watches.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include <time.h>
+
+namespace verge::workers {
+
+class Watchdog {
+ public:
+  // `entries` is odd while code runs; this class writes it. For the calling thread's code. No thread runs yet.
+  explicit Watchdog(std::atomic<uint64_t>& entries);
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  // Starts the thread, which runs until the process ends: the object is never destroyed.
+  void start();
+
+  // Code begins to run and may use `allowed_ns` of processor time; `expired` is then called, once, on the watching
+  // thread, and never after leave() has returned. Three times later the process ends.
+  void enter(uint64_t allowed_ns, std::function<void()>& expired);
+  void leave();
+
+ private:
+  static constexpr std::chrono::milliseconds kLook{2};
+  static constexpr int kIdleLooksMax = 50;
+  static constexpr uint64_t kObeysAfter = 3;
+
+  void watch();
+  void look();
+  [[nodiscard]] uint64_t processor_time() const;
+
+  std::atomic<uint64_t>& entries_;
+  std::atomic<uint64_t> allowed_ns_{0};
+  std::atomic<int> asleep_{0};
+  std::mutex mutex_;                          // guards what follows
+  std::function<void()>* expired_ = nullptr;  // of what runs
+  clockid_t clock_{};
+  // Of the watching thread.
+  uint64_t seen_ = 0;
+  uint64_t seen_at_ns_ = 0;
+  uint64_t told_ = 0;
+};
+
+}  // namespace verge::workers

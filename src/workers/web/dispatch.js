@@ -1,0 +1,192 @@
+// Events for a worker's handlers, from the call to the moment when all that belongs to them has settled.
+import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
+import { abortSignal } from "./abort.js";
+import { DOMException } from "./dom_exception.js";
+import { discardBody, incomingBody, isUnusable, sendBody } from "./body.js";
+import { decodeText } from "./encoding.js";
+import { receivedRequest, requestState } from "./request.js";
+import { isResponse, responseBlock, responseState } from "./response.js";
+import { reportException } from "./timers.js";
+import { interfaceOf, required } from "./webidl.js";
+
+let handlers = null;
+let env = null;
+
+// An event under way: `waiting` counts what has to settle before it has ended.
+class Running {
+  constructor(id, request) {
+    this.id = id;
+    this.request = request;
+    this.waiting = 1;
+    this.responded = false;
+    this.passThrough = false;
+    this.over = false;
+  }
+  settled() {
+    if (--this.waiting > 0 || this.over) return;
+    this.over = true;
+    mapDelete(running, this.id);
+    host.ended(this.id);
+  }
+  fail(error) {
+    if (this.over) return;
+    if (this.responded) {
+      reportException(error);
+      this.settled();
+      return;
+    }
+    this.over = true;
+    mapDelete(running, this.id);
+    host.ended(this.id, error, this.passThrough);
+  }
+}
+const running = new NativeMap();
+
+let newContext;
+class ExecutionContext {
+  #event;
+  constructor() {
+    if (making === null) throw new TypeError("Illegal constructor");
+    this.#event = making;
+  }
+  waitUntil(promise) {
+    required("waitUntil", arguments.length, 1);
+    const event = this.#event;
+    if (event.over) throw new TypeError("waitUntil: the event has ended");
+    ++event.waiting;
+    then(resolved(promise), () => event.settled(), (error) => {
+      reportException(error);
+      event.settled();
+    });
+  }
+  passThroughOnException() { this.#event.passThrough = true; }
+  static {
+    newContext = (event) => {
+      making = event;
+      const context = new ExecutionContext();
+      making = null;
+      return context;
+    };
+  }
+}
+let making = null;
+interfaceOf(ExecutionContext);
+
+function respond(event, response) {
+  if (event.over) {
+    if (isResponse(response)) discardBody(responseState(response).body);
+    return;
+  }
+  if (!isResponse(response)) {
+    event.fail(new TypeError(`The fetch handler gave ${response === undefined ? "undefined" : `a value that is no Response`}: return a Response`));
+    return;
+  }
+  const state = responseState(response);
+  if (state.type === "error") {
+    event.fail(new TypeError("The fetch handler gave Response.error()"));
+    return;
+  }
+  const { body } = state;
+  if (isUnusable(body)) {
+    event.fail(new TypeError("The body of the Response has been read already, or its stream is locked"));
+    return;
+  }
+  event.responded = true;
+  const { id } = event;
+  if (body === null) {
+    host.respond(id, state.status, state.reason, responseBlock(state), 0, undefined, 0);
+    event.settled();
+    return;
+  }
+  const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length));
+  if (sent === undefined) event.settled();
+  else then(sent, () => event.settled());
+}
+
+// Calls a handler; `good(event, value)` when it has settled well.
+function run(event, kind, first, good) {
+  mapSet(running, event.id, event);
+  let value;
+  try {
+    value = handlers[kind](first, env, newContext(event));
+  } catch (error) {
+    event.fail(error);
+    return;
+  }
+  if (isResponse(value)) {
+    good(event, value);
+    return;
+  }
+  then(host.kindOf(value) === 1 ? value : resolved(value), (settled) => good(event, settled), (error) => event.fail(error));
+}
+
+class ScheduledController {
+  #scheduledTime;
+  #cron;
+  constructor(scheduledTime, cron) {
+    this.#scheduledTime = scheduledTime;
+    this.#cron = cron;
+  }
+  get scheduledTime() { return this.#scheduledTime; }
+  get cron() { return this.#cron; }
+}
+interfaceOf(ScheduledController);
+
+// One event of flow 1, as a rule sent it.
+class Message {
+  #topic;
+  #memory;
+  #time;
+  constructor(topic, memory, time) {
+    this.#topic = topic;
+    this.#memory = memory;
+    this.#time = time;
+  }
+  get topic() { return this.#topic; }
+  get time() { return new Date(this.#time); }
+  bytes() { return new Uint8Array(this.#memory.slice(0)); }
+  text() { return decodeText(new Uint8Array(this.#memory)); }
+  json() { return JSON.parse(this.text()); }
+}
+interfaceOf(Message);
+
+class MessageBatch {
+  #messages;
+  constructor(messages) { this.#messages = messages; }
+  get messages() { return this.#messages; }
+  [Symbol.iterator]() { return this.#messages[Symbol.iterator](); }
+}
+interfaceOf(MessageBatch);
+
+export const hooks = {
+  // Takes the program's default export: the names of its handlers; null where there is none.
+  start(exported, variables) {
+    if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return null;
+    handlers = exported;
+    env = variables;
+    let names = "";
+    if (typeof exported.fetch === "function") names += "fetch,";
+    if (typeof exported.scheduled === "function") names += "scheduled,";
+    if (typeof exported.event === "function") names += "event,";
+    return names === "" ? null : slice(names, 0, -1);
+  },
+  fetch(id, method, url, block, body, length) {
+    const request = receivedRequest(method, url, block, incomingBody(body, length));
+    run(new Running(id, request), "fetch", request, respond);
+  },
+  scheduled(id, cron, time) {
+    run(new Running(id, null), "scheduled", new ScheduledController(time, cron), (event) => event.settled());
+  },
+  event(id, flat) {
+    const messages = [];
+    for (let at = 0; at < flat.length; at += 3) messages[messages.length] = new Message(flat[at], flat[at + 1], flat[at + 2]);
+    run(new Running(id, null), "event", new MessageBatch(Object.freeze(messages)), (event) => event.settled());
+  },
+  abandon(id) {
+    const event = mapGet(running, id);
+    if (event === undefined) return;
+    const state = event.request === null ? undefined : requestState(event.request);
+    if (state?.signal !== undefined) abortSignal(state.signal, new DOMException("The client has gone", "AbortError"));
+  },
+  settled() {},
+};

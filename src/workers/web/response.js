@@ -1,0 +1,154 @@
+// Response (Fetch 5.5).
+import { test } from "./intrinsics.js";
+import { cloneBody, extractBody, isUnusable, mixBody } from "./body.js";
+import { blockOf, fieldOf, fill, guardOf, makeHeaders, setField } from "./headers.js";
+import { extractMime, serializeMime } from "./mime.js";
+import { resolveUrl, withoutFragment } from "./url.js";
+import { Body, TEXT } from "./body.js";
+import { expose, interfaceOf, required, toByteString, toDictionary, toUnsignedShort, toUSVString } from "./webidl.js";
+
+const kReason = /^[\t\x20-\x7E\x80-\xFF]*$/;
+const isNullBody = (status) => status === 204 || status === 304 || status === 205 || status === 101 || status === 103;
+const kTextBlock = "content-type\0text/plain;charset=UTF-8\0";
+
+class State {
+  constructor() {
+    this.type = "default";
+    this.url = "";
+    this.redirected = false;
+    this.status = 200;
+    this.reason = "";
+    this.headers = undefined;  // a Headers, made when it is asked for
+    this.block = "";           // until then
+    this.guard = "none";
+    this.body = null;
+  }
+}
+
+let making = null;
+export let responseState;
+export let isResponse;
+export class Response {
+  #state;
+  constructor(body = null, init = undefined) {
+    const state = this.#state = making ?? new State();
+    if (making !== null) return;
+    // Nearly every answer is made this way.
+    if (init === undefined && typeof body === "string") {
+      state.body = new Body(TEXT, toUSVString(body), -1);
+      state.block = kTextBlock;
+      return;
+    }
+    initialize(state, toDictionary(init, "ResponseInit"), body === null || body === undefined ? null : extractBody(body));
+  }
+  static error() {
+    const state = new State();
+    state.type = "error";
+    state.status = 0;
+    state.guard = "immutable";
+    return newResponse(state);
+  }
+  static redirect(url, status = 302) {
+    required("Response.redirect", arguments.length, 1);
+    const target = resolveUrl(toUSVString(url));
+    if (target === null) throw new TypeError(`Invalid URL: ${url}`);
+    const code = toUnsignedShort(status);
+    if (![301, 302, 303, 307, 308].includes(code)) throw new RangeError(`${status} is not the status of a redirection`);
+    const state = new State();
+    state.status = code;
+    state.block = `location\0${target.href}\0`;
+    state.guard = "immutable";
+    return newResponse(state);
+  }
+  static json(data, init = undefined) {
+    required("Response.json", arguments.length, 1);
+    const text = stringify(data);
+    if (text === undefined) throw new TypeError("The value cannot be written as JSON");
+    const state = new State();
+    initialize(state, toDictionary(init, "ResponseInit"), [new Body(TEXT, toUSVString(text), -1), "application/json"]);
+    return newResponse(state);
+  }
+  get type() { return this.#state.type; }
+  get url() { return this.#state.url; }
+  get redirected() { return this.#state.redirected; }
+  get status() { return this.#state.status; }
+  get ok() { return this.#state.status >= 200 && this.#state.status <= 299; }
+  get statusText() { return this.#state.reason; }
+  get headers() {
+    const state = this.#state;
+    return state.headers ??= makeHeaders(state.block, state.guard);
+  }
+  clone() {
+    const state = this.#state;
+    if (isUnusable(state.body)) throw new TypeError("The body has been read already, or its stream is locked");
+    const copy = new State();
+    copy.type = state.type;
+    copy.url = state.url;
+    copy.redirected = state.redirected;
+    copy.status = state.status;
+    copy.reason = state.reason;
+    copy.guard = state.headers === undefined ? state.guard : guardOf(state.headers);
+    copy.block = state.headers === undefined ? state.block : blockOf(state.headers);
+    copy.body = state.body === null ? null : cloneBody(state.body);
+    return newResponse(copy);
+  }
+  static {
+    responseState = (response) => response.#state;
+    isResponse = (value) => typeof value === "object" && value !== null && #state in value;
+  }
+}
+const { stringify } = JSON;
+
+function initialize(state, init, extracted) {
+  const status = init.status === undefined ? 200 : toUnsignedShort(init.status);
+  const reason = init.statusText === undefined ? "" : toByteString(init.statusText);
+  const { headers } = init;
+  if (status < 200 || status > 599) throw new RangeError(`${status} is not a status from 200 to 599`);
+  if (!test(kReason, reason)) throw new TypeError("The status text has characters that are not allowed");
+  state.status = status;
+  state.reason = reason;
+  if (headers !== undefined) {
+    state.headers = makeHeaders("", "none");
+    fill(state.headers, headers);
+  }
+  if (extracted === null) return;
+  if (isNullBody(status)) throw new TypeError(`A response with status ${status} has no body`);
+  state.body = extracted[0];
+  const type = extracted[1];
+  if (type === null) return;
+  if (state.headers === undefined) state.block = `content-type\0${type}\0`;
+  else if (fieldOf(state.headers, "content-type") === null) setField(state.headers, "content-type", type);
+}
+
+export function newResponse(state) {
+  making = state;
+  try {
+    return new Response();
+  } finally {
+    making = null;
+  }
+}
+
+// One that came from outside.
+export function receivedResponse(status, reason, block, body, url, redirected) {
+  const state = new State();
+  state.type = "basic";
+  state.status = status;
+  state.reason = reason;
+  state.block = block;
+  state.guard = "immutable";
+  state.body = isNullBody(status) ? null : body;
+  state.url = withoutFragment(url);
+  state.redirected = redirected;
+  return newResponse(state);
+}
+
+export const responseBlock = (state) => (state.headers === undefined ? state.block : blockOf(state.headers));
+
+interfaceOf(Response);
+mixBody(Response, responseState, (state) => {
+  const headers = state.headers ??= makeHeaders(state.block, state.guard);
+  const mime = extractMime(fieldOf(headers, "content-type"));
+  return mime === null ? "" : serializeMime(mime);
+});
+expose({ Response });

@@ -1,0 +1,53 @@
+// The Streams Standard: web-streams-polyfill, with what bodies need to know of a stream.
+import {
+  ByteLengthQueuingStrategy, CountQueuingStrategy, ReadableByteStreamController, ReadableStream, ReadableStreamBYOBReader,
+  ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, TransformStream,
+  TransformStreamDefaultController, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
+} from "web-streams-polyfill";
+import { defineProperty } from "./intrinsics.js";
+import { expose } from "./webidl.js";
+
+// ES2024's ArrayBuffer.prototype.transfer, which V8 10.2 has not, by the name under which the polyfill looks for it.
+const { transfer: moveMemory, kindOf } = host;
+if (ArrayBuffer.prototype.transfer === undefined) {
+  const transfer = {
+    transfer() {
+      if (kindOf(this) !== 8) throw new TypeError("transfer: the receiver is not an ArrayBuffer");
+      return moveMemory(this);
+    },
+  }.transfer;
+  defineProperty(ArrayBuffer.prototype, "transfer", { value: transfer, writable: true, configurable: true });
+  const detached = Object.getOwnPropertyDescriptor({
+    get detached() {
+      if (kindOf(this) !== 8) throw new TypeError("detached: the receiver is not an ArrayBuffer");
+      return host.isDetached(this);
+    },
+  }, "detached").get;
+  defineProperty(ArrayBuffer.prototype, "detached", { get: detached, configurable: true });
+}
+
+const streams = {
+  ByteLengthQueuingStrategy, CountQueuingStrategy, ReadableByteStreamController, ReadableStream, ReadableStreamBYOBReader,
+  ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, TransformStream,
+  TransformStreamDefaultController, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
+};
+expose(streams);
+
+const lockedOf = Object.getOwnPropertyDescriptor(ReadableStream.prototype, "locked").get;
+// The standard's asynchronous iterator, which the polyfill makes without its prototype.
+const iteratorPrototype = Object.getPrototypeOf(new ReadableStream().values());
+delete iteratorPrototype[Symbol.asyncIterator];
+Object.setPrototypeOf(iteratorPrototype, Object.getPrototypeOf(Object.getPrototypeOf((async function* () {}).prototype)));
+
+export const isStream = (value) => value instanceof ReadableStream;
+export const isLocked = (stream) => Reflect.apply(lockedOf, stream, []);
+export const isDisturbed = (stream) => stream._disturbed === true;
+const { getReader, cancel } = ReadableStream.prototype;
+const { read, releaseLock, cancel: cancelReader } = ReadableStreamDefaultReader.prototype;
+export const readerOf = (stream) => Reflect.apply(getReader, stream, []);
+export const readFrom = (reader) => Reflect.apply(read, reader, []);
+export const release = (reader) => Reflect.apply(releaseLock, reader, []);
+export const cancelStream = (stream, reason) => Reflect.apply(cancel, stream, [reason]);
+export const cancelBy = (reader, reason) => Reflect.apply(cancelReader, reader, [reason]);
+
+export { ReadableStream, WritableStream, TransformStream };

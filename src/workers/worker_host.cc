@@ -1,0 +1,637 @@
+#include "workers/worker_host.h"
+
+#include <algorithm>
+
+#include <sys/random.h>
+#include <time.h>
+
+#include "workers/isolate_process.h"
+
+namespace verge::workers {
+namespace {
+
+// Streams of a subrequest's answer are numbered apart from those of requests, and those that this host opens for whole
+// bodies larger than a window from those of the realm.
+constexpr StreamId kOfSubrequest = StreamId{1} << 32;
+constexpr StreamId kOwnStream = StreamId{1} << 62;
+// Calls after which what a worker uses has been compiled.
+constexpr uint64_t kCallsBeforeCode = 32;
+// What the first call of a fresh realm may take besides: it compiles what it uses.
+constexpr uint64_t kColdNs = 5'000'000;
+// An entry longer than this may have taken memory worth looking for.
+constexpr uint64_t kLongEntryNs = 1'000'000;
+
+calls::ConsoleLevel level_of(ConsoleLevel level) { return static_cast<calls::ConsoleLevel>(level); }
+
+std::vector<calls::Field> fields_of(std::span<const Field> fields) {
+  std::vector<calls::Field> out;
+  out.reserve(fields.size());
+  for (const Field& field : fields) out.push_back({field.name, field.value});
+  return out;
+}
+
+void copy_fields(std::span<const calls::Field> from, std::vector<Field>& to) {
+  to.clear();
+  for (const calls::Field& field : from) to.push_back({field.name, field.value});
+}
+
+}  // namespace
+
+LoadedProgram::LoadedProgram(const calls::Load& load)
+    : name(load.name),
+      code_cache(load.code_cache),
+      cpu_ns(load.cpu_us * 1000),
+      start_cpu_ns(load.start_cpu_us * 1000),
+      memory_bytes(load.memory_bytes) {
+  program.kind = static_cast<Program::Kind>(load.kind);
+  for (const calls::Module& module : load.modules) {
+    program.modules.push_back(
+        {std::string(module.name), std::string(module.source), static_cast<Module::Kind>(module.type)});
+  }
+  for (const calls::Field& variable : load.variables) {
+    program.variables.push_back({std::string(variable.name), std::string(variable.value)});
+  }
+}
+
+WorkerHost::WorkerHost(IsolateProcess& process, uint32_t id, const calls::Load& load)
+    : process_(process), id_(id), program_(load) {
+  program_.program.code_cache = std::as_bytes(std::span(program_.code_cache));
+  code_sent_ = !program_.code_cache.empty();
+  expired_ = [this] { realm_->terminate("workers.cpu", "it used its processor time"); };
+}
+
+WorkerHost::~WorkerHost() {
+  for (const auto& [id, subrequest] : subrequests_) process_.remove_subrequest(id);
+  for (const auto& [id, call] : calls_) process_.note_call_over(id);
+}
+
+// --- Realms
+
+void WorkerHost::load(std::unique_ptr<Realm> ready) {
+  std::optional<Failure> problem;
+  std::string& out = process_.outbox().text();
+  if (!make_realm(std::move(ready), problem)) {
+    send_failure(calls::FrameType::kLoadFailed, id_, *problem);
+    return;
+  }
+  const uint8_t flags = (realm_->handles("fetch") ? calls::kHasFetch : 0) |
+                        (realm_->handles("scheduled") ? calls::kHasScheduled : 0) |
+                        (realm_->handles("event") ? calls::kHasEvent : 0);
+  calls::append_number(out, calls::FrameType::kLoaded, id_, memory_bytes_, flags);
+}
+
+bool WorkerHost::make_realm(std::unique_ptr<Realm> ready, std::optional<Failure>& problem) {
+  realm_ = ready ? std::move(ready) : Realm::create(process_.engine(), program_.realm_limits());
+  Result<void> loaded;
+  enter(kNoEvent, program_.start_cpu_ns, [&] { loaded = realm_->load(program_.program, *this); });
+  if (!loaded) {
+    problem = load_failure_ ? std::move(load_failure_)
+                            : Failure{loaded.error().code, loaded.error().what, loaded.error().fix, {}};
+    load_failure_.reset();
+    realm_.reset();
+    return false;
+  }
+  if (!realm_) {
+    problem = load_failure_;
+    return false;
+  }
+  const Memory memory = realm_->memory();
+  memory_bytes_ = memory.heap_bytes + memory.external_bytes;
+  is_cold_ = true;
+  return true;
+}
+
+void WorkerHost::enter(EventId event, uint64_t allowed_ns, const std::function<void()>& work) {
+  process_.begin_code(id_, static_cast<uint32_t>(event), allowed_ns, expired_);
+  work();
+  const uint64_t used = process_.end_code();
+  charge(realm_->current_event() != kNoEvent ? realm_->current_event() : event, used);
+  if (used > kLongEntryNs && !realm_->condemned()) check_memory();
+  if (realm_->condemned()) condemn();
+  if (!ended_.empty()) settle_ended();
+}
+
+void WorkerHost::enter_for(EventId event, const std::function<void()>& work) {
+  if (!realm_) return;
+  uint64_t used = 0;
+  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) used = call->second.cpu_ns;
+  if (used >= program_.cpu_ns) realm_->terminate("workers.cpu", "it used its processor time");
+  const uint64_t allowed = program_.cpu_ns + (is_cold_ ? kColdNs : 0);
+  is_cold_ = false;
+  enter(event, allowed - std::min(used, allowed - 1), work);
+  do_what_follows();
+}
+
+void WorkerHost::charge(EventId event, uint64_t ns) {
+  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) call->second.cpu_ns += ns;
+}
+
+void WorkerHost::check_memory() {
+  const Memory memory = realm_->memory();
+  memory_bytes_ = memory.heap_bytes + memory.external_bytes;
+  if (memory_bytes_ > program_.memory_bytes) {
+    realm_->terminate("workers.memory", "it used more memory than it may");
+  }
+}
+
+void WorkerHost::condemn() {
+  const Failure failure = *realm_->condemned();
+  const EventId guilty = realm_->current_event();
+  if (program_.program.kind != Program::Kind::Worker || calls_.empty()) load_failure_ = failure;
+  for (auto& [id, call] : calls_) {
+    if (call.has_ended) continue;
+    if (id == guilty) {
+      send_failure(calls::FrameType::kFailed, id, failure);
+    } else {
+      send_failure(calls::FrameType::kFailed, id,
+                   {"workers.restarted", "the worker was ended at a limit that another call went over", {}, {}});
+    }
+    call.has_ended = true;
+    ended_.push_back(id);
+  }
+  for (const auto& [id, subrequest] : subrequests_) {
+    calls::append_frame(process_.outbox().text(), calls::FrameType::kRequestCancel, id);
+    process_.remove_subrequest(id);
+  }
+  if (program_.program.kind != Program::Kind::Worker) script_ended(failure);
+  subrequests_.clear();
+  subrequest_ids_.clear();
+  leaving_.clear();
+  entering_.clear();
+  for (auto& [id, call] : calls_) call.leaving = 0;
+  pulled_.clear();
+  roomy_.clear();
+  realm_.reset();
+}
+
+// DONE, for calls whose last entry was this one.
+void WorkerHost::settle_ended() {
+  for (const uint32_t id : ended_) {
+    const auto call = calls_.find(id);
+    if (call == calls_.end() || call->second.leaving != 0) continue;
+    calls::append_done(process_.outbox().text(), id, {call->second.cpu_ns / 1000, memory_bytes_});
+    calls_.erase(call);
+    process_.note_call_over(id);
+    ++calls_done_;
+  }
+  ended_.clear();
+  if (calls_done_ >= kCallsBeforeCode && !code_sent_ && realm_ && calls_.empty()) {
+    code_sent_ = true;
+    const std::vector<std::byte> code = realm_->code_cache();
+    const std::string_view bytes(reinterpret_cast<const char*>(code.data()), code.size());
+    program_.code_cache = bytes;
+    program_.program.code_cache = std::as_bytes(std::span(program_.code_cache));
+    calls::append_frame(process_.outbox().text(), calls::FrameType::kCode, id_, bytes);
+  }
+}
+
+void WorkerHost::do_what_follows() {
+  while (realm_ && (!pulled_.empty() || !roomy_.empty())) {
+    if (!pulled_.empty()) {
+      const StreamId stream = pulled_.back();
+      pulled_.pop_back();
+      feed(stream);
+    } else {
+      const StreamId stream = roomy_.back();
+      roomy_.pop_back();
+      enter(kNoEvent, program_.cpu_ns, [&] { realm_->writable(stream); });
+    }
+  }
+}
+
+std::optional<int64_t> WorkerHost::next_deadline_ns() const {
+  return realm_ ? realm_->next_deadline_ns() : std::nullopt;
+}
+
+void WorkerHost::run_timers() {
+  enter_for(kNoEvent, [this] { realm_->run_timers(); });
+}
+
+void WorkerHost::rest() {
+  if (realm_ && calls_.empty()) realm_->trim();
+}
+
+// --- From the node
+
+void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
+                       const std::shared_ptr<const void>& keeper) {
+  CallState& state = calls_[call];
+  std::optional<Failure> problem;
+  if (!realm_ && !make_realm(nullptr, problem)) {
+    send_failure(calls::FrameType::kFailed, call, *problem);
+    state.has_ended = true;
+    ended_.push_back(call);
+    settle_ended();
+    return;
+  }
+  switch (its.kind) {
+    case calls::CallKind::kFetch: {
+      copy_fields(its.fields, fields_);
+      Body body;
+      if ((flags & calls::kEnd) == 0) {
+        body = {.kind = Body::Kind::Stream,
+                .stream = open_entering(call, calls::FrameType::kCallCredit, call, Chunk(its.body, keeper))};
+      } else if (!its.body.empty()) {
+        body = {.kind = Body::Kind::Whole, .whole = Chunk(its.body, keeper)};
+      }
+      enter_for(call, [&] { realm_->fetch(call, {its.method, its.url, fields_}, std::move(body)); });
+      break;
+    }
+    case calls::CallKind::kScheduled:
+      enter_for(call, [&] { realm_->scheduled(call, its.cron, static_cast<int64_t>(its.time_ms)); });
+      break;
+    case calls::CallKind::kEvent: {
+      std::vector<Message> messages;
+      messages.reserve(its.messages.size());
+      for (const calls::Message& message : its.messages) {
+        messages.push_back({message.topic, message.payload, static_cast<int64_t>(message.time_ms)});
+      }
+      enter_for(call, [&] { realm_->event(call, messages); });
+      break;
+    }
+  }
+}
+
+StreamId WorkerHost::open_entering(StreamId stream, calls::FrameType credit, uint32_t id, Chunk first) {
+  Entering& entering = entering_[stream];
+  entering = {.credit = credit, .id = id};
+  if (!first.bytes().empty()) entering.waiting.push_back(std::move(first));
+  return stream;
+}
+
+void WorkerHost::take_body(uint32_t call, Chunk piece, bool ends) { take_piece(call, std::move(piece), ends); }
+
+void WorkerHost::take_piece(StreamId stream, Chunk piece, bool ends) {
+  const auto entering = entering_.find(stream);
+  if (entering == entering_.end()) return;
+  if (!piece.bytes().empty()) entering->second.waiting.push_back(std::move(piece));
+  entering->second.ended |= ends;
+  if (entering->second.pulled && feed(stream)) do_what_follows();
+}
+
+// One chunk, or the end, where it was asked for and is there.
+bool WorkerHost::feed(StreamId stream) {
+  const auto found = entering_.find(stream);
+  if (found == entering_.end() || !found->second.pulled) return false;
+  Entering& entering = found->second;
+  const EventId event = stream < kOfSubrequest ? stream : kNoEvent;
+  if (!entering.waiting.empty()) {
+    const Chunk chunk = std::move(entering.waiting.front());
+    entering.waiting.pop_front();
+    entering.pulled = false;
+    if (!entering.ended) {
+      calls::append_number(process_.outbox().text(), entering.credit, entering.id, chunk.bytes().size());
+    }
+    enter(event, program_.cpu_ns, [&] { realm_->chunk(stream, chunk); });
+    return true;
+  }
+  if (!entering.ended) return false;
+  entering_.erase(found);
+  enter(event, program_.cpu_ns, [&] { realm_->end(stream); });
+  return true;
+}
+
+void WorkerHost::add_credit(uint32_t call, uint64_t bytes) {
+  const auto state = calls_.find(call);
+  if (state != calls_.end() && state->second.leaving != 0) add_room(state->second.leaving, bytes);
+}
+
+void WorkerHost::add_room(StreamId stream, uint64_t bytes) {
+  const auto found = leaving_.find(stream);
+  if (found == leaving_.end()) return;
+  found->second.window += bytes;
+  if (!pump(stream, found->second)) {
+    settle_ended();
+    return;
+  }
+  if (found->second.wants_room && found->second.waiting.empty()) {
+    found->second.wants_room = false;
+    roomy_.push_back(stream);
+    do_what_follows();
+  }
+}
+
+void WorkerHost::abandon(uint32_t call) {
+  const auto state = calls_.find(call);
+  if (state == calls_.end() || !realm_) return;
+  const StreamId leaving = state->second.leaving;
+  if (leaving != 0) {
+    leaving_.erase(leaving);
+    state->second.leaving = 0;
+    if (state->second.has_ended) ended_.push_back(call);
+  }
+  enter_for(call, [&] {
+    if (leaving != 0 && leaving < kOwnStream) realm_->dropped(leaving);
+    realm_->abandon(call);
+  });
+}
+
+// --- Answers to subrequests
+
+WorkerHost::Subrequest* WorkerHost::find_subrequest(uint32_t subrequest) {
+  const auto found = subrequests_.find(subrequest);
+  return found == subrequests_.end() ? nullptr : &found->second;
+}
+
+void WorkerHost::forget_subrequest(uint32_t subrequest) {
+  const auto found = subrequests_.find(subrequest);
+  if (found == subrequests_.end()) return;
+  subrequest_ids_.erase(found->second.operation);
+  if (found->second.leaving != 0) leaving_.erase(found->second.leaving);
+  subrequests_.erase(found);
+  process_.remove_subrequest(subrequest);
+}
+
+void WorkerHost::answer(uint32_t subrequest, const calls::Head& head, bool ends,
+                        const std::shared_ptr<const void>& keeper) {
+  Subrequest* its = find_subrequest(subrequest);
+  if (its == nullptr) return;
+  const OperationId operation = its->operation;
+  const EventId event = its->event;
+  copy_fields(head.fields, fields_);
+  Body body;
+  if (!ends) {
+    const StreamId stream = kOfSubrequest | subrequest;
+    body = {.kind = Body::Kind::Stream,
+            .stream = open_entering(stream, calls::FrameType::kAnswerCredit, subrequest, Chunk(head.body, keeper))};
+    subrequest_ids_.erase(operation);
+  } else {
+    if (!head.body.empty()) body = {.kind = Body::Kind::Whole, .whole = Chunk(head.body, keeper)};
+    forget_subrequest(subrequest);
+  }
+  enter_for(event, [&] {
+    realm_->answered(operation, {static_cast<uint16_t>(head.status), head.reason, fields_}, std::move(body));
+  });
+}
+
+void WorkerHost::take_answer_body(uint32_t subrequest, Chunk piece, bool ends) {
+  if (ends) forget_subrequest(subrequest);
+  take_piece(kOfSubrequest | subrequest, std::move(piece), ends);
+}
+
+void WorkerHost::fail_subrequest(uint32_t subrequest, const calls::Failure& failure) {
+  Subrequest* its = find_subrequest(subrequest);
+  if (its == nullptr) return;
+  const OperationId operation = its->operation;
+  const EventId event = its->event;
+  forget_subrequest(subrequest);
+  const Failure told{"workers.subrequest", std::string(failure.text), {}, {}};
+  const StreamId stream = kOfSubrequest | subrequest;
+  if (entering_.erase(stream) != 0) {
+    enter_for(event, [&] { realm_->broken(stream, told); });
+  } else {
+    enter_for(event, [&] { realm_->failed(operation, told); });
+  }
+}
+
+void WorkerHost::settle_subrequest(uint32_t subrequest, bool found) {
+  Subrequest* its = find_subrequest(subrequest);
+  if (its == nullptr) return;
+  const OperationId operation = its->operation;
+  const EventId event = its->event;
+  const bool was_match = its->is_match;
+  forget_subrequest(subrequest);
+  enter_for(event, [&] { was_match ? realm_->missed(operation) : realm_->done(operation, found); });
+}
+
+void WorkerHost::add_subrequest_credit(uint32_t subrequest, uint64_t bytes) {
+  const Subrequest* its = find_subrequest(subrequest);
+  if (its != nullptr && its->leaving != 0) add_room(its->leaving, bytes);
+}
+
+// --- From the realm
+
+Time WorkerHost::now() {
+  timespec wall{};
+  clock_gettime(CLOCK_REALTIME, &wall);
+  return {.monotonic_ns = IsolateProcess::monotonic_ns(), .wall_ms = wall.tv_sec * 1000 + wall.tv_nsec / 1'000'000};
+}
+
+void WorkerHost::random(std::span<std::byte> out) {
+  while (!out.empty()) {
+    const ssize_t got = getrandom(out.data(), out.size(), 0);
+    if (got > 0) out = out.subspan(static_cast<size_t>(got));
+  }
+}
+
+void WorkerHost::console(EventId event, ConsoleLevel level, std::string_view text) {
+  constexpr size_t kTextMax = 16U << 10;
+  calls::append_console(process_.outbox().text(), id_,
+                        {static_cast<uint32_t>(event), level_of(level), text.substr(0, kTextMax)});
+}
+
+void WorkerHost::uncaught(EventId event, const Failure& failure) {
+  console(event, ConsoleLevel::Error, "Uncaught " + (failure.stack.empty() ? failure.text : failure.stack));
+}
+
+void WorkerHost::respond(EventId event, const ResponseHead& head, Body body) {
+  const auto call = static_cast<uint32_t>(event);
+  const auto found = calls_.find(call);
+  if (found == calls_.end() || found->second.has_ended) return;
+  CallState& state = found->second;
+  std::string& out = process_.outbox().text();
+  const calls::Head its{.status = head.status, .reason = head.reason, .fields = fields_of(head.fields)};
+  if (body.kind == Body::Kind::None || (body.kind == Body::Kind::Whole && body.whole.bytes().empty())) {
+    calls::append_head(out, calls::FrameType::kHead, call, its, calls::kEnd);
+    return;
+  }
+  if (body.kind == Body::Kind::Whole && body.whole.bytes().size() <= calls::kWindowBytes) {
+    calls::append_head(out, calls::FrameType::kHead, call, its, calls::kEnd, body.whole.bytes().size());
+    process_.outbox().share(body.whole, body.whole.bytes());
+    return;
+  }
+  calls::append_head(out, calls::FrameType::kHead, call, its, 0);
+  const StreamId stream = body.kind == Body::Kind::Whole ? kOwnStream | call : body.stream;
+  state.leaving = stream;
+  Leaving& leaving = leaving_[stream];
+  leaving = {.type = calls::FrameType::kAnswerPiece, .id = call, .window = calls::kWindowBytes};
+  if (body.kind == Body::Kind::Whole) {
+    leaving.waiting.push_back(std::move(body.whole));
+    leaving.closed = true;
+    pump(stream, leaving);
+  }
+}
+
+void WorkerHost::ended(EventId event, const EventEnd& end) {
+  const auto call = calls_.find(static_cast<uint32_t>(event));
+  if (call == calls_.end() || call->second.has_ended) return;
+  if (end.failure) {
+    send_failure(calls::FrameType::kFailed, call->first, *end.failure, end.pass_through ? calls::kPassesThrough : 0);
+  }
+  call->second.has_ended = true;
+  ended_.push_back(call->first);
+}
+
+void WorkerHost::script_ended(const std::optional<Failure>& failure) {
+  if (failure) {
+    send_failure(calls::FrameType::kScriptEnded, id_, *failure, calls::kThrew);
+  } else {
+    calls::append_frame(process_.outbox().text(), calls::FrameType::kScriptEnded, id_);
+  }
+}
+
+void WorkerHost::send_failure(calls::FrameType type, uint32_t id, const Failure& failure, uint8_t flags) {
+  constexpr size_t kTextMax = 16U << 10;
+  const auto cut = [](std::string_view text) { return text.substr(0, kTextMax); };
+  calls::append_failure(process_.outbox().text(), type, id,
+                        {failure.code, cut(failure.text), cut(failure.position), cut(failure.stack)}, flags);
+}
+
+// --- Bodies that leave
+
+bool WorkerHost::write(StreamId stream, Chunk chunk) {
+  const auto found = leaving_.find(stream);
+  if (found == leaving_.end()) return true;
+  if (!chunk.bytes().empty()) found->second.waiting.push_back(std::move(chunk));
+  pump(stream, found->second);
+  if (found->second.waiting.empty() && found->second.window > 0) return true;
+  found->second.wants_room = true;
+  return false;
+}
+
+void WorkerHost::close(StreamId stream) {
+  const auto found = leaving_.find(stream);
+  if (found == leaving_.end()) return;
+  found->second.closed = true;
+  pump(stream, found->second);
+}
+
+void WorkerHost::abort(StreamId stream, const Failure& failure) {
+  const auto found = leaving_.find(stream);
+  if (found == leaving_.end()) return;
+  const Leaving leaving = std::move(found->second);
+  leaving_.erase(found);
+  if (leaving.type == calls::FrameType::kAnswerPiece) {
+    send_failure(calls::FrameType::kFailed, leaving.id, failure);
+  } else {
+    calls::append_frame(process_.outbox().text(), calls::FrameType::kRequestCancel, leaving.id);
+  }
+  end_leaving(leaving);
+}
+
+bool WorkerHost::pump(StreamId stream, Leaving& leaving) {
+  Outbox& outbox = process_.outbox();
+  while (!leaving.waiting.empty() && leaving.window > 0) {
+    const Chunk& chunk = leaving.waiting.front();
+    const std::string_view bytes =
+        chunk.bytes().substr(leaving.taken, std::min<uint64_t>(leaving.window, calls::kPieceBytesMax));
+    const bool takes_all = leaving.taken + bytes.size() == chunk.bytes().size();
+    const bool ends = takes_all && leaving.closed && leaving.waiting.size() == 1;
+    calls::FrameWriter frame(outbox.text(), leaving.type, leaving.id, ends ? calls::kEnd : 0);
+    frame.end(bytes.size());
+    outbox.share(chunk, bytes);
+    leaving.window -= bytes.size();
+    leaving.taken = takes_all ? 0 : leaving.taken + bytes.size();
+    if (takes_all) leaving.waiting.pop_front();
+    if (ends) {
+      const Leaving gone = std::move(leaving);
+      leaving_.erase(stream);
+      end_leaving(gone);
+      return false;
+    }
+  }
+  if (leaving.closed && leaving.waiting.empty()) {
+    calls::append_frame(outbox.text(), leaving.type, leaving.id, {}, calls::kEnd);
+    const Leaving gone = std::move(leaving);
+    leaving_.erase(stream);
+    end_leaving(gone);
+    return false;
+  }
+  return true;
+}
+
+void WorkerHost::end_leaving(const Leaving& leaving) {
+  if (leaving.type != calls::FrameType::kAnswerPiece) {
+    if (Subrequest* its = find_subrequest(leaving.id)) its->leaving = 0;
+    return;
+  }
+  const auto call = calls_.find(leaving.id);
+  if (call == calls_.end()) return;
+  call->second.leaving = 0;
+  if (call->second.has_ended) ended_.push_back(leaving.id);
+}
+
+// --- Bodies that enter
+
+void WorkerHost::pull(StreamId stream) {
+  const auto found = entering_.find(stream);
+  if (found == entering_.end()) return;
+  found->second.pulled = true;
+  if (!found->second.waiting.empty() || found->second.ended) pulled_.push_back(stream);
+}
+
+void WorkerHost::cancel(StreamId stream) {
+  if (entering_.erase(stream) == 0 || stream < kOfSubrequest) return;
+  const auto subrequest = static_cast<uint32_t>(stream);
+  if (find_subrequest(subrequest) == nullptr) return;
+  calls::append_frame(process_.outbox().text(), calls::FrameType::kRequestCancel, subrequest);
+  forget_subrequest(subrequest);
+}
+
+// --- Subrequests
+
+uint32_t WorkerHost::begin_subrequest(OperationId operation, EventId event, calls::Request& request,
+                                      const RequestHead& head, Body body) {
+  const uint32_t id = process_.add_subrequest(*this);
+  Subrequest& its = subrequests_[id];
+  its = {.operation = operation, .event = event, .is_match = request.target == calls::RequestTarget::kCacheMatch};
+  subrequest_ids_[operation] = id;
+  request.call = static_cast<uint32_t>(event);
+  request.method = head.method;
+  request.url = head.url;
+  request.fields = fields_of(head.fields);
+  const bool is_whole = body.kind == Body::Kind::None ||
+                        (body.kind == Body::Kind::Whole && body.whole.bytes().size() <= calls::kWindowBytes);
+  if (is_whole) {
+    request.body = body.whole.bytes();
+    calls::append_request(process_.outbox().text(), id, request, calls::kEnd);
+    return id;
+  }
+  calls::append_request(process_.outbox().text(), id, request, 0);
+  const StreamId stream = body.kind == Body::Kind::Whole ? kOwnStream | kOfSubrequest | id : body.stream;
+  its.leaving = stream;
+  Leaving& leaving = leaving_[stream];
+  leaving = {.type = calls::FrameType::kRequestBody, .id = id, .window = calls::kWindowBytes};
+  if (body.kind == Body::Kind::Whole) {
+    leaving.waiting.push_back(std::move(body.whole));
+    leaving.closed = true;
+    pump(stream, leaving);
+  }
+  return id;
+}
+
+void WorkerHost::fetch(OperationId operation, EventId event, const RequestHead& head, Body body) {
+  calls::Request request{.target = calls::RequestTarget::kFetch};
+  begin_subrequest(operation, event, request, head, std::move(body));
+}
+
+void WorkerHost::abort_fetch(OperationId operation) {
+  const auto found = subrequest_ids_.find(operation);
+  if (found == subrequest_ids_.end()) return;
+  const uint32_t id = found->second;
+  calls::append_frame(process_.outbox().text(), calls::FrameType::kRequestCancel, id);
+  entering_.erase(kOfSubrequest | id);
+  forget_subrequest(id);
+}
+
+void WorkerHost::cache_match(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) {
+  calls::Request request{.target = calls::RequestTarget::kCacheMatch, .cache = cache};
+  begin_subrequest(operation, event, request, head, {});
+}
+
+void WorkerHost::cache_put(OperationId operation, EventId event, std::string_view cache, const RequestHead& request,
+                           const ResponseHead& head, Body body) {
+  calls::Request its{.target = calls::RequestTarget::kCachePut,
+                     .cache = cache,
+                     .status = head.status,
+                     .reason = head.reason,
+                     .answer_fields = fields_of(head.fields)};
+  begin_subrequest(operation, event, its, request, std::move(body));
+}
+
+void WorkerHost::cache_remove(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) {
+  calls::Request request{.target = calls::RequestTarget::kCacheRemove, .cache = cache};
+  begin_subrequest(operation, event, request, head, {});
+}
+
+}  // namespace verge::workers

@@ -1,0 +1,156 @@
+// WorkerHost: one worker in an isolate process: its realm, the calls that it is at, and the streams between both.
+//
+// It stands between frames and the realm, in both directions. A realm may be called only after the call it is in has
+// returned, so what follows from a call (a chunk that was asked for, room to write) is gathered and done when it is
+// over. A realm that was ended at a limit is condemned: its calls fail, it is thrown away, and the next call gets a new
+// one from the same program.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "calls/messages.h"
+#include "workers/realm.h"
+
+namespace verge::workers {
+
+class IsolateProcess;
+
+// What an isolate process was told about a worker; a copy, since realms are made from it again.
+struct LoadedProgram {
+  explicit LoadedProgram(const calls::Load& load);
+  [[nodiscard]] Limits realm_limits() const { return {memory_bytes, memory_bytes}; }
+
+  std::string name;
+  Program program;
+  std::string code_cache;
+  uint64_t cpu_ns;
+  uint64_t start_cpu_ns;
+  uint64_t memory_bytes;
+};
+
+class WorkerHost final : public Host {
+ public:
+  WorkerHost(IsolateProcess& process, uint32_t id, const calls::Load& load);
+  ~WorkerHost() override;
+
+  // Answers with LOADED or LOAD_FAILED. `ready`: a realm to be used, or null.
+  void load(std::unique_ptr<Realm> ready);
+  void begin(uint32_t call, const calls::Call& its, uint8_t flags, const std::shared_ptr<const void>& keeper);
+  void take_body(uint32_t call, Chunk piece, bool ends);
+  void add_credit(uint32_t call, uint64_t bytes);
+  void abandon(uint32_t call);
+
+  // Of subrequests.
+  void answer(uint32_t subrequest, const calls::Head& head, bool ends, const std::shared_ptr<const void>& keeper);
+  void take_answer_body(uint32_t subrequest, Chunk piece, bool ends);
+  void fail_subrequest(uint32_t subrequest, const calls::Failure& failure);
+  void settle_subrequest(uint32_t subrequest, bool found);
+  void add_subrequest_credit(uint32_t subrequest, uint64_t bytes);
+
+  [[nodiscard]] std::optional<int64_t> next_deadline_ns() const;
+  void run_timers();
+  // Before the process waits for long.
+  void rest();
+  [[nodiscard]] uint32_t id() const { return id_; }
+  [[nodiscard]] const LoadedProgram& program() const { return program_; }
+
+  Time now() override;
+  void random(std::span<std::byte> out) override;
+  void console(EventId event, ConsoleLevel level, std::string_view text) override;
+  void uncaught(EventId event, const Failure& failure) override;
+  void respond(EventId event, const ResponseHead& head, Body body) override;
+  void ended(EventId event, const EventEnd& end) override;
+  void script_ended(const std::optional<Failure>& failure) override;
+  bool write(StreamId stream, Chunk chunk) override;
+  void close(StreamId stream) override;
+  void abort(StreamId stream, const Failure& failure) override;
+  void pull(StreamId stream) override;
+  void cancel(StreamId stream) override;
+  void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) override;
+  void abort_fetch(OperationId operation) override;
+  void cache_match(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) override;
+  void cache_put(OperationId operation, EventId event, std::string_view cache, const RequestHead& request,
+                 const ResponseHead& head, Body body) override;
+  void cache_remove(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) override;
+
+ private:
+  struct CallState {
+    uint64_t cpu_ns = 0;
+    bool has_ended = false;
+    StreamId leaving = 0;  // of the answer, not at its end
+  };
+  // A body on its way to the node.
+  struct Leaving {
+    calls::FrameType type;
+    uint32_t id;  // of the call or subrequest
+    uint64_t window;
+    std::deque<Chunk> waiting;
+    size_t taken = 0;  // of the first
+    bool closed = false;
+    bool wants_room = false;  // the realm waits for writable()
+  };
+  // A body on its way to the realm.
+  struct Entering {
+    calls::FrameType credit;
+    uint32_t id;
+    std::deque<Chunk> waiting;
+    bool pulled = false;
+    bool ended = false;
+  };
+  struct Subrequest {
+    OperationId operation;
+    EventId event;
+    bool is_match = false;  // in the cache
+    StreamId leaving = 0;
+  };
+
+  // Runs `work`, which calls the realm, as code of `event`, then what follows from it.
+  void enter(EventId event, uint64_t allowed_ns, const std::function<void()>& work);
+  void enter_for(EventId event, const std::function<void()>& work);
+  void charge(EventId event, uint64_t ns);
+  void check_memory();
+  void condemn();
+  void do_what_follows();
+  void settle_ended();
+  bool make_realm(std::unique_ptr<Realm> ready, std::optional<Failure>& problem);
+  bool feed(StreamId stream);
+  void take_piece(StreamId stream, Chunk piece, bool ends);
+  StreamId open_entering(StreamId stream, calls::FrameType credit, uint32_t id, Chunk first);
+  // Sends what the window allows. False when the stream is at its end and gone.
+  bool pump(StreamId stream, Leaving& leaving);
+  void add_room(StreamId stream, uint64_t bytes);
+  void end_leaving(const Leaving& leaving);
+  uint32_t begin_subrequest(OperationId operation, EventId event, calls::Request& request, const RequestHead& head,
+                            Body body);
+  Subrequest* find_subrequest(uint32_t subrequest);
+  void forget_subrequest(uint32_t subrequest);
+  void send_failure(calls::FrameType type, uint32_t id, const Failure& failure, uint8_t flags = 0);
+
+  IsolateProcess& process_;
+  const uint32_t id_;
+  LoadedProgram program_;
+  std::unique_ptr<Realm> realm_;
+  std::function<void()> expired_;
+  std::unordered_map<uint32_t, CallState> calls_;
+  std::unordered_map<StreamId, Leaving> leaving_;
+  std::unordered_map<StreamId, Entering> entering_;
+  std::unordered_map<uint32_t, Subrequest> subrequests_;
+  std::unordered_map<OperationId, uint32_t> subrequest_ids_;
+  std::vector<uint32_t> ended_;   // calls, in this entry
+  std::vector<StreamId> pulled_;  // to be fed
+  std::vector<StreamId> roomy_;   // to be told
+  std::vector<Field> fields_;     // scratch
+  std::optional<Failure> load_failure_;
+  uint64_t calls_done_ = 0;
+  uint64_t memory_bytes_ = 0;
+  bool code_sent_ = false;
+  bool is_cold_ = true;  // no call was begun in this realm
+};
+
+}  // namespace verge::workers

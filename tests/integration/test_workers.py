@@ -1,0 +1,308 @@
+"""Workers in isolate processes: serving, running scripts, limits that hold, and what an attacker's worker can do.
+
+Attackers run beside a victim of another owner: each attack ends with the error that is promised, and the victim, in its
+process, keeps its counter: it was never restarted. Timings are measured in bench/bench_workers.py.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from verge import PATIENCE, VERGE, TestCase, end, http_request, run, spawn, wait_until
+
+# The machine may be busy: only the limit that a test is about may be short.
+SLOW = ["--wall-ms", "30000"]
+EASY = ["--cpu-ms", "5000", *SLOW]
+
+EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/workers")
+
+ATTACKS = {
+    "loop": "while (true) {}",
+    "map": "const m = new Map(); for (let i = 0; ; i++) m.set(i, { i });",
+    "fill": "const a = []; while (true) a.push(new Array(5e7).fill(1.5));",
+    "repeat": 'const s = "x".repeat(2 ** 28); return new Response([...s].length);',
+    "split": 'let s = "x".repeat(2 ** 28); s += s; return new Response(s.split("").length);',
+    "stringify": "const a = []; for (let i = 0; i < 1e9; i++) a.push({ i }); return new Response(JSON.stringify(a));",
+    "parse": 'const s = "[" + "1,".repeat(5e7) + "1]"; while (true) JSON.parse(s);',
+    "backtrack": 'return new Response(/^(a+)+$/.test("a".repeat(60) + "b"));',
+    "promises": "const f = async () => { while (true) await null; }; await f();",
+    "buffers": "const a = []; for (let i = 0; i < 1024; i++) { const b = new Uint8Array(1 << 20); b.fill(1); a.push(b); }"
+               " return new Response(a.length);",
+    "recursion": "const f = (n) => f(n + 1) + 1; return new Response(f(0));",
+}
+
+
+def source(body):
+    return f"export default {{ async fetch(request, env, ctx) {{ {body} }} }};\n"
+
+
+VICTIM = "let n = 0; export default { fetch() { return new Response(String(++n)); } };\n"
+
+
+class Served:
+    """`verge worker serve` of some workers, by name."""
+
+    def __init__(self, test, workers, arguments=EASY, command="serve", files=None):
+        self.ready = os.path.join(test.directory, "ready.json")
+        self.log = os.path.join(test.directory, "log")
+        self.paths = []
+        for name, text in workers.items():
+            path = os.path.join(test.directory, name + ".js")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            self.paths.append(path)
+        for name, text in (files or {}).items():
+            with open(os.path.join(test.directory, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        with open(self.log, "ab") as log:
+            # One core: one loop, so that a worker has one process and one counter.
+            self.process = spawn(["taskset", "-c", str(min(os.sched_getaffinity(0))), VERGE, "worker", command, *self.paths,
+                                  "--listen", "127.0.0.1:0", "--ready-file", self.ready, *arguments],
+                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        test.addCleanup(end, self.process)
+        wait_until(lambda: os.path.exists(self.ready), lambda: f"workers are served; the log:\n{self.said()}")
+        with open(self.ready, encoding="utf-8") as file:
+            self.address = json.load(file)["http"][0]
+
+    def said(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def get(self, path="/", method="GET", body=None, fields=None):
+        return http_request(self.address, method, path, body, fields, timeout=PATIENCE)
+
+
+class Serving(TestCase):
+    def test_one_worker_has_all_paths(self):
+        served = Served(self, {"hello": source(
+            'return new Response(request.method + " " + new URL(request.url).pathname, '
+            '{ status: 201, headers: { "X-Own": "yes" } });')})
+        answer = served.get("/a/b?c")
+        self.assertEqual((answer.status, answer.body, answer.fields["x-own"]), (201, b"GET /a/b", "yes"))
+
+    def test_several_are_under_their_names(self):
+        served = Served(self, {name: source(f'return new Response("{name} " + new URL(request.url).pathname);')
+                               for name in ("one", "two")})
+        self.assertEqual(served.get("/one/x").body, b"one /one/x")
+        self.assertEqual(served.get("/two/").body, b"two /two/")
+        self.assertEqual(served.get("/three/").status, 404)
+
+    def test_bodies_of_each_size_come_back(self):
+        served = Served(self, {"echo": source("return new Response(request.body);"),
+                               "text": source("return new Response(await request.arrayBuffer());")},
+                        EASY)
+        for size in (0, 1, 4095, 65536, 262144, 262145, 1_000_000, 5_000_000):
+            body = os.urandom(size)
+            for name in ("echo", "text"):
+                with self.subTest(size=size, worker=name):
+                    answer = served.get(f"/{name}/", "POST", body)
+                    self.assertEqual(answer.status, 200, answer)
+                    self.assertTrue(answer.body == body)
+
+    def test_a_stream_comes_in_pieces(self):
+        served = Served(self, {"stream": source(
+            "let n = 0; return new Response(new ReadableStream({ pull(c) { "
+            "if (n === 50) c.close(); else c.enqueue(new TextEncoder().encode(String(n++).padStart(20000, '.'))); } }));")},
+            EASY)
+        body = served.get().body
+        self.assertEqual(len(body), 50 * 20000)
+        self.assertTrue(body.endswith(b".49"))
+
+    def test_modules_json_text_and_variables(self):
+        served = Served(self, {"main": 'import { f } from "./lib.js"; import words from "./words.json"; import t from "./t.txt";'
+                                       "export default { fetch(r, env) { return new Response([f(2), words.a, t, env.KEY].join()); } };"},
+                        [*EASY, "--env", "KEY=value"],
+                        files={"lib.js": "export const f = (n) => n * 21;", "words.json": '{"a":"b"}', "t.txt": "text"})
+        self.assertEqual(served.get().body, b"42,b,text,value")
+
+    def test_errors_name_the_place(self):
+        served = Served(self, {"bad": source("\n\n null.x;"), "syntax": "export default {", "none": "export default {};"})
+        bad = served.get("/bad/")
+        self.assertEqual((bad.status, bad.fields["verge-worker-error"]), (500, 'workers.exception; worker="bad"'))
+        self.assertIn(b"bad.js:3", bad.body)
+        syntax = served.get("/syntax/")
+        self.assertEqual((syntax.status, syntax.fields["verge-worker-error"]), (500, 'workers.syntax; worker="syntax"'))
+        self.assertEqual(served.get("/none/").status, 500)
+
+    def test_subrequests_reach_others_and_are_counted(self):
+        served = Served(self, {
+            "front": source("const { pathname, searchParams, host } = new URL(request.url);"
+                            "let text = ''; for (let i = 0; i < searchParams.get('n'); i++)"
+                            "  text += await (await fetch(`http://${host}/back/`)).text();"
+                            "return new Response(text);"),
+            "back": source('return new Response("b");')}, [*EASY, "--subrequests", "5"])
+        self.assertEqual(served.get("/front/?n=5").body, b"bbbbb")
+        over = served.get("/front/?n=6")
+        self.assertEqual(over.status, 500)
+        self.assertIn(b"5 subrequests", over.body)
+
+    def test_dev_reloads_what_is_saved(self):
+        served = Served(self, {"w": source('return new Response("before");')}, command="dev")
+        self.assertEqual(served.get().body, b"before")
+        with open(served.paths[0], "w", encoding="utf-8") as file:
+            file.write(source('return new Response("after");'))
+        wait_until(lambda: served.get().body == b"after", "the saved worker is served")
+
+    def test_what_a_worker_says_is_printed(self):
+        served = Served(self, {"w": source('console.log("seen", { a: 1 }); return new Response();')})
+        served.get()
+        wait_until(lambda: "w log: seen { a: 1 }" in served.said(), served.said)
+
+    def test_waiting_for_what_comes_after_the_answer(self):
+        served = Served(self, {"w": source(
+            'ctx.waitUntil(new Promise((done) => setTimeout(() => { console.log("later"); done(); }, 50)));'
+            'return new Response("now");')})
+        self.assertEqual(served.get().body, b"now")
+        wait_until(lambda: "w log: later" in served.said(), served.said)
+
+
+class Limits(TestCase):
+    def test_each_attack_ends_and_the_victim_does_not_notice(self):
+        workers = {name: source(body) for name, body in ATTACKS.items()}
+        served = Served(self, {**workers, "victim": VICTIM}, ["--cpu-ms", "50", *SLOW])
+        stop = threading.Event()
+        counted, wrong = [], []
+
+        def ask():
+            while not stop.is_set():
+                answer = served.get("/victim/")
+                (counted if answer.status == 200 else wrong).append(answer.body)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            for name in ATTACKS:
+                with self.subTest(attack=name):
+                    for _ in range(2):
+                        answer = served.get(f"/{name}/")
+                        if name == "recursion":  # RangeError: the worker's own failure
+                            self.assertEqual(answer.status, 500, answer)
+                            continue
+                        self.assertIn(answer.status, (500, 503), answer)
+                        code = answer.fields["verge-worker-error"]
+                        self.assertRegex(code, f'workers.(cpu|memory|exception); worker="{name}"')
+                        if name in ("loop", "backtrack", "promises"):
+                            self.assertTrue(code.startswith("workers.cpu"), code)
+        finally:
+            stop.set()
+            asking.join()
+        self.assertEqual(wrong, [])
+        # Its process was never ended: the counter goes on.
+        self.assertEqual([int(body) for body in counted], list(range(1, len(counted) + 1)))
+
+    def test_after_a_limit_the_worker_answers_again(self):
+        served = Served(self, {"w": source(
+            'if (request.url.endsWith("spin")) while (true) {} return new Response("well");')}, ["--cpu-ms", "200", *SLOW])
+        for _ in range(3):
+            self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
+            self.assertEqual(served.get("/").body, b"well")
+
+    def test_waiting_counts_as_wall_time(self):
+        served = Served(self, {"w": source("await new Promise(() => setTimeout(() => {}, 60000));")}, ["--cpu-ms", "5000", "--wall-ms", "40"])
+        answer = served.get()
+        self.assertEqual((answer.status, answer.fields["verge-worker-error"]), (503, 'workers.wall; worker="w"'))
+        self.assertIn(b"40 ms", answer.body)
+
+    def test_no_node_that_runs_no_worker_maps_the_engine(self):
+        self.assertTrue(os.path.exists(os.path.join(os.path.dirname(VERGE), "verge-isolate")))
+        libraries = subprocess.run(["ldd", VERGE], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.assertNotIn("libnode", libraries)
+
+
+class Running(TestCase):
+    def script(self, text, *arguments, name="script.js"):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return run("worker", "run", path, *arguments)
+
+    def test_the_console_is_printed(self):
+        ran = self.script('console.log("out", 1 + 1); console.error("err"); setTimeout(() => console.log("later"), 5);')
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (0, "out 2\nlater\n", "err\n"))
+
+    def test_uncaught_errors_decide_the_status(self):
+        ran = self.script('console.log("x");\nthrow new TypeError("bad");')
+        self.assertEqual((ran.returncode, ran.stdout), (1, "x\n"))
+        self.assertIn("TypeError: bad", ran.stderr)
+        self.assertIn("script.js:2", ran.stderr)
+        self.assertEqual(self.script("syntax error here").returncode, 1)
+
+    def test_modules(self):
+        ran = self.script('const x = await Promise.resolve(3); console.log(x); export {};', "--module")
+        self.assertEqual((ran.returncode, ran.stdout), (0, "3\n"))
+
+    def test_limits_end_a_script(self):
+        ran = self.script("while (true) {}", "--cpu-ms", "50")
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("workers.cpu", ran.stderr)
+
+    def test_a_file_that_is_not_there(self):
+        ran = run("worker", "run", os.path.join(self.directory, "none.js"))
+        self.assertEqual(ran.returncode, 2)
+        self.assertIn("cli.worker-file", ran.stderr)
+
+    def test_a_first_worker_is_made_once(self):
+        path = os.path.join(self.directory, "new.js")
+        self.assertEqual(run("worker", "init", path).returncode, 0)
+        self.assertEqual(run("worker", "init", path).returncode, 2)
+        with open(path, encoding="utf-8") as file:
+            served = Served(self, {"copy": file.read()}, [*EASY, "--env", "NAME=edge"])
+        self.assertEqual(served.get("/p").json(), {"hello": "edge", "path": "/p"})
+
+
+class Examples(TestCase):
+    """examples/workers do what they say."""
+
+    def serve(self, name, *variables):
+        with open(os.path.join(EXAMPLES, name + ".js"), encoding="utf-8") as file:
+            text = file.read()
+        arguments = list(EASY)
+        for variable in variables:
+            arguments += ["--env", variable]
+        return Served(self, {name: text}, arguments)
+
+    def test_hello(self):
+        served = self.serve("hello", "NAME=edge")
+        self.assertEqual(served.get("/a").body, b"Hello edge, from /a; call 1\n")
+        self.assertEqual(served.get("/a").body, b"Hello edge, from /a; call 2\n")
+
+    def test_ab_test_keeps_a_visitor_where_he_is(self):
+        served = self.serve("ab_test", "CHALLENGER_SHARE=0.5")
+        seen = set()
+        for _ in range(64):
+            first = served.get()
+            cookie = first.fields["set-cookie"].partition(";")[0]
+            again = served.get(fields={"Cookie": cookie})
+            self.assertEqual(again.body, first.body)
+            self.assertNotIn("set-cookie", again.fields)
+            seen.add(first.body)
+        self.assertEqual(seen, {b"This is the control.\n", b"This is the challenger.\n"})
+
+    def test_header_edits(self):
+        origin = Served(self, {"origin": source(
+            'return new Response([request.headers.get("x-forwarded-host"), request.headers.get("cookie")].join(" "), '
+            '{ headers: { server: "old", "x-kept": "1" } });')})
+        os.unlink(origin.ready)
+        served = self.serve("header_edits", f"ORIGIN=http://{origin.address}")
+        answer = served.get("/x", fields={"Cookie": "secret=1"})
+        self.assertEqual(answer.body.decode(), served.address + " ")
+        self.assertEqual(answer.fields["x-content-type-options"], "nosniff")
+        self.assertEqual(answer.fields["x-kept"], "1")
+        self.assertNotIn("server", answer.fields)
+
+    def test_rate_limit(self):
+        served = self.serve("rate_limit", "LIMIT=3", "SECONDS=3600")
+        statuses = [served.get(fields={"X-Api-Key": "a"}).status for _ in range(5)]
+        self.assertEqual(statuses, [200, 200, 200, 429, 429])
+        self.assertEqual(served.get(fields={"X-Api-Key": "b"}).status, 200)
+
+
+if __name__ == "__main__":
+    if os.environ.get("VERGE_SANITIZE"):
+        print("a sanitizer needs system calls and memory that the sandbox takes away: skipped")
+        sys.exit(0)
+    unittest.main()

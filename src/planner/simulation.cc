@@ -298,7 +298,7 @@ class Simulation {
   void commit_epaxos(uint32_t name) {
     Operation& operation = operations_[name];
     operation.is_committed = true;
-    if (operation.is_hot) dependencies_.commit(operation.owner, name, operation.owner, agreement_of(operation).united);
+    if (operation.is_hot) dependencies_.commit(name, operation.owner, agreement_of(operation).united);
     send_to_others(kCommit, name, operation.owner, false);
     send(kDone, name, operation.owner, operation.owner, false);
     learn(operation.owner, name);
@@ -312,7 +312,7 @@ class Simulation {
   void learn(size_t site, uint32_t name) {
     if (!operations_[name].is_hot) return;
     executable_.clear();
-    dependencies_.learn(site, name, executable_);
+    dependencies_.learn(site, name, operations_[name].owner, executable_);
     for (const uint32_t own : executable_) record_execution(operations_[own]);
   }
 

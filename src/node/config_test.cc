@@ -254,7 +254,8 @@ TEST(ConfigProblems, Actions) {
   };
   EXPECT_THAT(action("{}"), ElementsAre("f.toml:4:7: an action has exactly one of publish, upload, purge and drop; say "
                                         "which [config.value]"));
-  EXPECT_THAT(action("{publish='t', drop=true}"), ElementsAre(HasSubstr("exactly one of publish, upload, purge and drop")));
+  EXPECT_THAT(action("{publish='t', drop=true}"),
+              ElementsAre(HasSubstr("exactly one of publish, upload, purge and drop")));
   EXPECT_THAT(action("{upload='high', retain=false}"),
               ElementsAre("f.toml:4:30: retain goes only with publish; leave it out [config.value]"));
   EXPECT_THAT(action("{publish='t', topic='u'}"),

@@ -6,9 +6,9 @@
 // io_context was the alternative: a wait without a buffer costs an epoll_ctl(2) each time, a wait with one costs every
 // idle connection a buffer.)
 //
-// What is posted runs in slices between the descriptors that are ready, so that a backlog of tasks delays nobody's input
-// and output by more than a slice and its last task. The mailbox has no bound of its own: who could fill it goes through
-// Passages (passages.h), or waits for an answer.
+// What is posted runs in slices between the descriptors that are ready, so that a backlog of tasks delays nobody's
+// input and output by more than a slice and its last task. The mailbox has no bound of its own: who could fill it goes
+// through Passages (passages.h), or waits for an answer.
 //
 // Threading: post() and stop() from any thread; everything else on the loop's own thread, or before run().
 #pragma once

@@ -19,28 +19,13 @@ class Search {
  public:
   explicit Search(const ReplicaProblem& problem) : problem_(problem) {}
 
-  // The best set whose first replica is `first`.
-  std::vector<uint32_t> grow(uint32_t first) {
-    std::vector<uint32_t> chosen = {first};
-    double cost = cost_of(chosen);
-    while (chosen.size() < problem_.replicas_max) {
-      std::optional<uint32_t> best;
-      double least = cost * (1 - 1e-9);
-      for (uint32_t node = 0; node < problem_.nodes; ++node) {
-        if (!may_join(chosen, node, chosen.size())) continue;
-        chosen.push_back(node);
-        if (const double with = cost_of(chosen); with < least) {
-          least = with;
-          best = node;
-        }
-        chosen.pop_back();
-      }
-      if (!best) break;
-      chosen.push_back(*best);
-      cost = least;
-    }
-    exchange(chosen, cost);
-    return chosen;
+  // The best set found whose first replica is `first`. Where money is short, the node that helps most may be the one
+  // that leaves none for two others: the set is also grown by what a dollar helps (Khuller, Moss and Naor 1999), and
+  // the better of both is kept.
+  std::vector<uint32_t> grow(uint32_t first) const {
+    std::vector<uint32_t> by_gain = grow(first, Choice::kByGain);
+    std::vector<uint32_t> by_dollar = grow(first, Choice::kByGainADollar);
+    return cost_of(by_dollar) < cost_of(by_gain) ? by_dollar : by_gain;
   }
 
   [[nodiscard]] double cost_of(const std::vector<uint32_t>& chosen) const {
@@ -54,6 +39,42 @@ class Search {
   }
 
  private:
+  enum class Choice : uint8_t { kByGain, kByGainADollar };
+
+  std::vector<uint32_t> grow(uint32_t first, Choice choice) const {
+    std::vector<uint32_t> chosen = {first};
+    double cost = cost_of(chosen);
+    do {
+      fill(chosen, cost, choice);
+    } while (exchange(chosen, cost));
+    return chosen;
+  }
+
+  // Adds what helps until nothing does, or nothing may be added.
+  void fill(std::vector<uint32_t>& chosen, double& cost, Choice choice) const {
+    while (chosen.size() < problem_.replicas_max) {
+      std::optional<uint32_t> best;
+      double best_worth = 0;
+      double least = cost;
+      for (uint32_t node = 0; node < problem_.nodes; ++node) {
+        if (!may_join(chosen, node, chosen.size())) continue;
+        chosen.push_back(node);
+        const double with = cost_of(chosen);
+        chosen.pop_back();
+        if (with >= cost * (1 - 1e-9)) continue;
+        const double dollars = choice == Choice::kByGain ? 1 : std::max(problem_.storage_cost[node], 1e-9);
+        if (const double worth = (cost - with) / dollars; worth > best_worth) {
+          best_worth = worth;
+          best = node;
+          least = with;
+        }
+      }
+      if (!best) return;
+      chosen.push_back(*best);
+      cost = least;
+    }
+  }
+
   // Whether `node` may stand at `position`: not there yet, near enough to the first, within the budget.
   [[nodiscard]] bool may_join(const std::vector<uint32_t>& chosen, uint32_t node, size_t position) const {
     if (std::ranges::find(chosen, node) != chosen.end()) return false;
@@ -63,7 +84,9 @@ class Search {
     return cost <= problem_.storage_cost_max;
   }
 
-  void exchange(std::vector<uint32_t>& chosen, double cost) const {
+  // Replaces one by another as long as that helps. Whether it did.
+  bool exchange(std::vector<uint32_t>& chosen, double& cost) const {
+    const double cost_before = cost;
     for (bool is_better = true; is_better;) {
       is_better = false;
       for (size_t position = 1; position < chosen.size(); ++position) {
@@ -79,6 +102,7 @@ class Search {
         }
       }
     }
+    return cost < cost_before;
   }
 
   const ReplicaProblem& problem_;

@@ -74,7 +74,7 @@ TEST(Replicas, KeepToTheirLimitsAndLieAboveTheBound) {
     for (const double weight : problem.weight) weights += weight;
     EXPECT_LE(plan->bound_ms, best / weights + 1e-9);
     EXPECT_GE(plan->mean_latency_ms, best / weights - 1e-9);
-    EXPECT_LE(plan->mean_latency_ms, best / weights * 1.15);
+    EXPECT_LE(plan->mean_latency_ms, best / weights * 1.10);
   }
 }
 

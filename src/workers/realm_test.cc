@@ -1,6 +1,7 @@
 // A realm against a host that notes what it is asked: programs, events, bodies, limits, hostile scripts.
 #include "workers/realm.h"
 
+#include <atomic>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -31,7 +32,11 @@ class NotingHost final : public Host {
  public:
   Time now() override { return {now_ns, 1'700'000'000'000 + now_ns / 1'000'000}; }
   void random(std::span<std::byte> out) override { std::ranges::fill(out, std::byte{0xA5}); }
-  void console(EventId, ConsoleLevel, std::string_view text) override { lines.emplace_back(text); }
+  void console(EventId, ConsoleLevel, std::string_view text) override {
+    lines.emplace_back(text);
+    has_spoken = true;
+    has_spoken.notify_all();
+  }
   void uncaught(EventId, const Failure& failure) override { uncaught_failures.push_back(failure); }
   void respond(EventId event, const ResponseHead& head, Body body) override {
     Answer& answer = answers[event];
@@ -80,6 +85,7 @@ class NotingHost final : public Host {
   bool accepts = true;
   bool relaying = false;
   std::vector<std::string> lines;
+  std::atomic<bool> has_spoken{false};
   std::vector<Failure> uncaught_failures;
   std::map<EventId, Answer> answers;
   std::map<EventId, EventEnd> ends;
@@ -384,12 +390,13 @@ TEST_F(RealmTest, TheCodeCacheIsTakenAndAForeignOneIgnored) {
 }
 
 TEST_F(RealmTest, TerminationEndsEveryOpenEvent) {
-  ASSERT_TRUE(load(
-      "export default { async fetch(request, env, ctx) { await new Promise((f) => setTimeout(f, 1)); for (;;); } };"));
+  ASSERT_TRUE(
+      load("export default { async fetch(request, env, ctx) { await new Promise((f) => setTimeout(f, 1));"
+           " console.log('spinning'); for (;;); } };"));
   get();
   get();
   std::thread watchdog([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    host.has_spoken.wait(false);  // until it spins
     realm->terminate("workers.cpu", "the worker used more than its 10 ms");
   });
   host.now_ns += 5'000'000;

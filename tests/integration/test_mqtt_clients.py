@@ -36,17 +36,18 @@ class Mosquitto(Broker):
 
     def subscriber(self, version, *arguments):
         """A mosquitto_sub whose subscription is granted."""
+        verge.wait_until(self.only_living_subscribers, "those that have gone are forgotten")
         process = verge.spawn(self.command("mosquitto_sub", version, *arguments), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(verge.end, process)
         self.subscribers.append((process, arguments.count("-t")))
-
-        def granted():  # one that has what it wanted is gone already
-            expected = sum(filters for each, filters in self.subscribers if each.poll() is None)
-            return self.edge.status()["mqtt"]["subscriptions"] == expected
-
-        verge.wait_until(granted, "the subscription")
+        verge.wait_until(self.only_living_subscribers, "the subscription")
         return process
+
+    def only_living_subscribers(self):
+        """Whether the node has the subscriptions of those that run, and no others."""
+        expected = sum(filters for each, filters in self.subscribers if each.poll() is None)
+        return self.edge.status()["mqtt"]["subscriptions"] == expected
 
     def output(self, process):
         """All that a mosquitto_sub with -C printed until its end."""

@@ -163,6 +163,10 @@ class Line:
 
     def end(self):
         self._ended = True
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # a close alone leaves it listening while accept() waits
+        except OSError:
+            pass
         self._listener.close()
         self.cut()
 

@@ -24,12 +24,14 @@ constexpr double kFirstTarget = 1.01;  // of the bound: how far off the best val
 constexpr size_t kLikelyAgents = 6;    // that a job may move to
 constexpr double kPromising = 0.004;   // of the bound above it
 constexpr uint64_t kRoundsBetweenLooks = 16;
-constexpr double kFirstDive = 3e-4;   // of the bound above it: the first target of a dive
-constexpr double kDiveWider = 1.5;    // after a dive that found nothing
-constexpr double kDiveWidest = 0.03;  // of the bound above it: what is not found there is left to the chains
-constexpr int kReversals = 60;        // of a dive below the best known value
-constexpr int kReversalsWider = 12;   // while targets are still widened
-constexpr double kQuickCells = 5e7;   // of knapsacks; beyond that one thread begins with chains
+constexpr double kFirstDive = 3e-4;    // of the bound above it: the first target of a dive
+constexpr double kDiveWider = 2;       // after a dive that found nothing
+constexpr double kDiveWidest = 0.03;   // of the bound above it: what is not found there is left to the chains
+constexpr double kPatience = 0.4;      // of the time, for dives that found nothing yet
+constexpr int kReversals = 60;         // of a dive below the best known value
+constexpr int kReversalsWider = 12;    // while targets are still widened
+constexpr double kSecondDive = 4;      // times as far: where every other thread begins
+constexpr double kQuickCells = 2.5e7;  // of knapsacks; beyond that one thread begins with chains
 
 // The agents that each job is likely to have in a good assignment: cheapest with capacity at its price.
 std::vector<std::vector<uint32_t>> likely_agents(const AssignmentProblem& problem, const std::vector<double>& prices,
@@ -93,12 +95,13 @@ class Best {
 };
 
 // Dives towards targets between the bound and the best known value, until the time is over; or until nothing is found
-// anywhere near the bound.
-void dive_for_better(LagrangianDive& dive, const AssignmentProblem& problem, uint64_t seed, Best& best) {
+// anywhere near the bound, or by `patience`.
+void dive_for_better(LagrangianDive& dive, const AssignmentProblem& problem, uint64_t seed,
+                     SteadyClock::time_point patience, Best& best) {
   Random random(seed);
   const double bound = best.bound();
   const double step = problem.has_whole_costs() ? 1 : 1e-6 * std::abs(bound);
-  double wide = kFirstDive;
+  double wide = seed % 2 == 0 ? kFirstDive * kSecondDive : kFirstDive;
   while (!best.stop().load(std::memory_order_relaxed)) {
     const double better = best.value() - step;
     double target = bound + step + wide * std::abs(bound);
@@ -108,7 +111,7 @@ void dive_for_better(LagrangianDive& dive, const AssignmentProblem& problem, uin
       best.offer(value_of_assignment(problem, dive.answer()), dive.answer());
     } else if (is_wider) {
       wide *= kDiveWider;
-      if (wide > kDiveWidest && !std::isfinite(better)) return;
+      if (!std::isfinite(better) && (wide > kDiveWidest || SteadyClock::now() > patience)) return;
     }
   }
 }
@@ -149,15 +152,16 @@ AnytimeAnswer solve_anytime(const AssignmentProblem& problem, const AnytimeOptio
   Best best(answer.bound);
   const bool dives = LagrangianDive::suits(problem);
   const bool dives_first = dives && LagrangianDive::cells(problem) <= kQuickCells;
+  const auto patience = start + std::chrono::duration_cast<SteadyClock::duration>(options.time * kPatience);
   const auto search = [&](unsigned thread) {
     std::optional<LagrangianDive> dive;
     if (dives) dive.emplace(problem, lagrangian.prices(), options.seed + thread, best.stop());
-    if (dives && (dives_first || thread > 0)) dive_for_better(*dive, problem, options.seed + thread, best);
+    if (dives && (dives_first || thread > 0)) dive_for_better(*dive, problem, options.seed + thread, patience, best);
     if (best.stop()) return;
     EjectionSearch own(problem, thread % 2 == 0 ? promising : narrow, lagrangian.capacity_prices(),
                        options.seed + thread, best.stop());
     chain_for_better(own, dives, best);
-    if (dives) dive_for_better(*dive, problem, options.seed + thread, best);
+    if (dives) dive_for_better(*dive, problem, options.seed + thread, end, best);
   };
   std::vector<std::jthread> threads;
   for (unsigned i = 0; i < std::max(1U, options.threads); ++i) threads.emplace_back(search, i);

@@ -130,6 +130,7 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
   }
   url_scratch_.clear();
   append_url(url_scratch_, request.is_secure, request.host, request.path, key_query);
+  if (request.target.ends_with('?') && key_query.empty()) url_scratch_.push_back('?');
   asked.url = url_scratch_;
   if (asked.traits.upgrade && request.method == "GET" && request.body.empty() &&
       net::equals_ignoring_case(request.field("upgrade").value_or(""), "websocket")) {

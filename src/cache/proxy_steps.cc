@@ -56,8 +56,8 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
   if (!limited.admitted && policy.limit) return refuse_limited(responder, *policy.limit, limited.retry_after);
   if (policy.redirect) return redirect(responder, seen, *policy.redirect, path, match);
   if (policy.signature) {
-    const std::string_view refusal =
-        policy.signature->refusal(plain_host(request.host), path, request.query, request.fields, now_ms() / 1000);
+    const std::string_view refusal = policy.signature->refusal(plain_host(request.host), request.path, request.query,
+                                                               request.fields, now_ms() / 1000);
     if (!refusal.empty()) {
       counters_.not_signed.add();
       return respond_error(responder, 403, refusal, status_of("not-signed"));

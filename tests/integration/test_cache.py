@@ -480,6 +480,30 @@ do = [{ purge = "http://site.example${path}", by = "url" }]
         self.assertIn(b"X-Forwarded-Host=site.example", body)
         fat = self.get(node, "/fat", method="GET", body=b"poison")
         self.assertNotIn("stored", fat.fields["cache-status"])
+        for number, name in enumerate(("X-Forwarded-Ssl", "X-Forwarded-Path", "X_Forwarded_User", "True-Client-IP", "Proxy")):
+            self.get(node, f"/{number}", {name: "evil"})
+            self.assertNotIn("evil", origin.requests[-1][2].values(), name)
+
+    def test_poisoning_by_a_range_that_cannot_be_had(self):
+        def answer(request):
+            if "Range" in request.headers:
+                return request.give(416, [("Cache-Control", "max-age=60"), ("Content-Range", "bytes */5")])
+            request.give(fields=[("Cache-Control", "max-age=60")], body=b"whole")
+
+        node = self.cache(self.origin(answer))
+        self.assertEqual(self.get(node, "/", {"Range": "bytes=9-"}).status, 416)
+        whole = self.get(node, "/")
+        self.assertEqual((whole.status, whole.body), (200, b"whole"))
+
+    def test_the_origin_sees_the_host_and_the_target_of_the_key(self):
+        origin = self.origin(lambda request: request.give(
+            fields=[("Cache-Control", "max-age=60")], body=f"{request.headers['Host']}{request.path}".encode()))
+        node = self.cache(origin)
+        for host in ("inside*.example.com", "*", "a*"):
+            self.assertEqual(self.get(node, "/", {"Host": host}).body, f"{host}/".encode())
+        self.assertEqual(self.get(node, "/x?", {"Host": "a"}).body, b"a/x?")
+        self.assertEqual(self.get(node, "/x", {"Host": "a"}).body, b"a/x", "an empty query is one")
+        self.assertIn("; hit", self.get(node, "/x?", {"Host": "a"}).fields["cache-status"])
 
     def test_what_reaches_the_origin_is_what_chose_the_answer(self):
         def answer(request):

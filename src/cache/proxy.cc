@@ -50,7 +50,7 @@ struct Proxy::Exchange {
   OwnedFields fields;
   Payload body;
   net::Address peer;
-  unsigned depth = 0;
+  Nesting nesting;
   RequestTraits traits;
   CacheControl control;
   net::HttpResponder responder;
@@ -71,7 +71,7 @@ struct Proxy::Exchange {
             .traits = traits,
             .control = control,
             .peer = &peer,
-            .depth = depth};
+            .nesting = &nesting};
   }
 };
 
@@ -97,7 +97,7 @@ Proxy::~Proxy() {
   fetches_.clear();
 }
 
-void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder, unsigned depth) {
+void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder, const Nesting& nesting) {
   counters_.requests.add();
   if (net::list_has(request.fields, "cdn-loop", name_)) {
     const std::string status = status_of("loop");
@@ -114,16 +114,16 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
   }
   const SiteSet& set = *serving_->set;
   const size_t site = set.table.find(request.host);
-  if (!set.plain[site]) return take_steps(request, std::move(responder), site, depth);
-  ask(request, std::move(responder), site, set.sites[site].policy, request.query, depth);
+  if (!set.plain[site]) return take_steps(request, std::move(responder), site, nesting);
+  ask(request, std::move(responder), site, set.sites[site].policy, request.query, nesting);
 }
 
 void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
-                std::string_view key_query, unsigned depth) {
+                std::string_view key_query, const Nesting& nesting) {
   Asked asked{.serving = serving_.get(), .site = site, .policy = &policy, .method = request.method};
   asked.fields = request.fields;
   asked.peer = &request.peer;
-  asked.depth = depth;
+  asked.nesting = &nesting;
   asked.traits = traits_of(request.fields);
   if (asked.traits.cache_control && policy.storage.request_directives) {
     asked.control = parse_cache_control(request.fields);
@@ -188,7 +188,7 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   exchange.fields = OwnedFields(request.fields);
   exchange.body = request.body;
   exchange.peer = request.peer;
-  exchange.depth = asked.depth;
+  exchange.nesting = *asked.nesting;
   exchange.traits = asked.traits;
   exchange.control = asked.control;
   exchange.responder = std::move(responder);

@@ -232,6 +232,15 @@ bool Proxy::ask_disk(Exchange& exchange) {
   });
 }
 
+// Answers to requests with credentials may be for nobody else, those to ranges are for who asks for the same one:
+// neither says anything of what others will get. What is stored is validated as a whole.
+std::string Proxy::sharing_key(const Asked& asked, const Store::AnswerPointer& stored) {
+  std::string key(asked.url);
+  if (asked.traits.authorization) key.append(" authorized");
+  if (asked.traits.range && !stored) key.append(" range ").append(combined_field(asked.fields, "range").value_or(""));
+  return key;
+}
+
 void Proxy::process(Exchange& exchange) {
   const Asked asked = exchange.asked();
   const Decision decision = decide(asked);
@@ -253,9 +262,10 @@ void Proxy::process(Exchange& exchange) {
   } else if (!shared_.store.variants(asked.url, 1).empty()) {
     why = "vary-miss";
   }
-  // Parts are fetched as they are asked for; HEAD has no body to share.
-  const bool is_whole = asked.method == "GET" && !asked.traits.range;
-  const bool collapses = is_whole && !asked.control.no_store && !shared_.store.is_unsharable(asked.url, now_ms());
+  // HEAD has no body to share.
+  const bool is_shared = asked.method == "GET" && !net::find_field(asked.fields, "if-range");
+  const std::string key = sharing_key(asked, decision.answer);
+  const bool collapses = is_shared && !asked.control.no_store && !shared_.store.is_unsharable(key, now_ms());
   if (!collapses) return forward(exchange, decision.answer, false, why);
   exchange.why = why;
   const auto settled = [loop = &loop_, alive = std::weak_ptr(alive_),
@@ -267,7 +277,7 @@ void Proxy::process(Exchange& exchange) {
       if (found != (*proxy)->exchanges_.end()) (*proxy)->on_settled(*found->second, outcome);
     });
   };
-  if (shared_.pending.begin(asked.url, settled)) return forward(exchange, decision.answer, true, why);
+  if (shared_.pending.begin(key, settled)) return forward(exchange, decision.answer, true, why);
   exchange.former = decision.answer;
 }
 
@@ -279,13 +289,13 @@ void Proxy::on_settled(Exchange& exchange, const PendingFetches::Outcome& outcom
   constexpr unsigned kRoundsMax = 3;
   const Store::AnswerPointer& answer = outcome.answer;
   const bool is_void = answer ? shared_.purges.verdict(answer->marks()) != PurgeVerdict::kKept
-                              : !shared_.store.is_unsharable(asked.url, now_ms());
+                              : !shared_.store.is_unsharable(sharing_key(asked, exchange.former), now_ms());
   if (is_void && ++exchange.rounds < kRoundsMax) return process(exchange);
   const bool is_for_it = answer && !is_void && selects(answer->selectors(), asked.fields, answer->content_language());
-  if (is_for_it) {
+  const CacheStatus status{.forwarded = exchange.why, .collapsed = true};
+  if (is_for_it && (!answer->range() || serve_part(asked, exchange.responder, *answer, status))) {
     counters_.collapsed.add();
-    const CacheStatus status{.forwarded = exchange.why, .collapsed = true};
-    serve_stored(asked, std::move(exchange.responder), answer, status);
+    if (!answer->range()) serve_stored(asked, std::move(exchange.responder), answer, status);
     return end_exchange(exchange.id);
   }
   const Decision decision = decide(asked);
@@ -310,6 +320,7 @@ void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& stored, bool
     if (std::optional<Completion> completion = completion_for(asked)) ask_for_gap(request, std::move(*completion));
   }
   request.settles = settles;
+  request.shared_as = sharing_key(asked, stored);
   start_fetch(&exchange, std::move(request), asked);
 }
 
@@ -336,6 +347,7 @@ void Proxy::validate_behind(const Asked& asked, const net::HttpRequest& request,
   if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
   FetchRequest fetch = fetch_request(asked, target, request.peer, answer);
   fetch.settles = true;
+  fetch.shared_as = asked.url;
   start_fetch(nullptr, std::move(fetch), asked);
 }
 
@@ -355,7 +367,7 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, c
                        .storage = asked.policy->storage};
   // Where the answer may be kept it is asked for whole and without conditions; the client's are judged here.
   const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional &&
-                                (former || !shared_.store.is_unsharable(asked.url, now_ms()));
+                                (former || !shared_.store.is_unsharable(sharing_key(asked, former), now_ms()));
   const bool keeps_range = asked.traits.range && !former;
   // Codings are made here, of what all get from the origin alike.
   const bool composes = asked.policy->esi != Esi::kOff;

@@ -124,6 +124,8 @@ class Proxy {
                     std::vector<ByteRange> ranges, uint64_t length, uint64_t body_first, const CacheStatus& status);
   // From a stored part; false when none has what is asked for, fresh.
   bool serve_from_part(const Asked& asked, net::HttpResponder& responder);
+  // From this one, which may still arrive; false when it has not what is asked for.
+  bool serve_part(const Asked& asked, net::HttpResponder& responder, const Answer& part, const CacheStatus& status);
   // What stored parts lack of what is asked for; nothing when they are of no use for it.
   std::optional<Completion> completion_for(const Asked& asked);
   // Whether the answer has forms in content codings here.
@@ -172,6 +174,8 @@ class Proxy {
   void process(Exchange& exchange);
   // Whether the disk is asked first; process() goes on then.
   bool ask_disk(Exchange& exchange);
+  // Those whose requests have it in common share one fetch.
+  [[nodiscard]] static std::string sharing_key(const Asked& asked, const Store::AnswerPointer& stored);
   // `stored`: what there is, which is validated, or, by HEAD, described.
   void forward(Exchange& exchange, const Store::AnswerPointer& stored, bool settles, std::string_view why);
   void pass(Exchange& exchange, std::string_view why);

@@ -518,7 +518,9 @@ void Proxy::serve_completed(Exchange& exchange, const Fetched& fetched) {
 bool Proxy::serve_stale(Exchange& exchange, int forwarded_status) {
   if (!exchange.former || !may_use_on_error(exchange.former->freshness(), exchange.control, now_ms())) return false;
   counters_.stale.add();
-  CacheStatus status{.is_hit = true, .forwarded = exchange.why, .detail = "stale-if-error"};
+  // No hit: it was forwarded (RFC 9211 section 2.1).
+  CacheStatus status{
+      .forwarded = exchange.why, .ttl = exchange.former->freshness().left(now_ms()), .detail = "stale-if-error"};
   if (forwarded_status != 0) status.forwarded_status = forwarded_status;
   serve_stored(exchange.asked(), std::move(exchange.responder), exchange.former, status);
   end_exchange(exchange.id);

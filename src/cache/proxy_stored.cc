@@ -131,7 +131,7 @@ void Proxy::start_growing(const Asked& asked, net::HttpResponder responder, cons
                           std::vector<net::HttpField> fields, CacheStatus status, std::shared_ptr<Body> body,
                           std::optional<uint64_t> length) {
   const std::string age = std::to_string(answer.freshness().age(now_ms()));
-  status.ttl = status.is_hit ? std::optional(answer.freshness().left(now_ms())) : std::nullopt;
+  if (status.is_hit) status.ttl = answer.freshness().left(now_ms());
   std::string status_text;
   append_cache_status(status_text, name_, status);
   if (is_negotiated(asked, answer) && !answer.varies_on_encoding()) fields.push_back({"Vary", "Accept-Encoding"});

@@ -222,6 +222,11 @@ class Cache(verge.TestCase):
         purge('{"tags":["b"],"soft":true}')
         self.assertTrue(is_hit("/b/1"), "stale, while it is validated")
         verge.wait_until(lambda: len(origin.requests) == before + 1, "it is fetched behind")
+        for wrong in ('{"urls":["/b/1"]}', '{"prefixes":["site.example/b"]}', '{"tags":[""]}', '{"tags":"b"}', "{}"):
+            refused = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", wrong)
+            self.assertEqual((refused.status, refused.json()["error"]["code"]), (400, "cache.purge"), wrong)
+        page = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"all":true}', {"Origin": "http://evil.example"})
+        self.assertEqual((page.status, is_hit("/b/1")), (403, True), "no web page purges")
         refused = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"tag":["x"]}')
         self.assertEqual((refused.status, refused.json()["error"]["code"]), (400, "cache.purge"))
 

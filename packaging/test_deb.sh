@@ -11,7 +11,7 @@ if [ -z "$folder" ]; then
 fi
 if [ ! -e "$folder/etc/debian_version" ]; then
   command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends debootstrap
-  debootstrap --variant=minbase bookworm "$folder" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$folder.log" 2>&1 || { tail -5 "$folder.log" >&2; exit 1; }
+  debootstrap --variant=minbase bookworm "$folder" ${DEBIAN_MIRROR:-} >"$folder.log" 2>&1 || { tail -5 "$folder.log" >&2; exit 1; }
 fi
 # A daemon must not be started by the package where there is no systemd; nor in this folder.
 printf '#!/bin/sh\nexit 101\n' >"$folder/usr/sbin/policy-rc.d" && chmod 755 "$folder/usr/sbin/policy-rc.d"

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kSampledPairs = 500'000;  // of workloads and nodes
 constexpr int kRounds = 100;
-constexpr int kRoundsBetweenLooks = 20;  // at all workloads
+constexpr int kRoundsBetweenLooks = 50;  // at all workloads
 constexpr double kFirstStep = 0.1;       // of the mean latency, for a workload of the mean size
 constexpr double kShorter = 0.965;       // a step than the one before
 constexpr float kMemory = 0.7F;          // of the direction before: a sample's loads are rough

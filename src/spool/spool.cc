@@ -114,6 +114,7 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (is_unused) {
     if (const Result<void> renewed = spool->new_incarnation(); !renewed) return std::unexpected(renewed.error());
   }
+  if (const Result<void> begun = spool->begin_life(is_unused, recovery); !begun) return std::unexpected(begun.error());
   spool->renew_segments();
   return spool;
 }
@@ -340,20 +341,37 @@ Result<void> Spool::read_incarnation(Recovery& recovery) {
   } else if (text.error().code == "storage.permission") {
     return std::unexpected(text.error());
   }
-  // A new one makes the parent take what it already has a second time rather than lose anything; but the sequences go
-  // on, so only what was under way is affected.
+  // What the parent knows records by are the lives.
   set_aside(path, text ? path + " does not hold an incarnation" : text.error().what, recovery);
   recovery.replaced.push_back(
       {"spool.incarnation-lost",
-       fmt::format("{} cannot be read and was replaced: nothing is lost, but records that the parent took and whose "
-                   "acknowledgement had not come are stored there a second time",
+       fmt::format("{} cannot be read and was replaced: nothing is lost, but dead letters of which a part was replayed "
+                   "are stored a second time when they are replayed again",
                    path),
        "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
   return new_incarnation();
 }
 
+NodeId Spool::draw_identity() const {
+  return options_.identities == nullptr ? NodeId::generate() : NodeId::draw(*options_.identities);
+}
+
+// Before anything is stored: from here on sequences are this life's.
+Result<void> Spool::begin_life(bool is_fresh, Recovery& recovery) {
+  Lives::Start start{.id = draw_identity(), .first_id = incarnation_, .is_fresh = is_fresh};
+  for (size_t i = 0; i < kStreams; ++i) {
+    start.next[i] = streams_[i].durable_end;
+    // Not what the cursors say: a power cut can set them back, and what is here may be sent again.
+    start.done[i] = streams_[i].log->first_sequence();
+  }
+  Result<Lives> lives = Lives::start(file_system_, directory_, start, recovery.replaced);
+  if (!lives) return std::unexpected(lives.error());
+  lives_ = std::move(*lives);
+  return {};
+}
+
 Result<void> Spool::new_incarnation() {
-  incarnation_ = options_.identities == nullptr ? NodeId::generate() : NodeId::draw(*options_.identities);
+  incarnation_ = draw_identity();
   return file_system_.replace_file(directory_ + "/incarnation", incarnation_.text() + "\n");
 }
 

@@ -75,7 +75,7 @@ class Bench:
             infos = self.infos()
             leaders = {info.get("cluster", {}).get("leader") for info in infos}
             peers = [info.get("cluster", {}).get("replicas", []) for info in infos]
-            return (None not in leaders and len(leaders) == 2 and infos[1]["state"]["messages"] == 0
+            return (None not in leaders and len(leaders) == 2 and infos[1].get("state", {}).get("messages") == 0
                     and all(len(p) == 2 and all(peer.get("current") for peer in p) for p in peers))
 
         verge.wait_until(settled, "the servers have everything again", 120)

@@ -116,7 +116,7 @@ TEST(FailoverAppender, OverflowsWhileThereIsNoLeaderAndMovesAfterwards) {
   world.clock.advance(std::chrono::seconds(5));
   EXPECT_EQ(count(parent.append(batch_of(Priority::kHigh, {6}, 6)), Fate::kAppended), 1U);
   EXPECT_EQ(world.cluster.stored().back().message.known, "1-2,6") << "the floor does not say what is in the stream";
-  EXPECT_EQ(world.cluster.stored().back().message.body, "1/0:6,");
+  EXPECT_EQ(world.cluster.stored().back().message.body, "1/3:6,");
   parent.move();
   EXPECT_TRUE(world.overflow.messages.empty());
   EXPECT_EQ(world.cluster.stored().back().message.known, "1-6");

@@ -12,6 +12,7 @@ namespace verge::workers {
 namespace {
 
 constexpr size_t kInboxBytes = 256U << 10;
+constexpr size_t kFormerInboxesMax = 4;
 // Smaller bodies are copied out of the inbox, so that it can be used again.
 constexpr size_t kSharedBodyMin = 4096;
 // Code that ran shorter is measured on the monotonic clock, which costs no system call.
@@ -38,7 +39,7 @@ IsolateProcess::IsolateProcess(Engine& engine, int socket, calls::StatusPage& pa
       watchdog_(page.entries),
       ready_(std::move(ready)),
       ready_limits_(ready_limits),
-      inbox_(std::make_shared<std::vector<char>>(kInboxBytes)) {}
+      inbox_(std::make_shared<Inbox>(kInboxBytes)) {}
 
 IsolateProcess::~IsolateProcess() = default;
 
@@ -49,6 +50,7 @@ int64_t IsolateProcess::monotonic_ns() {
 }
 
 int IsolateProcess::run() {
+  if (ready_) ready_->warm_up();
   while (wait() && receive()) {
     run_timers();
     if (!outbox_.send()) return 0;
@@ -76,6 +78,7 @@ bool IsolateProcess::wait() {
       if (!outbox_.send()) return false;
     } else if (ready == 0 && !rested_) {
       for (const auto& [id, worker] : workers_) worker->rest();
+      former_.clear();
       rested_ = true;
     }
   }
@@ -83,7 +86,7 @@ bool IsolateProcess::wait() {
 
 bool IsolateProcess::receive() {
   make_room();
-  const ssize_t got = read(socket_, inbox_->data() + end_, inbox_->size() - end_);
+  const ssize_t got = read(socket_, inbox_->memory.get() + end_, inbox_->size - end_);
   if (got < 0 && errno == EINTR) return true;
   if (got <= 0) return false;
   end_ += static_cast<size_t>(got);
@@ -91,7 +94,7 @@ bool IsolateProcess::receive() {
   last_send_ns_ = monotonic_ns();
   cpu_known_ns_ = thread_cpu_ns();
   while (true) {
-    const calls::FrameReader::Step step = calls::FrameReader::next({inbox_->data() + begin_, end_ - begin_});
+    const calls::FrameReader::Step step = calls::FrameReader::next({inbox_->memory.get() + begin_, end_ - begin_});
     if (step.progress == calls::FrameReader::Progress::kNeedMore) return true;
     if (step.progress == calls::FrameReader::Progress::kBreach || !take(step.frame)) {
       page_.end_reason.store(calls::EndReason::kBreach);
@@ -103,17 +106,27 @@ bool IsolateProcess::receive() {
   }
 }
 
+std::shared_ptr<IsolateProcess::Inbox> IsolateProcess::spare_inbox(size_t bytes) {
+  const auto free = std::ranges::find_if(
+      former_, [bytes](const std::shared_ptr<Inbox>& one) { return one.use_count() == 1 && one->size == bytes; });
+  if (free == former_.end()) return std::make_shared<Inbox>(bytes);
+  std::shared_ptr<Inbox> found = std::move(*free);
+  former_.erase(free);
+  return found;
+}
+
 // Makes the inbox large enough for what is to come. One that the realm still holds parts of is left to it.
 void IsolateProcess::make_room() {
-  const std::string_view rest(inbox_->data() + begin_, end_ - begin_);
+  const std::string_view rest(inbox_->memory.get() + begin_, end_ - begin_);
   const size_t wanted = std::max(kInboxBytes, calls::FrameReader::size_of_first(rest).value_or(0));
-  const bool fits = inbox_->size() >= wanted && inbox_->size() <= std::max(wanted, kInboxBytes);
+  const bool fits = inbox_->size == wanted;
   if (inbox_.use_count() > 1 || !fits) {
-    auto fresh = std::make_shared<std::vector<char>>(wanted);
-    rest.copy(fresh->data(), rest.size());
-    inbox_ = std::move(fresh);
+    std::shared_ptr<Inbox> fresh = spare_inbox(wanted);
+    rest.copy(fresh->memory.get(), rest.size());
+    std::swap(inbox_, fresh);
+    if (fresh->size == kInboxBytes && former_.size() < kFormerInboxesMax) former_.push_back(std::move(fresh));
   } else if (begin_ > 0) {
-    std::memmove(inbox_->data(), rest.data(), rest.size());
+    std::memmove(inbox_->memory.get(), rest.data(), rest.size());
   }
   end_ = rest.size();
   begin_ = 0;
@@ -214,16 +227,12 @@ bool IsolateProcess::take_call(const calls::Frame& frame) {
   const auto worker = workers_.find(call_.worker);
   if (worker == workers_.end()) return false;
   page_.begun_call.store(frame.id, std::memory_order_relaxed);
-  calls_[frame.id] = worker->second.get();
-  std::shared_ptr<const void> keeper = inbox_;
-  if (!call_.body.empty() && call_.body.size() < kSharedBodyMin) {
-    const Chunk copy = Chunk::of(std::string(call_.body));
-    call_.body = copy.bytes();
-    keeper = copy.keeper();
-    worker->second->begin(frame.id, call_, frame.flags, keeper);
-    return true;
-  }
-  worker->second->begin(frame.id, call_, frame.flags, keeper);
+  WorkerHost& host = *worker->second;
+  Chunk body;
+  if (!call_.body.empty()) body = chunk_of(call_.body);
+  call_.body = body.bytes();
+  host.begin(frame.id, call_, frame.flags, body.keeper());
+  if (host.has_call(frame.id)) calls_[frame.id] = &host;  // most are over
   return true;
 }
 

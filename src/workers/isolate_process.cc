@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,7 +41,10 @@ IsolateProcess::IsolateProcess(Engine& engine, int socket, calls::StatusPage& pa
       watchdog_(page.entries),
       ready_(std::move(ready)),
       ready_limits_(ready_limits),
-      inbox_(std::make_shared<Inbox>(kInboxBytes)) {}
+      inbox_(std::make_shared<Inbox>(kInboxBytes)) {
+  const timeval most{.tv_sec = kRestAfterMs / 1000, .tv_usec = 0};
+  setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+}
 
 IsolateProcess::~IsolateProcess() = default;
 
@@ -58,7 +63,13 @@ int IsolateProcess::run() {
   return broken_ ? 1 : 0;
 }
 
-// Until there is input or a timer is due.
+void IsolateProcess::rest() {
+  for (const auto& [id, worker] : workers_) worker->rest();
+  former_.clear();
+  rested_ = true;
+}
+
+// Until there is input or a timer is due; where no timer is set and the workers did not rest yet, receive() waits.
 bool IsolateProcess::wait() {
   while (true) {
     int64_t deadline = INT64_MAX;
@@ -66,6 +77,7 @@ bool IsolateProcess::wait() {
       if (const std::optional<int64_t> its = worker->next_deadline_ns()) deadline = std::min(deadline, *its);
     }
     const bool has_timer = deadline != INT64_MAX;
+    if (!has_timer && !rested_) return true;
     int64_t wait_ns = has_timer ? std::max<int64_t>(deadline - monotonic_ns(), 0) : INT64_MAX;
     if (!rested_) wait_ns = std::min<int64_t>(wait_ns, kRestAfterMs * static_cast<int64_t>(kMillisecondNs));
     const timespec time{.tv_sec = wait_ns / 1'000'000'000, .tv_nsec = wait_ns % 1'000'000'000};
@@ -77,9 +89,7 @@ bool IsolateProcess::wait() {
       run_timers();
       if (!outbox_.send()) return false;
     } else if (ready == 0 && !rested_) {
-      for (const auto& [id, worker] : workers_) worker->rest();
-      former_.clear();
-      rested_ = true;
+      rest();
     }
   }
 }
@@ -88,6 +98,7 @@ bool IsolateProcess::receive() {
   make_room();
   const ssize_t got = read(socket_, inbox_->memory.get() + end_, inbox_->size - end_);
   if (got < 0 && errno == EINTR) return true;
+  if (got < 0 && errno == EAGAIN) return rest(), true;
   if (got <= 0) return false;
   end_ += static_cast<size_t>(got);
   rested_ = false;

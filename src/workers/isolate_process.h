@@ -54,6 +54,7 @@ class IsolateProcess {
 
   bool receive();
   bool wait();
+  void rest();
   // False: the frame is a breach.
   bool take(const calls::Frame& frame);
   bool take_load(const calls::Frame& frame);

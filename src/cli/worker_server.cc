@@ -158,9 +158,8 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   const Routes routes(make_workers(std::move(workers), loops, code_cache.get()));
   std::vector<std::unique_ptr<ServingLoop>> serving;
   for (size_t i = 0; i < loops; ++i) {
-    serving.push_back(
-        std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes, options.prints_console,
-                                      code_cache.get()));
+    serving.push_back(std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes,
+                                                    options.prints_console, code_cache.get()));
   }
   for (const std::unique_ptr<ServingLoop>& one : serving) one->start();
   const Result<void> written = write_ready_file(options.ready_file, fmt::format("{{\"http\":[\"{}\"]}}", bound));

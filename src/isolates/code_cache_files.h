@@ -1,8 +1,9 @@
-// CodeCacheFiles: what V8 compiled of workers, kept in a directory over restarts (docs/formats/code-cache.md, "On disk").
+// CodeCacheFiles: what V8 compiled of workers, kept in a directory over restarts (docs/formats/code-cache.md, "On
+// disk").
 //
 // A file is named by its owner and the whole source, so that nobody is given what another's process made: what is in it
-// was said by an isolate process, and is run by V8 without a check. One that is damaged reads as none. Files are written
-// one after the other by a thread of its own; when more than kWaitingMax wait, further ones are dropped.
+// was said by an isolate process, and is run by V8 without a check. One that is damaged reads as none. Files are
+// written one after the other by a thread of its own; when more than kWaitingMax wait, further ones are dropped.
 #pragma once
 
 #include <condition_variable>

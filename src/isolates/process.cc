@@ -73,7 +73,8 @@ std::string& Process::output() {
   if (!gathering_.pending()) {
     gathering_since_ = std::chrono::steady_clock::now();
     gathering_.after(Duration(0), [this] { flush(); });
-  } else if (gathered_.size() > kGatheredBytesMax || std::chrono::steady_clock::now() - gathering_since_ >= kGatherMax) {
+  } else if (gathered_.size() > kGatheredBytesMax ||
+             std::chrono::steady_clock::now() - gathering_since_ >= kGatherMax) {
     flush();
     gathering_since_ = std::chrono::steady_clock::now();
   }

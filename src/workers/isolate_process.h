@@ -78,9 +78,9 @@ class IsolateProcess {
   std::unordered_map<uint32_t, WorkerHost*> calls_;
   std::unordered_map<uint32_t, WorkerHost*> subrequests_;
   uint32_t last_subrequest_ = 0;
-  std::shared_ptr<Inbox> inbox_;            // shared: bodies that the realm holds lie in it
+  std::shared_ptr<Inbox> inbox_;                // shared: bodies that the realm holds lie in it
   std::vector<std::shared_ptr<Inbox>> former_;  // the last few, to be used again when the realm has let go of them
-  size_t begin_ = 0;                          // of what was received and not taken
+  size_t begin_ = 0;                            // of what was received and not taken
   size_t end_ = 0;
   bool rested_ = false;
   bool broken_ = false;

@@ -11,8 +11,8 @@ v8::Local<v8::Value> number(v8::Isolate* isolate, std::uint64_t value) {
   return v8::Number::New(isolate, static_cast<double>(value));
 }
 
-// How a body is told to JavaScript: undefined, an ArrayBuffer, or the number of a stream; and its length, -1 unknown. The
-// whole body of an event's request is told as true, and fetched where it is wanted.
+// How a body is told to JavaScript: undefined, an ArrayBuffer, or the number of a stream; and its length, -1 unknown.
+// The whole body of an event's request is told as true, and fetched where it is wanted.
 v8::Local<v8::Value> body_value(Realm::State& state, const Body& body) {
   switch (body.kind) {
     case Body::Kind::None:

@@ -10,9 +10,9 @@
 namespace verge::workers {
 namespace {
 
-// Everything that would start a thread of V8's own, or make a start depend on more than the program, is off; what is hot
-// is compiled on the thread that start_thread() makes. A code cache is only taken by a V8 with the same flags, so these
-// are the same in the tool that makes the snapshot.
+// Everything that would start a thread of V8's own, or make a start depend on more than the program, is off; what is
+// hot is compiled on the thread that start_thread() makes. A code cache is only taken by a V8 with the same flags, so
+// these are the same in the tool that makes the snapshot.
 constexpr std::string_view kFlags =
     "--single-threaded-gc --no-concurrent-sparkplug --no-lazy-compile-dispatcher"
     " --wasm-num-compilation-tasks=0 --no-wasm-async-compilation --no-wasm-tier-up"

@@ -13,8 +13,8 @@
 
 namespace verge::workers {
 
-// V8's single-threaded platform, but for the clock, Date asks the realm that runs, and for a thread that compiles, where
-// it was started.
+// V8's single-threaded platform, but for the clock, Date asks the realm that runs, and for a thread that compiles,
+// where it was started.
 class EnginePlatform final : public v8::Platform {
  public:
   explicit EnginePlatform(std::unique_ptr<v8::Platform> inner) : inner_(std::move(inner)) {}

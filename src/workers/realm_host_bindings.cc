@@ -46,8 +46,8 @@ Chunk take_held(Realm::State& state, EventId event) {
   return chunk;
 }
 
-// (kind, body, length) at `first`: kind 0 none, 1 a string or memory, 2 a stream of ours, 3 one that entered, relayed, 4
-// the whole body that an event came with.
+// (kind, body, length) at `first`: kind 0 none, 1 a string or memory, 2 a stream of ours, 3 one that entered, relayed,
+// 4 the whole body that an event came with.
 Body body_at(Call call, int first) {
   Body body;
   const auto kind = static_cast<int>(number_at(call, first));
@@ -90,11 +90,10 @@ void respond(Call call) {
   } else {
     body = body_at(call, 4);
   }
-  state.host->respond(event,
-                      {.status = static_cast<std::uint16_t>(number_at(call, 1)),
-                       .reason = reason,
-                       .fields = state.fields_scratch},
-                      std::move(body));
+  state.host->respond(
+      event,
+      {.status = static_cast<std::uint16_t>(number_at(call, 1)), .reason = reason, .fields = state.fields_scratch},
+      std::move(body));
   if (!ends) return;
   forget_event(state, event);
   state.host->ended(event, {});

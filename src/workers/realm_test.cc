@@ -404,9 +404,10 @@ TEST_F(RealmTest, ARequestIsTakenApartWhereSomebodyLooks) {
   const Field fields[] = {{"Accept", "text/html"}, {"Empty", ""}, {"X-Latin", "\xE9"}};
   realm->fetch(1, {.method = "GET", .url = "http://example.com/ö?q", .fields = fields}, {});
   realm->fetch(2, {.method = "DELETE", .url = "http://example.com/o?q", .fields = {}}, {});
-  EXPECT_EQ(host.answers[1].body,
-            R"(["GET","http://example.com/ö?q",[["accept","text/html"],["empty",""],["x-latin","é"]],"follow","manual",)"
-            R"("http://example.com/ö?q","text/html",false])");
+  EXPECT_EQ(
+      host.answers[1].body,
+      R"(["GET","http://example.com/ö?q",[["accept","text/html"],["empty",""],["x-latin","é"]],"follow","manual",)"
+      R"("http://example.com/ö?q","text/html",false])");
   EXPECT_EQ(host.answers[2].body,
             R"(["DELETE","http://example.com/o?q",[],"follow","manual","http://example.com/o?q",null,false])");
 }

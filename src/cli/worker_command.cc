@@ -20,7 +20,7 @@ namespace {
 struct WorkerOptions {
   std::vector<std::string> files;
   std::vector<std::string> variables;
-  WorkerServer::Options server{.listen = "127.0.0.1:8787", .ready_file = {}};
+  WorkerServer::Options server{.listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}};
   uint64_t cpu_ms = 10;
   uint64_t wall_ms = 30;
   uint64_t memory_mb = 128;
@@ -215,6 +215,10 @@ void add_worker(CLI::App& app, Outcome& outcome) {
       ->required();
   served->add_option("--listen", serving->server.listen, "Where")->type_name("HOST:PORT")->capture_default_str();
   served->add_option("--ready-file", serving->server.ready_file, "Written once requests are taken")->type_name("FILE");
+  served
+      ->add_option("--code-cache", serving->server.code_cache,
+                   "Keep what V8 compiles here, for faster starts after a restart")
+      ->type_name("DIR");
   served->add_flag("--quiet{false}", serving->server.prints_console, "Do not print what workers say on their console");
   add_limits(*served, *serving);
   set_examples(*served,

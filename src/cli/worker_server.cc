@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/ready_file.h"
+#include "isolates/code_cache_files.h"
 #include "isolates/http_calls.h"
 #include "isolates/http_outbound.h"
 #include "net/http_server.h"
@@ -47,10 +48,10 @@ void print_line(const isolates::ConsoleLine& line) {
 class ServingLoop {
  public:
   ServingLoop(size_t index, isolates::Zygote& zygote, isolates::Resolver& resolver, net::Socket listening,
-              const Routes& routes, bool prints_console)
+              const Routes& routes, bool prints_console, isolates::CodeCacheFiles* code_cache)
       : loop_(fmt::format("loop-{}", index)),
         outbound_(loop_, resolver, {.allows_private = true, .allowed = {}}),
-        pool_(loop_, zygote, outbound_, {.loop = index}),
+        pool_(loop_, zygote, outbound_, {.loop = index, .code_cache_files = code_cache}),
         calls_(pool_),
         routes_(routes),
         server_(loop_, {.body_bytes_max = 100U << 20, .connections_max = 100'000},
@@ -94,10 +95,14 @@ class ServingLoop {
   std::thread thread_;
 };
 
-std::vector<std::shared_ptr<isolates::Worker>> make_workers(std::vector<isolates::WorkerCode> codes, size_t loops) {
+std::vector<std::shared_ptr<isolates::Worker>> make_workers(std::vector<isolates::WorkerCode> codes, size_t loops,
+                                                            isolates::CodeCacheFiles* code_cache) {
   std::vector<std::shared_ptr<isolates::Worker>> workers;  // shared: loops and calls under way hold them
   for (isolates::WorkerCode& code : codes) {
     workers.push_back(std::make_shared<isolates::Worker>(std::move(code), loops));
+    if (code_cache == nullptr) continue;
+    const std::string compiled = code_cache->find(workers.back()->code());
+    if (!compiled.empty()) workers.back()->keep_code_cache(compiled);
   }
   return workers;
 }
@@ -144,11 +149,17 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
 
   isolates::Zygote zygote(*program);
   isolates::Resolver resolver;
-  const Routes routes(make_workers(std::move(workers), loops));
+  std::unique_ptr<isolates::CodeCacheFiles> code_cache;
+  if (!options.code_cache.empty()) {
+    auto opened = isolates::CodeCacheFiles::open(options.code_cache);
+    if (!opened) return std::unexpected(opened.error());
+    code_cache = std::move(*opened);
+  }
+  const Routes routes(make_workers(std::move(workers), loops, code_cache.get()));
   std::vector<std::unique_ptr<ServingLoop>> serving;
   for (size_t i = 0; i < loops; ++i) {
-    serving.push_back(
-        std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes, options.prints_console));
+    serving.push_back(std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes,
+                                                    options.prints_console, code_cache.get()));
   }
   for (const std::unique_ptr<ServingLoop>& one : serving) one->start();
   const Result<void> written = write_ready_file(options.ready_file, fmt::format("{{\"http\":[\"{}\"]}}", bound));
@@ -158,7 +169,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
     look = [&] {
       std::optional<std::vector<isolates::WorkerCode>> fresh = changed();
       if (!fresh) return;
-      const Routes next(make_workers(std::move(*fresh), loops));
+      const Routes next(make_workers(std::move(*fresh), loops, code_cache.get()));
       for (const std::unique_ptr<ServingLoop>& one : serving) one->change(next);
     };
   }

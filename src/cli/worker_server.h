@@ -19,6 +19,7 @@ class WorkerServer {
     std::string listen;
     std::string ready_file;
     bool prints_console = true;
+    std::string code_cache;  // a directory; empty: what is compiled is not kept
   };
 
   // One worker is served under /, several each under /its name/; requests keep their path. Returns when the process is

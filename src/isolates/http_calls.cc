@@ -11,6 +11,7 @@ namespace verge::isolates {
 namespace {
 
 constexpr size_t kSpareMax = 512;
+constexpr size_t kSharedBytesMin = 16U << 10;
 // Of an answer, not taken by the client: above it the worker gets no more room.
 constexpr size_t kQueuedBytesMax = 256U << 10;
 
@@ -60,12 +61,12 @@ class HttpCalls::Exchange final : private CallObserver {
     net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
     if (ends) framing = {.kind = net::BodyFraming::Kind::kLength, .length = head.body.size()};
     responder_.start(its, framing);
-    if (!head.body.empty()) responder_.write(head.body);
+    write(head.body);
     if (!ends) settle(head.body.size());
   }
 
   void on_body(std::string_view piece) override {
-    responder_.write(piece);
+    write(piece);
     settle(piece.size());
   }
 
@@ -84,6 +85,15 @@ class HttpCalls::Exchange final : private CallObserver {
                           .body = text});
     }
     calls_.over(*this);
+  }
+
+  // Long pieces are copied once, to where they are sent from, and do not pass through the connection's text.
+  void write(std::string_view piece) {
+    if (piece.size() >= kSharedBytesMin) {
+      responder_.write(Payload(piece), 0, piece.size());
+    } else if (!piece.empty()) {
+      responder_.write(piece);
+    }
   }
 
   // Gives the worker room for what the client took.

@@ -18,6 +18,7 @@ constexpr size_t kLooksAWall = 2;
 constexpr Duration kLoadAgainAfter = std::chrono::seconds(1);
 // Beside what its workers may hold: what V8 and the start take.
 constexpr uint64_t kOwnDataBytes = 96U << 20;
+constexpr Duration kRefillAfter = std::chrono::milliseconds(5);
 constexpr size_t kSpareRecordsMax = 1024;
 constexpr size_t kSpareFrameBytesMax = 4096;
 // Room for two bytes, which Process::send() writes over.
@@ -63,6 +64,7 @@ Pool::Pool(runtime::Loop& loop, Zygote& zygote, Outbound& outbound, const PoolOp
       looking_(loop),
       refusing_(loop),
       evicting_(loop),
+      refilling_(loop),
       clearing_(loop) {}
 
 Pool::~Pool() {
@@ -151,6 +153,7 @@ void Pool::send(Instance& instance, std::unique_ptr<CallRecord> record) {
 void Pool::place(Instance& instance) {
   instance.load_failure.reset();
   instance.is_loaded = false;
+  instance.has_said_code = false;
   const WorkerCode& code = instance.worker->code();
   // A script's process is its own.
   if (code.kind == calls::ProgramKind::kWorker) {
@@ -190,14 +193,18 @@ void Pool::put(Instance& instance, Process& process) {
   }
 }
 
-void Pool::warm_up() { fork_wanted(); }
+void Pool::warm_up() { refill(); }
 
-// As many as wait for one, and those that shall stand ready.
+// As many as wait for one; those that shall stand ready are forked later, and not beside the start that took one.
 void Pool::fork_wanted() {
   while (forking_ < waiting_.size() && processes_.size() + forking_ < options_.processes_max) {
     fork(waiting_[forking_]->worker->limits().memory_bytes);
   }
   if (!waiting_.empty() && processes_.size() + forking_ >= options_.processes_max && forking_ == 0) make_way();
+  if (!refilling_.pending()) refilling_.after(kRefillAfter, [this] { refill(); });
+}
+
+void Pool::refill() {
   while (ready_.size() + forking_ < options_.ready + waiting_.size() &&
          processes_.size() + forking_ < options_.processes_max) {
     fork(kUsualMemoryBytes);

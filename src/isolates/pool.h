@@ -28,12 +28,15 @@
 
 namespace verge::isolates {
 
+class CodeCacheFiles;
+
 struct PoolOptions {
   size_t loop = 0;   // for Worker::counters()
   size_t ready = 2;  // processes without a worker, once one was needed
   size_t processes_max = 512;
   size_t instances_a_process_max = 32;
   Duration idle_max = std::chrono::seconds(60);
+  CodeCacheFiles* code_cache_files = nullptr;  // outlives the pool; null: what V8 compiles is kept in memory alone
 };
 
 // A worker in a process.
@@ -44,6 +47,7 @@ struct Instance {
   std::deque<std::unique_ptr<CallRecord>> waiting;
   size_t calls = 0;
   bool is_loaded = false;
+  bool has_said_code = false;  // once is enough: it costs the loop time
   std::optional<Error> load_failure;
   MonotonicTime failed_at{};
   MonotonicTime last_call{};
@@ -93,6 +97,7 @@ class Pool {
   void send(Instance& instance, std::unique_ptr<CallRecord> record);
   void refuse(std::unique_ptr<CallRecord> record, Error error);
   void fork_wanted();
+  void refill();
   void fork(uint64_t memory_bytes);
   void take_forked(Result<ForkedProcess> forked, uint64_t memory_bytes);
   void make_way();
@@ -130,6 +135,7 @@ class Pool {
   runtime::Timer looking_;
   runtime::Timer refusing_;
   runtime::Timer evicting_;
+  runtime::Timer refilling_;
   runtime::Timer clearing_;
   std::function<void(const ConsoleLine&)> console_;
   uint32_t lacks_ = 0;

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "isolates/code_cache_files.h"
 #include "isolates/failures.h"
 #include "isolates/pool.h"
 
@@ -23,13 +24,22 @@ namespace {
 constexpr size_t kCodeCacheBytesMax = 8U << 20;
 // A call whose time is over is to be done within this, or the process is killed.
 constexpr Duration kObeysWithin = std::chrono::seconds(1);
+// Frames wait for those of other connections that are ready at the same time, but about no longer than this.
+constexpr Duration kGatherMax = std::chrono::microseconds(200);
+constexpr size_t kGatheredBytesMax = 64U << 10;
+// Of a body: larger pieces are sent as they lie, by themselves.
+constexpr size_t kCopiedBytesMax = 16U << 10;
 // Of a call's wall time, for want of the processor.
 constexpr Duration kExtendedMax = std::chrono::seconds(2);
 
 }  // namespace
 
 Process::Process(Pool& pool, ForkedProcess forked)
-    : pool_(pool), id_(forked.id), handle_(std::move(forked.handle)), page_(std::move(forked.page)) {
+    : pool_(pool),
+      id_(forked.id),
+      handle_(std::move(forked.handle)),
+      page_(std::move(forked.page)),
+      gathering_(pool.loop_) {
   schedule_ = net::Socket(open(fmt::format("/proc/{}/schedstat", id_).c_str(), O_RDONLY | O_CLOEXEC));
   stream_ =
       std::make_unique<net::TcpStream>(pool.loop_, std::move(forked.socket), static_cast<net::StreamObserver&>(*this));
@@ -59,6 +69,24 @@ Instance* Process::instance(uint32_t id) const {
 
 // --- To the process
 
+std::string& Process::output() {
+  if (!gathering_.pending()) {
+    gathering_since_ = std::chrono::steady_clock::now();
+    gathering_.after(Duration(0), [this] { flush(); });
+  } else if (gathered_.size() > kGatheredBytesMax ||
+             std::chrono::steady_clock::now() - gathering_since_ >= kGatherMax) {
+    flush();
+    gathering_since_ = std::chrono::steady_clock::now();
+  }
+  return gathered_;
+}
+
+void Process::flush() {
+  if (gathered_.empty()) return;
+  stream_->write(gathered_);
+  gathered_.clear();
+}
+
 void Process::load(Instance& instance) {
   instances.push_back(&instance);
   instance.process = this;
@@ -76,13 +104,13 @@ void Process::load(Instance& instance) {
   for (const auto& [name, value] : code.variables) load.variables.push_back({name, value});
   const std::shared_ptr<const std::string> compiled = instance.worker->code_cache();
   if (compiled) load.code_cache = *compiled;
-  calls::append_load(stream_->output(), instance.id, load);
+  calls::append_load(output(), instance.id, load);
   ++loading_;
   pool_.counters(*instance.worker).loads.add();
 }
 
 void Process::unload(Instance& instance) {
-  calls::append_frame(stream_->output(), calls::FrameType::kUnload, instance.id);
+  calls::append_frame(output(), calls::FrameType::kUnload, instance.id);
   instances[instance.id - 1] = nullptr;
   instance.process = nullptr;
 }
@@ -96,7 +124,7 @@ void Process::send(std::unique_ptr<CallRecord> owned, uint32_t worker) {
   record.process = this;
   record.id = ++last_call_;
   records_.emplace(record.id, std::move(owned));
-  std::string& out = stream_->output();
+  std::string& out = output();
   const size_t begin = out.size();
   out.append(record.frame);
   write_fixed_at(out, begin + 8, record.id);
@@ -116,10 +144,15 @@ void Process::send_body(CallRecord& record) {
     const size_t size = std::min<uint64_t>(record.body.size() - record.body_sent, record.body_window);
     const bool ends = record.body_sent + size == record.body.size();
     if (!is_first) {
-      calls::FrameWriter frame(stream_->output(), calls::FrameType::kBody, record.id, ends ? calls::kEnd : 0);
+      calls::FrameWriter frame(output(), calls::FrameType::kBody, record.id, ends ? calls::kEnd : 0);
       frame.end(size);
     }
-    stream_->write(record.body, record.body_sent, size);
+    if (size <= kCopiedBytesMax) {
+      gathered_.append(record.body.view().substr(record.body_sent, size));
+    } else {
+      flush();
+      stream_->write(record.body, record.body_sent, size);
+    }
     record.body_sent += size;
     record.body_window -= size;
   }
@@ -129,11 +162,11 @@ void Process::cancel(CallRecord& record) {
   if (record.is_cancelled) return;
   record.is_cancelled = true;
   record.deadline = pool_.loop_.now() + kObeysWithin;
-  calls::append_frame(stream_->output(), calls::FrameType::kCancel, record.id);
+  calls::append_frame(output(), calls::FrameType::kCancel, record.id);
 }
 
 void Process::credit(const CallRecord& record, uint64_t bytes) {
-  calls::append_number(stream_->output(), calls::FrameType::kCredit, record.id, bytes);
+  calls::append_number(output(), calls::FrameType::kCredit, record.id, bytes);
 }
 
 // --- Limits
@@ -202,7 +235,10 @@ void Process::on_bytes(std::string_view bytes) {
   if (ended_) return;
   if (input_.empty()) {
     const size_t taken = take_frames(bytes);
-    input_.assign(bytes.substr(taken));
+    const std::string_view rest = bytes.substr(taken);
+    if (ended_ || rest.empty()) return;
+    input_.reserve(std::max(rest.size(), calls::FrameReader::size_of_first(rest).value_or(0)));
+    input_.assign(rest);
   } else {
     input_.append(bytes);
     std::string gathered = std::move(input_);
@@ -276,7 +312,11 @@ bool Process::take_of_worker(const calls::Frame& frame) {
       return line.has_value();
     }
     default:
-      if (frame.payload.size() <= kCodeCacheBytesMax) its->worker->keep_code_cache(frame.payload);
+      if (frame.payload.size() > kCodeCacheBytesMax || std::exchange(its->has_said_code, true)) return true;
+      its->worker->keep_code_cache(frame.payload);
+      if (CodeCacheFiles* files = pool_.options_.code_cache_files) {
+        files->keep(its->worker->code(), its->worker->code_cache());
+      }
       return true;
   }
 }
@@ -430,7 +470,7 @@ bool Process::take_request(const calls::Frame& frame) {
 }
 
 void Process::refuse_subrequest(uint32_t id, const Error& error) {
-  calls::append_failure(stream_->output(), calls::FrameType::kAnswerFailed, id, {error.code, error.line(), {}, {}});
+  calls::append_failure(output(), calls::FrameType::kAnswerFailed, id, {error.code, error.line(), {}, {}});
 }
 
 bool Process::take_of_subrequest(const calls::Frame& frame) {
@@ -465,7 +505,7 @@ void SubrequestRecord::on_answer(const calls::Head& head, bool ends) {
   calls::Head its = head;
   if (!fits) its.body = {};
   const bool whole = ends && fits;
-  calls::append_head(process_.stream_->output(), calls::FrameType::kAnswer, id_, its, whole ? calls::kEnd : 0);
+  calls::append_head(process_.output(), calls::FrameType::kAnswer, id_, its, whole ? calls::kEnd : 0);
   if (whole) {
     process_.subrequests_.erase(id_);
     return;
@@ -491,7 +531,7 @@ void SubrequestRecord::send_body(std::string_view piece, bool ends) {
   while (!piece.empty() && window_ > 0) {
     const size_t size = std::min<uint64_t>({piece.size(), window_, calls::kPieceBytesMax});
     const bool is_last = ends && size == piece.size();
-    calls::append_frame(process_.stream_->output(), calls::FrameType::kAnswerBody, id_, piece.substr(0, size),
+    calls::append_frame(process_.output(), calls::FrameType::kAnswerBody, id_, piece.substr(0, size),
                         is_last ? calls::kEnd : 0);
     window_ -= size;
     piece.remove_prefix(size);
@@ -501,7 +541,7 @@ void SubrequestRecord::send_body(std::string_view piece, bool ends) {
   }
   if (piece.empty()) {
     if (ends) {
-      calls::append_frame(process_.stream_->output(), calls::FrameType::kAnswerBody, id_, {}, calls::kEnd);
+      calls::append_frame(process_.output(), calls::FrameType::kAnswerBody, id_, {}, calls::kEnd);
       process_.subrequests_.erase(id_);
     } else if (subrequest_) {
       subrequest_->resume();
@@ -514,7 +554,7 @@ void SubrequestRecord::send_body(std::string_view piece, bool ends) {
 }
 
 void SubrequestRecord::on_settled(bool found) {
-  calls::append_frame(process_.stream_->output(), calls::FrameType::kSettled, id_, {}, found ? calls::kFound : 0);
+  calls::append_frame(process_.output(), calls::FrameType::kSettled, id_, {}, found ? calls::kFound : 0);
   process_.subrequests_.erase(id_);
 }
 
@@ -525,7 +565,7 @@ void SubrequestRecord::on_failed(const Error& error) {
 
 void SubrequestRecord::on_drained() {
   if (undrained_ == 0) return;
-  calls::append_number(process_.stream_->output(), calls::FrameType::kSubrequestCredit, id_, undrained_);
+  calls::append_number(process_.output(), calls::FrameType::kSubrequestCredit, id_, undrained_);
   given_ += undrained_;
   undrained_ = 0;
 }

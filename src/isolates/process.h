@@ -98,6 +98,9 @@ class Process final : private net::StreamObserver {
   bool take_of_subrequest(const calls::Frame& frame);
   bool take_of_worker(const calls::Frame& frame);
   void send_body(CallRecord& record);
+  // What is appended is sent when all connections that are ready have been seen to.
+  std::string& output();
+  void flush();
   // How long it was ready to run and did not, since the last time.
   Duration take_run_delay();
   void refuse_subrequest(uint32_t id, const Error& error);
@@ -109,6 +112,9 @@ class Process final : private net::StreamObserver {
   net::Socket handle_;
   std::shared_ptr<calls::StatusPage> page_;
   std::unique_ptr<net::TcpStream> stream_;
+  std::string gathered_;  // of output
+  runtime::Timer gathering_;
+  MonotonicTime gathering_since_{};
   std::string input_;  // what is no whole frame yet
   std::unordered_map<uint32_t, std::unique_ptr<CallRecord>> records_;
   std::unordered_map<uint32_t, std::unique_ptr<SubrequestRecord>> subrequests_;

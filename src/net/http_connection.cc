@@ -6,6 +6,12 @@
 #include "net/http2_connection.h"
 
 namespace verge::net {
+namespace {
+
+// For a body whose length is announced room is made ahead for this many times what came of it.
+constexpr uint64_t kRoomAhead = 4;
+
+}  // namespace
 
 HttpConnection::HttpConnection(HttpServer& server, Socket socket, size_t index_in_server)
     : HttpServerConnection(index_in_server),
@@ -177,6 +183,8 @@ size_t HttpConnection::take_body(std::string_view bytes) {
   if (parser_.framing().kind == BodyFraming::Kind::kChunked) return take_chunks(bytes);
   const uint64_t length = parser_.framing().length;
   const size_t taken = std::min(bytes.size(), static_cast<size_t>(length) - body_.size());
+  const uint64_t wanted = std::min(length, kRoomAhead * (body_.size() + taken));
+  if (body_.capacity() < body_.size() + taken) body_.reserve(wanted);
   if (append_body(bytes.substr(0, taken)) && body_.size() == length) deliver_gathered();
   return taken;
 }

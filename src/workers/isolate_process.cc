@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@ namespace verge::workers {
 namespace {
 
 constexpr size_t kInboxBytes = 256U << 10;
+constexpr size_t kFormerInboxesMax = 4;
 // Smaller bodies are copied out of the inbox, so that it can be used again.
 constexpr size_t kSharedBodyMin = 4096;
 // Code that ran shorter is measured on the monotonic clock, which costs no system call.
@@ -38,7 +41,10 @@ IsolateProcess::IsolateProcess(Engine& engine, int socket, calls::StatusPage& pa
       watchdog_(page.entries),
       ready_(std::move(ready)),
       ready_limits_(ready_limits),
-      inbox_(std::make_shared<std::vector<char>>(kInboxBytes)) {}
+      inbox_(std::make_shared<Inbox>(kInboxBytes)) {
+  const timeval most{.tv_sec = kRestAfterMs / 1000, .tv_usec = 0};
+  setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+}
 
 IsolateProcess::~IsolateProcess() = default;
 
@@ -49,6 +55,7 @@ int64_t IsolateProcess::monotonic_ns() {
 }
 
 int IsolateProcess::run() {
+  if (ready_) ready_->warm_up();
   while (wait() && receive()) {
     run_timers();
     if (!outbox_.send()) return 0;
@@ -56,7 +63,13 @@ int IsolateProcess::run() {
   return broken_ ? 1 : 0;
 }
 
-// Until there is input or a timer is due.
+void IsolateProcess::rest() {
+  for (const auto& [id, worker] : workers_) worker->rest();
+  former_.clear();
+  rested_ = true;
+}
+
+// Until there is input or a timer is due; where no timer is set and the workers did not rest yet, receive() waits.
 bool IsolateProcess::wait() {
   while (true) {
     int64_t deadline = INT64_MAX;
@@ -64,6 +77,7 @@ bool IsolateProcess::wait() {
       if (const std::optional<int64_t> its = worker->next_deadline_ns()) deadline = std::min(deadline, *its);
     }
     const bool has_timer = deadline != INT64_MAX;
+    if (!has_timer && !rested_) return true;
     int64_t wait_ns = has_timer ? std::max<int64_t>(deadline - monotonic_ns(), 0) : INT64_MAX;
     if (!rested_) wait_ns = std::min<int64_t>(wait_ns, kRestAfterMs * static_cast<int64_t>(kMillisecondNs));
     const timespec time{.tv_sec = wait_ns / 1'000'000'000, .tv_nsec = wait_ns % 1'000'000'000};
@@ -75,23 +89,23 @@ bool IsolateProcess::wait() {
       run_timers();
       if (!outbox_.send()) return false;
     } else if (ready == 0 && !rested_) {
-      for (const auto& [id, worker] : workers_) worker->rest();
-      rested_ = true;
+      rest();
     }
   }
 }
 
 bool IsolateProcess::receive() {
   make_room();
-  const ssize_t got = read(socket_, inbox_->data() + end_, inbox_->size() - end_);
+  const ssize_t got = read(socket_, inbox_->memory.get() + end_, inbox_->size - end_);
   if (got < 0 && errno == EINTR) return true;
+  if (got < 0 && errno == EAGAIN) return rest(), true;
   if (got <= 0) return false;
   end_ += static_cast<size_t>(got);
   rested_ = false;
   last_send_ns_ = monotonic_ns();
   cpu_known_ns_ = thread_cpu_ns();
   while (true) {
-    const calls::FrameReader::Step step = calls::FrameReader::next({inbox_->data() + begin_, end_ - begin_});
+    const calls::FrameReader::Step step = calls::FrameReader::next({inbox_->memory.get() + begin_, end_ - begin_});
     if (step.progress == calls::FrameReader::Progress::kNeedMore) return true;
     if (step.progress == calls::FrameReader::Progress::kBreach || !take(step.frame)) {
       page_.end_reason.store(calls::EndReason::kBreach);
@@ -103,17 +117,27 @@ bool IsolateProcess::receive() {
   }
 }
 
+std::shared_ptr<IsolateProcess::Inbox> IsolateProcess::spare_inbox(size_t bytes) {
+  const auto free = std::ranges::find_if(
+      former_, [bytes](const std::shared_ptr<Inbox>& one) { return one.use_count() == 1 && one->size == bytes; });
+  if (free == former_.end()) return std::make_shared<Inbox>(bytes);
+  std::shared_ptr<Inbox> found = std::move(*free);
+  former_.erase(free);
+  return found;
+}
+
 // Makes the inbox large enough for what is to come. One that the realm still holds parts of is left to it.
 void IsolateProcess::make_room() {
-  const std::string_view rest(inbox_->data() + begin_, end_ - begin_);
+  const std::string_view rest(inbox_->memory.get() + begin_, end_ - begin_);
   const size_t wanted = std::max(kInboxBytes, calls::FrameReader::size_of_first(rest).value_or(0));
-  const bool fits = inbox_->size() >= wanted && inbox_->size() <= std::max(wanted, kInboxBytes);
+  const bool fits = inbox_->size == wanted;
   if (inbox_.use_count() > 1 || !fits) {
-    auto fresh = std::make_shared<std::vector<char>>(wanted);
-    rest.copy(fresh->data(), rest.size());
-    inbox_ = std::move(fresh);
+    std::shared_ptr<Inbox> fresh = spare_inbox(wanted);
+    rest.copy(fresh->memory.get(), rest.size());
+    std::swap(inbox_, fresh);
+    if (fresh->size == kInboxBytes && former_.size() < kFormerInboxesMax) former_.push_back(std::move(fresh));
   } else if (begin_ > 0) {
-    std::memmove(inbox_->data(), rest.data(), rest.size());
+    std::memmove(inbox_->memory.get(), rest.data(), rest.size());
   }
   end_ = rest.size();
   begin_ = 0;
@@ -214,16 +238,12 @@ bool IsolateProcess::take_call(const calls::Frame& frame) {
   const auto worker = workers_.find(call_.worker);
   if (worker == workers_.end()) return false;
   page_.begun_call.store(frame.id, std::memory_order_relaxed);
-  calls_[frame.id] = worker->second.get();
-  std::shared_ptr<const void> keeper = inbox_;
-  if (!call_.body.empty() && call_.body.size() < kSharedBodyMin) {
-    const Chunk copy = Chunk::of(std::string(call_.body));
-    call_.body = copy.bytes();
-    keeper = copy.keeper();
-    worker->second->begin(frame.id, call_, frame.flags, keeper);
-    return true;
-  }
-  worker->second->begin(frame.id, call_, frame.flags, keeper);
+  WorkerHost& host = *worker->second;
+  Chunk body;
+  if (!call_.body.empty()) body = chunk_of(call_.body);
+  call_.body = body.bytes();
+  host.begin(frame.id, call_, frame.flags, body.keeper());
+  if (host.has_call(frame.id)) calls_[frame.id] = &host;  // most are over
   return true;
 }
 

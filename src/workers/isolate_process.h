@@ -45,8 +45,16 @@ class IsolateProcess {
   void note_call_over(uint32_t call) { calls_.erase(call); }
 
  private:
+  // What was received.
+  struct Inbox {
+    explicit Inbox(size_t bytes) : memory(std::make_unique_for_overwrite<char[]>(bytes)), size(bytes) {}
+    std::unique_ptr<char[]> memory;
+    const size_t size;
+  };
+
   bool receive();
   bool wait();
+  void rest();
   // False: the frame is a breach.
   bool take(const calls::Frame& frame);
   bool take_load(const calls::Frame& frame);
@@ -55,6 +63,7 @@ class IsolateProcess {
   bool take_of_subrequest(const calls::Frame& frame);
   [[nodiscard]] Chunk chunk_of(std::string_view bytes) const;
   void make_room();
+  std::shared_ptr<Inbox> spare_inbox(size_t bytes);
   void run_timers();
   void send_if_slow();
 
@@ -69,8 +78,9 @@ class IsolateProcess {
   std::unordered_map<uint32_t, WorkerHost*> calls_;
   std::unordered_map<uint32_t, WorkerHost*> subrequests_;
   uint32_t last_subrequest_ = 0;
-  std::shared_ptr<std::vector<char>> inbox_;  // shared: bodies that the realm holds lie in it
-  size_t begin_ = 0;                          // of what was received and not taken
+  std::shared_ptr<Inbox> inbox_;                // shared: bodies that the realm holds lie in it
+  std::vector<std::shared_ptr<Inbox>> former_;  // the last few, to be used again when the realm has let go of them
+  size_t begin_ = 0;                            // of what was received and not taken
   size_t end_ = 0;
   bool rested_ = false;
   bool broken_ = false;

@@ -4,6 +4,7 @@
 #include <exception>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ int run() {
     return 2;
   }
   prctl(PR_SET_NAME, "zygote");
+  mallopt(M_ARENA_MAX, 1);  // the thread that compiles shares the memory of the one that runs JavaScript
   workers::Engine engine({.snapshot = workers::built_in_snapshot()});
   workers::Zygote zygote(engine, calls::kControlDescriptor);
   const Result<uint32_t> lacks = workers::give_up_files();

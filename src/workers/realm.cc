@@ -2,6 +2,7 @@
 
 #include "workers/realm_code_cache.h"
 #include "workers/realm_state.h"
+#include "workers/realm_text.h"
 
 namespace verge::workers {
 namespace {
@@ -11,6 +12,7 @@ v8::Local<v8::Value> number(v8::Isolate* isolate, std::uint64_t value) {
 }
 
 // How a body is told to JavaScript: undefined, an ArrayBuffer, or the number of a stream; and its length, -1 unknown.
+// The whole body of an event's request is told as true, and fetched where it is wanted.
 v8::Local<v8::Value> body_value(Realm::State& state, const Body& body) {
   switch (body.kind) {
     case Body::Kind::None:
@@ -47,6 +49,14 @@ std::unique_ptr<Realm> Realm::create(Engine& engine, const Limits& limits) {
   return std::unique_ptr<Realm>(new Realm(std::make_unique<State>(engine, limits)));
 }
 
+void Realm::warm_up() {
+  State& state = *state_;
+  for (const bool begins : {true, false}) {
+    const RealmEntry entry(state);
+    state.call(Hook::WarmUp, kNoEvent, {v8::Boolean::New(state.isolate, begins)});
+  }
+}
+
 Result<void> Realm::load(const Program& program, Host& host) {
   if (program.modules.empty()) return fail("workers.syntax", "the program has no module");
   State& state = *state_;
@@ -78,6 +88,8 @@ std::vector<std::byte> Realm::code_cache() {
   return writer.finish();
 }
 
+bool Realm::took_code_cache() const { return !state_->compiled_anew; }
+
 bool Realm::handles(std::string_view kind) const {
   return std::ranges::find(state_->handlers, kind) != state_->handlers.end();
 }
@@ -90,9 +102,27 @@ void Realm::fetch(EventId event, const RequestHead& head, Body body) {
   state.open_events.insert(event);
   if (body.kind == Body::Kind::Stream) state.stream_events[body.stream] = event;
   v8::Isolate* isolate = state.isolate;
+  // One string for all, which JavaScript takes apart where somebody looks (ReceivedState in web/request.js).
+  std::string& text = state.text_scratch;
+  v8::Local<v8::Value> url = v8::Undefined(isolate);
+  text.assign(head.method);
+  if (is_ascii(head.url)) {
+    text.append(head.url);
+  } else {
+    url = text_value(isolate, head.url);
+  }
+  const std::size_t url_end = text.size();
+  append_block(text, head.fields);
+  v8::Local<v8::Value> body_told = v8::True(isolate);
+  if (body.kind == Body::Kind::Whole && !body.whole.bytes().empty()) {
+    body.length = body.whole.bytes().size();
+    state.held[event] = std::move(body.whole);
+  } else {
+    body_told = body_value(state, body);
+  }
   state.call(Hook::Fetch, event,
-             {number(isolate, event), latin1(isolate, head.method), text_value(isolate, head.url),
-              block_value(isolate, head.fields), body_value(state, body), length_value(state, body)});
+             {number(isolate, event), latin1(isolate, text), number(isolate, head.method.size()),
+              number(isolate, url_end), url, body_told, length_value(state, body)});
 }
 
 void Realm::scheduled(EventId event, std::string_view cron, std::int64_t time_ms) {

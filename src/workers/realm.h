@@ -63,7 +63,7 @@ struct Body {
               // the host passes it on itself, and no more is said of it to the realm
   };
   Kind kind = Kind::None;
-  Chunk whole;
+  Chunk whole;  // out of Host::respond() without a keeper where it is short: good until return
   StreamId stream = 0;
   std::optional<std::uint64_t> length;  // of a stream or a relayed one, where known
 };
@@ -190,6 +190,8 @@ class Realm {
   // A realm with the platform, without a program: what a pool keeps ready. `engine` outlives it.
   static std::unique_ptr<Realm> create(Engine& engine, const Limits& limits);
   ~Realm();
+  // Before load(): writes to the memory that a first call will write to, for a process that stands ready.
+  void warm_up();
   Realm(const Realm&) = delete;
   Realm& operator=(const Realm&) = delete;
 
@@ -198,6 +200,8 @@ class Realm {
   Result<void> load(const Program& program, Host& host);
   // For a later Program::code_cache: best made after some requests, when what is used has been compiled.
   [[nodiscard]] std::vector<std::byte> code_cache();
+  // All that load() compiled came out of the code cache.
+  [[nodiscard]] bool took_code_cache() const;
   // "fetch", "scheduled", "event": whether the worker has such a handler.
   [[nodiscard]] bool handles(std::string_view kind) const;
 

@@ -1,6 +1,7 @@
 #include "workers/realm_engine.h"
 
 #include <libplatform/libplatform.h>
+#include <pthread.h>
 #include <v8.h>
 
 #include "workers/realm_bindings.h"
@@ -9,17 +10,61 @@
 namespace verge::workers {
 namespace {
 
-// Everything that would start a thread, or make a start depend on more than the program, is off. A code cache is only
-// taken by a V8 with the same flags, so these are the same in the tool that makes the snapshot.
+// Everything that would start a thread of V8's own, or make a start depend on more than the program, is off; what is
+// hot is compiled on the thread that start_thread() makes. A code cache is only taken by a V8 with the same flags, so
+// these are the same in the tool that makes the snapshot.
 constexpr std::string_view kFlags =
-    "--single-threaded --no-verify-snapshot-checksum --no-flush-bytecode"
-    " --stack-trace-limit=10";
+    "--single-threaded-gc --no-concurrent-sparkplug --no-lazy-compile-dispatcher"
+    " --wasm-num-compilation-tasks=0 --no-wasm-async-compilation --no-wasm-tier-up"
+    " --no-verify-snapshot-checksum --no-flush-bytecode --stack-trace-limit=10";
+// TurboFan recurses; V8's own limit is below.
+constexpr size_t kThreadStackBytes = 2U << 20;
 
 }  // namespace
 
 double EnginePlatform::CurrentClockTimeMillis() { return clock_ ? clock_() : inner_->CurrentClockTimeMillis(); }
 
 void EnginePlatform::forget(v8::Isolate* isolate) { v8::platform::NotifyIsolateShutdown(inner_.get(), isolate); }
+
+void EnginePlatform::CallOnWorkerThread(std::unique_ptr<v8::Task> task) {
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  changed_.notify_one();
+}
+
+void EnginePlatform::start_thread(void (*prepare)()) {
+  prepare_ = prepare;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kThreadStackBytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread{};
+  std::unique_lock lock(mutex_);
+  if (pthread_create(&thread, &attributes, run_thread, this) == 0) {
+    changed_.wait(lock, [this] { return has_thread_; });
+  }
+  pthread_attr_destroy(&attributes);
+}
+
+void* EnginePlatform::run_thread(void* platform) {
+  auto& its = *static_cast<EnginePlatform*>(platform);
+  its.prepare_();
+  std::unique_lock lock(its.mutex_);
+  its.has_thread_ = true;
+  its.changed_.notify_all();
+  while (true) {
+    its.changed_.wait(lock, [&its] { return !its.tasks_.empty(); });
+    const std::unique_ptr<v8::Task> task = std::move(its.tasks_.front());
+    its.tasks_.pop_front();
+    lock.unlock();
+    task->Run();
+    lock.lock();
+  }
+}
+
+void Engine::start_thread(void (*prepare)()) { state_->platform->start_thread(prepare); }
 
 Engine::Engine(const EngineOptions& options) : state_(std::make_unique<State>()) {
   std::string flags(kFlags);

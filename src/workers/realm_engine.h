@@ -1,5 +1,5 @@
 // V8 in this process: its platform, flags and the snapshot that realms start from. One for a process, made before its
-// first realm and, in a zygote, before the fork: it starts no thread, so a child may go on using it.
+// first realm and, in a zygote, before the fork: it starts no thread by itself, so a child may go on using it.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +28,11 @@ class Engine {
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+
+  // Starts a thread that compiles what is hot while JavaScript runs, in a process that will fork no more; `prepare` is
+  // run on it first. It runs until the process ends: an engine that has it is never destroyed. Without it nothing is
+  // optimized, and a realm that was about to be cannot be destroyed.
+  void start_thread(void (*prepare)());
 
   struct State;
   [[nodiscard]] State& state() { return *state_; }

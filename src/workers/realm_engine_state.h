@@ -1,8 +1,10 @@
 // What of V8 belongs to the process: the platform, with a clock that a realm can stop, and the snapshot.
 #pragma once
 
-#include <functional>
+#include <condition_variable>
+#include <deque>
 #include <memory>
+#include <mutex>
 
 #include <v8-platform.h>
 #include <v8-snapshot.h>
@@ -11,7 +13,8 @@
 
 namespace verge::workers {
 
-// V8's single-threaded platform, but for the clock: Date asks the realm that runs.
+// V8's single-threaded platform, but for the clock, Date asks the realm that runs, and for a thread that compiles,
+// where it was started.
 class EnginePlatform final : public v8::Platform {
  public:
   explicit EnginePlatform(std::unique_ptr<v8::Platform> inner) : inner_(std::move(inner)) {}
@@ -19,6 +22,8 @@ class EnginePlatform final : public v8::Platform {
   void set_clock(double (*clock)()) { clock_ = clock; }
   // Before an isolate is disposed of: drops the tasks that V8 has put off for it.
   void forget(v8::Isolate* isolate);
+  // Returns when it has run `prepare`.
+  void start_thread(void (*prepare)());
 
   v8::PageAllocator* GetPageAllocator() override { return inner_->GetPageAllocator(); }
   v8::ZoneBackingAllocator* GetZoneBackingAllocator() override { return inner_->GetZoneBackingAllocator(); }
@@ -26,7 +31,7 @@ class EnginePlatform final : public v8::Platform {
   std::shared_ptr<v8::TaskRunner> GetForegroundTaskRunner(v8::Isolate* isolate) override {
     return inner_->GetForegroundTaskRunner(isolate);
   }
-  void CallOnWorkerThread(std::unique_ptr<v8::Task> task) override { inner_->CallOnWorkerThread(std::move(task)); }
+  void CallOnWorkerThread(std::unique_ptr<v8::Task> task) override;
   void CallDelayedOnWorkerThread(std::unique_ptr<v8::Task> task, double seconds) override {
     inner_->CallDelayedOnWorkerThread(std::move(task), seconds);
   }
@@ -38,8 +43,15 @@ class EnginePlatform final : public v8::Platform {
   v8::TracingController* GetTracingController() override { return inner_->GetTracingController(); }
 
  private:
+  static void* run_thread(void* platform);
+
   std::unique_ptr<v8::Platform> inner_;
   double (*clock_)() = nullptr;
+  void (*prepare_)() = nullptr;
+  std::mutex mutex_;  // guards what follows
+  bool has_thread_ = false;
+  std::condition_variable changed_;
+  std::deque<std::unique_ptr<v8::Task>> tasks_;
 };
 
 struct Engine::State {

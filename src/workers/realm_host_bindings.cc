@@ -13,14 +13,18 @@ Realm::State& state_of(Call call) { return Realm::State::of(call.GetIsolate()); 
 double number_at(Call call, int index) { return call[index].As<v8::Number>()->Value(); }
 std::uint64_t id_at(Call call, int index) { return static_cast<std::uint64_t>(number_at(call, index)); }
 
-// A short string of Latin-1 without a heap allocation for most.
-std::string latin1_at(Call call, int index) {
-  std::string text;
-  if (!call[index]->IsString()) return text;
+void latin1_at(Call call, int index, std::string& text) {
+  text.clear();
+  if (!call[index]->IsString()) return;
   const v8::Local<v8::String> value = call[index].As<v8::String>();
   text.resize(static_cast<std::size_t>(value->Length()));
   value->WriteOneByte(call.GetIsolate(), reinterpret_cast<std::uint8_t*>(text.data()), 0, value->Length(),
                       v8::String::NO_NULL_TERMINATION);
+}
+
+std::string latin1_at(Call call, int index) {
+  std::string text;
+  latin1_at(call, index, text);
   return text;
 }
 
@@ -29,7 +33,21 @@ EventId event_here(Call call) {
   return data->IsNumber() ? static_cast<EventId>(data.As<v8::Number>()->Value()) : kNoEvent;
 }
 
-// (kind, body, length) at `first`: kind 0 none, 1 a string or memory, 2 a stream of ours, 3 one that entered, relayed.
+// Nobody can ask for its body any more.
+void forget_event(Realm::State& state, EventId event) {
+  if (!state.held.empty()) state.held.erase(event);
+}
+
+Chunk take_held(Realm::State& state, EventId event) {
+  const auto found = state.held.find(event);
+  if (found == state.held.end()) return {};
+  Chunk chunk = std::move(found->second);
+  state.held.erase(found);
+  return chunk;
+}
+
+// (kind, body, length) at `first`: kind 0 none, 1 a string or memory, 2 a stream of ours, 3 one that entered, relayed,
+// 4 the whole body that an event came with.
 Body body_at(Call call, int first) {
   Body body;
   const auto kind = static_cast<int>(number_at(call, first));
@@ -37,6 +55,11 @@ Body body_at(Call call, int first) {
   if (kind == 1) {
     body.kind = Body::Kind::Whole;
     body.whole = chunk_of(state_of(call), call[first + 1]);
+    return body;
+  }
+  if (kind == 4) {
+    body.kind = Body::Kind::Whole;
+    body.whole = take_held(state_of(call), id_at(call, first + 1));
     return body;
   }
   body.kind = kind == 2 ? Body::Kind::Stream : Body::Kind::Relayed;
@@ -49,17 +72,31 @@ Body body_at(Call call, int first) {
 
 Failure failure_at(Call call, int index) { return state_of(call).failure_of(call[index]); }
 
-// (event, status, reason, block, kind, body, length)
+// (event, status, reason, block, kind, body, length, ends): `ends`, the event has ended, too.
 void respond(Call call) {
   Realm::State& state = state_of(call);
   const EventId event = id_at(call, 0);
-  if (!state.open_events.contains(event)) return;
+  const auto open = state.open_events.find(event);
+  if (open == state.open_events.end()) return;
+  const bool ends = call[7]->IsTrue();
+  if (ends) state.open_events.erase(open);
   const std::string reason = latin1_at(call, 2);
-  const std::string block = latin1_at(call, 3);
-  const std::vector<Field> fields = fields_of(block);
-  state.host->respond(event,
-                      {.status = static_cast<std::uint16_t>(number_at(call, 1)), .reason = reason, .fields = fields},
-                      body_at(call, 4));
+  latin1_at(call, 3, state.text_scratch);
+  fields_of(state.text_scratch, state.fields_scratch);
+  Body body;
+  if (static_cast<int>(number_at(call, 4)) == 1) {
+    body.kind = Body::Kind::Whole;
+    body.whole = passing_chunk_of(state, call[5], state.body_scratch);
+  } else {
+    body = body_at(call, 4);
+  }
+  state.host->respond(
+      event,
+      {.status = static_cast<std::uint16_t>(number_at(call, 1)), .reason = reason, .fields = state.fields_scratch},
+      std::move(body));
+  if (!ends) return;
+  forget_event(state, event);
+  state.host->ended(event, {});
 }
 
 // (event): all that belongs to it has settled. (event, error, pass through): it failed.
@@ -67,6 +104,7 @@ void ended(Call call) {
   Realm::State& state = state_of(call);
   const EventId event = id_at(call, 0);
   if (state.open_events.erase(event) == 0) return;
+  forget_event(state, event);
   EventEnd end;
   if (call.Length() > 1) {
     end.failure = failure_at(call, 1);
@@ -99,6 +137,28 @@ void position_of(Call call) {
 }
 
 void event(Call call) { call.GetReturnValue().Set(static_cast<double>(event_here(call))); }
+
+// (event): the whole body that it came with, as an ArrayBuffer, once; undefined where it is gone.
+void take_held_memory(Call call) {
+  Realm::State& state = state_of(call);
+  const Chunk chunk = take_held(state, id_at(call, 0));
+  if (!chunk.bytes().empty()) call.GetReturnValue().Set(buffer_of(state, chunk));
+}
+
+// The same as a string.
+void take_held_text(Call call) {
+  Realm::State& state = state_of(call);
+  const Chunk chunk = take_held(state, id_at(call, 0));
+  v8::Local<v8::String> text;
+  if (chunk.bytes().empty()) {
+    constexpr std::string_view kGone = "The event has ended, and the body of its request is gone";
+    state.isolate->ThrowException(v8::Exception::TypeError(latin1(state.isolate, kGone)));
+  } else if (text_of(state, chunk).ToLocal(&text)) {
+    call.GetReturnValue().Set(text);
+  } else {
+    state.isolate->ThrowException(v8::Exception::RangeError(internalized(state.isolate, "Invalid string length")));
+  }
+}
 
 // (event): what runs from here on is on its behalf.
 void set_event(Call call) { call.GetIsolate()->GetCurrentContext()->SetContinuationPreservedEmbedderData(call[0]); }
@@ -243,6 +303,8 @@ constexpr Binding kBindings[] = {
     {"positionOf", position_of},
     {"event", event},
     {"setEvent", set_event},
+    {"takeHeld", take_held_memory},
+    {"takeHeldText", take_held_text},
     {"pull", pull},
     {"cancel", cancel},
     {"collect", collect},

@@ -105,6 +105,7 @@ v8::MaybeLocal<v8::Module> compile(Realm::State& state, std::size_t index, std::
     const auto options =
         cache != nullptr ? v8::ScriptCompiler::kConsumeCodeCache : v8::ScriptCompiler::kNoCompileOptions;
     if (!v8::ScriptCompiler::CompileModule(isolate, &source, options).ToLocal(&module)) return {};
+    if (cache == nullptr || cache->rejected) state.compiled_anew = true;
   } else {
     module = v8::Module::CreateSyntheticModule(isolate, name, {internalized(isolate, "default")}, give_default);
   }

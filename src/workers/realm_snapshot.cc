@@ -10,6 +10,18 @@
 namespace verge::workers {
 namespace {
 
+// Functions that have run are compiled in the snapshot.
+bool warm_up(v8::Isolate* isolate, v8::Local<v8::Context> context, v8::Local<v8::Object> hooks) {
+  v8::Local<v8::Value> hook;
+  if (!hooks->Get(context, internalized(isolate, "warmUp")).ToLocal(&hook) || !hook->IsFunction()) return false;
+  for (const bool begins : {true, false}) {
+    v8::Local<v8::Value> argument = v8::Boolean::New(isolate, begins);
+    if (hook.As<v8::Function>()->Call(context, v8::Undefined(isolate), 1, &argument).IsEmpty()) return false;
+    isolate->PerformMicrotaskCheckpoint();
+  }
+  return true;
+}
+
 // Runs the bundle in a context and gives the snapshot its hooks.
 Result<void> set_up(v8::SnapshotCreator& creator, v8::Local<v8::Context> context, std::string_view bundle) {
   v8::Isolate* isolate = creator.GetIsolate();
@@ -39,6 +51,7 @@ Result<void> set_up(v8::SnapshotCreator& creator, v8::Local<v8::Context> context
     return failed("the bundle throws");
   }
   isolate->PerformMicrotaskCheckpoint();
+  if (!warm_up(isolate, context, hooks.As<v8::Object>())) return failed("the warm-up throws");
   for (const std::string_view name : kHookNames) {
     v8::Local<v8::Value> hook;
     if (!hooks.As<v8::Object>()->Get(context, internalized(isolate, name)).ToLocal(&hook) || !hook->IsFunction()) {

@@ -113,6 +113,7 @@ void Realm::State::condemn(Failure failure) {
   const std::unordered_set<EventId> open = std::exchange(open_events, {});
   timers.clear();
   timer_by_id.clear();
+  held.clear();
   for (const EventId event : open) host->ended(event, {.failure = condemned, .pass_through = false});
   if (std::exchange(script_open, false)) host->script_ended(condemned);
 }

@@ -41,11 +41,13 @@ enum class Hook : std::uint8_t {
   Awake,    // the first event: start-up's limits end
   Settled,  // a script's evaluation promise
   Clone,    // a host object of a structured clone
+  WarmUp,   // uses what workers use; (true), then, after microtasks, (false)
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
-    "start", "fetch",  "scheduled", "event",    "abandon", "answered", "missed",    "done",  "failed",  "chunk",
-    "end",   "broken", "collected", "writable", "dropped", "timer",    "rejection", "awake", "settled", "clone"};
+    "start",   "fetch",  "scheduled", "event", "abandon", "answered",  "missed",
+    "done",    "failed", "chunk",     "end",   "broken",  "collected", "writable",
+    "dropped", "timer",  "rejection", "awake", "settled", "clone",     "warmUp"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -115,6 +117,7 @@ struct Realm::State {
   std::vector<LoadedModule> modules;
   std::unordered_map<std::string, std::size_t> module_by_name;
   std::vector<std::string> handlers;
+  bool compiled_anew = false;  // a module was not in the code cache, or V8 refused what was there
 
   std::set<Timer> timers;
   std::unordered_map<double, Timer> timer_by_id;
@@ -122,10 +125,14 @@ struct Realm::State {
   std::unordered_map<StreamId, EventId> stream_events;  // on whose behalf an entering stream is read
   std::unordered_map<OperationId, EventId> operations;
   std::unordered_set<EventId> open_events;
-  std::unordered_set<EventId> responded;
+  std::unordered_map<EventId, Chunk> held;  // whole bodies of requests that JavaScript has not asked for
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;
   v8::Global<v8::Promise> script_promise;
   bool script_open = false;
+
+  std::string text_scratch;  // the memory of what most calls need, used again; as the next two
+  std::string body_scratch;
+  std::vector<Field> fields_scratch;
 
   EventId current = kNoEvent;
   int depth = 0;
@@ -164,7 +171,11 @@ v8::MaybeLocal<v8::String> text_of(Realm::State& state, const Chunk& chunk);
 v8::Local<v8::ArrayBuffer> buffer_of(Realm::State& state, const Chunk& chunk);
 // The memory of a string (UTF-8) or of an ArrayBuffer or view, without a copy where that is possible.
 Chunk chunk_of(Realm::State& state, v8::Local<v8::Value> value);
+// As chunk_of(), but what is short is copied into `scratch`, without a keeper.
+Chunk passing_chunk_of(Realm::State& state, v8::Local<v8::Value> value, std::string& scratch);
+void append_block(std::string& out, std::span<const Field> fields);
 std::string block_of(std::span<const Field> fields);
+void fields_of(std::string_view block, std::vector<Field>& fields);
 std::vector<Field> fields_of(std::string_view block);
 
 // realm_modules.cc

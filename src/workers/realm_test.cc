@@ -16,8 +16,13 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 Engine& engine() {
-  static Engine one({.snapshot = built_in_snapshot(), .flags = {}});  // V8 is set up once for a process
-  return one;
+  // V8 is set up once for a process.
+  static Engine* const one = [] {
+    auto* made = new Engine({.snapshot = built_in_snapshot(), .flags = {}});
+    made->start_thread([] {});
+    return made;
+  }();
+  return *one;
 }
 
 struct Answer {
@@ -331,6 +336,121 @@ TEST_F(RealmTest, LargeTextIsNotCopied) {
   EXPECT_EQ(host.answers[1].body.size(), 100'000U);
 }
 
+// The host holds a whole body until it is asked for, and hands it on as it is where nobody asked.
+TEST_F(RealmTest, AWholeBodyThatNobodyReadsIsHandedOn) {
+  ASSERT_TRUE(load("export default { fetch(request) { return new Response(request.body); } };"));
+  Chunk large = Chunk::of(std::string(100'000, 'x'));
+  const std::weak_ptr<const void> memory = large.keeper();
+  get({.kind = Body::Kind::Whole, .whole = std::move(large), .stream = 0, .length = {}});
+  EXPECT_EQ(host.answers[1].kind, Body::Kind::Whole);
+  EXPECT_EQ(host.answers[1].body, std::string(100'000, 'x'));
+  EXPECT_TRUE(memory.expired()) << "JavaScript holds none of it";
+}
+
+TEST_F(RealmTest, AWholeBodyIsReadInEveryWay) {
+  ASSERT_TRUE(load(R"(export default { async fetch(request) {
+      const copies = [request.clone(), request.clone(), request.clone(), request.clone()];
+      const kept = new Response(request.body);
+      const pieces = [];
+      for await (const piece of copies[3].body) pieces.push(piece.length);
+      return Response.json([await copies[0].text(), await copies[1].json(), (await copies[2].arrayBuffer()).byteLength,
+                            pieces, await kept.text(), request.bodyUsed]); } };)"));
+  get({.kind = Body::Kind::Whole, .whole = Chunk::of(R"({"a":"ö"})"), .stream = 0, .length = {}});
+  EXPECT_EQ(host.answers[1].body, R"(["{\"a\":\"ö\"}",{"a":"ö"},10,[10],"{\"a\":\"ö\"}",true])");
+}
+
+TEST_F(RealmTest, AWholeBodyMovesToAnotherRequest) {
+  ASSERT_TRUE(load(R"(export default { async fetch(request) {
+      const untouched = request.body;
+      const other = new Request(request, { method: "PUT" });
+      return new Response(`${await other.text()} ${request.bodyUsed} ${untouched.locked}`); } };)"));
+  get({.kind = Body::Kind::Whole, .whole = Chunk::of("text"), .stream = 0, .length = {}});
+  EXPECT_THAT(host.answers[1].body, StartsWith("text true "));
+}
+
+TEST_F(RealmTest, ABodyThatIsReadAfterItsEventIsGone) {
+  ASSERT_TRUE(load(R"(let last;
+      export default { async fetch(request) {
+      const before = last;
+      last = request;
+      if (before === undefined) return new Response("first");
+      const caught = [];
+      for (const read of [() => before.text(), () => before.bytes(), () => before.clone().text()]) {
+        try { caught.push(await read()); } catch (error) { caught.push(error.constructor.name); }
+      }
+      return new Response(caught.join()); } };)"));
+  get({.kind = Body::Kind::Whole, .whole = Chunk::of("text"), .stream = 0, .length = {}});
+  get({.kind = Body::Kind::Whole, .whole = Chunk::of("text"), .stream = 0, .length = {}});
+  EXPECT_THAT(host.answers[2].body, StartsWith("TypeError,"));
+  EXPECT_THAT(host.answers[2].body, HasSubstr("TypeError,TypeError,TypeError"));
+}
+
+TEST_F(RealmTest, WaitUntilKeepsTheBody) {
+  ASSERT_TRUE(load(R"(export default { fetch(request, env, ctx) {
+      ctx.waitUntil(new Promise((done) => setTimeout(done, 50)).then(() => request.text()).then(console.log));
+      return new Response("now"); } };)"));
+  get({.kind = Body::Kind::Whole, .whole = Chunk::of("text"), .stream = 0, .length = {}});
+  host.now_ns = *realm->next_deadline_ns();
+  realm->run_timers();
+  EXPECT_EQ(host.lines, std::vector<std::string>{"text"});
+  EXPECT_TRUE(host.ends.contains(1));
+}
+
+TEST_F(RealmTest, ARequestIsTakenApartWhereSomebodyLooks) {
+  ASSERT_TRUE(load(R"(export default { fetch(request) {
+      const copy = new Request(request, { redirect: "manual" });
+      return Response.json([request.method, request.url, [...request.headers], request.redirect, copy.redirect, copy.url,
+                            copy.headers.get("accept"), request.signal.aborted]); } };)"));
+  const Field fields[] = {{"Accept", "text/html"}, {"Empty", ""}, {"X-Latin", "\xE9"}};
+  realm->fetch(1, {.method = "GET", .url = "http://example.com/ö?q", .fields = fields}, {});
+  realm->fetch(2, {.method = "DELETE", .url = "http://example.com/o?q", .fields = {}}, {});
+  EXPECT_EQ(
+      host.answers[1].body,
+      R"(["GET","http://example.com/ö?q",[["accept","text/html"],["empty",""],["x-latin","é"]],"follow","manual",)"
+      R"("http://example.com/ö?q","text/html",false])");
+  EXPECT_EQ(host.answers[2].body,
+            R"(["DELETE","http://example.com/o?q",[],"follow","manual","http://example.com/o?q",null,false])");
+}
+
+TEST_F(RealmTest, LoneSurrogatesAreReplacedWhereverABodyIsRead) {
+  const Answer answer = answer_of(R"(const text = "a\uD800b";
+      return new Response(`${await new Response(text).text()}${text}${(await new Response(text).bytes()).length}`);)");
+  EXPECT_EQ(answer.body, "a\uFFFDba\uFFFDb5");
+}
+
+TEST_F(RealmTest, WhatAHandlerHasSettledIsNotWaitedFor) {
+  ASSERT_TRUE(load(R"(export default { fetch(request) {
+      switch (new URL(request.url).searchParams.get("q")) {
+        case "1": return Promise.resolve(new Response("resolved"));
+        case "2": return Promise.reject(new Error("rejected"));
+        case "3": return Promise.resolve(undefined);
+        default: return { then(good) { good(new Response("thenable")); } };
+      } } };)"));
+  for (const char* query : {"1", "2", "3", "4"}) {
+    realm->fetch(++last_event, {.method = "GET", .url = std::string("http://a/?q=") + query, .fields = {}}, {});
+  }
+  EXPECT_EQ(host.answers[1].body, "resolved");
+  EXPECT_THAT(host.ends[2].failure->text, HasSubstr("rejected"));
+  EXPECT_THAT(host.ends[3].failure->text, HasSubstr("return a Response"));
+  EXPECT_EQ(host.answers[4].body, "thenable");
+  EXPECT_EQ(host.ends.size(), 4U);
+}
+
+TEST_F(RealmTest, WarmingUpLeavesNoTrace) {
+  const std::string source = R"(export default { async fetch(request) {
+      const at = [Date.now() > 0, Math.random() >= 0, Object.keys(globalThis).length];
+      return Response.json([at, await request.text(), setTimeout(() => {}, 0)]); } };)";
+  ASSERT_TRUE(load(source));
+  const std::string cold = get({.kind = Body::Kind::Whole, .whole = Chunk::of("b"), .stream = 0, .length = {}}).body;
+  realm = Realm::create(engine(), {});
+  realm->warm_up();
+  realm->warm_up();
+  ASSERT_TRUE(load(source));
+  EXPECT_EQ(get({.kind = Body::Kind::Whole, .whole = Chunk::of("b"), .stream = 0, .length = {}}).body, cold);
+  EXPECT_TRUE(host.lines.empty());
+  EXPECT_TRUE(host.uncaught_failures.empty());
+}
+
 TEST_F(RealmTest, CachesAskTheHost) {
   answer_of(R"(const cache = caches.default; const miss = await cache.match(request);
       await cache.put(request, new Response("kept")); return new Response(`${miss} ${await cache.delete(request)}`);)");
@@ -378,14 +498,17 @@ TEST_F(RealmTest, TheCodeCacheIsTakenAndAForeignOneIgnored) {
   const std::string source = "export default { fetch() { return new Response('x'.repeat(3)); } };";
   ASSERT_TRUE(load(source));
   get();
+  EXPECT_FALSE(realm->took_code_cache());
   code_cache = realm->code_cache();
   EXPECT_GT(code_cache.size(), 100U);
   realm = Realm::create(engine(), {});
   ASSERT_TRUE(load(source));
+  EXPECT_TRUE(realm->took_code_cache());
   EXPECT_EQ(get().body, "xxx");
   realm = Realm::create(engine(), {});
   for (std::size_t at = 40; at < code_cache.size(); at += 7) code_cache[at] ^= std::byte{0x55};
   ASSERT_TRUE(load(source)) << "a damaged cache is no cache";
+  EXPECT_FALSE(realm->took_code_cache());
   EXPECT_EQ(get().body, "xxx");
 }
 

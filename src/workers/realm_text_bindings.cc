@@ -37,11 +37,12 @@ void too_large(Call call) {
 // (string): an ArrayBuffer with its UTF-8.
 void utf8_encode(Call call) {
   v8::Isolate* isolate = call.GetIsolate();
-  Realm::State& state = Realm::State::of(isolate);
   const v8::Local<v8::String> text = call[0].As<v8::String>();
   const auto size = static_cast<std::size_t>(text->Utf8Length(isolate));
-  if (size > state.limits.external_bytes_max - std::min(state.limits.external_bytes_max, state.allocator->bytes())) {
-    return too_large(call);
+  // There is no realm yet while the snapshot is made.
+  if (const auto* state = static_cast<const Realm::State*>(isolate->GetData(0)); state != nullptr) {
+    const std::size_t most = state->limits.external_bytes_max;
+    if (size > most - std::min(most, state->allocator->bytes())) return too_large(call);
   }
   const v8::Local<v8::ArrayBuffer> buffer = buffer_of_size(call, size);
   if (size > 0) {

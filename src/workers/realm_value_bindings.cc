@@ -156,6 +156,13 @@ void promise_state(Call call) {
   call.GetReturnValue().Set(v8::Array::New(isolate, parts, 2));
 }
 
+// (value): what it has been fulfilled with, where it is a promise that has.
+void fulfilled(Call call) {
+  if (!call[0]->IsPromise()) return;
+  const v8::Local<v8::Promise> promise = call[0].As<v8::Promise>();
+  if (promise->State() == v8::Promise::kFulfilled) call.GetReturnValue().Set(promise->Result());
+}
+
 // (value): what a Proxy stands before; undefined where the value is none.
 void proxy_target(Call call) {
   if (call[0]->IsProxy()) call.GetReturnValue().Set(call[0].As<v8::Proxy>()->GetTarget());
@@ -205,6 +212,7 @@ constexpr Binding kBindings[] = {
     {"isDetached", is_detached},
     {"platformObject", platform_object},
     {"promiseState", promise_state},
+    {"fulfilled", fulfilled},
     {"proxyTarget", proxy_target},
     {"markHandled", mark_handled},
     {"kindOf", kind_of},

@@ -8,6 +8,8 @@ namespace {
 
 // Below this a copy costs less than a string with memory of its own.
 constexpr std::size_t kExternalStringMin = 4096;
+// In UTF-8 that is less than Outbox::kShareBytesMin, below which bodies are copied.
+constexpr int kShortText = 1024;
 
 // A string's characters that live in a chunk.
 class ChunkString final : public v8::String::ExternalOneByteStringResource {
@@ -53,19 +55,27 @@ v8::MaybeLocal<v8::String> utf8(v8::Isolate* isolate, std::string_view text) {
   return v8::String::NewFromUtf8(isolate, text.data(), v8::NewStringType::kNormal, static_cast<int>(text.size()));
 }
 
-std::string to_utf8(v8::Isolate* isolate, v8::Local<v8::Value> value) {
-  v8::Local<v8::String> text;
-  if (value.IsEmpty() || !value->ToString(isolate->GetCurrentContext()).ToLocal(&text)) return {};
-  std::string out;
+namespace {
+
+void write_utf8(v8::Isolate* isolate, v8::Local<v8::String> text, std::string& out) {
   if (text->IsOneByte()) {
     out.resize(static_cast<std::size_t>(text->Length()));
     text->WriteOneByte(isolate, reinterpret_cast<std::uint8_t*>(out.data()), 0, text->Length(),
                        v8::String::NO_NULL_TERMINATION);
-    if (is_ascii(out)) return out;
+    if (is_ascii(out)) return;
   }
   out.resize(static_cast<std::size_t>(text->Utf8Length(isolate)));
   text->WriteUtf8(isolate, out.data(), static_cast<int>(out.size()), nullptr,
                   v8::String::NO_NULL_TERMINATION | v8::String::REPLACE_INVALID_UTF8);
+}
+
+}  // namespace
+
+std::string to_utf8(v8::Isolate* isolate, v8::Local<v8::Value> value) {
+  v8::Local<v8::String> text;
+  if (value.IsEmpty() || !value->ToString(isolate->GetCurrentContext()).ToLocal(&text)) return {};
+  std::string out;
+  write_utf8(isolate, text, out);
   return out;
 }
 
@@ -119,20 +129,27 @@ Chunk chunk_of(Realm::State& state, v8::Local<v8::Value> value) {
   return {bytes, std::move(store)};
 }
 
-std::string block_of(std::span<const Field> fields) {
-  std::size_t size = 0;
-  for (const Field& field : fields) size += field.name.size() + field.value.size() + 2;
-  std::string block;
-  block.reserve(size);
+Chunk passing_chunk_of(Realm::State& state, v8::Local<v8::Value> value, std::string& scratch) {
+  if (!value->IsString() || value.As<v8::String>()->Length() >= kShortText) return chunk_of(state, value);
+  write_utf8(state.isolate, value.As<v8::String>(), scratch);
+  return {scratch, nullptr};
+}
+
+void append_block(std::string& out, std::span<const Field> fields) {
   for (const Field& field : fields) {
-    block.append(field.name).push_back('\0');
-    block.append(field.value).push_back('\0');
+    out.append(field.name).push_back('\0');
+    out.append(field.value).push_back('\0');
   }
+}
+
+std::string block_of(std::span<const Field> fields) {
+  std::string block;
+  append_block(block, fields);
   return block;
 }
 
-std::vector<Field> fields_of(std::string_view block) {
-  std::vector<Field> fields;
+void fields_of(std::string_view block, std::vector<Field>& fields) {
+  fields.clear();
   while (!block.empty()) {
     const std::size_t name_end = block.find('\0');
     if (name_end == std::string_view::npos) break;
@@ -141,6 +158,11 @@ std::vector<Field> fields_of(std::string_view block) {
     fields.push_back({block.substr(0, name_end), block.substr(name_end + 1, value_end - name_end - 1)});
     block.remove_prefix(value_end + 1);
   }
+}
+
+std::vector<Field> fields_of(std::string_view block) {
+  std::vector<Field> fields;
+  fields_of(block, fields);
   return fields;
 }
 

@@ -17,10 +17,7 @@ void Watchdog::start() {
 }
 
 void Watchdog::enter(uint64_t allowed_ns, std::function<void()>& expired) {
-  {
-    const std::lock_guard lock(mutex_);
-    expired_ = &expired;
-  }
+  expired_.store(&expired, std::memory_order_relaxed);
   allowed_ns_.store(allowed_ns, std::memory_order_relaxed);
   entries_.fetch_add(1, std::memory_order_seq_cst);
   if (asleep_.load(std::memory_order_seq_cst) != 0) {
@@ -30,9 +27,11 @@ void Watchdog::enter(uint64_t allowed_ns, std::function<void()>& expired) {
 }
 
 void Watchdog::leave() {
-  entries_.fetch_add(1, std::memory_order_release);
-  const std::lock_guard lock(mutex_);
-  expired_ = nullptr;
+  entries_.fetch_add(1, std::memory_order_seq_cst);
+  // Either the watching thread sees that the code was left, or this sees that it is about to tell it.
+  if (telling_.load(std::memory_order_seq_cst)) {
+    const std::lock_guard lock(mutex_);
+  }
 }
 
 void Watchdog::watch() {
@@ -63,10 +62,13 @@ void Watchdog::look() {
   if (used < allowed) return;
   if (told_ != entry) {
     const std::lock_guard lock(mutex_);
+    telling_.store(true, std::memory_order_seq_cst);
     // Left since: the next one is looked at on its own.
-    if (entries_.load(std::memory_order_acquire) != entry || expired_ == nullptr) return;
-    told_ = entry;
-    (*expired_)();
+    if (entries_.load(std::memory_order_seq_cst) == entry) {
+      told_ = entry;
+      (*expired_.load(std::memory_order_relaxed))();
+    }
+    telling_.store(false, std::memory_order_seq_cst);
   } else if (used > kObeysAfter * allowed) {
     _exit(kDisobeyed);
   }

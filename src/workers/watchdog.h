@@ -47,8 +47,9 @@ class Watchdog {
   std::atomic<uint64_t>& entries_;
   std::atomic<uint64_t> allowed_ns_{0};
   std::atomic<int> asleep_{0};
-  std::mutex mutex_;                          // guards what follows
-  std::function<void()>* expired_ = nullptr;  // of what runs
+  std::atomic<std::function<void()>*> expired_{nullptr};  // of what runs, or ran
+  std::atomic<bool> telling_{false};
+  std::mutex mutex_;  // held while telling_: leave() waits for it
   clockid_t clock_{};
   // Of the watching thread.
   uint64_t seen_ = 0;

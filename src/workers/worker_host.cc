@@ -56,7 +56,6 @@ LoadedProgram::LoadedProgram(const calls::Load& load)
 WorkerHost::WorkerHost(IsolateProcess& process, uint32_t id, const calls::Load& load)
     : process_(process), id_(id), program_(load) {
   program_.program.code_cache = std::as_bytes(std::span(program_.code_cache));
-  code_sent_ = !program_.code_cache.empty();
   expired_ = [this] { realm_->terminate("workers.cpu", "it used its processor time"); };
 }
 
@@ -80,6 +79,33 @@ void WorkerHost::load(std::unique_ptr<Realm> ready) {
   calls::append_number(out, calls::FrameType::kLoaded, id_, memory_bytes_, flags);
 }
 
+template <class Work>
+void WorkerHost::enter(EventId event, uint64_t allowed_ns, const Work& work) {
+  process_.begin_code(id_, static_cast<uint32_t>(event), allowed_ns, expired_);
+  work();
+  leave(event);
+}
+
+template <class Work>
+void WorkerHost::enter_for(EventId event, const Work& work) {
+  if (!realm_) return;
+  uint64_t used = 0;
+  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) used = call->second.cpu_ns;
+  if (used >= program_.cpu_ns) realm_->terminate("workers.cpu", "it used its processor time");
+  const uint64_t allowed = program_.cpu_ns + (is_cold_ ? kColdNs : 0);
+  is_cold_ = false;
+  enter(event, allowed - std::min(used, allowed - 1), work);
+  do_what_follows();
+}
+
+void WorkerHost::leave(EventId event) {
+  const uint64_t used = process_.end_code();
+  charge(realm_->current_event() != kNoEvent ? realm_->current_event() : event, used);
+  if (used > kLongEntryNs && !realm_->condemned()) check_memory();
+  if (realm_->condemned()) condemn();
+  if (!ended_.empty()) settle_ended();
+}
+
 bool WorkerHost::make_realm(std::unique_ptr<Realm> ready, std::optional<Failure>& problem) {
   realm_ = ready ? std::move(ready) : Realm::create(process_.engine(), program_.realm_limits());
   Result<void> loaded;
@@ -98,28 +124,8 @@ bool WorkerHost::make_realm(std::unique_ptr<Realm> ready, std::optional<Failure>
   const Memory memory = realm_->memory();
   memory_bytes_ = memory.heap_bytes + memory.external_bytes;
   is_cold_ = true;
+  code_sent_ = realm_->took_code_cache();
   return true;
-}
-
-void WorkerHost::enter(EventId event, uint64_t allowed_ns, const std::function<void()>& work) {
-  process_.begin_code(id_, static_cast<uint32_t>(event), allowed_ns, expired_);
-  work();
-  const uint64_t used = process_.end_code();
-  charge(realm_->current_event() != kNoEvent ? realm_->current_event() : event, used);
-  if (used > kLongEntryNs && !realm_->condemned()) check_memory();
-  if (realm_->condemned()) condemn();
-  if (!ended_.empty()) settle_ended();
-}
-
-void WorkerHost::enter_for(EventId event, const std::function<void()>& work) {
-  if (!realm_) return;
-  uint64_t used = 0;
-  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) used = call->second.cpu_ns;
-  if (used >= program_.cpu_ns) realm_->terminate("workers.cpu", "it used its processor time");
-  const uint64_t allowed = program_.cpu_ns + (is_cold_ ? kColdNs : 0);
-  is_cold_ = false;
-  enter(event, allowed - std::min(used, allowed - 1), work);
-  do_what_follows();
 }
 
 void WorkerHost::charge(EventId event, uint64_t ns) {
@@ -430,7 +436,11 @@ void WorkerHost::respond(EventId event, const ResponseHead& head, Body body) {
   if (found == calls_.end() || found->second.has_ended) return;
   CallState& state = found->second;
   std::string& out = process_.outbox().text();
-  const calls::Head its{.status = head.status, .reason = head.reason, .fields = fields_of(head.fields)};
+  calls::Head& its = answer_;
+  its.status = head.status;
+  its.reason = head.reason;
+  its.fields.clear();
+  for (const Field& field : head.fields) its.fields.push_back({field.name, field.value});
   if (body.kind == Body::Kind::None || (body.kind == Body::Kind::Whole && body.whole.bytes().empty())) {
     calls::append_head(out, calls::FrameType::kHead, call, its, calls::kEnd);
     return;

@@ -58,6 +58,7 @@ class WorkerHost final : public Host {
   // Before the process waits for long.
   void rest();
   [[nodiscard]] uint32_t id() const { return id_; }
+  [[nodiscard]] bool has_call(uint32_t call) const { return calls_.contains(call); }
   [[nodiscard]] const LoadedProgram& program() const { return program_; }
 
   Time now() override;
@@ -110,9 +111,12 @@ class WorkerHost final : public Host {
     StreamId leaving = 0;
   };
 
-  // Runs `work`, which calls the realm, as code of `event`, then what follows from it.
-  void enter(EventId event, uint64_t allowed_ns, const std::function<void()>& work);
-  void enter_for(EventId event, const std::function<void()>& work);
+  // Runs `work`, which calls the realm, as code of `event`, then what follows from it. Templates: `work` is inlined.
+  template <class Work>
+  void enter(EventId event, uint64_t allowed_ns, const Work& work);
+  template <class Work>
+  void enter_for(EventId event, const Work& work);
+  void leave(EventId event);
   void charge(EventId event, uint64_t ns);
   void check_memory();
   void condemn();
@@ -145,7 +149,8 @@ class WorkerHost final : public Host {
   std::vector<uint32_t> ended_;   // calls, in this entry
   std::vector<StreamId> pulled_;  // to be fed
   std::vector<StreamId> roomy_;   // to be told
-  std::vector<Field> fields_;     // scratch
+  std::vector<Field> fields_;     // scratch, as the next
+  calls::Head answer_;
   std::optional<Failure> load_failure_;
   uint64_t calls_done_ = 0;
   uint64_t memory_bytes_ = 0;

@@ -60,6 +60,11 @@ void let_memory_be_inherited() {
   }
 }
 
+bool take_idle_priority() {
+  const sched_param none{};
+  return sched_setscheduler(0, SCHED_IDLE, &none) == 0;
+}
+
 }  // namespace
 
 struct Zygote::Request : calls::ControlRequest {};
@@ -159,8 +164,8 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   prctl(PR_SET_NAME, "isolate");
   IsolateProcess process(engine_, kIsolateSocket, status, std::move(ready_), ready_limits_);
   process.watchdog().start();
-  const sched_param none{};
-  if (sched_setscheduler(0, SCHED_IDLE, &none) != 0) lacks |= calls::kLacksIdlePriority;
+  engine_.start_thread([] { take_idle_priority(); });
+  if (!take_idle_priority()) lacks |= calls::kLacksIdlePriority;
   lacks |= give_up_system(data_bytes);
   status.lacks.store(lacks);
   const int result = process.run();

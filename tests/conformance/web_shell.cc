@@ -296,7 +296,8 @@ int main(int count, char** arguments) {
     std::fputs("verge-web-shell script FILE... | request WORKER.js URL [N]\n", stderr);
     return 2;
   }
-  Engine engine({.snapshot = built_in_snapshot(), .flags = {}});
+  static Engine& engine = *new Engine({.snapshot = built_in_snapshot(), .flags = {}});  // its thread runs to the end
+  engine.start_thread([] {});
   Shell shell;
   const auto realm = Realm::create(engine, {.heap_bytes_max = 512u << 20, .external_bytes_max = 1024u << 20});
   shell.realm = realm.get();

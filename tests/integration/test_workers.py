@@ -152,6 +152,59 @@ class Serving(TestCase):
         served.get()
         wait_until(lambda: "w log: seen { a: 1 }" in served.said(), served.said)
 
+    def test_compiled_code_is_kept_over_a_restart_and_damage_is_ignored(self):
+        kept = os.path.join(self.directory, "kept")
+        worker = {"hello": "let n = 0; export default { fetch() { return new Response(`${'x'.repeat(3)}${++n}`); } };"}
+
+        def serve_calls():
+            served = Served(self, worker, [*EASY, "--code-cache", kept])
+            for i in range(40):  # it is said after some calls
+                self.assertEqual(served.get().body, f"xxx{i + 1}".encode())
+            return served
+
+        def files():
+            return sorted(os.path.join(kept, name) for name in os.listdir(kept) if name.endswith(".code"))
+
+        served = serve_calls()
+        wait_until(lambda: len(files()) == 1, lambda: f"the code is kept: {os.listdir(kept)}; {served.said()}")
+        end(served.process)
+        first = os.stat(files()[0])
+        self.assertGreater(first.st_size, 100)
+        os.remove(served.ready)
+        served = serve_calls()
+        end(served.process)
+        self.assertEqual(os.stat(files()[0]).st_mtime_ns, first.st_mtime_ns, "what was taken is not said again")
+        with open(files()[0], "r+b") as file:
+            file.seek(first.st_size // 2)
+            byte = file.read(1)[0]
+            file.seek(first.st_size // 2)
+            file.write(bytes([byte ^ 0xFF]))
+        os.remove(served.ready)
+        served = serve_calls()
+        wait_until(lambda: os.stat(files()[0]).st_mtime_ns > first.st_mtime_ns, lambda: f"it is replaced; {served.said()}")
+
+    def test_many_connections_at_once_all_get_their_own_answer(self):
+        served = Served(self, {"echo": source("return new Response(`${request.method} ${await request.text()}`);"),
+                               "hello": source("return new Response(new URL(request.url).search);")}, EASY)
+        wrong = []
+
+        def ask(index):
+            for round_ in range(20):
+                body = f"{index}-{round_}-" + "x" * (index * 997 % 70_000)
+                answer = served.get("/echo/", "POST", body.encode())
+                if answer.body != f"POST {body}".encode():
+                    wrong.append((index, round_, answer.status, len(answer.body)))
+                answer = served.get(f"/hello/?{index}-{round_}")
+                if answer.body != f"?{index}-{round_}".encode():
+                    wrong.append((index, round_, answer))
+
+        threads = [threading.Thread(target=ask, args=(index,)) for index in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+
     def test_waiting_for_what_comes_after_the_answer(self):
         served = Served(self, {"w": source(
             'ctx.waitUntil(new Promise((done) => setTimeout(() => { console.log("later"); done(); }, 50)));'

@@ -30,7 +30,7 @@ ALLOWED = {
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
     "workers": {"base", "calls"},
-    "isolates": {"base", "calls", "model", "runtime", "net"},
+    "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
     "node": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream"},
     "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "calls", "isolates", "node", "planner", "series"},

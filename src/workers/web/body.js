@@ -1,6 +1,6 @@
 // Bodies (Fetch 5.2): what a Request and a Response have in common. A body keeps the form it was given in until somebody
 // asks for another one; a stream is made only for who reads `body`.
-import { Bytes, bytesOf, bytesSet, bytesSlice, bytesTag, deferred, defineProperty, isBufferSource, isView, mapDelete, mapGet, mapSet, NativeMap, rejected, resolved, then, weakGet, weakSet } from "./intrinsics.js";
+import { Bytes, bytesOf, bytesSet, bytesSlice, bytesTag, charCodeAt, deferred, defineProperty, isBufferSource, isView, mapDelete, mapGet, mapSet, NativeMap, rejected, resolved, slice, then, weakGet, weakSet } from "./intrinsics.js";
 import { blobBytes, blobType, isBlob, newBlob } from "./blob.js";
 import { decodeText, encodeText } from "./encoding.js";
 import { formOf, isFormData, parseMultipart, serializeForm } from "./form_data.js";
@@ -10,12 +10,14 @@ import { parseMime, parameterOf } from "./mime.js";
 import { structuredClone } from "./structured_clone.js";
 import { toUSVString } from "./webidl.js";
 
-// text: a string. bytes: a Uint8Array nobody else changes. incoming: a stream of the host's, by its number.
-// stream: a ReadableStream. Once `stream` is there, it is the body.
+// text: a string, whose lone surrogates are replaced when it is read. bytes: a Uint8Array nobody else changes. incoming: a stream of the host's, by its number.
+// held: what came whole with an event, by its number: the host holds it while the event is under way, until somebody wants
+// it. stream: a ReadableStream. Once `stream` is there, it is the body.
 export const TEXT = 1;
 export const BYTES = 2;
 export const INCOMING = 3;
 export const STREAM = 4;
+export const HELD = 5;
 
 export class Body {
   constructor(kind, source, length) {
@@ -29,7 +31,7 @@ export class Body {
 
 // "extract a body": [body, content type or null].
 export function extractBody(value, keepalive = false) {
-  if (typeof value === "string") return [new Body(TEXT, toUSVString(value), -1), "text/plain;charset=UTF-8"];
+  if (typeof value === "string") return [new Body(TEXT, value, -1), "text/plain;charset=UTF-8"];
   if (typeof value === "object" && value !== null) {
     if (isStream(value)) {
       if (keepalive) throw new TypeError("A stream cannot be the body of a request with keepalive");
@@ -57,6 +59,15 @@ export function extractBody(value, keepalive = false) {
     }
   }
   return [new Body(TEXT, toUSVString(value), -1), "text/plain;charset=UTF-8"];
+}
+
+// Makes bytes of a body that the host holds.
+export function takeHeld(body) {
+  if (body.kind !== HELD) return;
+  const memory = host.takeHeld(body.source);
+  if (memory === undefined) throw new TypeError("The event has ended, and the body of its request is gone");
+  body.kind = BYTES;
+  body.source = new Bytes(memory);
 }
 
 // A stream that `body` made for one of ours, which has not been touched: its source can be had without it.
@@ -145,7 +156,10 @@ function streamOfBytes(bytesFrom) {
 export function streamOf(body) {
   if (body.stream === undefined) {
     const { kind, source } = body;
-    body.stream = kind === INCOMING ? streamOfIncoming(source) : streamOfBytes(() => (kind === TEXT ? encodeText(source) : source));
+    body.stream = kind === INCOMING ? streamOfIncoming(source) : streamOfBytes(() => {
+      takeHeld(body);
+      return kind === TEXT ? encodeText(source) : body.source;
+    });
     if (body.used) {
       // It was read without a stream: what is shown is one that was read.
       const reader = readerOf(body.stream);
@@ -234,6 +248,7 @@ function cloneStream(stream) {
 }
 
 export function cloneBody(body) {
+  takeHeld(body);
   if (hasSource(body) && body.kind !== INCOMING) return new Body(body.kind, body.source, body.length);
   const [one, two] = cloneStream(streamOf(body));
   body.kind = STREAM;
@@ -246,6 +261,7 @@ export function cloneBody(body) {
 
 // A body for another Request that takes over this one's.
 export function moveBody(body) {
+  takeHeld(body);
   if (hasSource(body)) {
     const next = new Body(body.kind, body.source, body.length);
     lockStream(body);
@@ -313,13 +329,19 @@ function consume(body, asText) {
     body.used = true;
     return then(collect(source, asText), (value) => (asText ? value : new Bytes(value)));
   }
+  if (kind === HELD && asText && body.stream === undefined) {
+    body.used = true;
+    return resolved(host.takeHeldText(source));
+  }
+  takeHeld(body);
   lockStream(body);
   body.used = true;
   if (kind === TEXT) {
+    if (!asText) return resolved(encodeText(source));
     // A byte order mark is an encoder's affair; a decoder takes it off.
-    return resolved(!asText ? encodeText(source) : source.charCodeAt(0) === 0xFEFF ? source.slice(1) : source);
+    return resolved(toUSVString(charCodeAt(source, 0) === 0xFEFF ? slice(source, 1) : source));
   }
-  return resolved(asText ? host.textOf(source) : bytesSlice(source));
+  return resolved(asText ? host.textOf(body.source) : bytesSlice(body.source));
 }
 
 // The methods of the Body mixin, over stateOf(this).body; mimeOf(state) the Content-Type.
@@ -378,6 +400,19 @@ const leaving = new NativeMap();  // number → {ready, dropped}
 hooks.writable = (id) => mapGet(leaving, id)?.ready();
 hooks.dropped = (id) => mapGet(leaving, id)?.dropped();
 
+// Uses up a body that is at hand as a whole: what is to be sent is its source, and the kind as body_at() has it
+// (realm_host_bindings.cc). -1: it is a stream.
+export function useWhole(body) {
+  const { kind, source } = body;
+  if (kind === INCOMING || !hasSource(body)) return -1;
+  if (body.stream !== undefined) {
+    body.stream._disturbed = true;
+    readerOf(body.stream);
+  }
+  body.used = true;
+  return kind === HELD ? 4 : source.length === 0 ? 0 : 1;
+}
+
 // Hands a body to the host: calls `send(kind, body, length)` (realm_host_bindings.cc, body_at), then moves what is
 // streamed. The promise resolves when all has been handed over; it does not reject.
 export function sendBody(body, send, signalFailure) {
@@ -385,11 +420,10 @@ export function sendBody(body, send, signalFailure) {
     send(0, undefined, 0);
     return undefined;
   }
-  if (hasSource(body) && body.kind !== INCOMING) {
-    const { source } = body;
-    lockStream(body);
-    body.used = true;
-    send(source.length === 0 ? 0 : 1, source, 0);
+  takeHeld(body);
+  const kind = useWhole(body);
+  if (kind >= 0) {
+    send(kind, body.source, 0);
     return undefined;
   }
   if (hasSource(body)) {
@@ -482,8 +516,9 @@ function pumpStream(stream, id, signalFailure) {
 }
 
 // A body that came from the host: undefined, memory, or the number of a stream.
-export function incomingBody(value, length) {
+export function incomingBody(value, length, event = 0) {
   if (value === undefined) return null;
+  if (value === true) return new Body(HELD, event, length);
   if (typeof value === "number") return new Body(INCOMING, value, length);
   const bytes = new Bytes(value);
   return new Body(BYTES, bytes, bytes.length);

@@ -2,7 +2,7 @@
 import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
 import { abortSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
-import { discardBody, incomingBody, isUnusable, sendBody } from "./body.js";
+import { discardBody, incomingBody, isUnusable, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
 import { receivedRequest, requestState } from "./request.js";
 import { isResponse, responseBlock, responseState } from "./response.js";
@@ -12,7 +12,8 @@ import { interfaceOf, required } from "./webidl.js";
 let handlers = null;
 let env = null;
 
-// An event under way: `waiting` counts what has to settle before it has ended.
+// An event under way: `waiting` counts what has to settle before it has ended. Most have ended when the handler returns,
+// and are never listed.
 class Running {
   constructor(id, request) {
     this.id = id;
@@ -21,11 +22,20 @@ class Running {
     this.responded = false;
     this.passThrough = false;
     this.over = false;
+    this.listed = false;
+  }
+  list() {
+    if (this.over) return;
+    this.listed = true;
+    mapSet(running, this.id, this);
+  }
+  end() {
+    this.over = true;
+    if (this.listed) mapDelete(running, this.id);
   }
   settled() {
     if (--this.waiting > 0 || this.over) return;
-    this.over = true;
-    mapDelete(running, this.id);
+    this.end();
     host.ended(this.id);
   }
   fail(error) {
@@ -35,8 +45,7 @@ class Running {
       this.settled();
       return;
     }
-    this.over = true;
-    mapDelete(running, this.id);
+    this.end();
     host.ended(this.id, error, this.passThrough);
   }
 }
@@ -93,19 +102,20 @@ function respond(event, response) {
   }
   event.responded = true;
   const { id } = event;
-  if (body === null) {
-    host.respond(id, state.status, state.reason, responseBlock(state), 0, undefined, 0);
-    event.settled();
+  const kind = body === null ? 0 : useWhole(body);
+  if (kind >= 0) {
+    const ends = --event.waiting === 0;
+    if (ends) event.end();
+    host.respond(id, state.status, state.reason, responseBlock(state), kind, kind === 0 ? undefined : body.source, 0, ends);
     return;
   }
-  const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length));
+  const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length, false));
   if (sent === undefined) event.settled();
   else then(sent, () => event.settled());
 }
 
 // Calls a handler; `good(event, value)` when it has settled well.
 function run(event, kind, first, good) {
-  mapSet(running, event.id, event);
   let value;
   try {
     value = handlers[kind](first, env, newContext(event));
@@ -113,10 +123,14 @@ function run(event, kind, first, good) {
     event.fail(error);
     return;
   }
-  if (isResponse(value)) {
-    good(event, value);
+  // What is there already is not waited for.
+  const ready = isResponse(value) ? value : host.fulfilled(value);
+  if (ready !== undefined) {
+    good(event, ready);
+    event.list();
     return;
   }
+  event.list();
   then(host.kindOf(value) === 1 ? value : resolved(value), (settled) => good(event, settled), (error) => event.fail(error));
 }
 
@@ -170,8 +184,13 @@ export const hooks = {
     if (typeof exported.event === "function") names += "event,";
     return names === "" ? null : slice(names, 0, -1);
   },
-  fetch(id, method, url, block, body, length) {
-    const request = receivedRequest(method, url, block, incomingBody(body, length));
+  // As it was before start().
+  forget() {
+    handlers = null;
+    env = null;
+  },
+  fetch(id, text, methodEnd, urlEnd, ownUrl, body, length) {
+    const request = receivedRequest(text, methodEnd, urlEnd, ownUrl, incomingBody(body, length, id));
     run(new Running(id, request), "fetch", request, respond);
   },
   scheduled(id, cron, time) {

@@ -2,7 +2,7 @@
 import { Bytes, deferred, defineProperty, mapDelete, mapGet, mapSet, NativeMap, rejected, then } from "./intrinsics.js";
 import { onAbort } from "./abort.js";
 import { blobBytes, blobType } from "./blob.js";
-import { BYTES, Body, discardBody, incomingBody, INCOMING, sendBody, STREAM, streamOf } from "./body.js";
+import { BYTES, Body, discardBody, incomingBody, INCOMING, sendBody, STREAM, streamOf, takeHeld } from "./body.js";
 import { encodeText } from "./encoding.js";
 import { blockOf, fieldOf, makeHeaders, removeField, setField } from "./headers.js";
 import { parseMime, serializeMime } from "./mime.js";
@@ -82,6 +82,7 @@ class Exchange {
     this.url = state.url;
     this.block = cacheFields(state, requestBlock(state));
     this.body = state.body;
+    if (state.body !== null) takeHeld(state.body);
     this.replay = state.body !== null && state.body.kind !== STREAM && state.body.kind !== INCOMING ? state.body : null;
     this.redirections = 0;
     this.operation = 0;

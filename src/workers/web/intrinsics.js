@@ -6,7 +6,7 @@ const uncurry = (method) => (self, ...rest) => apply(method, self, rest);
 export const hasOwn = uncurry(Object.prototype.hasOwnProperty);
 
 export const {
-  create, defineProperty, defineProperties, freeze, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, keys,
+  assign, create, defineProperty, defineProperties, freeze, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf, keys,
 } = Object;
 export { apply, ownKeys };
 export const { isArray } = Array;

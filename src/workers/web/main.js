@@ -27,6 +27,7 @@ import { hooks as fetchHooks } from "./fetch.js";
 import { startDeterministic, wake } from "./startup.js";
 import { cloneHostObject } from "./structured_clone.js";
 import { fireTimer, reportRejection } from "./timers.js";
+import { warmUp } from "./warm_up.js";
 
 startDeterministic();
 takeBack();
@@ -39,4 +40,5 @@ export default {
   rejection: reportRejection,
   awake: wake,
   clone: cloneHostObject,
+  warmUp,
 };

@@ -1,6 +1,6 @@
 // Request (Fetch 5.4). A worker is a server: there are no forbidden headers, no credentials and no cache of a browser;
 // attributes of those kinds are kept as they were given.
-import { test, toUpperCase } from "./intrinsics.js";
+import { assign, slice, test, toUpperCase } from "./intrinsics.js";
 import { dependentSignal, isSignal, newSignal } from "./abort.js";
 import { blobOfUrl } from "./blob_urls.js";
 import { cloneBody, extractBody, isUnusable, mixBody, moveBody } from "./body.js";
@@ -25,19 +25,43 @@ class State {
     this.block = "";
     this.guard = "none";
     this.body = null;
-    this.blob = undefined;  // of a blob: URL, as it was when the request was made
     this.signal = undefined;  // made when it is asked for
-    this.redirect = "follow";
-    this.mode = "cors";
-    this.credentials = "same-origin";
-    this.cache = "default";
-    this.referrer = "about:client";
-    this.referrerPolicy = "";
-    this.integrity = "";
-    this.keepalive = false;
-    this.duplex = "half";
   }
 }
+
+// The request of a fetch event, as it came: "METHODURLname\0value\0…", not taken apart until somebody looks. `ownUrl` is
+// given where the URL is not ASCII, and not in the text.
+class ReceivedState {
+  constructor(text, methodEnd, urlEnd, ownUrl, body) {
+    this.text = text;
+    this.methodEnd = methodEnd;
+    this.urlEnd = urlEnd;
+    this.ownUrl = ownUrl;
+    this.headers = undefined;
+    this.body = body;
+    this.signal = undefined;
+  }
+  get method() { return slice(this.text, 0, this.methodEnd); }
+  get url() { return this.ownUrl ??= slice(this.text, this.methodEnd, this.urlEnd); }
+  get block() { return slice(this.text, this.urlEnd); }
+  get guard() { return "immutable"; }
+}
+
+// What nearly every request leaves as it is costs none of them a field.
+const kUsual = {
+  blob: undefined,  // of a blob: URL, as it was when the request was made
+  redirect: "follow",
+  mode: "cors",
+  credentials: "same-origin",
+  cache: "default",
+  referrer: "about:client",
+  referrerPolicy: "",
+  integrity: "",
+  keepalive: false,
+  duplex: "half",
+};
+assign(State.prototype, kUsual);
+assign(ReceivedState.prototype, kUsual);
 
 let making = null;
 export let requestState;
@@ -235,14 +259,8 @@ function newRequest(state) {
 }
 
 // The one of a fetch event.
-export function receivedRequest(method, url, block, body) {
-  const state = new State();
-  state.method = method;
-  state.url = url;
-  state.block = block;
-  state.guard = "immutable";
-  state.body = body;
-  return newRequest(state);
+export function receivedRequest(text, methodEnd, urlEnd, ownUrl, body) {
+  return newRequest(new ReceivedState(text, methodEnd, urlEnd, ownUrl, body));
 }
 
 export const requestBlock = (state) => (state.headers === undefined ? state.block : blockOf(state.headers));

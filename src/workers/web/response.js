@@ -31,11 +31,14 @@ export let isResponse;
 export class Response {
   #state;
   constructor(body = null, init = undefined) {
-    const state = this.#state = making ?? new State();
-    if (making !== null) return;
+    if (making !== null) {
+      this.#state = making;
+      return;
+    }
+    const state = this.#state = new State();
     // Nearly every answer is made this way.
     if (init === undefined && typeof body === "string") {
-      state.body = new Body(TEXT, toUSVString(body), -1);
+      state.body = new Body(TEXT, body, -1);
       state.block = kTextBlock;
       return;
     }
@@ -65,7 +68,7 @@ export class Response {
     const text = stringify(data);
     if (text === undefined) throw new TypeError("The value cannot be written as JSON");
     const state = new State();
-    initialize(state, toDictionary(init, "ResponseInit"), [new Body(TEXT, toUSVString(text), -1), "application/json"]);
+    initialize(state, toDictionary(init, "ResponseInit"), [new Body(TEXT, text, -1), "application/json"]);
     return newResponse(state);
   }
   get type() { return this.#state.type; }

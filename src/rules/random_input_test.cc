@@ -52,11 +52,12 @@ void try_rule(const std::string& sql, std::string_view payload) {
     EXPECT_FALSE(set.error()[0].error.what.empty());
     return;
   }
-  Evaluator evaluator(*set);
+  MemoryBudget budget;
+  Evaluator evaluator(*set, budget);
   RecordingEffects effects;
   const Payload bytes(payload);
   evaluator.evaluate({.topic = "a/b", .device = "d", .payload = bytes, .received = {5 * kSecond}}, effects);
-  for (const WindowInput& input : effects.inputs) evaluator.accept(input, {5 * kSecond});
+  for (const RuleInput& input : std::exchange(effects.inputs, {})) evaluator.accept(input, {5 * kSecond}, effects);
   evaluator.drain(effects);
 }
 

@@ -1,5 +1,7 @@
 #include "node/rule_restoration.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/hash.h"
@@ -39,6 +41,7 @@ RuleLayout RuleRestoration::layout_for(size_t loops) const {
 }
 
 void RuleRestoration::change_layout(const RuleLayout& layout) {
+  align_times();
   const std::vector<std::unique_ptr<rules::Evaluator>> before = std::exchange(loops_, {});
   for (size_t loop = 0; loop < layout.loops; ++loop) {
     rules::Evaluator& evaluator = *loops_.emplace_back(std::make_unique<rules::Evaluator>(rules_, budget_));
@@ -52,6 +55,17 @@ void RuleRestoration::change_layout(const RuleLayout& layout) {
     }
   }
   layout_ = layout;
+}
+
+// What is to become one memory must have come as far in time: a window that one loop has emitted and another has not would
+// be neither.
+void RuleRestoration::align_times() {
+  for (const rules::Rule& rule : rules_->rules()) {
+    if (!rule.memory || loops_.empty()) continue;
+    int64_t reached_us = INT64_MIN;
+    for (const auto& loop : loops_) reached_us = std::max(reached_us, loop->memory(rule.index)->reached_us());
+    for (loop_ = 0; loop_ < loops_.size(); ++loop_) loops_[loop_]->reach(rule, reached_us, *this);
+  }
 }
 
 void RuleRestoration::begin(const RuleJournal::Place& place) {

@@ -47,6 +47,7 @@ class RuleRestoration final : private rules::Effects {
 
   void begin(const RuleJournal::Place& place);
   void take(const RuleRecord& record);
+  void align_times();
   // One evaluator a loop of the layout, with what those of the one before remembered.
   void change_layout(const RuleLayout& layout);
 

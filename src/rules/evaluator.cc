@@ -237,6 +237,11 @@ void Evaluator::advance(const Rule& rule, WallTime now, Effects& effects) {
   note_memory(rule, memory, before);
 }
 
+void Evaluator::reach(const Rule& rule, int64_t time_us, Effects& effects) {
+  row_effects_ = &effects;
+  states_[rule.index].memory->reach(time_us, *this);
+}
+
 void Evaluator::drain(Effects& effects) {
   row_effects_ = &effects;
   for (const uint32_t index : remembering_) states_[index].memory->drain(*this);

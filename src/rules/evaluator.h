@@ -44,6 +44,8 @@ class Evaluator : private Memory::Rows {
   void advance(WallTime now, Effects& effects);
   // The same of one rule, whether it is due or not.
   void advance(const Rule& rule, WallTime now, Effects& effects);
+  // Takes a rule's time so far: see Memory::reach().
+  void reach(const Rule& rule, int64_t time_us, Effects& effects);
   // Emits all that is open, as at shutdown.
   void drain(Effects& effects);
   // When advance() is next due.

@@ -255,13 +255,22 @@ void Memory::take(Rows& rows, Row row) {
 
 void Memory::advance(int64_t now_us, Rows& rows) {
   if (!plan().has_event_time) {
-    if (window_ != nullptr) window_->advance(now_us, emissions_);
-    emit(rows);
+    reach(now_us, rows);
   } else if (!is_empty() && now_us - last_arrival_us_ >= kIdleMicroseconds) {
     watermark_us_ = std::max(watermark_us_, newest_us_ + (now_us - last_arrival_us_) - plan().delay_us);
     release(rows);
   }
   settle_budget();
+}
+
+void Memory::reach(int64_t time_us, Rows& rows) {
+  if (plan().has_event_time) {
+    watermark_us_ = std::max(watermark_us_, time_us);
+    return release(rows);
+  }
+  last_arrival_us_ = std::max(last_arrival_us_, time_us);
+  if (window_ != nullptr) window_->advance(time_us, emissions_);
+  emit(rows);
 }
 
 void Memory::drain(Rows& rows) {

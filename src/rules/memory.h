@@ -72,6 +72,9 @@ class Memory {
   void advance(int64_t now_us, Rows& rows);
   // Takes all that is open for over, as it is.
   void drain(Rows& rows);
+  // How far time has come here, and taking it further: memories that become one must have come as far.
+  [[nodiscard]] int64_t reached_us() const { return plan().has_event_time ? watermark_us_ : last_arrival_us_; }
+  void reach(int64_t time_us, Rows& rows);
   // When advance() is next due, and whether it is by now; also where the clock was set back far.
   [[nodiscard]] std::optional<int64_t> next_due_us() const;
   [[nodiscard]] bool is_due(int64_t now_us) const;
@@ -140,7 +143,7 @@ class Memory {
   size_t waiting_bytes_ = 0;
   int64_t newest_us_ = INT64_MIN / 2;
   int64_t watermark_us_ = INT64_MIN / 2;
-  int64_t last_arrival_us_ = 0;
+  int64_t last_arrival_us_ = 0;  // without TIMESTAMP BY, when time was taken further last
 
   KnownInputs known_;
   uint64_t rows_made_ = 0;

@@ -133,7 +133,9 @@ Composition::Composition(runtime::Loop& loop, Request request, std::shared_ptr<B
       request_(std::move(request)),
       template_(std::move(page_template)),
       ask_(std::move(ask)),
-      told_(std::move(told)) {}
+      told_(std::move(told)) {
+  if (!request_.nesting.fragments_left) request_.nesting.fragments_left = std::make_shared<size_t>(kFragmentsMax);
+}
 
 Composition::~Composition() {
   alive_ = nullptr;
@@ -189,7 +191,7 @@ void Composition::compose(Payload text) {
       std::move(text),
       esi::Variables::Request{.host = url.host, .path = url.path, .query = url.query, .fields = request_.fields.view()},
       [this](const std::string& reference, esi::Page::Done done) { fetch(reference, std::move(done)); },
-      esi::Page::Told{.output = [this](std::string_view piece) { out_->append(Payload(piece)); },
+      esi::Page::Told{.output = [this](std::string_view piece) { put_out(piece); },
                       .finished =
                           [this] {
                             out_->complete();
@@ -214,7 +216,9 @@ void Composition::compose(Payload text) {
 
 void Composition::fetch(const std::string& reference, esi::Page::Done done) {
   const std::string url = resolve_reference(request_.url, reference);
-  if (!can_be_asked(url) || request_.depth >= kDepthMax) return done(std::nullopt);
+  const auto& [depth, fragments_left] = request_.nesting;
+  if (!can_be_asked(url) || depth >= kDepthMax || *fragments_left == 0) return done(std::nullopt);
+  --*fragments_left;
   const UrlParts parts = parts_of(url);
   std::vector<net::HttpField> fields;
   for (const net::HttpField& field : request_.fields.view()) {
@@ -235,7 +239,15 @@ void Composition::fetch(const std::string& reference, esi::Page::Done done) {
                                  .is_secure = parts.is_secure};
   fragments_.push_back(std::make_unique<Fragment>(*this, std::move(done)));
   // Where it is not taken its responder is dropped, which says so.
-  ask_(request, net::HttpResponder(*fragments_.back()), request_.depth + 1);
+  ask_(request, net::HttpResponder(*fragments_.back()), {.depth = depth + 1, .fragments_left = fragments_left});
+}
+
+void Composition::put_out(std::string_view piece) {
+  out_->append(Payload(piece));
+  if (out_->lag() <= kUntakenBytesMax || std::exchange(is_given_up_, true)) return;
+  loop_.post([alive = std::weak_ptr(alive_)] {
+    if (const auto there = alive.lock()) (*there)->end();
+  });
 }
 
 void Composition::on_read() {

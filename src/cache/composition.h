@@ -24,21 +24,29 @@
 
 namespace verge::cache {
 
+// Where a request stands among the includes of a page that a client asked for.
+struct Nesting {
+  unsigned depth = 0;                      // of includes around it; 0: a client's own request
+  std::shared_ptr<size_t> fragments_left;  // of all pages of this client's; null until the first is composed
+};
+
 class Composition {
  public:
   static constexpr unsigned kDepthMax = 5;
+  static constexpr size_t kFragmentsMax = 256;  // of a client's page, those within fragments included
   static constexpr uint64_t kTemplateBytesMax = 4U << 20;
   static constexpr uint64_t kFragmentBytesMax = 4U << 20;
+  static constexpr uint64_t kUntakenBytesMax = 64U << 20;  // of a page, by its client; one more, and it breaks off
 
   struct Request {
     std::string url;  // see Answer::url()
     OwnedFields fields;
     net::Address peer;
-    unsigned depth = 0;  // of includes around it
+    Nesting nesting;
   };
   // Answers a fragment's request as any other; false when no site stands for its host. The request is good until
   // return.
-  using Ask = std::function<bool(const net::HttpRequest&, net::HttpResponder, unsigned depth)>;
+  using Ask = std::function<bool(const net::HttpRequest&, net::HttpResponder, const Nesting&)>;
   // Each may destroy the composition. Never from within the constructor or start().
   struct Told {
     std::function<void(std::shared_ptr<Body>)> ready;     // the page begins, and grows
@@ -60,12 +68,13 @@ class Composition {
   void go_on();
   void compose(Payload text);
   void fetch(const std::string& reference, esi::Page::Done done);
+  void put_out(std::string_view piece);
   void on_read();
   void fail(std::string what);
   void end();
 
   runtime::Loop& loop_;
-  const Request request_;
+  Request request_;
   const std::shared_ptr<Body> template_;
   const Ask ask_;
   Told told_;
@@ -74,6 +83,7 @@ class Composition {
   std::unique_ptr<esi::Page> page_;
   std::shared_ptr<Body> out_;
   bool is_ready_ = false;
+  bool is_given_up_ = false;
   std::list<std::unique_ptr<Fragment>> fragments_;
   std::shared_ptr<Composition*> alive_ = std::make_shared<Composition*>(this);
 };

@@ -146,7 +146,7 @@ void Fetch::abandon() {
 }
 
 void Fetch::settle(const PendingFetches::Outcome& outcome) {
-  if (std::exchange(request_.settles, false)) shared_.pending.settle(request_.url, outcome);
+  if (std::exchange(request_.settles, false)) shared_.pending.settle(request_.shared_as, outcome);
 }
 
 void Fetch::on_interim(const net::ResponseHead& head) {
@@ -214,6 +214,27 @@ void Fetch::become_complete(AnswerParts& parts, std::span<const net::HttpField> 
   parts.url = partial_url(request_.url);
 }
 
+StorageVerdict Fetch::may_keep(int status, std::optional<uint64_t> length,
+                               const std::optional<ContentRange>& range) const {
+  if (!request_.may_be_stored) return {false, "the request is not one that answers are kept for"};
+  if (length.value_or(0) > site_.object_bytes_max) return {false, "it is too large"};
+  if (status == 206 && (!range || !range->length)) {
+    return {false, "its Content-Range does not say what it is a part of"};
+  }
+  return {true, "may be stored"};
+}
+
+// What it would be for GET, where it is the answer to HEAD.
+std::optional<uint64_t> Fetch::length_of(const net::ResponseHead& head, const net::BodyFraming& framing) const {
+  if (request_.completion) return request_.completion->united().size();
+  if (request_.method == "HEAD") {
+    const auto announced = net::find_field(head.fields, "content-length");
+    return announced ? parse_length(*announced) : std::nullopt;
+  }
+  if (framing.kind == net::BodyFraming::Kind::kNone) return 0;
+  return framing.kind == net::BodyFraming::Kind::kLength ? std::optional(framing.length) : std::nullopt;
+}
+
 void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& framing) {
   if (goes_on_elsewhere(head.status)) {
     call_ = nullptr;
@@ -236,30 +257,18 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
   const CacheControl control = targeted ? *targeted : parse_cache_control(passed);
   const Freshness freshness =
       freshness_of(head.status, passed, control, targeted.has_value(), times_, request_.storage);
-  std::optional<uint64_t> length = framing.kind == net::BodyFraming::Kind::kLength ? std::optional(framing.length)
-                                   : framing.kind == net::BodyFraming::Kind::kNone ? std::optional<uint64_t>(0)
-                                                                                   : std::nullopt;
-  if (request_.method == "HEAD") {
-    // What it would be for GET.
-    const auto announced = net::find_field(head.fields, "content-length");
-    length = announced ? parse_length(*announced) : std::nullopt;
-  }
-  if (request_.completion) length = request_.completion->united().size();
+  const std::optional<uint64_t> length = length_of(head, framing);
   body_ = std::make_shared<Body>(length);
   body_->when_read([loop = &loop_, alive = std::weak_ptr(alive_)] {
     loop->post([alive] {
       if (const auto fetch = alive.lock()) (*fetch)->on_read();
     });
   });
+  std::optional<ContentRange> range;
+  if (head.status == 206) range = parse_content_range(net::find_field(passed, "content-range").value_or(""));
   StorageVerdict verdict = may_store(request_.method, request_.client_fields.view(), request_.control, head.status,
                                      passed, control, freshness);
-  if (verdict.stores && !request_.may_be_stored) verdict = {false, "the request is not one that answers are kept for"};
-  if (verdict.stores && length.value_or(0) > site_.object_bytes_max) verdict = {false, "it is too large"};
-  std::optional<ContentRange> range;
-  if (verdict.stores && head.status == 206) {
-    range = parse_content_range(net::find_field(passed, "content-range").value_or(""));
-    if (!range || !range->length) verdict = {false, "its Content-Range does not say what it is a part of"};
-  }
+  if (verdict.stores) verdict = may_keep(head.status, length, range);
   Fetched fetched{.status = head.status,
                   .reason = std::string(head.reason),
                   .fields = OwnedFields(passed),
@@ -286,11 +295,11 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
   if (!stored_) {
     body_->forget_what_is_read();
     if (request_.settles && !verdict.stores)
-      shared_.store.note_unsharable(request_.url, times_.received_ms + kUnsharableMs, verdict.reason);
+      shared_.store.note_unsharable(request_.shared_as, times_.received_ms + kUnsharableMs, verdict.reason);
   }
-  const bool serves_others = stored_ && !stored_->range();
+  const Store::AnswerPointer for_others = stored_;
   if (told_.head) told_.head(std::move(fetched));
-  settle({.answer = serves_others ? stored_ : nullptr, .failure = std::nullopt});
+  settle({.answer = for_others, .failure = std::nullopt});
   if (abandoned_) return abandon();
   // Judged by the parts alone: the client has it already, say.
   if (request_.completion && !stored_ && body_->readers() == 0) end();
@@ -323,6 +332,8 @@ void Fetch::keep_refreshed(const Store::AnswerPointer& former, const Store::Answ
   // Nothing of what a no-store request brought is kept.
   if (request_.control.no_store) return;
   if (refreshed->stored_because().empty()) {
+    // What may not be kept for it alone says nothing of what others are given.
+    if (net::find_field(request_.client_fields.view(), "authorization")) return;
     shared_.store.erase(former);
     if (shared_.disk != nullptr) shared_.disk->forget(former->url());
     return;

@@ -56,7 +56,8 @@ struct FetchRequest {
   OwnedFields plain_fields;
   StoragePolicy storage;        // of the path
   bool takes_identity = false;  // codings are made here: what clients accept does not select among answers
-  bool settles = false;         // PendingFetches::begin() said so for the URL
+  bool settles = false;         // PendingFetches::begin() said so for `shared_as`
+  std::string shared_as;        // among whose requests; see Proxy::sharing_key()
   bool may_be_stored = true;
 };
 
@@ -123,6 +124,10 @@ class Fetch final : private net::UpstreamObserver {
   void become_complete(AnswerParts& parts, std::span<const net::HttpField> fields) const;
   void forget_parts_within();
   [[nodiscard]] bool goes_on_elsewhere(int status) const;
+  // Of what the answer alone lets be stored.
+  [[nodiscard]] StorageVerdict may_keep(int status, std::optional<uint64_t> length,
+                                        const std::optional<ContentRange>& range) const;
+  [[nodiscard]] std::optional<uint64_t> length_of(const net::ResponseHead& head, const net::BodyFraming& framing) const;
   void settle(const PendingFetches::Outcome& outcome);
   [[nodiscard]] std::vector<Selector> selectors(std::span<const net::HttpField> fields) const;
   AnswerParts parts_of(const net::ResponseHead& head, std::span<const net::HttpField> fields) const;

@@ -7,7 +7,8 @@ namespace {
 
 TEST(FieldEdits, RemovesSetsAndAdds) {
   std::vector<net::HttpField> fields = {{"Server", "x"}, {"a", "1"}, {"A", "2"}, {"B", "3"}};
-  apply({.remove = {"server"}, .set = {{"A", "9"}}, .add = {{"B", "4"}}}, fields);
+  const FieldEdits edits{.remove = {"server"}, .set = {{"A", "9"}}, .add = {{"B", "4"}}};
+  apply(edits, fields);
   std::string text;
   for (const auto& [name, value] : fields) text.append(name).append("=").append(value).append(" ");
   EXPECT_EQ(text, "B=3 A=9 B=4 ");

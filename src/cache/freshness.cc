@@ -91,6 +91,8 @@ StorageVerdict may_store(std::string_view method, std::span<const net::HttpField
                          const Freshness& freshness) {
   if (method != "GET") return {false, "only answers to GET are stored"};
   if (status < 200 || status == 304) return {false, "the status is no answer of its own"};
+  // It would be given to who asks for the whole.
+  if (status == 416) return {false, "a 416 is an answer to one range"};
   if (request_control.no_store) return {false, "the request says no-store"};
   if (control.must_understand) {
     if (!contains(kUnderstoodStatuses, status)) return {false, "must-understand, and the status is not understood"};

@@ -50,7 +50,7 @@ struct Proxy::Exchange {
   OwnedFields fields;
   Payload body;
   net::Address peer;
-  unsigned depth = 0;
+  Nesting nesting;
   RequestTraits traits;
   CacheControl control;
   net::HttpResponder responder;
@@ -71,7 +71,7 @@ struct Proxy::Exchange {
             .traits = traits,
             .control = control,
             .peer = &peer,
-            .depth = depth};
+            .nesting = &nesting};
   }
 };
 
@@ -97,7 +97,7 @@ Proxy::~Proxy() {
   fetches_.clear();
 }
 
-void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder, unsigned depth) {
+void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder, const Nesting& nesting) {
   counters_.requests.add();
   if (net::list_has(request.fields, "cdn-loop", name_)) {
     const std::string status = status_of("loop");
@@ -114,22 +114,23 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
   }
   const SiteSet& set = *serving_->set;
   const size_t site = set.table.find(request.host);
-  if (!set.plain[site]) return take_steps(request, std::move(responder), site, depth);
-  ask(request, std::move(responder), site, set.sites[site].policy, request.query, depth);
+  if (!set.plain[site]) return take_steps(request, std::move(responder), site, nesting);
+  ask(request, std::move(responder), site, set.sites[site].policy, request.query, nesting);
 }
 
 void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
-                std::string_view key_query, unsigned depth) {
+                std::string_view key_query, const Nesting& nesting) {
   Asked asked{.serving = serving_.get(), .site = site, .policy = &policy, .method = request.method};
   asked.fields = request.fields;
   asked.peer = &request.peer;
-  asked.depth = depth;
+  asked.nesting = &nesting;
   asked.traits = traits_of(request.fields);
   if (asked.traits.cache_control && policy.storage.request_directives) {
     asked.control = parse_cache_control(request.fields);
   }
   url_scratch_.clear();
   append_url(url_scratch_, request.is_secure, request.host, request.path, key_query);
+  if (request.target.ends_with('?') && key_query.empty()) url_scratch_.push_back('?');
   asked.url = url_scratch_;
   if (asked.traits.upgrade && request.method == "GET" && request.body.empty() &&
       net::equals_ignoring_case(request.field("upgrade").value_or(""), "websocket")) {
@@ -187,7 +188,7 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   exchange.fields = OwnedFields(request.fields);
   exchange.body = request.body;
   exchange.peer = request.peer;
-  exchange.depth = asked.depth;
+  exchange.nesting = *asked.nesting;
   exchange.traits = asked.traits;
   exchange.control = asked.control;
   exchange.responder = std::move(responder);
@@ -231,6 +232,15 @@ bool Proxy::ask_disk(Exchange& exchange) {
   });
 }
 
+// Answers to requests with credentials may be for nobody else, those to ranges are for who asks for the same one:
+// neither says anything of what others will get. What is stored is validated as a whole.
+std::string Proxy::sharing_key(const Asked& asked, const Store::AnswerPointer& stored) {
+  std::string key(asked.url);
+  if (asked.traits.authorization) key.append(" authorized");
+  if (asked.traits.range && !stored) key.append(" range ").append(combined_field(asked.fields, "range").value_or(""));
+  return key;
+}
+
 void Proxy::process(Exchange& exchange) {
   const Asked asked = exchange.asked();
   const Decision decision = decide(asked);
@@ -252,9 +262,10 @@ void Proxy::process(Exchange& exchange) {
   } else if (!shared_.store.variants(asked.url, 1).empty()) {
     why = "vary-miss";
   }
-  // Parts are fetched as they are asked for; HEAD has no body to share.
-  const bool is_whole = asked.method == "GET" && !asked.traits.range;
-  const bool collapses = is_whole && !asked.control.no_store && !shared_.store.is_unsharable(asked.url, now_ms());
+  // HEAD has no body to share.
+  const bool is_shared = asked.method == "GET" && !net::find_field(asked.fields, "if-range");
+  const std::string key = sharing_key(asked, decision.answer);
+  const bool collapses = is_shared && !asked.control.no_store && !shared_.store.is_unsharable(key, now_ms());
   if (!collapses) return forward(exchange, decision.answer, false, why);
   exchange.why = why;
   const auto settled = [loop = &loop_, alive = std::weak_ptr(alive_),
@@ -266,7 +277,7 @@ void Proxy::process(Exchange& exchange) {
       if (found != (*proxy)->exchanges_.end()) (*proxy)->on_settled(*found->second, outcome);
     });
   };
-  if (shared_.pending.begin(asked.url, settled)) return forward(exchange, decision.answer, true, why);
+  if (shared_.pending.begin(key, settled)) return forward(exchange, decision.answer, true, why);
   exchange.former = decision.answer;
 }
 
@@ -278,13 +289,13 @@ void Proxy::on_settled(Exchange& exchange, const PendingFetches::Outcome& outcom
   constexpr unsigned kRoundsMax = 3;
   const Store::AnswerPointer& answer = outcome.answer;
   const bool is_void = answer ? shared_.purges.verdict(answer->marks()) != PurgeVerdict::kKept
-                              : !shared_.store.is_unsharable(asked.url, now_ms());
+                              : !shared_.store.is_unsharable(sharing_key(asked, exchange.former), now_ms());
   if (is_void && ++exchange.rounds < kRoundsMax) return process(exchange);
   const bool is_for_it = answer && !is_void && selects(answer->selectors(), asked.fields, answer->content_language());
-  if (is_for_it) {
+  const CacheStatus status{.forwarded = exchange.why, .collapsed = true};
+  if (is_for_it && (!answer->range() || serve_part(asked, exchange.responder, *answer, status))) {
     counters_.collapsed.add();
-    const CacheStatus status{.forwarded = exchange.why, .collapsed = true};
-    serve_stored(asked, std::move(exchange.responder), answer, status);
+    if (!answer->range()) serve_stored(asked, std::move(exchange.responder), answer, status);
     return end_exchange(exchange.id);
   }
   const Decision decision = decide(asked);
@@ -309,6 +320,7 @@ void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& stored, bool
     if (std::optional<Completion> completion = completion_for(asked)) ask_for_gap(request, std::move(*completion));
   }
   request.settles = settles;
+  request.shared_as = sharing_key(asked, stored);
   start_fetch(&exchange, std::move(request), asked);
 }
 
@@ -335,6 +347,7 @@ void Proxy::validate_behind(const Asked& asked, const net::HttpRequest& request,
   if (request.target.find('?') != std::string_view::npos) target.append("?").append(request.query);
   FetchRequest fetch = fetch_request(asked, target, request.peer, answer);
   fetch.settles = true;
+  fetch.shared_as = asked.url;
   start_fetch(nullptr, std::move(fetch), asked);
 }
 
@@ -354,7 +367,7 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, c
                        .storage = asked.policy->storage};
   // Where the answer may be kept it is asked for whole and without conditions; the client's are judged here.
   const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional &&
-                                (former || !shared_.store.is_unsharable(asked.url, now_ms()));
+                                (former || !shared_.store.is_unsharable(sharing_key(asked, former), now_ms()));
   const bool keeps_range = asked.traits.range && !former;
   // Codings are made here, of what all get from the origin alike.
   const bool composes = asked.policy->esi != Esi::kOff;
@@ -505,7 +518,9 @@ void Proxy::serve_completed(Exchange& exchange, const Fetched& fetched) {
 bool Proxy::serve_stale(Exchange& exchange, int forwarded_status) {
   if (!exchange.former || !may_use_on_error(exchange.former->freshness(), exchange.control, now_ms())) return false;
   counters_.stale.add();
-  CacheStatus status{.is_hit = true, .forwarded = exchange.why, .detail = "stale-if-error"};
+  // No hit: it was forwarded (RFC 9211 section 2.1).
+  CacheStatus status{
+      .forwarded = exchange.why, .ttl = exchange.former->freshness().left(now_ms()), .detail = "stale-if-error"};
   if (forwarded_status != 0) status.forwarded_status = forwarded_status;
   serve_stored(exchange.asked(), std::move(exchange.responder), exchange.former, status);
   end_exchange(exchange.id);

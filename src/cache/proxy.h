@@ -69,8 +69,8 @@ class Proxy {
   // Whether a site stands for the host.
   [[nodiscard]] bool serves(std::string_view host) const { return serving_->set->table.find(host) != SiteTable::kNone; }
   // serves(request.host) is true.
-  // `depth`: of includes around a fragment of a composed page; 0: a client's request.
-  void receive(const net::HttpRequest& request, net::HttpResponder responder, unsigned depth = 0);
+  // `nesting`: of a fragment of a composed page.
+  void receive(const net::HttpRequest& request, net::HttpResponder responder, const Nesting& nesting = {});
 
   // Requests from now on are served so.
   void replace(Serving serving) { serving_ = std::make_shared<const Serving>(std::move(serving)); }
@@ -90,14 +90,14 @@ class Proxy {
     RequestTraits traits;
     CacheControl control;  // as far as the site listens to it
     const net::Address* peer = nullptr;
-    unsigned depth = 0;
+    const Nesting* nesting = nullptr;
   };
   struct Exchange;
   using ExchangeId = uint64_t;
 
   // What comes before the cache: whose request it is, which rule is for it, and what that says (proxy_steps.cc). The
   // request is answered there, or goes on to ask().
-  void take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site, unsigned depth);
+  void take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const Nesting& nesting);
   // Cache-Status of what was answered here without a look at the cache.
   [[nodiscard]] std::string status_of(std::string_view detail) const;
   net::HttpResponder tap(const net::HttpRequest& request, net::HttpResponder responder, const PathPolicy& policy,
@@ -107,7 +107,7 @@ class Proxy {
                 std::string_view path, const PathMatch& match);
   // `key_query`: the query as far as it tells answers apart.
   void ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
-           std::string_view key_query, unsigned depth);
+           std::string_view key_query, const Nesting& nesting);
 
   // Of the store's answer: is it served, and how.
   struct Decision {
@@ -124,6 +124,8 @@ class Proxy {
                     std::vector<ByteRange> ranges, uint64_t length, uint64_t body_first, const CacheStatus& status);
   // From a stored part; false when none has what is asked for, fresh.
   bool serve_from_part(const Asked& asked, net::HttpResponder& responder);
+  // From this one, which may still arrive; false when it has not what is asked for.
+  bool serve_part(const Asked& asked, net::HttpResponder& responder, const Answer& part, const CacheStatus& status);
   // What stored parts lack of what is asked for; nothing when they are of no use for it.
   std::optional<Completion> completion_for(const Asked& asked);
   // Whether the answer has forms in content codings here.
@@ -172,6 +174,8 @@ class Proxy {
   void process(Exchange& exchange);
   // Whether the disk is asked first; process() goes on then.
   bool ask_disk(Exchange& exchange);
+  // Those whose requests have it in common share one fetch.
+  [[nodiscard]] static std::string sharing_key(const Asked& asked, const Store::AnswerPointer& stored);
   // `stored`: what there is, which is validated, or, by HEAD, described.
   void forward(Exchange& exchange, const Store::AnswerPointer& stored, bool settles, std::string_view why);
   void pass(Exchange& exchange, std::string_view why);

@@ -52,15 +52,15 @@ void Proxy::compose(const Asked& asked, net::HttpResponder responder, std::span<
   composing.coding = coding;
   composing.responder = std::move(responder);
   composing.responder.when_closed([this, id] { compositions_.erase(id); });
-  const auto ask = [this](const net::HttpRequest& request, net::HttpResponder its, unsigned depth) {
+  const auto ask = [this](const net::HttpRequest& request, net::HttpResponder its, const Nesting& nesting) {
     if (!serves(request.host)) return false;
-    receive(request, std::move(its), depth);
+    receive(request, std::move(its), nesting);
     return true;
   };
   composing.composition = std::make_unique<Composition>(
       loop_,
       Composition::Request{
-          .url = composing.url, .fields = OwnedFields(asked.fields), .peer = *asked.peer, .depth = asked.depth},
+          .url = composing.url, .fields = OwnedFields(asked.fields), .peer = *asked.peer, .nesting = *asked.nesting},
       std::move(body), ask,
       Composition::Told{.ready = [this, id](std::shared_ptr<Body> page) { deliver_composed(id, std::move(page)); },
                         .failed = [this, id](const std::string& what) { fail_composed(id, what); },

@@ -16,12 +16,13 @@ std::string Proxy::status_of(std::string_view detail) const {
   return text;
 }
 
-void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site, unsigned depth) {
+void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site,
+                       const Nesting& nesting) {
   const SiteSet& set = *serving_->set;
   const SiteOptions& options = set.sites[site];
   net::ForwardedClient forwarded;
   // A fragment of a composed page is asked for by this node, in the name of a client that it knows.
-  const bool is_fragment = depth > 0;
+  const bool is_fragment = nesting.depth > 0;
   if (!is_fragment && !set.trusted_proxies.empty() && net::any_contains(set.trusted_proxies, request.peer)) {
     forwarded = net::forwarded_client(request.fields, set.forwarded_field, set.trusted_proxies);
   }
@@ -56,8 +57,8 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
   if (!limited.admitted && policy.limit) return refuse_limited(responder, *policy.limit, limited.retry_after);
   if (policy.redirect) return redirect(responder, seen, *policy.redirect, path, match);
   if (policy.signature) {
-    const std::string_view refusal =
-        policy.signature->refusal(plain_host(request.host), path, request.query, request.fields, now_ms() / 1000);
+    const std::string_view refusal = policy.signature->refusal(plain_host(request.host), request.path, request.query,
+                                                               request.fields, now_ms() / 1000);
     if (!refusal.empty()) {
       counters_.not_signed.add();
       return respond_error(responder, 403, refusal, status_of("not-signed"));
@@ -78,9 +79,9 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
     return respond_error(responder, 404, "nothing is served here", status_of("no-origin"));
   }
   if (policy.ignored_query.empty() || seen.query.empty()) {
-    return ask(seen, std::move(responder), site, policy, seen.query, depth);
+    return ask(seen, std::move(responder), site, policy, seen.query, nesting);
   }
-  ask(seen, std::move(responder), site, policy, query_without(seen.query, policy.ignored_query), depth);
+  ask(seen, std::move(responder), site, policy, query_without(seen.query, policy.ignored_query), nesting);
 }
 
 net::HttpResponder Proxy::tap(const net::HttpRequest& request, net::HttpResponder responder, const PathPolicy& policy,

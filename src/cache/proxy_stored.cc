@@ -131,7 +131,7 @@ void Proxy::start_growing(const Asked& asked, net::HttpResponder responder, cons
                           std::vector<net::HttpField> fields, CacheStatus status, std::shared_ptr<Body> body,
                           std::optional<uint64_t> length) {
   const std::string age = std::to_string(answer.freshness().age(now_ms()));
-  status.ttl = status.is_hit ? std::optional(answer.freshness().left(now_ms())) : std::nullopt;
+  if (status.is_hit) status.ttl = answer.freshness().left(now_ms());
   std::string status_text;
   append_cache_status(status_text, name_, status);
   if (is_negotiated(asked, answer) && !answer.varies_on_encoding()) fields.push_back({"Vary", "Accept-Encoding"});
@@ -211,26 +211,34 @@ void Proxy::serve_ranges(const Asked& asked, net::HttpResponder responder, const
 }
 
 bool Proxy::serve_from_part(const Asked& asked, net::HttpResponder& responder) {
-  const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
-  if (!specs) return false;
   const int64_t now = now_ms();
   for (const Store::Found& found : shared_.store.find_all(partial_url(asked.url), asked.fields)) {
     const Answer& answer = *found.answer;
-    const std::optional<ContentRange> held = usable_range(answer);
-    if (!held || may_use(answer.freshness(), asked.control, found.is_softly_purged, now).use != Use::kFresh) continue;
-    const uint64_t length = held->length.value_or(0);
-    const std::vector<ByteRange> ranges = satisfiable(*specs, length);
-    if (ranges.empty() || !range_applies(asked.fields, answer.fields(), now / 1000)) continue;
-    const ByteRange hull = hull_of(ranges);
-    if (hull.first < held->range.first || hull.last > held->range.last) continue;
+    if (may_use(answer.freshness(), asked.control, found.is_softly_purged, now).use != Use::kFresh) continue;
+    if (answer.body()->state() != Body::State::kComplete) continue;
+    if (!serve_part(asked, responder, answer, {.is_hit = true})) continue;
     counters_.hits.add();
-    const CacheStatus status{.is_hit = true};
-    if (!serve_if_not_modified(asked, responder, answer, status, std::nullopt)) {
-      serve_ranges(asked, std::move(responder), answer, ranges, length, held->range.first, status);
-    }
     return true;
   }
   return false;
+}
+
+bool Proxy::serve_part(const Asked& asked, net::HttpResponder& responder, const Answer& part,
+                       const CacheStatus& status) {
+  const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
+  std::optional<ContentRange> held = usable_range(part);
+  const bool arrives = part.body()->state() == Body::State::kGrowing;
+  if (arrives && part.range() && part.body()->length() == part.range()->range.size()) held = part.range();
+  if (!specs || !held || !held->length) return false;
+  const uint64_t length = *held->length;
+  const std::vector<ByteRange> ranges = satisfiable(*specs, length);
+  if (ranges.empty() || !range_applies(asked.fields, part.fields(), now_ms() / 1000)) return false;
+  const ByteRange hull = hull_of(ranges);
+  if (hull.first < held->range.first || hull.last > held->range.last) return false;
+  if (!serve_if_not_modified(asked, responder, part, status, std::nullopt)) {
+    serve_ranges(asked, std::move(responder), part, ranges, length, held->range.first, status);
+  }
+  return true;
 }
 
 std::optional<Completion> Proxy::completion_for(const Asked& asked) {

@@ -8,15 +8,21 @@
 namespace verge::cache {
 namespace {
 
-constexpr std::array<std::string_view, 17> kUnkeyed = {"forwarded",          "x-forwarded",
-                                                       "x-forwarded-for",    "x-forwarded-host",
-                                                       "x-forwarded-port",   "x-forwarded-proto",
-                                                       "x-forwarded-scheme", "x-forwarded-server",
-                                                       "x-forwarded-prefix", "x-host",
-                                                       "x-http-method",      "x-http-method-override",
-                                                       "x-method-override",  "x-original-host",
-                                                       "x-original-url",     "x-rewrite-url",
-                                                       "x-real-ip"};
+// By which origins take another client, host, path, scheme or method for the request's own; beside all that begin with
+// "x-forwarded".
+constexpr std::array<std::string_view, 24> kUnkeyed = {"client-ip",           "forwarded",
+                                                       "front-end-https",     "proxy",
+                                                       "true-client-ip",      "x-client-ip",
+                                                       "x-cluster-client-ip", "x-host",
+                                                       "x-host-override",     "x-http-host-override",
+                                                       "x-http-method",       "x-http-method-override",
+                                                       "x-method-override",   "x-original-forwarded-for",
+                                                       "x-original-host",     "x-original-uri",
+                                                       "x-original-url",      "x-override-url",
+                                                       "x-proxy-url",         "x-proxy-user",
+                                                       "x-real-ip",           "x-remote-addr",
+                                                       "x-rewrite-url",       "x-url-scheme"};
+constexpr std::string_view kUnkeyedBeginning = "x-forwarded";
 
 // What Connection names where nobody means harm.
 constexpr std::array<std::string_view, 7> kOfConnections = {"close",          "keep-alive", "upgrade",         "te",
@@ -113,7 +119,11 @@ std::string plain_url(std::string_view text) {
 std::string_view authority_of(std::string_view url) {
   const size_t scheme = url.find("://");
   if (scheme == std::string_view::npos) return {};
-  return url.substr(scheme + 3, url.find_first_of("/?*", scheme + 3) - scheme - 3);
+  url.remove_prefix(scheme + 3);
+  const size_t end = url.find_first_of("/?");
+  // "OPTIONS *" has no path; a host may have the character too.
+  if (end == std::string_view::npos && url.ends_with('*')) url.remove_suffix(1);
+  return url.substr(0, end);
 }
 
 std::string query_without(std::string_view query, std::span<const std::string> ignored) {
@@ -144,11 +154,15 @@ std::string cookies_without(std::string_view cookies, std::string_view name) {
 
 bool is_unkeyed_input(std::string_view name) {
   const auto is = [&](std::string_view one) { return net::equals_ignoring_case(one, name); };
-  if (!name.contains('_')) return std::ranges::any_of(kUnkeyed, is);
+  const auto is_unkeyed = [&] {
+    return net::equals_ignoring_case(name.substr(0, kUnkeyedBeginning.size()), kUnkeyedBeginning) ||
+           std::ranges::any_of(kUnkeyed, is);
+  };
+  if (!name.contains('_')) return is_unkeyed();
   std::string meant(name);
   std::ranges::replace(meant, '_', '-');
   name = meant;
-  return std::ranges::any_of(kUnkeyed, is) || std::ranges::any_of(kOurs, is);
+  return is_unkeyed() || std::ranges::any_of(kOurs, is);
 }
 
 }  // namespace verge::cache

@@ -34,7 +34,20 @@ TEST(AuthorityOf, AsTheKeyHasIt) {
   EXPECT_EQ(authority_of("http://a:8080/x"), "a:8080");
   EXPECT_EQ(authority_of("https://a?x"), "a");
   EXPECT_EQ(authority_of("http://a*"), "a");
+  EXPECT_EQ(authority_of("http://a*b.example/"), "a*b.example") << "nothing of the host is lost";
+  EXPECT_EQ(authority_of("http://a**"), "a*");
   EXPECT_EQ(authority_of(""), "");
+}
+
+TEST(UnkeyedInput, IsKnownByName) {
+  for (const std::string_view name : {"X-Forwarded-For", "x-forwarded-ssl", "X_Forwarded_Path", "x-forwarded",
+                                      "Forwarded", "True-Client-IP", "proxy"}) {
+    EXPECT_TRUE(is_unkeyed_input(name)) << name;
+  }
+  for (const std::string_view name : {"x-forward", "x-request-id", "accept", "if-none-match"}) {
+    EXPECT_FALSE(is_unkeyed_input(name)) << name;
+  }
+  EXPECT_TRUE(is_unkeyed_input("if_none_match")) << "which an origin may take for the cache's own";
 }
 
 TEST(Traits, WhatConnectionHides) {

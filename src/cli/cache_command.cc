@@ -85,12 +85,12 @@ int print_stat(const CacheOptions& options) {
   fmt::print("misses      {:>14}   {} of them validated\n", number(its, "misses"), number(its, "validated"));
   fmt::print("passed      {:>14}   never stored\n", number(its, "passed"));
   fmt::print("failures    {:>14}   no origin answered\n", number(its, "failures"));
-  fmt::print("in memory   {:>14}   answers, {}; {} evicted\n", number(its, "answers"),
-             format_size(number(its, "memory_bytes")), number(its, "evicted"));
+  fmt::print("in memory   {:>14}   answers, {} bytes; {} evicted\n", number(its, "answers"),
+             number(its, "memory_bytes"), number(its, "evicted"));
   simdjson::dom::element disk;
   if (its["disk"].get(disk) == simdjson::SUCCESS) {
-    fmt::print("on the disk {:>14}   answers, {}; {} damaged, {} failures\n", number(disk, "answers"),
-               format_size(number(disk, "bytes")), number(disk, "damaged"), number(disk, "failures"));
+    fmt::print("on the disk {:>14}   answers, {} bytes; {} damaged, {} failures\n", number(disk, "answers"),
+               number(disk, "bytes"), number(disk, "damaged"), number(disk, "failures"));
   }
   return kSuccess;
 }

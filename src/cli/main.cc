@@ -27,7 +27,10 @@ int run(int argc, char** argv) {
   add_demo(app, outcome);
   add_bench(app, outcome);
   add_plan(app, outcome);
+  add_doctor(app, outcome);
+  add_explain(app, outcome);
   add_completion(app, outcome);
+  add_manual(app, outcome);
   add_version(app, outcome);
   try {
     app.parse(argc, argv);

@@ -8,7 +8,7 @@
 //
 // Bounds: 256 fragments a page, 16 MiB of them waiting; beyond, a fragment fails.
 //
-// Threading: on one thread. May be destroyed in each of its callbacks.
+// Threading: on one thread. May be destroyed in each of its callbacks but `output`.
 #pragma once
 
 #include <functional>

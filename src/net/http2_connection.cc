@@ -15,6 +15,8 @@ constexpr uint32_t kStreamWindow = 256U << 10;
 constexpr int32_t kConnectionWindow = 1 << 20;
 constexpr size_t kContinuationsMax = 8;
 constexpr size_t kSettingsMax = 32;
+// How many times too long a head may be to be answered with 431.
+constexpr size_t kHeadsAtMost = 8;
 constexpr size_t kFrameHeadBytes = 9;
 // How often in a turn the output may be filled up again.
 constexpr int kRoundsMax = 4;
@@ -173,8 +175,11 @@ struct Http2Callbacks {
                        const uint8_t* value, size_t value_size, uint8_t, void* user) {
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers are not used
     Http2Connection& connection = self(user);
-    connection.head_.add(text_of(name, name_size), text_of(value, value_size), connection.server_.limits_.head);
-    return 0;
+    const HeadLimits& limits = connection.server_.limits_.head;
+    connection.head_.add(text_of(name, name_size), text_of(value, value_size), limits);
+    // Few bytes of HPACK may stand for many: what is far too long is not looked at to its end, nor answered.
+    const bool is_bomb = connection.head_.bytes() / kHeadsAtMost > limits.head_bytes_max;
+    return is_bomb ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
   }
 
   // Section 8.2.1: a field that is not valid makes the message malformed.

@@ -38,6 +38,8 @@ class Http2RequestHead {
   [[nodiscard]] std::span<const HttpField> fields() const { return fields_; }
   // As the client announced it.
   [[nodiscard]] std::optional<uint64_t> length() const { return length_; }
+  // As lines of HTTP/1.1, whether they were kept or not.
+  [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
   struct Piece {

@@ -131,6 +131,10 @@ void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder 
   if (request.method != "POST") {
     return respond_problem(responder, 405, {"http.method", "a purge is posted", "use POST"}, {{"Allow", "POST"}});
   }
+  // Whoever looks at somebody's page on this machine has a browser that can reach this listener.
+  if (net::find_field(request.fields, "origin")) {
+    return respond_problem(responder, 403, {"http.from-page", "a web page may not purge", "send it without Origin"});
+  }
   Sites* sites = node_.sites();
   if (sites == nullptr) {
     return respond_problem(responder, 404,

@@ -26,6 +26,12 @@ std::unexpected<Error> bad_purge(std::string what) {
       "serve stale answers meanwhile");
 }
 
+// Whether it can be (the beginning of) a URL by which answers are kept.
+bool has_scheme(std::string_view text) {
+  const std::string plain = lower(text.substr(0, std::string_view("https://").size()));
+  return plain.starts_with("http://") || plain.starts_with("https://");
+}
+
 }  // namespace
 
 Sites::Sites(const Config& config, const Clock& clock, uint64_t descriptors_max)
@@ -221,6 +227,10 @@ Result<size_t> Sites::purge(std::string_view json) {
       std::string_view text;
       if (element.get(text) != simdjson::SUCCESS || text.empty()) {
         return bad_purge(fmt::format("\"{}\" is an array of strings that are not empty", key));
+      }
+      const bool is_of_urls = scope->second == rules::PurgeScope::kUrl || scope->second == rules::PurgeScope::kPrefix;
+      if (is_of_urls && !has_scheme(text)) {
+        return bad_purge(fmt::format("'{}' in \"{}\" does not begin with http:// or https://", text, key));
       }
       purges.emplace_back(scope->second, text);
     }

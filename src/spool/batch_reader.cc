@@ -17,14 +17,16 @@ RecordReader& BatchReader::reader_of(Priority stream) {
 
 PreparedBatch BatchReader::read(const SendPlan::Stretch& stretch, const BatchLimits& limits) {
   const MonotonicTime start = clock_.monotonic();
-  PreparedBatch batch{.stretch = stretch, .end = stretch.sequences.end};
+  // A batch is of one life.
+  const Lives::Part life = sender_.lives.part_of(stretch.stream, stretch.sequences.begin);
+  PreparedBatch batch{.stretch = stretch, .end = std::min(stretch.sequences.end, life.end)};
   RecordReader& reader = reader_of(stretch.stream);
   reader.seek(stretch.sequences.begin);
   const Duration ttl = ttl_[static_cast<size_t>(stretch.stream)];
   const uint32_t now_s = age_clock_.seconds(start);
-  BatchBuilder builder({sender_.node, sender_.incarnation, stretch.stream, sender_.name, limits.floor});
+  BatchBuilder builder({sender_.node, life.id, stretch.stream, sender_.name, limits.floor});
   while (true) {
-    const Result<std::optional<RecordReader::Numbered>> read = reader.next(stretch.sequences.end);
+    const Result<std::optional<RecordReader::Numbered>> read = reader.next(batch.end);
     if (!read) {
       batch.error = read.error();
       return batch;

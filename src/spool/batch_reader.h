@@ -15,6 +15,7 @@
 #include "base/payload.h"
 #include "model/node_id.h"
 #include "spool/age_clock.h"
+#include "spool/lives.h"
 #include "spool/record_reader.h"
 #include "spool/send_plan.h"
 #include "storage/segmented_log.h"
@@ -47,7 +48,7 @@ class BatchReader {
   // Who sends: what every batch's header says.
   struct Sender {
     NodeId node;
-    NodeId incarnation;
+    Lives lives;
     std::string name;
   };
 

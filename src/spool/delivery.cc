@@ -91,9 +91,13 @@ void Delivery::prepared(Lane which, BatchPointer batch) {
     counters_.failures.add();
     log_warning("uplink", "the {} stream cannot be read, will try again: {}", name_of(batch->stretch.stream),
                 error->line());
-    plan_.released(batch->stretch, 0);
-    paused_until_ = clock_.monotonic() + kReadAgain;
-    return draining_ ? end_drain() : look();
+    const MonotonicTime until = clock_.monotonic() + kReadAgain;
+    if (plan_.is_deferred(batch->stretch.stream, batch->stretch.sequences.begin)) {
+      plan_.defer(batch->stretch, batch->stretch.sequences.begin, until);
+    } else {
+      plan_.hold(batch->stretch, 0, until);
+    }
+    return look();
   }
   for (const storage::DamagedRange& range : batch->damaged) {
     counters_.damaged.add(range.end_sequence - range.first_sequence);

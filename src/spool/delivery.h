@@ -11,8 +11,8 @@
 // said; where those have no room for it, it is offered again. The others go on around it meanwhile. A parent that has
 // no room for a stream holds up that stream alone.
 //
-// A log that cannot be read is read again later: nothing is passed over for it. What is damaged is: its range is
-// reported, exactly.
+// A log that cannot be read is read again later: nothing is passed over for it, and other streams go on. What is
+// damaged is passed over: its range is reported, exactly.
 //
 // Invariants: a sequence is noted as delivered only after the parent's own word, the burial of its record, or when
 // nothing can be read there; no two batches hold the same sequence at one time. Memory: two batches a lane, the plan,

@@ -19,14 +19,16 @@ class Refusing : public testing::Test, public Delivery::Effects {
   void prepare(Lane lane, const SendPlan::Stretch& stretch, const BatchLimits& /*limits*/) override {
     auto batch = std::make_unique<PreparedBatch>();
     batch->stretch = stretch;
+    if (unreadable.contains(stretch.stream)) batch->error = Error{"storage.io", "a bad sector", {}};
     batch->records = std::min(stretch.sequences.end - stretch.sequences.begin, stretch.records_max);
     batch->end = stretch.sequences.begin + batch->records;
     batch->first_record = stretch.sequences.begin;
     batch->event_bytes = batch->records;
     batch->expired = expired_a_batch;
     batch->body = Payload("x");
+    if (batch->error) batch->records = 0;
     todo.push_back([this, lane, made = std::make_shared<std::unique_ptr<PreparedBatch>>(std::move(batch))] {
-      sent[static_cast<size_t>(lane)].push_back({(*made)->first_record, (*made)->end});
+      if (!(*made)->error) sent[static_cast<size_t>(lane)].push_back({(*made)->first_record, (*made)->end});
       streams[static_cast<size_t>(lane)] = (*made)->stretch.stream;
       delivery->prepared(lane, std::move(*made));
     });
@@ -116,6 +118,7 @@ class Refusing : public testing::Test, public Delivery::Effects {
   std::set<uint64_t> bad;
   bool letters_are_full = false;
   std::set<Priority> held_off;
+  std::set<Priority> unreadable;
   uint64_t expired_a_batch = 0;
   std::map<uint64_t, uint32_t> offered;  // alone
   std::map<uint64_t, uint32_t> buried;   // after how many offers
@@ -158,6 +161,25 @@ TEST_F(Refusing, AStreamThatIsHeldOffHoldsUpNoOther) {
   }
   EXPECT_EQ(counters.records.value(), 19U);
   held_off.clear();
+  clock.advance(minutes(1));
+  delivery->look();
+  take_turns();
+  EXPECT_EQ(counters.records.value(), 19U + 99U);
+}
+
+// As where a sector of a disk has gone bad.
+TEST_F(Refusing, AStreamThatCannotBeReadHoldsUpNoOther) {
+  make();
+  unreadable = {Priority::kNormal};
+  delivery->observe(Priority::kNormal, 100, 100);
+  clock.advance(minutes(2));
+  for (uint64_t end = 2; end <= 20; ++end) {
+    delivery->observe(Priority::kCritical, end, end);
+    delivery->look();
+    take_turns();
+    EXPECT_EQ(counters.records.value(), end - 1) << "at once";
+  }
+  unreadable.clear();
   clock.advance(minutes(1));
   delivery->look();
   take_turns();

@@ -18,6 +18,7 @@
 namespace verge::spool {
 namespace {
 
+constexpr std::string_view kProbe = "/probe";  // for space; there for a moment
 constexpr size_t kIncarnationBytesMax = 1024;
 constexpr int kReadsMax = 3;
 constexpr size_t kFrameBodyTarget = 4U << 20;  // a group larger than this becomes several frames
@@ -89,6 +90,7 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (const Result<void> named = file_system.sync_directory(spool->directory_); !named) {
     return std::unexpected(named.error());
   }
+  (void)file_system.remove(spool->directory_ + std::string(kProbe));  // where a process was killed meanwhile
   for (const std::string& log : log_directories(spool->directory_)) {
     if (const Result<void> made = spool->make_log_directory(log, recovery); !made) return std::unexpected(made.error());
   }
@@ -112,6 +114,7 @@ Result<std::unique_ptr<Spool>> Spool::open(storage::FileSystem& file_system, std
   if (is_unused) {
     if (const Result<void> renewed = spool->new_incarnation(); !renewed) return std::unexpected(renewed.error());
   }
+  if (const Result<void> begun = spool->begin_life(is_unused, recovery); !begun) return std::unexpected(begun.error());
   spool->renew_segments();
   return spool;
 }
@@ -338,20 +341,37 @@ Result<void> Spool::read_incarnation(Recovery& recovery) {
   } else if (text.error().code == "storage.permission") {
     return std::unexpected(text.error());
   }
-  // A new one makes the parent take what it already has a second time rather than lose anything; but the sequences go
-  // on, so only what was under way is affected.
+  // What the parent knows records by are the lives.
   set_aside(path, text ? path + " does not hold an incarnation" : text.error().what, recovery);
   recovery.replaced.push_back(
       {"spool.incarnation-lost",
-       fmt::format("{} cannot be read and was replaced: nothing is lost, but records that the parent took and whose "
-                   "acknowledgement had not come are stored there a second time",
+       fmt::format("{} cannot be read and was replaced: nothing is lost, but dead letters of which a part was replayed "
+                   "are stored a second time when they are replayed again",
                    path),
        "look for what damaged the file (the disk, a copy that was cut short); verge spool fsck reads the rest"});
   return new_incarnation();
 }
 
+NodeId Spool::draw_identity() const {
+  return options_.identities == nullptr ? NodeId::generate() : NodeId::draw(*options_.identities);
+}
+
+// Before anything is stored: from here on sequences are this life's.
+Result<void> Spool::begin_life(bool is_fresh, Recovery& recovery) {
+  Lives::Start start{.id = draw_identity(), .first_id = incarnation_, .is_fresh = is_fresh};
+  for (size_t i = 0; i < kStreams; ++i) {
+    start.next[i] = streams_[i].durable_end;
+    // Not what the cursors say: a power cut can set them back, and what is here may be sent again.
+    start.done[i] = streams_[i].log->first_sequence();
+  }
+  Result<Lives> lives = Lives::start(file_system_, directory_, start, recovery.replaced);
+  if (!lives) return std::unexpected(lives.error());
+  lives_ = std::move(*lives);
+  return {};
+}
+
 Result<void> Spool::new_incarnation() {
-  incarnation_ = options_.identities == nullptr ? NodeId::generate() : NodeId::draw(*options_.identities);
+  incarnation_ = draw_identity();
   return file_system_.replace_file(directory_ + "/incarnation", incarnation_.text() + "\n");
 }
 
@@ -517,6 +537,9 @@ void Spool::commit(std::vector<Submission*>& group) {
       const Submission::Item& item = submission->items[i];
       if (submission->fates[i] == Submission::Fate::kKnown && !ledger_.contains(item.source, item.source_sequence)) {
         submission->fates[i] = Submission::Fate::kRefused;
+        if (submission->error.code.empty()) {
+          submission->error = {"storage.io", "the record that it repeats could not be stored", "send it again"};
+        }
       }
     }
   }
@@ -710,7 +733,7 @@ Result<void> Spool::checkpoint() {
 
 bool Spool::has_room() {
   if (bytes() + options_.bytes_max / kSegmentsMin > space_for(Priority::kLow)) return false;
-  const std::string path = directory_ + "/probe";
+  const std::string path = directory_ + std::string(kProbe);
   Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kCreate);
   const bool room = file && (*file)->allocate(reserve_.segment_bytes());
   if (file) file->reset();

@@ -6,8 +6,8 @@
 // came since the last commit is written, then synced once a stream, then answered.
 //
 // Under spool/: critical/ high/ normal/ low/ dead-letters/ (logs), reserve/ (files for them), ledger (snapshot),
-// cursors, incarnation. Formats: docs/formats/spool.md. This class does its I/O through a FileSystem and knows no
-// threads: SpoolWriter gives it one.
+// cursors, incarnation, lives. Formats: docs/formats/spool.md. This class does its I/O through a FileSystem and knows
+// no threads: SpoolWriter gives it one.
 #pragma once
 
 #include <array>
@@ -23,6 +23,7 @@
 #include "model/priority.h"
 #include "spool/dead_letter.h"
 #include "spool/ledger.h"
+#include "spool/lives.h"
 #include "spool/stream_options.h"
 #include "storage/file_system.h"
 #include "storage/key_ring.h"
@@ -42,7 +43,7 @@ struct SpoolOptions {
   size_t sources_max = 65536;
   size_t stretches_max = Ledger::kStretchesMax;  // of the ledger
   std::array<StreamOptions, kPriorities.size()> streams{};
-  Random* identities = nullptr;  // incarnations are drawn from it; null: from the operating system's entropy
+  Random* identities = nullptr;  // incarnations and lives are drawn from it; null: from the operating system's entropy
 };
 
 // Records to be made durable together, and what became of each.
@@ -83,7 +84,8 @@ class Spool {
  public:
   struct Recovery {
     std::vector<storage::DamagedRange> damaged;
-    // Files that could not be read and were replaced, with what that means: spool.ledger-lost, spool.incarnation-lost.
+    // Files that could not be read and were replaced, or not be written, with what that means: spool.ledger-lost,
+    // spool.incarnation-lost, spool.lives-lost, spool.life-not-noted.
     std::vector<Error> replaced;
     // What is not the spool's, and was where its own files are or are to be.
     std::vector<storage::SetAside> set_aside;
@@ -148,7 +150,9 @@ class Spool {
   [[nodiscard]] uint64_t bytes() const;
   // More than half of the space is used that all streams have.
   [[nodiscard]] bool is_short_of_space() const { return bytes() > space_for(Priority::kLow) / 2; }
+  // The spool's own name for itself. To the parent it is its lives.
   [[nodiscard]] const NodeId& incarnation() const { return incarnation_; }
+  [[nodiscard]] const Lives& lives() const { return lives_; }
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
   [[nodiscard]] static std::string stream_directory(const std::string& spool_directory, Priority stream);
@@ -185,6 +189,8 @@ class Spool {
   Result<std::string> read_patiently(const std::string& path, size_t bytes_max);
   Result<void> read_incarnation(Recovery& recovery);
   Result<void> new_incarnation();
+  [[nodiscard]] NodeId draw_identity() const;
+  Result<void> begin_life(bool is_fresh, Recovery& recovery);
   void set_aside(const std::string& path, const std::string& why, Recovery& recovery);
   void read_cursors(Recovery& recovery);
   Result<void> write_cursors();
@@ -215,6 +221,7 @@ class Spool {
   uint64_t dead_letters_ = 0;  // in it
   Ledger ledger_;
   NodeId incarnation_;
+  Lives lives_;
   uint32_t age_s_ = 0;
   bool ledger_changed_ = false;  // since the last snapshot
   uint64_t segments_at_snapshot_ = 0;

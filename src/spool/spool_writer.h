@@ -78,7 +78,8 @@ class SpoolWriter {
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
   // By which records grow old. Any thread.
   [[nodiscard]] AgeClock& age_clock() { return age_clock_; }
-  [[nodiscard]] NodeId incarnation() const { return spool_->incarnation(); }
+  // They do not change. Any thread.
+  [[nodiscard]] const Lives& lives() const { return spool_->lives(); }
   // True since a submission was refused for want of space, until there is room for any again: looked for every
   // kProbePeriod.
   [[nodiscard]] bool is_full() const { return full_; }

@@ -13,6 +13,7 @@ import selectors
 import socket
 import sys
 import threading
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import verge
@@ -108,6 +109,65 @@ class Cache(verge.TestCase):
             read_until(lambda text: text.endswith(b"first-last"))
         self.assertEqual(len(origin.requests), 1)
 
+    def ask_together(self, answer, path, first, others, count=20):
+        """One request, and while the origin is at it `count` others; what the others get, and what the origin was asked."""
+        begun, may_go_on = threading.Event(), threading.Event()
+
+        def slow(request):
+            begun.set()
+            may_go_on.wait(verge.PATIENCE)
+            answer(request)
+
+        origin = self.origin(slow)
+        node = self.cache(origin)
+        answers = queue.Queue()
+        threads = [threading.Thread(target=lambda: answers.put(self.get(node, path, others))) for _ in range(count)]
+        first = threading.Thread(target=self.get, args=(node, path, first))
+        first.start()
+        self.assertTrue(begun.wait(verge.PATIENCE))
+        for thread in threads:
+            thread.start()
+        verge.wait_until(lambda: node.status()["cache"]["requests"] == count + 1, "all have asked")
+        may_go_on.set()
+        for thread in [first, *threads]:
+            thread.join()
+        return [answers.get() for _ in threads], origin.requests
+
+    def test_many_clients_of_one_cold_part_make_one_request(self):
+        def answer(request):
+            fields = [("Cache-Control", "max-age=60"), ("ETag", '"a"'), ("Content-Range", "bytes 2-5/10")]
+            request.give(206, fields, b"2345")
+
+        part = {"Range": "bytes=2-5"}
+        answers, requests = self.ask_together(answer, "/part", part, part)
+        self.assertEqual(len(requests), 1)
+        for got in answers:
+            self.assertEqual((got.status, got.body, got.fields["content-range"]), (206, b"2345", "bytes 2-5/10"))
+
+    def test_one_with_credentials_does_not_send_the_others_to_the_origin(self):
+        def answer(request):
+            request.give(fields=[("Cache-Control", "max-age=60")], body=(request.headers["Authorization"] or "all").encode())
+
+        answers, requests = self.ask_together(answer, "/a", {"Authorization": "me"}, {})
+        self.assertEqual({got.body for got in answers}, {b"all"})
+        self.assertEqual(len(requests), 2)
+
+    def test_one_with_credentials_does_not_take_out_what_is_stored(self):
+        def answer(request):
+            fields = [("Cache-Control", "max-age=1000"), ("Age", "999"), ("ETag", '"a"')]
+            if request.headers["If-None-Match"] == '"a"':
+                return request.give(304, fields)
+            request.give(fields=fields, body=b"body")
+
+        origin = self.origin(answer)
+        node = self.cache(origin)
+        self.get(node, "/a")
+        fresh_for = lambda: json.loads(node.admin("/v1/cache?url=" + urllib.parse.quote("http://site.example/a")).body)
+        self.get(node, "/a", {"Host": "site.example"})
+        verge.wait_until(lambda: fresh_for()["in_memory"][0]["left_s"] <= 0, "it is stale")
+        self.assertEqual(self.get(node, "/a", {"Host": "site.example", "Authorization": "me"}).body, b"body")
+        self.assertEqual(len(fresh_for()["in_memory"]), 1, "others are still to be given it")
+
     def test_what_may_not_be_stored_is_shared_with_nobody(self):
         def answer(request):
             request.give(fields=[("Cache-Control", "private, max-age=60")], body=request.headers["Cookie"].encode())
@@ -162,6 +222,11 @@ class Cache(verge.TestCase):
         purge('{"tags":["b"],"soft":true}')
         self.assertTrue(is_hit("/b/1"), "stale, while it is validated")
         verge.wait_until(lambda: len(origin.requests) == before + 1, "it is fetched behind")
+        for wrong in ('{"urls":["/b/1"]}', '{"prefixes":["site.example/b"]}', '{"tags":[""]}', '{"tags":"b"}', "{}"):
+            refused = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", wrong)
+            self.assertEqual((refused.status, refused.json()["error"]["code"]), (400, "cache.purge"), wrong)
+        page = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"all":true}', {"Origin": "http://evil.example"})
+        self.assertEqual((page.status, is_hit("/b/1")), (403, True), "no web page purges")
         refused = verge.http_request(node.addresses["admin"], "POST", "/v1/purge", '{"tag":["x"]}')
         self.assertEqual((refused.status, refused.json()["error"]["code"]), (400, "cache.purge"))
 
@@ -407,7 +472,8 @@ do = [{ purge = "http://site.example${path}", by = "url" }]
         origin.end()
         kept = self.get(node, "/kept")
         self.assertEqual((kept.status, kept.body), (200, b"kept"))
-        self.assertIn("stale-if-error", kept.fields["cache-status"])
+        status = kept.fields["cache-status"]
+        self.assertRegex(status, r'^"\S+"; fwd=stale; ttl=(0|-\d+); detail=stale-if-error$', "it was forwarded: no hit")
         other = self.get(node, "/other")
         self.assertEqual(other.status, 502)
         self.assertIn("http.connect-refused", other.fields["cache-status"])
@@ -480,6 +546,30 @@ do = [{ purge = "http://site.example${path}", by = "url" }]
         self.assertIn(b"X-Forwarded-Host=site.example", body)
         fat = self.get(node, "/fat", method="GET", body=b"poison")
         self.assertNotIn("stored", fat.fields["cache-status"])
+        for number, name in enumerate(("X-Forwarded-Ssl", "X-Forwarded-Path", "X_Forwarded_User", "True-Client-IP", "Proxy")):
+            self.get(node, f"/{number}", {name: "evil"})
+            self.assertNotIn("evil", origin.requests[-1][2].values(), name)
+
+    def test_poisoning_by_a_range_that_cannot_be_had(self):
+        def answer(request):
+            if "Range" in request.headers:
+                return request.give(416, [("Cache-Control", "max-age=60"), ("Content-Range", "bytes */5")])
+            request.give(fields=[("Cache-Control", "max-age=60")], body=b"whole")
+
+        node = self.cache(self.origin(answer))
+        self.assertEqual(self.get(node, "/", {"Range": "bytes=9-"}).status, 416)
+        whole = self.get(node, "/")
+        self.assertEqual((whole.status, whole.body), (200, b"whole"))
+
+    def test_the_origin_sees_the_host_and_the_target_of_the_key(self):
+        origin = self.origin(lambda request: request.give(
+            fields=[("Cache-Control", "max-age=60")], body=f"{request.headers['Host']}{request.path}".encode()))
+        node = self.cache(origin)
+        for host in ("inside*.example.com", "*", "a*"):
+            self.assertEqual(self.get(node, "/", {"Host": host}).body, f"{host}/".encode())
+        self.assertEqual(self.get(node, "/x?", {"Host": "a"}).body, b"a/x?")
+        self.assertEqual(self.get(node, "/x", {"Host": "a"}).body, b"a/x", "an empty query is one")
+        self.assertIn("; hit", self.get(node, "/x?", {"Host": "a"}).fields["cache-status"])
 
     def test_what_reaches_the_origin_is_what_chose_the_answer(self):
         def answer(request):

@@ -127,6 +127,13 @@ class Pages(verge.TestCase):
         self.assertEqual(self.get(node, "/page").body, b"[(leaf)]")
         self.assertEqual(self.get(node, "/ring").body, b"......")
 
+    def test_fragments_within_fragments_count_for_the_page(self):
+        self.pages = {"/bomb": '.<esi:include src="/bomb" onerror="continue"/>' * 200}
+        node = self.site()
+        page = self.get(node, "/bomb")
+        self.assertEqual(page.body, b"." * 200 * 257, "256 fragments, and the page around them")
+        self.assertEqual(node.status()["cache"]["requests"], 257)
+
     def test_only_the_hosts_of_sites_are_asked(self):
         with socket.create_server(("127.0.0.1", 0)) as outside:
             port = outside.getsockname()[1]

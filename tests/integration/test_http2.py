@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import unittest
@@ -85,6 +87,37 @@ key = "{site.key}"
         self.assertEqual((got.status, got.body, got.fields["content-range"]), (206, b"x" * 10, "bytes 10-19/1000"))
         self.assertEqual(self.curl(node, "/1000", "--head").fields["content-length"], "1000")
         node.stop()
+
+    def test_few_bytes_that_stand_for_many_fields_are_not_looked_at_for_ever(self):
+        node = self.site_node(self.origin_of_nothing())
+        address, port = node.addresses["http"].rsplit(":", 1)
+        client = socket.create_connection((address, int(port)), verge.PATIENCE)
+        self.addCleanup(client.close)
+
+        def frame(kind, flags, stream, payload=b""):
+            return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+        # A field of 3,900 bytes goes into the dynamic table (RFC 7541 section 6.2.1), and is named 4,000 times a head.
+        field = b"\x40\x01x\x7f\xbd\x1d" + b"y" * 3900
+        heads = (frame(1, 5, 1 + 2 * number, b"\x82" + (field if number == 0 else b"") + b"\xbe" * 4000) for number in range(2000))
+        came = b""
+        try:
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(4, 1, 0))
+            for head in heads:
+                client.sendall(head)
+            while piece := client.recv(65536):
+                came += piece
+        except ConnectionError:
+            pass
+        self.assertNotIn(b"the head is too long", came, "none is answered")
+        self.assertEqual(self.curl(node, "/", listener="http").status, 200)
+        answered = node.status()["cache"]["requests"]
+        self.assertEqual(answered, 1)
+
+    def origin_of_nothing(self):
+        origin = Origin(lambda request: request.give(body=b"x"))
+        self.addCleanup(origin.end)
+        return origin
 
     def test_what_else_is_served(self):
         origin = Origin(lambda request: request.give(body=request.body))

@@ -433,6 +433,12 @@ signed = true
         later = self.sign(key, f"verge-signed-1\nk1\n{expires + 5}\npath\n{host}\n/paid/a\nq=1")
         other = f"/paid/a?q=1&verge-expires={expires + 5}&verge-key=k1&verge-signature={later}"
         self.assertIn("; hit", self.get(node, other).fields["cache-status"], "nor is it part of the key")
+        for sent in ("/paid/a%20b", "/paid//a", "/paid/%c3%a9?x=%20"):
+            where, _, query = sent.partition("?")
+            made = self.sign(key, f"verge-signed-1\nk1\n{expires}\npath\n{host}\n{where}\n{query}")
+            end = f"{'&' if query else '?'}verge-expires={expires}&verge-key=k1&verge-signature={made}"
+            self.assertEqual(self.get(node, sent + end).status, 200, f"{sent} is signed as it is sent")
+            self.assertEqual(origin.requests[-1][1], sent)
         old = self.sign(key, f"verge-signed-1\nk1\n9\npath\n{host}\n/paid/a\nq=1")
         answer = self.get(node, f"/paid/a?q=1&verge-expires=9&verge-key=k1&verge-signature={old}")
         self.assertEqual((answer.status, b"expired" in answer.body), (403, True))
@@ -441,6 +447,11 @@ signed = true
         self.assertEqual(self.get(node, "/paid/c", {"Cookie": f"a=b; {cookie}"}).status, 200)
         self.assertEqual(origin.requests[-1][2]["Cookie"], "a=b")
         self.assertEqual(self.get(node, "/paid/../paid2", {"Cookie": cookie}).status, 200, "no rule is for it")
+        inner = self.sign(key, f"verge-signed-1\nk1\n{expires}\nprefix\n{host}\n/paid/in/\n")
+        inner = f"verge-signed=verge-expires={expires}&verge-key=k1&verge-prefix=%2Fpaid%2Fin%2F&verge-signature={inner}"
+        self.assertEqual(self.get(node, "/paid/in/a%2fb", {"Cookie": inner}).status, 200)
+        self.assertEqual(self.get(node, "/paid/out/%252e%252e/in/a", {"Cookie": inner}).status, 403,
+                         "percent-encoding is undone once")
 
     def test_the_command_signs(self):
         key = os.path.join(self.directory, "ed.key")

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -157,6 +158,35 @@ class Uplink(verge.TestCase):
         edge.wait_delivered()
         self.assertLess(between.up - sent, sent / 10)
         self.assertEqual(self.numbers(), list(range(201)))
+
+    def test_a_data_directory_that_is_put_back(self):
+        """What is new after it is not taken for what the parent had of the node before, however much there is."""
+        between = self.line_to(self.cloud)
+        edge = self.edge_on(between)
+        copy = os.path.join(self.directory, "copy")
+
+        def send(numbers):
+            client = self.mqtt(edge, "device")
+            self.publish(client, "normal/x", [{"number": number} for number in numbers])
+            client.close()
+
+        send(range(50))
+        edge.wait_delivered()
+        edge.stop()
+        shutil.copytree(edge.data_dir, copy)
+        edge.start()
+        send(range(50, 150))
+        edge.wait_delivered()
+        edge.stop()
+        shutil.rmtree(edge.data_dir)
+        shutil.copytree(copy, edge.data_dir)
+        # More than the parent had, all while it is away: no answer of it could show what has happened.
+        self.cloud.stop()
+        edge.start()
+        send(range(150, 400))
+        self.cloud.start()
+        edge.wait_delivered()
+        self.assertEqual(self.numbers(), list(range(400)))
 
     def test_live_critical_beside_a_backlog(self):
         """On a slow line, what is fresh and critical does not wait until the backlog is up."""

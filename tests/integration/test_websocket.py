@@ -100,6 +100,7 @@ class WebSockets(verge.TestCase):
         fields = fields_of(head)
         self.assertEqual((fields["upgrade"].lower(), fields["sec-websocket-accept"], fields["sec-websocket-protocol"]),
                          ("websocket", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "chat"))
+        self.assertEqual(fields["cache-status"], f'"{node.name}"; fwd=bypass')
         self.assertEqual(self.receive(client, 10), b"sent ahead")
         asked = self.heads[0]
         self.assertTrue(asked.startswith("GET /chat?x=1 HTTP/1.1\r\nHost: a.example\r\n"), asked)

@@ -53,12 +53,11 @@ struct SimulatedNode::Process {
   Process(SimulatedNode& node, std::unique_ptr<spool::Spool> opened)
       : spool(std::move(opened)),
         age_clock(spool->age(), node.timeline_.now()),
-        readers{spool::BatchReader(node.disk_, kDirectory, spool->keys(),
-                                   {node.id_, spool->incarnation(), node.options_.name}, node.options_.ttl,
-                                   node.timeline_.clock(), age_clock),
-                spool::BatchReader(node.disk_, kDirectory, spool->keys(),
-                                   {node.id_, spool->incarnation(), node.options_.name}, node.options_.ttl,
-                                   node.timeline_.clock(), age_clock)},
+        readers{
+            spool::BatchReader(node.disk_, kDirectory, spool->keys(), {node.id_, spool->lives(), node.options_.name},
+                               node.options_.ttl, node.timeline_.clock(), age_clock),
+            spool::BatchReader(node.disk_, kDirectory, spool->keys(), {node.id_, spool->lives(), node.options_.name},
+                               node.options_.ttl, node.timeline_.clock(), age_clock)},
         reception(static_cast<spool::Reception::Effects&>(node)) {
     if (!node.options_.has_parent) return;
     spool::RedundantPaths::Effects& connections = node;

@@ -352,7 +352,7 @@ void SimulatedTree::check() {
   for (const Device& device : devices_) {
     met_.acknowledged += device.acknowledged.size();
     for (const uint64_t number : device.acknowledged) {
-      if (at_root.erase(number) > 0 || set_aside.contains(number)) continue;
+      if (at_root.erase(number) > 0 || set_aside.contains(number) || put_back_.contains(number)) continue;
       missing.push_back(number);
     }
   }
@@ -401,6 +401,59 @@ std::array<SimulatedTree::Extent, SimulatedTree::kNodes> SimulatedTree::run_scri
   settle();
   if (!testing::Test::HasFailure()) check();
   return extents;
+}
+
+void SimulatedTree::submit_until_acknowledged(uint64_t fresh) {
+  for (Device& device : devices_) submit(device, fresh);
+  const auto is_done = [this] {
+    return std::ranges::all_of(devices_, [](const Device& device) { return device.unacknowledged.empty(); });
+  };
+  const MonotonicTime deadline = timeline_.now() + kSettledWithin;
+  while (!testing::Test::HasFailure() && !is_done()) {
+    ASSERT_LT(timeline_.now(), deadline) << "not acknowledged: " << left();
+    run_until(timeline_.now() + milliseconds(200));
+    for (Device& device : devices_) {
+      if (!device.unacknowledged.empty()) submit(device, 0);
+    }
+  }
+}
+
+void SimulatedTree::run_with_put_back() {
+  breaking_ = false;
+  const size_t node = random_.below(2);
+  // What the child gave a parent that forgets it comes again when the child forgets that it did.
+  if (node == 1) devices_.erase(devices_.begin());
+  for (size_t i = 0; i < kNodes; ++i) start(i);
+  for (uint64_t step = 1 + random_.below(3); step > 0; --step) submit_until_acknowledged(1 + random_.below(8));
+  if (random_.chance(0.5)) settle();
+  if (random_.chance(0.5)) {
+    end(node, /*power=*/false);
+    start(node);
+  }
+  const SimulatedDisk::Copy earlier = nodes_[node]->disk().copy();
+  const uint64_t first_after = devices_.front().next;
+  for (uint64_t step = 1 + random_.below(3); step > 0; --step) {
+    submit_until_acknowledged(1 + random_.below(8));
+    run_until(timeline_.now() + milliseconds(random_.below(3000)));
+    if (random_.chance(0.3)) {
+      end(node, /*power=*/false);
+      start(node);
+    }
+  }
+  if (testing::Test::HasFailure()) return;
+  end(node, /*power=*/false);
+  nodes_[node]->disk().put_back(earlier);
+  for (uint64_t number = first_after; number < devices_.front().next; ++number) put_back_.insert(number);
+  const bool is_alone = random_.chance(0.5);
+  if (is_alone) end(node + 1, /*power=*/false);
+  start(node);
+  for (uint64_t step = 1 + random_.below(5); step > 0; --step) submit_until_acknowledged(1 + random_.below(8));
+  mend();
+  settle();
+  for (size_t i = 0; i < kNodes && !testing::Test::HasFailure(); ++i) end(i, /*power=*/true);
+  mend();
+  settle();
+  if (!testing::Test::HasFailure()) check();
 }
 
 }  // namespace verge::tests

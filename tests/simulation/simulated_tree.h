@@ -41,6 +41,10 @@ class SimulatedTree final : private SimulatedNode::Surroundings {
   // Returns what each node's disk had to do.
   std::array<Extent, kNodes> run_script(const Failure& failure);
 
+  // The disk of the child, or of its parent, is put back as it was some time before, and the tree goes on with new
+  // records; some of them may wait for a while before the nodes above hear of it.
+  void run_with_put_back();
+
   // Of all that happened; two runs of a seed have the same.
   [[nodiscard]] uint64_t trace() const { return trace_; }
   // What happened, so that a test can show that the runs met what they are to meet.
@@ -78,6 +82,7 @@ class SimulatedTree final : private SimulatedNode::Surroundings {
   void start(size_t node);
   void end(size_t node, bool power);
   void submit(Device& device, uint64_t fresh);
+  void submit_until_acknowledged(uint64_t fresh);
   void keep_submitting(size_t device);
   void break_something();
   void break_disk(size_t node);
@@ -105,6 +110,7 @@ class SimulatedTree final : private SimulatedNode::Surroundings {
   std::array<uint64_t, kNodes> cut_at_operation_{};  // power goes when the disk has come so far; 0: it does not
   bool breaking_ = true;
   bool submitting_ = true;
+  std::set<uint64_t> put_back_;  // acknowledged, and gone with what was put back unless it had come further
   std::map<std::tuple<size_t, std::string, spool::Lane>, uint64_t> last_stored_;  // by node, source, lane
   uint64_t trace_ = 0;
   Met met_;

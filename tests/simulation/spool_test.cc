@@ -173,6 +173,33 @@ TEST_F(SpoolOnDisk, LettersThatWereReplayedAreRecognised) {
 }
 
 // Of a start: each of the directories in turn cannot be made.
+// Of two that come together only the first is written. Where that fails, neither is stored, and both are told why.
+TEST_F(SpoolOnDisk, ARepetitionOfWhatCannotBeStoredIsRefusedWithAReason) {
+  open();
+  for (uint64_t number = 1; number <= 3; ++number) {
+    disk->fail_operation(number, "storage.io", /*sticky=*/true);
+    std::array<Submission, 2> submissions;
+    std::vector<Submission*> group;
+    for (Submission& submission : submissions) {
+      submission.items.push_back({.source = "ddevice", .source_sequence = number, .event = event_of("x")});
+      group.push_back(&submission);
+    }
+    spool->commit(group);
+    for (const Submission& submission : submissions) {
+      EXPECT_EQ(submission.fates[0], Submission::Fate::kRefused);
+      EXPECT_EQ(submission.error.code, "storage.io");
+    }
+    disk->heal();
+  }
+}
+
+TEST_F(SpoolOnDisk, WhatWasThereToLookForSpaceIsRemovedAtTheStart) {
+  open();
+  ASSERT_TRUE(disk->open(std::string(kDirectory) + "/probe", storage::OpenMode::kCreate));
+  open();
+  for (const std::string& path : disk->paths()) EXPECT_FALSE(path.ends_with("/probe"));
+}
+
 TEST_F(SpoolOnDisk, ADirectoryThatCannotBeMadeIsAnErrorAndNotTheEnd) {
   size_t failures = 0;
   for (uint64_t n = 1; n < 40; ++n) {

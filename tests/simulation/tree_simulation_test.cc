@@ -60,6 +60,17 @@ TEST_F(TreeSimulation, NothingAcknowledgedIsLostOrDeliveredTwice) {
       met.power_cuts);
 }
 
+// What is new after a disk was put back is not taken for what was there before it was.
+TEST_F(TreeSimulation, ADiskThatWasPutBack) {
+  const auto [first, count] = runs(300);
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    SCOPED_TRACE("replay with VERGE_SEED=" + std::to_string(seed));
+    SimulatedTree tree(seed);
+    tree.run_with_put_back();
+    ASSERT_FALSE(HasFailure());
+  }
+}
+
 TEST_F(TreeSimulation, ASeedReplaysARunExactly) {
   const uint64_t first = runs(1).first;
   for (uint64_t seed = first; seed < first + 10; ++seed) {

@@ -122,6 +122,21 @@ void SimulatedDisk::overwrite(const std::string& path, std::string content) {
   synced_entries_[path] = entries_.at(path);
 }
 
+SimulatedDisk::Copy SimulatedDisk::copy() const {
+  Copy copy;
+  for (const auto& [path, content] : entries_) copy[path] = content->now;
+  return copy;
+}
+
+void SimulatedDisk::put_back(const Copy& copy) {
+  entries_.clear();
+  for (const auto& [path, content] : copy) {
+    entries_[path] = std::make_shared<Content>();
+    entries_[path]->now = entries_[path]->synced = content;
+  }
+  synced_entries_ = entries_;
+}
+
 std::vector<std::string> SimulatedDisk::paths() const {
   std::vector<std::string> paths;
   for (const auto& [path, content] : entries_) paths.push_back(path);

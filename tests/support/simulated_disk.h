@@ -40,6 +40,10 @@ class SimulatedDisk final : public storage::FileSystem {
   // What a file holds, as a reader sees it; and puts something else there, durably.
   [[nodiscard]] std::string content(const std::string& path) const { return entries_.at(path)->now; }
   void overwrite(const std::string& path, std::string content);
+  // A copy of all that a reader sees, and the disk as such a copy says, durably.
+  using Copy = std::map<std::string, std::string>;
+  [[nodiscard]] Copy copy() const;
+  void put_back(const Copy& copy);
   // Flips one bit of a file's content.
   void flip_bit(const std::string& path, uint64_t offset);
   [[nodiscard]] std::vector<std::string> paths() const;

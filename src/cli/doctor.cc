@@ -1,0 +1,58 @@
+#include "cli/doctor.h"
+
+namespace verge::cli {
+
+std::string_view name_of(Health health) {
+  switch (health) {
+    case Health::kGood:
+      return "good";
+    case Health::kWarning:
+      return "warning";
+    case Health::kFailure:
+      return "failure";
+    case Health::kSkipped:
+      return "skipped";
+  }
+  return "";
+}
+
+const std::vector<Check>& checks() {
+  static const std::vector<Check> all = {
+      {"config", "is the configuration right?", check_configuration},
+      {"clock", "is the clock kept right by something?", check_clock},
+      {"data-dir", "is the data directory there, and the node's alone?", check_data_directory},
+      {"disk-space", "do the spool and the cache fit on the disk?", check_disk_space},
+      {"disk-speed", "how long does a durable write take?", check_disk_speed},
+      {"secrets", "can others read keys and tokens?", check_secrets},
+      {"descriptors", "may the process have as many connections as are configured?", check_descriptors},
+      {"kernel", "do the kernel's limits fit?", check_kernel},
+      {"memory", "is there memory for what is configured?", check_memory},
+      {"sandbox", "can workers be locked in?", check_sandbox},
+      {"ports", "are the addresses to listen on free?", check_ports},
+      {"dns", "are the names of parent and origins known?", check_names},
+      {"parent", "can the parent be reached?", check_parent},
+      {"certificates", "how long are certificates good for?", check_certificates},
+      {"delivery", "does what is stored arrive at the parent?", check_delivery},
+  };
+  return all;
+}
+
+std::vector<Finding> check_configuration(const Patient& patient) {
+  std::vector<Finding> findings;
+  for (const node::ConfigProblem& problem : patient.problems) {
+    const std::string place = problem.place.empty() ? "" : problem.place + ": ";
+    findings.push_back({.health = Health::kFailure,
+                        .what = fmt::format("{}{} [{}]", place, problem.error.what, problem.error.code),
+                        .fix = problem.error.fix,
+                        .remedy = {}});
+  }
+  if (findings.empty()) {
+    findings.push_back(
+        {.what = fmt::format("good: {} rules, {} sites", patient.config.rules.size(), patient.config.sites.size()),
+         .fix = {},
+         .remedy = {}});
+  }
+  return findings;
+}
+
+}  // namespace verge::cli

@@ -1,0 +1,233 @@
+// The checks of what is around a node: its listeners, names, the parent, certificates, and whether it delivers.
+#include <algorithm>
+#include <future>
+#include <thread>
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/text.h"
+#include "cli/doctor.h"
+#include "cli/json_lookup.h"
+#include "net/address.h"
+#include "net/resolve.h"
+#include "net/socket.h"
+#include "net/tls_context.h"
+#include "node/config_address.h"
+
+namespace verge::cli {
+namespace {
+
+constexpr auto kNetworkPatience = std::chrono::seconds(5);
+constexpr int64_t kDay = 86'400;
+constexpr int64_t kRenewDays = 21;
+
+using Resolved = Result<std::vector<net::Address>>;
+
+// Gives up on a resolver that says nothing; its thread is left to end by itself.
+Resolved resolve_in_time(const std::string& name) {
+  auto promise = std::make_shared<std::promise<Resolved>>();
+  std::future<Resolved> answer = promise->get_future();
+  std::thread([promise, name] { promise->set_value(net::resolve_all(name)); }).detach();
+  if (answer.wait_for(kNetworkPatience) == std::future_status::ready) return answer.get();
+  return fail("net.resolve", fmt::format("nothing answers for {} within {}", name, format_duration(kNetworkPatience)),
+              "check /etc/resolv.conf and the name server that it names");
+}
+
+std::string host_and_port(const std::string& url) {
+  const Result<node::ParentAddress> address = node::parse_parent_url(url);
+  if (!address) return {};
+  const bool is_v6 = address->at.host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", is_v6 ? "[" : "", address->at.host, is_v6 ? "]" : "", address->at.port);
+}
+
+std::vector<std::string> urls_of_parent(const node::Config& config) {
+  std::vector<std::string> urls;
+  if (config.parent.url.empty()) return urls;
+  for (const node::PathConfig& path : config.parent.all_paths()) urls.push_back(path.url);
+  return urls;
+}
+
+// What a connection failed with; 0: it stands.
+int connect_in_time(const net::Address& address) {
+  const Result<net::Socket> socket = net::Socket::connect(address);
+  if (!socket) return ENETUNREACH;
+  pollfd waiting{.fd = socket->descriptor(), .events = POLLOUT, .revents = 0};
+  const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(kNetworkPatience).count();
+  if (poll(&waiting, 1, static_cast<int>(patience)) != 1) return ETIMEDOUT;
+  int error = 0;
+  socklen_t size = sizeof(error);
+  getsockopt(socket->descriptor(), SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}
+
+void look_at_listener(const std::string& text, const std::string& key, std::vector<Finding>& findings) {
+  const Result<net::Address> address = net::Address::parse(text);
+  if (!address) return;  // the configuration's own check says so
+  if (const Result<net::Socket> socket = net::Socket::listen(*address, false); !socket) {
+    findings.push_back({.health = Health::kFailure,
+                        .what = fmt::format("{} = {}: {}", key, text, socket.error().what),
+                        .fix = socket.error().fix,
+                        .remedy = {}});
+  }
+}
+
+void look_at_certificate(const std::string& key, const net::TlsIdentity& identity, std::vector<Finding>& findings) {
+  if (identity.certificate.empty()) return;
+  const auto context = net::TlsContext::server({.identity = identity, .client_ca = {}, .protocols = {}, .named = {}});
+  if (!context) {
+    findings.push_back({.health = Health::kFailure,
+                        .what = fmt::format("{}: {}", key, context.error().what),
+                        .fix = context.error().fix,
+                        .remedy = {}});
+    return;
+  }
+  const int64_t now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const int64_t left = (*context)->certificate_ends() - now;
+  if (left <= 0) {
+    findings.push_back({.health = Health::kFailure,
+                        .what = fmt::format("{} ended {} days ago", identity.certificate, -left / kDay),
+                        .fix = "renew it, then send the node SIGHUP",
+                        .remedy = {}});
+  } else if (left < kRenewDays * kDay) {
+    findings.push_back({.health = Health::kWarning,
+                        .what = fmt::format("{} ends in {} days", identity.certificate, left / kDay),
+                        .fix = "renew it, then send the node SIGHUP",
+                        .remedy = {}});
+  } else {
+    findings.push_back(
+        {.what = fmt::format("{} is good for {} days", identity.certificate, left / kDay), .fix = {}, .remedy = {}});
+  }
+}
+
+}  // namespace
+
+std::vector<Finding> check_ports(const Patient& patient) {
+  if (patient.status)
+    return {{.what = fmt::format("a node runs, and answers at {}", patient.admin), .fix = {}, .remedy = {}}};
+  std::vector<Finding> findings;
+  const node::Config& config = patient.config;
+  const std::pair<const char*, const std::vector<std::string>*> listeners[] = {
+      {"mqtt.listen", &config.mqtt.listen},   {"mqtt.tls_listen", &config.mqtt.tls_listen},
+      {"http.listen", &config.http.listen},   {"http.tls_listen", &config.http.tls_listen},
+      {"admin.listen", &config.admin.listen},
+  };
+  size_t count = 0;
+  for (const auto& [key, addresses] : listeners) {
+    count += addresses->size();
+    for (const std::string& text : *addresses) look_at_listener(text, key, findings);
+  }
+  if (findings.empty()) findings.push_back({.what = fmt::format("{} are free", count), .fix = {}, .remedy = {}});
+  return findings;
+}
+
+std::vector<Finding> check_names(const Patient& patient) {
+  std::vector<std::string> names;
+  for (const std::string& url : urls_of_parent(patient.config)) names.push_back(host_and_port(url));
+  for (const node::SiteConfig& site : patient.config.sites) {
+    for (const node::OriginConfig& origin : site.origins) names.push_back(host_and_port(origin.url));
+  }
+  std::ranges::sort(names);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  std::erase_if(names, [](const std::string& name) { return name.empty() || !net::is_name(name); });
+  std::vector<Finding> findings;
+  for (const std::string& name : names) {
+    const Resolved addresses = resolve_in_time(name);
+    if (addresses) {
+      findings.push_back(
+          {.what = fmt::format("{} is {}", name, addresses->front().ip_text()), .fix = {}, .remedy = {}});
+    } else {
+      findings.push_back(
+          {.health = Health::kFailure, .what = addresses.error().what, .fix = addresses.error().fix, .remedy = {}});
+    }
+  }
+  if (findings.empty()) findings.push_back({.what = "no names are configured", .fix = {}, .remedy = {}});
+  return findings;
+}
+
+std::vector<Finding> check_parent(const Patient& patient) {
+  std::vector<Finding> findings;
+  for (const std::string& url : urls_of_parent(patient.config)) {
+    const Resolved addresses = resolve_in_time(host_and_port(url));
+    if (!addresses) continue;  // the check of names says so
+    const int error = connect_in_time(addresses->front());
+    if (error == 0) {
+      findings.push_back({.what = fmt::format("{} takes connections", url), .fix = {}, .remedy = {}});
+    } else {
+      findings.push_back({.health = Health::kFailure,
+                          .what = fmt::format("{} cannot be reached: {}", url, std::strerror(error)),
+                          .fix = "start the parent, or check parent.url, the route and the firewall; until then events "
+                                 "wait in the spool",
+                          .remedy = {}});
+    }
+  }
+  if (findings.empty()) {
+    const bool is_root = patient.config.parent.url.empty();
+    findings.push_back({.health = is_root ? Health::kGood : Health::kSkipped,
+                        .what = is_root ? "none is configured: this node is a root" : "its name is not known",
+                        .fix = {},
+                        .remedy = {}});
+  }
+  return findings;
+}
+
+std::vector<Finding> check_certificates(const Patient& patient) {
+  std::vector<Finding> findings;
+  const node::Config& config = patient.config;
+  look_at_certificate("tls", {.certificate = config.tls.certificate, .key = config.tls.key}, findings);
+  look_at_certificate("parent", {.certificate = config.parent.certificate, .key = config.parent.key}, findings);
+  for (const node::SiteConfig& site : config.sites) {
+    look_at_certificate("site.tls", {.certificate = site.tls.certificate, .key = site.tls.key}, findings);
+  }
+  if (findings.empty()) findings.push_back({.what = "none are configured", .fix = {}, .remedy = {}});
+  return findings;
+}
+
+std::vector<Finding> check_delivery(const Patient& patient) {
+  if (!patient.status) {
+    return {{.health = Health::kSkipped,
+             .what = fmt::format("no node answers at {}", patient.admin),
+             .fix = "start it, or name it with --admin HOST:PORT",
+             .remedy = {}}};
+  }
+  std::vector<Finding> findings;
+  const std::string& status = *patient.status;
+  if (const double letters = number_at(status, {"spool", "dead_letters"}); letters > 0) {
+    findings.push_back({.health = Health::kWarning,
+                        .what = fmt::format("{:.0f} records were given up on and lie as dead letters", letters),
+                        .fix = "verge spool dlq ls says why; verge spool dlq replay sends them again",
+                        .remedy = {}});
+  }
+  if (json_at(status, {"uplink"}).value_or("null") == "null") {
+    if (findings.empty())
+      findings.push_back({.what = "this node is a root: what it stores stays", .fix = {}, .remedy = {}});
+    return findings;
+  }
+  double oldest = 0;
+  for (const std::string_view stream : {"critical", "high", "normal", "low"}) {
+    oldest = std::max(oldest, number_at(status, {"spool", stream, "oldest_ms"}));
+  }
+  const auto age = std::chrono::milliseconds(static_cast<int64_t>(oldest));
+  const auto due = patient.config.parent.batch_age_max + patient.config.parent.timeout;
+  if (json_at(status, {"uplink", "connected"}).value_or("") != "true" && oldest > 0) {
+    findings.push_back(
+        {.health = Health::kFailure,
+         .what = fmt::format("nothing is delivered: the oldest record waits for {}", format_duration(age)),
+         .fix = "the check of the parent says why; what is acknowledged waits in the spool",
+         .remedy = {}});
+  } else if (age > due) {
+    findings.push_back({.health = Health::kWarning,
+                        .what = fmt::format("the oldest record waits for {}", format_duration(age)),
+                        .fix = "a backlog is being sent, or the line is slow: see uplink in /v1/status",
+                        .remedy = {}});
+  } else {
+    findings.push_back({.what = fmt::format("{:.0f} records were delivered", number_at(status, {"uplink", "records"})),
+                        .fix = {},
+                        .remedy = {}});
+  }
+  return findings;
+}
+
+}  // namespace verge::cli

@@ -1,0 +1,219 @@
+// The checks of a node's disk: its directory, the space and the speed of the disk, and who can read its secrets.
+#include <algorithm>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/doctor.h"
+#include "storage/file_system.h"
+
+namespace verge::cli {
+namespace {
+
+constexpr int kDurableWrites = 16;
+constexpr Duration kSlowWrite = std::chrono::milliseconds(20);
+constexpr uint64_t kSpaceLeast = 64ULL << 20;
+
+Error system_error(const std::string& action, const std::string& path) {
+  return Error{"storage.permission", fmt::format("{} {}: {}", action, path, std::strerror(errno)),
+               "run it as the user that the node runs as, or as root"};
+}
+
+Result<void> set_mode(const std::string& path, mode_t mode) {
+  if (chmod(path.c_str(), mode) != 0) return std::unexpected(system_error("cannot change the mode of", path));
+  return {};
+}
+
+// The directory, or what will hold it.
+std::string existing_part_of(std::filesystem::path path) {
+  path = std::filesystem::absolute(path).lexically_normal();
+  std::error_code ignored;
+  while (!std::filesystem::exists(path, ignored) && path.has_relative_path()) path = path.parent_path();
+  return path.string();
+}
+
+uint64_t bytes_below(const std::string& directory) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (auto it = std::filesystem::recursive_directory_iterator(directory, error);
+       !error && it != std::filesystem::recursive_directory_iterator(); it.increment(error)) {
+    struct stat file{};
+    if (lstat(it->path().c_str(), &file) == 0) bytes += static_cast<uint64_t>(file.st_blocks) * 512;
+  }
+  return bytes;
+}
+
+// A file whose name is gone at once, so that it goes with its descriptor whatever happens.
+class ScratchFile {
+ public:
+  explicit ScratchFile(const std::string& directory) {
+    std::string path = directory + "/doctor.XXXXXX";
+    descriptor_ = mkstemp(path.data());
+    if (descriptor_ >= 0) unlink(path.c_str());
+  }
+  ~ScratchFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
+
+  // 4 KiB at the end, until they are on the disk; false when they are not.
+  bool write_durably() {
+    static constexpr std::array<char, 4096> kPage{};
+    return write(descriptor_, kPage.data(), kPage.size()) == static_cast<ssize_t>(kPage.size()) &&
+           fdatasync(descriptor_) == 0;
+  }
+
+ private:
+  int descriptor_ = -1;
+};
+
+std::string rounded(uint64_t bytes) {
+  const int shift = bytes >= (10ULL << 30) ? 30 : 20;
+  return format_size(bytes >> shift << shift);
+}
+
+double milliseconds(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+
+void look_at_secret(const node::SecretSource& source, std::vector<Finding>& findings) {
+  struct stat file{};
+  if (source.kind != node::SecretSource::Kind::kFile || stat(source.name.c_str(), &file) != 0) return;
+  if ((file.st_mode & S_IRWXO) == 0) return;
+  findings.push_back({.health = Health::kFailure,
+                      .what = fmt::format("{} can be read by every user of this machine", source.name),
+                      .fix = fmt::format("chmod o= {}", source.name),
+                      .remedy = [path = source.name, mode = file.st_mode & 07770] { return set_mode(path, mode); }});
+}
+
+}  // namespace
+
+std::string data_directory_of(const Patient& patient) { return patient.config.node.data_dir; }
+
+std::vector<Finding> check_data_directory(const Patient& patient) {
+  const std::string path = data_directory_of(patient);
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) {
+    const std::string parent = existing_part_of(path);
+    if (access(parent.c_str(), W_OK | X_OK) != 0) {
+      return {{.health = Health::kFailure,
+               .what = fmt::format("{} is not there, and cannot be made in {}", path, parent),
+               .fix = fmt::format("make it for the node's user: install -d -m 750 -o USER {}", path),
+               .remedy = {}}};
+    }
+    return {{.what = fmt::format("{} is not there yet; the node makes it at its first start", path),
+             .fix = {},
+             .remedy = {}}};
+  }
+  if (!S_ISDIR(status.st_mode)) {
+    return {{.health = Health::kFailure,
+             .what = fmt::format("{} is no directory", path),
+             .fix = "name another with node.data_dir",
+             .remedy = {}}};
+  }
+  if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return {{.health = Health::kFailure,
+             .what = fmt::format("{} may not be written by this user", path),
+             .fix = fmt::format("run it as the node's user, or give it the directory: chown -R USER {}", path),
+             .remedy = {}}};
+  }
+  if ((status.st_mode & S_IWOTH) != 0) {
+    return {{.health = Health::kFailure,
+             .what = fmt::format("{} may be written by every user of this machine", path),
+             .fix = fmt::format("chmod o-w {}", path),
+             .remedy = [path, mode = status.st_mode & 07775] { return set_mode(path, mode); }}};
+  }
+  return {{.what = path, .fix = {}, .remedy = {}}};
+}
+
+std::vector<Finding> check_disk_space(const Patient& patient) {
+  const std::string path = existing_part_of(data_directory_of(patient));
+  struct statvfs disk{};
+  if (statvfs(path.c_str(), &disk) != 0) {
+    return {{.health = Health::kSkipped, .what = fmt::format("{} cannot be looked at", path), .fix = {}, .remedy = {}}};
+  }
+  const uint64_t free = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  const uint64_t wanted = patient.config.spool.bytes_max + patient.config.cache.disk_bytes_max;
+  const uint64_t used = bytes_below(data_directory_of(patient));
+  const std::string free_text = rounded(free);
+  if (free < kSpaceLeast) {
+    return {{.health = Health::kFailure,
+             .what = fmt::format("{} free in {}: new durable work is refused soon", free_text, path),
+             .fix = "make space, or move node.data_dir to a larger disk",
+             .remedy = {}}};
+  }
+  if (free + used < wanted) {
+    return {{.health = Health::kWarning,
+             .what = fmt::format("{} free in {}, while spool and cache may grow to {}", free_text, path,
+                                 format_size(wanted)),
+             .fix = fmt::format("lower spool.bytes_max (and cache.disk_bytes_max) to {} together, or use a larger disk",
+                                rounded((free + used) / 10 * 9)),
+             .remedy = {}}};
+  }
+  if (disk.f_files > 0 && disk.f_favail < 1024) {
+    return {{.health = Health::kFailure,
+             .what = fmt::format("{} files may yet be made in {}", static_cast<uint64_t>(disk.f_favail), path),
+             .fix = "remove small files, or use a disk with more inodes",
+             .remedy = {}}};
+  }
+  return {{.what = fmt::format("{} free in {}", free_text, path), .fix = {}, .remedy = {}}};
+}
+
+std::vector<Finding> check_disk_speed(const Patient& patient) {
+  const std::string path = existing_part_of(data_directory_of(patient));
+  ScratchFile file(path);
+  if (!file.is_open()) {
+    return {{.health = Health::kSkipped, .what = fmt::format("{} may not be written", path), .fix = {}, .remedy = {}}};
+  }
+  std::vector<Duration> took;
+  for (int i = 0; i < kDurableWrites; ++i) {
+    const MonotonicTime begun = std::chrono::steady_clock::now();
+    if (!file.write_durably()) {
+      return {{.health = Health::kFailure,
+               .what = fmt::format("a durable write in {} fails: {}", path, std::strerror(errno)),
+               .fix = "check the disk: dmesg, smartctl -a",
+               .remedy = {}}};
+    }
+    took.push_back(std::chrono::steady_clock::now() - begun);
+  }
+  std::ranges::sort(took);
+  const std::string what = fmt::format("a durable write of 4 KiB takes {:.2f} ms, at most {:.2f} ms of {}",
+                                       milliseconds(took[took.size() / 2]), milliseconds(took.back()), kDurableWrites);
+  if (took[took.size() / 2] <= kSlowWrite) return {{.what = what, .fix = {}, .remedy = {}}};
+  return {
+      {.health = Health::kWarning,
+       .what = what,
+       .fix = "acknowledgements of stored events wait so long: use a disk with power-loss protection, not an SD card",
+       .remedy = {}}};
+}
+
+std::vector<Finding> check_secrets(const Patient& patient) {
+  const node::Config& config = patient.config;
+  std::vector<node::SecretSource> sources = config.http.uplink_tokens;
+  for (const auto& source : {config.parent.token, config.spool.encryption_key, config.store.token}) {
+    if (source) sources.push_back(*source);
+  }
+  sources.insert(sources.end(), config.spool.decryption_keys.begin(), config.spool.decryption_keys.end());
+  for (const std::string& file : {config.tls.key, config.parent.key, config.store.credentials}) {
+    if (!file.empty()) sources.push_back({.name = file});
+  }
+  for (const node::SiteConfig& site : config.sites) {
+    if (!site.tls.key.empty()) sources.push_back({.name = site.tls.key});
+  }
+  std::vector<Finding> findings;
+  for (const node::SecretSource& source : sources) look_at_secret(source, findings);
+  if (findings.empty()) {
+    findings.push_back({.what = sources.empty() ? "none are configured" : fmt::format("{} looked at", sources.size()),
+                        .fix = {},
+                        .remedy = {}});
+  }
+  return findings;
+}
+
+}  // namespace verge::cli

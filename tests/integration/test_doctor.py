@@ -1,0 +1,124 @@
+"""verge doctor, explain and manual: a node that explains itself."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import verge
+
+
+def findings(answer):
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+class Doctor(verge.TestCase):
+    def test_a_node_that_is_well(self):
+        node = self.node("well").start()
+        answer = verge.run("doctor", "--set", f"node.data_dir={node.data_dir}", "--admin", node.addresses["admin"], "--json")
+        found = findings(answer)
+        self.assertEqual(answer.returncode, 0, answer)
+        by_id = {each["id"]: each for each in found}
+        listed = [json.loads(line)["id"] for line in verge.run("doctor", "--list", "--json").stdout.splitlines()]
+        self.assertEqual([*by_id], listed, "each check says something, in the order of the list")
+        self.assertEqual(by_id["ports"]["health"], "good")
+        self.assertIn(node.addresses["admin"], by_id["ports"]["what"])
+        self.assertEqual(by_id["delivery"]["health"], "good")
+        for each in found:
+            self.assertIn(each["health"], ("good", "warning", "skipped"), each)
+            self.assertTrue(each["fix"] or each["health"] != "warning", each)
+
+    def test_a_parent_out_of_reach(self):
+        answer = verge.run("doctor", "--set", "parent.url=http://127.0.0.1:1", "--set", f"node.data_dir={self.directory}",
+                           "--only", "parent", "--json")
+        self.assertEqual(answer.returncode, 1)
+        [found] = findings(answer)
+        self.assertEqual((found["id"], found["health"]), ("parent", "failure"))
+        self.assertIn("refused", found["what"])
+
+    def test_a_port_in_use(self):
+        node = self.node("first").start()
+        taken = node.addresses["mqtt"]
+        answer = verge.run("doctor", "--set", f"mqtt.listen={taken}", "--set", "admin.listen=127.0.0.1:1",
+                           "--only", "ports", "--json")
+        found = [each for each in findings(answer) if taken in each["what"]]
+        self.assertEqual(answer.returncode, 1)
+        self.assertEqual(len(found), 1, answer)
+
+    def test_mends_what_is_safe(self):
+        secret = os.path.join(self.directory, "token")
+        with open(secret, "w", encoding="utf-8") as file:
+            file.write("a-token\n")
+        os.chmod(secret, 0o644)
+        config = os.path.join(self.directory, "node.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f'[parent]\nurl = "http://127.0.0.1:1"\ntoken = {{ file = "{secret}" }}\n')
+        looked = verge.run("doctor", "--config", config, "--only", "secrets")
+        self.assertEqual(looked.returncode, 1)
+        self.assertIn("chmod", looked.stdout)
+        self.assertEqual(os.stat(secret).st_mode & 0o777, 0o644, "nothing is changed unasked")
+        mended = verge.run("doctor", "--config", config, "--only", "secrets", "--fix")
+        self.assertEqual(mended.returncode, 0, mended)
+        self.assertIn("mended", mended.stdout)
+        self.assertEqual(os.stat(secret).st_mode & 0o777, 0o640)
+
+    def test_a_configuration_at_fault(self):
+        config = os.path.join(self.directory, "node.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write('[mqtt]\nlisen = "127.0.0.1:0"\n')
+        answer = verge.run("doctor", "--config", config, "--only", "config", "--json")
+        self.assertEqual(answer.returncode, 1)
+        [found] = findings(answer)
+        self.assertIn(f"{config}:2:1", found["what"])
+        self.assertIn("listen", found["what"] + found["fix"])
+
+    def test_wrong_words(self):
+        answer = verge.run("doctor", "--only", "clok")
+        self.assertEqual(answer.returncode, 2)
+        self.assertIn("clock", answer.stderr)
+
+
+class Explain(verge.TestCase):
+    def test_a_code(self):
+        answer = verge.run("explain", "config.unknown-key", "--json")
+        self.assertEqual(answer.returncode, 0, answer)
+        explained = json.loads(answer.stdout)
+        self.assertEqual(explained["code"], "config.unknown-key")
+        self.assertTrue(explained["when"] and explained["fix"])
+
+    def test_as_it_stands_in_a_log(self):
+        self.assertIn("config.unknown-key", verge.run("explain", "[config.unknown-key]").stdout)
+
+    def test_an_area(self):
+        codes = [json.loads(line)["code"] for line in verge.run("explain", "spool", "--json").stdout.splitlines()]
+        self.assertGreater(len(codes), 3)
+        self.assertTrue(all(code.startswith("spool.") for code in codes), codes)
+
+    def test_a_slip(self):
+        answer = verge.run("explain", "config.unknwn-key")
+        self.assertEqual(answer.returncode, 2)
+        self.assertIn("'config.unknown-key'", answer.stderr)
+
+
+class Manual(verge.TestCase):
+    def test_pages_are_sound(self):
+        directory = os.path.join(self.directory, "man1")
+        answer = verge.run("manual", "--directory", directory)
+        self.assertEqual(answer.returncode, 0, answer)
+        pages = sorted(os.listdir(directory))
+        self.assertIn("verge.1", pages)
+        self.assertIn("verge-spool-stat.1", pages)
+        if not shutil.which("groff"):
+            self.skipTest("groff is not here")
+        for page in pages:
+            with self.subTest(page):
+                shown = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", os.path.join(directory, page)],
+                                       capture_output=True, text=True, check=False)
+                self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,5 +1,6 @@
-// Compiles the input up to its first NUL byte as SQL; where that is a rule, evaluates it over the rest as payload, twice,
-// lets time pass, writes down what it remembers and reads it again, and reads the payload as if it were such a state.
+// Compiles the input up to its first NUL byte as SQL; where that is a rule, evaluates it over the rest as payload,
+// twice, lets time pass, writes down what it remembers and reads it again, and reads the payload as if it were such a
+// state.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -40,7 +41,11 @@ std::shared_ptr<const rules::Tables> tables() {
 
 void feed(rules::Evaluator& evaluator, CollectingEffects& effects, const Payload& payload, WallTime now) {
   for (const std::string_view topic : {"a", "a/b", "plant/line1/oven"}) {
-    evaluator.evaluate({.topic = topic, .device = "d", .payload = payload, .received = now, .source = "d",
+    evaluator.evaluate({.topic = topic,
+                        .device = "d",
+                        .payload = payload,
+                        .received = now,
+                        .source = "d",
                         .sequence = static_cast<uint64_t>(now.microseconds + topic.size())},
                        effects);
   }

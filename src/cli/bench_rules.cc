@@ -1,10 +1,9 @@
 #include "cli/bench_rules.h"
 
-#include <malloc.h>
-
 #include <chrono>
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include "rules/evaluator.h"
 #include "rules/memory_budget.h"

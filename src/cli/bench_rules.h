@@ -11,7 +11,7 @@
 namespace verge::cli {
 
 struct RuleBenchOptions {
-  uint64_t rules = 300;          // whose filters all match, each with a predicate of its own
+  uint64_t rules = 300;  // whose filters all match, each with a predicate of its own
   uint64_t decision_rules = 1000;
   uint64_t loaded_rules = 10'000;
   double seconds = 2;

@@ -77,10 +77,9 @@ void RuleTrial::publish(const rules::Rule& rule, std::string_view topic, std::st
 
 void RuleTrial::upload(const rules::Rule& rule, EventKind, Priority priority, std::string_view topic,
                        std::string_view device, Payload payload, WallTime time) {
-  print_(fmt::format(
-      R"({{"rule":{},"action":"upload","priority":"{}","topic":{},"device":{},"time":{},"payload":{}}})",
-      json_string(rule.name), name_of(priority), json_string(topic), json_string(device), time.microseconds / 1000,
-      payload_json(payload.view())));
+  print_(fmt::format(R"({{"rule":{},"action":"upload","priority":"{}","topic":{},"device":{},"time":{},"payload":{}}})",
+                     json_string(rule.name), name_of(priority), json_string(topic), json_string(device),
+                     time.microseconds / 1000, payload_json(payload.view())));
 }
 
 void RuleTrial::drop(const rules::Rule& rule) {

@@ -77,7 +77,8 @@ std::string predicate_text(const rules::Feed& feed) {
   const rules::Predicate& predicate = *feed.predicate;
   const std::string field = rules::path_text(predicate.field);
   if (!predicate.equals.empty()) return fmt::format("{} by value, {} of them", field, predicate.equals.size());
-  if (predicate.least && predicate.most) return fmt::format("{} from {} to {}", field, *predicate.least, *predicate.most);
+  if (predicate.least && predicate.most)
+    return fmt::format("{} from {} to {}", field, *predicate.least, *predicate.most);
   return predicate.least ? fmt::format("{} from {} on", field, *predicate.least)
                          : fmt::format("{} up to {}", field, *predicate.most);
 }
@@ -91,17 +92,20 @@ std::vector<std::pair<std::string, std::string>> steps_of(const rules::Rule& rul
     for (const rules::FieldPath& path : feed.fields) fields.push_back(rules::path_text(path));
     steps.emplace_back("fields", fields.empty() ? "none" : fmt::format("{}", fmt::join(fields, ", ")));
     steps.emplace_back("index", predicate_text(feed));
-    if (feed.condition) steps.emplace_back("where", fmt::format("{} instructions", feed.condition->instructions().size()));
+    if (feed.condition)
+      steps.emplace_back("where", fmt::format("{} instructions", feed.condition->instructions().size()));
   }
   if (rule.memory) {
     const rules::MemoryPlan& plan = *rule.memory;
     steps.emplace_back("key", plan.is_on_one_loop ? "the whole rule is on one loop" : "spreads over the loops");
     if (plan.has_event_time) {
-      steps.emplace_back("order", fmt::format("by event time, {} ms late at most; then it {}", plan.delay_us / 1000,
-                                              plan.late == rules::LatePolicy::kDrop ? "is dropped" : "counts as current"));
+      steps.emplace_back("order",
+                         fmt::format("by event time, {} ms late at most; then it {}", plan.delay_us / 1000,
+                                     plan.late == rules::LatePolicy::kDrop ? "is dropped" : "counts as current"));
     }
     if (plan.join_within_us) steps.emplace_back("join", fmt::format("within {} ms", *plan.join_within_us / 1000));
-    for (const rules::MemoryStep& step : plan.steps) steps.emplace_back("remember", std::string(name_of(step.function)));
+    for (const rules::MemoryStep& step : plan.steps)
+      steps.emplace_back("remember", std::string(name_of(step.function)));
     if (plan.condition) steps.emplace_back("where", "after what is remembered");
     if (plan.window) {
       std::vector<std::string_view> aggregates;
@@ -150,8 +154,7 @@ int test(const RulesOptions& options) {
   if (!prepared) return kUsage;
   RuleTrial trial(prepared->rules, [](const std::string& line) { fmt::print("{}\n", line); });
   const Result<void> done = for_each_line(
-      options.with,
-      [&](std::string_view line) { return trim(line).empty() ? Result<void>{} : trial.take(line); },
+      options.with, [&](std::string_view line) { return trim(line).empty() ? Result<void>{} : trial.take(line); },
       [] { std::fflush(stdout); });
   if (!done) return print_failure(done.error(), kUsage);
   if (!options.keep_open) trial.finish();
@@ -210,7 +213,8 @@ int trace(const RulesOptions& options) {
                                            : after.errors != before.errors   ? "error"
                                            : rule->memory                    ? "remembered or not chosen"
                                                                              : "not chosen by WHERE";
-          fmt::print("{{\"line\":{},\"outcome\":\"{}\",\"rows\":{}}}\n", line_number, outcome, after.rows - before.rows);
+          fmt::print("{{\"line\":{},\"outcome\":\"{}\",\"rows\":{}}}\n", line_number, outcome,
+                     after.rows - before.rows);
         }
         before = after;
         return {};
@@ -242,10 +246,11 @@ void add_test(CLI::App& rules, Outcome& outcome) {
       ->type_name("FILE");
   command->add_flag("--keep-open", options->keep_open, "Do not emit the windows that are open at the end");
   command->add_flag("--json", options->json, "Accepted for scripts: the output is JSON lines in any case");
-  set_examples(*command,
-               "  verge rules test edge.toml --with morning.ndjson\n\n"
-               "A line is {\"topic\":…,\"payload\":…} and may have \"device\" and \"time\" (ms since 1970 or RFC 3339).\n"
-               "What the rules do goes to stdout, one JSON object each; counts by rule go to stderr.\n");
+  set_examples(
+      *command,
+      "  verge rules test edge.toml --with morning.ndjson\n\n"
+      "A line is {\"topic\":…,\"payload\":…} and may have \"device\" and \"time\" (ms since 1970 or RFC 3339).\n"
+      "What the rules do goes to stdout, one JSON object each; counts by rule go to stderr.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return test(*options); }; });
 }
 

@@ -404,9 +404,10 @@ static void describe(Visitor& v, LogConfig& c) {
 static void describe(Visitor& v, RulesConfig& c) {
   v.key("memory_max", c.memory_max, Size{kMiB, kGiB << 10},
         {"What all rules may remember together; beyond it, readings that need more room are refused and counted."});
-  v.key("durable", c.durable, Flag{},
-        {"Whether what rules remember survives the end of the node, however it ends; otherwise open windows are emitted "
-         "early when it stops, and lost when it is killed."});
+  v.key(
+      "durable", c.durable, Flag{},
+      {"Whether what rules remember survives the end of the node, however it ends; otherwise open windows are emitted "
+       "early when it stops, and lost when it is killed."});
   v.key("rule_memory_max", c.rule_memory_max, Size{kMiB, kGiB << 10}, {"The same of one rule on one event loop."});
 }
 
@@ -415,8 +416,9 @@ static void describe(Visitor& v, TableConfig& c) {
         {.description = "What SQL calls it, in JOIN TABLE and lookup().", .required = true});
   v.key("key", c.key, Text{.may_be_empty = false},
         {.description = "The column that its rows are found by.", .required = true});
-  v.key("file", c.file, Text{.may_be_empty = false},
-        {.description = "CSV with a line of names, or one JSON object a line; read again on SIGHUP.", .required = true});
+  v.key(
+      "file", c.file, Text{.may_be_empty = false},
+      {.description = "CSV with a line of names, or one JSON object a line; read again on SIGHUP.", .required = true});
 }
 
 static void describe(Visitor& v, rules::ActionSource& action) {

@@ -114,7 +114,8 @@ Result<void> CreatedRules::create(std::string_view json, const std::vector<rules
   Result<rules::RuleSource> rule = read_rule(json);
   if (!rule) return std::unexpected(rule.error());
   if (has_name(configured, rule->name) || is_created(rule->name)) {
-    return fail("rules.exists", fmt::format("there is a rule {}", rule->name), "choose another name, or delete that first");
+    return fail("rules.exists", fmt::format("there is a rule {}", rule->name),
+                "choose another name, or delete that first");
   }
   if (created_.size() == kCreatedRulesMax) {
     return fail("rules.too-many", fmt::format("{} rules were created", kCreatedRulesMax), "delete some");
@@ -161,7 +162,9 @@ bool CreatedRules::is_created(std::string_view name) const {
   return std::ranges::any_of(created_, [&](const Created& each) { return each.rule.name == name; });
 }
 
-bool CreatedRules::is_stopped(std::string_view name) const { return std::ranges::find(stopped_, name) != stopped_.end(); }
+bool CreatedRules::is_stopped(std::string_view name) const {
+  return std::ranges::find(stopped_, name) != stopped_.end();
+}
 
 std::vector<rules::RuleSource> CreatedRules::all(const std::vector<rules::RuleSource>& configured) const {
   std::vector<rules::RuleSource> rules = configured;

@@ -8,8 +8,9 @@
 namespace verge::node {
 namespace {
 
-constexpr std::string_view kRule = R"({"name":"a","sql":"SELECT \"x y\" FROM 't'","report":"none",)"
-                                   R"("do":[{"publish":"o/${x}","qos":1,"retain":true},{"upload":"high"},{"drop":true}]})";
+constexpr std::string_view kRule =
+    R"({"name":"a","sql":"SELECT \"x y\" FROM 't'","report":"none",)"
+    R"("do":[{"publish":"o/${x}","qos":1,"retain":true},{"upload":"high"},{"drop":true}]})";
 
 TEST(CreatedRules, AreReadAsTheFileIs) {
   const Result<rules::RuleSource> rule = read_rule(kRule);
@@ -18,8 +19,9 @@ TEST(CreatedRules, AreReadAsTheFileIs) {
   EXPECT_EQ(rule->report, std::nullopt);
   ASSERT_EQ(rule->actions.size(), 3U);
   EXPECT_TRUE(std::get<rules::PublishSource>(rule->actions[0]).retain);
-  for (const std::string_view bad : {"", "[]", "{", R"({"name":"a"})", R"({"name":"a","sql":"s","do":[{"publsh":"x"}]})",
-                                     R"({"name":1,"sql":"s"})", R"({"name":"a","name":"b","sql":"s"})"}) {
+  for (const std::string_view bad :
+       {"", "[]", "{", R"({"name":"a"})", R"({"name":"a","sql":"s","do":[{"publsh":"x"}]})", R"({"name":1,"sql":"s"})",
+        R"({"name":"a","name":"b","sql":"s"})"}) {
     EXPECT_FALSE(read_rule(bad).has_value()) << bad;
   }
 }

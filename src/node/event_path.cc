@@ -127,8 +127,8 @@ bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
       ++posted->unsettled;
       unrecorded->done = [posted](bool failed) {
         if (failed) {
-          posted->outcome.refused = Error{"rules.busy", "what rules remember of it could not be made durable",
-                                          "send it again, later"};
+          posted->outcome.refused =
+              Error{"rules.busy", "what rules remember of it could not be made durable", "send it again, later"};
         }
         if (--posted->unsettled == 0 && posted->next == posted->events.size()) posted->done(posted->outcome);
       };
@@ -317,7 +317,8 @@ void EventPath::begin_row(const rules::Rule&, uint64_t number) {
 
 void EventPath::advanced(const rules::Rule& rule, WallTime now) {
   if (journal_ == nullptr) return;
-  append_record(batch_, {.kind = RuleRecord::Kind::kAdvance, .rule = rule.identity, .now_us = now.microseconds, .bytes = {}});
+  append_record(batch_,
+                {.kind = RuleRecord::Kind::kAdvance, .rule = rule.identity, .now_us = now.microseconds, .bytes = {}});
 }
 
 void EventPath::hand_over(rules::RuleInput input) {

@@ -9,9 +9,9 @@
 // that owns the group. What is evaluated in slices waits between two of them while a loop that the last went to has not
 // caught up (Broker::passages()).
 //
-// What rules remember is durable where there is a journal (node/rule_journal.h): the readings of a turn, and the steps of
-// the clock, are one batch, and a message is acknowledged when that of each loop it went to is durable. Uploads of rules
-// that remember follow their batch into the spool; commands do not wait.
+// What rules remember is durable where there is a journal (node/rule_journal.h): the readings of a turn, and the steps
+// of the clock, are one batch, and a message is acknowledged when that of each loop it went to is durable. Uploads of
+// rules that remember follow their batch into the spool; commands do not wait.
 //
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
 // the record is kept here and offered again until it finds room, its acknowledgement outstanding, which in turn stops
@@ -164,8 +164,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     std::string_view rule;  // that uploaded last
     size_t uploads_of_rule = 0;
     bool is_awaited = false;  // somebody is told when it is durable
-    std::shared_ptr<Unrecorded> unrecorded;  // once a rule remembers it, with a journal; shared with the loops it went to
-    std::optional<uint64_t> row;             // of a rule that remembers
+    std::shared_ptr<Unrecorded>
+        unrecorded;               // once a rule remembers it, with a journal; shared with the loops it went to
+    std::optional<uint64_t> row;  // of a rule that remembers
     size_t uploads_of_row = 0;
   };
 
@@ -219,7 +220,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
 
   RuleJournal* journal_ = nullptr;
   RuleLayout layout_;
-  std::string batch_;  // of this turn
+  std::string batch_;                                    // of this turn
   std::vector<std::shared_ptr<Unrecorded>> unrecorded_;  // in it; shared with the loops their messages came from
   std::vector<spool::Submission::Item> remembered_;      // uploads that follow it
   uint64_t recorded_bytes_ = 0;                          // since the last state

@@ -321,7 +321,8 @@ Result<void> Node::change_spool_keys(const storage::Keys& keys) {
 
 Result<void> Node::restore_rules(const std::shared_ptr<const rules::RuleSet>& rules) {
   if (!config_.rules_limits.durable) return {};
-  Result<std::unique_ptr<RuleJournal>> journal = RuleJournal::open(file_system_, data_directory_.path() + "/rules", keys_);
+  Result<std::unique_ptr<RuleJournal>> journal =
+      RuleJournal::open(file_system_, data_directory_.path() + "/rules", keys_);
   if (!journal) return std::unexpected(journal.error());
   rule_journal_ = std::move(*journal);
   RuleRestoration restoration(rules, rule_memory_);
@@ -333,17 +334,19 @@ Result<void> Node::restore_rules(const std::shared_ptr<const rules::RuleSet>& ru
     shards_[i].path->record_in(*rule_journal_, layout);
   }
   rule_journal_->start(layout);
-  if (restoration.records() > 0) log_info("rules", "{} records of what rules remember were taken", restoration.records());
+  if (restoration.records() > 0)
+    log_info("rules", "{} records of what rules remember were taken", restoration.records());
   // The records may go once what came of them is in the spool.
   spool::Submission submission;
   submission.items = restoration.take_uploads();
-  spool_->submit(std::move(submission), *shards_[0].loop, spool::Urgency::kAwaited, [this](const spool::Submission& stored) {
-    if (stored.error.code.empty()) {
-      for (Shard& shard : shards_) shard.loop->post([&shard] { shard.path->resume(); });
-    } else {
-      log_error("rules", "what rules made before the end is not stored: {}", stored.error.line());
-    }
-  });
+  spool_->submit(std::move(submission), *shards_[0].loop, spool::Urgency::kAwaited,
+                 [this](const spool::Submission& stored) {
+                   if (stored.error.code.empty()) {
+                     for (Shard& shard : shards_) shard.loop->post([&shard] { shard.path->resume(); });
+                   } else {
+                     log_error("rules", "what rules made before the end is not stored: {}", stored.error.line());
+                   }
+                 });
   return {};
 }
 

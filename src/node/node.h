@@ -186,7 +186,7 @@ class Node {
   storage::KeyRing keys_;  // changed by spool_ only, once that is there
   const MonotonicTime started_;
   DescriptorPlan descriptors_;
-  std::string descriptors_note_;  // to be logged once the node is ready
+  std::string descriptors_note_;     // to be logged once the node is ready
   rules::MemoryBudget rule_memory_;  // outlives the shards
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
@@ -196,7 +196,7 @@ class Node {
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
-  size_t replaced_files_ = 0;                       // of the spool, unreadable at the start
+  size_t replaced_files_ = 0;       // of the spool, unreadable at the start
   mutable std::mutex rules_mutex_;  // which rules run, and config_
   std::unique_ptr<CreatedRules> created_rules_;
   std::unique_ptr<RuleJournal> rule_journal_;       // only with rules.durable

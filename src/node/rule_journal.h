@@ -7,8 +7,8 @@
 // with its loop's whole state makes what that loop recorded before superfluous, and segments go when they hold nothing
 // else.
 //
-// Bounds: `kWaitingBytesMax` of submitted batches; beyond it they are refused at once. On the disk a loop's share is its
-// last snapshot and kSnapshotBytes of records after it, about.
+// Bounds: `kWaitingBytesMax` of submitted batches; beyond it they are refused at once. On the disk a loop's share is
+// its last snapshot and kSnapshotBytes of records after it, about.
 //
 // Threading: submit() from any loop; a thread of its own writes. replay() before the first submit().
 #pragma once
@@ -24,8 +24,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "runtime/loop.h"
 #include "rules/rule_input.h"
+#include "runtime/loop.h"
 #include "storage/file_system.h"
 #include "storage/key_ring.h"
 #include "storage/segment_reserve.h"
@@ -77,7 +77,8 @@ class RuleJournal {
   ~RuleJournal() { stop(); }
 
   // Calls `begin` for each batch and `take` for each record in it, in the order in which they were made durable.
-  Result<void> replay(const std::function<void(const Place&)>& begin, const std::function<void(const RuleRecord&)>& take);
+  Result<void> replay(const std::function<void(const Place&)>& begin,
+                      const std::function<void(const RuleRecord&)>& take);
   // Starts the thread. What is submitted from now on is of that layout.
   void start(const RuleLayout& layout);
   // Commits what waits, answers, and ends the thread.

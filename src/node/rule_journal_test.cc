@@ -79,7 +79,8 @@ TEST_F(RuleJournalTest, GivesUpWhatSnapshotsMadeSuperfluous) {
   for (int i = 0; i < 40; ++i) record(*journal, {{{.loop = 0, .is_snapshot = i % 8 == 7}, large}});
   journal->stop();
   uintmax_t bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_ + "/rules/journal")) bytes += entry.file_size();
+  for (const auto& entry : std::filesystem::directory_iterator(directory_ + "/rules/journal"))
+    bytes += entry.file_size();
   EXPECT_LT(bytes, 24U << 20);
 }
 

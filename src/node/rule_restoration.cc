@@ -57,8 +57,8 @@ void RuleRestoration::change_layout(const RuleLayout& layout) {
   layout_ = layout;
 }
 
-// What is to become one memory must have come as far in time: a window that one loop has emitted and another has not would
-// be neither.
+// What is to become one memory must have come as far in time: a window that one loop has emitted and another has not
+// would be neither.
 void RuleRestoration::align_times() {
   for (const rules::Rule& rule : rules_->rules()) {
     if (!rule.memory || loops_.empty()) continue;

@@ -1,7 +1,7 @@
 // RuleRestoration: what rules remembered before the node ended, however it ended, taken again from the journal.
 //
-// For each loop that there was, an evaluator of its own takes that loop's records in their order. Uploads that come of it
-// are gathered with the same sources and numbers as the first time, so that the spool knows those it has; everything
+// For each loop that there was, an evaluator of its own takes that loop's records in their order. Uploads that come of
+// it are gathered with the same sources and numbers as the first time, so that the spool knows those it has; everything
 // else that rules do was done then. Where the number of loops changed, what is remembered is spread anew.
 #pragma once
 
@@ -17,7 +17,8 @@
 
 namespace verge::node {
 
-// What names the uploads of rules that remember, in the spool's ledger: of that layout's loop and rule, the n-th of a row.
+// What names the uploads of rules that remember, in the spool's ledger: of that layout's loop and rule, the n-th of a
+// row.
 std::string remembered_source(const RuleLayout& layout, size_t loop, const rules::Rule& rule, size_t upload);
 
 class RuleRestoration final : private rules::Effects {

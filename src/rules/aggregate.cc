@@ -112,7 +112,8 @@ void Accumulator::add(const Value& value, int64_t time_us) {
   if (auto* moments = std::get_if<series::Moments>(&seen_)) moments->add(number);
   if (auto* slope = std::get_if<series::Slope>(&seen_)) slope->add(time_us, number);
   if (auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) (*sketch)->sketch.add(number);
-  if (auto* readings = std::get_if<std::vector<double>>(&seen_); readings && readings->size() < kInformationReadingsMax) {
+  if (auto* readings = std::get_if<std::vector<double>>(&seen_);
+      readings && readings->size() < kInformationReadingsMax) {
     readings->push_back(number);
   }
 }
@@ -187,8 +188,8 @@ Value Accumulator::result() const {
 
 Value Accumulator::numeric_result() const {
   if (const auto* moments = std::get_if<series::Moments>(&seen_)) {
-    const double deviation = call_.aggregate == Aggregate::kStddevPop ? moments->population_deviation()
-                                                                      : moments->deviation();
+    const double deviation =
+        call_.aggregate == Aggregate::kStddevPop ? moments->population_deviation() : moments->deviation();
     return Value::number(call_.aggregate == Aggregate::kVariance ? deviation * deviation : deviation);
   }
   if (const auto* slope = std::get_if<series::Slope>(&seen_)) return Value::number(slope->per_second());

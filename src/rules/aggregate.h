@@ -1,5 +1,5 @@
-// Aggregates: what a window makes of its readings. NULL never counts, nor does what the aggregate cannot take (a text in
-// sum).
+// Aggregates: what a window makes of its readings. NULL never counts, nor does what the aggregate cannot take (a text
+// in sum).
 #pragma once
 
 #include <cstdint>
@@ -91,8 +91,8 @@ class Accumulator {
   [[nodiscard]] Value numeric_result() const;
 
   AggregateCall call_;
-  std::variant<std::monostate, Sum, Kept, series::Moments, series::Slope, std::unique_ptr<Distinct>, std::unique_ptr<Sketch>,
-               std::vector<double>>
+  std::variant<std::monostate, Sum, Kept, series::Moments, series::Slope, std::unique_ptr<Distinct>,
+               std::unique_ptr<Sketch>, std::vector<double>>
       seen_;
 };
 

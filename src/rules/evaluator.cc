@@ -137,8 +137,8 @@ bool Evaluator::append_captures(const Rule& rule, const Feed& feed, const Messag
   for (size_t i = 0; i < feed.captures.size(); ++i) {
     const size_t begin = input.bytes.size();
     append_encoded(input.bytes, machine_.run(feed.captures[i], slots_, context));
-    const bool is_message = feed.capture_slots[i] == rule.memory->payload_slot ||
-                            feed.capture_slots[i] == rule.memory->topic_slot;
+    const bool is_message =
+        feed.capture_slots[i] == rule.memory->payload_slot || feed.capture_slots[i] == rule.memory->topic_slot;
     if (input.bytes.size() - begin <= kCapturedBytesMax || is_message) continue;
     input.bytes.resize(begin);
     append_encoded(input.bytes, Value{});
@@ -183,7 +183,8 @@ void Evaluator::take(const Rule& rule, const Memory::Row& made) {
     if (having && !row_machine_.run(*having, made.slots, context).is_true()) return;
   }
   row_columns_.clear();
-  for (const Column& column : rule.columns) row_columns_.push_back(row_machine_.run(column.program, made.slots, context));
+  for (const Column& column : rule.columns)
+    row_columns_.push_back(row_machine_.run(column.program, made.slots, context));
   const MemoryPlan& plan = *rule.memory;
   std::string topic = (plan.join_within_us && !plan.window ? "joins/" : "windows/") + rule.name;
   std::string device;

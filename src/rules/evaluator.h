@@ -1,9 +1,9 @@
 // Evaluator: runs the rules over messages and keeps what they remember of the keys that its loop owns. One a loop; not
 // thread-safe, but for the counters, which any thread may read while no replace() runs.
 //
-// A message costs one descent of the topic index, one parse and one walk of its payload (none where no rule that matches
-// reads a field), one lookup in the predicate index of each topic filter that matches, and the condition's program of
-// each rule that the index leaves.
+// A message costs one descent of the topic index, one parse and one walk of its payload (none where no rule that
+// matches reads a field), one lookup in the predicate index of each topic filter that matches, and the condition's
+// program of each rule that the index leaves.
 #pragma once
 
 #include <memory>
@@ -73,8 +73,8 @@ class Evaluator : private Memory::Rows {
  private:
   struct State {
     std::unique_ptr<RuleCounters> counters;
-    uint64_t matched_before = 0;       // under other rule sets
-    std::unique_ptr<Memory> memory;    // where the rule has one
+    uint64_t matched_before = 0;     // under other rule sets
+    std::unique_ptr<Memory> memory;  // where the rule has one
   };
   // The memory of a rule that is no longer there.
   struct Replaced {
@@ -98,10 +98,10 @@ class Evaluator : private Memory::Rows {
 
   std::shared_ptr<const RuleSet> rules_;  // shared with the other loops
   MemoryBudget& budget_;
-  std::vector<State> states_;                  // by Rule::index
+  std::vector<State> states_;                   // by Rule::index
   std::vector<std::unique_ptr<Counter>> seen_;  // messages, by filter group
-  std::vector<Replaced> replaced_;             // until emit_replaced()
-  std::vector<uint32_t> remembering_;          // rules with memory
+  std::vector<Replaced> replaced_;              // until emit_replaced()
+  std::vector<uint32_t> remembering_;           // rules with memory
 
   // Room that is used again for each message.
   std::vector<uint32_t> groups_;
@@ -110,8 +110,8 @@ class Evaluator : private Memory::Rows {
   Document document_;
   bool document_is_parsed_ = false;
   Arena fields_arena_;
-  std::vector<Value> slots_;      // of the rule set's fields
-  std::vector<uint32_t> found_;   // which of them are set
+  std::vector<Value> slots_;     // of the rule set's fields
+  std::vector<uint32_t> found_;  // which of them are set
   Machine machine_;
   std::vector<Value> columns_;
   RowActions actions_;

@@ -80,8 +80,9 @@ std::optional<int64_t> parse_duration_us(TokenStream& tokens, int64_t least, int
     if (bound % 3'600'000'000 == 0) return fmt::format("{} h", bound / 3'600'000'000);
     return fmt::format("{} ms", bound / 1000);
   };
-  tokens.fault(number.offset, "rule.window", fmt::format("{} {} is out of bounds", number.text, unit.text),
-               fmt::format("choose whole milliseconds from {} to {}", text(std::max<int64_t>(least, 1000)), text(most)));
+  tokens.fault(
+      number.offset, "rule.window", fmt::format("{} {} is out of bounds", number.text, unit.text),
+      fmt::format("choose whole milliseconds from {} to {}", text(std::max<int64_t>(least, 1000)), text(most)));
   return std::nullopt;
 }
 

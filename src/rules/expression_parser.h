@@ -1,6 +1,6 @@
 // Parses one expression by recursive descent, loosest binding first:
-// FOR, OR, AND, NOT, comparison (also IS, IN, LIKE, BETWEEN), + - ||, * / %, unary -, then names, literals, calls, CASE,
-// (…).
+// FOR, OR, AND, NOT, comparison (also IS, IN, LIKE, BETWEEN), + - ||, * / %, unary -, then names, literals, calls,
+// CASE, (…).
 #pragma once
 
 #include "rules/expression.h"

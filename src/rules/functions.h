@@ -112,7 +112,7 @@ bool reads_message(Function function);
 // What such functions read of the message, beside its fields.
 struct MessageContext {
   std::string_view topic;
-  std::string_view device;               // the client's id
+  std::string_view device;  // the client's id
   std::string_view payload;
   int64_t time_ms = 0;                   // when the message was received
   std::optional<uint32_t> device_level;  // of the topic, from 0: the level under the filter's first '+'

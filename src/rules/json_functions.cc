@@ -99,8 +99,7 @@ Value keys_of(const element& root, Workspace work) {
   return work.kept_json();
 }
 
-Value of_array(Function function, const simdjson::dom::array& array, std::span<const Value> arguments,
-               Workspace work) {
+Value of_array(Function function, const simdjson::dom::array& array, std::span<const Value> arguments, Workspace work) {
   switch (function) {
     case Function::kArrayLength:
       return Value::integer(static_cast<int64_t>(array.size()));
@@ -133,7 +132,8 @@ Value call_json(Function function, std::span<const Value> arguments, Workspace w
   element root;
   if (parser.parse(value.view().data(), value.view().size()).get(root) != simdjson::SUCCESS) return {};
   if (is_cast) return json_value(root, work.arena, work.text);
-  if (function == Function::kJsonValue) return arguments[1].is_text() ? at_path(root, arguments[1].view(), work) : Value{};
+  if (function == Function::kJsonValue)
+    return arguments[1].is_text() ? at_path(root, arguments[1].view(), work) : Value{};
   if (function == Function::kKeys) return keys_of(root, work);
   return root.is_array() ? of_array(function, root.get_array().value_unsafe(), arguments, work) : Value{};
 }

@@ -1,7 +1,8 @@
 // KnownInputs: which numbered messages a rule has already taken, so that one that is sent again is taken once.
 //
 // Bounds: kSourcesMax senders, the one unheard of for longest is forgotten first; kStretchesMax stretches of numbers a
-// sender, the lowest is forgotten first. A repetition of what was forgotten is taken again; nothing new is ever left out.
+// sender, the lowest is forgotten first. A repetition of what was forgotten is taken again; nothing new is ever left
+// out.
 #pragma once
 
 #include <cstdint>

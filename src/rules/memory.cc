@@ -30,9 +30,7 @@ size_t Memory::bytes() const {
   return waiting_bytes_ + joined_bytes_ + partition_bytes_ + (window_ ? window_->bytes() : 0);
 }
 
-bool Memory::is_empty() const {
-  return waiting_.empty() && (window_ == nullptr || window_->is_empty());
-}
+bool Memory::is_empty() const { return waiting_.empty() && (window_ == nullptr || window_->is_empty()); }
 
 bool Memory::has_room() const {
   return bytes() < budget_.rule_max && budget_.used.load(std::memory_order_relaxed) < budget_.total_max;

@@ -34,7 +34,8 @@
 
 namespace verge::rules {
 
-inline constexpr size_t kPartitionsMax = 65'536;  // of a rule and loop; beyond it the one unused for longest is forgotten
+inline constexpr size_t kPartitionsMax =
+    65'536;  // of a rule and loop; beyond it the one unused for longest is forgotten
 inline constexpr int64_t kIdleMicroseconds = 10'000'000;
 // A reading whose time is that far ahead of its receipt is refused: one bad clock would make all others late.
 inline constexpr int64_t kAheadMicrosecondsMax = 24LL * 3600 * 1'000'000;
@@ -90,7 +91,8 @@ class Memory {
   void note_restart(int64_t now_us) { last_arrival_us_ = std::max(last_arrival_us_, now_us); }
 
   void append_to(std::string& out) const;
-  // Adds what append_to() of the same rule wrote, but for the keys that are not `mine`; false when it is something else.
+  // Adds what append_to() of the same rule wrote, but for the keys that are not `mine`; false when it is something
+  // else.
   bool read(ByteReader& in, const IsMine& mine);
 
  private:

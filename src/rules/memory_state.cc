@@ -1,7 +1,7 @@
 // Memory as bytes, for what survives a restart. Format: docs/formats/rule-state.md.
-#include "rules/memory.h"
-
 #include <algorithm>
+
+#include "rules/memory.h"
 
 namespace verge::rules {
 namespace {
@@ -75,8 +75,8 @@ bool Memory::read(ByteReader& in, const IsMine& mine) {
     waiting_bytes_ += sizeof(RuleInput) + 64 + input->bytes.size();
     waiting_.emplace(time_us, std::move(*input));
   }
-  const bool is_good = in.ok() && read_join(in, mine) && read_partitions(in, mine) &&
-                       (window_ == nullptr || window_->read(in, mine));
+  const bool is_good =
+      in.ok() && read_join(in, mine) && read_partitions(in, mine) && (window_ == nullptr || window_->read(in, mine));
   settle_budget();
   return is_good;
 }

@@ -12,7 +12,9 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-RuleSource rule(std::string sql) { return {.name = "r", .sql = std::move(sql), .actions = {PublishSource{.topic = "o"}}}; }
+RuleSource rule(std::string sql) {
+  return {.name = "r", .sql = std::move(sql), .actions = {PublishSource{.topic = "o"}}};
+}
 
 // Sends {"v":…} for each reading, at that second, and gives the rows without what all begin with.
 std::vector<std::string> rows(const std::string& sql, std::initializer_list<std::pair<double, std::string>> readings,
@@ -29,10 +31,10 @@ std::vector<std::string> rows(const std::string& sql, std::initializer_list<std:
 }
 
 TEST(Memory, HoppingWindowsShareReadings) {
-  EXPECT_THAT(rows("SELECT sum(v) AS s, window_start AS a FROM 'x/+' GROUP BY HOPPING(10 s, 5 s)",
-                   {{101, "\"v\":1"}, {106, "\"v\":2"}, {112, "\"v\":4"}}),
-              ElementsAre(R"({"s":1,"a":95000})", R"({"s":3,"a":100000})", R"({"s":6,"a":105000})",
-                          R"({"s":4,"a":110000})"));
+  EXPECT_THAT(
+      rows("SELECT sum(v) AS s, window_start AS a FROM 'x/+' GROUP BY HOPPING(10 s, 5 s)",
+           {{101, "\"v\":1"}, {106, "\"v\":2"}, {112, "\"v\":4"}}),
+      ElementsAre(R"({"s":1,"a":95000})", R"({"s":3,"a":100000})", R"({"s":6,"a":105000})", R"({"s":4,"a":110000})"));
 }
 
 TEST(Memory, SlidingWindowsEndWithEachReading) {
@@ -51,8 +53,7 @@ TEST(Memory, SessionsEndWithAGap) {
 }
 
 TEST(Memory, CountWindows) {
-  EXPECT_THAT(rows("SELECT sum(v) AS s FROM 'x/+' GROUP BY COUNT(2)",
-                   {{1, "\"v\":1"}, {2, "\"v\":2"}, {3, "\"v\":3"}}),
+  EXPECT_THAT(rows("SELECT sum(v) AS s FROM 'x/+' GROUP BY COUNT(2)", {{1, "\"v\":1"}, {2, "\"v\":2"}, {3, "\"v\":3"}}),
               ElementsAre(R"({"s":3})", R"({"s":3})"));
   EXPECT_THAT(rows("SELECT sum(v) AS s FROM 'x/+' GROUP BY COUNT(3, 1)",
                    {{1, "\"v\":1"}, {2, "\"v\":2"}, {3, "\"v\":3"}, {4, "\"v\":4"}}, /*drained=*/false),
@@ -62,7 +63,8 @@ TEST(Memory, CountWindows) {
 TEST(Memory, AggregatesOfAllKinds) {
   EXPECT_THAT(
       rows("SELECT round(stddev(v), 6) AS s, stddev_pop(v) AS p, round(variance(v), 9) AS q, median(v) AS m, "
-           "percentile(v, 0.9) AS h, round(slope(v), 9) AS up, count(DISTINCT w) AS d FROM 'x/+' GROUP BY TUMBLING(1 min)",
+           "percentile(v, 0.9) AS h, round(slope(v), 9) AS up, count(DISTINCT w) AS d FROM 'x/+' GROUP BY TUMBLING(1 "
+           "min)",
            {{60, R"("v":1,"w":"a")"}, {61, R"("v":2,"w":"b")"}, {62, R"("v":3,"w":"a")"}, {63, R"("v":4,"w":null)"}}),
       ElementsAre(R"({"s":1.290994,"p":1.118033988749895,"q":1.666666667,"m":2,"h":4,"up":1,"d":2})"));
 }
@@ -76,11 +78,12 @@ TEST(Memory, HavingChoosesRows) {
 TEST(Memory, EventTimeOrdersReadingsAndDropsLateOnes) {
   const std::string sql =
       "SELECT first(v) AS f, last(v) AS l, count(*) AS n FROM 'x/+' TIMESTAMP BY ts DELAY 2 s GROUP BY TUMBLING(10 s)";
-  EXPECT_THAT(rows(sql, {{1000, R"("v":2,"ts":103000)"},
-                         {1000, R"("v":1,"ts":102000)"},
-                         {1000, R"("v":3,"ts":109000)"},
-                         {1000, R"("v":9,"ts":101000)"},  // its time has passed
-                         {1000, R"("v":4,"ts":112000)"}},
+  EXPECT_THAT(rows(sql,
+                   {{1000, R"("v":2,"ts":103000)"},
+                    {1000, R"("v":1,"ts":102000)"},
+                    {1000, R"("v":3,"ts":109000)"},
+                    {1000, R"("v":9,"ts":101000)"},  // its time has passed
+                    {1000, R"("v":4,"ts":112000)"}},
                    /*drained=*/false),
               ElementsAre(R"({"f":1,"l":3,"n":3})"));
   EXPECT_THAT(rows("SELECT count(*) AS n FROM 'x/+' TIMESTAMP BY ts LATE CURRENT GROUP BY TUMBLING(10 s)",
@@ -116,8 +119,8 @@ TEST(Memory, FunctionsRemember) {
   EXPECT_THAT(rows("SELECT v FROM 'x/+' WHERE changed(v, 0.5)",
                    {{1, "\"v\":3"}, {2, "\"v\":3.4"}, {3, "\"v\":3.6"}, {4, "\"v\":3.2"}}),
               ElementsAre(R"({"v":3})", R"({"v":3.6})"));
-  EXPECT_THAT(rows("SELECT v FROM 'x/+' WHERE changed(s)", {{1, R"("v":1,"s":"a")"}, {2, R"("v":2,"s":"a")"},
-                                                           {3, R"("v":3,"s":null)"}}),
+  EXPECT_THAT(rows("SELECT v FROM 'x/+' WHERE changed(s)",
+                   {{1, R"("v":1,"s":"a")"}, {2, R"("v":2,"s":"a")"}, {3, R"("v":3,"s":null)"}}),
               ElementsAre(R"({"v":1})", R"({"v":3})"));
   EXPECT_THAT(rows("SELECT hysteresis(v, 80, 60) AS on FROM 'x/+'",
                    {{1, "\"v\":70"}, {2, "\"v\":81"}, {3, "\"v\":70"}, {4, "\"v\":59"}}),
@@ -125,9 +128,10 @@ TEST(Memory, FunctionsRemember) {
 }
 
 TEST(Memory, AConditionHoldsFor) {
-  EXPECT_THAT(rows("SELECT time AS t FROM 'x/+' WHERE v > 10 FOR 5 s",
-                   {{1, "\"v\":11"}, {5, "\"v\":12"}, {6, "\"v\":12"}, {7, "\"v\":9"}, {8, "\"v\":12"}, {12, "\"v\":12"}}),
-              ElementsAre(R"({"t":6000})"));
+  EXPECT_THAT(
+      rows("SELECT time AS t FROM 'x/+' WHERE v > 10 FOR 5 s",
+           {{1, "\"v\":11"}, {5, "\"v\":12"}, {6, "\"v\":12"}, {7, "\"v\":9"}, {8, "\"v\":12"}, {12, "\"v\":12"}}),
+      ElementsAre(R"({"t":6000})"));
 }
 
 TEST(Memory, PartitionsAreApart) {
@@ -138,10 +142,9 @@ TEST(Memory, PartitionsAreApart) {
   bench.send("x/a", R"({"v":1,"kind":"k"})");
   bench.send("x/b", R"({"v":2,"kind":"k"})");
   bench.send("x/a", R"({"v":3,"kind":"k"})");
-  EXPECT_THAT(bench.effects.done,
-              ElementsAre(R"(r: publish o {"device":"a","l":null})", R"(p: publish o {"l":null})",
-                          R"(r: publish o {"device":"b","l":null})", R"(p: publish o {"l":1})",
-                          R"(r: publish o {"device":"a","l":1})", R"(p: publish o {"l":2})"));
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"device":"a","l":null})", R"(p: publish o {"l":null})",
+                                              R"(r: publish o {"device":"b","l":null})", R"(p: publish o {"l":1})",
+                                              R"(r: publish o {"device":"a","l":1})", R"(p: publish o {"l":2})"));
 }
 
 TEST(Memory, CarriesTheMessageBesideWhatItRemembers) {
@@ -153,8 +156,9 @@ TEST(Memory, CarriesTheMessageBesideWhatItRemembers) {
 }
 
 TEST(Memory, JoinsStreamsWithinASpan) {
-  Bench bench({rule("SELECT a.id, a.v AS left_v, b.w AS right_w FROM 'l/+' AS a JOIN 'r/+' AS b ON a.id = b.id "
-                    "WITHIN 5 s WHERE a.v < b.w")});
+  Bench bench(
+      {rule("SELECT a.id, a.v AS left_v, b.w AS right_w FROM 'l/+' AS a JOIN 'r/+' AS b ON a.id = b.id "
+            "WITHIN 5 s WHERE a.v < b.w")});
   bench.send("l/1", R"({"id":1,"v":10})", 100 * kSecond);
   bench.send("r/1", R"({"id":1,"w":20})", 103 * kSecond);
   bench.send("r/1", R"({"id":2,"w":20})", 103 * kSecond);
@@ -168,8 +172,9 @@ TEST(Memory, JoinsStreamsWithinASpan) {
 }
 
 TEST(Memory, AggregatesJoinedStreams) {
-  Bench bench({rule("SELECT a.zone, count(*) AS n, max(b.w) AS w FROM 'l/+' AS a JOIN 'r/+' AS b ON a.id = b.id "
-                    "WITHIN 5 s GROUP BY a.zone, TUMBLING(10 s)")});
+  Bench bench(
+      {rule("SELECT a.zone, count(*) AS n, max(b.w) AS w FROM 'l/+' AS a JOIN 'r/+' AS b ON a.id = b.id "
+            "WITHIN 5 s GROUP BY a.zone, TUMBLING(10 s)")});
   bench.send("l/1", R"({"id":1,"zone":"n"})", 100 * kSecond);
   bench.send("l/1", R"({"id":2,"zone":"n"})", 101 * kSecond);
   bench.send("r/1", R"({"id":1,"w":3})", 102 * kSecond);
@@ -180,7 +185,9 @@ TEST(Memory, AggregatesJoinedStreams) {
 
 TEST(Memory, LooksValuesUpInTables) {
   const auto tables = std::make_shared<Tables>();
-  tables->emplace("sites", *Table::read({.name = "sites", .key = "id", .rows = "id,zone,limit\na,north,10\n\"b\",\"so\"\"uth\",\n"}));
+  tables->emplace(
+      "sites",
+      *Table::read({.name = "sites", .key = "id", .rows = "id,zone,limit\na,north,10\n\"b\",\"so\"\"uth\",\n"}));
   Bench bench({rule("SELECT device, s.zone, lookup('sites', device, 'limit') AS m FROM 'x/+' JOIN TABLE sites AS s ON "
                     "s.id = device"),
                {.name = "l",
@@ -197,8 +204,9 @@ TEST(Memory, LooksValuesUpInTables) {
 
 TEST(Memory, ScoresAnomaliesInAWindow) {
   std::vector<std::string> done;
-  Bench bench({rule("SELECT max(anomaly(v)) AS worst, zscore(v) AS z, information(v) AS i FROM 'x/+' "
-                    "GROUP BY TUMBLING(1 h)")});
+  Bench bench(
+      {rule("SELECT max(anomaly(v)) AS worst, zscore(v) AS z, information(v) AS i FROM 'x/+' "
+            "GROUP BY TUMBLING(1 h)")});
   for (int i = 0; i < 600; ++i) {
     const double value = i == 500 ? 900 : 20 + i % 5;
     bench.send("x/d", fmt::format(R"({{"v":{}}})", value), 3600 * kSecond + i * kSecond);
@@ -240,7 +248,8 @@ TEST(Memory, SurvivesAsBytes) {
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5)",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5, 2)",
       "SELECT k, sum(v) AS s FROM 'x/+' TIMESTAMP BY time - 700 * k DELAY 2 s GROUP BY k, TUMBLING(3 s)",
-      "SELECT lag(v, 3) AS l, delta(v) AS d, changed(s) AS c, hysteresis(v, 6, 3) AS h, zscore(v) AS z, anomaly(v) AS a, "
+      "SELECT lag(v, 3) AS l, delta(v) AS d, changed(s) AS c, hysteresis(v, 6, 3) AS h, zscore(v) AS z, anomaly(v) AS "
+      "a, "
       "ewma(v) AS e, cusum(v) AS u, forest(v) AS f, seasonal(v) AS n FROM 'x/+' PARTITION BY k",
       "SELECT v FROM 'x/+' WHERE v > 2 FOR 1 s PARTITION BY k",
       "SELECT a.v AS x, b.s AS y FROM 'x/+' AS a JOIN 'x/+' AS b ON a.v = b.v WITHIN 10 s WHERE a.k < b.k",

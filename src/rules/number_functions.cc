@@ -105,7 +105,8 @@ Value call_number(Function function, std::span<const Value> arguments) {
     case Function::kTrunc:
       return whole_part(function, arguments[0]);
     case Function::kSign: {
-      const std::optional<int> sign = arguments[0].is_numeric() ? compare(arguments[0], Value::integer(0)) : std::nullopt;
+      const std::optional<int> sign =
+          arguments[0].is_numeric() ? compare(arguments[0], Value::integer(0)) : std::nullopt;
       return sign ? Value::integer(*sign) : Value{};
     }
     case Function::kPi:

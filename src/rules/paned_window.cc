@@ -15,10 +15,7 @@ int64_t floor_to(int64_t value, int64_t step) {
 }  // namespace
 
 PanedWindow::PanedWindow(int64_t size_us, int64_t hop_us, std::vector<AggregateCall> aggregates)
-    : size_us_(size_us),
-      hop_us_(hop_us),
-      pane_us_(std::gcd(size_us, hop_us)),
-      aggregates_(std::move(aggregates)) {}
+    : size_us_(size_us), hop_us_(hop_us), pane_us_(std::gcd(size_us, hop_us)), aggregates_(std::move(aggregates)) {}
 
 int64_t PanedWindow::pane_of(int64_t time_us) const { return floor_to(time_us, pane_us_); }
 

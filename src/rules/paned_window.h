@@ -20,8 +20,8 @@ class PanedWindow final : public Window {
   // What is of a window that is over counts in the one that is open at `now_us`.
   [[nodiscard]] bool add(const WindowReading& reading, int64_t now_us, bool has_room,
                          std::vector<Emission>& out) override;
-  // Panes more than a window ahead of `now_us` count as over: the clock was set back, and they would wait for it to come
-  // round.
+  // Panes more than a window ahead of `now_us` count as over: the clock was set back, and they would wait for it to
+  // come round.
   void advance(int64_t now_us, std::vector<Emission>& out) override;
   void drain(std::vector<Emission>& out) override;
   [[nodiscard]] std::optional<int64_t> next_end_us() const override;

@@ -29,9 +29,9 @@ std::optional<double> number_of(const Expression& expression) {
 }
 
 bool is_text_or_number(const Expression& expression) {
-  return expression.kind == Kind::kLiteral && (std::holds_alternative<std::string>(expression.literal) ||
-                                               std::holds_alternative<int64_t>(expression.literal) ||
-                                               std::holds_alternative<double>(expression.literal));
+  return expression.kind == Kind::kLiteral &&
+         (std::holds_alternative<std::string>(expression.literal) ||
+          std::holds_alternative<int64_t>(expression.literal) || std::holds_alternative<double>(expression.literal));
 }
 
 Kind mirrored(Kind kind) {

@@ -2,8 +2,8 @@
 // of its fields instead of rule by rule.
 //
 // Each rule is filed under one predicate of its condition (predicate.h): by value in a hash table, or by bound in a
-// sorted list. What a lookup gives is a superset: the conditions themselves are evaluated afterwards. Rules without such
-// a predicate are always among them. Built once, then read by any thread.
+// sorted list. What a lookup gives is a superset: the conditions themselves are evaluated afterwards. Rules without
+// such a predicate are always among them. Built once, then read by any thread.
 #pragma once
 
 #include <cstdint>

@@ -47,9 +47,7 @@ class RecentWindow final : public Window {
   };
   using Groups = std::unordered_map<std::string, Group, StringHash, std::equal_to<>>;
 
-  [[nodiscard]] bool keeps_readings() const {
-    return spec_.kind == WindowKind::kSliding || spec_.every < spec_.count;
-  }
+  [[nodiscard]] bool keeps_readings() const { return spec_.kind == WindowKind::kSliding || spec_.every < spec_.count; }
   void keep(Group& group, const WindowReading& reading);
   void drop_first(Group& group);
   [[nodiscard]] Emission aggregated(const Groups::value_type& group) const;

@@ -112,8 +112,7 @@ class RuleCompiler {
   [[nodiscard]] bool uses_memory() const {
     const auto remembers = [](const ExpressionPointer& part) { return part && has_state(*part); };
     return remembers(statement_.condition) ||
-           std::ranges::any_of(statement_.items, remembers, &SelectItem::expression) ||
-           remembers(statement_.having);
+           std::ranges::any_of(statement_.items, remembers, &SelectItem::expression) || remembers(statement_.having);
   }
   [[nodiscard]] bool needs_memory() const {
     return statement_.join || statement_.window || statement_.event_time || uses_memory();
@@ -156,8 +155,8 @@ class RuleCompiler {
     std::vector<std::string_view> names;
     for (const SelectItem& item : statement_.items) {
       if (std::ranges::find(names, item.name) != names.end()) {
-        return refuse_sql(item.offset, "rule.duplicate-column", fmt::format("there are two columns named {}", item.name),
-                          "name one of them with AS");
+        return refuse_sql(item.offset, "rule.duplicate-column",
+                          fmt::format("there are two columns named {}", item.name), "name one of them with AS");
       }
       names.push_back(item.name);
       if (item.expression == nullptr && statement_.window) {
@@ -251,7 +250,8 @@ class RuleCompiler {
     capture_scope_->refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
     for (size_t i = 0; i < capture_scope_->steps().size(); ++i) {
       const CaptureScope::Step step = capture_scope_->steps()[i];
-      MemoryStep made{.slot = step.slot, .function = step.call->state, .duration_us = step.call->duration_us, .arguments = {}};
+      MemoryStep made{
+          .slot = step.slot, .function = step.call->state, .duration_us = step.call->duration_us, .arguments = {}};
       if (!programs(step.call->operands, *capture_scope_, made.arguments)) return false;
       plan.steps.push_back(std::move(made));
     }

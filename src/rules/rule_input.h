@@ -11,15 +11,15 @@
 
 namespace verge::rules {
 
-inline constexpr size_t kKeyBytesMax = 1024;      // encoded; a message with a longer key is refused
+inline constexpr size_t kKeyBytesMax = 1024;       // encoded; a message with a longer key is refused
 inline constexpr size_t kCapturedBytesMax = 4096;  // of one value, encoded; a longer one counts as NULL
 
 struct RuleInput {
   uint64_t rule = 0;      // Rule::identity
   uint64_t key_hash = 0;  // equal for equal keys of a rule; the loop that it is mapped to owns them
   WallTime received;
-  int64_t time_us = 0;   // of the event; of receipt where the rule states none
-  uint8_t feed = 0;      // which of the rule's streams
+  int64_t time_us = 0;  // of the event; of receipt where the rule states none
+  uint8_t feed = 0;     // which of the rule's streams
   uint32_t key_size = 0;
   std::string bytes;  // the encoded key, then the values that the rule reads of the message, encoded
 

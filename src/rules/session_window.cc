@@ -16,8 +16,10 @@ bool SessionWindow::add(const WindowReading& reading, int64_t, bool has_room, st
   }
   if (known == sessions_.end()) {
     if (sessions_.size() == kWindowGroupsMax || !has_room) return false;
-    known = sessions_.emplace(reading.key, Session{reading.time_us, reading.time_us, begun_++,
-                                                   make_accumulators(aggregates_)}).first;
+    known =
+        sessions_
+            .emplace(reading.key, Session{reading.time_us, reading.time_us, begun_++, make_accumulators(aggregates_)})
+            .first;
     bytes_ += bytes_of(known->first, known->second.accumulators);
   } else {
     forget_end(*known);
@@ -35,8 +37,8 @@ bool SessionWindow::add(const WindowReading& reading, int64_t, bool has_room, st
 void SessionWindow::emit(Sessions::iterator session, std::vector<Emission>& out) {
   forget_end(*session);
   bytes_ -= bytes_of(session->first, session->second.accumulators);
-  out.push_back({session->second.start_us, end_of(session->second), session->first,
-                 std::move(session->second.accumulators)});
+  out.push_back(
+      {session->second.start_us, end_of(session->second), session->first, std::move(session->second.accumulators)});
   sessions_.erase(session);
 }
 

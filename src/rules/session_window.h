@@ -35,8 +35,12 @@ class SessionWindow final : public Window {
 
   // When it ends unless a reading comes.
   [[nodiscard]] int64_t end_of(const Session& session) const;
-  void note_end(const Sessions::value_type& session) { ends_.emplace(end_of(session.second), session.second.number, &session.first); }
-  void forget_end(const Sessions::value_type& session) { ends_.erase({end_of(session.second), session.second.number, &session.first}); }
+  void note_end(const Sessions::value_type& session) {
+    ends_.emplace(end_of(session.second), session.second.number, &session.first);
+  }
+  void forget_end(const Sessions::value_type& session) {
+    ends_.erase({end_of(session.second), session.second.number, &session.first});
+  }
   void emit(Sessions::iterator session, std::vector<Emission>& out);
 
   const int64_t gap_us_;

@@ -219,8 +219,7 @@ class Fused final : public Remembered {
     for (size_t i = 0; i < arguments.size(); i += 4) {
       if (arguments[i].is_numeric()) readings.push_back({i / 4, arguments[i].as_double()});
     }
-    const series::FusedEstimate fused =
-        fusion_->step(MonotonicTime(std::chrono::microseconds(time_us)), readings);
+    const series::FusedEstimate fused = fusion_->step(MonotonicTime(std::chrono::microseconds(time_us)), readings);
     return Value::json(arena.keep(fmt::format(
         R"({{"value":{},"rate":{},"deviation":{},"confidence":{},"used":{},"is_late":{},"processing_us":{}}})",
         fused.value, fused.rate, fused.deviation, fused.confidence, fused.used, fused.is_late,

@@ -19,8 +19,8 @@ class StatementParser {
 
   Checked<Statement> parse() {
     const bool parsed = tokens_.expect_word("SELECT") && parse_items() && parse_from() && parse_joins() &&
-                        parse_timestamp() && parse_where() && parse_group_by() && parse_having() &&
-                        parse_partition() && parse_end();
+                        parse_timestamp() && parse_where() && parse_group_by() && parse_having() && parse_partition() &&
+                        parse_end();
     if (const std::optional<Fault>& fault = tokens_.first_fault()) return std::unexpected(*fault);
     VERGE_ASSERT(parsed);
     return std::move(statement_);
@@ -82,8 +82,7 @@ class StatementParser {
     stream.offset = tokens_.peek().offset;
     stream.filter = unquote(tokens_.next());
     if (!is_topic_filter(stream.filter)) {
-      return tokens_.fault(stream.offset, "rule.topic-filter",
-                           fmt::format("'{}' is not a topic filter", stream.filter),
+      return tokens_.fault(stream.offset, "rule.topic-filter", fmt::format("'{}' is not a topic filter", stream.filter),
                            "'+' stands alone for one level, '#' alone for all levels that remain");
     }
     const std::optional<std::string> alias = parse_alias();
@@ -95,8 +94,8 @@ class StatementParser {
     while (tokens_.at_word("JOIN") || tokens_.at_word("LEFT")) {
       const bool keeps_unmatched = tokens_.take_word("LEFT");
       if (!tokens_.expect_word("JOIN")) return false;
-      const bool parsed = tokens_.at_word("TABLE") ? parse_table_join(keeps_unmatched)
-                                                   : parse_stream_join(keeps_unmatched);
+      const bool parsed =
+          tokens_.at_word("TABLE") ? parse_table_join(keeps_unmatched) : parse_stream_join(keeps_unmatched);
       if (!parsed) return false;
     }
     return true;
@@ -235,11 +234,10 @@ class StatementParser {
     if (window.kind == WindowKind::kSession) return true;
     const int64_t pane = std::gcd(window.size_us, window.hop_us);
     if (window.hop_us <= window.size_us && window.size_us / pane <= kPanesMax) return true;
-    return tokens_.fault(offset, "rule.window",
-                         window.hop_us > window.size_us ? "the windows leave gaps between them"
-                                                        : "the window falls into too many parts",
-                         fmt::format("choose a step that is at most the size and divides it into at most {} parts",
-                                     kPanesMax));
+    return tokens_.fault(
+        offset, "rule.window",
+        window.hop_us > window.size_us ? "the windows leave gaps between them" : "the window falls into too many parts",
+        fmt::format("choose a step that is at most the size and divides it into at most {} parts", kPanesMax));
   }
 
   bool parse_counts(WindowSpec& window) {

@@ -89,13 +89,9 @@ std::vector<Emission> advance(Window& window, int64_t now_us) {
   return emitted;
 }
 
-std::unique_ptr<Window> counting(WindowSpec spec) {
-  return make_window(spec, {{.aggregate = Aggregate::kCount}});
-}
+std::unique_ptr<Window> counting(WindowSpec spec) { return make_window(spec, {{.aggregate = Aggregate::kCount}}); }
 
-WindowSpec tumbling() {
-  return {.kind = WindowKind::kTumbling, .size_us = 10 * kSecond, .hop_us = 10 * kSecond};
-}
+WindowSpec tumbling() { return {.kind = WindowKind::kTumbling, .size_us = 10 * kSecond, .hop_us = 10 * kSecond}; }
 
 TEST(Window, TakesLateReadingsIntoTheCurrentWindow) {
   const auto window = counting(tumbling());

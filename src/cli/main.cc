@@ -4,6 +4,7 @@
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/rules_command.h"
 
 namespace {
 
@@ -19,6 +20,7 @@ int run(int argc, char** argv) {
   add_spool(app, outcome);
   add_cache(app, outcome);
   add_worker(app, outcome);
+  add_rules(app, outcome);
   add_detect(app, outcome);
   add_reduce(app, outcome);
   add_restore(app, outcome);

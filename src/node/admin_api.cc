@@ -103,6 +103,9 @@ AdminApi::~AdminApi() {
 void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
   if (const std::optional<Error> unknown = unknown_parameter(request)) return respond_problem(responder, 400, *unknown);
   if (request.path == "/v1/purge") return answer_purge(request, std::move(responder));
+  if (request.path == "/v1/rules" || std::string_view(request.path).starts_with("/v1/rules/")) {
+    return answer_rules(request, std::move(responder));
+  }
   if (request.method != "GET" && request.method != "HEAD") {
     return respond_problem(responder, 405, {"http.method", "only GET is served here", "use GET"},
                            {{"Allow", "GET, HEAD"}});
@@ -121,7 +124,7 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   if (request.path == "/v1/events") return answer_events(request, std::move(responder));
   respond_problem(responder, 404,
                   {"http.not-found", fmt::format("nothing is served at {}", request.path),
-                   "see /metrics, /healthz, /readyz, /v1/status, /v1/events, /v1/cache"});
+                   "see /metrics, /healthz, /readyz, /v1/status, /v1/rules, /v1/events, /v1/cache"});
 }
 
 void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder responder) {

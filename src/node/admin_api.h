@@ -4,6 +4,9 @@
 //   GET /healthz    200 while the process runs
 //   GET /readyz     200 when the node takes work, else 503 and why
 //   GET /v1/status  JSON
+//   GET, POST /v1/rules           all rules; creates one, given as JSON with the keys of [[rule]]
+//   GET, DELETE /v1/rules/NAME    one rule with its counts; takes a created one away
+//   POST /v1/rules/NAME/stop      also …/start
 //   GET /v1/events  NDJSON: ?topic= ?device= ?kind= ?stream= ?since_us= ?until_us= ?limit= ?after=; when there is more,
 //                   the field Verge-Next names the position to go on after
 //
@@ -46,6 +49,7 @@ class AdminApi {
 
   void receive(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_purge(const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_rules(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_explain(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
   [[nodiscard]] Page read_page(const EventQuery& query) const;

@@ -223,6 +223,20 @@ struct LogConfig {
   bool operator==(const LogConfig&) const = default;
 };
 
+// What rules may remember together.
+struct RulesConfig {
+  uint64_t memory_max = 512U << 20;
+  uint64_t rule_memory_max = 64U << 20;
+  bool durable = false;
+};
+
+// Rows that rules look values up in.
+struct TableConfig {
+  std::string name;
+  std::string key;
+  std::string file;
+};
+
 struct Config {
   NodeConfig node;
   MqttConfig mqtt;
@@ -237,6 +251,8 @@ struct Config {
   AccessLogConfig access_log;
   RuntimeConfig runtime;
   LogConfig log;
+  RulesConfig rules_limits;
+  std::vector<TableConfig> tables;
   std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked
 
   // Where the values came from.

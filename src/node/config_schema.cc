@@ -404,6 +404,26 @@ static void describe(Visitor& v, LogConfig& c) {
       {"automatic: text on a terminal, one JSON object a line elsewhere."});
 }
 
+static void describe(Visitor& v, RulesConfig& c) {
+  v.key("memory_max", c.memory_max, Size{kMiB, kGiB << 10},
+        {"What all rules may remember together; beyond it, readings that need more room are refused and counted."});
+  v.key(
+      "durable", c.durable, Flag{},
+      {"Whether what rules remember survives the end of the node, however it ends; otherwise open windows are emitted "
+       "early when it stops, and lost when it is killed."});
+  v.key("rule_memory_max", c.rule_memory_max, Size{kMiB, kGiB << 10}, {"The same of one rule on one event loop."});
+}
+
+static void describe(Visitor& v, TableConfig& c) {
+  v.key("name", c.name, Text{.may_be_empty = false},
+        {.description = "What SQL calls it, in JOIN TABLE and lookup().", .required = true});
+  v.key("key", c.key, Text{.may_be_empty = false},
+        {.description = "The column that its rows are found by.", .required = true});
+  v.key(
+      "file", c.file, Text{.may_be_empty = false},
+      {.description = "CSV with a line of names, or one JSON object a line; read again on SIGHUP.", .required = true});
+}
+
 static void describe(Visitor& v, rules::ActionSource& action) {
   ActionForm form = form_of(action);
   v.key("publish", form.publish, Text{},
@@ -466,6 +486,8 @@ void describe(Visitor& v, Config& c) {
   v.section("access_log", c.access_log, {"A line for each request to a site."});
   v.section("runtime", c.runtime, {"How the process uses the machine."});
   v.section("log", c.log, {"The log, on stderr."});
+  v.section("rules", c.rules_limits, {"What rules may remember."});
+  v.sequence("table", c.tables, {"A table kept on the node, that rules look values up in."});
   if (c.store.engine == StoreEngine::kNats && !c.parent.url.empty()) {
     v.refuse("parent",
              {"config.value", "parent.url does not go with store.engine = \"nats\": what children send ends there",

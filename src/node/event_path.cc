@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "node/rule_restoration.h"
 
 namespace verge::node {
 namespace {
@@ -20,7 +21,7 @@ constexpr Duration kWindowLook = std::chrono::seconds(1);
 constexpr std::string_view kReportTopic = "$verge/actions/";
 
 // A reading on its way to the loop that owns its group, with the task that carries it.
-size_t bytes_of(const rules::WindowInput& input) {
+size_t bytes_of(const rules::RuleInput& input) {
   constexpr size_t kTaskBytes = 128;
   return sizeof(input) + kTaskBytes + input.bytes.size();
 }
@@ -28,12 +29,12 @@ size_t bytes_of(const rules::WindowInput& input) {
 }  // namespace
 
 EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spool::SpoolWriter& spool,
-                     std::shared_ptr<const rules::RuleSet> rules)
+                     std::shared_ptr<const rules::RuleSet> rules, rules::MemoryBudget& rule_memory)
     : loop_(loop),
       index_(index),
       clock_(clock),
       spool_(spool),
-      evaluator_(std::move(rules)),
+      evaluator_(std::move(rules), rule_memory),
       window_timer_(loop),
       held_timer_(loop) {}
 
@@ -52,10 +53,30 @@ mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTic
               .sequence = incoming.sequence,
               .received = incoming.received,
               .time = clock_.wall()};
-  evaluate(
-      {.topic = incoming.topic, .device = incoming.client_id, .payload = incoming.payload, .received = current_.time});
+  current_.is_awaited = ticket.number != 0;
+  evaluate({.topic = incoming.topic,
+            .device = incoming.client_id,
+            .payload = incoming.payload,
+            .received = current_.time,
+            .source = incoming.sequence ? incoming.client_id : std::string_view{},
+            .sequence = incoming.sequence.value_or(0)});
   const size_t end = gathered_.items.size();
   send_commands();
+  if (const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr)) {
+    unrecorded->done = [this, ticket](bool failed) {
+      broker_->acknowledge(ticket, failed ? mqtt::Reason::kQuotaExceeded : mqtt::Reason::kSuccess);
+    };
+    if (end == begin) return mqtt::Verdict::kPending;
+    ++unrecorded->left;
+    waiters_.push_back({.begin = begin,
+                        .end = end,
+                        .ticket = {},
+                        .refusable = true,
+                        .done = [unrecorded](std::span<const Fate> fates, const Error&) {
+                          settle(unrecorded, std::ranges::find(fates, Fate::kRefused) != fates.end());
+                        }});
+    return mqtt::Verdict::kPending;
+  }
   if (end == begin || ticket.number == 0) return mqtt::Verdict::kAccepted;
   waiters_.push_back({.begin = begin, .end = end, .ticket = ticket, .refusable = incoming.refusable, .done = {}});
   return mqtt::Verdict::kPending;
@@ -102,6 +123,16 @@ bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
     // Given back one by one too: ten thousand at once would take their time.
     const PostedEvent event = std::move(posted->events[posted->next++]);
     evaluate_posted(event, *posted);
+    if (const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr)) {
+      ++posted->unsettled;
+      unrecorded->done = [posted](bool failed) {
+        if (failed) {
+          posted->outcome.refused =
+              Error{"rules.busy", "what rules remember of it could not be made durable", "send it again, later"};
+        }
+        if (--posted->unsettled == 0 && posted->next == posted->events.size()) posted->done(posted->outcome);
+      };
+    }
     messages.push_back(std::make_shared<const mqtt::Message>(
         mqtt::Message{.topic = event.topic, .payload = event.payload, .qos = 1, .received = posted->received}));
     if (std::chrono::steady_clock::now() >= until) break;
@@ -136,7 +167,13 @@ void EventPath::evaluate_posted(const PostedEvent& event, Posted& posted) {
   counters_.events_http.add();
   current_ = {
       .client_id = event.device, .sequence = event.sequence, .received = posted.received, .time = clock_.wall()};
-  evaluate({.topic = event.topic, .device = event.device, .payload = event.payload, .received = current_.time});
+  current_.is_awaited = true;
+  evaluate({.topic = event.topic,
+            .device = event.device,
+            .payload = event.payload,
+            .received = current_.time,
+            .source = event.sequence ? std::string_view(event.device) : std::string_view{},
+            .sequence = event.sequence.value_or(0)});
   posted.outcome.actions += current_.actions;
   if (current_.dropped) {
     ++posted.outcome.dropped;
@@ -245,8 +282,16 @@ void EventPath::report(const rules::Rule& rule, Priority priority, std::string_v
 void EventPath::upload(const rules::Rule& rule, EventKind kind, Priority priority, std::string_view topic,
                        std::string_view device, Payload payload, WallTime time) {
   if (current_.dropped) return;
-  if (kind == EventKind::kMessage) current_.stored_verbatim = true;
+  if (kind == EventKind::kMessage && !current_.row) current_.stored_verbatim = true;
   counters_.uploads.add();
+  if (journal_ != nullptr && current_.row) {
+    spool::Submission::Item& item = remembered_.emplace_back();
+    item.priority = priority;
+    item.source = remembered_source(layout_, index_, rule, current_.uploads_of_row++);
+    item.source_sequence = *current_.row;
+    append_event(item.event, {.kind = kind, .time = time, .topic = topic, .device = device, .payload = payload.view()});
+    return;
+  }
   append(priority, {.kind = kind, .time = time, .topic = topic, .device = device, .payload = payload.view()},
          rule.name);
 }
@@ -275,15 +320,110 @@ void EventPath::purge(const rules::Rule&, rules::PurgeScope scope, std::string_v
   purge_(scope, what, softly);
 }
 
-void EventPath::aggregate(rules::WindowInput input) {
-  EventPath* owner = paths_[input.key_hash % paths_.size()];
-  if (owner == this) return accept(input);
-  broker_->passages().post(owner->index_, bytes_of(input), [owner, input = std::move(input)] { owner->accept(input); });
+void EventPath::begin_row(const rules::Rule&, uint64_t number) {
+  current_.row = number;
+  current_.uploads_of_row = 0;
 }
 
-void EventPath::accept(const rules::WindowInput& input) {
-  evaluator_.accept(input, clock_.wall());
+void EventPath::advanced(const rules::Rule& rule, WallTime now) {
+  if (journal_ == nullptr) return;
+  append_record(batch_,
+                {.kind = RuleRecord::Kind::kAdvance, .rule = rule.identity, .now_us = now.microseconds, .bytes = {}});
+}
+
+void EventPath::hand_over(rules::RuleInput input) {
+  EventPath* owner = paths_[input.key_hash % paths_.size()];
+  if (journal_ != nullptr && current_.is_awaited) {
+    if (current_.unrecorded == nullptr) {
+      current_.unrecorded = std::make_shared<Unrecorded>();
+      current_.unrecorded->path = this;
+    }
+    ++current_.unrecorded->left;
+  }
+  if (owner == this) return accept(input, current_.unrecorded);
+  broker_->passages().post(owner->index_, bytes_of(input),
+                           [owner, input = std::move(input), unrecorded = current_.unrecorded] {
+                             owner->current_ = {.received = owner->loop_.now()};
+                             owner->accept(input, unrecorded);
+                             owner->send_commands();
+                           });
+}
+
+// What comes of it is not the message's: neither its number nor its drop concerns it.
+void EventPath::accept(const rules::RuleInput& input, std::shared_ptr<Unrecorded> unrecorded) {
+  Current message = std::exchange(current_, {.received = current_.received, .time = clock_.wall()});
+  if (journal_ != nullptr) {
+    std::string bytes;
+    rules::append_input(bytes, input);
+    append_record(batch_, {.rule = input.rule, .now_us = current_.time.microseconds, .bytes = bytes});
+    if (unrecorded != nullptr) unrecorded_.push_back(std::move(unrecorded));
+    loop_.at_turn_end(*this);
+  }
+  evaluator_.accept(input, current_.time, *this);
+  message.actions += current_.actions;
+  current_ = std::move(message);
   if (!window_timer_.pending()) watch_windows();
+}
+
+void EventPath::record_in(RuleJournal& journal, const RuleLayout& layout) {
+  journal_ = &journal;
+  layout_ = layout;
+}
+
+void EventPath::resume() {
+  is_resumed_ = true;
+  record_state();
+  if (!window_timer_.pending()) watch_windows();
+}
+
+// What this turn recorded; uploads that come of it follow once it is durable.
+void EventPath::record() {
+  if (batch_.empty()) return;
+  recorded_bytes_ += batch_.size();
+  submit_batch({.loop = static_cast<uint32_t>(index_),
+                .is_awaited = !unrecorded_.empty(),
+                .records = std::exchange(batch_, {})});
+  if (is_resumed_ && recorded_bytes_ > RuleJournal::kSnapshotBytes) record_state();
+}
+
+void EventPath::record_state() {
+  if (journal_ == nullptr) return;
+  record();
+  recorded_bytes_ = 0;
+  RuleJournal::Batch batch{.loop = static_cast<uint32_t>(index_), .is_snapshot = true, .records = {}};
+  for (const rules::Rule& rule : evaluator_.rules().rules()) {
+    if (!rule.memory) continue;
+    std::string state;
+    evaluator_.memory(rule.index)->append_to(state);
+    append_record(batch.records, {.kind = RuleRecord::Kind::kState, .rule = rule.identity, .bytes = state});
+  }
+  submit_batch(std::move(batch));
+}
+
+void EventPath::submit_batch(RuleJournal::Batch batch) {
+  journal_->submit(std::move(batch), loop_,
+                   [this, waiting = std::exchange(unrecorded_, {}),
+                    uploads = std::exchange(remembered_, {})](const Result<void>& done) mutable {
+                     for (const std::shared_ptr<Unrecorded>& each : waiting) settle(each, !done);
+                     if (uploads.empty()) return;
+                     spool::Submission submission;
+                     submission.items = std::move(uploads);
+                     spool_.submit(std::move(submission), loop_, spool::Urgency::kPatient,
+                                   [this](const spool::Submission& stored) {
+                                     for (const Fate fate : stored.fates) {
+                                       if (fate == Fate::kRefused) counters_.unreported.add();
+                                     }
+                                   });
+                   });
+}
+
+void EventPath::settle(const std::shared_ptr<Unrecorded>& unrecorded, bool failed) {
+  const auto settle_there = [unrecorded, failed] {
+    unrecorded->failed |= failed;
+    if (--unrecorded->left == 0 && unrecorded->done) unrecorded->done(unrecorded->failed);
+  };
+  if (unrecorded->path->loop_.here()) return settle_there();
+  unrecorded->path->loop_.post(settle_there);
 }
 
 void EventPath::watch_windows() {
@@ -302,10 +442,13 @@ void EventPath::send_commands() {
   for (const mqtt::MessagePointer& command : commands_) broker_->publish(command);
   commands_.clear();
   // Behind the streams that the commands went to: they are written out first.
-  if (!reports_.empty() || !gathered_.items.empty()) loop_.at_turn_end(*this);
+  if (!reports_.empty() || !gathered_.items.empty() || !batch_.empty()) loop_.at_turn_end(*this);
 }
 
-void EventPath::on_turn_end() { submit(); }
+void EventPath::on_turn_end() {
+  record();
+  submit();
+}
 
 void EventPath::submit() {
   // Window rows, QoS 0 uploads and reports are awaited by nobody here; what is critical is awaited above.
@@ -410,14 +553,18 @@ void EventPath::replace_rules(std::shared_ptr<const rules::RuleSet> rules) { eva
 std::vector<std::string> EventPath::close_replaced() {
   std::vector<std::string> names = evaluator_.replaced_rules();
   current_ = {.received = loop_.now(), .time = clock_.wall()};
+  RuleJournal* const journal = std::exchange(journal_, nullptr);  // their rows are of no record
   evaluator_.emit_replaced(*this);
+  journal_ = journal;
   send_commands();
+  record_state();
   return names;
 }
 
 void EventPath::drain() {
   current_ = {.received = loop_.now(), .time = clock_.wall()};
-  evaluator_.drain(*this);
+  if (journal_ == nullptr) evaluator_.drain(*this);
+  record();
   send_commands();
   submit();
 }

@@ -9,6 +9,10 @@
 // that owns the group. What is evaluated in slices waits between two of them while a loop that the last went to has not
 // caught up (Broker::passages()).
 //
+// What rules remember is durable where there is a journal (node/rule_journal.h): the readings of a turn, and the steps
+// of the clock, are one batch, and a message is acknowledged when that of each loop it went to is durable. Uploads of
+// rules that remember follow their batch into the spool; commands do not wait.
+//
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
 // the record is kept here and offered again until it finds room, its acknowledgement outstanding, which in turn stops
 // that client at its pending_max. Beyond 64 MiB of such records a loop closes the connections they come from instead.
@@ -26,6 +30,7 @@
 #include "mqtt/broker.h"
 #include "mqtt/intake.h"
 #include "node/child_store.h"
+#include "node/rule_journal.h"
 #include "rules/evaluator.h"
 #include "runtime/loop.h"
 #include "spool/spool_writer.h"
@@ -66,12 +71,19 @@ struct PostedOutcome {
 class EventPath final : public mqtt::Intake, private rules::Effects, private runtime::TurnEnd {
  public:
   EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spool::SpoolWriter& spool,
-            std::shared_ptr<const rules::RuleSet> rules);
+            std::shared_ptr<const rules::RuleSet> rules, rules::MemoryBudget& rule_memory);
   ~EventPath() override;
 
   // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges of rules.
   using Purge = std::function<void(rules::PurgeScope scope, std::string_view what, bool softly)>;
   void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge);
+
+  // Before any loop runs: what rules remember is recorded there from now on. The journal outlives the path.
+  void record_in(RuleJournal& journal, const RuleLayout& layout);
+  // What was restored is safe: its windows go on. On the loop.
+  void resume();
+  // Records the whole state, so that what was recorded before is not needed any more. On the loop.
+  void record_state();
 
   mqtt::Verdict take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) override;
 
@@ -101,6 +113,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
 
   [[nodiscard]] const EventPathCounters& counters() const { return counters_; }  // any thread
   [[nodiscard]] const rules::Evaluator& evaluator() const { return evaluator_; }
+  // Before any loop runs.
+  [[nodiscard]] rules::Evaluator& evaluator() { return evaluator_; }
 
  private:
   // Somebody who waits for items of a submission.
@@ -110,6 +124,13 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     mqtt::AckTicket ticket;
     bool refusable = false;
     std::function<void(std::span<const spool::Submission::Fate>, const Error&)> done;
+  };
+  // A message that waits for batches of the journal, and for the spool. Changed on its own path's loop.
+  struct Unrecorded {
+    EventPath* path = nullptr;
+    size_t left = 0;
+    bool failed = false;
+    std::function<void(bool failed)> done;
   };
   // What was refused for want of space, of a client that cannot be told.
   struct Held {
@@ -144,6 +165,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     size_t actions = 0;
     std::string_view rule;  // that uploaded last
     size_t uploads_of_rule = 0;
+    bool is_awaited = false;  // somebody is told when it is durable
+    std::shared_ptr<Unrecorded>
+        unrecorded;               // once a rule remembers it, with a journal; shared with the loops it went to
+    std::optional<uint64_t> row;  // of a rule that remembers
+    size_t uploads_of_row = 0;
   };
 
   void publish(const rules::Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
@@ -152,7 +178,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule& rule) override;
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
-  void aggregate(rules::WindowInput input) override;
+  void begin_row(const rules::Rule& rule, uint64_t number) override;
+  void advanced(const rules::Rule& rule, WallTime now) override;
+  void hand_over(rules::RuleInput input) override;
   void on_turn_end() override;
 
   void evaluate(const rules::Message& message);
@@ -171,7 +199,10 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
               const Payload& payload);
   // `rule`: who made the record, empty for the message itself.
   void append(Priority priority, const EventView& event, std::string_view rule);
-  void accept(const rules::WindowInput& input);
+  void accept(const rules::RuleInput& input, std::shared_ptr<Unrecorded> unrecorded);
+  void record();
+  void submit_batch(RuleJournal::Batch batch);
+  static void settle(const std::shared_ptr<Unrecorded>& unrecorded, bool failed);
   void watch_windows();
   void submit();
   void settle(spool::Submission submission, std::vector<Waiter> waiters);
@@ -189,6 +220,14 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published
+
+  RuleJournal* journal_ = nullptr;
+  RuleLayout layout_;
+  std::string batch_;                                    // of this turn
+  std::vector<std::shared_ptr<Unrecorded>> unrecorded_;  // in it; shared with the loops their messages came from
+  std::vector<spool::Submission::Item> remembered_;      // uploads that follow it
+  uint64_t recorded_bytes_ = 0;                          // since the last state
+  bool is_resumed_ = false;
 
   spool::Submission gathered_;  // of this turn
   std::vector<Waiter> waiters_;

@@ -28,7 +28,7 @@ class IngestReceiverTest : public testing::Test {
     writer_ = std::make_unique<spool::SpoolWriter>(std::move(*spool), 64U << 20, [] {});
     auto rules = rules::RuleSet::compile({});
     ASSERT_TRUE(rules.has_value());
-    path_ = std::make_unique<EventPath>(loop_, 0, clock_, *writer_, *rules);
+    path_ = std::make_unique<EventPath>(loop_, 0, clock_, *writer_, *rules, rule_memory_);
     broker_ = std::make_unique<mqtt::Broker>(loop_, 0, mqtt::Limits{}, *path_);
     broker_->join({broker_.get()});
     path_->join({path_.get()}, *broker_, [](rules::PurgeScope, std::string_view, bool) {});
@@ -100,6 +100,7 @@ class IngestReceiverTest : public testing::Test {
   NodeConfig node_{.name = "here"};
   std::string directory_;
   std::unique_ptr<spool::SpoolWriter> writer_;
+  rules::MemoryBudget rule_memory_;
   std::unique_ptr<EventPath> path_;
   std::unique_ptr<IngestReceiver> receiver_;
   std::unique_ptr<mqtt::Broker> broker_;

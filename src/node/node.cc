@@ -1,7 +1,9 @@
 #include "node/node.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <set>
@@ -19,6 +21,7 @@
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
+#include "node/rule_restoration.h"
 #include "node/worker_thread.h"
 #include "runtime/descriptors.h"
 #include "runtime/scheduling.h"
@@ -80,12 +83,32 @@ Result<void> check_data_directory(const std::string& path) {
   return {};
 }
 
+Result<rules::Table> read_table(const TableConfig& config) {
+  std::ifstream file(config.file, std::ios::binary);
+  std::string rows{std::istreambuf_iterator<char>(file), {}};
+  if (!file.good() && !file.eof()) {
+    return fail("rule.table", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
+                "name a file of CSV or of one JSON object a line");
+  }
+  return rules::Table::read({.name = config.name, .key = config.key, .rows = std::move(rows)});
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
-  auto compiled = rules::RuleSet::compile(config.rules);
-  if (compiled) return *compiled;
   ConfigProblems problems;
+  const auto tables = std::make_shared<rules::Tables>();
+  for (size_t i = 0; i < config.tables.size(); ++i) {
+    Result<rules::Table> table = read_table(config.tables[i]);
+    if (table) {
+      tables->insert_or_assign(config.tables[i].name, std::move(*table));
+    } else {
+      problems.push_back({table.error(), config.place_of(fmt::format("table.{}.file", i))});
+    }
+  }
+  if (!problems.empty()) return std::unexpected(std::move(problems));
+  auto compiled = rules::RuleSet::compile(config.rules, tables);
+  if (compiled) return *compiled;
   for (const rules::RuleProblem& problem : compiled.error()) {
     problems.push_back({problem.error, config.place_of(problem)});
   }
@@ -180,7 +203,10 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (const Result<void> planned = node->plan_descriptors(); !planned) return std::unexpected(planned.error());
   if (const Result<void> opened = node->open_spool(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
-  node->make_shards(std::move(rules));
+  if (const Result<void> loaded = node->load_created_rules(); !loaded) return std::unexpected(loaded.error());
+  rules = node->with_created_rules(node->config_, std::move(rules));
+  node->make_shards(rules);
+  if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
   if (const Result<void> opened = node->open_sites(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_listeners(std::move(handed_over)); !opened) {
     return std::unexpected(opened.error());
@@ -296,7 +322,40 @@ Result<void> Node::change_spool_keys(const storage::Keys& keys) {
   return result;
 }
 
+Result<void> Node::restore_rules(const std::shared_ptr<const rules::RuleSet>& rules) {
+  if (!config_.rules_limits.durable) return {};
+  Result<std::unique_ptr<RuleJournal>> journal =
+      RuleJournal::open(file_system_, data_directory_.path() + "/rules", keys_);
+  if (!journal) return std::unexpected(journal.error());
+  rule_journal_ = std::move(*journal);
+  RuleRestoration restoration(rules, rule_memory_);
+  if (const Result<void> restored = restoration.restore(*rule_journal_); !restored) return restored;
+  const RuleLayout layout = restoration.layout_for(shards_.size());
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    const Result<void> given = restoration.give(layout, i, clock_.wall(), shards_[i].path->evaluator());
+    if (!given) return given;
+    shards_[i].path->record_in(*rule_journal_, layout);
+  }
+  rule_journal_->start(layout);
+  if (restoration.records() > 0)
+    log_info("rules", "{} records of what rules remember were taken", restoration.records());
+  // The records may go once what came of them is in the spool.
+  spool::Submission submission;
+  submission.items = restoration.take_uploads();
+  spool_->submit(std::move(submission), *shards_[0].loop, spool::Urgency::kAwaited,
+                 [this](const spool::Submission& stored) {
+                   if (stored.error.code.empty()) {
+                     for (Shard& shard : shards_) shard.loop->post([&shard] { shard.path->resume(); });
+                   } else {
+                     log_error("rules", "what rules made before the end is not stored: {}", stored.error.line());
+                   }
+                 });
+  return {};
+}
+
 void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
+  rule_memory_.rule_max = config_.rules_limits.rule_memory_max;
+  rule_memory_.total_max = config_.rules_limits.memory_max;
   const size_t count = loop_count();
   const mqtt::Limits limits{.packet_bytes_max = config_.mqtt.packet_bytes_max,
                             .connections_max = descriptors_.mqtt / count + 1,
@@ -318,7 +377,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     Shard& shard = shards_[i];
     shard.loop = std::make_unique<runtime::Loop>(fmt::format("loop-{}", i));
     shard.uplink_tokens = credentials_.uplink_tokens;
-    shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules);
+    shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules, rule_memory_);
     shard.ingest_receiver = std::make_unique<IngestReceiver>(*shard.loop, worker_, *shard.path, config_.node);
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
@@ -528,9 +587,12 @@ void Node::warn_of_credentials(const Credentials& credentials) {
 }
 
 void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials) {
+  const std::lock_guard lock(rules_mutex_);
+  rules = with_created_rules(config, std::move(rules));
   Config applied = config_;
   applied.origin = config.origin;
   applied.rules = config.rules;
+  applied.tables = config.tables;
   applied.log = config.log;
   // A listener that runs keeps what it has when there is nothing to replace it with.
   if (credentials.http || tls_listeners_.empty()) {
@@ -593,6 +655,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   }
   // Loops read what cannot change; the rest is this thread's.
   config_.rules = applied.rules;
+  config_.tables = applied.tables;
   config_.log = applied.log;
   config_.tls = applied.tls;
   config_.sites = applied.sites;
@@ -656,6 +719,13 @@ void Node::drain() {
     shard.ingest_receiver->drain(one_done);
   });
   on_all_loops([](Shard& shard) { shard.path->drain(); });
+  if (rule_journal_) {
+    // Behind what the loops recorded last; uploads that come of it are submitted when this is answered.
+    await_all_loops(from_now(kCommitMax), [this](Shard& shard, std::function<void()> done) {
+      rule_journal_->submit({.loop = static_cast<uint32_t>(&shard - shards_.data()), .is_awaited = true, .records = {}},
+                            *shard.loop, [done = std::move(done)](const Result<void>&) { done(); });
+    });
+  }
   // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered; on every
   // loop, because the spool answers one after the other.
   await_all_loops(from_now(kCommitMax), [this](Shard& shard, std::function<void()> done) {
@@ -702,6 +772,7 @@ Node::~Node() {
   }
   // The writers end while the loops still run: what they answer goes to them.
   if (stream_) stream_->stop();
+  if (rule_journal_) rule_journal_->stop();
   if (spool_) spool_->stop();
   for (Shard& shard : shards_) {
     if (!shard.thread.joinable()) continue;

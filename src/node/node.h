@@ -24,12 +24,15 @@
 #include "net/tls_listener.h"
 #include "node/child_store.h"
 #include "node/config.h"
+#include "node/created_rules.h"
 #include "node/credentials.h"
 #include "node/descriptor_plan.h"
 #include "node/event_path.h"
 #include "node/ingest_receiver.h"
+#include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/uplink_receiver.h"
+#include "rules/memory_budget.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
 #include "spool/spool_writer.h"
@@ -71,6 +74,14 @@ class Node {
 
   // Stops taking new work, finishes what is under way, sends what is left if the parent is there. Returns when done.
   void drain();
+
+  // What is done to the rules that were created, given those of the configuration.
+  using RuleChange = std::function<Result<void>(CreatedRules& rules, const std::vector<rules::RuleSource>& configured)>;
+  // Makes the change, keeps it, and goes over to the rules that run then. An error changes nothing. From any thread but
+  // those of the loops.
+  Result<void> change_rules(const RuleChange& change);
+  // All rules, or the one of that name: empty where there is none.
+  [[nodiscard]] std::string rules_json(std::string_view only) const;
 
   // For the admin listener; from any thread.
   [[nodiscard]] std::string status_json() const;
@@ -125,6 +136,12 @@ class Node {
   Result<void> change_spool_keys(const storage::Keys& keys);
   Result<void> open_child_store();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
+  Result<void> load_created_rules();
+  // The rules that run: those that were created too, and without those that were stopped.
+  [[nodiscard]] std::shared_ptr<const rules::RuleSet> with_created_rules(
+      const Config& config, std::shared_ptr<const rules::RuleSet> configured) const;
+  // What rules remembered, from the journal; then they go on recording there.
+  Result<void> restore_rules(const std::shared_ptr<const rules::RuleSet>& rules);
   Result<void> open_sites();
   // A connection of http.listen or http.tls_listen; that of a trusted proxy may begin with a PROXY header.
   std::unique_ptr<net::Stream> make_http_stream(size_t shard, runtime::Loop& loop, net::Socket socket,
@@ -169,7 +186,8 @@ class Node {
   storage::KeyRing keys_;  // changed by spool_ only, once that is there
   const MonotonicTime started_;
   DescriptorPlan descriptors_;
-  std::string descriptors_note_;  // to be logged once the node is ready
+  std::string descriptors_note_;     // to be logged once the node is ready
+  rules::MemoryBudget rule_memory_;  // outlives the shards
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
   std::thread worker_thread_;
@@ -178,7 +196,10 @@ class Node {
   runtime::Loop admin_loop_{"admin"};
   std::thread admin_thread_;
   std::unique_ptr<spool::SpoolWriter> spool_;
-  size_t replaced_files_ = 0;                       // of the spool, unreadable at the start
+  size_t replaced_files_ = 0;       // of the spool, unreadable at the start
+  mutable std::mutex rules_mutex_;  // which rules run, and config_
+  std::unique_ptr<CreatedRules> created_rules_;
+  std::unique_ptr<RuleJournal> rule_journal_;       // only with rules.durable
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;

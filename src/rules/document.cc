@@ -7,65 +7,15 @@
 #include <simdjson.h>
 
 #include "base/text.h"
+#include "rules/json_value.h"
 
 namespace verge::rules {
 namespace {
 
 using simdjson::dom::element;
-using simdjson::dom::element_type;
 
 // A parser that has grown beyond this is given up after its message.
 constexpr size_t kKeptCapacity = 1U << 20;
-
-Value scalar(const element& found) {
-  switch (found.type()) {
-    case element_type::BOOL:
-      return Value::boolean(found.get_bool().value_unsafe());
-    case element_type::INT64:
-      return Value::integer(found.get_int64().value_unsafe());
-    case element_type::UINT64:
-      return Value::number(static_cast<double>(found.get_uint64().value_unsafe()));
-    case element_type::DOUBLE:
-      return Value::number(found.get_double().value_unsafe());
-    case element_type::STRING:
-      return Value::text(found.get_string().value_unsafe());
-    default:
-      return {};
-  }
-}
-
-// Recursion is bounded by the depth that simdjson accepts, 1024.
-void append_element(std::string& out, const element& found) {
-  const char* separator = "";
-  switch (found.type()) {
-    case element_type::OBJECT:
-      out.push_back('{');
-      for (const auto& [name, value] : found.get_object().value_unsafe()) {
-        out.append(separator);
-        append_json_string(out, name);
-        out.push_back(':');
-        append_element(out, value);
-        separator = ",";
-      }
-      out.push_back('}');
-      return;
-    case element_type::ARRAY:
-      out.push_back('[');
-      for (const element value : found.get_array().value_unsafe()) {
-        out.append(separator);
-        append_element(out, value);
-        separator = ",";
-      }
-      out.push_back(']');
-      return;
-    case element_type::UINT64:
-      out.append(std::to_string(found.get_uint64().value_unsafe()));
-      return;
-    default:
-      append_json(out, scalar(found));
-      return;
-  }
-}
 
 }  // namespace
 
@@ -79,23 +29,32 @@ struct Document::Parsed {
 
   static constexpr size_t kCapacityMax = std::numeric_limits<uint32_t>::max();
 
+  struct Walk {
+    const FieldTree& fields;
+    std::span<Value> slots;
+    std::vector<uint32_t>& found;
+    Arena& arena;
+  };
+
+  // A text is a view of the parser's.
   Value value_of(const element& found, Arena& arena) {
-    if (!found.is_object() && !found.is_array()) return scalar(found);
-    text.clear();
-    append_element(text, found);
-    return Value::json(arena.keep(text));
+    const bool is_scalar = !found.is_object() && !found.is_array();
+    return is_scalar ? json_scalar(found) : json_value(found, arena, text);
   }
 
-  void visit(const element& found, const FieldTree& fields, uint32_t index, std::span<Value> slots, Arena& arena) {
-    const FieldTree::Node& node = fields.node(index);
-    if (node.slot != FieldTree::kNone) slots[node.slot] = value_of(found, arena);
+  void visit(const element& found, const Walk& walk_of, uint32_t index) {
+    const FieldTree::Node& node = walk_of.fields.node(index);
+    if (node.slot != FieldTree::kNone) {
+      walk_of.slots[node.slot] = value_of(found, walk_of.arena);
+      walk_of.found.push_back(node.slot);
+    }
     if (node.member_count() > 0 && found.is_object()) {
       size_t missing = node.member_count();
       for (const auto& [name, value] : found.get_object().value_unsafe()) {
         const uint32_t child = node.member(name);
         if (child == FieldTree::kNone || seen[child] == walk) continue;
         seen[child] = walk;
-        visit(value, fields, child, slots, arena);
+        visit(value, walk_of, child);
         if (--missing == 0) break;
       }
     }
@@ -105,7 +64,7 @@ struct Document::Parsed {
       for (const element value : found.get_array().value_unsafe()) {
         const uint32_t child = node.element(at++);
         if (child == FieldTree::kNone) continue;
-        visit(value, fields, child, slots, arena);
+        visit(value, walk_of, child);
         if (--missing == 0) break;
       }
     }
@@ -127,12 +86,12 @@ void Document::parse(const Payload& payload) {
   parsed.valid = parsed.parser.parse(bytes.data(), bytes.size(), false).get(parsed.root) == simdjson::SUCCESS;
 }
 
-void Document::extract(const FieldTree& fields, std::span<Value> slots, Arena& arena) {
+void Document::extract(const FieldTree& fields, std::span<Value> slots, std::vector<uint32_t>& found, Arena& arena) {
   Parsed& parsed = *parsed_;
   if (!parsed.valid || fields.empty()) return;
   if (parsed.seen.size() < fields.size()) parsed.seen.resize(fields.size());
   ++parsed.walk;
-  parsed.visit(parsed.root, fields, 0, slots, arena);
+  parsed.visit(parsed.root, {fields, slots, found, arena}, 0);
 }
 
 void Document::append_members(std::string& out, std::span<const std::string_view> without) const {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/payload.h"
 #include "rules/arena.h"
@@ -26,9 +27,9 @@ class Document {
   // Replaces what was parsed before. `payload` must outlive the reading.
   void parse(const Payload& payload);
 
-  // Sets the slots of the fields that are there and leaves the others. Texts live until the next parse(); objects and
-  // arrays are written into `arena` as JSON.
-  void extract(const FieldTree& fields, std::span<Value> slots, Arena& arena);
+  // Sets the slots of the fields that are there, appends them to `found`, and leaves the others. Texts live until the
+  // next parse(); objects and arrays are written into `arena` as JSON.
+  void extract(const FieldTree& fields, std::span<Value> slots, std::vector<uint32_t>& found, Arena& arena);
 
   // Appends `"name":value` for each member of the document but those named in `without`, divided by commas. Nothing
   // when the document is no object.

@@ -8,7 +8,7 @@
 #include "model/event.h"
 #include "model/priority.h"
 #include "rules/rule.h"
-#include "rules/window.h"
+#include "rules/rule_input.h"
 
 namespace verge::rules {
 
@@ -18,6 +18,9 @@ struct Message {
   std::string_view device;  // the client's id, or empty
   const Payload& payload;
   WallTime received;
+  // What recognises a repetition: who numbers the messages, and this one's number. Empty: nobody does.
+  std::string_view source = {};
+  uint64_t sequence = 0;
 };
 
 // Called while an Evaluator works, for each message in the order in which the actions are written and the rules
@@ -36,8 +39,13 @@ class Effects {
   virtual void drop(const Rule& rule) = 0;
   // Of the HTTP cache; `what` is not empty.
   virtual void purge(const Rule& rule, PurgeScope scope, std::string_view what, bool softly) = 0;
+  // What is performed next is of this row of a rule that remembers: `number` is the same again where the same readings
+  // are taken again in the same order.
+  virtual void begin_row(const Rule& rule, uint64_t number) { static_cast<void>(rule), static_cast<void>(number); }
+  // The clock has moved what the rule remembers.
+  virtual void advanced(const Rule& rule, WallTime now) { static_cast<void>(rule), static_cast<void>(now); }
   // To be accepted by the Evaluator of the loop that owns input.key_hash; the same one may accept it at once.
-  virtual void aggregate(WindowInput input) = 0;
+  virtual void hand_over(RuleInput input) = 0;
 };
 
 }  // namespace verge::rules

@@ -5,90 +5,210 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "model/event.h"
-#include "rules/scope.h"
 
 namespace verge::rules {
 namespace {
 
 constexpr int64_t kMicrosecondsPerMillisecond = 1000;
 
-std::string window_topic(const Rule& rule) { return "windows/" + rule.name; }
-
 }  // namespace
 
-Evaluator::Evaluator(std::shared_ptr<const RuleSet> rules) : rules_(std::move(rules)) {
+Evaluator::Evaluator(std::shared_ptr<const RuleSet> rules, MemoryBudget& budget)
+    : rules_(std::move(rules)), budget_(budget), slots_(rules_->slot_count()) {
   for (const Rule& rule : rules_->rules()) states_.push_back(make_state(rule));
+  for (size_t i = 0; i < rules_->groups().size(); ++i) seen_.push_back(std::make_unique<Counter>());
 }
 
 Evaluator::State Evaluator::make_state(const Rule& rule) {
   State state{.counters = std::make_unique<RuleCounters>()};
-  if (rule.window) {
-    std::vector<Aggregate> aggregates;
-    for (const Reading& reading : rule.window->readings) aggregates.push_back(reading.aggregate);
-    state.window.emplace(rule.window->size_us, std::move(aggregates));
+  if (rule.memory) {
+    state.memory = std::make_unique<Memory>(rule, rules_->tables(), budget_);
+    remembering_.push_back(static_cast<uint32_t>(rule.index));
   }
   return state;
 }
 
+uint64_t Evaluator::matched(size_t rule) const {
+  return states_[rule].matched_before + seen_[rules_->group_of(rule)]->value();
+}
+
 void Evaluator::evaluate(const Message& message, Effects& effects) {
   VERGE_ASSERT(!is_evaluating_);
-  rules_->match(message.topic, matched_);
-  if (matched_.empty()) return;
+  rules_->match(message.topic, groups_);
+  if (groups_.empty()) return;
   is_evaluating_ = true;
-  document_is_parsed_ = false;
-  for (const uint32_t index : matched_) evaluate_rule(rules_->rules()[index], message, effects);
+  find_candidates(message);
+  for (const uint32_t number : candidates_) {
+    const RuleSet::FeedPlace place = rules_->feed(number);
+    evaluate_feed(rules_->rules()[place.rule], place.feed, message, effects);
+  }
+  for (const uint32_t slot : found_) slots_[slot] = Value{};
+  found_.clear();
   is_evaluating_ = false;
 }
 
-void Evaluator::extract(const FieldTree& fields, const Message& message) {
-  if (fields.empty()) return;
-  if (!document_is_parsed_) {
-    document_.parse(message.payload);
-    document_is_parsed_ = true;
+// Of all groups together, in order of declaration.
+void Evaluator::find_candidates(const Message& message) {
+  document_is_parsed_ = false;
+  bool reads_fields = false;
+  for (const uint32_t number : groups_) reads_fields |= rules_->groups()[number].reads_fields;
+  if (reads_fields) {
+    parse(message);
+    fields_arena_.clear();
+    document_.extract(rules_->fields(), slots_, found_, fields_arena_);
   }
-  document_.extract(fields, slots_, machine_.arena());
+  candidates_.clear();
+  for (const uint32_t number : groups_) {
+    seen_[number]->add();
+    rules_->groups()[number].index.candidates(slots_, scratch_, candidates_);
+  }
+  std::ranges::sort(candidates_);
 }
 
-void Evaluator::evaluate_rule(const Rule& rule, const Message& message, Effects& effects) {
-  states_[rule.index].counters->matched.add();
+void Evaluator::parse(const Message& message) {
+  if (document_is_parsed_) return;
+  document_.parse(message.payload);
+  document_is_parsed_ = true;
+}
+
+void Evaluator::evaluate_feed(const Rule& rule, uint8_t number, const Message& message, Effects& effects) {
+  const Feed& feed = rule.feeds[number];
   const MessageContext context{.topic = message.topic,
                                .device = message.device,
+                               .payload = message.payload.view(),
                                .time_ms = message.received.microseconds / kMicrosecondsPerMillisecond,
-                               .device_level = rule.device_level};
+                               .device_level = feed.device_level,
+                               .tables = &rules_->tables()};
   machine_.arena().clear();
-  slots_.assign(rule.slot_count, Value{});
-  if (rule.condition) {
-    extract(rule.condition_fields, message);
-    if (!machine_.run(*rule.condition, slots_, context).is_true()) return;
-  }
-  extract(rule.row_fields, message);
-  if (rule.window) {
-    gather(rule, *rule.window, message, context, effects);
-    return;
-  }
-  if (rule.selects_message && !rule.is_verbatim() && !document_is_parsed_) {
-    document_.parse(message.payload);
-    document_is_parsed_ = true;
-  }
-  compute_columns(rule, context);
-  perform({.rule = rule,
-           .columns = columns_,
-           .message = &message.payload,
-           .document = &document_,
-           .topic = message.topic,
-           .device = message.device,
-           .time = message.received},
-          effects);
+  if (feed.condition && !machine_.run(*feed.condition, slots_, context).is_true()) return;
+  if (!rule.memory) return select(rule, context, message, effects);
+  hand_over(rule, number, context, message, effects);
+  if (rule.drops) effects.drop(rule);
 }
 
-void Evaluator::compute_columns(const Rule& rule, const MessageContext& context) {
+void Evaluator::select(const Rule& rule, const MessageContext& context, const Message& message, Effects& effects) {
+  if (rule.selects_message && !rule.is_verbatim()) parse(message);
   columns_.clear();
   for (const Column& column : rule.columns) columns_.push_back(machine_.run(column.program, slots_, context));
+  RuleCounters& counters = *states_[rule.index].counters;
+  const Row row{.rule = rule,
+                .columns = columns_,
+                .message = &message.payload,
+                .document = &document_,
+                .topic = message.topic,
+                .device = message.device,
+                .time = message.received};
+  const size_t failed = actions_.perform(row, effects);
+  counters.fired.add();
+  if (failed > 0) counters.errors.add(failed);
 }
 
-void Evaluator::perform(const Row& row, Effects& effects) {
-  RuleCounters* counters = counters_of(row.rule);
-  const size_t failed = actions_.perform(row, effects);
+void Evaluator::hand_over(const Rule& rule, uint8_t number, const MessageContext& context, const Message& message,
+                          Effects& effects) {
+  const Feed& feed = rule.feeds[number];
+  RuleCounters& counters = *states_[rule.index].counters;
+  RuleInput input{.rule = rule.identity,
+                  .received = message.received,
+                  .time_us = message.received.microseconds,
+                  .feed = number,
+                  .bytes = {},
+                  .source = std::string(message.source),
+                  .sequence = message.sequence};
+  for (const Program& part : feed.route) {
+    const Value value = machine_.run(part, slots_, context);
+    if (value.is_null() && rule.memory->join_within_us) return;  // NULL equals nothing
+    append_encoded(input.bytes, value);
+  }
+  if (input.bytes.size() > kKeyBytesMax) return counters.errors.add();
+  input.key_size = static_cast<uint32_t>(input.bytes.size());
+  input.key_hash = hash64(rule.memory->is_on_one_loop ? std::string_view{} : input.key(), rule.identity);
+  if (feed.timestamp) {
+    const std::optional<int64_t> time_us = microseconds_of(machine_.run(*feed.timestamp, slots_, context));
+    if (!time_us) return counters.errors.add();
+    input.time_us = *time_us;
+  }
+  if (!append_captures(rule, feed, context, input)) counters.errors.add();
+  effects.hand_over(std::move(input));
+}
+
+// False when one was too long, and counts as NULL.
+bool Evaluator::append_captures(const Rule& rule, const Feed& feed, const MessageContext& context, RuleInput& input) {
+  bool fits = true;
+  for (size_t i = 0; i < feed.captures.size(); ++i) {
+    const size_t begin = input.bytes.size();
+    append_encoded(input.bytes, machine_.run(feed.captures[i], slots_, context));
+    const bool is_message =
+        feed.capture_slots[i] == rule.memory->payload_slot || feed.capture_slots[i] == rule.memory->topic_slot;
+    if (input.bytes.size() - begin <= kCapturedBytesMax || is_message) continue;
+    input.bytes.resize(begin);
+    append_encoded(input.bytes, Value{});
+    fits = false;
+  }
+  return fits;
+}
+
+void Evaluator::accept(const RuleInput& input, WallTime now, Effects& effects) {
+  const Rule* rule = rules_->find(input.rule);
+  Memory* memory = nullptr;
+  if (rule != nullptr) {
+    memory = states_[rule->index].memory.get();
+  } else if (const auto replaced =
+                 std::ranges::find(replaced_, input.rule, [](const Replaced& r) { return r.rule->identity; });
+             replaced != replaced_.end()) {
+    rule = replaced->rule;
+    memory = replaced->memory.get();
+  }
+  if (memory == nullptr || input.feed >= rule->feeds.size()) return;
+  const Memory::Losses before = memory->losses();
+  row_effects_ = &effects;
+  memory->accept(input, now.microseconds, *this);
+  note_memory(*rule, *memory, before);
+}
+
+void Evaluator::note_memory(const Rule& rule, const Memory& memory, const Memory::Losses& before) {
+  RuleCounters* counters = counters_of(rule);
+  if (counters == nullptr) return;
+  const Memory::Losses& after = memory.losses();
+  if (after.late != before.late) counters->late.add(after.late - before.late);
+  if (after.refused != before.refused) counters->refused.add(after.refused - before.refused);
+  if (after.errors != before.errors) counters->errors.add(after.errors - before.errors);
+  counters->bytes.set(memory.bytes());
+}
+
+void Evaluator::take(const Rule& rule, const Memory::Row& made) {
+  row_machine_.arena().clear();
+  const MessageContext context{.tables = &rules_->tables()};
+  if (made.is_of_window) {
+    const std::optional<Program>& having = rule.memory->window->having;
+    if (having && !row_machine_.run(*having, made.slots, context).is_true()) return;
+  }
+  row_columns_.clear();
+  for (const Column& column : rule.columns)
+    row_columns_.push_back(row_machine_.run(column.program, made.slots, context));
+  const MemoryPlan& plan = *rule.memory;
+  std::string topic = (plan.join_within_us && !plan.window ? "joins/" : "windows/") + rule.name;
+  std::string device;
+  if (plan.topic_slot) topic.assign(made.slots[*plan.topic_slot].view());
+  if (plan.device_slot) device.assign(made.slots[*plan.device_slot].view());
+  if (plan.window && plan.window->device_column && !row_columns_[*plan.window->device_column].is_null()) {
+    append_plain(device, row_columns_[*plan.window->device_column]);
+    if (!is_device_name(device)) device.clear();
+  }
+  Payload payload;
+  if (plan.payload_slot && made.slots[*plan.payload_slot].is_text()) {
+    payload = Payload(made.slots[*plan.payload_slot].view());
+    if (!rule.is_verbatim()) row_document_.parse(payload);
+  }
+  const Row row{.rule = rule,
+                .columns = row_columns_,
+                .message = &payload,
+                .document = &row_document_,
+                .topic = topic,
+                .device = device,
+                .time = WallTime{made.time_us}};
+  row_effects_->begin_row(rule, made.number);
+  const size_t failed = row_actions_.perform(row, *row_effects_);
+  RuleCounters* counters = counters_of(rule);
   if (counters == nullptr) return;
   counters->fired.add();
   if (failed > 0) counters->errors.add(failed);
@@ -97,139 +217,83 @@ void Evaluator::perform(const Row& row, Effects& effects) {
 RuleCounters* Evaluator::counters_of(const Rule& rule) {
   const std::span<const Rule> rules = rules_->rules();
   if (rule.index < rules.size() && &rules[rule.index] == &rule) return states_[rule.index].counters.get();
-  const auto same_name = std::ranges::find(rules, rule.name, &Rule::name);
-  return same_name == rules.end() ? nullptr : states_[same_name->index].counters.get();
-}
-
-void Evaluator::gather(const Rule& rule, const WindowPlan& plan, const Message& message, const MessageContext& context,
-                       Effects& effects) {
-  RuleCounters& counters = *states_[rule.index].counters;
-  WindowInput input{.rule = rule.identity, .received = message.received};
-  for (const Program& key : plan.keys) append_encoded(input.bytes, machine_.run(key, slots_, context));
-  if (input.bytes.size() > kGroupKeyBytesMax) {
-    counters.errors.add();
-  } else {
-    input.key_size = static_cast<uint32_t>(input.bytes.size());
-    input.key_hash = hash64(input.bytes, rule.identity);
-    for (const Reading& reading : plan.readings) {
-      const Value value = reading.program ? machine_.run(*reading.program, slots_, context) : Value::boolean(true);
-      const size_t begin = input.bytes.size();
-      append_encoded(input.bytes, value);
-      if (input.bytes.size() - begin <= kReadingBytesMax) continue;
-      input.bytes.resize(begin);
-      append_encoded(input.bytes, Value{});
-      counters.errors.add();
-    }
-    effects.aggregate(std::move(input));
-  }
-  if (rule.drops) effects.drop(rule);
-}
-
-void Evaluator::accept(const WindowInput& input, WallTime now) {
-  const Rule* rule = rules_->find(input.rule);
-  TumblingWindow* window = nullptr;
-  if (rule != nullptr) {
-    std::optional<TumblingWindow>& open = states_[rule->index].window;
-    if (open) window = &*open;
-  } else if (const auto replaced =
-                 std::ranges::find(replaced_, input.rule, [](const Replaced& r) { return r.rule->identity; });
-             replaced != replaced_.end()) {
-    rule = replaced->rule;
-    window = &replaced->window;
-  }
-  if (window == nullptr || window->add(input, now)) return;
-  if (RuleCounters* counters = counters_of(*rule)) counters->errors.add();
+  const Rule* same_name = rules_->find(rule.name);
+  return same_name == nullptr ? nullptr : states_[same_name->index].counters.get();
 }
 
 void Evaluator::advance(WallTime now, Effects& effects) {
-  for (const Rule& rule : rules_->rules()) {
-    std::optional<TumblingWindow>& window = states_[rule.index].window;
-    if (rule.window && window) emit(rule, *rule.window, window->take_closed(now), effects);
+  for (const uint32_t index : remembering_) {
+    if (!states_[index].memory->is_due(now.microseconds)) continue;
+    const Rule& rule = rules_->rules()[index];
+    effects.advanced(rule, now);
+    advance(rule, now, effects);
   }
+}
+
+void Evaluator::advance(const Rule& rule, WallTime now, Effects& effects) {
+  row_effects_ = &effects;
+  Memory& memory = *states_[rule.index].memory;
+  const Memory::Losses before = memory.losses();
+  memory.advance(now.microseconds, *this);
+  note_memory(rule, memory, before);
+}
+
+void Evaluator::reach(const Rule& rule, int64_t time_us, Effects& effects) {
+  row_effects_ = &effects;
+  states_[rule.index].memory->reach(time_us, *this);
 }
 
 void Evaluator::drain(Effects& effects) {
-  for (const Rule& rule : rules_->rules()) {
-    std::optional<TumblingWindow>& window = states_[rule.index].window;
-    if (rule.window && window) emit(rule, *rule.window, window->take_all(), effects);
-  }
-}
-
-void Evaluator::emit(const Rule& rule, const WindowPlan& plan, const std::vector<TumblingWindow::Closed>& windows,
-                     Effects& effects) {
-  VERGE_ASSERT(!is_evaluating_);
-  is_evaluating_ = true;
-  for (const TumblingWindow::Closed& window : windows) {
-    for (const TumblingWindow::Group& group : window.groups) emit_group(rule, plan, window.start_us, group, effects);
-  }
-  is_evaluating_ = false;
-}
-
-void Evaluator::emit_group(const Rule& rule, const WindowPlan& plan, int64_t start_us,
-                           const TumblingWindow::Group& group, Effects& effects) {
-  const int64_t end_us = start_us + plan.size_us;
-  machine_.arena().clear();
-  slots_.clear();  // filled in the order of WindowScope's slots
-  slots_.push_back(Value::integer(start_us / kMicrosecondsPerMillisecond));
-  slots_.push_back(Value::integer(end_us / kMicrosecondsPerMillisecond));
-  ByteReader key(group.key);
-  for (size_t i = 0; i < plan.keys.size(); ++i) slots_.push_back(read_encoded(key));
-  for (size_t i = 0; i < plan.readings.size(); ++i) {
-    slots_.push_back(group.accumulators[i].result(plan.readings[i].aggregate));
-  }
-  compute_columns(rule, {});
-  std::string device;
-  if (plan.device_column && !columns_[*plan.device_column].is_null()) {
-    append_plain(device, columns_[*plan.device_column]);
-    if (!is_device_name(device)) device.clear();
-  }
-  const std::string topic = window_topic(rule);
-  perform({.rule = rule, .columns = columns_, .topic = topic, .device = device, .time = WallTime{end_us}}, effects);
+  row_effects_ = &effects;
+  for (const uint32_t index : remembering_) states_[index].memory->drain(*this);
 }
 
 std::optional<WallTime> Evaluator::next_close() const {
   std::optional<WallTime> next;
-  for (const State& state : states_) {
-    if (!state.window) continue;
-    const std::optional<WallTime> close = state.window->next_close();
-    if (close && (!next || *close < *next)) next = close;
+  for (const uint32_t index : remembering_) {
+    const std::optional<int64_t> due = states_[index].memory->next_due_us();
+    if (due && (!next || *due < next->microseconds)) next = WallTime{*due};
   }
   return next;
 }
 
 void Evaluator::replace(std::shared_ptr<const RuleSet> rules) {
   VERGE_ASSERT(!is_evaluating_ && replaced_.empty());
-  std::vector<State> states;
-  for (const Rule& rule : rules->rules()) {
-    State state = make_state(rule);
-    const auto same_name = std::ranges::find(rules_->rules(), rule.name, &Rule::name);
-    if (same_name != rules_->rules().end()) {
-      State& before = states_[same_name->index];
-      state.counters = std::move(before.counters);
-      if (same_name->identity == rule.identity && rule.window) state.window = std::move(before.window);
-    }
-    states.push_back(std::move(state));
-  }
+  const std::shared_ptr<const RuleSet> before = std::exchange(rules_, std::move(rules));
+  std::vector<State> old_states = std::exchange(states_, {});
+  const std::vector<std::unique_ptr<Counter>> old_seen = std::exchange(seen_, {});
+  remembering_.clear();
   for (const Rule& rule : rules_->rules()) {
-    std::optional<TumblingWindow>& window = states_[rule.index].window;
-    if (window && rules->find(rule.identity) == nullptr) replaced_.push_back({rules_, &rule, std::move(*window)});
+    State state = make_state(rule);
+    if (const Rule* same_name = before->find(rule.name)) {
+      State& old = old_states[same_name->index];
+      state.counters = std::move(old.counters);
+      state.matched_before = old.matched_before + old_seen[before->group_of(same_name->index)]->value();
+      if (same_name->identity == rule.identity && rule.memory) {
+        state.memory = std::move(old.memory);
+        state.memory->rebind(rule, rules_->tables());
+      }
+    }
+    states_.push_back(std::move(state));
   }
-  rules_ = std::move(rules);
-  states_ = std::move(states);
+  for (const Rule& rule : before->rules()) {
+    std::unique_ptr<Memory>& memory = old_states[rule.index].memory;
+    if (memory != nullptr) replaced_.push_back({before, &rule, std::move(memory)});
+  }
+  for (size_t i = 0; i < rules_->groups().size(); ++i) seen_.push_back(std::make_unique<Counter>());
+  slots_.assign(rules_->slot_count(), Value{});
 }
 
 void Evaluator::emit_replaced(Effects& effects) {
-  for (Replaced& replaced : replaced_) {
-    const std::optional<WindowPlan>& plan = replaced.rule->window;
-    if (plan) emit(*replaced.rule, *plan, replaced.window.take_all(), effects);
-  }
+  row_effects_ = &effects;
+  for (Replaced& replaced : replaced_) replaced.memory->drain(*this);
   replaced_.clear();
 }
 
 std::vector<std::string> Evaluator::replaced_rules() const {
   std::vector<std::string> names;
   for (const Replaced& replaced : replaced_) {
-    if (replaced.window.next_close()) names.push_back(replaced.rule->name);
+    if (!replaced.memory->is_empty()) names.push_back(replaced.rule->name);
   }
   return names;
 }

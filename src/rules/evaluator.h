@@ -1,8 +1,9 @@
-// Evaluator: runs the rules over messages and keeps the windows of the groups that its loop owns. One a loop; not
+// Evaluator: runs the rules over messages and keeps what they remember of the keys that its loop owns. One a loop; not
 // thread-safe, but for the counters, which any thread may read while no replace() runs.
 //
-// A message costs one descent of the topic index, then for the rules that match one parse of its payload (none where no
-// rule reads a field) and, for each, one walk over the parsed document and its condition's program.
+// A message costs one descent of the topic index, one parse and one walk of its payload (none where no rule that
+// matches reads a field), one lookup in the predicate index of each topic filter that matches, and the condition's
+// program of each rule that the index leaves.
 #pragma once
 
 #include <memory>
@@ -14,87 +15,114 @@
 #include "base/metrics.h"
 #include "rules/document.h"
 #include "rules/effects.h"
+#include "rules/memory.h"
+#include "rules/memory_budget.h"
 #include "rules/program.h"
 #include "rules/row_actions.h"
 #include "rules/rule_set.h"
-#include "rules/window.h"
 
 namespace verge::rules {
 
 struct RuleCounters {
-  Counter matched;  // messages whose topic the filter matches
   Counter fired;    // rows: messages selected, groups of windows emitted
-  Counter errors;   // actions not performed, keys and readings refused
+  Counter errors;   // actions not performed, keys and values refused
+  Counter late;     // readings that came after their time
+  Counter refused;  // readings for which there was no room, or whose time cannot be
+  Counter bytes;    // that it remembers now, about
 };
 
-class Evaluator {
+class Evaluator : private Memory::Rows {
  public:
-  explicit Evaluator(std::shared_ptr<const RuleSet> rules);
+  // `budget` outlives the evaluator, and is shared with those of other loops.
+  Evaluator(std::shared_ptr<const RuleSet> rules, MemoryBudget& budget);
 
   void evaluate(const Message& message, Effects& effects);
-  // Takes a reading into its window. One for a rule that is no longer there is dropped.
-  void accept(const WindowInput& input, WallTime now);
-  // Emits the windows that have closed, rule by rule, each oldest first.
+  // Takes what was handed over. One for a rule that is no longer there is dropped. May be called while evaluate() runs,
+  // by what it hands over.
+  void accept(const RuleInput& input, WallTime now, Effects& effects);
+  // Emits what is over, rule by rule, each oldest first.
   void advance(WallTime now, Effects& effects);
-  // Emits all open windows, as at shutdown.
+  // The same of one rule, whether it is due or not.
+  void advance(const Rule& rule, WallTime now, Effects& effects);
+  // Takes a rule's time so far: see Memory::reach().
+  void reach(const Rule& rule, int64_t time_us, Effects& effects);
+  // Emits all that is open, as at shutdown.
   void drain(Effects& effects);
   // When advance() is next due.
   [[nodiscard]] std::optional<WallTime> next_close() const;
 
-  // Goes over to other rules. Rules with the same name and SQL keep their open windows, those with the same name their
-  // counters. Other open windows are set aside: accept() still takes readings for them, and emit_replaced() must follow
+  // Goes over to other rules. Rules with the same name and SQL keep what they remember, those with the same name their
+  // counters. What others have open is set aside: accept() still takes readings for it, and emit_replaced() must follow
   // before the next replace(), once no loop can send one any more.
   void replace(std::shared_ptr<const RuleSet> rules);
-  // Emits the windows that replace() set aside, through the actions of the rules that they belong to, as drain() would
-  // have: with what came until then.
+  // Emits what replace() set aside, through the actions of the rules that it belongs to, as drain() would have: with
+  // what came until then.
   void emit_replaced(Effects& effects);
-  // How many windowed rules have readings set aside, each by name.
+  // How many rules have something open set aside, each by name.
   [[nodiscard]] std::vector<std::string> replaced_rules() const;
 
   [[nodiscard]] const RuleSet& rules() const { return *rules_; }
   // `rule` is a Rule::index.
   [[nodiscard]] const RuleCounters& counters(size_t rule) const { return *states_[rule].counters; }
+  // Messages whose topic the rule's (first) filter matches.
+  [[nodiscard]] uint64_t matched(size_t rule) const;
+
+  // What the rule remembers; null where it remembers nothing.
+  [[nodiscard]] Memory* memory(size_t rule) { return states_[rule].memory.get(); }
 
  private:
   struct State {
     std::unique_ptr<RuleCounters> counters;
-    std::optional<TumblingWindow> window;  // where the rule has one
+    uint64_t matched_before = 0;     // under other rule sets
+    std::unique_ptr<Memory> memory;  // where the rule has one
   };
-
-  // The open windows of a rule that is no longer there.
+  // The memory of a rule that is no longer there.
   struct Replaced {
-    std::shared_ptr<const RuleSet> rules;  // keeps `rule`
+    std::shared_ptr<const RuleSet> rules;  // keeps the rule
     const Rule* rule;
-    TumblingWindow window;
+    std::unique_ptr<Memory> memory;
   };
 
-  static State make_state(const Rule& rule);
-  void evaluate_rule(const Rule& rule, const Message& message, Effects& effects);
-  void extract(const FieldTree& fields, const Message& message);
-  void gather(const Rule& rule, const WindowPlan& plan, const Message& message, const MessageContext& context,
-              Effects& effects);
-  void emit(const Rule& rule, const WindowPlan& plan, const std::vector<TumblingWindow::Closed>& windows,
-            Effects& effects);
-  void emit_group(const Rule& rule, const WindowPlan& plan, int64_t start_us, const TumblingWindow::Group& group,
-                  Effects& effects);
-  void perform(const Row& row, Effects& effects);
+  State make_state(const Rule& rule);
+  void find_candidates(const Message& message);
+  void parse(const Message& message);
+  void evaluate_feed(const Rule& rule, uint8_t feed, const Message& message, Effects& effects);
+  void select(const Rule& rule, const MessageContext& context, const Message& message, Effects& effects);
+  void hand_over(const Rule& rule, uint8_t feed, const MessageContext& context, const Message& message,
+                 Effects& effects);
+  bool append_captures(const Rule& rule, const Feed& feed, const MessageContext& context, RuleInput& input);
+  void take(const Rule& rule, const Memory::Row& row) override;
   // Where a rule's counts go; null for one that was replaced and has no successor of its name.
   [[nodiscard]] RuleCounters* counters_of(const Rule& rule);
-  void compute_columns(const Rule& rule, const MessageContext& context);
+  void note_memory(const Rule& rule, const Memory& memory, const Memory::Losses& before);
 
   std::shared_ptr<const RuleSet> rules_;  // shared with the other loops
-  std::vector<State> states_;             // by Rule::index
-  std::vector<Replaced> replaced_;        // until emit_replaced()
+  MemoryBudget& budget_;
+  std::vector<State> states_;                   // by Rule::index
+  std::vector<std::unique_ptr<Counter>> seen_;  // messages, by filter group
+  std::vector<Replaced> replaced_;              // until emit_replaced()
+  std::vector<uint32_t> remembering_;           // rules with memory
 
   // Room that is used again for each message.
-  std::vector<uint32_t> matched_;
+  std::vector<uint32_t> groups_;
+  std::vector<uint32_t> candidates_;
+  std::string scratch_;
   Document document_;
   bool document_is_parsed_ = false;
+  Arena fields_arena_;
+  std::vector<Value> slots_;     // of the rule set's fields
+  std::vector<uint32_t> found_;  // which of them are set
   Machine machine_;
-  std::vector<Value> slots_;
   std::vector<Value> columns_;
   RowActions actions_;
   bool is_evaluating_ = false;
+
+  // The same for rows of memories, which may come while a message is evaluated.
+  Machine row_machine_;
+  std::vector<Value> row_columns_;
+  RowActions row_actions_;
+  Document row_document_;
+  Effects* row_effects_ = nullptr;
 };
 
 }  // namespace verge::rules

@@ -29,7 +29,7 @@ TEST(Evaluator, ShutsDownAHotOven) {
               ElementsAre(R"(oven: publish plant/line1/command {"action":"SHUTDOWN_EQUIPMENT"} qos1)",
                           R"(oven: upload selection critical plant/line1/oven [line1] )"
                           R"({"device":"line1","temperature":100.5})"));
-  EXPECT_EQ(bench.evaluator.counters(0).matched.value(), 3U);
+  EXPECT_EQ(bench.evaluator.matched(0), 3U);
   EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 1U);
   EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
 }
@@ -174,7 +174,7 @@ TEST(Evaluator, FindsTheRulesThatTopicMatchingFinds) {
       if (topic_matches(filters[i], topic)) wanted.push_back(i);
     }
     std::vector<uint32_t> found;
-    set->match(topic, found);
+    set->match(topic, found);  // each filter is a group of its own, in the same order
     EXPECT_EQ(found, wanted) << topic;
   }
 }

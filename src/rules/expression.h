@@ -8,8 +8,10 @@
 #include <variant>
 #include <vector>
 
+#include "rules/aggregate.h"
 #include "rules/field_path.h"
 #include "rules/functions.h"
+#include "rules/state_function.h"
 
 namespace verge::rules {
 
@@ -45,6 +47,7 @@ struct Expression {
     kCase,       // [subject], then pairs of when and then, [else]
     kCall,       // of `function`
     kAggregate,  // of `aggregate`; no operand: count(*)
+    kState,      // of `state`: remembers what came before
   };
 
   Kind kind = Kind::kLiteral;
@@ -53,7 +56,9 @@ struct Expression {
   Literal literal;
   FieldPath path;
   Function function{};
-  Aggregate aggregate{};
+  AggregateCall aggregate;
+  StateFunction state{};
+  int64_t duration_us = 0;   // of FOR
   bool has_subject = false;  // of a CASE
   bool has_else = false;
   std::vector<std::unique_ptr<Expression>> operands;
@@ -63,21 +68,19 @@ using ExpressionPointer = std::unique_ptr<Expression>;
 
 // Whether the two say the same, wherever they stand.
 bool same(const Expression& left, const Expression& right);
+ExpressionPointer clone(const Expression& expression);
 
-// One column of a SELECT.
-struct SelectItem {
-  ExpressionPointer expression;  // null: '*'
-  std::string name;              // the alias, else the field's last name, else the text of the expression
-  size_t offset = 0;
-};
+// Calls `visit` for the expression and all in it, outermost first.
+template <class Visit>
+void for_each(const Expression& expression, const Visit& visit) {
+  visit(expression);
+  for (const ExpressionPointer& operand : expression.operands) for_each(*operand, visit);
+}
 
-struct Statement {
-  std::vector<SelectItem> items;
-  std::string filter;
-  size_t filter_offset = 0;
-  ExpressionPointer condition;  // null: none
-  std::vector<ExpressionPointer> keys;
-  std::optional<int64_t> window_us;  // none: no GROUP BY
-};
+// Whether it, or something in it, remembers what came before.
+bool has_state(const Expression& expression);
+
+// Appends what the expression consists of where it is a conjunction, a AND b AND c, else itself.
+void conjuncts(const Expression& expression, std::vector<const Expression*>& out);
 
 }  // namespace verge::rules

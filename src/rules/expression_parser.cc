@@ -51,17 +51,40 @@ std::optional<Kind> comparison_of(const Token& token) {
   return std::nullopt;
 }
 
-std::string arity_text(const FunctionSignature& signature) {
+std::string arity_text(unsigned min, unsigned max) {
   const auto plural = [](unsigned count) { return count == 1 ? "argument" : "arguments"; };
-  const unsigned min = signature.arguments_min;
-  const unsigned max = signature.arguments_max;
   if (max == 0) return "no arguments";
   if (min == max) return fmt::format("{} {}", min, plural(min));
-  if (max == kArgumentsMax) return fmt::format("{} to {} arguments", min, max);
+  if (max > min + 1) return fmt::format("{} to {} arguments", min, max);
   return fmt::format("{} or {} arguments", min, max);
 }
 
 }  // namespace
+
+std::optional<int64_t> parse_duration_us(TokenStream& tokens, int64_t least, int64_t most) {
+  const auto fault = [&] {
+    tokens.fault_expected("a duration such as 10 s, 500 ms, 1 min or 1 h", {"s", "ms", "min", "h"});
+    return std::nullopt;
+  };
+  const Token number = tokens.peek();
+  if (number.kind != Token::Kind::kNumber) return fault();
+  tokens.next();
+  const Token unit = tokens.peek();
+  if (unit.kind != Token::Kind::kWord) return fault();
+  const std::optional<Duration> size = parse_duration(fmt::format("{} {}", number.text, lower(unit.text)));
+  if (!size) return fault();
+  tokens.next();
+  const int64_t micros = std::chrono::duration_cast<std::chrono::microseconds>(*size).count();
+  if (micros >= least && micros <= most && micros % 1000 == 0) return micros;
+  const auto text = [](int64_t bound) {
+    if (bound % 3'600'000'000 == 0) return fmt::format("{} h", bound / 3'600'000'000);
+    return fmt::format("{} ms", bound / 1000);
+  };
+  tokens.fault(
+      number.offset, "rule.window", fmt::format("{} {} is out of bounds", number.text, unit.text),
+      fmt::format("choose whole milliseconds from {} to {}", text(std::max<int64_t>(least, 1000)), text(most)));
+  return std::nullopt;
+}
 
 bool ExpressionParser::enter() {
   if (++nesting_ <= kNestingMax) return true;
@@ -95,8 +118,21 @@ ExpressionPointer ExpressionParser::wrap(Kind kind, size_t offset, ExpressionPoi
 ExpressionPointer ExpressionParser::parse() {
   if (!enter()) return nullptr;
   ExpressionPointer expression = parse_or();
+  if (expression != nullptr && tokens_.at_word("FOR")) expression = parse_for(std::move(expression));
   --nesting_;
   return expression;
+}
+
+// condition FOR 5 s
+ExpressionPointer ExpressionParser::parse_for(ExpressionPointer condition) {
+  tokens_.next();
+  const std::optional<int64_t> duration = parse_duration_us(tokens_, 1, kForMicrosecondsMax);
+  if (!duration) return nullptr;
+  ExpressionPointer lasting = wrap(Kind::kState, condition->offset, std::move(condition));
+  if (lasting == nullptr) return nullptr;
+  lasting->state = StateFunction::kFor;
+  lasting->duration_us = *duration;
+  return lasting;
 }
 
 ExpressionPointer ExpressionParser::parse_or() {
@@ -183,6 +219,9 @@ ExpressionPointer ExpressionParser::parse_additive() {
       left = combine(Kind::kAdd, std::move(left), parse_multiplicative());
     } else if (tokens_.take_symbol("-")) {
       left = combine(Kind::kSubtract, std::move(left), parse_multiplicative());
+    } else if (tokens_.take_symbol("||")) {
+      left = combine(Kind::kCall, std::move(left), parse_multiplicative());
+      if (left != nullptr) left->function = Function::kConcat;
     } else {
       break;
     }
@@ -283,35 +322,89 @@ ExpressionPointer ExpressionParser::parse_case() {
 ExpressionPointer ExpressionParser::parse_call() {
   const Token token = tokens_.next();
   const std::string name = lower(token.text);
-  ExpressionPointer call;
-  const FunctionSignature* signature = find_function(name);
-  const std::optional<Aggregate> aggregate = find_aggregate(name);
-  if (signature == nullptr && !aggregate) {
-    const std::string near = name == "tumbling" ? "" : nearest(name, function_names());
-    tokens_.fault(token.offset, "rule.unknown-function",
-                  name == "tumbling" ? "TUMBLING stands only in GROUP BY, beside the keys"
-                                     : fmt::format("there is no function {}()", token.text),
-                  near.empty() ? "" : fmt::format("did you mean {}?", near));
-    return nullptr;
-  }
-  call = make(aggregate ? Kind::kAggregate : Kind::kCall, token.offset);
+  if (name == "cast") return parse_cast(token);
+  if (const auto aggregate = find_aggregate(name)) return parse_aggregate(token, *aggregate);
+  const FunctionSignature* function = find_function(name);
+  const StateSignature* state = find_state_function(name);
+  if (function == nullptr && state == nullptr) return fault_unknown_call(token);
+  ExpressionPointer call = make(function != nullptr ? Kind::kCall : Kind::kState, token.offset);
   tokens_.next();  // (
-  if (aggregate) {
-    call->aggregate = *aggregate;
-    const bool everything = *aggregate == Aggregate::kCount && tokens_.take_symbol("*");
-    if (everything) return tokens_.expect_symbol(")") ? std::move(call) : nullptr;
-  } else {
-    call->function = signature->function;
-  }
   if (!parse_arguments(*call)) return nullptr;
-  const FunctionSignature wanted = aggregate ? FunctionSignature{name, Function{}, 1, 1} : *signature;
-  const size_t count = call->operands.size();
-  if (count < wanted.arguments_min || count > wanted.arguments_max) {
-    tokens_.fault(token.offset, "rule.arguments",
-                  fmt::format("{}() takes {}, not {}", name, arity_text(wanted), count));
+  if (function != nullptr) {
+    call->function = function->function;
+    return check_arguments(token, std::move(call), function->arguments_min, function->arguments_max);
+  }
+  call->state = state->function;
+  return check_arguments(token, std::move(call), state->arguments_min, state->arguments_max);
+}
+
+ExpressionPointer ExpressionParser::fault_unknown_call(const Token& token) {
+  const std::string name = lower(token.text);
+  const bool is_window = name == "tumbling" || name == "hopping" || name == "sliding" || name == "session";
+  const std::string near = is_window ? "" : nearest(name, function_names());
+  tokens_.fault(token.offset, "rule.unknown-function",
+                is_window ? fmt::format("{} stands only in GROUP BY, beside the keys", token.text)
+                          : fmt::format("there is no function {}()", token.text),
+                near.empty() ? "" : fmt::format("did you mean {}?", near));
+  return nullptr;
+}
+
+// cast(x AS integer)
+ExpressionPointer ExpressionParser::parse_cast(const Token& token) {
+  static constexpr std::array<std::pair<std::string_view, Function>, 8> kTypes = {{
+      {"INTEGER", Function::kCastInteger},
+      {"INT", Function::kCastInteger},
+      {"BIGINT", Function::kCastInteger},
+      {"NUMBER", Function::kNumber},
+      {"DOUBLE", Function::kNumber},
+      {"TEXT", Function::kText},
+      {"BOOLEAN", Function::kCastBoolean},
+      {"JSON", Function::kCastJson},
+  }};
+  tokens_.next();  // (
+  ExpressionPointer cast = wrap(Kind::kCall, token.offset, parse());
+  if (cast == nullptr || !tokens_.expect_word("AS")) return nullptr;
+  for (const auto& [type, function] : kTypes) {
+    if (!tokens_.take_word(type)) continue;
+    cast->function = function;
+    return tokens_.expect_symbol(")") ? std::move(cast) : nullptr;
+  }
+  tokens_.fault_expected("INTEGER, NUMBER, TEXT, BOOLEAN or JSON", {"INTEGER", "NUMBER", "TEXT", "BOOLEAN", "JSON"});
+  return nullptr;
+}
+
+ExpressionPointer ExpressionParser::parse_aggregate(const Token& token, Aggregate aggregate) {
+  ExpressionPointer call = make(Kind::kAggregate, token.offset);
+  call->aggregate.aggregate = aggregate;
+  tokens_.next();  // (
+  if (aggregate == Aggregate::kCount && tokens_.take_symbol("*")) {
+    return tokens_.expect_symbol(")") ? std::move(call) : nullptr;
+  }
+  if (aggregate == Aggregate::kCount) call->aggregate.is_distinct = tokens_.take_word("DISTINCT");
+  if (!parse_arguments(*call)) return nullptr;
+  const uint8_t wanted = aggregate == Aggregate::kPercentile ? 2 : 1;
+  call = check_arguments(token, std::move(call), wanted, wanted);
+  if (call == nullptr || wanted == 1) return call;
+  const Literal& share = call->operands[1]->literal;
+  const auto* number = std::get_if<double>(&share);
+  const auto* integer = std::get_if<int64_t>(&share);
+  call->aggregate.share = number != nullptr ? *number : integer != nullptr ? static_cast<double>(*integer) : -1;
+  if (call->operands[1]->kind != Kind::kLiteral || call->aggregate.share < 0 || call->aggregate.share > 1) {
+    tokens_.fault(call->operands[1]->offset, "rule.arguments", "the share of percentile() is a number from 0 to 1",
+                  "write percentile(x, 0.95)");
     return nullptr;
   }
+  call->operands.pop_back();
   return call;
+}
+
+ExpressionPointer ExpressionParser::check_arguments(const Token& token, ExpressionPointer call, uint8_t least,
+                                                    uint8_t most) {
+  const size_t count = call->operands.size();
+  if (count >= least && count <= most) return call;
+  tokens_.fault(token.offset, "rule.arguments",
+                fmt::format("{}() takes {}, not {}", lower(token.text), arity_text(least, most), count));
+  return nullptr;
 }
 
 bool ExpressionParser::parse_arguments(Expression& call) {

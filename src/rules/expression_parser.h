@@ -1,5 +1,6 @@
 // Parses one expression by recursive descent, loosest binding first:
-// OR, AND, NOT, comparison (also IS, IN, LIKE, BETWEEN), + -, * / %, unary -, then names, literals, calls, CASE, (…).
+// FOR, OR, AND, NOT, comparison (also IS, IN, LIKE, BETWEEN), + - ||, * / %, unary -, then names, literals, calls,
+// CASE, (…).
 #pragma once
 
 #include "rules/expression.h"
@@ -8,6 +9,12 @@
 namespace verge::rules {
 
 inline constexpr uint32_t kNestingMax = 64;  // of parentheses, calls, CASE, NOT and unary minus
+
+inline constexpr int64_t kForMicrosecondsMax = 24LL * 3600 * 1'000'000;
+
+// A duration such as 10 s, in microseconds, from `least` to `most` and in whole milliseconds; nothing when the stream
+// has failed.
+std::optional<int64_t> parse_duration_us(TokenStream& tokens, int64_t least, int64_t most);
 
 class ExpressionParser {
  public:
@@ -33,7 +40,13 @@ class ExpressionParser {
   ExpressionPointer parse_number();
   ExpressionPointer parse_case();
   ExpressionPointer parse_call();
+  ExpressionPointer parse_cast(const Token& token);
+  ExpressionPointer parse_aggregate(const Token& token, Aggregate aggregate);
+  ExpressionPointer parse_for(ExpressionPointer condition);
   bool parse_arguments(Expression& call);
+  ExpressionPointer check_arguments(const Token& token, ExpressionPointer call, uint8_t least, uint8_t most);
+  // Always null.
+  ExpressionPointer fault_unknown_call(const Token& token);
 
   ExpressionPointer combine(Expression::Kind kind, ExpressionPointer left, ExpressionPointer right);
   ExpressionPointer wrap(Expression::Kind kind, size_t offset, ExpressionPointer operand);

@@ -114,5 +114,73 @@ TEST(Expression, Functions) {
   EXPECT_EQ(evaluated("'it''s'"), R"("it's")");
 }
 
+TEST(Expression, MoreNumbers) {
+  EXPECT_EQ(evaluated("trunc(-1.7) + sign(-3)"), "-2");
+  EXPECT_EQ(evaluated("round(exp(ln(5)), 9)"), "5");
+  EXPECT_EQ(evaluated("log10(1000)"), "3");
+  EXPECT_EQ(evaluated("round(sin(pi() / 2), 12)"), "1");
+  EXPECT_EQ(evaluated("mod(7, 4)"), "3");
+  EXPECT_EQ(evaluated("clamp(12, 0, 10)"), "10");
+  EXPECT_EQ(evaluated("bit_and(12, 10) + bit_or(1, 2)"), "11");
+  EXPECT_EQ(evaluated("ln(-1)"), "null");
+  EXPECT_EQ(evaluated("sqrt('4')"), "null");
+}
+
+TEST(Expression, MoreTexts) {
+  EXPECT_EQ(evaluated("'a' || 1 || 'b'"), R"("a1b")");
+  EXPECT_EQ(evaluated("'a' || NULL"), "null");
+  EXPECT_EQ(evaluated("substr('Öland', 2)"), R"("land")");
+  EXPECT_EQ(evaluated("substr('abcdef', 2, 3)"), R"("bcd")");
+  EXPECT_EQ(evaluated("substr('abc', -1, 3)"), R"("a")");
+  EXPECT_EQ(evaluated("substr('abc', 9)"), R"("")");
+  EXPECT_EQ(evaluated("trim('  x ')"), R"("x")");
+  EXPECT_EQ(evaluated("replace('a-b-c', '-', '')"), R"("abc")");
+  EXPECT_EQ(evaluated("starts_with('abc', 'ab') AND ends_with('abc', 'bc') AND contains('abc', 'b')"), "true");
+  EXPECT_EQ(evaluated("position('Öab', 'a')"), "2");
+  EXPECT_EQ(evaluated("split_part('a/b/c', '/', 2)"), R"("b")");
+  EXPECT_EQ(evaluated("split_part('a/b/c', '/', 4)"), "null");
+  EXPECT_EQ(evaluated("nullif(1, 1)"), "null");
+  EXPECT_EQ(evaluated("iif(1 < 2, 'y', 'n')"), R"("y")");
+}
+
+TEST(Expression, Casts) {
+  EXPECT_EQ(evaluated("cast('12.7' AS integer)"), "12");
+  EXPECT_EQ(evaluated("CAST(3 AS text)"), R"("3")");
+  EXPECT_EQ(evaluated("cast('x' AS number)"), "null");
+  EXPECT_EQ(evaluated("cast('true' AS boolean) AND cast(1 AS boolean)"), "true");
+  EXPECT_EQ(evaluated("cast('[1, 2]' AS json)"), "[1,2]");
+  EXPECT_EQ(evaluated("typeof(1.5) || typeof(NULL) || typeof(a)", R"({"a":[]})"), R"("numbernullarray")");
+}
+
+TEST(Expression, Times) {
+  EXPECT_EQ(evaluated("parse_time('1970-01-02T00:00:00Z')"), "86400000");
+  EXPECT_EQ(evaluated("parse_time('2024-02-29 12:30:15.250+02:00')"), "1709202615250");
+  EXPECT_EQ(evaluated("parse_time('2023-02-29')"), "null");
+  EXPECT_EQ(evaluated("format_time(0)"), R"("1970-01-01T00:00:00.000000Z")");
+  EXPECT_EQ(evaluated("date_trunc('hour', 5400000)"), "3600000");
+  EXPECT_EQ(evaluated("format_time(date_trunc('month', '2024-02-29T05:00:00Z'))"), R"("2024-02-01T00:00:00.000000Z")");
+  EXPECT_EQ(evaluated("extract('year', '2024-02-29') * 100 + extract('weekday', '2024-02-29')"), "202404");
+  EXPECT_EQ(evaluated("extract('yearday', '2024-03-01')"), "61");
+  EXPECT_EQ(evaluated("date_trunc('parsec', 0)"), "null");
+}
+
+TEST(Expression, ArraysAndPaths) {
+  constexpr std::string_view kPayload = R"({"a":[3,1,2,"x"],"o":{"b":[{"c":5}],"d e":1},"s":"{\"k\":[1,2]}"})";
+  EXPECT_EQ(evaluated("array_length(a)", kPayload), "4");
+  EXPECT_EQ(evaluated("array_sum(a) * 10 + array_max(a)", kPayload), "63");
+  EXPECT_EQ(evaluated("array_avg(a) + array_min(a)", kPayload), "3");
+  EXPECT_EQ(evaluated("array_contains(a, 'x') AND NOT array_contains(a, 9)", kPayload), "true");
+  EXPECT_EQ(evaluated("element(a, 1)", kPayload), "1");
+  EXPECT_EQ(evaluated("json_value(o, '$.b[0].c')", kPayload), "5");
+  EXPECT_EQ(evaluated("json_value(o, '$[''d e'']')", kPayload), "1");
+  EXPECT_EQ(evaluated("json_value(s, '$.k[1]')", kPayload), "2");
+  EXPECT_EQ(evaluated("json_value(o, '$.x.y')", kPayload), "null");
+  EXPECT_EQ(evaluated("json_value(o, '$.b[')", kPayload), "null");
+  EXPECT_EQ(evaluated("keys(o)", kPayload), R"(["b","d e"])");
+  EXPECT_EQ(evaluated("array(1, 'b', NULL)"), R"([1,"b",null])");
+  EXPECT_EQ(evaluated("object('t', 1, 'u', 'c')"), R"({"t":1,"u":"c"})");
+  EXPECT_EQ(evaluated("object('t')"), "null");
+}
+
 }  // namespace
 }  // namespace verge::rules

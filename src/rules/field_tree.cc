@@ -4,8 +4,8 @@ namespace verge::rules {
 
 uint32_t FieldTree::Node::member(std::string_view name) const {
   if (members_.size() > kScannedMax) {
-    const auto found = index_.find(name);
-    return found == index_.end() ? kNone : found->second;
+    const auto found = index_->find(name);
+    return found == index_->end() ? kNone : found->second;
   }
   for (const auto& [known, child] : members_) {
     if (known == name) return child;
@@ -37,8 +37,23 @@ uint32_t FieldTree::child(uint32_t parent, const PathStep& step) {
     return added;
   }
   node.members_.emplace_back(step.name, added);
-  if (node.members_.size() > Node::kScannedMax) node.index_.insert(node.members_.begin(), node.members_.end());
+  if (node.members_.size() <= Node::kScannedMax) return added;
+  if (node.index_ != nullptr) {
+    node.index_->emplace(step.name, added);
+  } else {
+    node.index_ = std::make_unique<std::unordered_map<std::string, uint32_t, StringHash, std::equal_to<>>>(
+        node.members_.begin(), node.members_.end());
+  }
   return added;
+}
+
+uint32_t FieldTree::slot_of(const FieldPath& path) const {
+  uint32_t at = 0;
+  for (const PathStep& step : path) {
+    at = step.is_element ? nodes_[at].element(step.element) : nodes_[at].member(step.name);
+    if (at == kNone) return kNone;
+  }
+  return nodes_[at].slot;
 }
 
 }  // namespace verge::rules

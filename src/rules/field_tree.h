@@ -1,9 +1,10 @@
-// The fields that a rule reads, as a tree, so that one walk over a document finds them all.
+// The fields that rules read, as a tree, so that one walk over a document finds them all.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -34,11 +35,14 @@ class FieldTree {
     static constexpr size_t kScannedMax = 8;  // so many names are compared faster than hashed
     std::vector<std::pair<std::string, uint32_t>> members_;
     std::vector<std::pair<uint32_t, uint32_t>> elements_;
-    std::unordered_map<std::string, uint32_t, StringHash, std::equal_to<>> index_;  // filled beyond kScannedMax
+    // Of all members, once there are more than kScannedMax.
+    std::unique_ptr<std::unordered_map<std::string, uint32_t, StringHash, std::equal_to<>>> index_;
   };
 
   FieldTree() : nodes_(1) {}
   void add(const FieldPath& path, uint32_t slot);
+  // Where the field's value goes; kNone when it was not added.
+  [[nodiscard]] uint32_t slot_of(const FieldPath& path) const;
   [[nodiscard]] bool empty() const { return nodes_.size() == 1; }
   [[nodiscard]] size_t size() const { return nodes_.size(); }
   // Node 0 is the document itself.

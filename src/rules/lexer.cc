@@ -52,7 +52,7 @@ size_t quoted_length(std::string_view text) {
 
 // 0 when no symbol begins here.
 size_t symbol_length(std::string_view text) {
-  for (const std::string_view pair : {"<=", ">=", "<>", "!="}) {
+  for (const std::string_view pair : {"<=", ">=", "<>", "!=", "||"}) {
     if (text.starts_with(pair)) return 2;
   }
   return std::string_view("+-*/%=<>(),.[]").contains(text.front()) ? 1 : 0;

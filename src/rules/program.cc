@@ -73,6 +73,19 @@ Value or_else(const Value& field, const Value& fallback) { return field.is_null(
 
 }  // namespace
 
+void Program::relocate(std::span<const uint32_t> slots) {
+  for (Instruction& step : instructions_) {
+    if (step.operation >= Operation::kField && step.operation <= Operation::kTime) step.operand = slots[step.operand];
+  }
+}
+
+Program Program::of_payload() {
+  Program program;
+  program.instructions_.push_back({.operation = Operation::kPayload});
+  program.stack_max_ = 1;
+  return program;
+}
+
 Value Machine::run(const Program& program, std::span<const Value> slots, const MessageContext& message) {
   if (stack_.size() <= program.stack_max()) stack_.resize(program.stack_max() + 1);
   Value* top = stack_.data();  // the value put last; below the first lies one that is never read
@@ -95,6 +108,9 @@ Value Machine::run(const Program& program, std::span<const Value> slots, const M
       case Operation::kTime:
         *++top = or_else(slots[step.operand], Value::integer(message.time_ms));
         break;
+      case Operation::kPayload:
+        *++top = Value::text(message.payload);
+        break;
       case Operation::kNegate:
         *top = negate(*top);
         break;
@@ -114,7 +130,7 @@ Value Machine::run(const Program& program, std::span<const Value> slots, const M
         break;
       case Operation::kCall: {
         top -= static_cast<ptrdiff_t>(step.operand) - 1;
-        *top = call(step.function, {top, step.operand}, message, arena_, scratch_);
+        *top = call(step.function, {top, step.operand}, message, {arena_, scratch_});
         break;
       }
       case Operation::kJump:

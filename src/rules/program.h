@@ -19,7 +19,8 @@ enum class Operation : uint8_t {
   kField,     // operand: slot
   kDevice,
   kTopic,
-  kTime,  // the field in the slot, where it is NULL the message's own
+  kTime,     // the field in the slot, where it is NULL the message's own
+  kPayload,  // the message's bytes, as text
   kNegate,
   kAdd,
   kSubtract,
@@ -65,6 +66,11 @@ class Program {
   [[nodiscard]] std::span<const Instruction> instructions() const { return instructions_; }
   [[nodiscard]] const Value& constant(uint32_t index) const { return constants_[index]; }
   [[nodiscard]] size_t stack_max() const { return stack_max_; }
+
+  // Reads slot `slots[n]` from now on where it read slot n.
+  void relocate(std::span<const uint32_t> slots);
+  // One that gives the message's bytes.
+  static Program of_payload();
 
  private:
   friend class ProgramCompiler;

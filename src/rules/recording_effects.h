@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -33,34 +34,36 @@ class RecordingEffects final : public Effects {
     done.push_back(fmt::format("{}: purge {} {}{}", rule.name, kScopes[static_cast<size_t>(scope)], what,
                                softly ? " softly" : ""));
   }
-  void aggregate(WindowInput input) override { inputs.push_back(std::move(input)); }
+  void hand_over(RuleInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<std::string> done;
   std::vector<int64_t> times;
   std::vector<std::string> devices;  // of publishes
-  std::vector<WindowInput> inputs;
+  std::vector<RuleInput> inputs;
 };
 
 inline constexpr int64_t kSecond = 1'000'000;
 
-inline std::shared_ptr<const RuleSet> compiled(std::vector<RuleSource> sources) {
-  auto set = RuleSet::compile(std::move(sources));
+inline std::shared_ptr<const RuleSet> compiled(std::vector<RuleSource> sources,
+                                               std::shared_ptr<const Tables> tables = nullptr) {
+  auto set = RuleSet::compile(std::move(sources), std::move(tables));
   if (!set) throw std::runtime_error(set.error()[0].error.line());
   return *set;
 }
 
 // An Evaluator with its effects; readings are accepted at once, at the time of their receipt.
 struct Bench {
-  explicit Bench(std::vector<RuleSource> sources) : evaluator(compiled(std::move(sources))) {}
+  explicit Bench(std::vector<RuleSource> sources, std::shared_ptr<const Tables> tables = nullptr)
+      : evaluator(compiled(std::move(sources), std::move(tables)), budget) {}
 
   void send(std::string_view topic, std::string_view payload, int64_t at_us = 1'000 * kSecond,
             std::string_view device = "client") {
     const Payload bytes(payload);
     evaluator.evaluate({.topic = topic, .device = device, .payload = bytes, .received = {at_us}}, effects);
-    for (const WindowInput& input : effects.inputs) evaluator.accept(input, {at_us});
-    effects.inputs.clear();
+    for (const RuleInput& input : std::exchange(effects.inputs, {})) evaluator.accept(input, {at_us}, effects);
   }
 
+  MemoryBudget budget;
   Evaluator evaluator;
   RecordingEffects effects;
 };

@@ -18,7 +18,7 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = upload(row, *uploading, effects);
     } else if (const auto* purging = std::get_if<PurgeAction>(&action)) {
       performed = purge(row, *purging, effects);
-    } else if (!row.rule.window) {
+    } else if (!row.rule.has_window()) {
       effects.drop(row.rule);
     }
     if (!performed) ++failed;

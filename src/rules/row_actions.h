@@ -17,7 +17,7 @@ namespace verge::rules {
 struct Row {
   const Rule& rule;
   std::span<const Value> columns;
-  const Payload* message = nullptr;    // null: of a window
+  const Payload* message = nullptr;    // what '*' alone stands for
   const Document* document = nullptr;  // parsed where the rule has '*' beside other columns
   std::string_view topic;              // where an upload goes that names none
   std::string_view device;

@@ -1,8 +1,12 @@
 // Rule: one rule, compiled. Immutable and shared by threads.
 //
-// What is to be read of a message is divided in two: the fields of the condition, and those that are read only when it
-// holds. A windowed rule turns each such message into a key and readings (plan `window`); its columns are computed
-// from the closed window, whose slots WindowScope numbers.
+// A rule is fed by one stream of messages, or by two that it joins. A rule without memory (no window, no join, no
+// function that remembers) makes its columns of each message at once. Any other captures what it reads of the message
+// and sends it to the loop that owns the message's key (RuleInput), where its Memory goes on: order by time, join,
+// functions that remember, condition, window, HAVING, columns (memory.h).
+//
+// Programs of a feed read the slots of the rule set's fields; those of a MemoryPlan read the captured values, what
+// functions that remember gave, and, behind a window, its bounds, keys and aggregates.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +16,12 @@
 #include <vector>
 
 #include "model/priority.h"
-#include "rules/field_tree.h"
-#include "rules/functions.h"
+#include "rules/aggregate.h"
+#include "rules/field_path.h"
 #include "rules/program.h"
 #include "rules/rule_source.h"
+#include "rules/state_function.h"
+#include "rules/statement.h"
 #include "rules/template.h"
 
 namespace verge::rules {
@@ -47,16 +53,62 @@ struct Column {
   Program program;
 };
 
-struct Reading {
-  Aggregate aggregate{};
-  std::optional<Program> program;  // none: count(*)
+// A part of the condition that the predicate index can look up: the field lies within bounds, or is one of some values.
+// Where it is not TRUE, neither is the condition.
+struct Predicate {
+  FieldPath field;
+  std::vector<Literal> equals;  // one of these, where there are any
+  std::optional<double> least;  // else: not below, and not above
+  std::optional<double> most;
+};
+
+struct Feed {
+  std::string filter;
+  std::optional<uint32_t> device_level;  // where the filter has its first '+', counted from 0
+  std::vector<FieldPath> fields;         // that its programs read, by slot
+  std::optional<Program> condition;
+  std::optional<Predicate> predicate;  // of the condition
+
+  // Of a rule with memory.
+  std::vector<Program> captures;
+  std::vector<uint32_t> capture_slots;  // where they go
+  std::vector<Program> route;           // the key
+  std::optional<Program> timestamp;     // none: the time of receipt
+};
+
+// A call of a function that remembers.
+struct MemoryStep {
+  uint32_t slot = 0;
+  StateFunction function{};
+  int64_t duration_us = 0;
+  std::vector<Program> arguments;
 };
 
 struct WindowPlan {
-  int64_t size_us = 0;
+  WindowSpec spec;
   std::vector<Program> keys;
-  std::vector<Reading> readings;
+  std::vector<AggregateCall> aggregates;
+  std::vector<std::optional<Program>> readings;  // what each aggregates; none: count(*)
+  std::optional<Program> having;
   std::optional<uint32_t> device_column;  // says whose the window is
+};
+
+struct MemoryPlan {
+  size_t slot_count = 0;
+  bool is_on_one_loop = false;  // its parts are keyed differently
+  std::optional<int64_t> join_within_us;
+  int64_t delay_us = 0;
+  bool has_event_time = false;
+  LatePolicy late = LatePolicy::kDrop;
+
+  std::vector<MemoryStep> steps;
+  std::optional<std::vector<Program>> partition;  // none: the key of the input
+  std::optional<Program> condition;
+  std::optional<WindowPlan> window;
+  // Of a row without a window: where the message's topic and client were captured, and for '*' its payload.
+  std::optional<uint32_t> topic_slot;
+  std::optional<uint32_t> device_slot;
+  std::optional<uint32_t> payload_slot;
 };
 
 struct Rule {
@@ -65,23 +117,18 @@ struct Rule {
   size_t index = 0;       // in the RuleSet, in order of declaration
   uint64_t identity = 0;  // of name and SQL: stays over a reload that changes neither
 
-  std::string filter;
-  std::optional<uint32_t> device_level;  // where the filter has its first '+', counted from 0
-
-  FieldTree condition_fields;
-  FieldTree row_fields;
-  size_t slot_count = 0;
-  std::optional<Program> condition;
+  std::vector<Feed> feeds;  // one, or two that are joined
+  std::optional<MemoryPlan> memory;
 
   bool selects_message = false;  // '*' is among the columns
   std::vector<Column> columns;   // without '*'; those that only templates name come last
   size_t selected_columns = 0;   // how many of them are in the row
-  std::optional<WindowPlan> window;
   std::vector<Action> actions;
   bool drops = false;  // one of the actions is a drop
 
   // `SELECT *` alone: the message is passed on byte by byte.
   [[nodiscard]] bool is_verbatim() const { return selects_message && selected_columns == 0; }
+  [[nodiscard]] bool has_window() const { return memory && memory->window; }
 };
 
 }  // namespace verge::rules

@@ -1,12 +1,15 @@
 #include "rules/rule_compiler.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
 #include "base/hash.h"
 #include "base/text.h"
 #include "model/topic.h"
+#include "rules/name_resolution.h"
+#include "rules/predicate.h"
 #include "rules/program_compiler.h"
 #include "rules/scope.h"
 #include "rules/statement_parser.h"
@@ -21,22 +24,25 @@ struct Overloaded : Cases... {
 
 class RuleCompiler {
  public:
-  explicit RuleCompiler(const RuleSource& source) : source_(source) {}
+  RuleCompiler(const RuleSource& source, const Tables& tables) : source_(source), tables_(tables) {}
 
   std::expected<Rule, RuleProblem> compile() {
     const bool compiled = check_name() && parse() && compile_condition() && check_items() && compile_columns() &&
-                          compile_actions() && compile_readings();
+                          compile_having() && compile_actions() && compile_memory() && compile_feeds();
     if (!compiled) return std::unexpected(std::move(problem_));
-    place_fields();
     return std::move(rule_);
   }
 
  private:
   using Part = RuleProblem::Part;
+  using Kind = Expression::Kind;
 
   bool refuse_rule(Part part, Fault fault, size_t action = 0) {
     problem_ = {.error = std::move(fault.error), .part = part, .action = action, .offset = fault.offset};
     return false;
+  }
+  bool refuse_sql(size_t offset, std::string_view code, std::string what, std::string fix) {
+    return refuse_rule(Part::kSql, refuse(offset, code, std::move(what), std::move(fix)).error());
   }
 
   bool check_name() {
@@ -56,15 +62,60 @@ class RuleCompiler {
     Checked<Statement> parsed = parse_statement(source_.sql);
     if (!parsed) return refuse_rule(Part::kSql, std::move(parsed.error()));
     statement_ = std::move(*parsed);
-    rule_.filter = statement_.filter;
-    const std::vector<std::string_view> levels = topic_levels(rule_.filter);
-    const auto wildcard = std::ranges::find(levels, "+");
-    if (wildcard != levels.end()) rule_.device_level = static_cast<uint32_t>(wildcard - levels.begin());
-    if (statement_.window_us) {
-      rule_.window = WindowPlan{.size_us = *statement_.window_us};
-      window_scope_.emplace(statement_.keys);
+    if (std::optional<Fault> fault = resolve_names(statement_, tables_)) {
+      return refuse_rule(Part::kSql, std::move(*fault));
     }
-    return true;
+    settle_information();
+    add_feed(statement_.from);
+    if (statement_.join) add_feed(statement_.join->stream);
+    std::vector<std::string> streams;
+    if (statement_.join) streams = {statement_.from.alias, statement_.join->stream.alias};
+    capture_scope_.emplace(std::move(streams));
+    if (statement_.window) window_scope_.emplace(statement_.keys);
+    if (needs_memory()) rule_.memory.emplace();
+    if (statement_.join && !divide_join_condition()) return false;
+    if (!statement_.has_partition || uses_memory()) return true;
+    return refuse_sql(statement_.partition.front()->offset, "rule.memory",
+                      "PARTITION BY divides what functions remember, and there is none",
+                      "leave it out, or use a function such as lag()");
+  }
+
+  void add_feed(const StreamSource& stream) {
+    Feed& feed = rule_.feeds.emplace_back();
+    feed.filter = stream.filter;
+    const std::vector<std::string_view> levels = topic_levels(feed.filter);
+    const auto wildcard = std::ranges::find(levels, "+");
+    if (wildcard != levels.end()) feed.device_level = static_cast<uint32_t>(wildcard - levels.begin());
+  }
+
+  // information() is of the window where there is one, and of the last readings elsewhere.
+  void settle_information() {
+    const bool is_grouped = statement_.window.has_value();
+    for (SelectItem& item : statement_.items) {
+      if (item.expression) settle_information(*item.expression, is_grouped);
+    }
+    if (statement_.having) settle_information(*statement_.having, is_grouped);
+    if (statement_.condition) settle_information(*statement_.condition, /*is_grouped=*/false);
+  }
+  static void settle_information(Expression& expression, bool is_grouped) {
+    const bool is_information =
+        expression.kind == Kind::kAggregate && expression.aggregate.aggregate == Aggregate::kInformation;
+    if (is_information && !is_grouped) {
+      expression.kind = Kind::kState;
+      expression.state = StateFunction::kInformation;
+      expression.aggregate = {};
+    }
+    const bool is_inside = expression.kind == Kind::kAggregate;
+    for (ExpressionPointer& operand : expression.operands) settle_information(*operand, is_grouped && !is_inside);
+  }
+
+  [[nodiscard]] bool uses_memory() const {
+    const auto remembers = [](const ExpressionPointer& part) { return part && has_state(*part); };
+    return remembers(statement_.condition) ||
+           std::ranges::any_of(statement_.items, remembers, &SelectItem::expression) || remembers(statement_.having);
+  }
+  [[nodiscard]] bool needs_memory() const {
+    return statement_.join || statement_.window || statement_.event_time || uses_memory();
   }
 
   // Nothing when refused.
@@ -74,14 +125,29 @@ class RuleCompiler {
     refuse_rule(Part::kSql, std::move(compiled.error()));
     return std::nullopt;
   }
-
-  bool compile_condition() {
-    message_scope_.refuse_aggregates("is not known yet in WHERE", "WHERE chooses the messages that enter a window");
-    if (statement_.condition != nullptr) {
-      rule_.condition = program(*statement_.condition, message_scope_);
-      if (!rule_.condition) return false;
+  bool programs(std::span<const ExpressionPointer> expressions, Scope& scope, std::vector<Program>& out) {
+    for (const ExpressionPointer& expression : expressions) {
+      std::optional<Program> compiled = program(*expression, scope);
+      if (!compiled) return false;
+      out.push_back(std::move(*compiled));
     }
-    condition_slots_ = message_scope_.fields().size();
+    return true;
+  }
+
+  // What remembers sees every message, so that a condition with such a function is left to the memory whole.
+  bool compile_condition() {
+    if (rule_.memory && (statement_.join || (statement_.condition && has_state(*statement_.condition)))) {
+      capture_scope_->refuse_aggregates(kWhereReason, kWhereFix);
+      if (!statement_.condition) return true;
+      rule_.memory->condition = program(*statement_.condition, *capture_scope_);
+      return rule_.memory->condition.has_value();
+    }
+    message_scopes_[0].refuse_aggregates(kWhereReason, kWhereFix);
+    if (!statement_.condition) return true;
+    Feed& feed = rule_.feeds[0];
+    feed.condition = program(*statement_.condition, message_scopes_[0]);
+    if (!feed.condition) return false;
+    feed.predicate = predicate_of(*statement_.condition);
     return true;
   }
 
@@ -89,25 +155,30 @@ class RuleCompiler {
     std::vector<std::string_view> names;
     for (const SelectItem& item : statement_.items) {
       if (std::ranges::find(names, item.name) != names.end()) {
-        return refuse_rule(Part::kSql,
-                           refuse(item.offset, "rule.duplicate-column",
-                                  fmt::format("there are two columns named {}", item.name), "name one of them with AS")
-                               .error());
+        return refuse_sql(item.offset, "rule.duplicate-column",
+                          fmt::format("there are two columns named {}", item.name), "name one of them with AS");
       }
       names.push_back(item.name);
-      if (item.expression == nullptr && rule_.window) {
-        return refuse_rule(Part::kSql, refuse(item.offset, "rule.not-grouped", "* has many values in a window",
-                                              "select group keys and aggregates")
-                                           .error());
+      if (item.expression == nullptr && statement_.window) {
+        return refuse_sql(item.offset, "rule.not-grouped", "* has many values in a window",
+                          "select group keys and aggregates");
+      }
+      if (item.expression == nullptr && statement_.join) {
+        return refuse_sql(item.offset, "rule.join", "* is of one message, and a join has two",
+                          "name the fields, as in a.x and b.y");
       }
     }
     return true;
   }
 
-  Scope& row_scope() { return window_scope_ ? static_cast<Scope&>(*window_scope_) : message_scope_; }
+  Scope& row_scope() {
+    if (window_scope_) return *window_scope_;
+    return rule_.memory ? static_cast<Scope&>(*capture_scope_) : message_scopes_[0];
+  }
 
   bool compile_columns() {
-    message_scope_.refuse_aggregates("needs a window", "add GROUP BY TUMBLING(10 s)");
+    message_scopes_[0].refuse_aggregates(kNoWindowReason, kNoWindowFix);
+    capture_scope_->refuse_aggregates(kNoWindowReason, kNoWindowFix);
     for (const SelectItem& item : statement_.items) {
       if (item.expression == nullptr) {
         rule_.selects_message = true;
@@ -121,29 +192,164 @@ class RuleCompiler {
     return true;
   }
 
-  // Group keys and the operands of aggregates are computed of each message that enters the window.
-  bool compile_readings() {
-    if (!rule_.window || !window_scope_) return true;
-    message_scope_.refuse_aggregates("cannot be a group key", "group by what the message says");
-    for (const ExpressionPointer& key : statement_.keys) {
-      std::optional<Program> compiled = program(*key, message_scope_);
-      if (!compiled) return false;
-      rule_.window->keys.push_back(std::move(*compiled));
+  bool compile_having() {
+    if (!statement_.window) return true;
+    WindowPlan& plan = rule_.memory->window.emplace();
+    plan.spec = *statement_.window;
+    if (!statement_.having) return true;
+    plan.having = program(*statement_.having, row_scope());
+    return plan.having.has_value();
+  }
+
+  // What goes on where the key lives. After the columns and templates: they say what is captured and aggregated.
+  bool compile_memory() {
+    if (!rule_.memory) return true;
+    MemoryPlan& plan = *rule_.memory;
+    if (statement_.join) plan.join_within_us = statement_.join->within_us;
+    if (statement_.event_time) {
+      plan.has_event_time = true;
+      plan.delay_us = statement_.event_time->delay_us;
+      plan.late = statement_.event_time->late;
     }
-    message_scope_.refuse_aggregates("stands inside another aggregate", "aggregate the field itself");
+    if (rule_.drops && !statement_.window) {
+      return refuse_rule(Part::kActions,
+                         refuse(0, "rule.actions", "drop cannot wait for what the rule remembers",
+                                "drop in a rule of its own, without join, TIMESTAMP BY and functions that remember")
+                             .error());
+    }
+    return (!plan.window || compile_window(*plan.window)) && compile_partition(plan) && compile_steps(plan) &&
+           capture_message(plan);
+  }
+
+  // Group keys and the operands of aggregates are computed of each message that enters the window.
+  bool compile_window(WindowPlan& plan) {
+    capture_scope_->refuse_aggregates("cannot be a group key", "group by what the message says");
+    if (!programs(statement_.keys, *capture_scope_, plan.keys)) return false;
+    capture_scope_->refuse_aggregates("stands inside another aggregate", "aggregate the field itself");
     for (const Expression* aggregate : window_scope_->aggregates()) {
-      Reading reading{.aggregate = aggregate->aggregate};
-      if (!aggregate->operands.empty()) {
-        reading.program = program(*aggregate->operands.front(), message_scope_);
-        if (!reading.program) return false;
-      }
-      rule_.window->readings.push_back(std::move(reading));
+      plan.aggregates.push_back(aggregate->aggregate);
+      std::optional<Program>& reading = plan.readings.emplace_back();
+      if (aggregate->operands.empty()) continue;
+      reading = program(*aggregate->operands.front(), *capture_scope_);
+      if (!reading) return false;
     }
     const auto device = std::ranges::find(rule_.columns, "device", &Column::name);
-    if (device != rule_.columns.end()) {
-      rule_.window->device_column = static_cast<uint32_t>(device - rule_.columns.begin());
+    if (device != rule_.columns.end()) plan.device_column = static_cast<uint32_t>(device - rule_.columns.begin());
+    return true;
+  }
+
+  bool compile_partition(MemoryPlan& plan) {
+    if (!statement_.has_partition) return true;
+    plan.is_on_one_loop = statement_.join || statement_.window;
+    if (plan.is_on_one_loop) return programs(statement_.partition, *capture_scope_, plan.partition.emplace());
+    return true;
+  }
+
+  bool compile_steps(MemoryPlan& plan) {
+    plan.is_on_one_loop = plan.is_on_one_loop || (statement_.join && statement_.window);
+    capture_scope_->refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
+    for (size_t i = 0; i < capture_scope_->steps().size(); ++i) {
+      const CaptureScope::Step step = capture_scope_->steps()[i];
+      MemoryStep made{
+          .slot = step.slot, .function = step.call->state, .duration_us = step.call->duration_us, .arguments = {}};
+      if (!programs(step.call->operands, *capture_scope_, made.arguments)) return false;
+      plan.steps.push_back(std::move(made));
     }
     return true;
+  }
+
+  bool capture_message(MemoryPlan& plan) {
+    if (!plan.window) {
+      plan.topic_slot = capture_call(Function::kTopic);
+      plan.device_slot = capture_call(Function::kDevice);
+    }
+    plan.slot_count = capture_scope_->slot_count();
+    if (rule_.selects_message) plan.payload_slot = static_cast<uint32_t>(plan.slot_count++);
+    return true;
+  }
+
+  std::optional<uint32_t> capture_call(Function function) {
+    if (statement_.join) return std::nullopt;
+    Expression call;
+    call.kind = Kind::kCall;
+    call.function = function;
+    const Checked<uint32_t> slot = capture_scope_->capture(call);
+    return slot ? std::optional(*slot) : std::nullopt;
+  }
+
+  bool compile_feeds() {
+    for (uint8_t i = 0; i < rule_.feeds.size(); ++i) {
+      MessageScope& scope = message_scopes_[i];
+      scope.refuse_aggregates("cannot be a group key", "group by what the message says");
+      if (rule_.memory && !compile_feed(rule_.feeds[i], i, scope)) return false;
+      rule_.feeds[i].fields = scope.fields();
+    }
+    return true;
+  }
+
+  bool compile_feed(Feed& feed, uint8_t number, MessageScope& scope) {
+    for (const CaptureScope::Capture& capture : capture_scope_->captures()) {
+      if (capture.feed != number) continue;
+      std::optional<Program> compiled = program(*capture.expression, scope);
+      if (!compiled) return false;
+      feed.captures.push_back(std::move(*compiled));
+      feed.capture_slots.push_back(capture.slot);
+    }
+    if (rule_.memory->payload_slot) {
+      feed.captures.push_back(Program::of_payload());
+      feed.capture_slots.push_back(*rule_.memory->payload_slot);
+    }
+    if (statement_.event_time) {
+      feed.timestamp = program(*statement_.event_time->timestamp, scope);
+      if (!feed.timestamp) return false;
+    }
+    if (statement_.join) return programs(join_keys_[number], scope, feed.route);
+    if (statement_.window) return programs(statement_.keys, scope, feed.route);
+    if (statement_.has_partition) return programs(statement_.partition, scope, feed.route);
+    Expression device;
+    device.kind = Kind::kField;
+    device.path = {{.name = "device"}};
+    std::optional<Program> compiled = program(device, scope);
+    if (!compiled) return false;
+    feed.route.push_back(std::move(*compiled));
+    return true;
+  }
+
+  // Equalities between the streams are the key; what is left joins the condition.
+  bool divide_join_condition() {
+    std::vector<const Expression*> parts;
+    conjuncts(*statement_.join->condition, parts);
+    for (const Expression* part : parts) {
+      const std::optional<uint8_t> left = part->kind == Kind::kEqual ? only_stream(*part->operands[0]) : std::nullopt;
+      const std::optional<uint8_t> right = part->kind == Kind::kEqual ? only_stream(*part->operands[1]) : std::nullopt;
+      if (!left || !right || *left == *right) {
+        return refuse_sql(part->offset, "rule.join", "ON compares the streams by other than equality",
+                          "put it into WHERE, and equalities such as a.id = b.id into ON");
+      }
+      join_keys_[*left].push_back(without_stream(*part->operands[0]));
+      join_keys_[*right].push_back(without_stream(*part->operands[1]));
+    }
+    return true;
+  }
+
+  // The one stream whose fields the expression names; nothing where there are none or several.
+  [[nodiscard]] std::optional<uint8_t> only_stream(const Expression& expression) const {
+    std::optional<uint8_t> stream;
+    bool is_one = true;
+    for_each(expression, [&](const Expression& part) {
+      if (part.kind != Kind::kField) return;
+      const std::optional<uint8_t> its = capture_scope_->stream_of(part.path);
+      is_one = is_one && its && (!stream || *stream == *its);
+      stream = its;
+    });
+    return is_one ? stream : std::nullopt;
+  }
+
+  static ExpressionPointer without_stream(const Expression& expression) {
+    ExpressionPointer copy = clone(expression);
+    if (copy->kind == Kind::kField) copy->path.erase(copy->path.begin());
+    for (ExpressionPointer& operand : copy->operands) operand = without_stream(*operand);
+    return copy;
   }
 
   // The column that ${name} stands for: one of the SELECT, else one more that only the templates see.
@@ -167,7 +373,7 @@ class RuleCompiler {
   }
 
   std::unexpected<Fault> unknown_name(std::string_view name, size_t offset, const Fault& fault) const {
-    if (!rule_.window) return refuse(offset, fault.error.code, fault.error.what, fault.error.fix);
+    if (!statement_.window) return refuse(offset, fault.error.code, fault.error.what, fault.error.fix);
     std::vector<std::string> candidates = {"window_start", "window_end"};
     for (const Column& column : rule_.columns) candidates.push_back(column.name);
     const std::string near = nearest(name, candidates);
@@ -260,26 +466,26 @@ class RuleCompiler {
     return true;
   }
 
-  void place_fields() {
-    const std::vector<FieldPath>& fields = message_scope_.fields();
-    rule_.slot_count = fields.size();
-    for (uint32_t slot = 0; slot < fields.size(); ++slot) {
-      FieldTree& tree = slot < condition_slots_ ? rule_.condition_fields : rule_.row_fields;
-      tree.add(fields[slot], slot);
-    }
-  }
+  static constexpr std::string_view kWhereReason = "is not known yet in WHERE";
+  static constexpr std::string_view kWhereFix = "WHERE chooses the messages that enter a window; use HAVING";
+  static constexpr std::string_view kNoWindowReason = "needs a window";
+  static constexpr std::string_view kNoWindowFix = "add GROUP BY TUMBLING(10 s)";
 
   const RuleSource& source_;
+  const Tables& tables_;
   Rule rule_;
   RuleProblem problem_;
   Statement statement_;
-  MessageScope message_scope_;
-  std::optional<WindowScope> window_scope_;  // with rule_.window
-  size_t condition_slots_ = 0;
+  std::array<MessageScope, 2> message_scopes_;  // by feed
+  std::optional<CaptureScope> capture_scope_;
+  std::optional<WindowScope> window_scope_;  // with statement_.window
+  std::array<std::vector<ExpressionPointer>, 2> join_keys_;
 };
 
 }  // namespace
 
-std::expected<Rule, RuleProblem> compile_rule(const RuleSource& source) { return RuleCompiler(source).compile(); }
+std::expected<Rule, RuleProblem> compile_rule(const RuleSource& source, const Tables& tables) {
+  return RuleCompiler(source, tables).compile();
+}
 
 }  // namespace verge::rules

@@ -9,7 +9,7 @@ namespace verge::rules {
 namespace {
 
 RuleProblem problem_of(std::string sql, std::vector<ActionSource> actions = {DropSource{}}) {
-  const auto rule = compile_rule({.name = "r", .sql = std::move(sql), .actions = std::move(actions)});
+  const auto rule = compile_rule({.name = "r", .sql = std::move(sql), .actions = std::move(actions)}, {});
   return rule ? RuleProblem{} : rule.error();
 }
 
@@ -55,6 +55,23 @@ TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
       {"SELECT a FROM 'x' WHERE (a", "rule.syntax", "", ""},
       {"SELECT a[70000] FROM 'x'", "rule.syntax", "70000", ""},
       {"SELECT 1e999 FROM 'x'", "rule.syntax", "1e999", ""},
+      {"SELECT cast(a AS INTGER) FROM 'x'", "rule.syntax", "INTGER", "INTEGER"},
+      {"SELECT lagg(a) FROM 'x'", "rule.unknown-function", "lagg", "lag"},
+      {"SELECT percentile(a, 5) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.arguments", "5", "0.95"},
+      {"SELECT count(*) FROM 'x' GROUP BY HOPPING(1 s)", "rule.syntax", ")", ""},
+      {"SELECT count(*) FROM 'x' GROUP BY HOPPING(1 s, 2 s)", "rule.window", "HOPPING", "step"},
+      {"SELECT count(*) FROM 'x' GROUP BY COUNT(0)", "rule.syntax", "0", ""},
+      {"SELECT a FROM 'x' HAVING a > 1", "rule.window", "HAVING", "WHERE"},
+      {"SELECT a FROM 'x' JOIN 'y' AS b ON a.i = b.i WITHIN 1 s", "rule.join", "'y'", "AS a"},
+      {"SELECT a.v FROM 'x' AS a JOIN 'y' AS b ON a.i < b.i WITHIN 1 s", "rule.join", "a.i", "WHERE"},
+      {"SELECT v FROM 'x' AS a JOIN 'y' AS b ON a.i = b.i WITHIN 1 s", "rule.join", "v FROM", "a.v"},
+      {"SELECT * FROM 'x' AS a JOIN 'y' AS b ON a.i = b.i WITHIN 1 s", "rule.join", "*", "a.x"},
+      {"SELECT t.v FROM 'x' JOIN TABLE t ON t.id = device", "rule.table", "t ON", "[[table]]"},
+      {"SELECT lag(a) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.not-grouped", "lag", "max()"},
+      {"SELECT count(*) FROM 'x' GROUP BY lag(a), TUMBLING(1 s)", "rule.memory", "lag", "SELECT"},
+      {"SELECT a FROM 'x' PARTITION BY b", "rule.memory", "b", "lag()"},
+      {"SELECT a FROM 'x' TIMESTAMP BY ts LATE MAYBE", "rule.syntax", "MAYBE", ""},
+      {"SELECT a FROM 'x' WHERE a > 1 FOR 3 parsec", "rule.syntax", "parsec", ""},
   };
   for (const Refusal& refusal : refusals) {
     SCOPED_TRACE(refusal.sql);
@@ -121,7 +138,7 @@ TEST(RuleCompiler, RefusesTemplates) {
 
 TEST(RuleCompiler, RefusesNames) {
   for (const std::string& name : {std::string(), std::string("a/b"), std::string("a+"), std::string(129, 'a')}) {
-    const auto rule = compile_rule({.name = name, .sql = "SELECT * FROM 'x'", .actions = {DropSource{}}});
+    const auto rule = compile_rule({.name = name, .sql = "SELECT * FROM 'x'", .actions = {DropSource{}}}, {});
     ASSERT_FALSE(rule.has_value()) << name;
     EXPECT_EQ(rule.error().part, RuleProblem::Part::kName);
   }

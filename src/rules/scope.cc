@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace verge::rules {
 namespace {
 
@@ -16,13 +18,23 @@ bool is_name(const Expression& expression, std::string_view name) {
   return expression.kind == Kind::kField && expression.path.size() == 1 && expression.path.front().name == name;
 }
 
+std::unexpected<Fault> too_many_fields(size_t offset) {
+  return refuse(offset, "rule.fields", fmt::format("a rule reads at most {} fields", kFieldsMax),
+                "divide it into several rules");
+}
+
 }  // namespace
 
 Checked<Loaded> MessageScope::load(const Expression& expression) {
   if (expression.kind == Kind::kAggregate) {
     return refuse(expression.offset, "rule.aggregate",
-                  fmt::format("{}() {}", name_of(expression.aggregate), aggregate_reason_),
+                  fmt::format("{}() {}", name_of(expression.aggregate.aggregate), aggregate_reason_),
                   std::string(aggregate_fix_));
+  }
+  if (expression.kind == Kind::kState) {
+    return refuse(expression.offset, "rule.memory",
+                  fmt::format("{}() remembers what came before and cannot stand here", name_of(expression.state)),
+                  "use it in SELECT or WHERE");
   }
   if (expression.kind != Kind::kField) return Loaded{};
   const Checked<uint32_t> slot = slot_of(expression.path, expression.offset);
@@ -43,25 +55,101 @@ Checked<uint32_t> MessageScope::slot_of(const FieldPath& path, size_t offset) {
   const auto known = std::ranges::find(fields_, path);
   const auto slot = static_cast<uint32_t>(known - fields_.begin());
   if (known != fields_.end()) return slot;
-  if (slot == kFieldsMax) {
-    return refuse(offset, "rule.fields", fmt::format("a rule reads at most {} fields", kFieldsMax),
-                  "divide it into several rules");
-  }
+  if (slot == kFieldsMax) return too_many_fields(offset);
   fields_.push_back(path);
   return slot;
+}
+
+void CaptureScope::refuse_aggregates(std::string_view reason, std::string_view fix) {
+  aggregate_reason_ = reason;
+  aggregate_fix_ = fix;
+}
+
+std::optional<uint8_t> CaptureScope::stream_of(const FieldPath& path) const {
+  const auto named = std::ranges::find(streams_, path.front().name);
+  if (named == streams_.end() || path.size() < 2) return std::nullopt;
+  return static_cast<uint8_t>(named - streams_.begin());
+}
+
+Checked<Loaded> CaptureScope::load(const Expression& expression) {
+  if (expression.kind == Kind::kAggregate) {
+    return refuse(expression.offset, "rule.aggregate",
+                  fmt::format("{}() {}", name_of(expression.aggregate.aggregate), aggregate_reason_),
+                  std::string(aggregate_fix_));
+  }
+  const bool is_of_message =
+      expression.kind == Kind::kField || (expression.kind == Kind::kCall && reads_message(expression.function));
+  if (!is_of_message && expression.kind != Kind::kState) return Loaded{};
+  const Checked<uint32_t> slot = is_of_message ? capture(expression) : step(expression);
+  if (!slot) return std::unexpected(slot.error());
+  return load_slot(*slot);
+}
+
+Checked<uint32_t> CaptureScope::capture(const Expression& expression) {
+  ExpressionPointer captured = clone(expression);
+  uint8_t feed = 0;
+  if (!streams_.empty()) {
+    const auto stream = expression.kind == Kind::kField ? stream_of(expression.path) : std::nullopt;
+    if (!stream) {
+      const std::string text = expression.kind == Kind::kField ? path_text(expression.path) : "the call";
+      const bool is_path = expression.kind == Kind::kField && expression.path.size() > 1;
+      const std::string near = is_path ? nearest(expression.path.front().name, streams_) : std::string();
+      return refuse(expression.offset, "rule.join", fmt::format("{} does not say of which stream it is", text),
+                    near.empty() ? fmt::format("write {}.{}", streams_.front(),
+                                               expression.kind == Kind::kField ? text : "device, .topic or .time")
+                                 : fmt::format("did you mean {}?", near));
+    }
+    feed = *stream;
+    captured->path.erase(captured->path.begin());
+  }
+  for (const Capture& known : captures_) {
+    if (known.feed == feed && same(*known.expression, *captured)) return known.slot;
+  }
+  if (captures_.size() == kFieldsMax) return too_many_fields(expression.offset);
+  captures_.push_back({std::move(captured), slots_, feed});
+  return slots_++;
+}
+
+Checked<uint32_t> CaptureScope::step(const Expression& call) {
+  for (const Step& known : steps_) {
+    if (same(*known.call, call)) return known.slot;
+  }
+  for (const ExpressionPointer& argument : call.operands) {
+    Fault fault;
+    bool is_good = true;
+    for_each(*argument, [&](const Expression& part) {
+      if (!is_good || part.kind != Kind::kState) return;
+      const Checked<uint32_t> inner = step(part);
+      if (inner) return;
+      is_good = false;
+      fault = inner.error();
+    });
+    if (!is_good) return std::unexpected(std::move(fault));
+  }
+  steps_.push_back({&call, slots_});
+  return slots_++;
 }
 
 Checked<Loaded> WindowScope::load(const Expression& expression) {
   const auto key = std::ranges::find_if(keys_, [&](const auto& known) { return same(*known, expression); });
   if (key != keys_.end()) return load_slot(kFirstKeySlot + static_cast<uint32_t>(key - keys_.begin()));
-  if (expression.kind == Kind::kAggregate) {
-    auto known = std::ranges::find_if(aggregates_, [&](const Expression* other) { return same(*other, expression); });
-    const auto index = static_cast<uint32_t>(known - aggregates_.begin());
-    if (known == aggregates_.end()) aggregates_.push_back(&expression);
-    return load_slot(kFirstKeySlot + static_cast<uint32_t>(keys_.size()) + index);
-  }
+  if (expression.kind == Kind::kAggregate) return load_aggregate(expression);
   if (is_name(expression, "window_start")) return load_slot(kStartSlot);
   if (is_name(expression, "window_end")) return load_slot(kEndSlot);
+  if (expression.kind == Kind::kState && is_detector(expression.state)) {
+    // The worst of the window.
+    Expression& worst = implied_.emplace_back();
+    worst.kind = Kind::kAggregate;
+    worst.offset = expression.offset;
+    worst.aggregate.aggregate = Aggregate::kMax;
+    worst.operands.push_back(clone(expression));
+    return load_aggregate(worst);
+  }
+  if (expression.kind == Kind::kState) {
+    return refuse(expression.offset, "rule.not-grouped",
+                  fmt::format("{}() has many values in a window", name_of(expression.state)),
+                  "aggregate it, as in max() or last()");
+  }
   if (expression.kind == Kind::kCall && reads_message(expression.function)) {
     return refuse(expression.offset, "rule.not-grouped", "topic(), device() and now() have many values in a window",
                   "add the call to GROUP BY, or use window_start or window_end");
@@ -72,6 +160,14 @@ Checked<Loaded> WindowScope::load(const Expression& expression) {
                   "add it to GROUP BY, or aggregate it, as in avg() or last()");
   }
   return Loaded{};
+}
+
+Instruction WindowScope::load_aggregate(const Expression& aggregate) {
+  const auto known =
+      std::ranges::find_if(aggregates_, [&](const Expression* other) { return same(*other, aggregate); });
+  const auto index = static_cast<uint32_t>(known - aggregates_.begin());
+  if (known == aggregates_.end()) aggregates_.push_back(&aggregate);
+  return load_slot(kFirstKeySlot + static_cast<uint32_t>(keys_.size()) + index);
 }
 
 }  // namespace verge::rules

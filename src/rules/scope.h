@@ -1,9 +1,11 @@
 // Scope: what names mean where an expression stands.
 //
-// The message's fields get slots as they are first named. The row of a window has other slots: its bounds, the group's
-// keys, its aggregates; there a field that is none of these has no meaning.
+// The message's fields get slots as they are first named. A rule with memory reads what was captured of its messages,
+// and what its functions that remember gave. The row of a window has other slots: its bounds, the group's keys, its
+// aggregates; there a field that is none of these has no meaning.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,6 +41,47 @@ class MessageScope final : public Scope {
   std::string_view aggregate_fix_;
 };
 
+// What a rule with memory sees: whatever of the message it names is captured.
+class CaptureScope final : public Scope {
+ public:
+  // A value of a message that is captured.
+  struct Capture {
+    ExpressionPointer expression;  // without the stream's name
+    uint32_t slot = 0;
+    uint8_t feed = 0;
+  };
+  // A call of a function that remembers.
+  struct Step {
+    const Expression* call = nullptr;
+    uint32_t slot = 0;
+  };
+
+  // `streams`: the names of the two streams of a join; none where there is one.
+  explicit CaptureScope(std::vector<std::string> streams) : streams_(std::move(streams)) {}
+
+  Checked<std::optional<Instruction>> load(const Expression& expression) override;
+  void refuse_aggregates(std::string_view reason, std::string_view fix);
+
+  // The slot where the value is captured, whoever else named it.
+  Checked<uint32_t> capture(const Expression& expression);
+  [[nodiscard]] const std::deque<Capture>& captures() const { return captures_; }
+  // In the order in which they are to be made: those inside others first.
+  [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
+  [[nodiscard]] size_t slot_count() const { return slots_; }
+  // Which stream of a join the path's first name is; nothing where it is none, or there is one stream.
+  [[nodiscard]] std::optional<uint8_t> stream_of(const FieldPath& path) const;
+
+ private:
+  Checked<uint32_t> step(const Expression& call);
+
+  std::vector<std::string> streams_;
+  std::deque<Capture> captures_;
+  std::vector<Step> steps_;
+  uint32_t slots_ = 0;
+  std::string_view aggregate_reason_;
+  std::string_view aggregate_fix_;
+};
+
 class WindowScope final : public Scope {
  public:
   static constexpr uint32_t kStartSlot = 0;
@@ -53,8 +96,11 @@ class WindowScope final : public Scope {
   [[nodiscard]] std::span<const Expression* const> aggregates() const { return aggregates_; }
 
  private:
+  Instruction load_aggregate(const Expression& aggregate);
+
   std::span<const ExpressionPointer> keys_;
   std::vector<const Expression*> aggregates_;
+  std::deque<Expression> implied_;  // max() of detectors that stand alone
 };
 
 }  // namespace verge::rules

@@ -1,5 +1,7 @@
 #include "rules/statement_parser.h"
 
+#include <numeric>
+
 #include <fmt/format.h>
 
 #include "base/assert.h"
@@ -16,8 +18,9 @@ class StatementParser {
       : sql_(sql), tokens_(std::move(tokens)), expressions_(tokens_) {}
 
   Checked<Statement> parse() {
-    const bool parsed = tokens_.expect_word("SELECT") && parse_items() && parse_from() && parse_where() &&
-                        parse_group_by() && parse_end();
+    const bool parsed = tokens_.expect_word("SELECT") && parse_items() && parse_from() && parse_joins() &&
+                        parse_timestamp() && parse_where() && parse_group_by() && parse_having() && parse_partition() &&
+                        parse_end();
     if (const std::optional<Fault>& fault = tokens_.first_fault()) return std::unexpected(*fault);
     VERGE_ASSERT(parsed);
     return std::move(statement_);
@@ -68,16 +71,98 @@ class StatementParser {
     if (!tokens_.take_word("FROM")) {
       return tokens_.fault_expected("FROM", {"FROM", "AS", "AND", "OR", "BETWEEN", "LIKE"});
     }
-    const Token& token = tokens_.peek();
-    if (token.kind != Token::Kind::kText) {
+    if (tokens_.peek().kind != Token::Kind::kText) {
       return tokens_.fault_expected("a topic filter in single quotes, as in FROM 'plant/+/oven'");
     }
-    statement_.filter_offset = token.offset;
-    statement_.filter = unquote(tokens_.next());
-    if (is_topic_filter(statement_.filter)) return true;
-    return tokens_.fault(statement_.filter_offset, "rule.topic-filter",
-                         fmt::format("'{}' is not a topic filter", statement_.filter),
-                         "'+' stands alone for one level, '#' alone for all levels that remain");
+    return parse_stream(statement_.from);
+  }
+
+  // 'topic/filter' [AS alias]
+  bool parse_stream(StreamSource& stream) {
+    stream.offset = tokens_.peek().offset;
+    stream.filter = unquote(tokens_.next());
+    if (!is_topic_filter(stream.filter)) {
+      return tokens_.fault(stream.offset, "rule.topic-filter", fmt::format("'{}' is not a topic filter", stream.filter),
+                           "'+' stands alone for one level, '#' alone for all levels that remain");
+    }
+    const std::optional<std::string> alias = parse_alias();
+    if (alias) stream.alias = *alias;
+    return alias.has_value();
+  }
+
+  bool parse_joins() {
+    while (tokens_.at_word("JOIN") || tokens_.at_word("LEFT")) {
+      const bool keeps_unmatched = tokens_.take_word("LEFT");
+      if (!tokens_.expect_word("JOIN")) return false;
+      const bool parsed =
+          tokens_.at_word("TABLE") ? parse_table_join(keeps_unmatched) : parse_stream_join(keeps_unmatched);
+      if (!parsed) return false;
+    }
+    return true;
+  }
+
+  bool parse_stream_join(bool keeps_unmatched) {
+    const size_t offset = tokens_.peek().offset;
+    if (tokens_.peek().kind != Token::Kind::kText) {
+      return tokens_.fault_expected("a topic filter in single quotes, or TABLE and a name", {"TABLE"});
+    }
+    if (keeps_unmatched) {
+      return tokens_.fault(offset, "rule.join", "LEFT JOIN is for tables: of a stream the other side may still come",
+                           "write JOIN, and a second rule for what is missing");
+    }
+    if (statement_.join) return tokens_.fault(offset, "rule.join", "a rule joins two streams, no more");
+    StreamJoin& join = statement_.join.emplace();
+    if (!parse_stream(join.stream) || !tokens_.expect_word("ON")) return false;
+    join.condition = expressions_.parse();
+    if (join.condition == nullptr || !tokens_.expect_word("WITHIN")) return false;
+    const auto within = parse_duration_us(tokens_, 1, kWindowMicrosecondsMax);
+    if (!within) return false;
+    join.within_us = *within;
+    if (!join.stream.alias.empty() && !statement_.from.alias.empty() && join.stream.alias != statement_.from.alias) {
+      return true;
+    }
+    return tokens_.fault(offset, "rule.join", "the two streams of a join need different names",
+                         "write FROM 'x' AS a JOIN 'y' AS b ON a.id = b.id WITHIN 5 s");
+  }
+
+  bool parse_table_join(bool keeps_unmatched) {
+    tokens_.next();
+    TableJoin join{.keeps_unmatched = keeps_unmatched};
+    const Token& name = tokens_.peek();
+    join.offset = name.offset;
+    if (name.kind != Token::Kind::kWord && name.kind != Token::Kind::kQuotedName) {
+      return tokens_.fault_expected("the name of a table");
+    }
+    const bool is_quoted = name.kind == Token::Kind::kQuotedName;
+    const Token token = tokens_.next();
+    join.table = is_quoted ? unquote(token) : std::string(token.text);
+    const std::optional<std::string> alias = parse_alias();
+    if (!alias || !tokens_.expect_word("ON")) return false;
+    join.alias = alias->empty() ? join.table : *alias;
+    join.condition = expressions_.parse();
+    if (join.condition == nullptr) return false;
+    statement_.tables.push_back(std::move(join));
+    return true;
+  }
+
+  // TIMESTAMP BY expression [DELAY 5 s] [LATE DROP | LATE CURRENT]
+  bool parse_timestamp() {
+    if (!tokens_.take_word("TIMESTAMP")) return true;
+    if (!tokens_.expect_word("BY")) return false;
+    EventTime& time = statement_.event_time.emplace();
+    time.timestamp = expressions_.parse();
+    if (time.timestamp == nullptr) return false;
+    if (tokens_.take_word("DELAY")) {
+      const auto delay = parse_duration_us(tokens_, 0, kDelayMicrosecondsMax);
+      if (!delay) return false;
+      time.delay_us = *delay;
+    }
+    if (!tokens_.take_word("LATE")) return true;
+    if (tokens_.take_word("CURRENT")) {
+      time.late = LatePolicy::kCurrent;
+      return true;
+    }
+    return tokens_.take_word("DROP") || tokens_.fault_expected("DROP or CURRENT after LATE", {"DROP", "CURRENT"});
   }
 
   bool parse_where() {
@@ -91,11 +176,26 @@ class StatementParser {
     const size_t offset = tokens_.next().offset;
     if (!tokens_.expect_word("BY")) return false;
     do {
-      const bool is_window = tokens_.at_word("TUMBLING") && tokens_.peek(1).text == "(";
-      if (is_window ? !parse_window() : !parse_key()) return false;
+      const std::optional<WindowKind> window = window_kind();
+      if (window ? !parse_window(*window) : !parse_key()) return false;
     } while (tokens_.take_symbol(","));
-    if (statement_.window_us) return true;
+    if (statement_.window) return true;
     return tokens_.fault(offset, "rule.window", "GROUP BY needs a window", "add it to the keys, as in TUMBLING(10 s)");
+  }
+
+  [[nodiscard]] std::optional<WindowKind> window_kind() const {
+    static constexpr std::array<std::pair<std::string_view, WindowKind>, 5> kKinds = {{
+        {"TUMBLING", WindowKind::kTumbling},
+        {"HOPPING", WindowKind::kHopping},
+        {"SLIDING", WindowKind::kSliding},
+        {"SESSION", WindowKind::kSession},
+        {"COUNT", WindowKind::kCount},
+    }};
+    if (tokens_.peek(1).text != "(") return std::nullopt;
+    for (const auto& [word, kind] : kKinds) {
+      if (tokens_.at_word(word)) return kind;
+    }
+    return std::nullopt;
   }
 
   bool parse_key() {
@@ -105,41 +205,102 @@ class StatementParser {
     return true;
   }
 
-  bool parse_window() {
+  bool parse_window(WindowKind kind) {
     const size_t offset = tokens_.next().offset;
-    if (statement_.window_us) return tokens_.fault(offset, "rule.window", "a rule has one window only");
+    if (statement_.window) return tokens_.fault(offset, "rule.window", "a rule has one window only");
     tokens_.next();  // (
-    const Token number = tokens_.peek();
-    if (number.kind != Token::Kind::kNumber) return fault_duration();
-    tokens_.next();
-    const Token unit = tokens_.peek();
-    if (unit.kind != Token::Kind::kWord) return fault_duration();
-    const std::optional<Duration> size = parse_duration(fmt::format("{} {}", number.text, lower(unit.text)));
-    if (!size) return fault_duration();
-    tokens_.next();
-    statement_.window_us = std::chrono::duration_cast<std::chrono::microseconds>(*size).count();
-    if (*statement_.window_us < kWindowMicrosecondsMin || *statement_.window_us > kWindowMicrosecondsMax ||
-        *statement_.window_us % 1000 != 0) {
-      return tokens_.fault(number.offset, "rule.window",
-                           fmt::format("a window of {} {} cannot be", number.text, unit.text),
-                           "choose whole milliseconds from 100 ms to 24 h");
-    }
-    return tokens_.expect_symbol(")");
+    WindowSpec& window = statement_.window.emplace(WindowSpec{.kind = kind});
+    const bool parsed = kind == WindowKind::kCount ? parse_counts(window) : parse_sizes(window, offset);
+    return parsed && tokens_.expect_symbol(")");
   }
 
-  bool fault_duration() {
-    return tokens_.fault_expected("a duration such as 10 s, 500 ms, 1 min or 1 h", {"s", "ms", "min", "h"});
+  bool parse_sizes(WindowSpec& window, size_t offset) {
+    const auto size = parse_duration_us(tokens_, kWindowMicrosecondsMin, kWindowMicrosecondsMax);
+    if (!size) return false;
+    window.size_us = *size;
+    window.hop_us = window.kind == WindowKind::kSession ? kWindowMicrosecondsMax : *size;
+    const bool takes_two = window.kind == WindowKind::kHopping || window.kind == WindowKind::kSession;
+    if (window.kind == WindowKind::kHopping && !tokens_.at_symbol(",")) {
+      return tokens_.fault_expected("',' and how far apart the windows begin, as in HOPPING(1 min, 10 s)");
+    }
+    if (!takes_two || !tokens_.take_symbol(",")) return true;
+    const auto second = parse_duration_us(tokens_, kWindowMicrosecondsMin, kWindowMicrosecondsMax);
+    if (!second) return false;
+    window.hop_us = *second;
+    if (window.kind == WindowKind::kSession && window.hop_us < window.size_us) {
+      return tokens_.fault(offset, "rule.window", "a session cannot be shorter than the gap that ends it",
+                           "write SESSION(gap, longest)");
+    }
+    if (window.kind == WindowKind::kSession) return true;
+    const int64_t pane = std::gcd(window.size_us, window.hop_us);
+    if (window.hop_us <= window.size_us && window.size_us / pane <= kPanesMax) return true;
+    return tokens_.fault(
+        offset, "rule.window",
+        window.hop_us > window.size_us ? "the windows leave gaps between them" : "the window falls into too many parts",
+        fmt::format("choose a step that is at most the size and divides it into at most {} parts", kPanesMax));
+  }
+
+  bool parse_counts(WindowSpec& window) {
+    const auto count = parse_count();
+    if (!count) return false;
+    window.count = *count;
+    window.every = *count;
+    if (!tokens_.take_symbol(",")) return true;
+    const size_t offset = tokens_.peek().offset;
+    const auto every = parse_count();
+    if (!every) return false;
+    window.every = *every;
+    return window.every <= window.count ||
+           tokens_.fault(offset, "rule.window", "the windows leave readings out between them",
+                         "choose a step that is at most the count");
+  }
+
+  std::optional<uint64_t> parse_count() {
+    const Token token = tokens_.peek();
+    const Value number = token.kind == Token::Kind::kNumber ? parse_number(token.text) : Value{};
+    if (!number.is_integer() || number.as_integer() < 1 || number.as_integer() > kCountMax) {
+      tokens_.fault_expected(fmt::format("a whole number of readings from 1 to {}", kCountMax));
+      return std::nullopt;
+    }
+    tokens_.next();
+    return static_cast<uint64_t>(number.as_integer());
+  }
+
+  bool parse_having() {
+    if (!tokens_.at_word("HAVING")) return true;
+    const size_t offset = tokens_.next().offset;
+    if (!statement_.window) {
+      return tokens_.fault(offset, "rule.window", "HAVING chooses among the rows of a window, and there is none",
+                           "use WHERE, or add GROUP BY TUMBLING(10 s)");
+    }
+    statement_.having = expressions_.parse();
+    return statement_.having != nullptr;
+  }
+
+  bool parse_partition() {
+    if (!tokens_.take_word("PARTITION")) return true;
+    if (!tokens_.expect_word("BY")) return false;
+    statement_.has_partition = true;
+    do {
+      ExpressionPointer key = expressions_.parse();
+      if (key == nullptr) return false;
+      statement_.partition.push_back(std::move(key));
+    } while (tokens_.take_symbol(","));
+    return true;
   }
 
   bool parse_end() {
     if (tokens_.peek().kind == Token::Kind::kEnd) return true;
-    const bool grouped = statement_.window_us.has_value();
-    if (grouped) return tokens_.fault_expected("',' or the end of the rule");
-    if (statement_.condition != nullptr) {
-      return tokens_.fault_expected("an operator, GROUP BY or the end of the rule",
-                                    {"GROUP", "AND", "OR", "BETWEEN", "LIKE", "IN", "IS", "NOT"});
+    if (statement_.window) {
+      return tokens_.fault_expected("',', HAVING or the end of the rule", {"HAVING", "PARTITION"});
     }
-    return tokens_.fault_expected("WHERE, GROUP BY or the end of the rule", {"WHERE", "GROUP"});
+    if (statement_.condition != nullptr) {
+      return tokens_.fault_expected(
+          "an operator, GROUP BY or the end of the rule",
+          {"GROUP", "AND", "OR", "BETWEEN", "LIKE", "IN", "IS", "NOT", "FOR", "HAVING", "PARTITION"});
+    }
+    return tokens_.fault_expected("WHERE, GROUP BY or the end of the rule",
+                                  {"WHERE", "GROUP", "JOIN", "LEFT", "TIMESTAMP", "HAVING", "PARTITION", "AS"});
   }
 
   std::string_view sql_;

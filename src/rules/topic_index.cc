@@ -11,13 +11,13 @@ uint32_t TopicIndex::add_node() {
   return static_cast<uint32_t>(nodes_.size() - 1);
 }
 
-void TopicIndex::add(std::string_view filter, uint32_t rule) {
+void TopicIndex::add(std::string_view filter, uint32_t number) {
   uint32_t at = 0;
   bool more = true;
   while (more) {
     const std::string_view level = next_level(filter, more);
     if (level == "#") {
-      nodes_[at].everything.push_back(rule);
+      nodes_[at].everything.push_back(number);
       return;
     }
     uint32_t next = 0;
@@ -36,35 +36,35 @@ void TopicIndex::add(std::string_view filter, uint32_t rule) {
     }
     at = next;
   }
-  nodes_[at].here.push_back(rule);
+  nodes_[at].here.push_back(number);
 }
 
-void TopicIndex::match(std::string_view topic, std::vector<uint32_t>& rules) const {
-  rules.clear();
+void TopicIndex::match(std::string_view topic, std::vector<uint32_t>& numbers) const {
+  numbers.clear();
   if (!topic.starts_with('$')) {
-    descend(0, topic, true, rules);
+    descend(0, topic, true, numbers);
   } else {
     // No wildcard stands for a first level that begins with '$' [MQTT-4.7.2-1].
     bool more = true;
     const std::string_view level = next_level(topic, more);
     const auto child = nodes_[0].children.find(level);
-    if (child != nodes_[0].children.end()) descend(child->second, topic, more, rules);
+    if (child != nodes_[0].children.end()) descend(child->second, topic, more, numbers);
   }
-  std::ranges::sort(rules);
+  std::ranges::sort(numbers);
 }
 
-void TopicIndex::descend(uint32_t index, std::string_view rest, bool more, std::vector<uint32_t>& rules) const {
+void TopicIndex::descend(uint32_t index, std::string_view rest, bool more, std::vector<uint32_t>& numbers) const {
   const Node& node = nodes_[index];
-  rules.insert(rules.end(), node.everything.begin(), node.everything.end());
+  numbers.insert(numbers.end(), node.everything.begin(), node.everything.end());
   if (!more) {
-    rules.insert(rules.end(), node.here.begin(), node.here.end());
+    numbers.insert(numbers.end(), node.here.begin(), node.here.end());
     return;
   }
   const std::string_view level = next_level(rest, more);
-  if (node.any_level != 0) descend(node.any_level, rest, more, rules);
+  if (node.any_level != 0) descend(node.any_level, rest, more, numbers);
   if (node.children.empty()) return;
   const auto child = node.children.find(level);
-  if (child != node.children.end()) descend(child->second, rest, more, rules);
+  if (child != node.children.end()) descend(child->second, rest, more, numbers);
 }
 
 }  // namespace verge::rules

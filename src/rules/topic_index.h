@@ -1,5 +1,5 @@
-// TopicIndex: finds the rules whose filter matches a topic, by descending a tree of filter levels. Built once, then
-// read by any thread.
+// TopicIndex: finds the topic filters that match a topic, by descending a tree of filter levels. Built once, then read
+// by any thread.
 #pragma once
 
 #include <cstdint>
@@ -17,20 +17,20 @@ class TopicIndex {
  public:
   TopicIndex() : nodes_(1) {}
   // `filter` must be valid.
-  void add(std::string_view filter, uint32_t rule);
-  // Sets `rules` to those that match, in ascending order. Room in `rules` is used again.
-  void match(std::string_view topic, std::vector<uint32_t>& rules) const;
+  void add(std::string_view filter, uint32_t number);
+  // Sets `numbers` to those that match, in ascending order. Room in `numbers` is used again.
+  void match(std::string_view topic, std::vector<uint32_t>& numbers) const;
 
  private:
   struct Node {
     std::unordered_map<std::string, uint32_t, StringHash, std::equal_to<>> children;
     uint32_t any_level = 0;            // the child under '+'; 0: none
-    std::vector<uint32_t> here;        // rules whose filter ends here
-    std::vector<uint32_t> everything;  // rules whose filter goes on with '#', which also matches the level itself
+    std::vector<uint32_t> here;        // filters that end here
+    std::vector<uint32_t> everything;  // filters that go on with '#', which also matches the level itself
   };
 
   uint32_t add_node();
-  void descend(uint32_t index, std::string_view rest, bool more, std::vector<uint32_t>& rules) const;
+  void descend(uint32_t index, std::string_view rest, bool more, std::vector<uint32_t>& numbers) const;
 
   std::vector<Node> nodes_;  // 0 is the root
 };

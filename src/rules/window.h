@@ -1,103 +1,87 @@
-// Tumbling windows: readings gathered by group over spans of the wall clock that follow each other without gap.
+// Windows: readings gathered by group over spans of time, or of readings.
 //
-// Windows begin at multiples of their size since 1970-01-01T00:00:00Z and go by the time of receipt. One
-// TumblingWindow holds a rule's groups of one loop; WindowInput carries a reading to the loop that owns its group.
+// One Window holds a rule's groups of one loop. It is given readings in order of time (what comes a little late counts
+// as of the time reached) and is told how far time has come. Which span, and when it is emitted:
+//
+//   TUMBLING, HOPPING  spans that begin at multiples of the step since 1970-01-01T00:00:00Z; when time reaches the end
+//   SESSION            from a group's first reading until none came for the gap, or the longest duration; then
+//   SLIDING            the size before each reading of the group, it included; with that reading
+//   COUNT              the last readings of the group; with every so many of them
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <map>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "base/clock.h"
-#include "base/hash.h"
-#include "rules/functions.h"
+#include "base/bytes.h"
+#include "rules/aggregate.h"
+#include "rules/statement.h"
 #include "rules/value.h"
 
 namespace verge::rules {
 
-inline constexpr size_t kWindowGroupsMax = 65'536;  // of one rule on one loop, over its open windows
-inline constexpr size_t kGroupKeyBytesMax = 1024;   // encoded; a message with a longer key is refused
-inline constexpr size_t kReadingBytesMax = 4096;    // encoded; a longer reading counts as NULL
+inline constexpr size_t kWindowGroupsMax = 65'536;     // of one rule on one loop, over its open windows
+inline constexpr size_t kSlidingReadingsMax = 10'000;  // of one group; beyond it the oldest leave early
 
-// One message's part in a window. Owns what it holds and may cross threads.
-struct WindowInput {
-  uint64_t rule = 0;  // Rule::identity
-  // Equal for equal groups of a rule; the loop that it is mapped to owns the group.
-  uint64_t key_hash = 0;
-  WallTime received;
-  uint32_t key_size = 0;
-  std::string bytes;  // the encoded key, then one encoded value for each aggregate
+using Accumulators = std::vector<Accumulator>;
 
-  [[nodiscard]] std::string_view key() const { return std::string_view(bytes).substr(0, key_size); }
-  [[nodiscard]] std::string_view readings() const { return std::string_view(bytes).substr(key_size); }
+// A group whose window is over.
+struct Emission {
+  int64_t start_us = 0;
+  int64_t end_us = 0;
+  std::string key;  // the group's key, encoded
+  Accumulators accumulators;
 };
 
-// What one aggregate has seen. NULL never counts, nor does what the aggregate cannot take (a text in sum).
-class Accumulator {
+// One message's part in a window.
+struct WindowReading {
+  int64_t time_us = 0;
+  std::string_view key;           // encoded
+  std::span<const Value> values;  // one for each aggregate
+};
+
+// Whether the group of that key belongs to this loop.
+using IsMine = std::function<bool(std::string_view key)>;
+
+class Window {
  public:
-  void add(Aggregate aggregate, const Value& value);
-  // NULL when nothing counted, but 0 for count. Texts point into the accumulator.
-  [[nodiscard]] Value result(Aggregate aggregate) const;
+  virtual ~Window() = default;
 
- private:
-  void keep(const Value& value);
-  [[nodiscard]] Value kept() const;
+  // False when the reading's group would be one too many, or would need room and there is none.
+  [[nodiscard]] virtual bool add(const WindowReading& reading, int64_t now_us, bool has_room,
+                                 std::vector<Emission>& out) = 0;
+  // Time has come so far: appends what is over, oldest first.
+  virtual void advance(int64_t now_us, std::vector<Emission>& out) = 0;
+  // Appends all that is open, with what came until now, and forgets it.
+  virtual void drain(std::vector<Emission>& out) = 0;
+  // When advance() is next due.
+  [[nodiscard]] virtual std::optional<int64_t> next_end_us() const = 0;
+  // What it holds, about.
+  [[nodiscard]] virtual size_t bytes() const = 0;
+  [[nodiscard]] virtual bool is_empty() const = 0;
 
-  int64_t count_ = 0;
-  int64_t integer_sum_ = 0;
-  double sum_ = 0;
-  bool is_integer_ = true;  // all summed so far were integers, and their sum is
-  Value kept_;              // of min, max, first, last; its text lies in text_
-  std::string text_;
+  virtual void append_to(std::string& out) const = 0;
+  // Adds what append_to() of a window of the same kind wrote, but for the groups that are not `mine`; false when it is
+  // something else.
+  virtual bool read(ByteReader& in, const IsMine& mine) = 0;
 };
 
-class TumblingWindow {
- public:
-  struct Group {
-    std::string key;
-    std::vector<Accumulator> accumulators;
-  };
-  struct Closed {
-    int64_t start_us = 0;
-    std::deque<Group> groups;  // in the order of their first readings
-  };
+std::unique_ptr<Window> make_window(const WindowSpec& spec, std::vector<AggregateCall> aggregates);
 
-  // One value is expected for each of `aggregates` in each input.
-  TumblingWindow(int64_t size_us, std::vector<Aggregate> aggregates)
-      : size_us_(size_us), aggregates_(std::move(aggregates)) {}
+// What the kinds of windows have in common.
+Accumulators make_accumulators(std::span<const AggregateCall> aggregates);
+void add_reading(Accumulators& accumulators, std::span<const Value> values, int64_t time_us);
+// Of a group: its key, its accumulators and what these hold, about.
+size_t bytes_of(std::string_view key, const Accumulators& accumulators);
+void append_accumulators(std::string& out, const Accumulators& accumulators);
+bool read_accumulators(ByteReader& in, Accumulators& accumulators);
 
-  // Gathers the reading into the window of its time of receipt; where that has been taken, into the one open at `now`.
-  // False when its group would be one too many.
-  [[nodiscard]] bool add(const WindowInput& input, WallTime now);
-
-  // The windows that are over at `now`, oldest first. Those more than a window ahead of `now` count as over: the wall
-  // clock was set back, and they would wait for it to come round.
-  std::vector<Closed> take_closed(WallTime now);
-  std::vector<Closed> take_all();
-
-  // When the first open window ends.
-  [[nodiscard]] std::optional<WallTime> next_close() const;
-
- private:
-  struct Open {
-    std::deque<Group> groups;
-    std::unordered_map<std::string_view, Group*, StringHash, std::equal_to<>> by_key;  // into groups
-  };
-
-  [[nodiscard]] int64_t start_of(WallTime time) const;
-  Group* group_of(Open& window, std::string_view key);
-
-  int64_t size_us_;
-  std::vector<Aggregate> aggregates_;
-  std::map<int64_t, Open> open_;  // by start
-  size_t groups_ = 0;
-  int64_t taken_through_us_ = INT64_MIN;  // where the latest window taken ends
-};
+// Of times that were written down: whether sums of it and of sizes are no overflow.
+constexpr bool is_sane_time(int64_t time_us) { return time_us >= INT64_MIN / 2 && time_us <= INT64_MAX / 4; }
 
 }  // namespace verge::rules

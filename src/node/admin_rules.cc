@@ -1,0 +1,67 @@
+// The rules of the node over HTTP.
+#include <fmt/format.h>
+
+#include "net/http_message.h"
+#include "node/admin_api.h"
+#include "node/node.h"
+#include "node/problem.h"
+
+namespace verge::node {
+namespace {
+
+constexpr std::string_view kRules = "/v1/rules";
+
+int status_of(const Error& error) {
+  if (error.code == "rules.unknown") return 404;
+  if (error.code == "rules.exists" || error.code == "rules.configured") return 409;
+  return error.code.starts_with("storage.") ? 500 : 400;
+}
+
+}  // namespace
+
+void AdminApi::answer_rules(const net::HttpRequest& request, net::HttpResponder responder) {
+  const auto answer = [&](int status, const std::string& body) {
+    responder.respond({.status = status, .content_type = "application/json", .fields = {}, .body = body + "\n"});
+  };
+  std::string_view rest = std::string_view(request.path).substr(kRules.size());
+  if (rest.starts_with('/')) rest.remove_prefix(1);
+  std::string_view action;
+  if (const size_t slash = rest.find('/'); slash != std::string_view::npos) {
+    action = rest.substr(slash + 1);
+    rest = rest.substr(0, slash);
+  }
+  const std::optional<std::string> name = net::percent_decode(rest);
+  const bool is_reading = request.method == "GET" || request.method == "HEAD";
+  const bool is_known = name && (action.empty() || (!name->empty() && (action == "start" || action == "stop")));
+  if (!is_known) {
+    return respond_problem(responder, 404,
+                           {"http.not-found", fmt::format("nothing is served at {}", request.path),
+                            "see /v1/rules, /v1/rules/NAME, /v1/rules/NAME/start, /v1/rules/NAME/stop"});
+  }
+  if (is_reading && action.empty()) {
+    const std::string body = node_.rules_json(*name);
+    if (!body.empty()) return answer(200, body);
+    return respond_problem(responder, 404,
+                           {"rules.unknown", fmt::format("there is no rule {}", *name), "see GET /v1/rules"});
+  }
+  Node::RuleChange change;
+  if (request.method == "POST" && name->empty()) {
+    change = [&](CreatedRules& rules, const auto& configured) { return rules.create(request.body.view(), configured); };
+  } else if (request.method == "POST" && action == "start") {
+    change = [&](CreatedRules& rules, const auto& configured) { return rules.start(*name, configured); };
+  } else if (request.method == "POST" && action == "stop") {
+    change = [&](CreatedRules& rules, const auto& configured) { return rules.stop(*name, configured); };
+  } else if (request.method == "DELETE" && !name->empty() && action.empty()) {
+    change = [&](CreatedRules& rules, const auto& configured) { return rules.remove(*name, configured); };
+  } else {
+    return respond_problem(responder, 405,
+                           {"http.method", fmt::format("{} is not served at {}", request.method, request.path),
+                            "GET and POST /v1/rules, GET and DELETE /v1/rules/NAME, POST …/start and …/stop"});
+  }
+  if (const Result<void> changed = node_.change_rules(change); !changed) {
+    return respond_problem(responder, status_of(changed.error()), changed.error());
+  }
+  answer(request.method == "POST" && name->empty() ? 201 : 200, node_.rules_json(""));
+}
+
+}  // namespace verge::node

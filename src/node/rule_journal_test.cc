@@ -1,0 +1,88 @@
+#include "node/rule_journal.h"
+
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace verge::node {
+namespace {
+
+using testing::ElementsAre;
+
+class RuleJournalTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "verge-journal-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    directory_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::unique_ptr<RuleJournal> open() {
+    auto journal = RuleJournal::open(file_system_, directory_ + "/rules", keys_);
+    EXPECT_TRUE(journal.has_value()) << journal.error().line();
+    return std::move(*journal);
+  }
+
+  // Submits batches of one record each and waits until all are answered.
+  void record(RuleJournal& journal, std::initializer_list<std::pair<RuleJournal::Batch, std::string>> batches) {
+    size_t left = batches.size();
+    for (auto [batch, bytes] : batches) {
+      append_record(batch.records, {.kind = RuleRecord::Kind::kState, .rule = 7, .now_us = 5, .bytes = bytes});
+      journal.submit(std::move(batch), loop_, [&](const Result<void>& done) {
+        EXPECT_TRUE(done.has_value());
+        if (--left == 0) loop_.stop();
+      });
+    }
+    loop_.run();
+  }
+
+  std::vector<std::string> replayed(RuleJournal& journal) {
+    std::vector<std::string> records;
+    std::string where;
+    const Result<void> done = journal.replay(
+        [&](const RuleJournal::Place& place) {
+          where = fmt::format("{}:{}{} ", place.layout.epoch, place.loop, place.is_snapshot ? "!" : "");
+        },
+        [&](const RuleRecord& record) { records.push_back(where + std::string(record.bytes)); });
+    EXPECT_TRUE(done.has_value());
+    return records;
+  }
+
+  std::string directory_;
+  storage::PosixFileSystem file_system_{""};
+  storage::KeyRing keys_;
+  runtime::Loop loop_{"test"};
+};
+
+TEST_F(RuleJournalTest, GivesBackWhatWasRecordedInOrder) {
+  {
+    const auto journal = open();
+    EXPECT_THAT(replayed(*journal), ElementsAre());
+    journal->start({.epoch = 1, .loops = 2});
+    record(*journal, {{{.loop = 0}, "a"}, {{.loop = 1, .is_awaited = true}, "b"}, {{.loop = 0}, "c"}});
+  }
+  {
+    const auto journal = open();
+    EXPECT_THAT(replayed(*journal), ElementsAre("1:0 a", "1:1 b", "1:0 c"));
+    journal->start({.epoch = 2, .loops = 1});
+    record(*journal, {{{.loop = 0, .is_snapshot = true}, "d"}});
+  }
+  EXPECT_THAT(replayed(*open()), testing::Contains("2:0! d"));
+}
+
+TEST_F(RuleJournalTest, GivesUpWhatSnapshotsMadeSuperfluous) {
+  const std::string large(1U << 20, 'x');
+  const auto journal = open();
+  journal->start({.epoch = 1, .loops = 1});
+  for (int i = 0; i < 40; ++i) record(*journal, {{{.loop = 0, .is_snapshot = i % 8 == 7}, large}});
+  journal->stop();
+  uintmax_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_ + "/rules/journal"))
+    bytes += entry.file_size();
+  EXPECT_LT(bytes, 24U << 20);
+}
+
+}  // namespace
+}  // namespace verge::node

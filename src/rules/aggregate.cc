@@ -1,0 +1,276 @@
+#include "rules/aggregate.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/hash.h"
+#include "rules/operators.h"
+#include "series/information.h"
+#include "series/state.h"
+
+namespace verge::rules {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Aggregate>, 14> kAggregates = {{
+    {"count", Aggregate::kCount},
+    {"sum", Aggregate::kSum},
+    {"avg", Aggregate::kAvg},
+    {"min", Aggregate::kMin},
+    {"max", Aggregate::kMax},
+    {"first", Aggregate::kFirst},
+    {"last", Aggregate::kLast},
+    {"stddev", Aggregate::kStddev},
+    {"stddev_pop", Aggregate::kStddevPop},
+    {"variance", Aggregate::kVariance},
+    {"percentile", Aggregate::kPercentile},
+    {"median", Aggregate::kMedian},
+    {"slope", Aggregate::kSlope},
+    {"information", Aggregate::kInformation},
+}};
+
+template <class T>
+bool read_state(ByteReader& in, T& object) {
+  return series::load_state(in.sized(), object).has_value();
+}
+
+}  // namespace
+
+std::optional<Aggregate> find_aggregate(std::string_view name) {
+  for (const auto& [known, aggregate] : kAggregates) {
+    if (known == name) return aggregate;
+  }
+  return std::nullopt;
+}
+
+std::string_view name_of(Aggregate aggregate) { return kAggregates[static_cast<size_t>(aggregate)].first; }
+
+const std::vector<std::string>& aggregate_names() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (const auto& [name, aggregate] : kAggregates) names.emplace_back(name);
+    return names;
+  }();
+  return kNames;
+}
+
+Accumulator::Accumulator(const AggregateCall& call) : call_(call) {
+  switch (call.aggregate) {
+    case Aggregate::kMin:
+    case Aggregate::kMax:
+    case Aggregate::kFirst:
+    case Aggregate::kLast:
+      seen_.emplace<Kept>();
+      return;
+    case Aggregate::kStddev:
+    case Aggregate::kStddevPop:
+    case Aggregate::kVariance:
+      seen_.emplace<series::Moments>();
+      return;
+    case Aggregate::kPercentile:
+    case Aggregate::kMedian:
+      seen_.emplace<std::unique_ptr<Sketch>>(std::make_unique<Sketch>());
+      return;
+    case Aggregate::kSlope:
+      seen_.emplace<series::Slope>();
+      return;
+    case Aggregate::kInformation:
+      seen_.emplace<std::vector<double>>();
+      return;
+    default:
+      if (call.is_distinct) {
+        seen_.emplace<std::unique_ptr<Distinct>>(std::make_unique<Distinct>());
+      } else {
+        seen_.emplace<Sum>();
+      }
+      return;
+  }
+}
+
+void Accumulator::add(const Value& value, int64_t time_us) {
+  if (value.is_null()) return;
+  if (auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&seen_)) {
+    std::string encoded;
+    append_encoded(encoded, value);
+    return (*distinct)->count.add(hash64(encoded));
+  }
+  if (auto* sum = std::get_if<Sum>(&seen_)) {
+    if (call_.aggregate == Aggregate::kCount) {
+      ++sum->count;
+    } else if (value.is_numeric()) {
+      ++sum->count;
+      sum->number += value.as_double();
+      sum->is_integer = sum->is_integer && value.is_integer() &&
+                        !__builtin_add_overflow(sum->integer, value.as_integer(), &sum->integer);
+    }
+    return;
+  }
+  if (call_.aggregate == Aggregate::kFirst || call_.aggregate == Aggregate::kLast) return keep(value);
+  if (std::holds_alternative<Kept>(seen_)) return keep_extreme(value);
+  if (!value.is_numeric()) return;
+  const double number = value.as_double();
+  if (auto* moments = std::get_if<series::Moments>(&seen_)) moments->add(number);
+  if (auto* slope = std::get_if<series::Slope>(&seen_)) slope->add(time_us, number);
+  if (auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) (*sketch)->sketch.add(number);
+  if (auto* readings = std::get_if<std::vector<double>>(&seen_);
+      readings && readings->size() < kInformationReadingsMax) {
+    readings->push_back(number);
+  }
+}
+
+void Accumulator::keep(const Value& value) {
+  auto& kept = std::get<Kept>(seen_);
+  if (kept.count++ > 0 && call_.aggregate == Aggregate::kFirst) return;
+  kept.value = value;
+  if (value.is_text() || value.kind() == Value::Kind::kJson) kept.text.assign(value.view());
+}
+
+void Accumulator::keep_extreme(const Value& value) {
+  if (!value.is_numeric() && !value.is_text()) return;
+  auto& kept = std::get<Kept>(seen_);
+  if (kept.count > 0) {
+    const std::optional<int> order = compare(value, this->kept());
+    if (!order || (call_.aggregate == Aggregate::kMin ? *order >= 0 : *order <= 0)) return;
+  }
+  ++kept.count;
+  kept.value = value;
+  if (value.is_text()) kept.text.assign(value.view());
+}
+
+Value Accumulator::kept() const {
+  const auto& kept = std::get<Kept>(seen_);
+  if (kept.value.is_text()) return Value::text(kept.text);
+  if (kept.value.kind() == Value::Kind::kJson) return Value::json(kept.text);
+  return kept.value;
+}
+
+void Accumulator::merge(const Accumulator& later) {
+  if (const auto* sum = std::get_if<Sum>(&later.seen_)) {
+    auto& mine = std::get<Sum>(seen_);
+    mine.count += sum->count;
+    mine.number += sum->number;
+    mine.is_integer =
+        mine.is_integer && sum->is_integer && !__builtin_add_overflow(mine.integer, sum->integer, &mine.integer);
+  } else if (const auto* kept = std::get_if<Kept>(&later.seen_)) {
+    if (kept->count == 0) return;
+    if (call_.aggregate == Aggregate::kFirst || call_.aggregate == Aggregate::kLast) {
+      keep(later.kept());
+    } else {
+      keep_extreme(later.kept());
+    }
+  } else if (const auto* moments = std::get_if<series::Moments>(&later.seen_)) {
+    std::get<series::Moments>(seen_).merge(*moments);
+  } else if (const auto* slope = std::get_if<series::Slope>(&later.seen_)) {
+    std::get<series::Slope>(seen_).merge(*slope);
+  } else if (const auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&later.seen_)) {
+    std::get<std::unique_ptr<Distinct>>(seen_)->count.merge((*distinct)->count);
+  } else if (const auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&later.seen_)) {
+    std::get<std::unique_ptr<Sketch>>(seen_)->sketch.merge((*sketch)->sketch);
+  } else {
+    auto& mine = std::get<std::vector<double>>(seen_);
+    for (const double reading : std::get<std::vector<double>>(later.seen_)) {
+      if (mine.size() < kInformationReadingsMax) mine.push_back(reading);
+    }
+  }
+}
+
+Value Accumulator::result() const {
+  if (const auto* sum = std::get_if<Sum>(&seen_)) {
+    if (call_.aggregate == Aggregate::kCount) return Value::integer(sum->count);
+    if (sum->count == 0) return {};
+    const double total = sum->is_integer ? static_cast<double>(sum->integer) : sum->number;
+    if (call_.aggregate == Aggregate::kAvg) return Value::number(total / static_cast<double>(sum->count));
+    return sum->is_integer ? Value::integer(sum->integer) : Value::number(sum->number);
+  }
+  if (std::holds_alternative<Kept>(seen_)) return kept();
+  return numeric_result();
+}
+
+Value Accumulator::numeric_result() const {
+  if (const auto* moments = std::get_if<series::Moments>(&seen_)) {
+    const double deviation =
+        call_.aggregate == Aggregate::kStddevPop ? moments->population_deviation() : moments->deviation();
+    return Value::number(call_.aggregate == Aggregate::kVariance ? deviation * deviation : deviation);
+  }
+  if (const auto* slope = std::get_if<series::Slope>(&seen_)) return Value::number(slope->per_second());
+  if (const auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) {
+    return Value::number((*sketch)->sketch.quantile(call_.aggregate == Aggregate::kMedian ? 0.5 : call_.share));
+  }
+  if (const auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&seen_)) {
+    return Value::integer(static_cast<int64_t>((*distinct)->count.count()));
+  }
+  const auto& readings = std::get<std::vector<double>>(seen_);
+  return readings.empty() ? Value{} : Value::number(series::information(readings));
+}
+
+size_t Accumulator::bytes() const {
+  if (const auto* kept = std::get_if<Kept>(&seen_)) return kept->text.capacity();
+  if (const auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&seen_)) {
+    const size_t hashes = std::min<size_t>((*distinct)->count.count(), series::DistinctCount::kExactMax);
+    return sizeof(Distinct) + hashes * sizeof(uint64_t);
+  }
+  if (const auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) {
+    const size_t readings = std::min<size_t>((*sketch)->sketch.count(), series::QuantileSketch::kExactMax);
+    return sizeof(Sketch) + readings * sizeof(double);
+  }
+  if (const auto* readings = std::get_if<std::vector<double>>(&seen_)) return readings->capacity() * sizeof(double);
+  return 0;
+}
+
+void Accumulator::append_to(std::string& out) const {
+  if (const auto* sum = std::get_if<Sum>(&seen_)) {
+    append_fixed(out, static_cast<uint64_t>(sum->count));
+    append_fixed(out, static_cast<uint64_t>(sum->integer));
+    append_fixed(out, std::bit_cast<uint64_t>(sum->number));
+    append_fixed(out, static_cast<uint8_t>(sum->is_integer));
+  } else if (const auto* kept = std::get_if<Kept>(&seen_)) {
+    append_fixed(out, static_cast<uint64_t>(kept->count));
+    append_encoded(out, this->kept());
+  } else if (const auto* moments = std::get_if<series::Moments>(&seen_)) {
+    append_sized(out, series::save_state(*moments));
+  } else if (const auto* slope = std::get_if<series::Slope>(&seen_)) {
+    append_sized(out, series::save_state(*slope));
+  } else if (const auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&seen_)) {
+    (*distinct)->count.append_to(out);
+  } else if (const auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) {
+    (*sketch)->sketch.append_to(out);
+  } else {
+    const auto& readings = std::get<std::vector<double>>(seen_);
+    append_varint(out, readings.size());
+    for (const double reading : readings) append_fixed(out, std::bit_cast<uint64_t>(reading));
+  }
+}
+
+bool Accumulator::read(ByteReader& in) {
+  if (auto* sum = std::get_if<Sum>(&seen_)) {
+    sum->count = static_cast<int64_t>(in.fixed<uint64_t>());
+    sum->integer = static_cast<int64_t>(in.fixed<uint64_t>());
+    sum->number = std::bit_cast<double>(in.fixed<uint64_t>());
+    sum->is_integer = in.fixed<uint8_t>() != 0;
+  } else if (auto* kept = std::get_if<Kept>(&seen_)) {
+    kept->count = static_cast<int64_t>(in.fixed<uint64_t>());
+    kept->value = read_encoded(in);
+    if (kept->value.is_text() || kept->value.kind() == Value::Kind::kJson) kept->text.assign(kept->value.view());
+  } else if (auto* moments = std::get_if<series::Moments>(&seen_)) {
+    return read_state(in, *moments);
+  } else if (auto* slope = std::get_if<series::Slope>(&seen_)) {
+    return read_state(in, *slope);
+  } else if (auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&seen_)) {
+    Result<series::DistinctCount> count = series::DistinctCount::read(in);
+    if (!count) return false;
+    (*distinct)->count = std::move(*count);
+  } else if (auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) {
+    Result<series::QuantileSketch> read = series::QuantileSketch::read(in);
+    if (!read) return false;
+    (*sketch)->sketch = std::move(*read);
+  } else {
+    auto& readings = std::get<std::vector<double>>(seen_);
+    const uint64_t count = in.varint();
+    if (count > kInformationReadingsMax) return false;
+    readings.clear();
+    for (uint64_t i = 0; i < count && in.ok(); ++i) readings.push_back(std::bit_cast<double>(in.fixed<uint64_t>()));
+  }
+  return in.ok();
+}
+
+}  // namespace verge::rules

@@ -1,0 +1,296 @@
+#include "rules/memory.h"
+
+#include <algorithm>
+
+#include "rules/scope.h"
+
+namespace verge::rules {
+namespace {
+
+constexpr size_t kWaitingBytes = sizeof(RuleInput) + 64;
+constexpr size_t kJoinedBytes = sizeof(int64_t) + 2 * sizeof(std::string) + 96;
+constexpr size_t kPartitionBytes = 256;
+constexpr int64_t kMicrosecondsPerMillisecond = 1000;
+
+}  // namespace
+
+Memory::Memory(const Rule& rule, const Tables& tables, MemoryBudget& budget)
+    : rule_(&rule), context_{.tables = &tables}, budget_(budget) {
+  if (rule.has_window()) window_ = make_window(plan().window->spec, plan().window->aggregates);
+}
+
+Memory::~Memory() { budget_.used.fetch_sub(counted_, std::memory_order_relaxed); }
+
+void Memory::rebind(const Rule& rule, const Tables& tables) {
+  rule_ = &rule;
+  context_.tables = &tables;
+}
+
+size_t Memory::bytes() const {
+  return waiting_bytes_ + joined_bytes_ + partition_bytes_ + (window_ ? window_->bytes() : 0);
+}
+
+bool Memory::is_empty() const { return waiting_.empty() && (window_ == nullptr || window_->is_empty()); }
+
+bool Memory::has_room() const {
+  return bytes() < budget_.rule_max && budget_.used.load(std::memory_order_relaxed) < budget_.total_max;
+}
+
+void Memory::settle_budget() {
+  const size_t now = bytes();
+  if (now >= counted_) {
+    budget_.used.fetch_add(now - counted_, std::memory_order_relaxed);
+  } else {
+    budget_.used.fetch_sub(counted_ - now, std::memory_order_relaxed);
+  }
+  counted_ = now;
+}
+
+void Memory::accept(const RuleInput& input, int64_t now_us, Rows& rows) {
+  if (!input.source.empty()) {
+    key_.assign(1, static_cast<char>('0' + input.feed));
+    key_.append(input.source);
+    if (!known_.enter(key_, input.sequence)) return;
+  }
+  if (plan().has_event_time) {
+    accept_in_order(input, now_us, rows);
+  } else {
+    process(input, input.received.microseconds, now_us, rows);
+  }
+  settle_budget();
+}
+
+void Memory::accept_in_order(const RuleInput& input, int64_t now_us, Rows& rows) {
+  last_arrival_us_ = now_us;
+  int64_t time_us = input.time_us;
+  if (time_us > input.received.microseconds + kAheadMicrosecondsMax) {
+    ++losses_.refused;
+    return;
+  }
+  if (time_us < watermark_us_) {
+    ++losses_.late;
+    if (plan().late == LatePolicy::kDrop) return;
+    time_us = watermark_us_;
+  }
+  newest_us_ = std::max(newest_us_, time_us);
+  watermark_us_ = std::max(watermark_us_, newest_us_ - plan().delay_us);
+  if (time_us <= watermark_us_ && waiting_.empty()) {
+    process(input, time_us, watermark_us_, rows);
+    return;
+  }
+  if (!has_room()) {
+    ++losses_.refused;
+    return release(rows);
+  }
+  waiting_.emplace(time_us, input);
+  waiting_bytes_ += kWaitingBytes + input.bytes.size();
+  release(rows);
+}
+
+void Memory::release(Rows& rows) {
+  while (!waiting_.empty() && waiting_.begin()->first <= watermark_us_) {
+    const auto first = waiting_.extract(waiting_.begin());
+    waiting_bytes_ -= kWaitingBytes + first.mapped().bytes.size();
+    process(first.mapped(), first.key(), first.key(), rows);
+  }
+  if (window_ == nullptr) return;
+  window_->advance(watermark_us_, emissions_);
+  emit(rows);
+}
+
+void Memory::process(const RuleInput& input, int64_t time_us, int64_t now_us, Rows& rows) {
+  if (window_ != nullptr && plan().has_event_time) {
+    window_->advance(time_us, emissions_);
+    emit(rows);
+  }
+  slots_.assign(plan().slot_count, Value{});
+  if (plan().join_within_us) {
+    join(input, time_us, rows);
+  } else {
+    capture(input.values(), 0);
+    step(input.key(), time_us, now_us, rows);
+  }
+}
+
+void Memory::capture(std::string_view values, size_t feed) {
+  ByteReader reader(values);
+  for (const uint32_t slot : rule_->feeds[feed].capture_slots) slots_[slot] = read_encoded(reader);
+}
+
+void Memory::join(const RuleInput& input, int64_t time_us, Rows& rows) {
+  const size_t feed = input.feed;
+  JoinSide& other = sides_[1 - feed];
+  const int64_t before_us = time_us - *plan().join_within_us;
+  for (JoinSide& side : sides_) forget_joined(side, before_us);
+  if (!has_room()) {
+    ++losses_.refused;
+    return;
+  }
+  const auto matches = other.by_key.find(input.key());
+  if (matches != other.by_key.end()) {
+    for (const Joined& match : matches->second) {
+      capture(input.values(), feed);
+      capture(match.values, 1 - feed);
+      step(input.key(), time_us, time_us, rows);
+    }
+  }
+  JoinSide& mine = sides_[feed];
+  mine.by_key[std::string(input.key())].push_back({time_us, std::string(input.values())});
+  mine.order.emplace_back(time_us, input.key());
+  joined_bytes_ += kJoinedBytes + input.bytes.size() + input.key_size;
+}
+
+void Memory::forget_joined(JoinSide& side, int64_t before_us) {
+  while (!side.order.empty() && side.order.front().first < before_us) {
+    const auto entry = side.by_key.find(side.order.front().second);
+    joined_bytes_ -= kJoinedBytes + 2 * entry->first.size() + entry->second.front().values.size();
+    entry->second.pop_front();
+    if (entry->second.empty()) side.by_key.erase(entry);
+    side.order.pop_front();
+  }
+}
+
+void Memory::step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows) {
+  machine_.arena().clear();
+  if (!plan().steps.empty() && !remember(key, time_us)) return;
+  if (plan().condition && !machine_.run(*plan().condition, slots_, context_).is_true()) return;
+  if (window_ != nullptr) {
+    enter_window(time_us, now_us, rows);
+  } else {
+    take(rows, {.slots = slots_, .time_us = time_us});
+  }
+}
+
+bool Memory::remember(std::string_view key, int64_t time_us) {
+  if (plan().partition) {
+    key_.clear();
+    for (const Program& part : *plan().partition) append_encoded(key_, machine_.run(part, slots_, context_));
+    key = key_;
+  }
+  Partition* partition = partition_of(key);
+  if (partition == nullptr) {
+    ++losses_.refused;
+    return false;
+  }
+  size_t bytes = kPartitionBytes + 2 * key.size();
+  for (size_t i = 0; i < plan().steps.size(); ++i) {
+    const MemoryStep& step = plan().steps[i];
+    values_.clear();
+    for (const Program& argument : step.arguments) values_.push_back(machine_.run(argument, slots_, context_));
+    slots_[step.slot] = partition->steps[i]->next(values_, time_us, machine_.arena());
+    bytes += partition->steps[i]->bytes();
+  }
+  partition_bytes_ = partition_bytes_ - partition->bytes + bytes;
+  partition->bytes = bytes;
+  return true;
+}
+
+Memory::Partition* Memory::partition_of(std::string_view key) {
+  const auto known = partitions_.find(key);
+  if (known != partitions_.end()) {
+    uses_.splice(uses_.begin(), uses_, known->second.use);
+    return &known->second;
+  }
+  if (!has_room()) return nullptr;
+  if (partitions_.size() == kPartitionsMax) {
+    const auto oldest = partitions_.find(uses_.back());
+    partition_bytes_ -= oldest->second.bytes;
+    partitions_.erase(oldest);
+    uses_.pop_back();
+  }
+  Partition& added = partitions_[std::string(key)];
+  for (const MemoryStep& step : plan().steps) {
+    added.steps.push_back(make_remembered(step.function, step.duration_us));
+  }
+  uses_.emplace_front(key);
+  added.use = uses_.begin();
+  return &added;
+}
+
+void Memory::enter_window(int64_t time_us, int64_t now_us, Rows& rows) {
+  const WindowPlan& window = *plan().window;
+  key_.clear();
+  for (const Program& part : window.keys) append_encoded(key_, machine_.run(part, slots_, context_));
+  if (key_.size() > kKeyBytesMax) {
+    ++losses_.errors;
+    return;
+  }
+  values_.clear();
+  for (const std::optional<Program>& reading : window.readings) {
+    values_.push_back(reading ? machine_.run(*reading, slots_, context_) : Value::boolean(true));
+    const bool is_long = (values_.back().is_text() || values_.back().kind() == Value::Kind::kJson) &&
+                         values_.back().view().size() > kCapturedBytesMax;
+    if (!is_long) continue;
+    values_.back() = Value{};
+    ++losses_.errors;
+  }
+  if (!window_->add({.time_us = time_us, .key = key_, .values = values_}, now_us, has_room(), emissions_)) {
+    ++losses_.refused;
+  }
+  emit(rows);
+}
+
+void Memory::emit(Rows& rows) {
+  if (emissions_.empty()) return;
+  std::vector<Emission> emissions;
+  emissions.swap(emissions_);
+  std::vector<Value> slots;
+  for (const Emission& emission : emissions) {
+    slots.clear();  // filled in the order of WindowScope's slots
+    slots.push_back(Value::integer(emission.start_us / kMicrosecondsPerMillisecond));
+    slots.push_back(Value::integer(emission.end_us / kMicrosecondsPerMillisecond));
+    ByteReader key(emission.key);
+    for (size_t i = 0; i < plan().window->keys.size(); ++i) slots.push_back(read_encoded(key));
+    for (const Accumulator& accumulator : emission.accumulators) slots.push_back(accumulator.result());
+    take(rows, {.slots = slots, .time_us = emission.end_us, .is_of_window = true});
+  }
+}
+
+void Memory::take(Rows& rows, Row row) {
+  row.number = ++rows_made_;
+  rows.take(*rule_, row);
+}
+
+void Memory::advance(int64_t now_us, Rows& rows) {
+  if (!plan().has_event_time) {
+    reach(now_us, rows);
+  } else if (!is_empty() && now_us - last_arrival_us_ >= kIdleMicroseconds) {
+    watermark_us_ = std::max(watermark_us_, newest_us_ + (now_us - last_arrival_us_) - plan().delay_us);
+    release(rows);
+  }
+  settle_budget();
+}
+
+void Memory::reach(int64_t time_us, Rows& rows) {
+  if (plan().has_event_time) {
+    watermark_us_ = std::max(watermark_us_, time_us);
+    return release(rows);
+  }
+  last_arrival_us_ = std::max(last_arrival_us_, time_us);
+  if (window_ != nullptr) window_->advance(time_us, emissions_);
+  emit(rows);
+}
+
+void Memory::drain(Rows& rows) {
+  while (!waiting_.empty()) {
+    watermark_us_ = std::max(watermark_us_, waiting_.begin()->first);
+    release(rows);
+  }
+  if (window_ != nullptr) window_->drain(emissions_);
+  emit(rows);
+  settle_budget();
+}
+
+bool Memory::is_due(int64_t now_us) const {
+  const std::optional<int64_t> due = next_due_us();
+  if (!due) return false;
+  return *due <= now_us || (!plan().has_event_time && *due - now_us > 2 * plan().window->spec.size_us);
+}
+
+std::optional<int64_t> Memory::next_due_us() const {
+  if (!plan().has_event_time) return window_ != nullptr ? window_->next_end_us() : std::nullopt;
+  if (is_empty()) return std::nullopt;
+  return last_arrival_us_ + kIdleMicroseconds;
+}
+
+}  // namespace verge::rules

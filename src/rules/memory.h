@@ -1,0 +1,168 @@
+// Memory: what one rule remembers on one loop, and what it makes of it, reading by reading:
+//
+//   order of time → join → functions that remember → condition → window, or row
+//
+// By time of receipt, readings are taken as they come. With TIMESTAMP BY they wait until a reading younger by DELAY has
+// come, and then go on in the order of their times, so that all that follows sees time rise. That is the watermark: the
+// largest time that came, less DELAY. A reading from before it is late. Where nothing comes for kIdle, the watermark
+// goes on with the clock on the wall, so that the last windows end too.
+//
+// What it is made of is bounded by a MemoryBudget; beyond that, readings that would need more room are refused, and
+// counted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/hash.h"
+#include "rules/known_inputs.h"
+#include "rules/memory_budget.h"
+#include "rules/program.h"
+#include "rules/rule.h"
+#include "rules/rule_input.h"
+#include "rules/state_function.h"
+#include "rules/window.h"
+
+namespace verge::rules {
+
+inline constexpr size_t kPartitionsMax =
+    65'536;  // of a rule and loop; beyond it the one unused for longest is forgotten
+inline constexpr int64_t kIdleMicroseconds = 10'000'000;
+// A reading whose time is that far ahead of its receipt is refused: one bad clock would make all others late.
+inline constexpr int64_t kAheadMicrosecondsMax = 24LL * 3600 * 1'000'000;
+
+class Memory {
+ public:
+  // A row, or the group of a window that is over, before its columns are computed.
+  struct Row {
+    std::span<const Value> slots;
+    int64_t time_us = 0;
+    bool is_of_window = false;
+    uint64_t number = 0;  // of the rule's rows on this loop, from 1; the same again where the same is taken again
+  };
+  // Takes what comes of a reading. The views last for the call.
+  class Rows {
+   public:
+    virtual ~Rows() = default;
+    virtual void take(const Rule& rule, const Row& row) = 0;
+  };
+  struct Losses {
+    uint64_t late = 0;
+    uint64_t refused = 0;  // for want of room, or for an impossible time
+    uint64_t errors = 0;
+  };
+
+  // All outlive the memory, but the rule: see rebind().
+  Memory(const Rule& rule, const Tables& tables, MemoryBudget& budget);
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  // A repetition of a numbered message is left out.
+  void accept(const RuleInput& input, int64_t now_us, Rows& rows);
+  // Time has come so far.
+  void advance(int64_t now_us, Rows& rows);
+  // Takes all that is open for over, as it is.
+  void drain(Rows& rows);
+  // How far time has come here, and taking it further: memories that become one must have come as far.
+  [[nodiscard]] int64_t reached_us() const { return plan().has_event_time ? watermark_us_ : last_arrival_us_; }
+  void reach(int64_t time_us, Rows& rows);
+  // When advance() is next due, and whether it is by now; also where the clock was set back far.
+  [[nodiscard]] std::optional<int64_t> next_due_us() const;
+  [[nodiscard]] bool is_due(int64_t now_us) const;
+  // Nothing waits or is open; functions may remember something nevertheless.
+  [[nodiscard]] bool is_empty() const;
+  [[nodiscard]] size_t bytes() const;
+  [[nodiscard]] const Losses& losses() const { return losses_; }
+
+  // The same rule in another set.
+  void rebind(const Rule& rule, const Tables& tables);
+
+  // The node begins again now: that nothing came while it was away says nothing of the stream.
+  void note_restart(int64_t now_us) { last_arrival_us_ = std::max(last_arrival_us_, now_us); }
+
+  void append_to(std::string& out) const;
+  // Adds what append_to() of the same rule wrote, but for the keys that are not `mine`; false when it is something
+  // else.
+  bool read(ByteReader& in, const IsMine& mine);
+
+ private:
+  struct Joined {
+    int64_t time_us = 0;
+    std::string values;  // as captured
+  };
+  // One stream of a join: what came within the span, by key.
+  struct JoinSide {
+    std::unordered_map<std::string, std::deque<Joined>, StringHash, std::equal_to<>> by_key;
+    std::deque<std::pair<int64_t, std::string>> order;  // of time, to forget by
+  };
+  struct Partition {
+    std::vector<std::unique_ptr<Remembered>> steps;
+    std::list<std::string>::iterator use;
+    size_t bytes = 0;
+  };
+  using Partitions = std::unordered_map<std::string, Partition, StringHash, std::equal_to<>>;
+
+  [[nodiscard]] const MemoryPlan& plan() const { return *rule_->memory; }
+  [[nodiscard]] bool has_room() const;
+  void settle_budget();
+
+  void accept_in_order(const RuleInput& input, int64_t now_us, Rows& rows);
+  void release(Rows& rows);
+  void process(const RuleInput& input, int64_t time_us, int64_t now_us, Rows& rows);
+  void join(const RuleInput& input, int64_t time_us, Rows& rows);
+  void forget_joined(JoinSide& side, int64_t before_us);
+  void capture(std::string_view values, size_t feed);
+  void step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows);
+  bool remember(std::string_view key, int64_t time_us);
+  Partition* partition_of(std::string_view key);
+  void enter_window(int64_t time_us, int64_t now_us, Rows& rows);
+  void emit(Rows& rows);
+  void take(Rows& rows, Row row);
+
+  void append_join(std::string& out) const;
+  bool read_join(ByteReader& in, const IsMine& mine);
+  void append_partitions(std::string& out) const;
+  bool read_partitions(ByteReader& in, const IsMine& mine);
+
+  const Rule* rule_;
+  MessageContext context_;  // has the tables, no message
+  MemoryBudget& budget_;
+  size_t counted_ = 0;  // in budget_.used
+  Losses losses_;
+
+  // With TIMESTAMP BY.
+  std::multimap<int64_t, RuleInput> waiting_;  // by time
+  size_t waiting_bytes_ = 0;
+  int64_t newest_us_ = INT64_MIN / 2;
+  int64_t watermark_us_ = INT64_MIN / 2;
+  int64_t last_arrival_us_ = 0;  // without TIMESTAMP BY, when time was taken further last
+
+  KnownInputs known_;
+  uint64_t rows_made_ = 0;
+
+  std::array<JoinSide, 2> sides_;
+  size_t joined_bytes_ = 0;
+  Partitions partitions_;
+  std::list<std::string> uses_;  // keys of partitions, the last used first
+  size_t partition_bytes_ = 0;
+  std::unique_ptr<Window> window_;  // null: none
+
+  // Room that is used again.
+  Machine machine_;
+  std::vector<Value> slots_;
+  std::vector<Value> values_;
+  std::string key_;
+  std::vector<Emission> emissions_;
+};
+
+}  // namespace verge::rules

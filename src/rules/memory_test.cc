@@ -1,0 +1,288 @@
+// What rules remember: windows of all kinds, event time, joins, functions, tables, bounds, and state as bytes.
+#include "rules/memory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "rules/recording_effects.h"
+
+namespace verge::rules {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+RuleSource rule(std::string sql) {
+  return {.name = "r", .sql = std::move(sql), .actions = {PublishSource{.topic = "o"}}};
+}
+
+// Sends {"v":…} for each reading, at that second, and gives the rows without what all begin with.
+std::vector<std::string> rows(const std::string& sql, std::initializer_list<std::pair<double, std::string>> readings,
+                              bool drained = true) {
+  Bench bench({rule(sql)});
+  for (const auto& [second, fields] : readings) {
+    const auto at_us = static_cast<int64_t>(second * kSecond);
+    bench.evaluator.advance({at_us}, bench.effects);
+    bench.send("x/d", "{" + fields + "}", at_us);
+  }
+  if (drained) bench.evaluator.drain(bench.effects);
+  for (std::string& done : bench.effects.done) done.erase(0, std::string_view("r: publish o ").size());
+  return bench.effects.done;
+}
+
+TEST(Memory, HoppingWindowsShareReadings) {
+  EXPECT_THAT(
+      rows("SELECT sum(v) AS s, window_start AS a FROM 'x/+' GROUP BY HOPPING(10 s, 5 s)",
+           {{101, "\"v\":1"}, {106, "\"v\":2"}, {112, "\"v\":4"}}),
+      ElementsAre(R"({"s":1,"a":95000})", R"({"s":3,"a":100000})", R"({"s":6,"a":105000})", R"({"s":4,"a":110000})"));
+}
+
+TEST(Memory, SlidingWindowsEndWithEachReading) {
+  EXPECT_THAT(rows("SELECT count(*) AS n, max(v) AS m FROM 'x/+' GROUP BY SLIDING(10 s)",
+                   {{100, "\"v\":5"}, {105, "\"v\":1"}, {110, "\"v\":2"}}),
+              ElementsAre(R"({"n":1,"m":5})", R"({"n":2,"m":5})", R"({"n":2,"m":2})"));
+}
+
+TEST(Memory, SessionsEndWithAGap) {
+  EXPECT_THAT(rows("SELECT count(*) AS n, window_start AS a, window_end AS b FROM 'x/+' GROUP BY SESSION(3 s)",
+                   {{100, "\"v\":1"}, {102, "\"v\":1"}, {106, "\"v\":1"}}),
+              ElementsAre(R"({"n":2,"a":100000,"b":105000})", R"({"n":1,"a":106000,"b":109000})"));
+  EXPECT_THAT(rows("SELECT count(*) AS n FROM 'x/+' GROUP BY SESSION(3 s, 4 s)",
+                   {{100, ""}, {102, ""}, {103.5, ""}, {105, ""}}),
+              ElementsAre(R"({"n":3})", R"({"n":1})"));
+}
+
+TEST(Memory, CountWindows) {
+  EXPECT_THAT(rows("SELECT sum(v) AS s FROM 'x/+' GROUP BY COUNT(2)", {{1, "\"v\":1"}, {2, "\"v\":2"}, {3, "\"v\":3"}}),
+              ElementsAre(R"({"s":3})", R"({"s":3})"));
+  EXPECT_THAT(rows("SELECT sum(v) AS s FROM 'x/+' GROUP BY COUNT(3, 1)",
+                   {{1, "\"v\":1"}, {2, "\"v\":2"}, {3, "\"v\":3"}, {4, "\"v\":4"}}, /*drained=*/false),
+              ElementsAre(R"({"s":6})", R"({"s":9})"));
+}
+
+TEST(Memory, AggregatesOfAllKinds) {
+  EXPECT_THAT(
+      rows("SELECT round(stddev(v), 6) AS s, stddev_pop(v) AS p, round(variance(v), 9) AS q, median(v) AS m, "
+           "percentile(v, 0.9) AS h, round(slope(v), 9) AS up, count(DISTINCT w) AS d FROM 'x/+' GROUP BY TUMBLING(1 "
+           "min)",
+           {{60, R"("v":1,"w":"a")"}, {61, R"("v":2,"w":"b")"}, {62, R"("v":3,"w":"a")"}, {63, R"("v":4,"w":null)"}}),
+      ElementsAre(R"({"s":1.290994,"p":1.118033988749895,"q":1.666666667,"m":2,"h":4,"up":1,"d":2})"));
+}
+
+TEST(Memory, HavingChoosesRows) {
+  EXPECT_THAT(rows("SELECT k, count(*) AS n FROM 'x/+' GROUP BY k, TUMBLING(1 s) HAVING count(*) > 1 AND max(v) < 9",
+                   {{1, R"("k":"a","v":1)"}, {1.1, R"("k":"b","v":1)"}, {1.2, R"("k":"a","v":2)"}}),
+              ElementsAre(R"({"k":"a","n":2})"));
+}
+
+TEST(Memory, EventTimeOrdersReadingsAndDropsLateOnes) {
+  const std::string sql =
+      "SELECT first(v) AS f, last(v) AS l, count(*) AS n FROM 'x/+' TIMESTAMP BY ts DELAY 2 s GROUP BY TUMBLING(10 s)";
+  EXPECT_THAT(rows(sql,
+                   {{1000, R"("v":2,"ts":103000)"},
+                    {1000, R"("v":1,"ts":102000)"},
+                    {1000, R"("v":3,"ts":109000)"},
+                    {1000, R"("v":9,"ts":101000)"},  // its time has passed
+                    {1000, R"("v":4,"ts":112000)"}},
+                   /*drained=*/false),
+              ElementsAre(R"({"f":1,"l":3,"n":3})"));
+  EXPECT_THAT(rows("SELECT count(*) AS n FROM 'x/+' TIMESTAMP BY ts LATE CURRENT GROUP BY TUMBLING(10 s)",
+                   {{1000, R"("ts":109000)"}, {1000, R"("ts":111000)"}, {1000, R"("ts":105000)"}}),
+              ElementsAre(R"({"n":1})", R"({"n":2})"));
+}
+
+TEST(Memory, CountsWhatIsLateOrImpossible) {
+  Bench bench({rule("SELECT count(*) AS n FROM 'x/+' TIMESTAMP BY ts GROUP BY TUMBLING(10 s)")});
+  for (const char* const ts : {"100000", "90000", "\"no time\"", "1e14"}) {
+    bench.send("x/d", fmt::format(R"({{"ts":{}}})", ts), 200 * kSecond);
+  }
+  const RuleCounters& counters = bench.evaluator.counters(0);
+  EXPECT_EQ(counters.late.value(), 1U);
+  EXPECT_EQ(counters.errors.value(), 1U);
+  EXPECT_EQ(counters.refused.value(), 1U) << "a time years ahead";
+}
+
+TEST(Memory, AStreamThatFallsSilentStillEndsItsWindows) {
+  Bench bench({rule("SELECT count(*) AS n FROM 'x/+' TIMESTAMP BY ts GROUP BY TUMBLING(5 s)")});
+  bench.send("x/d", R"({"ts":100000})", 500 * kSecond);
+  bench.evaluator.advance({509 * kSecond}, bench.effects);
+  EXPECT_THAT(bench.effects.done, IsEmpty());
+  bench.evaluator.advance({510 * kSecond}, bench.effects);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"n":1})"));
+}
+
+TEST(Memory, FunctionsRemember) {
+  EXPECT_THAT(rows("SELECT v, lag(v) AS l, lag(v, 2, 0) AS m, delta(v) AS d FROM 'x/+'",
+                   {{1, "\"v\":3"}, {2, "\"v\":5"}, {3, "\"v\":4"}}),
+              ElementsAre(R"({"v":3,"l":null,"m":0,"d":null})", R"({"v":5,"l":3,"m":0,"d":2})",
+                          R"({"v":4,"l":5,"m":3,"d":-1})"));
+  EXPECT_THAT(rows("SELECT v FROM 'x/+' WHERE changed(v, 0.5)",
+                   {{1, "\"v\":3"}, {2, "\"v\":3.4"}, {3, "\"v\":3.6"}, {4, "\"v\":3.2"}}),
+              ElementsAre(R"({"v":3})", R"({"v":3.6})"));
+  EXPECT_THAT(rows("SELECT v FROM 'x/+' WHERE changed(s)",
+                   {{1, R"("v":1,"s":"a")"}, {2, R"("v":2,"s":"a")"}, {3, R"("v":3,"s":null)"}}),
+              ElementsAre(R"({"v":1})", R"({"v":3})"));
+  EXPECT_THAT(rows("SELECT hysteresis(v, 80, 60) AS on FROM 'x/+'",
+                   {{1, "\"v\":70"}, {2, "\"v\":81"}, {3, "\"v\":70"}, {4, "\"v\":59"}}),
+              ElementsAre(R"({"on":false})", R"({"on":true})", R"({"on":true})", R"({"on":false})"));
+}
+
+TEST(Memory, AConditionHoldsFor) {
+  EXPECT_THAT(
+      rows("SELECT time AS t FROM 'x/+' WHERE v > 10 FOR 5 s",
+           {{1, "\"v\":11"}, {5, "\"v\":12"}, {6, "\"v\":12"}, {7, "\"v\":9"}, {8, "\"v\":12"}, {12, "\"v\":12"}}),
+      ElementsAre(R"({"t":6000})"));
+}
+
+TEST(Memory, PartitionsAreApart) {
+  Bench bench({rule("SELECT device, lag(v) AS l FROM 'x/+'"),
+               {.name = "p",
+                .sql = "SELECT lag(v) AS l FROM 'x/+' PARTITION BY kind",
+                .actions = {PublishSource{.topic = "o"}}}});
+  bench.send("x/a", R"({"v":1,"kind":"k"})");
+  bench.send("x/b", R"({"v":2,"kind":"k"})");
+  bench.send("x/a", R"({"v":3,"kind":"k"})");
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"device":"a","l":null})", R"(p: publish o {"l":null})",
+                                              R"(r: publish o {"device":"b","l":null})", R"(p: publish o {"l":1})",
+                                              R"(r: publish o {"device":"a","l":1})", R"(p: publish o {"l":2})"));
+}
+
+TEST(Memory, CarriesTheMessageBesideWhatItRemembers) {
+  Bench bench({{.name = "r", .sql = "SELECT * FROM 'x/+' WHERE changed(v)", .actions = {UploadSource{}}},
+               {.name = "s", .sql = "SELECT *, delta(v) AS d FROM 'x/+'", .actions = {UploadSource{}}}});
+  bench.send("x/a", R"({"v":1, "w":2})");
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: upload message normal x/a [client] {"v":1, "w":2})",
+                                              R"(s: upload selection normal x/a [client] {"v":1,"w":2,"d":null})"));
+}
+
+TEST(Memory, JoinsStreamsWithinASpan) {
+  Bench bench(
+      {rule("SELECT a.id, a.v AS left_v, b.w AS right_w FROM 'l/+' AS a JOIN 'r/+' AS b ON a.id = b.id "
+            "WITHIN 5 s WHERE a.v < b.w")});
+  bench.send("l/1", R"({"id":1,"v":10})", 100 * kSecond);
+  bench.send("r/1", R"({"id":1,"w":20})", 103 * kSecond);
+  bench.send("r/1", R"({"id":2,"w":20})", 103 * kSecond);
+  bench.send("r/1", R"({"id":1,"w":5})", 104 * kSecond);
+  bench.send("l/1", R"({"id":null,"v":1})", 104 * kSecond);
+  bench.send("r/1", R"({"id":1,"w":30})", 106 * kSecond);  // the first is out of the span
+  bench.send("l/1", R"({"id":1,"v":11})", 107 * kSecond);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"id":1,"left_v":10,"right_w":20})",
+                                              R"(r: publish o {"id":1,"left_v":11,"right_w":20})",
+                                              R"(r: publish o {"id":1,"left_v":11,"right_w":30})"));
+}
+
+TEST(Memory, AggregatesJoinedStreams) {
+  Bench bench(
+      {rule("SELECT a.zone, count(*) AS n, max(b.w) AS w FROM 'l/+' AS a JOIN 'r/+' AS b ON a.id = b.id "
+            "WITHIN 5 s GROUP BY a.zone, TUMBLING(10 s)")});
+  bench.send("l/1", R"({"id":1,"zone":"n"})", 100 * kSecond);
+  bench.send("l/1", R"({"id":2,"zone":"n"})", 101 * kSecond);
+  bench.send("r/1", R"({"id":1,"w":3})", 102 * kSecond);
+  bench.send("r/1", R"({"id":2,"w":7})", 102 * kSecond);
+  bench.evaluator.drain(bench.effects);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"zone":"n","n":2,"w":7})"));
+}
+
+TEST(Memory, LooksValuesUpInTables) {
+  const auto tables = std::make_shared<Tables>();
+  tables->emplace(
+      "sites",
+      *Table::read({.name = "sites", .key = "id", .rows = "id,zone,limit\na,north,10\n\"b\",\"so\"\"uth\",\n"}));
+  Bench bench({rule("SELECT device, s.zone, lookup('sites', device, 'limit') AS m FROM 'x/+' JOIN TABLE sites AS s ON "
+                    "s.id = device"),
+               {.name = "l",
+                .sql = "SELECT device, sites.zone FROM 'x/+' LEFT JOIN TABLE sites ON device = sites.id",
+                .actions = {PublishSource{.topic = "o"}}}},
+              tables);
+  for (const char* const device : {"a", "b", "c"}) bench.send(fmt::format("x/{}", device), "{}");
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"device":"a","zone":"north","m":10})",
+                                              R"(l: publish o {"device":"a","zone":"north"})",
+                                              R"(r: publish o {"device":"b","zone":"so\"uth","m":null})",
+                                              R"(l: publish o {"device":"b","zone":"so\"uth"})",
+                                              R"(l: publish o {"device":"c","zone":null})"));
+}
+
+TEST(Memory, ScoresAnomaliesInAWindow) {
+  std::vector<std::string> done;
+  Bench bench(
+      {rule("SELECT max(anomaly(v)) AS worst, zscore(v) AS z, information(v) AS i FROM 'x/+' "
+            "GROUP BY TUMBLING(1 h)")});
+  for (int i = 0; i < 600; ++i) {
+    const double value = i == 500 ? 900 : 20 + i % 5;
+    bench.send("x/d", fmt::format(R"({{"v":{}}})", value), 3600 * kSecond + i * kSecond);
+  }
+  bench.evaluator.drain(bench.effects);
+  ASSERT_EQ(bench.effects.done.size(), 1U);
+  double worst = 0;
+  double z = 0;
+  double information = 0;
+  ASSERT_EQ(std::sscanf(bench.effects.done[0].c_str(), R"(r: publish o {"worst":%lf,"z":%lf,"i":%lf})", &worst, &z,
+                        &information),
+            3)
+      << bench.effects.done[0];
+  EXPECT_GT(worst, 0.5);
+  EXPECT_GT(z, 0.9);
+  EXPECT_GT(information, 0);
+  EXPECT_LT(information, 1);
+}
+
+TEST(Memory, RefusesWhatThereIsNoRoomFor) {
+  Bench bench({rule("SELECT k, count(*) FROM 'x/+' GROUP BY k, TUMBLING(1 h)")});
+  bench.budget.rule_max = 100'000;
+  for (int i = 0; i < 2000; ++i) bench.send("x/d", fmt::format(R"({{"k":{}}})", i), 3600 * kSecond);
+  EXPECT_GT(bench.evaluator.counters(0).refused.value(), 0U);
+  EXPECT_LT(bench.budget.used.load(), 110'000U);
+  EXPECT_EQ(bench.evaluator.counters(0).bytes.value(), bench.budget.used.load());
+  bench.evaluator.drain(bench.effects);
+  EXPECT_EQ(bench.budget.used.load(), 0U);
+  EXPECT_EQ(bench.effects.done.size() + bench.evaluator.counters(0).refused.value(), 2000U);
+}
+
+// Whatever the rule, cutting its life in two by writing its memory down and reading it again changes no row.
+TEST(Memory, SurvivesAsBytes) {
+  const char* const kStatements[] = {
+      "SELECT k, sum(v) AS s, stddev(v) AS d, percentile(v, 0.5) AS p, first(v) AS f, last(s) AS l, count(DISTINCT v) "
+      "AS c, slope(v) AS u, information(v) AS i, min(s) AS m FROM 'x/+' GROUP BY k, HOPPING(10 s, 5 s)",
+      "SELECT k, count(*) AS n FROM 'x/+' GROUP BY k, SESSION(2 s)",
+      "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, SLIDING(4 s)",
+      "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5)",
+      "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5, 2)",
+      "SELECT k, sum(v) AS s FROM 'x/+' TIMESTAMP BY time - 700 * k DELAY 2 s GROUP BY k, TUMBLING(3 s)",
+      "SELECT lag(v, 3) AS l, delta(v) AS d, changed(s) AS c, hysteresis(v, 6, 3) AS h, zscore(v) AS z, anomaly(v) AS "
+      "a, "
+      "ewma(v) AS e, cusum(v) AS u, forest(v) AS f, seasonal(v) AS n FROM 'x/+' PARTITION BY k",
+      "SELECT v FROM 'x/+' WHERE v > 2 FOR 1 s PARTITION BY k",
+      "SELECT a.v AS x, b.s AS y FROM 'x/+' AS a JOIN 'x/+' AS b ON a.v = b.v WITHIN 10 s WHERE a.k < b.k",
+  };
+  for (const char* const sql : kStatements) {
+    SCOPED_TRACE(sql);
+    Bench whole({rule(sql)});
+    Bench first({rule(sql)});
+    Bench second({rule(sql)});
+    for (int i = 0; i < 200; ++i) {
+      const std::string payload = fmt::format(R"({{"k":{},"v":{},"s":"t{}"}})", i % 3, (i * 7) % 11, (i / 4) % 5);
+      const int64_t at_us = 1000 * kSecond + i * 300'000;
+      Bench& half = i < 100 ? first : second;
+      for (Bench* bench : {&whole, &half}) {
+        bench->evaluator.advance({at_us}, bench->effects);
+        bench->send("x/d", payload, at_us);
+      }
+      if (i != 99) continue;
+      std::string bytes;
+      first.evaluator.memory(0)->append_to(bytes);
+      ByteReader reader(bytes);
+      ASSERT_TRUE(second.evaluator.memory(0)->read(reader, [](std::string_view) { return true; }));
+      EXPECT_TRUE(reader.empty());
+      EXPECT_EQ(second.evaluator.memory(0)->bytes() > 0, first.evaluator.memory(0)->bytes() > 0);
+    }
+    whole.evaluator.drain(whole.effects);
+    second.evaluator.drain(second.effects);
+    std::vector<std::string> both = first.effects.done;
+    both.insert(both.end(), second.effects.done.begin(), second.effects.done.end());
+    EXPECT_THAT(both, testing::UnorderedElementsAreArray(whole.effects.done));
+    EXPECT_FALSE(both.empty());
+  }
+}
+
+}  // namespace
+}  // namespace verge::rules

@@ -1,0 +1,309 @@
+#include "rules/state_function.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <deque>
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "rules/operators.h"
+#include "series/anomaly.h"
+#include "series/control_charts.h"
+#include "series/half_space_trees.h"
+#include "series/information.h"
+#include "series/robust_z_score.h"
+#include "series/seasonal_detector.h"
+#include "series/sensor_fusion.h"
+#include "series/state.h"
+
+namespace verge::rules {
+namespace {
+
+constexpr std::array kStateFunctions = {
+    StateSignature{"lag", StateFunction::kLag, 1, 3},
+    StateSignature{"changed", StateFunction::kChanged, 1, 2},
+    StateSignature{"delta", StateFunction::kDelta, 1, 1},
+    StateSignature{"hysteresis", StateFunction::kHysteresis, 3, 3},
+    StateSignature{"for", StateFunction::kFor, 1, 1},
+    StateSignature{"anomaly", StateFunction::kAnomaly, 1, 1},
+    StateSignature{"zscore", StateFunction::kZscore, 1, 1},
+    StateSignature{"ewma", StateFunction::kEwma, 1, 1},
+    StateSignature{"cusum", StateFunction::kCusum, 1, 1},
+    StateSignature{"forest", StateFunction::kForest, 1, 1},
+    StateSignature{"seasonal", StateFunction::kSeasonal, 1, 1},
+    StateSignature{"information", StateFunction::kInformation, 1, 1},
+    StateSignature{"fuse", StateFunction::kFuse, 4, 4 * kFusedMax},
+};
+
+// The last values, encoded: they outlive their message.
+class Lag final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t, Arena& arena) override {
+    const Value steps = arguments.size() > 1 ? arguments[1] : Value::integer(1);
+    const bool is_good = steps.is_integer() && steps.as_integer() >= 1 && steps.as_integer() <= kLagMax;
+    Value given = arguments.size() > 2 ? arguments[2] : Value{};
+    const size_t back = is_good ? static_cast<size_t>(steps.as_integer()) : 1;
+    if (is_good && back <= values_.size()) {
+      ByteReader reader(arena.keep(values_[values_.size() - back]));
+      given = read_encoded(reader);
+    }
+    std::string encoded;
+    append_encoded(encoded, arguments[0]);
+    bytes_ += encoded.size();
+    values_.push_back(std::move(encoded));
+    while (values_.size() > back) {
+      bytes_ -= values_.front().size();
+      values_.pop_front();
+    }
+    return is_good ? given : Value{};
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + bytes_ + values_.size() * sizeof(std::string); }
+  void append_to(std::string& out) const override {
+    append_varint(out, values_.size());
+    for (const std::string& value : values_) append_sized(out, value);
+  }
+  bool read(ByteReader& in) override {
+    const uint64_t count = in.varint();
+    if (count > static_cast<uint64_t>(kLagMax)) return false;
+    for (uint64_t i = 0; i < count && in.ok(); ++i) {
+      bytes_ += values_.emplace_back(in.sized()).size();
+    }
+    return in.ok();
+  }
+
+ private:
+  std::deque<std::string> values_;  // the oldest first
+  size_t bytes_ = 0;
+};
+
+// TRUE for the first reading and for one that differs from the last for which it was TRUE, by more than `by` if given.
+// NULL is a value like others here.
+class Changed final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t, Arena&) override {
+    const Value& value = arguments[0];
+    if (is_known_ && arguments.size() == 2) {
+      ByteReader reader(last_);
+      const Value last = read_encoded(reader);
+      if (value.is_numeric() && last.is_numeric()) {
+        if (!arguments[1].is_numeric()) return {};
+        if (std::fabs(value.as_double() - last.as_double()) <= arguments[1].as_double()) return Value::boolean(false);
+      }
+    }
+    std::string encoded;
+    append_encoded(encoded, value);
+    if (is_known_ && encoded == last_) return Value::boolean(false);
+    last_ = std::move(encoded);
+    is_known_ = true;
+    return Value::boolean(true);
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + last_.capacity(); }
+  void append_to(std::string& out) const override {
+    append_fixed(out, static_cast<uint8_t>(is_known_));
+    append_sized(out, last_);
+  }
+  bool read(ByteReader& in) override {
+    is_known_ = in.fixed<uint8_t>() != 0;
+    last_.assign(in.sized());
+    return in.ok();
+  }
+
+ private:
+  bool is_known_ = false;
+  std::string last_;  // encoded
+};
+
+// The difference from the number before.
+class Delta final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t, Arena&) override {
+    if (!arguments[0].is_numeric()) return {};
+    const Value difference = subtract(arguments[0], last_);
+    last_ = arguments[0];
+    return difference;
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this); }
+  void append_to(std::string& out) const override { append_encoded(out, last_); }
+  bool read(ByteReader& in) override {
+    last_ = read_encoded(in);
+    return in.ok() && (last_.is_numeric() || last_.is_null());
+  }
+
+ private:
+  Value last_;  // a number or NULL
+};
+
+// From above the one bound until below the other.
+class Hysteresis final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t, Arena&) override {
+    if (arguments[1].is_numeric() && arguments[2].is_numeric() && arguments[0].is_numeric()) {
+      const double value = arguments[0].as_double();
+      if (value > arguments[1].as_double()) is_on_ = true;
+      if (value < arguments[2].as_double()) is_on_ = false;
+    }
+    return Value::boolean(is_on_);
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this); }
+  void append_to(std::string& out) const override { append_fixed(out, static_cast<uint8_t>(is_on_)); }
+  bool read(ByteReader& in) override {
+    is_on_ = in.fixed<uint8_t>() != 0;
+    return in.ok();
+  }
+
+ private:
+  bool is_on_ = false;
+};
+
+// TRUE once the condition was TRUE in every message for the duration.
+class Lasting final : public Remembered {
+ public:
+  explicit Lasting(int64_t duration_us) : duration_us_(duration_us) {}
+  Value next(std::span<const Value> arguments, int64_t time_us, Arena&) override {
+    if (!arguments[0].is_true()) {
+      is_on_ = false;
+      return Value::boolean(false);
+    }
+    if (!is_on_) since_us_ = time_us;
+    is_on_ = true;
+    return Value::boolean(time_us - since_us_ >= duration_us_);
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this); }
+  void append_to(std::string& out) const override {
+    append_fixed(out, static_cast<uint8_t>(is_on_));
+    append_fixed(out, static_cast<uint64_t>(since_us_));
+  }
+  bool read(ByteReader& in) override {
+    is_on_ = in.fixed<uint8_t>() != 0;
+    since_us_ = static_cast<int64_t>(in.fixed<uint64_t>());
+    return in.ok();
+  }
+
+ private:
+  int64_t duration_us_;
+  bool is_on_ = false;
+  int64_t since_us_ = 0;
+};
+
+// A detector of series/: NULL for what is no number.
+template <class Detector>
+class Scored final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t time_us, Arena&) override {
+    if (!arguments[0].is_numeric()) return {};
+    if constexpr (requires { detector_.add(time_us, 0.0); }) {
+      return Value::number(detector_.add(time_us, arguments[0].as_double()));
+    } else {
+      return Value::number(detector_.add(arguments[0].as_double()));
+    }
+  }
+  [[nodiscard]] size_t bytes() const override { return bytes_; }
+  void append_to(std::string& out) const override { append_sized(out, series::save_state(detector_)); }
+  bool read(ByteReader& in) override { return series::load_state(in.sized(), detector_).has_value(); }
+
+ private:
+  Detector detector_;
+  // What is held beside the object is held from the start.
+  size_t bytes_ = sizeof(*this) + series::save_state(detector_).size();
+};
+
+// fuse(x, least, largest, noise, …): one JSON object. Its filter begins anew after a restart.
+class Fused final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) override {
+    if (arguments.size() % 4 != 0) return {};
+    if (!fusion_ && !begin(arguments)) return {};
+    std::vector<series::SensorReading> readings;
+    for (size_t i = 0; i < arguments.size(); i += 4) {
+      if (arguments[i].is_numeric()) readings.push_back({i / 4, arguments[i].as_double()});
+    }
+    const series::FusedEstimate fused = fusion_->step(MonotonicTime(std::chrono::microseconds(time_us)), readings);
+    return Value::json(arena.keep(fmt::format(
+        R"({{"value":{},"rate":{},"deviation":{},"confidence":{},"used":{},"is_late":{},"processing_us":{}}})",
+        fused.value, fused.rate, fused.deviation, fused.confidence, fused.used, fused.is_late,
+        std::chrono::duration_cast<std::chrono::microseconds>(fused.processing).count())));
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + sizeof(series::SensorFusion) + 1024; }
+  void append_to(std::string&) const override {}
+  bool read(ByteReader&) override { return true; }
+
+ private:
+  bool begin(std::span<const Value> arguments) {
+    std::vector<series::Sensor> sensors;
+    for (size_t i = 0; i < arguments.size(); i += 4) {
+      const bool is_good = arguments[i + 1].is_numeric() && arguments[i + 2].is_numeric() &&
+                           arguments[i + 3].is_numeric() && arguments[i + 3].as_double() > 0;
+      if (!is_good) return false;
+      sensors.push_back({.name = fmt::format("{}", i / 4),
+                         .range_min = arguments[i + 1].as_double(),
+                         .range_max = arguments[i + 2].as_double(),
+                         .rate_hz = 0,
+                         .noise = arguments[i + 3].as_double()});
+    }
+    fusion_ = std::make_unique<series::SensorFusion>(std::move(sensors), series::FusionOptions{}, clock_);
+    return true;
+  }
+
+  SystemClock clock_;
+  std::unique_ptr<series::SensorFusion> fusion_;
+};
+
+}  // namespace
+
+const StateSignature* find_state_function(std::string_view name) {
+  const auto found = std::ranges::find(kStateFunctions, name, &StateSignature::name);
+  return found == kStateFunctions.end() || found->function == StateFunction::kFor ? nullptr : &*found;
+}
+
+std::string_view name_of(StateFunction function) { return kStateFunctions[static_cast<size_t>(function)].name; }
+
+const std::vector<std::string>& state_function_names() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (const StateSignature& signature : kStateFunctions) {
+      if (signature.function != StateFunction::kFor) names.emplace_back(signature.name);
+    }
+    return names;
+  }();
+  return kNames;
+}
+
+bool is_detector(StateFunction function) {
+  return function >= StateFunction::kAnomaly && function <= StateFunction::kSeasonal;
+}
+
+std::unique_ptr<Remembered> make_remembered(StateFunction function, int64_t duration_us) {
+  switch (function) {
+    case StateFunction::kLag:
+      return std::make_unique<Lag>();
+    case StateFunction::kChanged:
+      return std::make_unique<Changed>();
+    case StateFunction::kDelta:
+      return std::make_unique<Delta>();
+    case StateFunction::kHysteresis:
+      return std::make_unique<Hysteresis>();
+    case StateFunction::kFor:
+      return std::make_unique<Lasting>(duration_us);
+    case StateFunction::kAnomaly:
+      return std::make_unique<Scored<series::AnomalyDetector>>();
+    case StateFunction::kZscore:
+      return std::make_unique<Scored<series::RobustZScore>>();
+    case StateFunction::kEwma:
+      return std::make_unique<Scored<series::EwmaChart>>();
+    case StateFunction::kCusum:
+      return std::make_unique<Scored<series::Cusum>>();
+    case StateFunction::kForest:
+      return std::make_unique<Scored<series::HalfSpaceTrees>>();
+    case StateFunction::kSeasonal:
+      return std::make_unique<Scored<series::SeasonalDetector>>();
+    case StateFunction::kInformation:
+      return std::make_unique<Scored<series::InformationWindow>>();
+    case StateFunction::kFuse:
+      return std::make_unique<Fused>();
+  }
+  return nullptr;
+}
+
+}  // namespace verge::rules

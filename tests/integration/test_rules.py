@@ -1,0 +1,137 @@
+"""Rules of a node over HTTP, and `verge rules`."""
+
+import json
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import verge
+
+RULES = """
+[[table]]
+name = "machines"
+key = "id"
+file = "%s"
+[[rule]]
+name = "hot"
+sql = "SELECT device, m.hall AS hall, temperature FROM 'plant/+/oven' JOIN TABLE machines AS m ON m.id = device WHERE temperature > 100"
+do = [{ publish = "alarm/${hall}" }]
+[[rule]]
+name = "mean"
+sql = "SELECT device, avg(temperature) AS mean FROM 'plant/+/oven' TIMESTAMP BY ts GROUP BY device, TUMBLING(10 s)"
+do = [{ publish = "mean/${device}" }]
+"""
+
+
+class Rules(verge.TestCase):
+    def config(self):
+        table = os.path.join(self.directory, "machines.csv")
+        with open(table, "w", encoding="utf-8") as out:
+            out.write("id,hall\noven-1,north\n")
+        return RULES % table
+
+    def lines(self, *arguments):
+        answer = verge.run("rules", *arguments)
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+class OverHttp(Rules):
+    def test_create_stop_start_delete_and_restart(self):
+        node = self.node("edge", self.config()).start()
+        client = self.mqtt(node)
+        client.subscribe("cold/#")
+        rule = {"name": "cold", "sql": "SELECT device, temperature AS t FROM 'plant/+/oven' WHERE temperature < 5",
+                "do": [{"publish": "cold/${device}", "payload": "${t}"}], "report": "none"}
+        created = node.admin("/v1/rules", "POST", json.dumps(rule))
+        self.assertEqual(created.status, 201, created)
+        self.assertEqual([each["name"] for each in created.json()["rules"]], ["hot", "mean", "cold"])
+        client.publish("plant/oven-1/oven", {"temperature": 4})
+        client.wait(lambda: len(client.messages) == 1, "the created rule publishes")
+        self.assertEqual(node.admin("/v1/rules/cold/stop", "POST").status, 200)
+        self.assertEqual(node.admin("/v1/rules/cold").json()["state"], "stopped")
+        client.publish("plant/oven-1/oven", {"temperature": 3})
+        node.stop()
+        node.start()
+        client.wait(lambda: client.connections == 2, "the client is back")
+        client.subscribe("cold/#")
+        self.assertEqual(node.admin("/v1/rules/cold").json()["state"], "stopped")
+        self.assertEqual(node.admin("/v1/rules/cold/start", "POST").status, 200)
+        client.publish("plant/oven-1/oven", {"temperature": 2})
+        client.wait(lambda: len(client.messages) == 2, "it publishes again")
+        self.assertEqual([message.payload for message in client.messages], [b"4", b"2"])
+        inspected = node.admin("/v1/rules/cold").json()
+        self.assertEqual((inspected["matched"], inspected["rows"], inspected["created"]), (1, 1, True))
+        self.assertEqual(node.admin("/v1/rules/cold", "DELETE").status, 200)
+        self.assertEqual(node.admin("/v1/rules/cold").status, 404)
+
+    def test_what_is_wrong_is_said_as_for_the_file(self):
+        node = self.node("edge", self.config()).start()
+
+        def refused(rule, status, *words):
+            answer = node.admin("/v1/rules", "POST", rule if isinstance(rule, str) else json.dumps(rule))
+            self.assertEqual(answer.status, status, answer)
+            for word in words:
+                self.assertIn(word, json.dumps(answer.json()))
+
+        good = {"name": "a", "sql": "SELECT * FROM 'x'", "do": [{"drop": True}]}
+        refused("no JSON", 400, "rules.json")
+        refused({**good, "sql": "SELECT rond(a) FROM 'x'"}, 400, "rule.unknown-function", "round")
+        refused({**good, "sql": "SELECT m.hal FROM 'x' JOIN TABLE machines AS m ON m.id = device"}, 400, "rule.table", "hall")
+        refused({**good, "does": []}, 400, "config.unknown-key")
+        refused({**good, "name": "hot"}, 409, "rules.exists")
+        self.assertEqual(node.admin("/v1/rules/hot", "DELETE").status, 409)
+        self.assertIn("hot", node.admin("/v1/rules/hott/stop", "POST").body.decode())
+        self.assertEqual(node.admin("/v1/rules/hot/fly", "POST").status, 404)
+        self.assertEqual(node.admin("/v1/rules", "DELETE").status, 405)
+        self.assertEqual(len(node.admin("/v1/rules").json()["rules"]), 2)
+
+
+class Command(Rules):
+    def setUp(self):
+        super().setUp()
+        self.file = os.path.join(self.directory, "edge.toml")
+        with open(self.file, "w", encoding="utf-8") as out:
+            out.write(self.config())
+        self.stream = os.path.join(self.directory, "stream.ndjson")
+        readings = [("oven-1", 99, 1000), ("oven-1", 101, 4000), ("oven-2", 200, 6000), ("oven-1", 50, 12000)]
+        with open(self.stream, "w", encoding="utf-8") as out:
+            for device, temperature, ts in readings:
+                payload = {"temperature": temperature, "ts": ts}
+                out.write(json.dumps({"topic": f"plant/{device}/oven", "payload": payload, "time": 20_000}) + "\n")
+
+    def test_test(self):
+        done = self.lines("test", self.file, "--with", self.stream)
+        self.assertEqual([(each["topic"], each["payload"]) for each in done],
+                         [("alarm/north", {"device": "oven-1", "hall": "north", "temperature": 101}),
+                          ("mean/oven-1", {"device": "oven-1", "mean": 100}),
+                          ("mean/oven-2", {"device": "oven-2", "mean": 200}),
+                          ("mean/oven-1", {"device": "oven-1", "mean": 50})])
+        self.assertEqual(len(self.lines("test", self.file, "--with", self.stream, "--keep-open")), 3)
+
+    def test_list_explain_and_trace(self):
+        self.assertEqual([each["rule"] for each in self.lines("list", self.file, "--json")], ["hot", "mean"])
+        steps = self.lines("explain", self.file, "hot", "--json")[0]["steps"]
+        self.assertIn(["index", "temperature from 100 on"], steps)
+        outcomes = [each for each in self.lines("trace", self.file, "hot", "--with", self.stream) if "line" in each]
+        self.assertEqual([each["rows"] for each in outcomes], [0, 1, 0, 0])
+        answer = verge.run("rules", "explain", self.file, "hott")
+        self.assertEqual(answer.returncode, 2)
+        self.assertIn("did you mean hot?", answer.stderr)
+
+    def test_a_line_that_is_none(self):
+        with open(self.stream, "a", encoding="utf-8") as out:
+            out.write("{}\n")
+        answer = verge.run("rules", "test", self.file, "--with", self.stream)
+        self.assertEqual(answer.returncode, 2)
+        self.assertIn("line 5 has no topic", answer.stderr)
+
+    def test_bench(self):
+        figures = self.lines("bench", "--seconds", "0.1", "--rules", "20", "--decision-rules", "50", "--load", "100", "--json")[0]
+        self.assertGreater(figures["evaluations_per_s"], 0)
+        self.assertGreater(figures["bytes_per_rule"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

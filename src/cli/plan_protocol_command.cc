@@ -1,4 +1,5 @@
 // verge plan protocol: what a replication protocol costs its clients on a given map.
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -32,6 +33,9 @@ struct ProtocolOptions {
   double site_availability = 0.999;
   std::vector<double> activity;
   std::vector<double> stability;
+  std::vector<std::string> failing;
+  std::vector<std::string> parting;
+  double outage_seconds = 0;
 };
 
 Result<planner::RoundTripMatrix> matrix_of(const ProtocolOptions& options) {
@@ -60,9 +64,46 @@ Result<planner::RoundTripMatrix> matrix_of(const ProtocolOptions& options) {
   return matrix;
 }
 
+// Those asked for by name, and random ones.
+Result<std::vector<planner::Outage>> outages_of(const ProtocolOptions& options,
+                                                const planner::RoundTripMatrix& matrix) {
+  std::vector<planner::Outage> outages;
+  for (const bool is_partition : {false, true}) {
+    for (const std::string& text : is_partition ? options.parting : options.failing) {
+      Result<planner::Outage> outage = planner::parse_outage(text, matrix, is_partition);
+      if (!outage) return std::unexpected(outage.error());
+      outages.push_back(*outage);
+    }
+  }
+  if (options.outage_seconds > 0) {
+    double longest = 1;
+    for (const double trip : matrix.milliseconds) longest = std::max(longest, trip);
+    const double clients = static_cast<double>(matrix.sites.size()) * options.clients;
+    // Longer than operations without outages take, several times.
+    const double horizon = 4 * (static_cast<double>(options.operations) / clients + 1) * longest * 2;
+    const auto drawn = planner::random_outages(matrix.sites.size(), options.site_availability,
+                                               options.outage_seconds * 1000, horizon, options.seed);
+    outages.insert(outages.end(), drawn.begin(), drawn.end());
+  }
+  return outages;
+}
+
+void add_outages(planner::JsonText& json, const planner::RoundTripMatrix& matrix,
+                 const planner::SimulationAnswer& answer) {
+  json.key("outages").open('{').member("simulated_seconds", answer.duration_ms / 1000);
+  json.member("write_availability", answer.write_availability).member("read_availability", answer.read_availability);
+  json.member("elections", answer.elections).member("messages_sent_again", answer.messages_again);
+  json.member("synchronised_after_ms", answer.synchronised_ms).key("sites").open('{');
+  for (size_t site = 0; site < matrix.sites.size(); ++site) {
+    json.member(matrix.sites[site], answer.sites[site].write_availability);
+  }
+  json.close('}').close('}');
+}
+
 std::string answer_json(const ProtocolOptions& options, const planner::RoundTripMatrix& matrix,
                         planner::Protocol protocol, size_t leader, const planner::SimulationAnswer& answer,
-                        const planner::Availability& availability, const std::vector<planner::LeaderFitness>& leaders) {
+                        const planner::Availability& availability, const std::vector<planner::LeaderFitness>& leaders,
+                        bool has_outages) {
   planner::JsonText json;
   json.open('{').member("protocol", planner::protocol_name(protocol));
   json.key("leader");
@@ -87,6 +128,8 @@ std::string answer_json(const ProtocolOptions& options, const planner::RoundTrip
   }
   json.close(']').member("messages_per_operation", answer.messages_per_operation);
   json.member("bytes_per_operation", answer.bytes_per_operation).member("slow_path_share", answer.slow_share);
+  json.member("timed_out_share", answer.timed_out_share);
+  if (has_outages) add_outages(json, matrix, answer);
   if (protocol == planner::Protocol::kCrdt) json.member("convergence_p99_ms", answer.convergence_p99_ms);
   json.member("write_availability", availability.writes).key("writes_through_failures").open('[');
   for (const double share : availability.share_by_failures) json.value(share);
@@ -121,8 +164,10 @@ std::string explain(const planner::RoundTripMatrix& matrix, planner::Protocol pr
     text += fmt::format(" {} sites gone: {}", failures, availability.share_by_failures[failures] > 0 ? "yes" : "no");
   }
   text += fmt::format(
-      "\na minority that is cut off may {}; a replication that takes more than {:g} ms counts as timed out\n",
-      planner::minority_rights(protocol), planner::kReplicationTimeoutMs);
+      "\na minority that is cut off may {}; {:.1f} % of the operations took more than the replication timeout of {:g} "
+      "ms, "
+      "after which what did not get through is sent again\n",
+      planner::minority_rights(protocol), answer.timed_out_share * 100, planner::kReplicationTimeoutMs);
   text += "leaders by .3/(mean ms + 1) + .3 activity + .4 stability:";
   for (const planner::LeaderFitness& fitness : leaders) {
     text += fmt::format(" {} {:.4f}", matrix.sites[fitness.site], fitness.fitness);
@@ -134,6 +179,26 @@ std::string explain(const planner::RoundTripMatrix& matrix, planner::Protocol pr
       text += fmt::format("{} - {} was not measured; the model says {:.0f} ms\n", matrix.sites[from], matrix.sites[to],
                           matrix.between(from, to));
     }
+  }
+  return text;
+}
+
+std::string outage_text(const planner::RoundTripMatrix& matrix, const std::vector<planner::Outage>& outages,
+                        const planner::SimulationAnswer& answer) {
+  if (outages.empty()) return "";
+  std::string text = fmt::format(
+      "\nwith outages, {:.1f} s simulated: writes possible {:.3f} % of the time, reads {:.3f} %; elections: {}; a site "
+      "that "
+      "is back has what it missed after {:.0f} ms\n",
+      answer.duration_ms / 1000, answer.write_availability * 100, answer.read_availability * 100, answer.elections,
+      answer.synchronised_ms);
+  for (size_t site = 0; site < matrix.sites.size(); ++site) {
+    text += fmt::format("  {}: writes {:.3f} %\n", matrix.sites[site], answer.sites[site].write_availability * 100);
+  }
+  const double first = std::ranges::min_element(outages, {}, &planner::Outage::from_ms)->from_ms;
+  if (answer.duration_ms < first) {
+    text += fmt::format("all operations were answered before the first outage, at {:g} s: give more --operations\n",
+                        first / 1000);
   }
   return text;
 }
@@ -154,13 +219,16 @@ int run_protocol(const ProtocolOptions& options) {
                                                     : fmt::format("did you mean '{}'?", guess)});
     }
   }
+  const Result<std::vector<planner::Outage>> outages = outages_of(options, *matrix);
+  if (!outages) return print_plan_failure(outages.error());
   const planner::SimulationAnswer answer = planner::simulate(*matrix, {.protocol = protocol,
                                                                        .leader = leader,
                                                                        .conflict = options.conflict,
                                                                        .operations = options.operations,
                                                                        .clients_per_site = options.clients,
                                                                        .payload_bytes = options.payload,
-                                                                       .seed = options.seed});
+                                                                       .seed = options.seed,
+                                                                       .outages = *outages});
   const planner::Availability availability =
       planner::availability(protocol, matrix->sites.size(), options.site_availability);
   TextTable table({"site", "commit p50 ms", "p99 ms", "execute p50 ms", "p99 ms"});
@@ -172,18 +240,19 @@ int run_protocol(const ProtocolOptions& options) {
   const std::string heading = planner::has_leader(protocol)
                                   ? fmt::format("{}, led by {}\n", options.protocol, matrix->sites[leader])
                                   : fmt::format("{}, conflicts {:g}\n", options.protocol, options.conflict);
-  return print_plan(options.output,
-                    {.json = answer_json(options, *matrix, protocol, leader, answer, availability, leaders),
-                     .table = heading + table.text(),
-                     .explanation = explain(*matrix, protocol, answer, availability, leaders),
-                     .picture = [&] {
-                       std::vector<planner::Bar> bars;
-                       for (size_t site = 0; site < matrix->sites.size(); ++site) {
-                         bars.push_back({matrix->sites[site] + " p50", answer.sites[site].commit_p50_ms, 0});
-                         bars.push_back({matrix->sites[site] + " p99", answer.sites[site].commit_p99_ms, 1});
-                       }
-                       return planner::draw_bars(fmt::format("Commit latency, {}", options.protocol), "ms", bars);
-                     }});
+  return print_plan(
+      options.output,
+      {.json = answer_json(options, *matrix, protocol, leader, answer, availability, leaders, !outages->empty()),
+       .table = heading + table.text() + outage_text(*matrix, *outages, answer),
+       .explanation = explain(*matrix, protocol, answer, availability, leaders),
+       .picture = [&] {
+         std::vector<planner::Bar> bars;
+         for (size_t site = 0; site < matrix->sites.size(); ++site) {
+           bars.push_back({matrix->sites[site] + " p50", answer.sites[site].commit_p50_ms, 0});
+           bars.push_back({matrix->sites[site] + " p99", answer.sites[site].commit_p99_ms, 1});
+         }
+         return planner::draw_bars(fmt::format("Commit latency, {}", options.protocol), "ms", bars);
+       }});
 }
 
 }  // namespace
@@ -225,10 +294,24 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   command->add_option("--stability", options->stability, "Likewise; 1 by default")
       ->delimiter(',')
       ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--fail", options->failing,
+                   "Sites that are down from one second to another, repeatable: VA,CA@10-20")
+      ->type_name("SITES@FROM-UNTIL")
+      ->allow_extra_args(false);
+  command->add_option("--part", options->parting, "Sites that reach each other but nobody else meanwhile, repeatable")
+      ->type_name("SITES@FROM-UNTIL")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--outage-seconds", options->outage_seconds,
+                   "Random outages of each site, so long on average and so often that --site-availability holds")
+      ->check(CLI::Range(0.0, 1e6));
   add_plan_output(*command, options->output);
-  set_examples(*command,
-               "  verge plan protocol --matrix examples/plan/round-trips.csv --protocol epaxos --conflict 0.02\n"
-               "  verge plan protocol --matrix examples/plan/round-trips.csv --protocol raft --leader CA --json\n");
+  set_examples(
+      *command,
+      "  verge plan protocol --matrix examples/plan/round-trips.csv --protocol epaxos --conflict 0.02\n"
+      "  verge plan protocol --matrix examples/plan/round-trips.csv --protocol raft --leader CA --json\n"
+      "  verge plan protocol --matrix examples/plan/round-trips.csv --leader CA --fail CA@5-15 --part JP,EU@20-30\n");
   command->callback([&outcome, options] { outcome.run = [options] { return run_protocol(*options); }; });
 }
 

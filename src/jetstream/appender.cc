@@ -15,6 +15,19 @@ constexpr uint64_t kSequenceMax = 1ULL << 62;
 // Room for the headers beside the known set: names, subject twice, numbers.
 constexpr size_t kHeaderBytes = 1024;
 
+// Closes the oldest holes that the floor covers, if there are too many.
+void close_holes(IntervalSet& known, uint64_t floor, const Appender::Complete& complete) {
+  const std::vector<IntervalSet::Interval>& intervals = known.intervals();
+  if (intervals.size() <= Appender::kHolesKept || floor <= intervals.front().end || !complete()) return;
+  known.raise_floor(std::min(floor, intervals[intervals.size() - Appender::kHolesKept].begin));
+}
+
+// The child's floor, as far as it holds of the stream: whoever reads a message takes it at its word. Sequences begin with 1.
+uint64_t floor_in(const IntervalSet& known, uint64_t floor) {
+  const IntervalSet::Interval gap = known.first_gap(1, floor);
+  return gap.begin < gap.end ? gap.begin : floor;
+}
+
 }  // namespace
 
 std::string Appender::subject_of(std::string_view stream_name, const Batch& batch) {
@@ -35,12 +48,18 @@ Appender::Subject& Appender::subject_of(const std::string& name) {
   return subjects_.front();
 }
 
-void Appender::append(Batch& batch, MonotonicTime deadline) {
-  batch.fates.assign(batch.records.size(), Batch::Fate::kRefused);
+size_t share_that_fits(size_t count, size_t bytes, size_t room) {
+  const auto share =
+      static_cast<size_t>(0.9 * static_cast<double>(count) * static_cast<double>(room) / static_cast<double>(bytes));
+  return std::clamp<size_t>(share, 1, count - 1);
+}
+
+void Appender::append(Batch& batch, MonotonicTime deadline, const Complete& complete) {
+  batch.fates.resize(batch.records.size(), Batch::Fate::kRefused);
   Subject& subject = subject_of(subject_of(name_, batch));
   Waits waits;
   while (true) {
-    const Step next = step(subject, batch, waits);
+    const Step next = step(subject, batch, waits, complete);
     if (next == Step::kDone) return;
     if (next == Step::kAgain) continue;
     if (clock_.monotonic() + kPause >= deadline) return;  // batch.error says what was last in the way
@@ -48,7 +67,7 @@ void Appender::append(Batch& batch, MonotonicTime deadline) {
   }
 }
 
-Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits) {
+Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits, const Complete& complete) {
   if (!subject.current) {
     if (const Result<void> known = read(subject, waits.read); !known) {
       batch.error = known.error();
@@ -62,7 +81,7 @@ Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits) {
     return Step::kDone;
   }
   IntervalSet after;
-  Result<Message> message = message_of(subject, batch, places, after);
+  Result<Message> message = message_of(subject, batch, places, after, complete);
   if (!message) {
     batch.error = message.error();
     return Step::kDone;
@@ -156,7 +175,7 @@ std::vector<size_t> Appender::unsettled(Subject& subject, Batch& batch) {
 }
 
 Result<Message> Appender::message_of(const Subject& subject, const Batch& batch, std::vector<size_t>& places,
-                                     IntervalSet& after) const {
+                                     IntervalSet& after, const Complete& complete) const {
   const size_t room = stream_.message_bytes_max();
   while (true) {
     after = subject.known;
@@ -165,14 +184,14 @@ Result<Message> Appender::message_of(const Subject& subject, const Batch& batch,
       records.push_back(&batch.records[place]);
       after.insert(batch.records[place].sequence);
     }
-    after.raise_floor(batch.floor);
+    close_holes(after, batch.floor, complete);
     Message message{.subject = subject.name, .after = subject.last, .known = write_known(after)};
     if (records.back()->sequence > kSequenceMax || after.intervals().size() > kKnownRangesMax ||
         message.known.size() > kKnownBytesMax) {
       return fail("jetstream.holes", fmt::format("too many sequences of {} are missing", subject.name),
                   "send the missing ones first");
     }
-    message.body = batch.encode(records);
+    message.body = batch.encode(records, floor_in(after, batch.floor));
     const size_t bytes = message.body.size() + message.known.size() + kHeaderBytes;
     if (bytes <= room) return message;
     if (places.size() == 1) {
@@ -181,10 +200,7 @@ Result<Message> Appender::message_of(const Subject& subject, const Batch& batch,
                               records.front()->sequence, subject.name, bytes, room),
                   "raise max_payload of the NATS servers");
     }
-    // As many as should fit, with a tenth to spare: records differ.
-    const auto share = static_cast<size_t>(0.9 * static_cast<double>(places.size()) * static_cast<double>(room) /
-                                           static_cast<double>(bytes));
-    places.resize(std::clamp<size_t>(share, 1, places.size() - 1));
+    places.resize(share_that_fits(places.size(), bytes, room));
   }
 }
 

@@ -6,6 +6,10 @@
 // is. A cache of it saves reading; whenever it might be wrong (an answer that did not come, another parent that
 // appended) it is read again.
 //
+// What a child's floor covers is not taken for known by that alone: the child was told that it is durable, which may
+// have been in the overflow (overflow.h), and it comes to this stream later. So holes stay holes, the newest kHolesKept
+// of them; older ones are closed when whoever calls says that nothing is to come any more.
+//
 // Invariants: nothing is reported as appended or known before the stream acknowledged it. What is known of a subject
 // never goes back behind what this appender has seen acknowledged, unless the stream insists for kBehindMax (somebody
 // purged it). Bounds: `subjects_max` subjects, the longest unused is forgotten and read again when it is needed.
@@ -38,20 +42,30 @@ struct Batch {
     uint64_t sequence = 0;
     std::string event;
   };
-  enum class Fate : uint8_t { kAppended, kKnown, kRefused };
+  enum class Fate : uint8_t {
+    kAppended,
+    kKnown,
+    kRefused,
+    kOverflowed,  // durable elsewhere, and comes to be appended later (overflow.h)
+  };
 
   NodeId node;
   NodeId incarnation;
   Priority stream = Priority::kNormal;
   uint64_t floor = 0;           // every sequence below is stored or will never come
   std::vector<Record> records;  // sequences rise
-  // The body of a message that holds these of the records.
-  std::function<std::string(std::span<const Record* const>)> encode;
+  // The body of a message that holds these of the records and states this floor.
+  using Encode = std::function<std::string(std::span<const Record* const>, uint64_t floor)>;
+  Encode encode;
 
   // Filled by append(): one fate a record, and the reason if any was refused.
   std::vector<Fate> fates;
   Error error;
 };
+
+// How many of `count` (2 or more) records that make `bytes` should fit into `room`: with a tenth to spare, since
+// records differ; at least one, at most all but one.
+size_t share_that_fits(size_t count, size_t bytes, size_t room);
 
 class Appender {
  public:
@@ -65,6 +79,11 @@ class Appender {
   static constexpr Duration kReadWaitMax = std::chrono::seconds(2);
   static constexpr Duration kPause = std::chrono::milliseconds(50);
 
+  static constexpr size_t kHolesKept = 256;
+
+  // Whether all that this child's stream was ever told to be durable, and that its floor covers, is in the stream.
+  using Complete = std::function<bool()>;
+
   // `name`: of the stream, the first word of its subjects. `writer`: of this process, never used by another. The
   // references outlive the appender.
   Appender(Stream& stream, const Clock& clock, std::string name, std::string writer, size_t subjects_max)
@@ -74,9 +93,10 @@ class Appender {
         writer_(std::move(writer)),
         subjects_max_(subjects_max) {}
 
-  // Appends what is new of the batch; begins no attempt after `deadline`. Refusals: jetstream.unreachable,
-  // jetstream.stream, jetstream.full, jetstream.holes, jetstream.too-large, jetstream.behind, jetstream.foreign.
-  void append(Batch& batch, MonotonicTime deadline);
+  // Appends what is new of the batch, at least in one attempt; begins no other after `deadline`. `complete` is asked
+  // only if there are too many holes. Refusals: jetstream.unreachable, jetstream.stream, jetstream.full,
+  // jetstream.holes, jetstream.too-large, jetstream.behind, jetstream.raced, jetstream.foreign.
+  void append(Batch& batch, MonotonicTime deadline, const Complete& complete);
 
   [[nodiscard]] uint64_t messages() const { return messages_; }  // stored
   [[nodiscard]] static std::string subject_of(std::string_view stream_name, const Batch& batch);
@@ -105,7 +125,7 @@ class Appender {
   };
 
   Subject& subject_of(const std::string& name);
-  Step step(Subject& subject, Batch& batch, Waits& waits);
+  Step step(Subject& subject, Batch& batch, Waits& waits, const Complete& complete);
   Result<void> read(Subject& subject, Duration wait);
   // Notes that the message may be stored, now or later.
   static void remember(Subject& subject, const Batch& batch, const std::vector<size_t>& places, const Message& message);
@@ -113,7 +133,7 @@ class Appender {
   static std::vector<size_t> unsettled(Subject& subject, Batch& batch);
   // The body of as many records as fit, and the set after them. `places` is cut to those.
   Result<Message> message_of(const Subject& subject, const Batch& batch, std::vector<size_t>& places,
-                             IntervalSet& after) const;
+                             IntervalSet& after, const Complete& complete) const;
 
   Stream& stream_;
   const Clock& clock_;

@@ -1,148 +1,24 @@
 #include "jetstream/appender.h"
 
-#include <charconv>
-#include <deque>
 #include <map>
-#include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/random.h"
 #include "jetstream/known_set.h"
+#include "tests/support/simulated_stream.h"
 #include "tests/support/value_of.h"
 
 namespace verge::jetstream {
 namespace {
 
-// The sequences that a body of these tests lists.
-std::vector<uint64_t> sequences_in(std::string_view body) {
-  std::vector<uint64_t> sequences;
-  while (!body.empty()) {
-    uint64_t number = 0;
-    const auto [end, problem] = std::from_chars(body.data(), body.data() + body.size(), number);
-    EXPECT_EQ(problem, std::errc{});
-    sequences.push_back(number);
-    body.remove_prefix(static_cast<size_t>(end - body.data()) + 1);
-  }
-  return sequences;
-}
+using tests::list_sequences;
+using tests::sequences_in;
+using Cluster = tests::SimulatedCluster;
+using ClusterStream = tests::SimulatedStream;
 
-std::string list_sequences(std::span<const Batch::Record* const> records) {
-  std::string body;
-  for (const Batch::Record* record : records) fmt::format_to(std::back_inserter(body), "{},", record->sequence);
-  return body;
-}
-
-// A replicated stream as Debian's server 2.9.10 has it: the expected sequence is compared on the leader before the
-// proposal, and again as proposals are applied only if it is 0; the message id always as they are applied. Answers get
-// lost, proposals wait, a fresh leader has not applied all of them.
-class Cluster {
- public:
-  struct Stored {
-    uint64_t sequence;
-    Message message;
-  };
-
-  Cluster(Random& random, ManualClock& clock, bool faults) : random_(random), clock_(clock), faults_(faults) {}
-
-  Publication publish(const Message& message, Duration wait) {
-    using Outcome = Publication::Outcome;
-    if (fails(0.1)) return {Outcome::kUnheard, 0, {"jetstream.unreachable", "no leader", ""}};
-    if (fails(0.1)) {
-      clock_.advance(wait);
-      return {Outcome::kUncertain, 0, {"jetstream.unreachable", "lost on its way", ""}};
-    }
-    if (message.after > 0 && last_of(message.subject) != message.after) {
-      return {Outcome::kTaken, 0, {"jetstream.raced", "wrong last sequence", ""}};
-    }
-    proposals_.push_back(message);
-    if (fails(0.2)) {
-      clock_.advance(wait);
-      return {Outcome::kUncertain, 0, {"jetstream.unreachable", "no answer", ""}};
-    }
-    uint64_t sequence = 0;
-    while (!proposals_.empty()) sequence = apply();
-    if (fails(0.1)) {
-      clock_.advance(wait);
-      return {Outcome::kUncertain, 0, {"jetstream.unreachable", "the answer was lost", ""}};
-    }
-    if (sequence == 0) return {Outcome::kTaken, 0, {"jetstream.raced", "another was first", ""}};
-    return {Outcome::kStored, sequence, {}};
-  }
-
-  Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) {
-    if (fails(0.1)) {
-      clock_.advance(wait);
-      return fail("jetstream.unreachable", "no answer");
-    }
-    if (!fails(0.5)) {
-      while (!proposals_.empty()) apply();
-    }
-    for (auto stored = stored_.rbegin(); stored != stored_.rend(); ++stored) {
-      if (stored->message.subject != subject) continue;
-      return LastMessage{stored->sequence, stored->message.known, stored->message.attempt};
-    }
-    return std::nullopt;
-  }
-
-  void settle() {
-    while (!proposals_.empty()) apply();
-    faults_ = false;
-  }
-  void purge() {
-    stored_.clear();
-    ids_.clear();
-  }
-  [[nodiscard]] const std::vector<Stored>& stored() const { return stored_; }
-  Random& random() { return random_; }
-  ManualClock& clock() { return clock_; }
-
- private:
-  bool fails(double probability) { return faults_ && random_.chance(probability); }
-  uint64_t last_of(const std::string& subject) const {
-    for (auto stored = stored_.rbegin(); stored != stored_.rend(); ++stored) {
-      if (stored->message.subject == subject) return stored->sequence;
-    }
-    return 0;
-  }
-  // 0 when the message is not stored.
-  uint64_t apply() {
-    Message message = std::move(proposals_.front());
-    proposals_.pop_front();
-    if (!ids_.insert(fmt::format("{}/{}", message.subject, message.after)).second) return 0;
-    if (message.after == 0 && last_of(message.subject) != 0) return 0;
-    stored_.push_back({++sequence_, std::move(message)});
-    return sequence_;
-  }
-
-  Random& random_;
-  ManualClock& clock_;
-  bool faults_;
-  uint64_t sequence_ = 0;
-  std::vector<Stored> stored_;
-  std::deque<Message> proposals_;
-  std::set<std::string> ids_;
-};
-
-class ClusterStream final : public Stream {
- public:
-  explicit ClusterStream(Cluster& cluster) : cluster_(cluster) {}
-  Result<void> prepare(Duration) override { return {}; }
-  Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) override {
-    ++readings;
-    return cluster_.last(subject, wait);
-  }
-  Publication publish(const Message& message, Duration wait) override { return cluster_.publish(message, wait); }
-  void pause(Duration duration) override { cluster_.clock().advance(duration); }
-  [[nodiscard]] size_t message_bytes_max() const override { return bytes_max; }
-
-  size_t bytes_max = 1U << 20;
-  int readings = 0;
-
- private:
-  Cluster& cluster_;
-};
+bool always() { return true; }
 
 struct Fixture {
   explicit Fixture(uint64_t seed = 1, bool faults = false) : random(seed), cluster(random, clock, faults) {}
@@ -169,18 +45,18 @@ TEST(Appender, AppendsWhatIsNewAndReadsOnce) {
   ClusterStream stream(fixture.cluster);
   Appender appender(stream, fixture.clock, "S", "a", 10);
   Batch first = Fixture::batch_of(1, 11);
-  appender.append(first, fixture.soon());
+  appender.append(first, fixture.soon(), always);
   EXPECT_EQ(count(first, Batch::Fate::kAppended), 10U);
   Batch second = Fixture::batch_of(6, 21, 3);
-  appender.append(second, fixture.soon());
+  appender.append(second, fixture.soon(), always);
   EXPECT_EQ(count(second, Batch::Fate::kKnown), 5U);
   EXPECT_EQ(count(second, Batch::Fate::kAppended), 10U);
   EXPECT_EQ(stream.readings, 1);
   ASSERT_EQ(fixture.cluster.stored().size(), 2U);
   EXPECT_EQ(fixture.cluster.stored()[0].message.known, "1-10");
-  EXPECT_EQ(fixture.cluster.stored()[1].message.known, "0-20");
+  EXPECT_EQ(fixture.cluster.stored()[1].message.known, "1-20");
   EXPECT_EQ(fixture.cluster.stored()[1].message.after, 1U);
-  EXPECT_EQ(fixture.cluster.stored()[1].message.body, "11,12,13,14,15,16,17,18,19,20,");
+  EXPECT_EQ(fixture.cluster.stored()[1].message.body, "3:11,12,13,14,15,16,17,18,19,20,");
   EXPECT_TRUE(fixture.cluster.stored()[1].message.subject.starts_with("S.000000"))
       << "stream.node.incarnation.priority";
   EXPECT_TRUE(fixture.cluster.stored()[1].message.subject.ends_with(".normal"));
@@ -192,15 +68,15 @@ TEST(Appender, AnotherParentKnowsFromTheLastMessage) {
   Appender one(stream, fixture.clock, "S", "a", 10);
   Appender other(stream, fixture.clock, "S", "b", 10);
   Batch batch = Fixture::batch_of(1, 11);
-  one.append(batch, fixture.soon());
+  one.append(batch, fixture.soon(), always);
   Batch again = Fixture::batch_of(1, 11);
-  other.append(again, fixture.soon());
+  other.append(again, fixture.soon(), always);
   EXPECT_EQ(count(again, Batch::Fate::kKnown), 10U);
   Batch next = Fixture::batch_of(11, 12);
-  other.append(next, fixture.soon());
+  other.append(next, fixture.soon(), always);
   // What the first knows is old by now.
   Batch both = Fixture::batch_of(11, 13);
-  one.append(both, fixture.soon());
+  one.append(both, fixture.soon(), always);
   EXPECT_EQ(both.fates, (std::vector{Batch::Fate::kKnown, Batch::Fate::kAppended}));
   EXPECT_EQ(fixture.cluster.stored().back().message.known, "1-12");
 }
@@ -211,7 +87,7 @@ TEST(Appender, DividesWhatIsTooLargeForAMessage) {
   stream.bytes_max = 1024 + 100;
   Appender appender(stream, fixture.clock, "S", "a", 10);
   Batch batch = Fixture::batch_of(1000, 1100);
-  appender.append(batch, fixture.soon());
+  appender.append(batch, fixture.soon(), always);
   EXPECT_EQ(count(batch, Batch::Fate::kAppended), 100U);
   EXPECT_GT(fixture.cluster.stored().size(), 4U);
   uint64_t expected = 1000;
@@ -222,7 +98,7 @@ TEST(Appender, DividesWhatIsTooLargeForAMessage) {
   EXPECT_EQ(expected, 1100U);
   stream.bytes_max = 1024;
   Batch never = Fixture::batch_of(2000, 2002);
-  appender.append(never, fixture.soon());
+  appender.append(never, fixture.soon(), always);
   EXPECT_EQ(count(never, Batch::Fate::kRefused), 2U);
   EXPECT_EQ(never.error.code, "jetstream.too-large");
 }
@@ -233,14 +109,14 @@ TEST(Appender, HolesHaveABound) {
   Appender appender(stream, fixture.clock, "S", "a", 10);
   Batch holes{.encode = list_sequences};
   for (uint64_t i = 0; i <= kKnownRangesMax; ++i) holes.records.push_back({2 * i + 2, "event"});
-  appender.append(holes, fixture.soon());
+  appender.append(holes, fixture.soon(), always);
   EXPECT_EQ(holes.error.code, "jetstream.holes");
   // A floor closes them.
   holes.floor = 1000;
-  appender.append(holes, fixture.soon());
+  appender.append(holes, fixture.soon(), always);
   EXPECT_EQ(count(holes, Batch::Fate::kRefused), 0U) << holes.error.line();
   Batch wild = Fixture::batch_of(1ULL << 63, (1ULL << 63) + 1);
-  appender.append(wild, fixture.soon());
+  appender.append(wild, fixture.soon(), always);
   EXPECT_EQ(wild.error.code, "jetstream.holes");
 }
 
@@ -250,7 +126,7 @@ TEST(Appender, RefusesASubjectThatOthersWriteTo) {
   Appender appender(stream, fixture.clock, "S", "a", 10);
   Batch batch = Fixture::batch_of(1, 2);
   (void)fixture.cluster.publish({.subject = Appender::subject_of("S", batch), .body = "hello"}, Duration(0));
-  appender.append(batch, fixture.soon());
+  appender.append(batch, fixture.soon(), always);
   EXPECT_EQ(batch.error.code, "jetstream.foreign");
   EXPECT_EQ(count(batch, Batch::Fate::kRefused), 1U);
 }
@@ -260,13 +136,13 @@ TEST(Appender, BelievesAPurgeOnlyAfterAWhile) {
   ClusterStream stream(fixture.cluster);
   Appender appender(stream, fixture.clock, "S", "a", 10);
   Batch batch = Fixture::batch_of(1, 2);
-  appender.append(batch, fixture.soon());
+  appender.append(batch, fixture.soon(), always);
   fixture.cluster.purge();
   Batch next = Fixture::batch_of(2, 3);
-  appender.append(next, fixture.soon());
+  appender.append(next, fixture.soon(), always);
   EXPECT_EQ(next.error.code, "jetstream.behind") << "a leader that has not caught up would look like this";
   fixture.clock.advance(Appender::kBehindMax);
-  appender.append(next, fixture.soon());
+  appender.append(next, fixture.soon(), always);
   EXPECT_EQ(count(next, Batch::Fate::kAppended), 1U);
 }
 
@@ -277,7 +153,7 @@ TEST(Appender, ForgetsTheLongestUnusedSubject) {
   for (const Priority priority : {Priority::kCritical, Priority::kHigh, Priority::kNormal, Priority::kCritical}) {
     Batch batch = Fixture::batch_of(1, 3);
     batch.stream = priority;
-    appender.append(batch, fixture.soon());
+    appender.append(batch, fixture.soon(), always);
     EXPECT_EQ(count(batch, Batch::Fate::kRefused), 0U);
   }
   EXPECT_EQ(stream.readings, 4);
@@ -311,7 +187,7 @@ TEST(Appender, StoresOnceWhateverHappens) {
       if (fixture.random.chance(0.1)) parent = fresh();
       Batch batch = Fixture::batch_of(begin, end, begin == from ? from : 0);
       batch.stream = priority;
-      parent->append(batch, fixture.clock.monotonic() + std::chrono::seconds(fixture.random.below(8)));
+      parent->append(batch, fixture.clock.monotonic() + std::chrono::seconds(fixture.random.below(8)), always);
       for (size_t i = 0; i < batch.records.size(); ++i) {
         if (batch.fates[i] == Batch::Fate::kAppended) ++appended[priority][batch.records[i].sequence];
       }

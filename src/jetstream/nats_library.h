@@ -15,27 +15,32 @@ namespace verge::jetstream {
 
 struct NatsLibrary {
 #define VERGE_NATS_FUNCTIONS(X)              \
+  X(jsCtx_Destroy)                           \
   X(jsOptions_Init)                          \
   X(jsPubAck_Destroy)                        \
   X(jsPubOptions_Init)                       \
   X(jsStreamConfig_Init)                     \
   X(jsStreamInfo_Destroy)                    \
   X(js_AddStream)                            \
+  X(js_DeleteMsg)                            \
   X(js_GetLastMsg)                           \
+  X(js_GetMsg)                               \
   X(js_GetStreamInfo)                        \
   X(js_PublishAsync)                         \
   X(js_PublishAsyncComplete)                 \
   X(js_PublishMsg)                           \
-  X(jsCtx_Destroy)                           \
   X(natsConnection_Connect)                  \
   X(natsConnection_Destroy)                  \
   X(natsConnection_GetMaxPayload)            \
   X(natsConnection_JetStream)                \
+  X(natsConnection_RequestString)            \
   X(natsConnection_Status)                   \
   X(natsMsgHeader_Get)                       \
   X(natsMsgHeader_Set)                       \
   X(natsMsg_Create)                          \
   X(natsMsg_Destroy)                         \
+  X(natsMsg_GetData)                         \
+  X(natsMsg_GetDataLength)                   \
   X(natsMsg_GetSequence)                     \
   X(natsOptions_Create)                      \
   X(natsOptions_Destroy)                     \

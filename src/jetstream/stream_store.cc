@@ -1,5 +1,6 @@
 #include "jetstream/stream_store.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>
@@ -11,8 +12,6 @@
 namespace verge::jetstream {
 namespace {
 
-// Without a leader nobody answers: ask again rather than wait.
-constexpr Duration kPrepareWait = std::chrono::seconds(1);
 // Another reason is said, but servers that fail in turn do not fill the log.
 constexpr Duration kSaidAgain = std::chrono::seconds(10);
 
@@ -24,13 +23,28 @@ size_t bytes_of(const Batch& batch) {
 
 }  // namespace
 
-StreamStore::StreamStore(std::unique_ptr<Stream> stream, const Clock& clock, const StoreOptions& options)
+StreamStore::StreamStore(std::unique_ptr<Stream> stream, std::unique_ptr<OverflowStream> overflow, const Clock& clock,
+                         const StoreOptions& options)
     : stream_(std::move(stream)),
+      overflow_(std::move(overflow)),
       options_(options),
       clock_(clock),
-      appender_(*stream_, clock_, options.stream, fmt::format("{}.{:016x}", options.node.text(), system_seed()),
-                options.subjects_max) {
+      appender_(*stream_, overflow_.get(), clock_,
+                {.stream = options.stream,
+                 .overflow = options.overflow,
+                 .writer = fmt::format("{}.{:016x}", options.node.text(), system_seed()),
+                 .subjects_max = options.subjects_max,
+                 .seed = system_seed()}) {
   thread_ = std::thread([this] { run(); });
+}
+
+void StreamStore::begin_moving(Overflow::Decode decode, Moved moved) {
+  {
+    const std::lock_guard lock(mutex_);
+    decode_ = std::move(decode);
+    moved_ = std::move(moved);
+  }
+  wake_.notify_one();
 }
 
 void StreamStore::stop() {
@@ -67,30 +81,46 @@ void StreamStore::submit(Batch batch, runtime::Loop& loop, Done done) {
 
 void StreamStore::run() {
   pthread_setname_np(pthread_self(), "jetstream");
+  Duration wait = kIdlePeriod;
   while (true) {
     look();
-    std::optional<Waiting> next;
-    {
-      std::unique_lock lock(mutex_);
-      if (reachable_) {
-        wake_.wait_for(lock, kIdlePeriod, [&] { return !waiting_.empty() || stopping_; });
-      } else {
-        wake_.wait_for(lock, kProbePeriod, [&] { return stopping_; });
-      }
-      if (stopping_) break;
-      if (!waiting_.empty()) {
-        next = std::move(waiting_.front());
-        waiting_.pop_front();
-        waiting_bytes_ -= next->bytes;
-      }
-    }
+    std::optional<Waiting> next = wait_for_next(reachable_ ? wait : kProbePeriod);
+    if (stopping_) break;
     if (next) append(*std::move(next));
+    wait = move();
+    diverted_ = appender_.diverted();
+    counters_.messages.set(appender_.messages());
   }
   refuse_all(away_);
 }
 
+std::optional<StreamStore::Waiting> StreamStore::wait_for_next(Duration wait) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, wait, [&] { return (reachable_ && !waiting_.empty()) || stopping_; });
+  if (waiting_.empty() || stopping_) return std::nullopt;
+  std::optional<Waiting> next = std::move(waiting_.front());
+  waiting_.pop_front();
+  waiting_bytes_ -= next->bytes;
+  return next;
+}
+
+Duration StreamStore::move() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!moved_ || !reachable_) return kIdlePeriod;
+  }
+  if (*moved_unfinished_ >= kMovedMax) return kMovedPeriod;
+  const bool more = appender_.move(kMovesABatch, decode_, [this](Batch batch) {
+    counters_.appended.add(static_cast<uint64_t>(std::ranges::count(batch.fates, Batch::Fate::kAppended)));
+    ++*moved_unfinished_;
+    moved_(std::move(batch), [unfinished = moved_unfinished_] { --*unfinished; });
+  });
+  if (more) return Duration(0);
+  return appender_.is_overflow_empty() ? kIdlePeriod : kProbePeriod;
+}
+
 void StreamStore::look() {
-  const Result<void> prepared = stream_->prepare(kPrepareWait);
+  const Result<void> prepared = appender_.prepare();
   const bool was_reachable = reachable_;
   const MonotonicTime now = clock_.monotonic();
   if (prepared) {
@@ -121,7 +151,6 @@ void StreamStore::append(Waiting waiting) {
                   {"jetstream.busy", "the stream does not keep up with what is to be stored", "send less, or later"});
   }
   appender_.append(waiting.batch, deadline);
-  counters_.messages.set(appender_.messages());
   counters_.append.record(clock_.monotonic() - waiting.since);
   count(waiting.batch);
   runtime::Loop* loop = waiting.loop;
@@ -131,13 +160,16 @@ void StreamStore::append(Waiting waiting) {
 void StreamStore::count(const Batch& batch) {
   uint64_t appended = 0;
   uint64_t known = 0;
+  uint64_t refused = 0;
   for (const Batch::Fate fate : batch.fates) {
     appended += fate == Batch::Fate::kAppended ? 1 : 0;
     known += fate == Batch::Fate::kKnown ? 1 : 0;
+    refused += fate == Batch::Fate::kRefused ? 1 : 0;
   }
+  counters_.messages.set(appender_.messages());
   counters_.appended.add(appended);
   counters_.known.add(known);
-  counters_.refused += batch.fates.size() - appended - known;
+  counters_.refused += refused;
 }
 
 void StreamStore::refuse(Waiting waiting, const Error& error) {

@@ -1,10 +1,10 @@
 // StreamStore: gives the appender a thread of its own, since what it calls blocks. Loops submit; the thread appends one
-// batch after the other and posts each answer.
+// batch after the other and posts each answer. Between them it moves what is in the overflow.
 //
 // Bounds: `waiting_bytes_max` of records that wait, one batch of any size excepted; beyond it they are answered at once
-// as refused (jetstream.busy). A batch is tried until `timeout` after it was submitted. While the stream is out of
-// reach, longer than kBreakMax, everything is refused at once (jetstream.unreachable, jetstream.stream); the thread
-// looks for it every kProbePeriod.
+// as refused (jetstream.busy). A batch is tried until `timeout` after it was submitted. While stream and overflow are
+// out of reach, longer than kBreakMax, everything is refused at once (jetstream.unreachable, jetstream.stream); the
+// thread looks for it every kProbePeriod.
 #pragma once
 
 #include <atomic>
@@ -13,20 +13,23 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "jetstream/appender.h"
+#include "jetstream/failover_appender.h"
 #include "jetstream/stream.h"
 #include "runtime/loop.h"
 
 namespace verge::jetstream {
 
 struct StoreOptions {
-  std::string stream;  // its name
-  NodeId node;         // this one
+  std::string stream;    // its name
+  std::string overflow;  // and its overflow's
+  NodeId node;           // this one
   Duration timeout = std::chrono::seconds(8);
   size_t waiting_bytes_max = 64U << 20;
   size_t subjects_max = 65'536;
@@ -38,7 +41,7 @@ struct StoreCounters {
   Counter appended;  // records
   Counter known;     // repetitions recognised
   std::atomic<uint64_t> refused{0};
-  Histogram append;  // from submission to the stream's acknowledgement
+  Histogram append;  // from submission to the stream's acknowledgement, or the overflow's
 };
 
 class StreamStore {
@@ -49,10 +52,20 @@ class StreamStore {
   // A break this short, as when a server is gone and the next one is connected to, is no reason to refuse anything.
   static constexpr Duration kBreakMax = 2 * kIdlePeriod;
 
-  using Done = std::move_only_function<void(Batch)>;
+  // How many messages are moved for each batch that is appended: more than one, so that there is an end to it.
+  static constexpr size_t kMovesABatch = 4;
+  // Moved batches whose rules have not run yet; at this many no other is moved.
+  static constexpr size_t kMovedMax = 4;
+  static constexpr Duration kMovedPeriod = std::chrono::milliseconds(2);
 
-  // `clock` outlives the store.
-  StreamStore(std::unique_ptr<Stream> stream, const Clock& clock, const StoreOptions& options);
+  using Done = std::move_only_function<void(Batch)>;
+  using Finished = std::function<void()>;
+  // What was moved from the overflow; `finished` is called, on any thread, when the rules have run over it.
+  using Moved = std::function<void(Batch, Finished finished)>;
+
+  // `overflow` may be null: there is none. `clock` outlives the store.
+  StreamStore(std::unique_ptr<Stream> stream, std::unique_ptr<OverflowStream> overflow, const Clock& clock,
+              const StoreOptions& options);
   ~StreamStore() { stop(); }
   // Answers what waits as refused and ends the thread. What is submitted afterwards is refused.
   void stop();
@@ -60,8 +73,13 @@ class StreamStore {
   // From any thread. `done` runs on `loop`.
   void submit(Batch batch, runtime::Loop& loop, Done done);
 
+  // Nothing is moved before. Once, from any thread; `moved` runs on the store's own.
+  void begin_moving(Overflow::Decode decode, Moved moved);
+
   [[nodiscard]] bool reachable() const { return reachable_; }
+  [[nodiscard]] bool diverted() const { return diverted_; }
   [[nodiscard]] const StoreCounters& counters() const { return counters_; }
+  [[nodiscard]] const OverflowCounters* overflow_counters() const { return appender_.counters(); }
 
  private:
   struct Waiting {
@@ -76,25 +94,34 @@ class StreamStore {
   // Looks whether the stream can be used, and says so when that changed.
   void look();
   void append(Waiting waiting);
+  // How long until there may be something to move again.
+  Duration move();
+  std::optional<Waiting> wait_for_next(Duration wait);
   void refuse(Waiting waiting, const Error& error);
   void refuse_all(const Error& error);
   void count(const Batch& batch);
 
   const std::unique_ptr<Stream> stream_;
+  const std::unique_ptr<OverflowStream> overflow_;
   const StoreOptions options_;
   const Clock& clock_;
-  Appender appender_;  // this and the next two are used on the thread
+  FailoverAppender appender_;  // this and the next two are used on the thread
   MonotonicTime last_usable_;
   MonotonicTime said_;  // when the log was told that the stream is out of reach
   StoreCounters counters_;
   std::atomic<bool> reachable_{false};
+  std::atomic<bool> diverted_{false};
+  std::atomic<bool> stopping_{false};
+  // Shared with what may be called when the store is gone.
+  const std::shared_ptr<std::atomic<size_t>> moved_unfinished_ = std::make_shared<std::atomic<size_t>>(0);
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
   std::deque<Waiting> waiting_;
   size_t waiting_bytes_ = 0;
   Error away_{"jetstream.unreachable", "the stream has not been reached yet", "send it again soon"};
-  bool stopping_ = false;
+  Overflow::Decode decode_;
+  Moved moved_;
 
   std::thread thread_;
 };

@@ -45,13 +45,13 @@ class StreamStoreTest : public testing::Test {
     auto stream = std::make_unique<TestStream>();
     stream_ = stream.get();
     stream_->there = there;
-    store_ = std::make_unique<StreamStore>(std::move(stream), clock, options);
+    store_ = std::make_unique<StreamStore>(std::move(stream), nullptr, clock, options);
     while (store_->reachable() != there) std::this_thread::yield();
   }
   std::future<Batch> submit(uint64_t sequence, size_t bytes = 1) {
     Batch batch;
     batch.records.push_back({sequence, std::string(bytes, 'e')});
-    batch.encode = [](std::span<const Batch::Record* const>) { return std::string("body"); };
+    batch.encode = [](std::span<const Batch::Record* const>, uint64_t) { return std::string("body"); };
     auto promise = std::make_shared<std::promise<Batch>>();
     store_->submit(std::move(batch), loop_, [this, promise](Batch answered) {
       EXPECT_TRUE(loop_.here());

@@ -143,6 +143,7 @@ struct StoreConfig {
   std::vector<std::string> urls = {"nats://127.0.0.1:4222"};  // parse_nats_url accepts each; not empty
   std::string stream = "VERGE";
   uint64_t replicas = 3;
+  uint64_t overflow_bytes_max = 256ULL << 20;  // 0: no overflow
   Duration timeout = std::chrono::seconds(8);
   std::string credentials;            // the path of a file; empty: none
   std::optional<SecretSource> token;  // what the servers want to see

@@ -280,6 +280,9 @@ static void describe(Visitor& v, StoreConfig& c) {
   v.key("urls", c.urls, NatsUrls{}, {"With nats: the servers; any of them will do at first."});
   v.key("stream", c.stream, StreamName{}, {"With nats: the name of the stream; it is made if it is not there."});
   v.key("replicas", c.replicas, Count{1, 5}, {"With nats: how many servers must hold a copy of each message."});
+  v.key("overflow_bytes_max", c.overflow_bytes_max, Size{0, kPiB},
+        {"With nats and 3 or more replicas: the limit of the stream <stream>_OVERFLOW, made if it is not there, which "
+         "takes in what children send while the stream has no leader; 0: none. The same at all parents."});
   v.key("timeout", c.timeout, Time{std::chrono::milliseconds(100), std::chrono::minutes(10)},
         {"With nats: how long a batch is tried before the child is told to send it again; keep it below the children's "
          "parent.timeout."});

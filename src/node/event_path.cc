@@ -193,9 +193,19 @@ void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(co
   store.store(std::move(batch), loop_,
               [this, done = std::move(done), finished = std::move(finished)](ChildBatch stored) mutable {
                 done(stored);
-                climbed_.push_back({std::move(stored), 0, std::move(finished)});
-                if (climbed_.size() == 1) evaluate_climbed();
+                take_climbed(std::move(stored), std::move(finished));
               });
+}
+
+void EventPath::climbed(ChildBatch stored, std::function<void()> finished) {
+  loop_.post([this, stored = std::move(stored), finished = std::move(finished)]() mutable {
+    take_climbed(std::move(stored), std::move(finished));
+  });
+}
+
+void EventPath::take_climbed(ChildBatch stored, std::function<void()> finished) {
+  climbed_.push_back({std::move(stored), 0, std::move(finished)});
+  if (climbed_.size() == 1) evaluate_climbed();
 }
 
 // As far as the time of this turn goes; the rest in the next.

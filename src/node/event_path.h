@@ -99,6 +99,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // rules have run. `store` outlives the path.
   void climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
              std::function<void()> finished);
+  // Runs rules over what of the batch was new. From any thread, while the loops run or are still to be started.
+  void climbed(ChildBatch stored, std::function<void()> finished);
 
   // Evaluates by other rules from now on. Windows of rules that are not among them stay until close_replaced(), which
   // is called when every path has gone over: a reading may be on its way to them from another loop.
@@ -189,6 +191,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Evaluates a slice; false when some are left.
   bool evaluate_slice(const std::shared_ptr<Posted>& posted);
   void evaluate_posted(const PostedEvent& event, Posted& posted);
+  void take_climbed(ChildBatch stored, std::function<void()> finished);
   void evaluate_climbed();
   void evaluate_climbed(std::string_view bytes);
   void send_commands();

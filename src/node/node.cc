@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "jetstream/nats_stream.h"
+#include "jetstream/stream_store.h"
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
@@ -29,6 +30,8 @@ namespace verge::node {
 namespace {
 
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
+// With fewer, one server that ends takes the overflow with it.
+constexpr uint64_t kOverflowReplicasMin = 3;
 constexpr size_t kRetainedBytesMax = 256U << 20;
 constexpr size_t kSessionBytesMax = 1U << 30;
 constexpr size_t kForwardBytesMax = 32U << 20;
@@ -66,7 +69,7 @@ Result<void> check_data_directory(const std::string& path) {
       return fail("node.data-dir", fmt::format("node.data_dir = {}: {} is no directory", path, at.string()),
                   "set node.data_dir to a directory; it is made if it is not there");
     }
-    struct statfs system{};
+    struct statfs system {};
     const bool keeps_nothing =
         ::statfs(at.c_str(), &system) == 0 &&
         (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC);
@@ -398,6 +401,10 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
       sites_->purge(scope, what, softly);
     });
   }
+  children_->when_moved([paths](spool::ChildBatch stored, std::function<void()> finished) {
+    EventPath& path = *paths[std::hash<std::string>()(stored.header.source()) % paths.size()];
+    path.climbed(std::move(stored), std::move(finished));
+  });
 }
 
 Result<void> Node::open_sites() {
@@ -462,9 +469,15 @@ Result<void> Node::open_child_store() {
                                    .credentials_path = config_.store.credentials,
                                    .token = credentials_.store_token});
   if (!stream) return std::unexpected(stream.error());
+  const std::string overflow_name = config_.store.stream + "_OVERFLOW";
+  std::unique_ptr<jetstream::OverflowStream> overflow;
+  if (config_.store.overflow_bytes_max > 0 && config_.store.replicas >= kOverflowReplicasMin) {
+    overflow = (*stream)->overflow(overflow_name, config_.store.overflow_bytes_max);
+  }
   stream_ =
-      std::make_unique<jetstream::StreamStore>(std::move(*stream), clock_,
+      std::make_unique<jetstream::StreamStore>(std::move(*stream), std::move(overflow), clock_,
                                                jetstream::StoreOptions{.stream = config_.store.stream,
+                                                                       .overflow = overflow_name,
                                                                        .node = id_,
                                                                        .timeout = config_.store.timeout,
                                                                        .waiting_bytes_max = kSpoolWaitingBytesMax,

@@ -8,6 +8,7 @@
 // store.engine = "nats" one that appends to the stream. The uplink runs on the first event loop.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,7 +17,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "jetstream/stream_store.h"
 #include "mqtt/broker.h"
 #include "net/handed_over.h"
 #include "net/http_server.h"

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "base/version.h"
+#include "jetstream/stream_store.h"
 #include "node/node.h"
 
 namespace verge::node {
@@ -76,6 +77,14 @@ std::string histogram_json(const Histogram::Snapshot& snapshot) {
   return fmt::format(R"({{"count":{},"p50_us":{:.1f},"p99_us":{:.1f},"max_us":{:.1f}}})", snapshot.count,
                      microseconds(snapshot.quantile(0.5)), microseconds(snapshot.quantile(0.99)),
                      static_cast<double>(snapshot.max_ns) / 1e3);
+}
+
+std::string overflow_json(const jetstream::StreamStore& stream) {
+  const jetstream::OverflowCounters* overflow = stream.overflow_counters();
+  if (!overflow) return "null";
+  return fmt::format(R"({{"used":{},"ready":{},"messages":{},"records":{},"moved":{}}})", stream.diverted(),
+                     overflow->apart.value() == 1, overflow->messages.value(), overflow->records.value(),
+                     overflow->moved.value());
 }
 
 std::string paths_json(const ParentConfig& parent, std::span<const spool::PathCounters> counters) {
@@ -238,9 +247,10 @@ std::string Node::status_json() const {
     duplicates += stored.known.value();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"stream":{{"name":{},"reachable":{},"messages":{},"records":{},"known":{},"refused":{},"append":{}}})",
+        R"(,"stream":{{"name":{},"reachable":{},"messages":{},"records":{},"known":{},"refused":{},"append":{},)"
+        R"("overflow":{}}})",
         json_string(config_.store.stream), stream_->reachable(), stored.messages.value(), stored.appended.value(),
-        stored.known.value(), stored.refused.load(), histogram_json(append));
+        stored.known.value(), stored.refused.load(), histogram_json(append), overflow_json(*stream_));
   } else {
     out.append(",\"stream\":null");
   }
@@ -395,7 +405,19 @@ std::string Node::metrics_text() const {
     out.counter("stream_records_total", "Records that the stream acknowledged.", stored.appended.value());
     out.counter("stream_known_total", "Repetitions recognised.", stored.known.value());
     out.counter("stream_refused_total", "Records refused.", stored.refused);
-    out.histogram("stream_append_seconds", "From a child's batch to the stream's acknowledgement.", append);
+    out.histogram("stream_append_seconds",
+                  "From a child's batch to the acknowledgement of the stream, or of its overflow.", append);
+    if (const jetstream::OverflowCounters* overflow = stream_->overflow_counters()) {
+      out.gauge("stream_overflow_used", "1 while batches go to the overflow of the stream.",
+                stream_->diverted() ? 1 : 0);
+      out.gauge("stream_overflow_ready", "1 while the overflow's leader is on another server than the stream's.",
+                static_cast<double>(overflow->apart.value()));
+      out.gauge("stream_overflow_messages", "Messages in the overflow when it was looked last.",
+                static_cast<double>(overflow->messages.value()));
+      out.counter("stream_overflow_records_total", "Records put there.", overflow->records.value());
+      out.counter("stream_overflow_moved_total", "Records moved from there to the stream, or found in it.",
+                  overflow->moved.value());
+    }
   }
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();

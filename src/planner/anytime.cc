@@ -10,6 +10,7 @@
 
 #include "planner/ejection_search.h"
 #include "planner/lagrangian.h"
+#include "planner/lagrangian_dive.h"
 
 namespace verge::planner {
 
@@ -23,6 +24,14 @@ constexpr double kFirstTarget = 1.01;  // of the bound: how far off the best val
 constexpr size_t kLikelyAgents = 6;    // that a job may move to
 constexpr double kPromising = 0.004;   // of the bound above it
 constexpr uint64_t kRoundsBetweenLooks = 16;
+constexpr double kFirstDive = 3e-4;    // of the bound above it: the first target of a dive
+constexpr double kDiveWider = 2;       // after a dive that found nothing
+constexpr double kDiveWidest = 0.03;   // of the bound above it: what is not found there is left to the chains
+constexpr double kPatience = 0.4;      // of the time, for dives that found nothing yet
+constexpr int kReversals = 60;         // of a dive below the best known value
+constexpr int kReversalsWider = 12;    // while targets are still widened
+constexpr double kSecondDive = 4;      // times as far: where every other thread begins
+constexpr double kQuickCells = 2.5e7;  // of knapsacks; beyond that one thread begins with chains
 
 // The agents that each job is likely to have in a good assignment: cheapest with capacity at its price.
 std::vector<std::vector<uint32_t>> likely_agents(const AssignmentProblem& problem, const std::vector<double>& prices,
@@ -61,15 +70,19 @@ class Best {
  public:
   explicit Best(double bound) : bound_(bound) {}
 
-  void offer(const EjectionSearch& search) {
-    if (!search.has_answer()) return;
+  void offer(double value, const Assignment& assignment) {
     const std::lock_guard lock(mutex_);
-    if (search.best_value() >= value_) return;
-    value_ = search.best_value();
-    assignment_ = search.best();
+    if (value >= value_) return;
+    value_ = value;
+    assignment_ = assignment;
     if (value_ <= bound_ + 1e-9 * std::abs(bound_)) stop_ = true;
   }
 
+  double value() {
+    const std::lock_guard lock(mutex_);
+    return value_;
+  }
+  [[nodiscard]] double bound() const { return bound_; }
   std::atomic<bool>& stop() { return stop_; }
   Assignment& assignment() { return assignment_; }
 
@@ -80,6 +93,39 @@ class Best {
   Assignment assignment_;
   std::atomic<bool> stop_ = false;
 };
+
+// Dives towards targets between the bound and the best known value, until the time is over; or until nothing is found
+// anywhere near the bound, or by `patience`.
+void dive_for_better(LagrangianDive& dive, const AssignmentProblem& problem, uint64_t seed,
+                     SteadyClock::time_point patience, Best& best) {
+  Random random(seed);
+  const double bound = best.bound();
+  const double step = problem.has_whole_costs() ? 1 : 1e-6 * std::abs(bound);
+  double wide = seed % 2 == 0 ? kFirstDive * kSecondDive : kFirstDive;
+  while (!best.stop().load(std::memory_order_relaxed)) {
+    const double better = best.value() - step;
+    double target = bound + step + wide * std::abs(bound);
+    const bool is_wider = target < better;
+    if (!is_wider) target = random.chance(0.5) ? better : bound + (better - bound) * (1 + random.unit()) / 2;
+    if (dive.dive(target, is_wider ? kReversalsWider : kReversals) && is_feasible(problem, dive.answer())) {
+      best.offer(value_of_assignment(problem, dive.answer()), dive.answer());
+    } else if (is_wider) {
+      wide *= kDiveWider;
+      if (!std::isfinite(better) && (wide > kDiveWidest || SteadyClock::now() > patience)) return;
+    }
+  }
+}
+
+// Ejection chains, until the time is over or, where dives are made too, one of them found something better.
+void chain_for_better(EjectionSearch& search, bool dives_too, Best& best) {
+  search.start_from({});
+  while (true) {
+    if (search.has_answer()) best.offer(search.best_value(), search.best());
+    if (best.stop().load(std::memory_order_relaxed)) return;
+    if (dives_too && best.value() < search.best_value()) return;
+    for (uint64_t i = 0; i < kRoundsBetweenLooks; ++i) search.round();
+  }
+}
 
 }  // namespace
 
@@ -104,15 +150,18 @@ AnytimeAnswer solve_anytime(const AssignmentProblem& problem, const AnytimeOptio
   const auto promising = promising_agents(problem, narrow, answer.bounds_when_assigned,
                                           answer.bound + kPromising * std::abs(answer.bound));
   Best best(answer.bound);
+  const bool dives = LagrangianDive::suits(problem);
+  const bool dives_first = dives && LagrangianDive::cells(problem) <= kQuickCells;
+  const auto patience = start + std::chrono::duration_cast<SteadyClock::duration>(options.time * kPatience);
   const auto search = [&](unsigned thread) {
+    std::optional<LagrangianDive> dive;
+    if (dives) dive.emplace(problem, lagrangian.prices(), options.seed + thread, best.stop());
+    if (dives && (dives_first || thread > 0)) dive_for_better(*dive, problem, options.seed + thread, patience, best);
+    if (best.stop()) return;
     EjectionSearch own(problem, thread % 2 == 0 ? promising : narrow, lagrangian.capacity_prices(),
                        options.seed + thread, best.stop());
-    own.start_from({});
-    best.offer(own);
-    while (!best.stop().load(std::memory_order_relaxed)) {
-      for (uint64_t i = 0; i < kRoundsBetweenLooks; ++i) own.round();
-      best.offer(own);
-    }
+    chain_for_better(own, dives, best);
+    if (dives) dive_for_better(*dive, problem, options.seed + thread, end, best);
   };
   std::vector<std::jthread> threads;
   for (unsigned i = 0; i < std::max(1U, options.threads); ++i) threads.emplace_back(search, i);

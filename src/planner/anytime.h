@@ -1,5 +1,5 @@
-// The anytime mode of placement: a bound by Lagrangian relaxation, then local search on every core until the time is
-// over or the bound is reached. The answer comes with what is proven about it.
+// The anytime mode of placement: a bound by Lagrangian relaxation, then on every core dives along it and local search
+// until the time is over or the bound is reached. The answer comes with what is proven about it.
 #pragma once
 
 #include <chrono>

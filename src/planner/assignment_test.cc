@@ -12,6 +12,7 @@
 #include "planner/gap_file.h"
 #include "planner/knapsack.h"
 #include "planner/lagrangian.h"
+#include "planner/lagrangian_dive.h"
 
 namespace verge::planner {
 namespace {
@@ -120,6 +121,37 @@ TEST(Assignment, ForcingAJobOntoAnAgentIsBoundedFromBelow) {
       }
     }
   }
+}
+
+TEST(Assignment, DivesFindTheBestAndNothingBelowIt) {
+  Random random(16);
+  const std::atomic<bool> stop = false;
+  int solved = 0;
+  for (int round = 0; round < 40; ++round) {
+    AssignmentProblem problem = random_problem(random, 3, 7, 1, true);
+    problem.opening.clear();
+    problem.spreads.clear();
+    ASSERT_FALSE(LagrangianDive::suits(problem));  // a capacity of 14 / 3 a job is not whole
+    for (double& capacity : problem.capacity) capacity = std::floor(capacity);
+    ASSERT_TRUE(LagrangianDive::suits(problem));
+    const double best = best_by_enumeration(problem);
+    Lagrangian lagrangian(problem);
+    for (int step = 0; step < 200 && lagrangian.step(kForbidden); ++step) {
+    }
+    LagrangianDive dive(problem, lagrangian.prices(), 5, stop);
+    if (!std::isfinite(best)) {
+      EXPECT_FALSE(dive.dive(1e6, 60));
+      continue;
+    }
+    EXPECT_FALSE(dive.dive(best - 1, 60));
+    bool found = false;
+    for (int i = 0; i < 10 && !found; ++i) found = dive.dive(best, 60);
+    if (!found) continue;
+    ++solved;
+    EXPECT_TRUE(is_feasible(problem, dive.answer()));
+    EXPECT_EQ(value_of_assignment(problem, dive.answer()), best);
+  }
+  EXPECT_GT(solved, 20);
 }
 
 TEST(Assignment, ExactIsWhatEnumerationSays) {

@@ -14,6 +14,7 @@ struct Message {
   uint8_t kind = 0;
   uint8_t from = 0;
   uint8_t to = 0;
+  uint8_t term = 0;  // of the leader it belongs to
 };
 
 class EventQueue {

@@ -95,7 +95,9 @@ void Lagrangian::price_capacities() {
   capacity_prices_ = best_capacity_price;
 }
 
-double Lagrangian::bound() const { return whole_costs_ ? std::ceil(best_ - 1e-6) : best_; }
+double Lagrangian::bound() const {
+  return whole_costs_ ? std::ceil(best_ - 1e-6) + 0.0 : best_;
+}  // + 0.0: no negative zero
 
 // The most that the agent takes off Σ u, and which jobs it takes for that.
 double Lagrangian::agent_minimum(size_t agent, std::vector<int>& times) {

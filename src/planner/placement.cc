@@ -10,9 +10,11 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "planner/conflict.h"
 #include "planner/exact.h"
 #include "planner/lagrangian.h"
 #include "planner/plan_latencies.h"
+#include "planner/priced_bound.h"
 
 namespace verge::planner {
 
@@ -20,6 +22,9 @@ namespace {
 
 constexpr int kGreedyBoundSteps = 300;
 constexpr size_t kGreedyBoundPairs = 200'000;
+constexpr size_t kConflictPairs = 5'000'000;  // of replicas and nodes; beyond that conflicts are not looked for
+constexpr size_t kNamesMax = 8;               // in a message
+constexpr std::array<const char*, 3> kResourceNames = {"cpu", "memory_gb", "bandwidth_mbps"};
 
 // The plan in the words of the scheduler and of the programme.
 class Placing {
@@ -201,6 +206,49 @@ std::unexpected<Error> infeasible(const PlanWorkload& workload, const std::strin
               "relax one of them, or add a node that keeps them all");
 }
 
+template <typename Name>
+std::string listed(const std::vector<uint32_t>& all, const Name& name) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < std::min(all.size(), kNamesMax); ++i) names.push_back(name(all[i]));
+  if (all.size() > kNamesMax) names.push_back(fmt::format("{} more", all.size() - kNamesMax));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+// The workloads that cannot all be placed, each with its line, what they share and what keeps them apart.
+std::optional<Error> named_conflict(const PlanDocument& plan, const Placing& placing) {
+  if (placing.workload_of_job().size() * placing.nodes().size() > kConflictPairs) return {};
+  const std::optional<Conflict> conflict = find_conflict(placing.programme(0, false));
+  if (!conflict || conflict->agents.empty()) return {};
+  std::map<uint32_t, unsigned> replicas;
+  for (const uint32_t job : conflict->jobs) ++replicas[placing.workload_of_job()[job]];
+  std::vector<uint32_t> workloads;
+  for (const auto& [workload, count] : replicas) workloads.push_back(workload);
+  const std::string who = listed(workloads, [&](uint32_t name) {
+    const PlanWorkload& workload = plan.workloads[name];
+    const unsigned count = replicas[name];
+    return fmt::format("'{}' ({}{})", printable(workload.name), workload.origin.text(),
+                       count > 1 ? fmt::format(", {} replicas", count) : "");
+  });
+  const std::string where =
+      listed(conflict->agents, [&](uint32_t node) { return fmt::format("{}", printable(plan.nodes[node].name)); });
+  const std::string line = plan.workloads[workloads.front()].origin.text();
+  if (conflict->there > 0 || conflict->wanted > 0) {
+    const char* const resource = kResourceNames[conflict->resources.front()];
+    return Error{"plan.infeasible",
+                 fmt::format("{}: {} together want {:g} of {}; the {} node(s) that suit them ({}) have {:g} free", line,
+                             who, conflict->wanted, resource, conflict->agents.size(), where, conflict->there),
+                 fmt::format("give these nodes {:g} more of {}, let one of the workloads onto others, or take one out",
+                             conflict->wanted - conflict->there, resource)};
+  }
+  std::vector<std::string> reasons;
+  for (const uint32_t resource : conflict->resources) reasons.emplace_back(kResourceNames[resource]);
+  if (conflict->is_about_spreads) reasons.emplace_back("replicas, spread_over_zones or apart_from");
+  return Error{"plan.infeasible",
+               fmt::format("{}: {} cannot all be placed on the {} node(s) that suit them ({}); in the way: {}", line,
+                           who, conflict->agents.size(), where, fmt::join(reasons, " and ")),
+               "add a node that suits one of them, relax what is in the way, or take one of them out"};
+}
+
 // What no assignment can change: a workload that fits on no empty node, and sums beyond all capacity.
 Result<void> check_possible(const PlanDocument& plan, const Placing& placing) {
   const Scheduler empty(placing.nodes());
@@ -233,13 +281,14 @@ Result<void> check_possible(const PlanDocument& plan, const Placing& placing) {
     wanted[1] += workload.memory * workload.replicas;
     wanted[2] += workload.bandwidth * workload.replicas;
   }
-  constexpr std::array<const char*, 3> kNames = {"cpu", "memory", "bandwidth"};
   for (size_t resource = 0; resource < 3; ++resource) {
     if (wanted[resource] <= there[resource] * (1 + 1e-9)) continue;
-    return fail("plan.infeasible",
-                fmt::format("all workloads together want {:g} of {}, all nodes have {:g} free", wanted[resource],
-                            kNames[resource], there[resource]),
-                "add nodes, or take workloads out");
+    if (std::optional<Error> conflict = named_conflict(plan, placing)) return std::unexpected(*conflict);
+    return fail(
+        "plan.infeasible",
+        fmt::format("{}: all workloads together want {:g} of {}, all nodes have {:g} free",
+                    plan.workloads.front().origin.text(), wanted[resource], kResourceNames[resource], there[resource]),
+        "add nodes, or take workloads out");
   }
   return {};
 }
@@ -276,6 +325,7 @@ Result<Assignment> place_greedily(const PlanDocument& plan, const Placing& placi
   for (uint32_t i = 0; i < placing.workloads().size(); ++i) {
     const std::vector<NodeScore> scores = scheduler.place(i, placing.workloads()[i]);
     if (scores.empty()) {
+      if (std::optional<Error> conflict = named_conflict(plan, placing)) return std::unexpected(*conflict);
       return infeasible(plan.workloads[i], smallest_conflict(scheduler, i, placing.workloads()[i]) +
                                                ", after the workloads before it; --mode anytime looks further");
     }
@@ -284,7 +334,7 @@ Result<Assignment> place_greedily(const PlanDocument& plan, const Placing& placi
   return assignment;
 }
 
-// A large programme is not written down for the sake of a bound: each replica at its nearest node is one, too.
+// A large programme is not written down for the sake of a bound.
 void bound_greedy(const Placing& placing, const Assignment& assignment, double hysteresis, Placement& placement) {
   const size_t pairs = assignment.size() * placing.nodes().size();
   if (pairs <= kGreedyBoundPairs) {
@@ -300,17 +350,20 @@ void bound_greedy(const Placing& placing, const Assignment& assignment, double h
   for (size_t job = 0; job < assignment.size(); ++job) {
     const SchedulerWorkload& workload = placing.workloads()[placing.workload_of_job()[job]];
     placement.value += workload.latency[assignment[job]];
-    placement.bound += *std::ranges::min_element(workload.latency);
     if (!is_open[assignment[job]]) placement.value += placing.opening_cost(assignment[job]);
     is_open[assignment[job]] = true;
   }
+  placement.bound = std::min(priced_bound(placing.nodes(), placing.workloads(), placement.value), placement.value);
 }
 
-Result<AnytimeAnswer> solve_programme(const AssignmentProblem& programme, const PlacementOptions& options) {
+Result<AnytimeAnswer> solve_programme(const PlanDocument& plan, const Placing& placing,
+                                      const PlacementOptions& options) {
+  const AssignmentProblem programme = placing.programme(options.hysteresis, true);
   const AnytimeOptions anytime{.time = options.time, .threads = options.threads, .seed = options.seed};
   Result<AnytimeAnswer> answer =
       options.mode == PlacementMode::kExact ? solve_exactly(programme, anytime) : solve_anytime(programme, anytime);
   if (!answer || answer->is_feasible) return answer;
+  if (std::optional<Error> conflict = named_conflict(plan, placing)) return std::unexpected(*conflict);
   return fail("plan.infeasible", "no placement was found that keeps capacities, limits and spreads together",
               "give it more --seconds, relax a limit, or take a workload out");
 }
@@ -331,7 +384,7 @@ Result<Placement> place_workloads(const PlanDocument& plan, const PlacementOptio
     bound_greedy(placing, assignment, options.hysteresis, placement);
     placement.is_optimal = placement.value - placement.bound <= 1e-9 * std::abs(placement.value);
   } else {
-    Result<AnytimeAnswer> answer = solve_programme(placing.programme(options.hysteresis, true), options);
+    Result<AnytimeAnswer> answer = solve_programme(plan, placing, options);
     if (!answer) return std::unexpected(answer.error());
     assignment = std::move(answer->assignment);
     placement.value = answer->value;

@@ -24,10 +24,11 @@ bool has_leader(Protocol protocol);  // raft, multipaxos, primary-backup; and ch
 
 // ⌊n/2⌋ + 1
 constexpr size_t majority_of(size_t sites) { return sites / 2 + 1; }
-// EPaxos, section 4.4: F + ⌊(F+1)/2⌋ with n = 2F + 1, its command leader among them.
+// EPaxos, section 4.4: F + ⌊(F+1)/2⌋ with n = 2F + 1, its command leader among them; for other n, a majority at least.
 constexpr size_t fast_quorum_of(size_t sites) {
   const size_t failures = (sites - 1) / 2;
-  return sites <= 2 ? sites : failures + (failures + 1) / 2;
+  const size_t quorum = failures + (failures + 1) / 2;
+  return quorum < majority_of(sites) ? majority_of(sites) : quorum;
 }
 
 // Whether writes commit while only `alive` sites (a bit each) reach each other, without changing the membership.

@@ -101,14 +101,16 @@ Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::stri
       matrix.milliseconds[from * n + to] = std::isnan(there) ? back : std::isnan(back) ? there : (there + back) / 2;
     }
   }
-  if (!fill_missing(matrix)) {
-    return wrong(name, 1, "a pair of sites was not measured, and no third site from both",
+  if (const auto unknown = fill_missing(matrix)) {
+    return wrong(name, 2 + unknown->first,
+                 fmt::format("{} to {} was not measured, and no third site from both",
+                             printable(matrix.sites[unknown->first]), printable(matrix.sites[unknown->second])),
                  "measure one of them, or use names of known places: cloud regions, cities, VA, CA, OR, JP, EU");
   }
   return matrix;
 }
 
-bool fill_missing(RoundTripMatrix& matrix) {
+std::optional<std::pair<size_t, size_t>> fill_missing(RoundTripMatrix& matrix) {
   const size_t n = matrix.sites.size();
   const std::vector<double> measured = matrix.milliseconds;
   matrix.is_modelled.assign(n * n, false);
@@ -141,7 +143,7 @@ bool fill_missing(RoundTripMatrix& matrix) {
         least = std::max(least, std::abs(first - second));
       }
       const double by_distance = usual * floor_between(a, b);
-      if (std::isinf(most) && std::isnan(by_distance)) return false;
+      if (std::isinf(most) && std::isnan(by_distance)) return std::pair(a, b);
       const double by_detours = std::isinf(most) ? by_distance : (least + most) / 2;
       double estimate = std::isnan(by_distance) ? by_detours : (by_distance + by_detours) / 2;
       if (least <= most) estimate = std::clamp(estimate, least, most);
@@ -149,7 +151,7 @@ bool fill_missing(RoundTripMatrix& matrix) {
       matrix.is_modelled[a * n + b] = true;
     }
   }
-  return true;
+  return {};
 }
 
 }  // namespace verge::planner

@@ -5,8 +5,10 @@
 // "?" was not measured. Where both directions were, their mean is taken.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -29,7 +31,8 @@ inline constexpr size_t kSitesMax = 32;
 Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::string_view name);
 
 // The middle of what ways over third sites leave possible, joined with the calibrated distance where both names are
-// known places. NaN marks what is missing. False when a pair cannot be known: no third site was measured from both.
-bool fill_missing(RoundTripMatrix& matrix);
+// known places. NaN marks what is missing. The answer is a pair that cannot be known: no third site was measured from
+// both.
+std::optional<std::pair<size_t, size_t>> fill_missing(RoundTripMatrix& matrix);
 
 }  // namespace verge::planner

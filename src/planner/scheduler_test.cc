@@ -1,11 +1,16 @@
 #include "planner/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
+#include <string>
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "planner/conflict.h"
 #include "planner/placement.h"
+#include "planner/priced_bound.h"
 
 namespace verge::planner {
 namespace {
@@ -138,6 +143,115 @@ TEST(Placement, WhatIsInfeasibleIsNamedWithItsLine) {
   placement = place_workloads(plan, {});
   ASSERT_FALSE(placement);
   EXPECT_NE(placement.error().what.find("3 replicas and 2 node(s)"), std::string::npos);
+}
+
+TEST(Placement, WorkloadsThatConflictAreNamedEachWithItsLine) {
+  PlanDocument plan = small_plan();
+  plan.workloads.clear();
+  // Three that only the near node suits and that together want more than its 4 cpu; and one that has nothing to do with
+  // it.
+  for (size_t i = 0; i < 3; ++i) {
+    plan.workloads.push_back({.name = "near" + std::to_string(i),
+                              .cpu = i == 0 ? 1.0 : 2.5,
+                              .latency_max_ms = 20,
+                              .origin = {"p.toml", 20 + i}});
+  }
+  plan.workloads.push_back({.name = "bystander", .cpu = 30, .origin = {"p.toml", 30}});
+  for (const PlacementMode mode : {PlacementMode::kGreedy, PlacementMode::kAnytime}) {
+    const Result<Placement> placement = place_workloads(plan, {.mode = mode, .time = std::chrono::milliseconds(100)});
+    ASSERT_FALSE(placement);
+    EXPECT_EQ(
+        placement.error().what,
+        "p.toml:21: 'near1' (p.toml:21), 'near2' (p.toml:22) together want 5 of cpu; the 1 node(s) that suit them "
+        "(near) have 4 free");
+    EXPECT_EQ(placement.error().fix,
+              "give these nodes 1 more of cpu, let one of the workloads onto others, or take one out");
+  }
+}
+
+TEST(Placement, AConflictThatCountingDoesNotShowIsFoundBySearch) {
+  PlanDocument plan = small_plan();
+  plan.workloads.clear();
+  // Each fits, together they want less than there is, but two of them must be apart on the near node.
+  plan.workloads.push_back({.name = "a", .latency_max_ms = 20, .apart_from = {"b"}, .origin = {"p.toml", 20}});
+  plan.workloads.push_back({.name = "b", .latency_max_ms = 20, .origin = {"p.toml", 24}});
+  plan.workloads.push_back({.name = "c", .origin = {"p.toml", 28}});
+  const Result<Placement> placement = place_workloads(plan, {.time = std::chrono::milliseconds(100)});
+  ASSERT_FALSE(placement);
+  EXPECT_EQ(
+      placement.error().what,
+      "p.toml:20: 'a' (p.toml:20), 'b' (p.toml:24) cannot all be placed on the 1 node(s) that suit them (near); in "
+      "the way: replicas, spread_over_zones or apart_from");
+}
+
+// Whether the jobs fit, by enumeration.
+bool fit(const AssignmentProblem& problem, const std::vector<uint32_t>& jobs) {
+  std::vector<uint32_t> where(jobs.size(), 0);
+  while (true) {
+    std::vector<double> load(problem.agents, 0);
+    bool is_possible = true;
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      load[where[i]] += problem.weight_of(0, where[i], jobs[i]);
+      is_possible = is_possible && std::isfinite(problem.cost_of(where[i], jobs[i])) &&
+                    load[where[i]] <= problem.capacity_of(0, where[i]);
+    }
+    if (is_possible) return true;
+    size_t i = 0;
+    while (i < jobs.size() && ++where[i] == problem.agents) where[i++] = 0;
+    if (i == jobs.size()) return false;
+  }
+}
+
+TEST(Conflict, IsOneAndNothingInItCanBeSpared) {
+  Random random(33);
+  int conflicts = 0;
+  for (int round = 0; round < 200; ++round) {
+    AssignmentProblem problem{.agents = 3, .jobs = 6};
+    for (int i = 0; i < 18; ++i) problem.cost.push_back(random.chance(0.4) ? kForbidden : 1);
+    std::vector<double> weights;
+    for (int i = 0; i < 6; ++i) weights.push_back(static_cast<double>(1 + random.below(9)));
+    for (int i = 0; i < 3; ++i) problem.weight.insert(problem.weight.end(), weights.begin(), weights.end());
+    problem.capacity = {10, 10, 10};
+    std::vector<uint32_t> all = {0, 1, 2, 3, 4, 5};
+    const std::optional<Conflict> conflict = find_conflict(problem);
+    ASSERT_EQ(conflict.has_value(), !fit(problem, all)) << round;
+    if (!conflict) continue;
+    ++conflicts;
+    EXPECT_FALSE(fit(problem, conflict->jobs));
+    for (size_t i = 0; i < conflict->jobs.size() && conflict->there == 0; ++i) {
+      std::vector<uint32_t> fewer = conflict->jobs;
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+      EXPECT_TRUE(fit(problem, fewer));
+    }
+  }
+  EXPECT_GT(conflicts, 50);
+}
+
+TEST(PricedBound, IsBelowWhatTheSchedulerFindsAndAboveTheNearestNodes) {
+  Random random(34);
+  for (int round = 0; round < 10; ++round) {
+    std::vector<SchedulerNode> nodes;
+    for (int i = 0; i < 10; ++i) nodes.push_back({.cpu = 10 + random.unit() * 10, .memory = 100, .bandwidth = 1000});
+    std::vector<std::vector<float>> latencies(120);
+    std::vector<SchedulerWorkload> workloads;
+    double nearest = 0;
+    for (std::vector<float>& latency : latencies) {
+      // The first node is near to all, and far too small for them.
+      for (int i = 0; i < 10; ++i) latency.push_back(static_cast<float>(i == 0 ? 1 : 5 + random.unit() * 50));
+      workloads.push_back({.cpu = 0.5 + random.unit() * 0.5, .memory = 1, .latency = latency});
+      nearest += 1;
+    }
+    Scheduler scheduler(nodes);
+    double value = 0;
+    for (uint32_t i = 0; i < workloads.size(); ++i) {
+      const std::vector<NodeScore> placed = scheduler.place(i, workloads[i]);
+      ASSERT_EQ(placed.size(), 1U);
+      value += placed[0].estimated_latency;
+    }
+    const double bound = priced_bound(nodes, workloads, value);
+    EXPECT_LE(bound, value);
+    EXPECT_GT(bound, 2 * nearest);
+  }
 }
 
 }  // namespace

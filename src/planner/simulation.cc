@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/random.h"
 #include "planner/dependencies.h"
@@ -15,7 +16,9 @@ constexpr double kJitter = 0.02;     // of a one-way latency, either way
 constexpr double kHeaderBytes = 64;  // of each message
 constexpr double kServiceMs = 0.05;  // a client's own way to its site's process, there and back
 
-enum Kind : uint8_t { kIssue, kAsk, kAnswer, kAccept, kAccepted, kCommit, kDone };
+constexpr double kElectionMs = 1000;  // without a majority, before another site leads
+
+enum Kind : uint8_t { kIssue, kAsk, kAnswer, kAccept, kAccepted, kCommit, kDone, kTimeout, kElection };
 
 struct Operation {
   double issued_ms = 0;
@@ -24,6 +27,9 @@ struct Operation {
   bool is_slow = false;
   bool is_committed = false;
   bool have_answers_differed = false;
+  bool has_timed_out = false;  // epaxos: a majority is enough for the slow path
+  bool is_issued = false;
+  bool is_answered = false;
   uint8_t answers = 0;
   uint32_t hot_slot = kNone;
 };
@@ -52,9 +58,13 @@ class Simulation {
         random_(options.seed),
         commit_ms_(n_),
         execute_ms_(n_),
-        dependencies_(n_) {
+        dependencies_(n_),
+        connectivity_(options.outages),
+        leader_(options.leader),
+        late_ms_(n_, 0) {
     for (size_t i = 0; i < one_way_.size(); ++i) one_way_[i] = matrix.milliseconds[i] / 2;
     chain_ = chain_from(matrix, options.leader);
+    for (const double trip : matrix.milliseconds) longest_trip_ms_ = std::max(longest_trip_ms_, trip);
     operations_.reserve(options.operations);
   }
 
@@ -65,7 +75,17 @@ class Simulation {
         issue(static_cast<uint8_t>(site), random_.unit() * 100);
       }
     }
-    while (!queue_.is_empty()) {
+    if (options_.protocol == Protocol::kRaft || options_.protocol == Protocol::kMultiPaxos) {
+      for (const double at : connectivity_.changes()) expect_election(at + kElectionMs);
+    }
+    while (!queue_.is_empty() && answered_ < operations_.size()) {
+      const Message message = queue_.pop();
+      now_ = message.at_ms;
+      if (!connectivity_.is_empty()) connectivity_.forget_before(now_ - kElectionMs);
+      receive(message);
+    }
+    answered_at_ms_ = now_;
+    while (!queue_.is_empty()) {  // what is still on its way to sites that nobody waits for
       const Message message = queue_.pop();
       now_ = message.at_ms;
       receive(message);
@@ -97,7 +117,8 @@ class Simulation {
     const size_t link = from * n_ + to;
     double at = now_;
     if (from != to) {
-      at += one_way_[link] * (1 - kJitter + 2 * kJitter * random_.unit());
+      const double takes = one_way_[link] * (1 - kJitter + 2 * kJitter * random_.unit());
+      at = connectivity_.is_empty() ? now_ + takes : arrival(from, to, takes);
       at = std::max(at, arrives_last_[link]);
       arrives_last_[link] = at;
       ++messages_;
@@ -107,7 +128,56 @@ class Simulation {
                  .operation = operation,
                  .kind = kind,
                  .from = static_cast<uint8_t>(from),
-                 .to = static_cast<uint8_t>(to)});
+                 .to = static_cast<uint8_t>(to),
+                 .term = term_});
+  }
+
+  // When a message that leaves now gets there, sent again until it does.
+  double arrival(size_t from, size_t to, double takes) {
+    double leaves = now_;
+    double held_until = 0;
+    while (true) {
+      const double open = connectivity_.open_from(from, to, leaves);
+      if (open > leaves) {
+        const double times = std::ceil((open - leaves) / kReplicationTimeoutMs);
+        again_ += static_cast<uint64_t>(times);
+        leaves += times * kReplicationTimeoutMs;
+        held_until = open;
+      } else if (!connectivity_.reaches(from, to, leaves + takes)) {
+        ++again_;
+        leaves += kReplicationTimeoutMs;
+      } else {
+        break;
+      }
+    }
+    if (held_until > 0) synchronised_ms_ = std::max(synchronised_ms_, leaves + takes - held_until);
+    return leaves + takes;
+  }
+
+  void expect_election(double at) { queue_.push({.at_ms = at, .kind = kElection}); }
+
+  // A second after something changed: does the leader still reach a majority, as it did not then?
+  void elect() {
+    if (answered_ == operations_.size()) return;
+    const auto reaches_majority = [&](size_t site, double at) {
+      return static_cast<size_t>(std::popcount(connectivity_.reached_from(site, n_, at))) >= majority_of(n_);
+    };
+    if (reaches_majority(leader_, now_) || reaches_majority(leader_, now_ - kElectionMs)) return;
+    size_t next = n_;
+    for (size_t site = 0; site < n_; ++site) {
+      if (!reaches_majority(site, now_) || !reaches_majority(site, now_ - kElectionMs)) continue;
+      if (next == n_ || one_way_[leader_ * n_ + site] < one_way_[leader_ * n_ + next]) next = site;
+    }
+    if (next == n_) return;
+    leader_ = next;
+    ++term_;
+    ++elections_;
+    for (uint32_t name = 0; name < operations_.size(); ++name) {
+      Operation& operation = operations_[name];
+      if (operation.is_answered || !operation.is_issued) continue;
+      operation.answers = 0;
+      send(kAsk, name, operation.owner, leader_, true);
+    }
   }
 
   void send_to_others(Kind kind, uint32_t operation, size_t from, bool has_payload) {
@@ -125,6 +195,12 @@ class Simulation {
   }
 
   void receive(const Message& message) {
+    if (message.kind == kElection) return elect();
+    if (!connectivity_.is_empty() && !connectivity_.is_up(message.to, now_)) {
+      Message later = message;  // the site goes on where it was
+      later.at_ms = connectivity_.up_from(message.to, now_);
+      return queue_.push(later);
+    }
     switch (options_.protocol) {
       case Protocol::kRaft:
       case Protocol::kMultiPaxos:
@@ -146,23 +222,26 @@ class Simulation {
   // links keep the order, so that what is committed may be executed.
   void receive_led(const Message& message, size_t needed) {
     Operation& operation = operations_[message.operation];
+    if (message.kind != kIssue && message.kind != kDone && message.term != term_) return;  // of a leader deposed
     switch (message.kind) {
       case kIssue:
-        send(kAsk, message.operation, operation.owner, options_.leader, true);
+        operation.is_issued = true;
+        send(kAsk, message.operation, operation.owner, leader_, true);
         break;
       case kAsk:
-        if (message.to != options_.leader || operation.answers > 0) {
-          send(kAnswer, message.operation, message.to, options_.leader, false);
+        if (message.to != leader_ || operation.answers > 0) {
+          send(kAnswer, message.operation, message.to, leader_, false);
           break;
         }
         operation.answers = 1;
-        send_to_others(kAsk, message.operation, options_.leader, true);
-        if (needed == 1) send(kDone, message.operation, options_.leader, operation.owner, false);
+        send_to_others(kAsk, message.operation, leader_, true);
+        if (needed == 1) send(kDone, message.operation, leader_, operation.owner, false);
         break;
       case kAnswer:
-        if (++operation.answers == needed) send(kDone, message.operation, options_.leader, operation.owner, false);
+        if (++operation.answers == needed) send(kDone, message.operation, leader_, operation.owner, false);
         break;
       default:
+        if (operation.is_answered) break;  // by a leader deposed meanwhile
         finish(operation);
         record_execution(operation);
     }
@@ -248,6 +327,19 @@ class Simulation {
         }
         send_to_others(kAsk, message.operation, operation.owner, true);
         if (fast_quorum_of(n_) == 1) commit_epaxos(message.operation);
+        if (!connectivity_.is_empty()) {
+          queue_.push({.at_ms = now_ + longest_trip_ms_ + kReplicationTimeoutMs,
+                       .operation = message.operation,
+                       .kind = kTimeout,
+                       .from = operation.owner,
+                       .to = operation.owner});
+        }
+        break;
+      case kTimeout:
+        operation.has_timed_out = true;
+        if (!operation.is_committed && !operation.is_slow && operation.answers >= majority_of(n_)) {
+          accept_slowly(message.operation);
+        }
         break;
       case kAsk:
         if (operation.is_hot && !operation.is_committed) {
@@ -287,12 +379,21 @@ class Simulation {
       if (answer != agreement.first) operation.have_answers_differed = true;
       Dependencies::unite(agreement.united, answer);
     }
-    if (++operation.answers < fast_quorum_of(n_)) return;
-    if (!operation.have_answers_differed) return commit_epaxos(message.operation);
+    ++operation.answers;
+    if (operation.answers >= fast_quorum_of(n_)) {
+      if (!operation.have_answers_differed) return commit_epaxos(message.operation);
+    } else if (!operation.has_timed_out || operation.answers < majority_of(n_)) {
+      return;
+    }
+    accept_slowly(message.operation);
+  }
+
+  void accept_slowly(uint32_t name) {
+    Operation& operation = operations_[name];
     operation.is_slow = true;
     ++slow_;
     operation.answers = 1;
-    send_to_others(kAccept, message.operation, operation.owner, false);
+    send_to_others(kAccept, name, operation.owner, false);
   }
 
   void commit_epaxos(uint32_t name) {
@@ -316,8 +417,15 @@ class Simulation {
     for (const uint32_t own : executable_) record_execution(operations_[own]);
   }
 
-  void finish(const Operation& operation) {
-    commit_ms_[operation.owner].push_back(static_cast<float>(now_ - operation.issued_ms + kServiceMs));
+  void finish(Operation& operation) {
+    const double took = now_ - operation.issued_ms + kServiceMs;
+    operation.is_answered = true;
+    ++answered_;
+    timed_out_ += took > kReplicationTimeoutMs ? 1 : 0;
+    // No operation without outages waits for more than three ways there and back, and the chain for one a site.
+    const double usual = (3 + (options_.protocol == Protocol::kChain ? static_cast<double>(n_) : 0)) * longest_trip_ms_;
+    late_ms_[operation.owner] += std::max(0.0, took - usual * (1 + kJitter) - kReplicationTimeoutMs);
+    commit_ms_[operation.owner].push_back(static_cast<float>(took));
     issue(operation.owner, now_ + kServiceMs);
   }
   void record_execution(const Operation& operation) {
@@ -336,13 +444,34 @@ class Simulation {
                               .execute_p99_ms = percentile(execute_ms_[site], 0.99),
                               .operations = commit_ms_[site].size()});
     }
+    summarise_outages(answer);
     const auto count = static_cast<double>(std::max<size_t>(1, operations_.size()));
+    answer.timed_out_share = static_cast<double>(timed_out_) / count;
     answer.messages_per_operation = static_cast<double>(messages_) / count;
     answer.bytes_per_operation = bytes_ / count;
     answer.slow_share = static_cast<double>(slow_) / count;
     std::ranges::sort(convergence_ms_);
     answer.convergence_p99_ms = percentile(convergence_ms_, 0.99);
     return answer;
+  }
+
+  void summarise_outages(SimulationAnswer& answer) const {
+    answer.duration_ms = answered_at_ms_;
+    answer.elections = elections_;
+    answer.messages_again = again_;
+    answer.synchronised_ms = synchronised_ms_;
+    if (options_.outages.empty() || answered_at_ms_ <= 0) return;
+    const double clients_ms = answered_at_ms_ * options_.clients_per_site;
+    const std::vector<double> up_ms = uptimes(options_.outages, n_, answered_at_ms_);
+    double writes = 0;
+    double reads = 0;
+    for (size_t site = 0; site < n_; ++site) {
+      answer.sites[site].write_availability = std::clamp(1 - late_ms_[site] / clients_ms, 0.0, 1.0);
+      writes += answer.sites[site].write_availability;
+      reads += up_ms[site] / answered_at_ms_;
+    }
+    answer.write_availability = writes / static_cast<double>(n_);
+    answer.read_availability = reads / static_cast<double>(n_);
   }
 
   const SimulationOptions options_;
@@ -360,6 +489,17 @@ class Simulation {
   std::vector<std::vector<float>> execute_ms_;
   std::vector<float> convergence_ms_;
   Dependencies dependencies_;
+  Connectivity connectivity_;
+  size_t leader_;
+  uint8_t term_ = 0;
+  std::vector<double> late_ms_;  // of each site's clients together
+  double longest_trip_ms_ = 0;
+  double answered_at_ms_ = 0;
+  double synchronised_ms_ = 0;
+  uint64_t answered_ = 0;
+  uint64_t timed_out_ = 0;
+  uint64_t elections_ = 0;
+  uint64_t again_ = 0;
   double now_ = 0;
   double bytes_ = 0;
   uint64_t messages_ = 0;

@@ -15,11 +15,19 @@
 // Operations interfere when they are about one key: a share `conflict` of them is about a hot one, all others have
 // their own. An operation is executed where its client is when all that it depends on is known there. The same seed
 // gives the same answer.
+//
+// Outages are acted out. A message that does not get through is sent again every 100 ms, the replication timeout, until
+// it does, so that nothing is lost and a site that was cut off catches up when it is back. A leader of raft or
+// multipaxos that reached no majority for a second is replaced by the site of the majority that is nearest to it, and
+// what was under way goes to the new one. EPaxos's owner takes the slow path where its fast quorum does not answer
+// within the timeout. An operation is late when it takes longer than any would without outages; the time beyond that is
+// time in which its client could not write.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "planner/outages.h"
 #include "planner/replication.h"
 
 namespace verge::planner {
@@ -32,6 +40,7 @@ struct SimulationOptions {
   unsigned clients_per_site = 10;
   double payload_bytes = 1024;
   uint64_t seed = 1;
+  std::vector<Outage> outages;
 };
 
 struct SiteLatency {
@@ -40,6 +49,7 @@ struct SiteLatency {
   double execute_p50_ms = 0;
   double execute_p99_ms = 0;
   uint64_t operations = 0;
+  double write_availability = 1;  // share of the time in which its clients could write
 };
 
 struct SimulationAnswer {
@@ -49,6 +59,13 @@ struct SimulationAnswer {
   double slow_share = 0;          // of EPaxos's operations that took the slow path
   double convergence_p99_ms = 0;  // crdt: until every site has it
   uint64_t operations = 0;
+  double duration_ms = 0;
+  double write_availability = 1;  // mean of the sites'
+  double read_availability = 1;   // share of the time in which a site was up: what it has may be read there, old or not
+  double timed_out_share = 0;     // of the operations: took more than the replication timeout
+  uint64_t elections = 0;
+  uint64_t messages_again = 0;  // sent again because they did not get through
+  double synchronised_ms = 0;   // after the end of an outage: until the last message that it held up arrived
 };
 
 SimulationAnswer simulate(const RoundTripMatrix& matrix, const SimulationOptions& options);

@@ -87,7 +87,8 @@ BatchAnswer answer_to(const ChildBatch& stored) {
       if (stored.error.code.ends_with(".too-large")) return {.status = 413, .body = {}, .problem = stored.error};
       return {.status = 503, .body = {}, .problem = stored.error, .later = true};
     }
-    (fate == ChildBatch::Fate::kStored ? fresh : known) += 1;
+    const bool kept = fate == ChildBatch::Fate::kStored || fate == ChildBatch::Fate::kLater;
+    (kept ? fresh : known) += 1;
   }
   return {.body = fmt::format(R"({{"durable":true,"stored":{},"known":{}}})", fresh, known), .problem = {}};
 }

@@ -25,6 +25,7 @@ struct ChildBatch {
     kKnown,
     kRefused,
     kDropped,  // not stored, by a policy of the store: done with
+    kLater,    // durable; it is stored by and by, and rules run over it then
   };
 
   BatchHeader header;

@@ -1,6 +1,7 @@
 """store.engine = "nats": parents that share a JetStream stream, over real nats-servers in a cluster.
 
 Servers, parents and connections are killed and held up; what children were told is stored must be in the stream, once.
+VERGE_KILL_ROUNDS / 10 leaders are killed one after the other.
 """
 
 import collections
@@ -8,6 +9,7 @@ import itertools
 import json
 import os
 import select
+import signal
 import socket
 import struct
 import sys
@@ -21,6 +23,8 @@ import verge
 
 # Far above what NATS needs to elect a leader (4 to 9 s): the machine may be slow.
 STALL_MAX = 40
+# As in test_sigkill.py, but an election takes its time.
+LEADER_KILLS = 1 + int(os.environ.get("VERGE_KILL_ROUNDS", "12")) // 10
 
 
 def engine(urls, replicas=3, *more):
@@ -201,6 +205,30 @@ class TestCase(verge.TestCase):
 
 
 class ThreeServers(TestCase):
+    def leaders(self, cluster):
+        """The servers' names that lead the stream and its overflow; None where nobody does."""
+        client = cluster.client()
+        try:
+            return tuple(client.stream(name).get("cluster", {}).get("leader") for name in ("VERGE", "VERGE_OVERFLOW"))
+        finally:
+            client.close()
+
+    def wait_settled(self, cluster):
+        """All servers have everything, the leaders are on two of them, and the overflow is empty."""
+
+        def settled():
+            client = cluster.client()
+            try:
+                infos = [client.stream(name) for name in ("VERGE", "VERGE_OVERFLOW")]
+            finally:
+                client.close()
+            leaders = {info.get("cluster", {}).get("leader") for info in infos}
+            replicas = [info.get("cluster", {}).get("replicas", []) for info in infos]
+            return (None not in leaders and len(leaders) == 2 and infos[1].get("state", {}).get("messages") == 0
+                    and all(len(r) == 2 and all(peer.get("current") for peer in r) for r in replicas))
+
+        verge.wait_until(settled, lambda: f"leaders {self.leaders(cluster)}, all current, overflow empty", 90)
+
     def test_a_server_is_killed_under_load(self):
         cluster = self.cluster().start()
         parents = [self.parent(f"parent-{i}", cluster.urls).start() for i in range(2)]
@@ -208,54 +236,113 @@ class ThreeServers(TestCase):
         children = [self.node(f"child-{i}", parent=parents[i]).start() for i in range(2)]
         loads = [self.load(child, child.name) for child in children]
 
-        def records():
-            return sum(parent.status()["stream"]["records"] for parent in parents)
+        def acknowledged():
+            return sum(child.status()["uplink"]["records"] for child in children)
 
         def stall(victim, end):
-            """Ends the victim; the longest time in which nothing was stored, from then until it flows again."""
-            verge.wait_until(lambda: records() > 500 + start, "the load flows")
+            """Ends the victim; the longest time in which nothing was acknowledged, until the stream flows again."""
+            start = acknowledged()
+            verge.wait_until(lambda: acknowledged() > 500 + start, "the load flows")
             begin = last_growth = time.monotonic()
             end(victim)
-            longest, seen, flowing, elected = 0, records(), 0, None
-            witness = next(server for server in cluster.servers if server.process is not None)
-            while flowing < 100:
+            longest, seen, flowing, elected = 0, acknowledged(), 0, None
+            witness = next(server for server in cluster.servers if server is not victim)
+            while flowing < 100 or elected is None:
                 verge.pause(0.01)
-                count, now = records(), time.monotonic()
+                count, now = acknowledged(), time.monotonic()
                 if elected is None and witness.leader_of() not in (None, victim.name):
                     elected = now - begin
                 self.assertLess(now - last_growth, STALL_MAX, "it flows again")
+                self.assertLess(now - begin, 4 * STALL_MAX, "a leader is elected")
                 if count > seen:
                     longest = max(longest, now - last_growth)
                     seen, last_growth = count, now
                     flowing = flowing + 1 if now - begin > 2 else 0
-            return longest, elected
+            return longest, elected or 0
 
-        stalls = {}
-        for what, end in (("a follower killed", nats.Server.kill9), ("the leader killed", nats.Server.kill9),
-                          ("the leader stopped", nats.Server.stop)):
-            start = records()
-            client = self.client(cluster)
-            leader = client.stream()["cluster"]["leader"]
-            name = leader if "leader" in what else next(s.name for s in cluster.servers if s.name != leader)
+        def pause_it(server):
+            server.process.send_signal(signal.SIGSTOP)
+
+        stalls = []
+        ends = [("a follower", "killed", nats.Server.kill9), ("the overflow's leader", "killed", nats.Server.kill9),
+                *[("the leader", "killed", nats.Server.kill9)] * LEADER_KILLS,
+                ("the leader", "halted", pause_it), ("the leader", "stopped", nats.Server.stop)]
+        for who, what, end in ends:
+            self.wait_settled(cluster)
+            leader, second = self.leaders(cluster)
+            names = {"the leader": leader, "the overflow's leader": second}
+            name = names.get(who) or next(s.name for s in cluster.servers if s.name not in names.values())
             victim = cluster.by_name(name)
-            stalls[what] = stall(victim, end)
-            victim.start().wait_healthy()
-
-            def caught_up():
-                info = self.client(cluster).stream().get("cluster", {})
-                replicas = info.get("replicas", [])
-                return info.get("leader") and len(replicas) == 2 and all(r.get("current") for r in replicas)
-
-            verge.wait_until(caught_up, "all three have everything again", 60)
+            stalls.append((f"{who} {what}", *stall(victim, end)))
+            if victim.process is not None:
+                victim.process.send_signal(signal.SIGCONT)
+            else:
+                victim.start()
+            victim.wait_healthy()
+        self.wait_settled(cluster)
         for load in loads:
             load.stop()
         for child in children:
             child.wait_delivered(60)
+        self.wait_settled(cluster)
+        overflowed = sum(parent.status()["stream"]["overflow"]["records"] for parent in parents)
+        self.assertGreater(overflowed, 0, "the overflow was used")
         counts = {load.name: load.acknowledged for load in loads}
         messages = self.check_stream(cluster, counts)
         print("; ".join(f"{what}: stall {seconds:.2f} s, a leader after {elected:.2f} s"
-                        for what, (seconds, elected) in stalls.items())
-              + f"; {sum(counts.values())} events in {messages} messages, none lost, none twice", flush=True)
+                        for what, seconds, elected in stalls)
+              + f"; {sum(counts.values())} events in {messages} messages, {overflowed} by way of the overflow, "
+              "none lost, none twice", flush=True)
+
+    def test_what_a_dead_parent_put_in_the_overflow_is_moved_and_rules_run_once(self):
+        cluster = self.cluster().start()
+        config = """
+[[rule]]
+name = "alarm"
+sql = "SELECT number FROM 'load/#'"
+do = [{ publish = "alarm", payload = "${number}" }]
+"""
+        parents = [self.parent(f"parent-{i}", cluster.urls, config=config).start() for i in range(2)]
+        self.wait_usable(*parents)
+        self.wait_settled(cluster)
+        listener = self.mqtt(parents[1], "listener")
+        listener.subscribe("alarm")
+        child = self.node("child", parent=parents[0]).start()
+
+        def post(number):
+            child.post("/v1/events", {"topic": "load/a", "payload": {"number": number}, "device": "a"})
+            child.wait_delivered()
+
+        post(0)
+        leader, _ = self.leaders(cluster)
+        cluster.by_name(leader).kill9()
+        post(1)
+        overflow = parents[0].status()["stream"]["overflow"]
+        self.assertEqual((overflow["used"], overflow["records"], overflow["moved"]), (True, 1, 0), overflow)
+        self.assertIn("\nverge_stream_overflow_used 1\n", parents[0].admin("/metrics").body.decode())
+        parents[0].kill9()
+        client = self.client(cluster)
+        verge.wait_until(lambda: client.stream().get("state", {}).get("messages") == 2, "the other parent moves it", 90)
+        verge.wait_until(lambda: client.stream("VERGE_OVERFLOW").get("state", {}).get("messages") == 0, "it is removed")
+        listener.wait(lambda: len(listener.messages) == 1, "its rules run")
+        self.assertEqual([message.payload for message in listener.messages], [b"1"])
+        self.assertEqual(parents[1].status()["stream"]["overflow"]["moved"], 1)
+        self.check_stream(cluster, {"a": 2})
+
+    def test_an_overflow_is_made_for_a_stream_that_has_none(self):
+        cluster = self.cluster().start()
+        parent = self.parent("parent", cluster.urls, sets=["store.overflow_bytes_max=0"]).start()
+        self.wait_usable(parent)
+        self.assertIsNone(parent.status()["stream"]["overflow"])
+        client = self.client(cluster)
+        self.assertIn("error", client.stream("VERGE_OVERFLOW"))
+        parent.stop()
+        later = self.parent("later", cluster.urls, sets=["store.overflow_bytes_max=16MiB"]).start()
+        self.wait_usable(later)
+        self.wait_settled(cluster)
+        made = client.stream("VERGE_OVERFLOW")["config"]
+        self.assertEqual((made["num_replicas"], made["max_bytes"], made["discard"]), (3, 16 << 20, "new"))
+        verge.wait_until(lambda: later.status()["stream"]["overflow"]["ready"], "it knows that the leaders are apart")
 
     def test_parents_are_killed_under_load(self):
         cluster = self.cluster().start()
@@ -327,10 +414,10 @@ class OneServer(TestCase):
         client = self.client(cluster)
         self.assertEqual(child.post("/v1/events", {"topic": "load/a", "payload": {"number": 0}, "device": "a"}).status, 200)
         child.wait_delivered()
-        self.assertEqual(client.stream()["state"]["messages"], 1)
+        self.assertEqual(client.stream().get("state", {}).get("messages"), 1)
         between.hold_answers = True
         self.assertEqual(child.post("/v1/events", {"topic": "load/a", "payload": {"number": 1}, "device": "a"}).status, 200)
-        verge.wait_until(lambda: client.stream()["state"]["messages"] == 2, "the first parent has appended")
+        verge.wait_until(lambda: client.stream().get("state", {}).get("messages") == 2, "the first parent has appended")
         self.assertEqual(child.undelivered(), 1, "it has not answered")
         first.kill9()
         child.wait_delivered()
@@ -355,7 +442,7 @@ class OneServer(TestCase):
         child.wait_delivered()
         between.hold_answers = True
         post(1)
-        verge.wait_until(lambda: client.stream()["state"]["messages"] == 2, "the parent has appended")
+        verge.wait_until(lambda: client.stream().get("state", {}).get("messages") == 2, "the parent has appended")
         between.hold_answers = False
         child.wait_delivered()
         stream = parent.status()["stream"]
@@ -370,7 +457,7 @@ class OneServer(TestCase):
         parent = self.parent("parent", cluster.urls, 1, config="""
 [[rule]]
 name = "alarm"
-sql = "SELECT payload.number AS number FROM 'load/#'"
+sql = "SELECT number FROM 'load/#'"
 do = [{ publish = "alarm", payload = "${number}" }]
 """).start()
         listener = self.mqtt(parent, "listener")

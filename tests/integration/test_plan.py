@@ -48,6 +48,8 @@ COMMANDS = [
     ("place", CITY, "--seconds", "0.5"),
     ("place", CITY, "--mode", "greedy"),
     ("protocol", "--matrix", EXAMPLES / "round-trips.csv", "--protocol", "epaxos", "--operations", "2000"),
+    ("protocol", "--matrix", EXAMPLES / "round-trips.csv", "--leader", "CA", "--operations", "9000", "--fail", "CA@1-4",
+     "--part", "JP,EU@5-8"),
     ("roi", CITY),
     ("advise", CITY),
 ]
@@ -131,6 +133,11 @@ class BadInput(unittest.TestCase):
         text = ('[[node]]\nname = "near"\nlat = 50\nlon = 8\ncpu = 1\n[[node]]\nname = "far"\nlat = -33\nlon = 151\n'
                 '[[user]]\nname = "u"\nlat = 50\nlon = 8.1\n[[workload]]\nname = "w"\ncpu = 4\nlatency_max_ms = 20\n')
         self.refused(text, "plan.toml:14:", "cpu and the latency limit", "plan.infeasible")
+
+    def test_workloads_that_conflict_are_named_with_their_lines(self):
+        text = ('[[node]]\nname = "n"\nlat = 50\nlon = 8\ncpu = 4\n[[user]]\nname = "u"\nlat = 50\nlon = 8.1\n'
+                '[[workload]]\nname = "a"\ncpu = 3\n[[workload]]\nname = "b"\ncpu = 2\n')
+        self.refused(text, "plan.toml:10:", "plan.toml:13) together want 5 of cpu", "plan.infeasible")
 
     def test_an_instance_that_is_none(self):
         with tempfile.TemporaryDirectory() as directory:

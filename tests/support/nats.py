@@ -115,7 +115,12 @@ class Client:
     """A connection that asks one thing after the other."""
 
     def __init__(self, host, port=4222):
-        self.socket = socket.create_connection((host, port), verge.PATIENCE)
+        self.host = host
+        self.port = port
+        self._connect()
+
+    def _connect(self):
+        self.socket = socket.create_connection((self.host, self.port), verge.PATIENCE)
         self.input = self.socket.makefile("rb")
         self.inbox = 0
         assert self.input.readline().startswith(b"INFO ")
@@ -145,8 +150,14 @@ class Client:
                 raise AssertionError(f"the server says {line!r}")
 
     def ask(self, subject, question=None):
-        """An API request; the JSON of the answer."""
-        _, body = self.request("$JS.API." + subject, json.dumps(question).encode() if question else b"")
+        """An API request; the JSON of the answer. Where nobody leads it is not answered, and says so after 2 s."""
+        self.socket.settimeout(2)
+        try:
+            _, body = self.request("$JS.API." + subject, json.dumps(question).encode() if question else b"")
+        except TimeoutError:
+            self.close()
+            self._connect()
+            return {"error": {"description": "no answer"}}
         return json.loads(body) if body else {"error": {"description": "no responders"}}
 
     def stream(self, name="VERGE"):

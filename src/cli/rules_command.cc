@@ -263,7 +263,7 @@ void add_list(CLI::App& rules, Outcome& outcome) {
   command->callback([&outcome, options] { outcome.run = [options] { return list(*options); }; });
 }
 
-void add_explain(CLI::App& rules, Outcome& outcome) {
+void add_rules_explain(CLI::App& rules, Outcome& outcome) {
   CLI::App* command = rules.add_subcommand("explain", "Show the steps of a message through a rule");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
@@ -312,7 +312,7 @@ void add_rules(CLI::App& app, Outcome& outcome) {
   command->group(kGroupNode);
   command->require_subcommand(1);
   add_list(*command, outcome);
-  add_explain(*command, outcome);
+  add_rules_explain(*command, outcome);
   add_test(*command, outcome);
   add_trace(*command, outcome);
   add_rules_bench(*command, outcome);

@@ -376,28 +376,45 @@ void EventPath::resume() {
   if (!window_timer_.pending()) watch_windows();
 }
 
-// What this turn recorded; uploads that come of it follow once it is durable.
+// What this turn recorded; uploads that come of it follow once it is durable. Waits while a state is on its way.
 void EventPath::record() {
-  if (batch_.empty()) return;
+  if (batch_.empty() || !is_resumed_) return;
   recorded_bytes_ += batch_.size();
   submit_batch({.loop = static_cast<uint32_t>(index_),
                 .is_awaited = !unrecorded_.empty(),
                 .records = std::exchange(batch_, {})});
-  if (is_resumed_ && recorded_bytes_ > RuleJournal::kSnapshotBytes) record_state();
+  if (recorded_bytes_ > RuleJournal::kSnapshotBytes) record_state();
 }
 
+// The state makes superfluous what was recorded before, so that all uploads that came of that must be stored first:
+// those that the journal answers for now, then those that the spool has by then. What comes meanwhile is recorded
+// behind it.
 void EventPath::record_state() {
-  if (journal_ == nullptr) return;
-  record();
+  if (journal_ == nullptr || !is_resumed_) return;
   recorded_bytes_ = 0;
-  RuleJournal::Batch batch{.loop = static_cast<uint32_t>(index_), .is_snapshot = true, .records = {}};
+  record();
+  is_resumed_ = false;
+  const auto loop = static_cast<uint32_t>(index_);
+  RuleJournal::Batch state{.loop = loop, .is_snapshot = true, .records = {}};
   for (const rules::Rule& rule : evaluator_.rules().rules()) {
     if (!rule.memory) continue;
-    std::string state;
-    evaluator_.memory(rule.index)->append_to(state);
-    append_record(batch.records, {.kind = RuleRecord::Kind::kState, .rule = rule.identity, .bytes = state});
+    std::string bytes;
+    evaluator_.memory(rule.index)->append_to(bytes);
+    append_record(state.records, {.kind = RuleRecord::Kind::kState, .rule = rule.identity, .bytes = bytes});
   }
-  submit_batch(std::move(batch));
+  const auto submit_state = [this](RuleJournal::Batch batch) {
+    if (is_resumed_) return;  // the node stops: what came meanwhile is recorded already
+    is_resumed_ = true;
+    journal_->submit(std::move(batch), loop_, [](const Result<void>&) {});
+    record();
+  };
+  journal_->submit({.loop = loop, .is_awaited = true, .records = {}}, loop_,
+                   [this, submit_state, state = std::move(state)](const Result<void>&) mutable {
+                     spool_.submit({}, loop_, spool::Urgency::kAwaited,
+                                   [submit_state, state = std::move(state)](const spool::Submission&) mutable {
+                                     submit_state(std::move(state));
+                                   });
+                   });
 }
 
 void EventPath::submit_batch(RuleJournal::Batch batch) {
@@ -564,6 +581,7 @@ std::vector<std::string> EventPath::close_replaced() {
 void EventPath::drain() {
   current_ = {.received = loop_.now(), .time = clock_.wall()};
   if (journal_ == nullptr) evaluator_.drain(*this);
+  is_resumed_ = true;
   record();
   send_commands();
   submit();

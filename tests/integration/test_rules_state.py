@@ -1,6 +1,6 @@
 """What rules remember survives: SIGKILL, SIGTERM and another number of event loops change no row.
 
-VERGE_KILL_ROUNDS is how many times the node is killed (6), VERGE_SEED repeats the choice of moments.
+VERGE_KILL_ROUNDS is how many times the node is killed (3), VERGE_SEED repeats the choice of moments.
 """
 
 import json
@@ -14,7 +14,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import verge
 
-ROUNDS = int(os.environ.get("VERGE_KILL_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("VERGE_KILL_ROUNDS", "3"))
 DEVICES = 5
 RULES = """
 [rules]

@@ -115,7 +115,7 @@ class Manual(verge.TestCase):
             self.skipTest("groff is not here")
         for page in pages:
             with self.subTest(page):
-                shown = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", os.path.join(directory, page)],
+                shown = subprocess.run(["groff", "-man", "-Tutf8", "-Kutf8", "-ww", "-z", os.path.join(directory, page)],
                                        capture_output=True, text=True, check=False)
                 self.assertEqual((shown.returncode, shown.stderr), (0, ""))
 

@@ -22,7 +22,8 @@ void close_holes(IntervalSet& known, uint64_t floor, const Appender::Complete& c
   known.raise_floor(std::min(floor, intervals[intervals.size() - Appender::kHolesKept].begin));
 }
 
-// The child's floor, as far as it holds of the stream: whoever reads a message takes it at its word. Sequences begin with 1.
+// The child's floor, as far as it holds of the stream: whoever reads a message takes it at its word. Sequences begin
+// with 1.
 uint64_t floor_in(const IntervalSet& known, uint64_t floor) {
   const IntervalSet::Interval gap = known.first_gap(1, floor);
   return gap.begin < gap.end ? gap.begin : floor;

@@ -69,7 +69,7 @@ Result<void> check_data_directory(const std::string& path) {
       return fail("node.data-dir", fmt::format("node.data_dir = {}: {} is no directory", path, at.string()),
                   "set node.data_dir to a directory; it is made if it is not there");
     }
-    struct statfs system {};
+    struct statfs system{};
     const bool keeps_nothing =
         ::statfs(at.c_str(), &system) == 0 &&
         (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC);

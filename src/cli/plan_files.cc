@@ -11,7 +11,6 @@ namespace verge::cli {
 
 namespace {
 
-using planner::Field;
 using planner::FieldValue;
 using planner::Record;
 

@@ -46,7 +46,7 @@ struct LatencyOptions {
 
 struct Table {
   planner::MeasuredSites measured;
-  std::optional<planner::Calibration> calibration;
+  planner::Calibration calibration;
 };
 
 Result<Table> read_table(const LatencyOptions& options) {
@@ -79,21 +79,20 @@ Result<Table> read_table(const LatencyOptions& options) {
                 fmt::format("{}: {}", options.rtt, problem ? problem.message() : "there are no files in it"),
                 "give a directory with a file a source, of lines min/avg/max/stddev:target");
   }
-  Table table{.measured = planner::join_round_trips(lines, sites), .calibration = {}};
+  planner::MeasuredSites measured = planner::join_round_trips(lines, sites);
   std::vector<planner::Coordinates> places;
-  for (const planner::Site& site : table.measured.sites) places.push_back(site.at);
-  Result<planner::Calibration> fitted = planner::Calibration::fit(std::move(places), table.measured.pairs);
+  for (const planner::Site& site : measured.sites) places.push_back(site.at);
+  Result<planner::Calibration> fitted = planner::Calibration::fit(std::move(places), measured.pairs);
   if (!fitted) return std::unexpected(fitted.error());
-  table.calibration = std::move(*fitted);
-  return table;
+  return Table{.measured = std::move(measured), .calibration = std::move(*fitted)};
 }
 
 int validate(const LatencyOptions& options, const Table& table) {
   const planner::MeasuredSites& measured = table.measured;
-  const std::vector<double> predicted = table.calibration->left_out_medians();
+  const std::vector<double> predicted = table.calibration.left_out_medians();
   std::vector<double> actual;
   std::vector<double> floors;
-  for (const planner::MeasuredPair& pair : table.calibration->pairs()) {
+  for (const planner::MeasuredPair& pair : table.calibration.pairs()) {
     actual.push_back(pair.round_trip_ms);
     floors.push_back(planner::round_trip_floor_ms(
         planner::great_circle_km(measured.sites[pair.from].at, measured.sites[pair.to].at)));
@@ -137,7 +136,7 @@ int validate(const LatencyOptions& options, const Table& table) {
     return std::abs(predicted[a] / actual[a] - 1) > std::abs(predicted[b] / actual[b] - 1);
   });
   for (size_t i = 0; i < std::min<size_t>(10, order.size()); ++i) {
-    const planner::MeasuredPair& pair = table.calibration->pairs()[order[i]];
+    const planner::MeasuredPair& pair = table.calibration.pairs()[order[i]];
     worst.add({measured.sites[pair.from].name, measured.sites[pair.to].name, shown(pair.round_trip_ms),
                shown(predicted[order[i]]), shown(floors[order[i]])});
   }
@@ -230,10 +229,12 @@ int predict(const LatencyOptions& options, const std::optional<Table>& table) {
                               .arrival_rate = options.arrivals,
                               .service_rate = options.services};
   const double floor = planner::round_trip_floor_ms(ends->distance_km);
+  const std::optional<planner::Coordinates> from = ends->from;
+  const std::optional<planner::Coordinates> to = ends->to;
   if (options.factor) {
     cloud.factor = *options.factor;
-  } else if (table && ends->from) {
-    const planner::PredictedRoundTrip trip = table->calibration->predict(*ends->from, *ends->to);
+  } else if (table && from && to) {
+    const planner::PredictedRoundTrip trip = table->calibration.predict(*from, *to);
     cloud.factor = floor > 0 ? std::max(1.0, (trip.median_ms - options.access_ms) / floor) : 1;
     cloud.spread = std::log(std::max(1.0001, trip.p90_ms / trip.median_ms)) / 1.2815515655446004;
   } else if (floor > 0) {

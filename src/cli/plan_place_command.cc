@@ -118,7 +118,8 @@ std::string placement_map(const planner::PlanDocument& plan, const planner::Plac
     label += (label.empty() ? ": " : ", ") + plan.workloads[replica.workload].name;
     const planner::PlanWorkload& workload = plan.workloads[replica.workload];
     for (const std::string& user : workload.users) {
-      lines.push_back({plan.users[*plan.user_named(user)].at, plan.nodes[replica.node].at, 1});
+      const auto index = plan.user_named(user);
+      if (index) lines.push_back({plan.users[*index].at, plan.nodes[replica.node].at, 1});
     }
   }
   for (const planner::PlanUser& user : plan.users) points.push_back({user.at, "", 1, 2.5});

@@ -206,7 +206,8 @@ std::string outage_text(const planner::RoundTripMatrix& matrix, const std::vecto
 int run_protocol(const ProtocolOptions& options) {
   const Result<planner::RoundTripMatrix> matrix = matrix_of(options);
   if (!matrix) return print_plan_failure(matrix.error());
-  const planner::Protocol protocol = *planner::protocol_named(options.protocol);
+  // The command line takes names that are known, and no others.
+  const planner::Protocol protocol = planner::protocol_named(options.protocol).value_or(planner::Protocol::kRaft);
   const auto leaders = planner::leaders_by_fitness(*matrix, options.activity, options.stability);
   size_t leader = leaders.front().site;
   if (!options.leader.empty()) {

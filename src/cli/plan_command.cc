@@ -21,7 +21,7 @@ void add_plan(CLI::App& app, Outcome& outcome) {
                "  verge plan select examples/plan/city.toml --json\n"
                "  verge plan place examples/plan/city.toml --explain --svg placement.svg\n"
                "  verge plan protocol --matrix examples/plan/round-trips.csv --protocol epaxos\n"
-               "  verge plan roi --nodes 20 --latency-gain 30 --use-case industrial\n");
+               "  verge plan roi --nodes 20 --latency-gain-ms 30 --use-case industrial\n");
 }
 
 }  // namespace verge::cli

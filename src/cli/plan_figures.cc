@@ -7,6 +7,8 @@
 
 #include "base/text.h"
 #include "cli/plan_files.h"
+#include "cli/plan_output.h"
+#include "cli/plan_output.h"
 
 namespace verge::cli {
 
@@ -70,7 +72,7 @@ void add_figures(CLI::App& command, const std::vector<Figure>& figures) {
   for (const Figure& figure : figures) {
     if (double* const* number = std::get_if<double*>(&figure.into)) {
       command.add_option(option_of(figure), **number, figure.words)
-          ->check(CLI::Range(figure.least, figure.most))
+          ->check(number_between(figure.least, figure.most))
           ->capture_default_str();
     } else if (bool* const* yes = std::get_if<bool*>(&figure.into)) {
       command.add_option(option_of(figure), **yes, figure.words)->type_name("true|false")->capture_default_str();

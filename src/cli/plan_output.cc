@@ -28,6 +28,17 @@ void add_plan_output(CLI::App& command, PlanOutput& output) {
   command.add_option("--svg", output.svg, "Draw the answer into this file as well")->type_name("FILE");
 }
 
+CLI::Validator number_between(double least, double most) {
+  CLI::Validator range = CLI::Range(least, most);
+  std::string description = range.get_description();
+  return {[range](std::string& text) {
+            double value = 0;
+            if (CLI::detail::lexical_cast(text, value) && std::isnan(value)) return "'" + text + "' is no number";
+            return range(text);
+          },
+          std::move(description)};
+}
+
 Result<std::string> read_plan_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return fail("plan.file", fmt::format("{} cannot be read", path), "give the path of a readable file");

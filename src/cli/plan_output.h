@@ -24,6 +24,9 @@ struct PlanOutput {
 // --json, --explain and --svg.
 void add_plan_output(CLI::App& command, PlanOutput& output);
 
+// What an option takes: a number from `least` to `most`; NaN is none.
+CLI::Validator number_between(double least, double most);
+
 // Whole, of 256 MiB at most. Errors: plan.file.
 Result<std::string> read_plan_file(const std::string& path);
 

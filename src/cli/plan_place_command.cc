@@ -185,13 +185,13 @@ void add_plan_place(CLI::App& plan, Outcome& outcome) {
       ->check(CLI::IsMember({"greedy", "anytime", "exact"}))
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "How long anytime and exact may take")
-      ->check(CLI::Range(0.01, 86400.0))
+      ->check(number_between(0.01, 86400.0))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "That search")->check(CLI::Range(1, 256))->capture_default_str();
   command->add_option("--seed", options->seed, "Of the search's random choices")->capture_default_str();
   command
       ->add_option("--hysteresis", options->hysteresis, "Share of its latency that a move must gain beyond its price")
-      ->check(CLI::Range(0.0, 10.0))
+      ->check(number_between(0.0, 10.0))
       ->capture_default_str();
   add_plan_output(*command, options->output);
   set_examples(*command,

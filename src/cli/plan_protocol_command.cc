@@ -273,7 +273,7 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   command->add_option("--leader", options->leader, "The site that leads (or heads the chain); the fittest by default")
       ->type_name("SITE");
   command->add_option("--conflict", options->conflict, "Share of operations about one hot key")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_between(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--operations", options->operations, "How many are simulated")
       ->check(CLI::Range(uint64_t{1}, uint64_t{20'000'000}))
@@ -282,19 +282,19 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
       ->check(CLI::Range(1U, 10'000U))
       ->capture_default_str();
   command->add_option("--payload-bytes", options->payload, "Of an operation")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(number_between(0.0, 1e9))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "The same seed gives the same answer")->capture_default_str();
   command->add_option("--site-availability", options->site_availability, "Probability that a site is up")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_between(0.0, 1.0))
       ->capture_default_str();
   command
       ->add_option("--activity", options->activity, "Of each site, 0 to 1, for the choice of a leader; 0.5 by default")
       ->delimiter(',')
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number_between(0.0, 1.0));
   command->add_option("--stability", options->stability, "Likewise; 1 by default")
       ->delimiter(',')
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number_between(0.0, 1.0));
   command
       ->add_option("--fail", options->failing,
                    "Sites that are down from one second to another, repeatable: VA,CA@10-20")
@@ -306,7 +306,7 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   command
       ->add_option("--outage-seconds", options->outage_seconds,
                    "Random outages of each site, so long on average and so often that --site-availability holds")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(number_between(0.0, 1e6));
   add_plan_output(*command, options->output);
   set_examples(
       *command,

@@ -186,16 +186,16 @@ void add_plan_replicate(CLI::App& plan, Outcome& outcome) {
       ->check(CLI::Range(size_t{1}, size_t{1000}))
       ->capture_default_str();
   command->add_option("--storage-cost", options->storage_cost, "Dollars a month that all replicas may cost")
-      ->check(CLI::Range(0.0, 1e12))
+      ->check(number_between(0.0, 1e12))
       ->capture_default_str();
   command->add_option("--replica-cost", options->replica_cost, "Dollars a month for one, where its node does not say")
-      ->check(CLI::Range(0.0, 1e12))
+      ->check(number_between(0.0, 1e12))
       ->capture_default_str();
   command->add_option("--lag", options->lag_ms, "ms that a replica may lag behind the first")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_between(0.0, 1e6))
       ->capture_default_str();
   command->add_option("--coverage", options->coverage_ms, "ms within which a user counts as covered")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_between(0.0, 1e6))
       ->capture_default_str();
   command
       ->add_option("--sharding", options->sharding, "Spread keys over all nodes instead: hash or geo (a user is a key)")
@@ -204,7 +204,7 @@ void add_plan_replicate(CLI::App& plan, Outcome& outcome) {
       ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
       ->capture_default_str();
   command->add_option("--slack", options->slack, "Share of the mean that a shard may have more")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(number_between(0.0, 100.0))
       ->capture_default_str();
   add_plan_output(*command, options->output);
   set_examples(*command,

@@ -139,6 +139,17 @@ class BadInput(unittest.TestCase):
                 '[[workload]]\nname = "a"\ncpu = 3\n[[workload]]\nname = "b"\ncpu = 2\n')
         self.refused(text, "plan.toml:10:", "plan.toml:13) together want 5 of cpu", "plan.infeasible")
 
+    def test_no_option_takes_nan(self):
+        tried = 0
+        for command in ("latency", "select", "replicate", "place", "protocol", "roi", "advise"):
+            for option in re.findall(r"(--[a-z-]+) FLOAT", plan(command, "--help").stdout):
+                with self.subTest(f"{command} {option}"):
+                    said = plan(command, option, "nan", status=2).stderr
+                    self.assertIn(option, said)
+                    self.assertIn("'nan'", said)
+                    tried += 1
+        self.assertGreater(tried, 20)
+
     def test_an_instance_that_is_none(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory, "g")

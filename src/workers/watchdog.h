@@ -35,6 +35,9 @@ class Watchdog {
   void enter(uint64_t allowed_ns, std::function<void()>& expired);
   void leave();
 
+  // Whether the watching thread rests until code runs again.
+  [[nodiscard]] bool is_resting() const { return asleep_.load(std::memory_order_seq_cst) != 0; }
+
  private:
   static constexpr std::chrono::milliseconds kLook{2};
   static constexpr int kIdleLooksMax = 50;

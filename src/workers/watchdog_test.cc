@@ -54,7 +54,7 @@ TEST(Watchdog, ManyShortEntriesAreNotOneLongOne) {
 }
 
 TEST(Watchdog, WakesWhenCodeRunsAfterALongRest) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));  // longer than it looks in vain
+  while (!watched().watchdog.is_resting()) std::this_thread::yield();
   std::atomic<bool> told{false};
   std::function<void()> expired = [&told] { told = true; };
   watched().watchdog.enter(5 * kMillisecond, expired);

@@ -1,0 +1,149 @@
+// SIGHUP: what of a running node's configuration is exchanged, and what is said of its certificates and tokens.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "net/address.h"
+#include "node/config_address.h"
+#include "node/node.h"
+
+namespace verge::node {
+namespace {
+
+constexpr int64_t kSecondsADay = 86'400;
+constexpr int64_t kWarnDays = 14;
+
+}  // namespace
+
+void Node::warn_of_credentials(const Credentials& credentials) {
+  const auto warn_of_end = [](const std::shared_ptr<const net::TlsContext>& context, std::string_view what) {
+    if (!context || context->certificate_ends() == 0) return;
+    const int64_t left = context->certificate_ends() - SystemClock().wall().microseconds / 1'000'000;
+    if (left < 0) log_warning("node", "{} ended {} days ago: others will not accept it", what, -left / kSecondsADay);
+    if (left >= 0 && left < kWarnDays * kSecondsADay) {
+      log_warning("node", "{} ends in {} days", what, left / kSecondsADay);
+    }
+  };
+  warn_of_end(credentials.http, "the certificate in tls.certificate");
+  for (const auto& [key, context] : credentials.sites) warn_of_end(context, fmt::format("the certificate in {}", key));
+  const auto with_tls =
+      std::ranges::find_if(credentials.parent, [](const auto& context) { return context != nullptr; });
+  if (with_tls != credentials.parent.end()) warn_of_end(*with_tls, "the certificate in parent.certificate");
+  std::set<std::string> in_clear;
+  for (const PathConfig& path : config_.parent.all_paths()) {
+    const Result<ParentAddress> parent = parse_parent_url(path.url);
+    if (!parent || parent->tls || credentials.parent_token.empty()) continue;
+    const std::string& host = parent->at.host;
+    const bool is_v6 = host.find(':') != std::string::npos;
+    const Result<net::Address> address = net::Address::parse(is_v6 ? fmt::format("[{}]:1", host) : host + ":1");
+    if ((address && address->is_loopback()) || !in_clear.insert(path.url).second) continue;
+    log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://", path.url);
+  }
+  int64_t soonest = credentials.http ? credentials.http->certificate_ends() : 0;
+  for (const auto& [key, context] : credentials.sites) soonest = std::min(soonest, context->certificate_ends());
+  certificate_ends_ = soonest;
+}
+
+void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials) {
+  const std::lock_guard lock(rules_mutex_);
+  rules = with_created_rules(config, std::move(rules));
+  Config applied = config_;
+  applied.origin = config.origin;
+  applied.rules = config.rules;
+  applied.tables = config.tables;
+  applied.log = config.log;
+  // A listener that runs keeps what it has when there is nothing to replace it with.
+  if (credentials.http || tls_listeners_.empty()) {
+    applied.tls = config.tls;
+  }
+  applied.sites = config.sites;
+  applied.access_log = config.access_log;
+  applied.http.trusted_proxies = config.http.trusted_proxies;
+  applied.http.proxy_protocol = config.http.proxy_protocol;
+  applied.http.client_field = config.http.client_field;
+  applied.http.uplink_tokens = config.http.uplink_tokens;
+  const bool same_parent = config.parent.all_paths() == config_.parent.all_paths();
+  if (same_parent) {
+    applied.parent.ca = config.parent.ca;
+    applied.parent.certificate = config.parent.certificate;
+    applied.parent.key = config.parent.key;
+    applied.parent.token = config.parent.token;
+  }
+  // Addresses change at the next start only: with what changes now, those that run must be sound too.
+  if (const ConfigProblems problems = check_listeners(applied); !problems.empty()) {
+    for (const ConfigProblem& problem : problems) {
+      log_error("node", "not reloaded, because listeners stay as they are until the next start: {}", problem.line());
+    }
+    return;
+  }
+  const auto on_loops = [this](const std::function<void(size_t)>& work) {
+    on_all_loops([&](Shard& shard) { work(static_cast<size_t>(&shard - shards_.data())); });
+  };
+  if (const Result<void> changed = sites_->reload(config, on_loops); !changed) {
+    log_error("node", "not reloaded: {}", changed.error().line());
+    return;
+  }
+  if (const Result<void> changed = change_spool_keys(credentials.spool_keys); !changed) {
+    log_error("node", "not reloaded: {}", changed.error().line());
+    static_cast<void>(sites_->reload(config_, on_loops));
+    return;
+  }
+  applied.spool.encryption_key = config.spool.encryption_key;
+  applied.spool.decryption_keys = config.spool.decryption_keys;
+  configure_log(config.log.level, config.log.format);
+  on_all_loops([&](Shard& shard) {
+    shard.path->replace_rules(rules);
+    shard.uplink_tokens = credentials.uplink_tokens;
+    if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
+  });
+  close_replaced_windows();
+  on_tls_loop([&] {
+    for (const Tls& each : tls_listeners_) {
+      const std::shared_ptr<const net::TlsContext>& context = each.is_mqtt ? credentials.mqtt : credentials.http;
+      if (context) each.listener->replace(context);
+    }
+    expect_proxies(config.http);
+  });
+  warn_of_credentials(credentials);
+  if (same_settings(applied, config)) {
+    log_info("node", "the configuration was reloaded: {} rules", config.rules.size());
+  } else {
+    log_warning("node", "the configuration was reloaded: {} rules; what else changed takes effect at the next start",
+                config.rules.size());
+  }
+  // Loops read what cannot change; the rest is this thread's.
+  config_.rules = applied.rules;
+  config_.tables = applied.tables;
+  config_.log = applied.log;
+  config_.tls = applied.tls;
+  config_.sites = applied.sites;
+  config_.access_log = applied.access_log;
+  config_.http.trusted_proxies = applied.http.trusted_proxies;
+  config_.http.proxy_protocol = applied.http.proxy_protocol;
+  config_.http.client_field = applied.http.client_field;
+  config_.spool.encryption_key = applied.spool.encryption_key;
+  config_.spool.decryption_keys = applied.spool.decryption_keys;
+  config_.http.uplink_tokens = applied.http.uplink_tokens;
+  config_.parent.ca = applied.parent.ca;
+  config_.parent.certificate = applied.parent.certificate;
+  config_.parent.key = applied.parent.key;
+  config_.parent.token = applied.parent.token;
+}
+
+// All loops evaluate by the new rules: no further reading comes for windows of the old.
+void Node::close_replaced_windows() {
+  std::vector<std::vector<std::string>> closed(shards_.size());
+  on_all_loops(
+      [&](Shard& shard) { closed[static_cast<size_t>(&shard - shards_.data())] = shard.path->close_replaced(); });
+  std::set<std::string> names;
+  for (const std::vector<std::string>& each : closed) names.insert(each.begin(), each.end());
+  for (const std::string& name : names) {
+    log_warning(
+        "node",
+        "rule {} was changed or taken out: its open windows were closed early and emitted as its SQL was before", name);
+  }
+}
+
+}  // namespace verge::node

@@ -205,16 +205,18 @@ int fsck(const SpoolCommandOptions& options) {
   }
   print_damage(content->damaged_dead_letters, options.json, objects);
   const bool is_used = records > 0;
-  const bool is_sound = damages == 0 && !content->ledger_problem;
+  const bool has_lost_lives = content->has_lives_file && !content->lives;
+  const bool is_sound = damages == 0 && !content->ledger_problem && !has_lost_lives;
   if (options.json) {
     fmt::print(
-        R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"ledger":"{}","ledger_sources":{},"ledger_stretches":{},"damaged":[{}]}})"
+        R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"ledger":"{}","ledger_sources":{},"ledger_stretches":{},"lives":{},"damaged":[{}]}})"
         "\n",
         is_sound, records, content->dead_letters, content->has_cursors, content->has_incarnation,
         content->ledger_problem ? "damaged"
         : content->has_ledger   ? "sound"
                                 : "none",
-        content->ledger_sources, content->ledger_stretches, objects);
+        content->ledger_sources, content->ledger_stretches, content->lives ? std::to_string(*content->lives) : "null",
+        objects);
   } else {
     if (is_used && !content->has_cursors) {
       fmt::print("cursors: none that is sound; what the parent has already is sent again, and it will recognise it\n");
@@ -230,6 +232,13 @@ int fsck(const SpoolCommandOptions& options) {
       fmt::print("ledger: sound, {} stretches of {} sources\n", content->ledger_stretches, content->ledger_sources);
     } else if (is_used) {
       fmt::print("ledger: none; the next start reads the records\n");
+    }
+    if (has_lost_lives) {
+      fmt::print(
+          "lives: damaged; the next start begins anew, and what the parent has of the records that were under way "
+          "is stored there twice\n");
+    } else if (content->lives) {
+      fmt::print("lives: sound, {}\n", *content->lives);
     }
     fmt::print("{} records and {} dead letters can be read; {}\n", records, content->dead_letters,
                damages == 0 ? "nothing is damaged" : fmt::format("{} stretches are damaged", damages));

@@ -75,12 +75,14 @@ int list(const RulesOptions& options) {
 std::string predicate_text(const rules::Feed& feed) {
   if (!feed.predicate) return feed.condition ? "no predicate that can be looked up: tested for each message" : "none";
   const rules::Predicate& predicate = *feed.predicate;
-  const std::string field = rules::path_text(predicate.field);
+  std::string field = rules::path_text(predicate.field);
   if (!predicate.equals.empty()) return fmt::format("{} by value, {} of them", field, predicate.equals.size());
-  if (predicate.least && predicate.most)
+  if (predicate.least && predicate.most) {
     return fmt::format("{} from {} to {}", field, *predicate.least, *predicate.most);
-  return predicate.least ? fmt::format("{} from {} on", field, *predicate.least)
-                         : fmt::format("{} up to {}", field, *predicate.most);
+  }
+  if (predicate.least) return fmt::format("{} from {} on", field, *predicate.least);
+  if (predicate.most) return fmt::format("{} up to {}", field, *predicate.most);
+  return field;
 }
 
 // The steps of a message through the rule, in order: what is done, and details.

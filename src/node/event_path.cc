@@ -341,12 +341,12 @@ void EventPath::hand_over(rules::RuleInput input) {
     ++current_.unrecorded->left;
   }
   if (owner == this) return accept(input, current_.unrecorded);
-  broker_->passages().post(owner->index_, bytes_of(input),
-                           [owner, input = std::move(input), unrecorded = current_.unrecorded] {
-                             owner->current_ = {.received = owner->loop_.now()};
-                             owner->accept(input, unrecorded);
-                             owner->send_commands();
-                           });
+  const size_t bytes = bytes_of(input);
+  broker_->passages().post(owner->index_, bytes, [owner, input = std::move(input), unrecorded = current_.unrecorded] {
+    owner->current_ = {.received = owner->loop_.now()};
+    owner->accept(input, unrecorded);
+    owner->send_commands();
+  });
 }
 
 // What comes of it is not the message's: neither its number nor its drop concerns it.

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "cli/plan_files.h"
 #include "cli/plan_output.h"
-#include "cli/plan_output.h"
 
 namespace verge::cli {
 

@@ -314,7 +314,7 @@ int run_latency(const LatencyOptions& options) {
 void add_plan_latency(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<LatencyOptions>();
   CLI::App* command =
-      plan.add_subcommand("latency", "Predict round trips, edge against cloud, by physics and measurements");
+      add_command(plan, "latency", "Predict round trips, edge against cloud, by physics and measurements");
   const auto positive = number_between(0.0, 1e12);
   command->add_option("--from", options->from, "LATITUDE,LONGITUDE, a cloud region or a large city")
       ->type_name("PLACE");

@@ -174,7 +174,7 @@ int place_plan(const PlaceOptions& options) {
 void add_plan_place(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<PlaceOptions>();
   CLI::App* command =
-      plan.add_subcommand("place", "Put workloads onto nodes, with a bound on how far from the best that is");
+      add_command(plan, "place", "Put workloads onto nodes, with a bound on how far from the best that is");
   add_plan_files(*command, options->files, true);
   command
       ->add_option("--gap", options->gap,

@@ -260,7 +260,7 @@ int run_protocol(const ProtocolOptions& options) {
 
 void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<ProtocolOptions>();
-  CLI::App* command = plan.add_subcommand("protocol", "Simulate a replication protocol over a map of round trips");
+  CLI::App* command = add_command(plan, "protocol", "Simulate a replication protocol over a map of round trips");
   add_plan_files(*command, options->files, false);
   command
       ->add_option("--matrix", options->matrix,

@@ -180,7 +180,7 @@ int run_replicate(const ReplicateOptions& options) {
 
 void add_plan_replicate(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<ReplicateOptions>();
-  CLI::App* command = plan.add_subcommand("replicate", "Place replicas by who reads where, or spread keys over shards");
+  CLI::App* command = add_command(plan, "replicate", "Place replicas by who reads where, or spread keys over shards");
   add_plan_files(*command, options->files, false);
   command->add_option("--replicas-max", options->replicas_max, "At most so many")
       ->check(CLI::Range(size_t{1}, size_t{1000}))

@@ -179,7 +179,7 @@ int run_select(const SelectOptions& options) {
 
 void add_plan_select(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<SelectOptions>();
-  CLI::App* command = plan.add_subcommand("select", "Choose each user's node and two fallbacks");
+  CLI::App* command = add_command(plan, "select", "Choose each user's node and two fallbacks");
   add_plan_files(*command, options->files, false);
   command->add_flag("--plain", options->plain, "By score alone: no fallback outside the primary's zone is sought");
   command->add_flag("!--no-relays", options->relays, "Do not look for relays that beat the direct path by 10 %");

@@ -418,7 +418,7 @@ using Run = int (*)(const SpoolCommandOptions&);
 
 CLI::App* add(CLI::App& group, Outcome& outcome, const std::string& name, const std::string& description, Run run,
               const std::string& examples, const std::function<void(CLI::App&, SpoolCommandOptions&)>& more = {}) {
-  CLI::App* command = group.add_subcommand(name, description);
+  CLI::App* command = add_command(group, name, description);
   const auto options = std::make_shared<SpoolCommandOptions>();
   add_access_options(*command, options->access);
   if (more) more(*command, *options);
@@ -450,7 +450,7 @@ void with_stream(CLI::App& command, SpoolCommandOptions& options) {
 }  // namespace
 
 void add_spool(CLI::App& app, Outcome& outcome) {
-  CLI::App* spool = app.add_subcommand("spool", "Look into a node's spool, and mend it");
+  CLI::App* spool = add_command(app, "spool", "Look into a node's spool, and mend it");
   spool->group(kGroupNode);
   spool->require_subcommand(1);
   set_examples(*spool,
@@ -476,7 +476,7 @@ void add_spool(CLI::App& app, Outcome& outcome) {
         command.add_option("--output", options.output, "Write there instead of to stdout")->type_name("FILE");
       });
   add_spool_key(*spool, outcome);
-  CLI::App* letters = spool->add_subcommand("dlq", "Dead letters: records that the parent would not have");
+  CLI::App* letters = add_command(*spool, "dlq", "Dead letters: records that the parent would not have");
   letters->require_subcommand(1);
   set_examples(*letters, "  verge spool dlq ls\n");
   add(*letters, outcome, "ls", "The dead letters, and what the parent said", list_dead_letters,

@@ -26,7 +26,6 @@ do = [
   { publish = "plant/${device}/command", payload = '{"action":"${action}","n":${n}}' },
   { upload = "critical", topic = "plant/${device}/overheat" },
 ]
-report = "none"
 
 [[rule]]
 name = "vibration"
@@ -34,7 +33,6 @@ sql = """
 SELECT device, n, CASE WHEN vibration > 18 THEN 'SHUTDOWN_EQUIPMENT' ELSE 'REDUCE_LOAD' END AS action
 FROM 'plant/+/telemetry' WHERE vibration > @VIBRATION@"""
 do = [{ publish = "plant/${device}/command", payload = '{"action":"${action}","n":${n}}' }]
-report = "none"
 
 [[rule]]
 name = "ten-seconds"

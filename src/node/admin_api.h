@@ -12,8 +12,8 @@
 //
 // A query reads the disk for as long as it takes, while health and metrics are to be answered at once: queries run one
 // after the other on a thread of their own, begun with the first. An answer has at most kPageBytes (or one event), and
-// kQueriesMax of them are under way or wait for their clients to take them; that bounds the memory. Where all places are
-// taken, an answer that has not been taken for kTakingTime gives way.
+// kQueriesMax of them are under way or wait for their clients to take them; that bounds the memory. Where all places
+// are taken, an answer that has not been taken for kTakingTime gives way.
 //
 // Threading: on its loop, but for read_page().
 #pragma once

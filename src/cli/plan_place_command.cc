@@ -103,6 +103,7 @@ std::string placement_json(const planner::PlanDocument& plan, const planner::Pla
     json.open('{').member("workload", plan.workloads[move.workload].name).member("from", move.from);
     json.member("to", plan.nodes[move.to].name)
         .member("gain_ms", move.gain_ms)
+        .member("price_ms", move.price_ms)
         .member("reason", move.reason)
         .close('}');
   }

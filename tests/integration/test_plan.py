@@ -109,6 +109,36 @@ class Answers(unittest.TestCase):
         self.assertIn("infinite", plan("latency", "--distance", "1000", "--arrivals", "10", "--services", "5").stdout)
 
 
+    def test_of_two_that_never_answer_neither_is_faster(self):
+        words = ("latency", "--distance", "1000", "--arrivals", "10", "--services", "5", "--edge-services", "5")
+        found = answer(*words)
+        self.assertIsNone(found["advantage_ms"])
+        self.assertEqual(found["faster"], "neither")
+        self.assertIn("neither ever answers", plan(*words).stdout)
+        words = (*words[:-1], "20")
+        self.assertEqual(answer(*words)["faster"], "edge")
+        self.assertIn("only the edge answers", plan(*words).stdout)
+
+    def test_a_measured_pair_is_answered_by_its_measurement(self):
+        with tempfile.TemporaryDirectory() as directory:
+            folder = pathlib.Path(directory, "rtt")
+            folder.mkdir()
+            (folder / "London.dat").write_text("79/80/90/1:us-east-1\n240/250/260/1:Sydney\n19/20/21/1:Sydney\n")
+            (folder / "us-east-1.dat").write_text("81/82/90/1:London\n200/210/220/1:Sydney\n")
+            found = answer("latency", "--rtt", folder, "--from", "London", "--to", "VA", "--bytes", "0")
+            self.assertTrue(found["cloud"]["measured"])
+            self.assertEqual(found["cloud"]["propagation_ms"], 81)
+            self.assertEqual(answer("latency", "--rtt", folder, "--from", "london", "--to", "sydney")["cloud"]["total_ms"], 250)
+            self.assertFalse(answer("latency", "--rtt", folder, "--from", "London", "--to", "Tokyo")["cloud"]["measured"])
+            whole = answer("latency", "--rtt", folder)
+            self.assertEqual((whole["pairs"], whole["below_floor"]), (3, 1))
+            self.assertEqual((whole["refused"][0]["line"], whole["refused"][0]["file"]), (3, str(folder / "London.dat")))
+            (folder / "us-east-1.dat").write_text("1/1/1/1:London\n")
+            self.assertIn("us-east-1.dat:1: every sample", plan("latency", "--rtt", folder, status=2).stderr)
+            (folder / "us-east-1.dat").write_text("")
+            self.assertIn("us-east-1.dat:1: there is no measurement", plan("latency", "--rtt", folder, status=2).stderr)
+
+
 class BadInput(unittest.TestCase):
     def refused(self, text, *expected, command="place", name="plan.toml"):
         with tempfile.TemporaryDirectory() as directory:

@@ -338,6 +338,32 @@ TEST(Conflict, IsOneAndNothingInItCanBeSpared) {
   EXPECT_GT(conflicts, 50);
 }
 
+TEST(Placement, TheBoundOfReplicasIsTheBestValueWhereThereIsRoom) {
+  PlanDocument plan = small_plan();
+  plan.nodes.push_back({.name = "farther", .at = {-33, 151}, .zone = "b", .origin = {"p.toml", 6}});
+  plan.workloads[0].replicas = 2;
+  for (const PlacementMode mode : {PlacementMode::kGreedy, PlacementMode::kAnytime}) {
+    for (const bool zones : {false, true}) {
+      plan.workloads[0].spread_over_zones = zones;
+      const Result<Placement> placement = place_workloads(plan, {.mode = mode, .time = std::chrono::milliseconds(300)});
+      ASSERT_TRUE(placement) << placement.error().line();
+      EXPECT_NEAR(placement->bound, placement->value, 1e-6 * placement->value);
+      EXPECT_TRUE(placement->is_optimal);
+    }
+  }
+}
+
+TEST(PricedBound, KnowsThatReplicasAreApart) {
+  const std::vector<SchedulerNode> nodes = {{.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 0},
+                                            {.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 0},
+                                            {.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 1}};
+  const std::vector<float> latency = {1, 20, 50};
+  std::vector<SchedulerWorkload> workloads = {{.cpu = 1, .memory = 1, .replicas = 2, .latency = latency}};
+  EXPECT_NEAR(priced_bound(nodes, workloads, 21), 21, 1e-3);
+  workloads[0].spread_over_zones = true;
+  EXPECT_NEAR(priced_bound(nodes, workloads, 51), 51, 1e-3);
+}
+
 TEST(PricedBound, IsBelowWhatTheSchedulerFindsAndAboveTheNearestNodes) {
   Random random(34);
   for (int round = 0; round < 10; ++round) {

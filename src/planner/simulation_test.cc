@@ -273,17 +273,35 @@ TEST(RoundTripMatrix, NamedRowsTrianglesAndGaps) {
 }
 
 TEST(RoundTripMatrix, WhatIsWrongIsNamedWithItsLine) {
-  for (const auto& [text, where] : std::vector<std::pair<std::string, std::string>>{{"", "m:1:"},
-                                                                                    {"a,b\n0,1\n", "m:2:"},
-                                                                                    {"a,b\n0,x\n1,0\n", "m:2:"},
-                                                                                    {"a,b\n0,1\n-1,0\n", "m:3:"},
-                                                                                    {"a,a\n0,1\n1,0\n", "m:1:"},
-                                                                                    {"s,a,b\nb,0,1\na,1,0\n", "m:2:"},
-                                                                                    {"a,b\n0,\n,0\n", "m:2:"}}) {
+  for (const auto& [text, where] :
+       std::vector<std::pair<std::string, std::string>>{{"", "m:1:"},
+                                                        {"a,b\n0,1\n", "m:2:"},
+                                                        {"a,b\n0,x\n1,0\n", "m:2:"},
+                                                        {"a,b\n0,1\n-1,0\n", "m:3:"},
+                                                        {"a,a\n0,1\n1,0\n", "m:1:"},
+                                                        {"s,a,b\nb,0,1\na,1,0\n", "m:2:"},
+                                                        {"a,b\n0,\n,0\n", "m:2:"},
+                                                        {"# x\na,b\n\n0,\n,0\n", "m:4:"},
+                                                        {"a,b\n0,nan\n1,0\n", "m:2:"},
+                                                        {"a,b\n0,inf\n1,0\n", "m:2:"},
+                                                        {"a,b\n0,5\n5,1\n", "m:3:"},
+                                                        {"a,b\n0,0\n5,0\n", "m:2:"},
+                                                        {"a,b,c\n0,5,7\n5,0\n7,8,0\n", "m:3:"},
+                                                        {"a,b,c\n0,5,7\n5,0,8,9\n7,8,0\n", "m:3:"},
+                                                        {"a,b,c\n0,5,7\n5,0,8\n7,8\n", "m:4:"},
+                                                        {"London,Sydney\n0,200\n20,0\n", "m:3:"}}) {
     const auto parsed = parse_round_trip_matrix(text, "m");
     ASSERT_FALSE(parsed) << text;
     EXPECT_TRUE(parsed.error().what.starts_with(where)) << parsed.error().what;
+    EXPECT_FALSE(parsed.error().fix.empty());
   }
+}
+
+TEST(RoundTripMatrix, WhatIsModelledIsNotFasterThanLightEither) {
+  // By detours London - Sydney would be 5 to 25 ms.
+  const RoundTripMatrix matrix = matrix_of("London,x,Sydney\n0,10,\n10,0,15\n,15,0\n");
+  EXPECT_TRUE(matrix.is_modelled[2]);
+  EXPECT_GE(matrix.between(0, 2), 160);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // The assignment's solvers against enumeration.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <map>
@@ -215,11 +216,29 @@ TEST(Assignment, ExactIsWhatEnumerationSays) {
     const Result<AnytimeAnswer> answer = solve_exactly(problem, {.time = std::chrono::milliseconds(800), .threads = 1});
     if (!answer) GTEST_SKIP() << answer.error().line();
     EXPECT_EQ(answer->is_feasible, std::isfinite(best));
+    EXPECT_EQ(answer->is_proven_infeasible, !std::isfinite(best));
     if (!answer->is_feasible) continue;
     EXPECT_NEAR(answer->value, best, 1e-6);
     EXPECT_TRUE(answer->is_optimal);
     EXPECT_LE(answer->bound, best + 1e-6);
   }
+}
+
+TEST(Assignment, ExactProvesThatThereIsNoneAndNamesFewJobs) {
+  // Three jobs of 6 on two agents of 10, and others that fit beside them.
+  AssignmentProblem problem{.agents = 2, .jobs = 8};
+  for (size_t i = 0; i < 16; ++i) {
+    problem.cost.push_back(1 + static_cast<double>(i % 3));
+    problem.weight.push_back(i % 8 < 3 ? 6 : 0.1);
+  }
+  problem.capacity = {10, 10};
+  const Result<AnytimeAnswer> answer = solve_exactly(problem, {.time = std::chrono::seconds(3), .threads = 1});
+  if (!answer) GTEST_SKIP() << answer.error().line();
+  EXPECT_FALSE(answer->is_feasible);
+  EXPECT_TRUE(answer->is_proven_infeasible);
+  std::vector<uint32_t> jobs = answer->conflicting_jobs;
+  std::ranges::sort(jobs);
+  EXPECT_EQ(jobs, (std::vector<uint32_t>{0, 1, 2}));
 }
 
 TEST(Assignment, TheSameSeedAndRoundsGiveTheSameAnswer) {
@@ -248,6 +267,9 @@ TEST(GapFile, IsReadWhateverItsLines) {
   EXPECT_EQ(problem->cost_of(1, 2), 6);
   EXPECT_EQ(problem->weight_of(0, 0, 0), 7);
   EXPECT_EQ(problem->capacity_of(0, 1), 14);
+  size_t line = 0;
+  ASSERT_TRUE(parse_gap("1 1\n2\n3\n\n4\n", "x", &line));
+  EXPECT_EQ(line, 5U);
 }
 
 TEST(GapFile, WhatIsWrongIsNamedWithItsLine) {

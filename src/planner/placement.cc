@@ -246,9 +246,21 @@ std::string listed(const std::vector<uint32_t>& all, const Name& name) {
 }
 
 // The workloads that cannot all be placed, each with its line, what they share and what keeps them apart.
-std::optional<Error> named_conflict(const PlanDocument& plan, const Placing& placing) {
+// `proven`: replicas that a solver proved not to fit together, if one did.
+std::optional<Error> named_conflict(const PlanDocument& plan, const Placing& placing,
+                                    const std::vector<uint32_t>& proven = {}) {
   if (placing.workload_of_job().size() * placing.nodes().size() > kConflictPairs) return {};
-  const std::optional<Conflict> conflict = find_conflict(placing.programme(0, false));
+  const AssignmentProblem programme = placing.programme(0, false);
+  std::optional<Conflict> conflict = find_conflict(programme);
+  if (!proven.empty() && (!conflict || proven.size() < conflict->jobs.size())) {
+    conflict = Conflict{.jobs = proven, .is_about_spreads = !programme.spreads.empty()};
+    for (uint32_t resource = 0; resource < programme.resources; ++resource) conflict->resources.push_back(resource);
+    for (uint32_t node = 0; node < programme.agents; ++node) {
+      const bool suits_one =
+          std::ranges::any_of(proven, [&](uint32_t job) { return std::isfinite(programme.cost_of(node, job)); });
+      if (suits_one) conflict->agents.push_back(node);
+    }
+  }
   if (!conflict || conflict->agents.empty()) return {};
   std::map<uint32_t, unsigned> replicas;
   for (const uint32_t job : conflict->jobs) ++replicas[placing.workload_of_job()[job]];
@@ -431,16 +443,31 @@ Result<AnytimeAnswer> solve_programme(const PlanDocument& plan, const Placing& p
   Result<AnytimeAnswer> answer =
       options.mode == PlacementMode::kExact ? solve_exactly(programme, anytime) : solve_anytime(programme, anytime);
   if (!answer || answer->is_feasible) return answer;
-  if (std::optional<Error> conflict = named_conflict(plan, placing)) return std::unexpected(*conflict);
-  return fail("plan.infeasible", "no placement was found that keeps capacities, limits and spreads together",
-              "give it more --seconds, relax a limit, or take a workload out");
+  if (std::optional<Error> conflict = named_conflict(plan, placing, answer->conflicting_jobs)) {
+    return std::unexpected(*conflict);
+  }
+  const std::string where = plan.workloads.front().origin.text();
+  if (answer->is_proven_infeasible) {
+    return fail("plan.infeasible", fmt::format("{}: no placement keeps capacities, limits and spreads together", where),
+                "relax a limit, add nodes, or take a workload out");
+  }
+  return fail("plan.infeasible",
+              fmt::format("{}: no placement was found that keeps capacities, limits and spreads together, nor a proof "
+                          "that there is none",
+                          where),
+              "give it more --seconds, relax a limit, or take a workload out; --mode exact proves");
 }
 
 }  // namespace
 
 Result<Placement> place_workloads(const PlanDocument& plan, const PlacementOptions& options) {
-  if (plan.nodes.empty()) return fail("plan.missing", "there is no node to place anything on", "add [[node]] tables");
-  if (plan.users.empty()) return fail("plan.missing", "there is no user to be near to", "add [[user]] tables");
+  if (plan.nodes.empty()) {
+    return std::unexpected(plan.missing("node to place anything on", "add [[node]] tables or --nodes"));
+  }
+  if (plan.users.empty()) return std::unexpected(plan.missing("user to be near to", "add [[user]] tables or --users"));
+  if (plan.workloads.empty()) {
+    return std::unexpected(plan.missing("workload to place", "add [[workload]] tables or --workloads"));
+  }
   const Placing placing(plan);
   if (Result<void> possible = check_possible(plan, placing); !possible) return std::unexpected(possible.error());
   Assignment assignment;

@@ -353,6 +353,52 @@ TEST(Placement, TheBoundOfReplicasIsTheBestValueWhereThereIsRoom) {
   }
 }
 
+TEST(Conflict, WhatWeighsTooMuchEverywhereIsOneByItself) {
+  AssignmentProblem problem{.agents = 2, .jobs = 2, .cost = {1, 1, 1, 1}, .weight = {1, 9, 1, 8}, .capacity = {7, 6}};
+  const std::optional<Conflict> conflict = find_conflict(problem);
+  ASSERT_TRUE(conflict.has_value());
+  EXPECT_EQ(conflict->jobs, (std::vector<uint32_t>{1}));
+}
+
+TEST(Conflict, ThreeHalvesOnTwoAgentsAreFoundAmongMany) {
+  // Three jobs of 6 on two agents of 10, beside a hundred that weigh nothing to speak of: counting does not see it.
+  AssignmentProblem problem{.agents = 2, .jobs = 103};
+  for (size_t agent = 0; agent < 2; ++agent) {
+    for (size_t job = 0; job < 103; ++job) {
+      problem.cost.push_back(1);
+      problem.weight.push_back(job % 40 == 20 ? 6 : 0.001);  // 20, 60, 100
+    }
+  }
+  problem.capacity = {10, 10};
+  const std::optional<Conflict> conflict = find_conflict(problem);
+  ASSERT_TRUE(conflict.has_value());
+  EXPECT_EQ(conflict->jobs, (std::vector<uint32_t>{20, 60, 100}));
+  EXPECT_EQ(conflict->there, 0);
+}
+
+TEST(Conflict, RelaxationProvesWhatNeitherCountingNorBacktrackingDoes) {
+  // Each agent likes other jobs: by least weights all fit, but no agent has room for what it would have to take.
+  Random random(36);
+  AssignmentProblem problem{.agents = 5, .jobs = 60};
+  double sum = 0;
+  for (size_t i = 0; i < 300; ++i) {
+    problem.cost.push_back(1);
+    problem.weight.push_back(static_cast<double>(10 + random.below(40)));
+  }
+  for (size_t job = 0; job < 60; ++job) {
+    double least = 1e300;
+    for (size_t agent = 0; agent < 5; ++agent) least = std::min(least, problem.weight_of(0, agent, job));
+    sum += least;
+  }
+  // One agent has most of the room, which is the wrong one for most jobs.
+  problem.capacity = {sum * 0.9, sum * 0.05, sum * 0.05, sum * 0.05, sum * 0.05};
+  ASSERT_FALSE(count_conflict(problem).has_value());
+  const std::optional<Conflict> conflict = find_conflict(problem);
+  ASSERT_TRUE(conflict.has_value());
+  EXPECT_GT(conflict->jobs.size(), 2U);
+  EXPECT_LE(conflict->jobs.size(), 60U);
+}
+
 TEST(PricedBound, KnowsThatReplicasAreApart) {
   const std::vector<SchedulerNode> nodes = {{.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 0},
                                             {.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 0},

@@ -167,11 +167,9 @@ int run_replicate(const ReplicateOptions& options) {
   const Result<planner::PlanDocument> plan = read_plan_files(options.files);
   if (!plan) return print_plan_failure(plan.error());
   if (plan->nodes.empty())
-    return print_plan_failure(
-        Error{"plan.missing", "there is no node for a replica", "add [[node]] tables or --nodes"});
+    return print_plan_failure(plan->missing("node for a replica", "add [[node]] tables or --nodes"));
   if (plan->users.empty() && options.sharding != "hash") {
-    return print_plan_failure(
-        Error{"plan.missing", "there is no user to be near to", "add [[user]] tables or --users"});
+    return print_plan_failure(plan->missing("user to be near to", "add [[user]] tables or --users"));
   }
   return options.sharding.empty() ? place_replicas(options, *plan) : place_shards(options, *plan);
 }

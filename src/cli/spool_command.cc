@@ -205,7 +205,8 @@ int fsck(const SpoolCommandOptions& options) {
   }
   print_damage(content->damaged_dead_letters, options.json, objects);
   const bool is_used = records > 0;
-  const bool has_lost_lives = content->has_lives_file && !content->lives;
+  const std::optional<size_t>& lives = content->lives;
+  const bool has_lost_lives = content->has_lives_file && !lives;
   const bool is_sound = damages == 0 && !content->ledger_problem && !has_lost_lives;
   if (options.json) {
     fmt::print(
@@ -215,8 +216,7 @@ int fsck(const SpoolCommandOptions& options) {
         content->ledger_problem ? "damaged"
         : content->has_ledger   ? "sound"
                                 : "none",
-        content->ledger_sources, content->ledger_stretches, content->lives ? std::to_string(*content->lives) : "null",
-        objects);
+        content->ledger_sources, content->ledger_stretches, lives ? std::to_string(*lives) : "null", objects);
   } else {
     if (is_used && !content->has_cursors) {
       fmt::print("cursors: none that is sound; what the parent has already is sent again, and it will recognise it\n");
@@ -237,8 +237,8 @@ int fsck(const SpoolCommandOptions& options) {
       fmt::print(
           "lives: damaged; the next start begins anew, and what the parent has of the records that were under way "
           "is stored there twice\n");
-    } else if (content->lives) {
-      fmt::print("lives: sound, {}\n", *content->lives);
+    } else if (lives) {
+      fmt::print("lives: sound, {}\n", *lives);
     }
     fmt::print("{} records and {} dead letters can be read; {}\n", records, content->dead_letters,
                damages == 0 ? "nothing is damaged" : fmt::format("{} stretches are damaged", damages));

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "planner/conflict.h"
 #include "planner/exact.h"
@@ -116,16 +117,22 @@ class Placing {
   [[nodiscard]] const std::vector<uint32_t>& current_of(uint32_t workload) const { return current_[workload]; }
 
  private:
+  // Names are checked where the plan is read.
+  static size_t known(const std::optional<size_t>& index) {
+    VERGE_ASSERT(index.has_value());
+    return *index;
+  }
+
   void read_workload(size_t index) {
     const PlanWorkload& from = plan_.workloads[index];
     std::vector<size_t> users;
-    for (const std::string& name : from.users) users.push_back(*plan_.user_named(name));
+    for (const std::string& name : from.users) users.push_back(known(plan_.user_named(name)));
     if (users.empty()) {
       users.resize(plan_.users.size());
       std::iota(users.begin(), users.end(), size_t{0});
     }
     std::vector<uint32_t> data;
-    for (const std::string& name : from.data) data.push_back(static_cast<uint32_t>(*plan_.node_named(name)));
+    for (const std::string& name : from.data) data.push_back(static_cast<uint32_t>(known(plan_.node_named(name))));
     const std::vector<float>& to_users = row_of(users);
     std::vector<float>& rows = latency_rows_.emplace_back(to_users);
     std::vector<float>& distances = data_rows_.emplace_back(data.empty() ? 0 : nodes_.size(), 0.F);
@@ -164,7 +171,7 @@ class Placing {
     std::vector<uint32_t>& nodes = current_.emplace_back();
     double least = 1e300;
     for (const std::string& name : from.current) {
-      nodes.push_back(static_cast<uint32_t>(*plan_.node_named(name)));
+      nodes.push_back(static_cast<uint32_t>(known(plan_.node_named(name))));
       least = std::min<double>(least, workloads_.back().latency[nodes.back()]);
     }
     current_latency_.push_back(nodes.empty() ? 0 : least);

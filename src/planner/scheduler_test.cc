@@ -11,6 +11,7 @@
 #include "planner/conflict.h"
 #include "planner/placement.h"
 #include "planner/priced_bound.h"
+#include "tests/support/value_of.h"
 
 namespace verge::planner {
 namespace {
@@ -355,9 +356,8 @@ TEST(Placement, TheBoundOfReplicasIsTheBestValueWhereThereIsRoom) {
 
 TEST(Conflict, WhatWeighsTooMuchEverywhereIsOneByItself) {
   AssignmentProblem problem{.agents = 2, .jobs = 2, .cost = {1, 1, 1, 1}, .weight = {1, 9, 1, 8}, .capacity = {7, 6}};
-  const std::optional<Conflict> conflict = find_conflict(problem);
-  ASSERT_TRUE(conflict.has_value());
-  EXPECT_EQ(conflict->jobs, (std::vector<uint32_t>{1}));
+  const Conflict conflict = tests::value_of(find_conflict(problem));
+  EXPECT_EQ(conflict.jobs, (std::vector<uint32_t>{1}));
 }
 
 TEST(Conflict, ThreeHalvesOnTwoAgentsAreFoundAmongMany) {
@@ -370,10 +370,9 @@ TEST(Conflict, ThreeHalvesOnTwoAgentsAreFoundAmongMany) {
     }
   }
   problem.capacity = {10, 10};
-  const std::optional<Conflict> conflict = find_conflict(problem);
-  ASSERT_TRUE(conflict.has_value());
-  EXPECT_EQ(conflict->jobs, (std::vector<uint32_t>{20, 60, 100}));
-  EXPECT_EQ(conflict->there, 0);
+  const Conflict conflict = tests::value_of(find_conflict(problem));
+  EXPECT_EQ(conflict.jobs, (std::vector<uint32_t>{20, 60, 100}));
+  EXPECT_EQ(conflict.there, 0);
 }
 
 TEST(Conflict, RelaxationProvesWhatNeitherCountingNorBacktrackingDoes) {
@@ -393,10 +392,9 @@ TEST(Conflict, RelaxationProvesWhatNeitherCountingNorBacktrackingDoes) {
   // One agent has most of the room, which is the wrong one for most jobs.
   problem.capacity = {sum * 0.9, sum * 0.05, sum * 0.05, sum * 0.05, sum * 0.05};
   ASSERT_FALSE(count_conflict(problem).has_value());
-  const std::optional<Conflict> conflict = find_conflict(problem);
-  ASSERT_TRUE(conflict.has_value());
-  EXPECT_GT(conflict->jobs.size(), 2U);
-  EXPECT_LE(conflict->jobs.size(), 60U);
+  const Conflict conflict = tests::value_of(find_conflict(problem));
+  EXPECT_GT(conflict.jobs.size(), 2U);
+  EXPECT_LE(conflict.jobs.size(), 60U);
 }
 
 TEST(PricedBound, KnowsThatReplicasAreApart) {

@@ -184,7 +184,9 @@ class BadInput(unittest.TestCase):
         workload = node + '[[user]]\nname = "u"\nlat = 50\nlon = 8\n[[workload]]\nname = "w"\n'
         self.refused(workload + 'data = ["m"]\n', "plan.toml:11:", "plan.unknown-node")
         self.refused(workload + 'cpu = 1\ncurrent = ["m"]\n', "plan.toml:12:", "plan.unknown-node")
-        self.refused(workload + 'users = ["v"]\n', "plan.toml:11:", "plan.unknown-user", "did you mean 'u'?")
+        self.refused(workload + 'users = ["v"]\n', "plan.toml:11:", "plan.unknown-user", "one that is in the plan")
+        self.refused(workload.replace('"u"', '"office"') + 'users = ["ofice"]\n', "plan.toml:11:", "plan.unknown-user",
+                     "did you mean 'office'?")
         self.refused(workload + 'apart_from = ["x"]\n', "plan.toml:11:", "plan.unknown-workload")
         self.refused(workload + 'apart_from = ["w"]\n', "plan.toml:11:", "cannot be apart from itself", "plan.value")
         self.refused(workload + 'replicas = 1.5\n', "plan.toml:11:", "plan.value")

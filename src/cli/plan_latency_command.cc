@@ -298,8 +298,10 @@ int predict(const LatencyOptions& options, const std::optional<Table>& table) {
   }
   // What was measured replaces the model, unless it was asked what the model says with another factor.
   std::optional<double> measured = options.measured;
-  if (!measured && !options.factor && ends->from_site && ends->to_site) {
-    measured = table->measured.measured_ms(*ends->from_site, *ends->to_site);
+  const auto from_site = ends->from_site;
+  const auto to_site = ends->to_site;
+  if (!measured && !options.factor && table && from_site && to_site) {
+    measured = table->measured.measured_ms(*from_site, *to_site);
   }
   if (measured) {
     if (*measured < floor) {

@@ -8,12 +8,9 @@
 #include "spool/inspection.h"
 #include "spool/record_reader.h"
 #include "tests/support/simulated_disk.h"
-#include "tests/support/value_of.h"
 
 namespace verge::spool {
 namespace {
-
-using tests::value_of;
 
 constexpr const char* kDirectory = "data/spool";
 constexpr SpoolOptions kOptions{.bytes_max = 1U << 20, .segment_bytes = 4096};

@@ -105,7 +105,7 @@ std::string plain_url_prefix(std::string_view text) {
   const size_t scheme = text.find("://");
   if (scheme == std::string_view::npos) return std::string(text);
   const size_t path = text.find_first_of("/?", scheme + 3);
-  const std::string head = lower(text.substr(0, path));
+  std::string head = lower(text.substr(0, path));
   if (path == std::string_view::npos) return head;
   return url_of(head.starts_with("https:"), std::string_view(head).substr(scheme + 3), text.substr(path), {});
 }

@@ -60,6 +60,7 @@ void Totals::add(const EventPathCounters& from) {
   purges += from.purges.value();
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
+  given_up += from.given_up.value();
   rules.add(from.decision);
 }
 

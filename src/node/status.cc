@@ -122,9 +122,9 @@ std::string Node::status_json() const {
       totals.violations);
   fmt::format_to(
       std::back_inserter(out),
-      R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"purges":{},"awaiting_space":{}}})",
+      R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"purges":{},"awaiting_space":{},"given_up":{}}})",
       totals.events_http, totals.events_child, totals.actions, totals.uploads, totals.drops, totals.purges,
-      totals.awaiting_space);
+      totals.awaiting_space, totals.given_up);
   out.append(",\"decisions\":").append(histogram_json(totals.decision));
   out.append(",\"rules\":").append(histogram_json(totals.rules));
   if (sites() != nullptr) {
@@ -257,8 +257,10 @@ std::string Node::metrics_text() const {
   out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
   out.counter("drops_total", "Events ended here by a rule.", totals.drops);
   out.counter("rule_purges_total", "Purges of the cache made by rules.", totals.purges);
-  out.gauge("awaiting_space_records", "Publishes held in memory because the spool is full.",
+  out.gauge("awaiting_space_records", "Publishes, and records of rules, held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
+  out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",
+              totals.given_up);
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);
   if (sites() != nullptr) {

@@ -21,13 +21,15 @@ std::unexpected<Error> failed(int problem, std::string_view doing, const std::st
   switch (problem) {
     case ENOSPC:
     case EDQUOT:
-      return fail("storage.full", std::move(what), "free space on that disk; work goes on by itself");
+      return fail("storage.full", std::move(what),
+                  "free space on that disk; a running node goes on by itself, one that did not start is started again");
     case EACCES:
     case EPERM:
     case EROFS:
       return fail("storage.permission", std::move(what), "make it readable and writable for this user");
     case ENOENT:
-      return fail("storage.missing", std::move(what));
+      return fail("storage.missing", std::move(what),
+                  "check the path; a data directory that was removed under a running node needs a restart of the node");
     case EMFILE:
     case ENFILE:
       return fail("storage.io", std::move(what), "raise the limit on open files (LimitNOFILE=, ulimit -n)");

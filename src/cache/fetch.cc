@@ -53,16 +53,7 @@ std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpFie
   std::vector<uint64_t> tags = {
       tag_hash(TagKind::kUrl, url),
       tag_hash(TagKind::kHost, origin.substr(std::min(origin.size(), origin.find("//") + 2)))};
-  for (const net::HttpField& field : fields) {
-    if (!net::equals_ignoring_case(field.name, "surrogate-key")) continue;
-    std::string_view rest = field.value;
-    while (!rest.empty()) {
-      const size_t end = std::min(rest.find(' '), rest.size());
-      if (end > 0) tags.push_back(tag_hash(TagKind::kTag, rest.substr(0, end)));
-      rest.remove_prefix(std::min(rest.size(), end + 1));
-    }
-  }
-  for_each_member(fields, "cache-tag", [&](std::string_view tag) { tags.push_back(tag_hash(TagKind::kTag, tag)); });
+  for_each_tag(fields, [&](std::string_view tag) { tags.push_back(tag_hash(TagKind::kTag, tag)); });
   const std::vector<uint64_t> groups = groups_of(url, fields, "cache-groups");
   tags.insert(tags.end(), groups.begin(), groups.end());
   return tags;

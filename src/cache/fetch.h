@@ -9,6 +9,7 @@
 // Threading: lives on one loop; what it makes (answers, bodies) is read on all.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "base/payload.h"
 #include "cache/answer.h"
+#include "cache/cache_control.h"
 #include "cache/disk_tier.h"
 #include "cache/origins.h"
 #include "cache/pending_fetches.h"
@@ -157,6 +159,21 @@ class Fetch final : private net::UpstreamObserver {
   bool abandoned_ = false;
   std::shared_ptr<Fetch*> alive_;
 };
+
+// Calls `take` with each tag that an answer names, in Surrogate-Key and Cache-Tag.
+template <class Take>
+void for_each_tag(std::span<const net::HttpField> fields, Take&& take) {
+  for (const net::HttpField& field : fields) {
+    if (!net::equals_ignoring_case(field.name, "surrogate-key")) continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      const size_t end = std::min(rest.find(' '), rest.size());
+      if (end > 0) take(rest.substr(0, end));
+      rest.remove_prefix(std::min(rest.size(), end + 1));
+    }
+  }
+  for_each_member(fields, "cache-tag", take);
+}
 
 // The tags that an answer can be purged by: those of Surrogate-Key, Cache-Tag and Cache-Groups, its URL and its host.
 std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpField> fields);

@@ -43,6 +43,7 @@ struct Proxy::Exchange {
   size_t site = 0;
   const PathPolicy* policy = nullptr;  // of `serving`
   std::shared_ptr<ExchangeNote> note;  // null: not logged
+  MonotonicTime received{};
   MonotonicTime asked_origin{};
   std::string method;
   std::string target;
@@ -99,6 +100,7 @@ Proxy::~Proxy() {
 
 void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responder, const Nesting& nesting) {
   counters_.requests.add();
+  received_ = std::chrono::steady_clock::now();
   if (net::list_has(request.fields, "cdn-loop", name_)) {
     const std::string status = status_of("loop");
     return respond_error(responder, 508, "this request has been here before", status);
@@ -132,6 +134,7 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
   append_url(url_scratch_, request.is_secure, request.host, request.path, key_query);
   if (request.target.ends_with('?') && key_query.empty()) url_scratch_.push_back('?');
   asked.url = url_scratch_;
+  const bool is_noted = popular_urls_.note(asked.url, received_);
   if (asked.traits.upgrade && request.method == "GET" && request.body.empty() &&
       net::equals_ignoring_case(request.field("upgrade").value_or(""), "websocket")) {
     return open_tunnel(asked, request, std::move(responder));
@@ -148,7 +151,10 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
         validate_behind(asked, request, decision.answer);
       }
       counters_.hits.add();
-      return serve_stored(asked, std::move(responder), decision.answer, status);
+      if (is_noted) note_tags(decision.answer->fields());
+      serve_stored(asked, std::move(responder), decision.answer, status);
+      counters_.answered.record(std::chrono::steady_clock::now() - received_);
+      return;
     }
     if (!decision.answer && asked.traits.range && serve_from_part(asked, responder)) return;
   }
@@ -160,6 +166,10 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
   }
   if (!may_be_stored) return pass(exchange, is_safe(request.method) ? "bypass" : "method");
   process(exchange);
+}
+
+void Proxy::note_tags(std::span<const net::HttpField> fields) {
+  for_each_tag(fields, [this](std::string_view tag) { popular_tags_.note(tag, received_); });
 }
 
 Proxy::Decision Proxy::decide(const Asked& asked) {
@@ -176,6 +186,7 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   auto made = std::make_unique<Exchange>();
   Exchange& exchange = *made;
   exchange.id = next_id_++;
+  exchange.received = received_;
   exchange.serving = serving_;
   exchange.site = asked.site;
   exchange.policy = asked.policy;
@@ -193,11 +204,18 @@ Proxy::Exchange& Proxy::begin_exchange(const Asked& asked, const net::HttpReques
   exchange.control = asked.control;
   exchange.responder = std::move(responder);
   exchanges_.emplace(exchange.id, std::move(made));
-  exchange.responder.when_closed([this, id = exchange.id] { end_exchange(id); });
+  exchange.responder.when_closed([this, id = exchange.id] { abandon_exchange(id); });
   return exchange;
 }
 
 void Proxy::end_exchange(ExchangeId id) {
+  const auto found = exchanges_.find(id);
+  if (found == exchanges_.end()) return;
+  counters_.answered.record(std::chrono::steady_clock::now() - found->second->received);
+  abandon_exchange(id);
+}
+
+void Proxy::abandon_exchange(ExchangeId id) {
   const auto found = exchanges_.find(id);
   if (found == exchanges_.end()) return;
   const std::unique_ptr<Exchange> exchange = std::move(found->second);
@@ -447,7 +465,7 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& a
   Fetch::Told told;
   if (exchange != nullptr) {
     const ExchangeId id = exchange->id;
-    if (exchange->note) exchange->asked_origin = std::chrono::steady_clock::now();
+    exchange->asked_origin = std::chrono::steady_clock::now();
     const auto with = [this, id](auto then) {
       const auto found = exchanges_.find(id);
       if (found != exchanges_.end()) then(*found->second);
@@ -481,7 +499,10 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& a
 // --- What the origin said
 
 void Proxy::on_head(Exchange& exchange, Fetched fetched) {
-  if (exchange.note) exchange.note->upstream = std::chrono::steady_clock::now() - exchange.asked_origin;
+  const Duration upstream = std::chrono::steady_clock::now() - exchange.asked_origin;
+  counters_.origin.record(upstream);
+  note_tags(fetched.stored ? fetched.stored->fields() : fetched.fields.view());
+  if (exchange.note) exchange.note->upstream = upstream;
   if (fetched.is_validated) {
     counters_.validated.add();
     const CacheStatus status{.forwarded = exchange.why, .forwarded_status = fetched.status};

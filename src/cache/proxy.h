@@ -21,6 +21,7 @@
 #include "cache/fetch.h"
 #include "cache/file_answers.h"
 #include "cache/origins.h"
+#include "cache/popular.h"
 #include "cache/request_view.h"
 #include "cache/site.h"
 #include "cache/tunnel.h"
@@ -45,6 +46,8 @@ struct ProxyCounters {
   Counter files;
   Counter limited;     // 429
   Counter not_signed;  // 403
+  Histogram answered;  // from the request to the begin of its answer
+  Histogram origin;    // from asking an origin to the head of its answer
 
   // All of the latter.
   [[nodiscard]] uint64_t answered_before() const {
@@ -77,6 +80,9 @@ class Proxy {
   [[nodiscard]] const Serving& serving() const { return *serving_; }
 
   [[nodiscard]] const ProxyCounters& counters() const { return counters_; }
+  // What is asked for most; any thread.
+  [[nodiscard]] const Popular& popular_urls() const { return popular_urls_; }
+  [[nodiscard]] const Popular& popular_tags() const { return popular_tags_; }
 
  private:
   // What is asked, as views.
@@ -194,7 +200,11 @@ class Proxy {
   bool serve_stale(Exchange& exchange, int forwarded_status);
   void serve_live(Exchange& exchange, Fetched fetched);
   void invalidate(std::string_view url, const Fetched& fetched);
+  // The tags that an answer names, among those asked for most.
+  void note_tags(std::span<const net::HttpField> fields);
+  // It was answered, or its client has gone.
   void end_exchange(ExchangeId id);
+  void abandon_exchange(ExchangeId id);
   // Calls `then` with the exchange, if it is still there, on this loop.
   [[nodiscard]] int64_t now_ms() const { return shared_.clock.wall().microseconds / 1000; }
 
@@ -220,7 +230,10 @@ class Proxy {
   MonotonicTime next_fault_log_{};
   std::shared_ptr<ExchangeNote> note_;  // of the request that is being received, where it is logged
   uint64_t next_id_ = 1;
+  MonotonicTime received_{};  // the request that is being received
   ProxyCounters counters_;
+  Popular popular_urls_;
+  Popular popular_tags_;
   std::shared_ptr<Proxy*> alive_ = std::make_shared<Proxy*>(this);
 };
 

@@ -73,7 +73,7 @@ class Demo {
     devices_->resume();
     const auto row = [&](const NodeProcess& node) {
       display_.say(
-          fmt::format("  {:<6} http://{}/metrics  http://{}/v1/status  http://{}/v1/events?limit=20\n"
+          fmt::format("  {:<6} http://{}/  http://{}/metrics  http://{}/v1/events?limit=20\n"
                       "         mqtt {}  http {}",
                       node.name(), node.addresses().admin, node.addresses().admin, node.addresses().admin,
                       node.addresses().mqtt, node.addresses().http));

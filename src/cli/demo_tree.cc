@@ -128,7 +128,10 @@ void DemoTree::kill_edge() {
 
 uint64_t DemoTree::bytes_sent() {
   const std::string status = status_of(*edge_);
-  if (!status.empty()) sent_now_ = static_cast<uint64_t>(number_at(status, {"uplink", "bytes_sent"}));
+  if (!status.empty()) {
+    sent_now_ = static_cast<uint64_t>(number_at(status, {"uplink", "bytes_sent"}) +
+                                      number_at(status, {"uplink", "report_bytes_sent"}));
+  }
   return sent_before_ + sent_now_;
 }
 

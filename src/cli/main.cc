@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   add_demo(app, outcome);
   add_bench(app, outcome);
   add_plan(app, outcome);
+  add_top(app, outcome);
   add_doctor(app, outcome);
   add_explain(app, outcome);
   add_completion(app, outcome);

@@ -31,7 +31,17 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/events", {"topic", "device", "kind", "stream", "since_us", "until_us", "limit", "after"}},
       {"/v1/cache", {"url"}},
       {"/v1/purge", {}},
-      {"/v1/status", {}}};
+      {"/v1/status", {}},
+      {"/v1/now", {}},
+      {"/v1/tree", {}},
+      {"/v1/history", {"seconds", "points", "series"}},
+      {"/v1/insights", {}},
+      {"/v1/goals", {}},
+      {"/v1/requests", {}},
+      {"/v1/latency", {"place"}},
+      {"/v1/stream", {}},
+      {"/v1/tail", {"topic", "rule"}},
+      {"/v1/openapi.json", {}}};
   const auto place = kKnown.find(request.path);
   if (place == kKnown.end()) return std::nullopt;
   const std::vector<std::string>& known = place->second;
@@ -86,13 +96,17 @@ Result<EventQuery> query_of(std::string_view parameters) {
 
 }  // namespace
 
-AdminApi::AdminApi(Node& node, runtime::Loop& loop)
+AdminApi::AdminApi(Node& node, runtime::Loop& loop, Overview& overview, EventTail& tail,
+                   std::shared_ptr<const net::BearerTokens> tokens)
     : node_(node),
       loop_(loop),
+      overview_(overview),
+      access_(std::move(tokens)),
       server_(loop, {.body_bytes_max = 1U << 20, .connections_max = 256},
               [this](const net::HttpRequest& request, net::HttpResponder responder) {
                 receive(request, std::move(responder));
-              }) {}
+              }),
+      streams_(loop, overview, tail) {}
 
 AdminApi::~AdminApi() {
   if (!query_thread_.joinable()) return;
@@ -101,6 +115,11 @@ AdminApi::~AdminApi() {
 }
 
 void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
+  if (const std::optional<AdminAccess::Refusal> refused = access_.refusal(request)) {
+    std::vector<net::HttpField> fields;
+    if (refused->status == 401) fields.push_back({"WWW-Authenticate", R"(Bearer realm="verge admin")"});
+    return respond_problem(responder, refused->status, refused->error, std::move(fields));
+  }
   if (const std::optional<Error> unknown = unknown_parameter(request)) return respond_problem(responder, 400, *unknown);
   if (request.path == "/v1/purge") return answer_purge(request, std::move(responder));
   if (request.path == "/v1/rules" || std::string_view(request.path).starts_with("/v1/rules/")) {
@@ -122,18 +141,14 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   if (request.path == "/v1/status") return text(200, "application/json", node_.status_json() + "\n");
   if (request.path == "/v1/cache") return answer_explain(request, std::move(responder));
   if (request.path == "/v1/events") return answer_events(request, std::move(responder));
+  if (answer_overview(request, responder) || answer_dashboard(request, responder)) return;
   respond_problem(responder, 404,
-                  {"http.not-found", fmt::format("nothing is served at {}", request.path),
-                   "see /metrics, /healthz, /readyz, /v1/status, /v1/rules, /v1/events, /v1/cache"});
+                  {"http.not-found", fmt::format("nothing is served at {}", request.path), "see /v1/openapi.json"});
 }
 
 void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder responder) {
   if (request.method != "POST") {
     return respond_problem(responder, 405, {"http.method", "a purge is posted", "use POST"}, {{"Allow", "POST"}});
-  }
-  // Whoever looks at somebody's page on this machine has a browser that can reach this listener.
-  if (net::find_field(request.fields, "origin")) {
-    return respond_problem(responder, 403, {"http.from-page", "a web page may not purge", "send it without Origin"});
   }
   Sites* sites = node_.sites();
   if (sites == nullptr) {

@@ -1,14 +1,17 @@
-// AdminApi: what the admin listener serves.
+// AdminApi: what the admin listener serves. docs/openapi.json describes all of it; a test compares the two.
 //
+//   GET /           the dashboard (dashboard.h), which asks for the rest
 //   GET /metrics    Prometheus text
 //   GET /healthz    200 while the process runs
 //   GET /readyz     200 when the node takes work, else 503 and why
-//   GET /v1/status  JSON
-//   GET, POST /v1/rules           all rules; creates one, given as JSON with the keys of [[rule]]
-//   GET, DELETE /v1/rules/NAME    one rule with its counts; takes a created one away
-//   POST /v1/rules/NAME/stop      also …/start
+//   GET /v1/…       JSON: status, now, tree, history, insights, goals, requests, latency, cache, rules, openapi.json
+//   GET /v1/stream, /v1/tail      server-sent events (live_streams.h)
+//   POST /v1/purge
+//   POST /v1/rules, DELETE /v1/rules/NAME, POST /v1/rules/NAME/stop and …/start
 //   GET /v1/events  NDJSON: ?topic= ?device= ?kind= ?stream= ?since_us= ?until_us= ?limit= ?after=; when there is more,
 //                   the field Verge-Next names the position to go on after
+//
+// Who may ask: admin_access.h.
 //
 // A query reads the disk for as long as it takes, while health and metrics are to be answered at once: queries run one
 // after the other on a thread of their own, begun with the first. An answer has at most kPageBytes (or one event), and
@@ -24,7 +27,9 @@
 #include <thread>
 
 #include "net/http_server.h"
+#include "node/admin_access.h"
 #include "node/event_query.h"
+#include "node/live_streams.h"
 #include "runtime/loop.h"
 
 namespace verge::node {
@@ -37,10 +42,13 @@ class AdminApi {
   static constexpr size_t kQueriesMax = 8;
   static constexpr Duration kTakingTime = std::chrono::seconds(15);
 
-  AdminApi(Node& node, runtime::Loop& loop);
+  // All outlive it.
+  AdminApi(Node& node, runtime::Loop& loop, Overview& overview, EventTail& tail,
+           std::shared_ptr<const net::BearerTokens> tokens);
   // Once the loop has stopped.
   ~AdminApi();
   void accept(net::Socket socket) { server_.accept(std::move(socket)); }
+  void replace_tokens(std::shared_ptr<const net::BearerTokens> tokens) { access_.replace(std::move(tokens)); }
 
  private:
   struct Page {
@@ -52,6 +60,13 @@ class AdminApi {
   void receive(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_purge(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_rules(const net::HttpRequest& request, net::HttpResponder responder);
+  // What of the overview is served; false: something else was asked for.
+  bool answer_overview(const net::HttpRequest& request, net::HttpResponder& responder);
+  // Likewise a file of the dashboard.
+  static bool answer_dashboard(const net::HttpRequest& request, net::HttpResponder& responder);
+  void answer_history(const net::HttpRequest& request, net::HttpResponder& responder);
+  void answer_latency(const net::HttpRequest& request, net::HttpResponder& responder);
+  void answer_tail(const net::HttpRequest& request, net::HttpResponder& responder);
   void answer_explain(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
   [[nodiscard]] Page read_page(const EventQuery& query) const;
@@ -60,7 +75,10 @@ class AdminApi {
 
   Node& node_;
   runtime::Loop& loop_;
+  Overview& overview_;
+  AdminAccess access_;
   net::HttpServer server_;
+  LiveStreams streams_;
   struct Query {
     net::HttpResponder responder;
     std::optional<MonotonicTime> sent;  // when its answer was ready to be taken

@@ -32,6 +32,9 @@ struct NodeConfig {
   Tier tier = Tier::kEdge;
   std::string data_dir = "./verge-data";
   bool allow_anonymous = false;
+  std::string site;                   // empty: none is named
+  std::string position;               // parse_position accepts it; empty: not said
+  std::vector<std::string> children;  // names of nodes that should report here
   bool operator==(const NodeConfig&) const = default;
 };
 
@@ -74,6 +77,7 @@ struct HttpConfig {
 
 struct AdminConfig {
   std::vector<std::string> listen = {"127.0.0.1:9180"};
+  std::vector<SecretSource> tokens;
   bool operator==(const AdminConfig&) const = default;
 };
 
@@ -114,6 +118,7 @@ struct ParentConfig {
   uint64_t backlog_share_percent = 20;
   Duration timeout = std::chrono::seconds(10);
   Duration retry_max = std::chrono::seconds(5);
+  Duration report_every = std::chrono::seconds(2);  // 0: nothing is reported
   AttemptsConfig attempts;
 
   // `paths`, or the one there is without, each with its own url; none for a root.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -101,6 +102,21 @@ Reading<std::string> NodeName::read(const Value& value) const {
 }
 
 std::string NodeName::write(const std::string& name) const { return name.empty() ? "" : toml_string(name); }
+
+Reading<std::vector<std::string>> NodeNames::read(const Value& value) const {
+  std::vector<std::string> names;
+  const auto* array = std::get_if<Array>(&value.content);
+  const std::span<const Value> elements = array == nullptr ? std::span(&value, 1) : std::span<const Value>(*array);
+  if (elements.size() > kMost) return wrong(kRange, value, fmt::format("at most {} names", kMost));
+  for (const Value& element : elements) {
+    Reading<std::string> name = NodeName{}.read(element);
+    if (!name) return std::unexpected(std::move(name.error()));
+    names.push_back(*std::move(name));
+  }
+  return names;
+}
+
+std::string NodeNames::write(const std::vector<std::string>& names) const { return Listen{}.write(names); }
 
 Reading<std::vector<std::string>> Listen::read(const Value& value) const {
   std::vector<std::string> addresses;

@@ -55,6 +55,17 @@ struct NodeName {
   [[nodiscard]] std::string write(const Type& name) const;
 };
 
+// An array of such names, or one of them.
+struct NodeNames {
+  using Type = std::vector<std::string>;
+  static constexpr size_t kMost = 1000;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "string or array of strings"; }
+  [[nodiscard]] std::string range() const { return "names as node.name, 1000 at most"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& names) const;
+};
+
 // An address or an array of them; "" and [] are none.
 struct Listen {
   using Type = std::vector<std::string>;

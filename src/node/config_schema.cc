@@ -11,6 +11,7 @@
 #include "model/event.h"
 #include "node/config_address.h"
 #include "node/config_site_kinds.h"
+#include "node/position.h"
 
 namespace verge::node {
 namespace {
@@ -106,6 +107,22 @@ static void describe(Visitor& v, NodeConfig& c) {
         {"The directory that holds everything this node keeps; one process owns it at a time."});
   v.key("allow_anonymous", c.allow_anonymous, Flag{},
         {"Whether listeners may be reached from other machines; clients are not authenticated."});
+  v.key("site", c.site, Text{}, {"The name of the place where this node stands, as dashboards group nodes.", "none"});
+  v.key(
+      "position", c.position, Text{},
+      {"Where on the Earth that is, for maps and predicted latency: \"51.5, 11.97\" (degrees north, degrees east), or "
+       "a large city or a cloud's region by name.",
+       "not said"});
+  v.key("children", c.children, NodeNames{},
+        {"Names of nodes that should report to this one: dashboards show those that never did."});
+  constexpr size_t kSiteBytesMax = 128;
+  if (c.site.size() > kSiteBytesMax) {
+    v.refuse("site", {"config.range", "node.site is longer than 128 bytes", "shorten it"});
+  }
+  if (!c.position.empty() && !parse_position(c.position)) {
+    v.refuse("position", {"config.value", "node.position is no place that is known here",
+                          "write degrees north and east such as \"51.5, 11.97\""});
+  }
 }
 
 static void describe(Visitor& v, MqttConfig& c) {
@@ -152,7 +169,10 @@ static void describe(Visitor& v, HttpConfig& c) {
 }
 
 static void describe(Visitor& v, AdminConfig& c) {
-  v.key("listen", c.listen, Listen{}, {"Where metrics, health and status are served; keep it off open networks."});
+  v.key("listen", c.listen, Listen{},
+        {"Where the dashboard, metrics, health and status are served; keep it off open networks."});
+  v.key("tokens", c.tokens, Secrets{},
+        {"Who comes from another machine must show one of these tokens; none: they need not."});
 }
 
 static void describe(Visitor& v, TlsConfig& c) {
@@ -227,6 +247,9 @@ static void describe(Visitor& v, ParentConfig& c) {
         {"How long the parent may take to answer a batch."});
   v.key("retry_max", c.retry_max, Time{std::chrono::milliseconds(1), 24 * kHour},
         {"The longest pause between attempts to reach the parent."});
+  v.key("report_every", c.report_every, Time{Duration(0), kHour},
+        {"How often the parent is told that this node is there, and how it is; 0s: never. After two of them in a row "
+         "that do not come it takes the node for offline."});
   v.section(
       "attempts", c.attempts,
       {"How often a record that the parent refuses for good is offered before it becomes a dead letter. Outages do "

@@ -225,6 +225,9 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
     tokens.push_back(loading.secret("http.uplink_tokens", source));
   }
   credentials.uplink_tokens = std::make_shared<const net::BearerTokens>(tokens);
+  tokens.clear();
+  for (const SecretSource& source : config.admin.tokens) tokens.push_back(loading.secret("admin.tokens", source));
+  credentials.admin_tokens = std::make_shared<const net::BearerTokens>(tokens);
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
   if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
   credentials.spool_keys = load_spool_keys(config, loading);

@@ -23,6 +23,8 @@ struct Credentials {
   std::vector<std::pair<std::string, std::shared_ptr<const net::TlsContext>>> sites;
   // Who may send a child's batches; never null.
   std::shared_ptr<const net::BearerTokens> uplink_tokens;
+  // Who may use the admin listener from elsewhere; never null.
+  std::shared_ptr<const net::BearerTokens> admin_tokens;
   // For the parent, by path: null with http; the token is empty without parent.token.
   std::vector<std::shared_ptr<const net::TlsContext>> parent;
   std::string parent_token;

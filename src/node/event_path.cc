@@ -248,6 +248,9 @@ void EventPath::evaluate_climbed(std::string_view bytes) {
 }
 
 void EventPath::evaluate(const rules::Message& message) {
+  if (is_watched()) {
+    tail_->add(EventTail::Kind::kMessage, message.received, message.topic, message.device, message.payload.view(), {});
+  }
   evaluator_.evaluate(message, *this);
   if (current_.actions > 0) counters_.decision.record(std::chrono::steady_clock::now() - current_.received);
 }
@@ -256,6 +259,9 @@ void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::st
                         uint8_t qos, bool retain) {
   ++current_.actions;
   counters_.actions.add();
+  if (is_watched()) {
+    tail_->add(EventTail::Kind::kCommand, clock_.wall(), topic, device, payload.view(), rule.name);
+  }
   if (rule.report) report(rule, *rule.report, topic, device, payload);
   commands_.push_back(std::make_shared<const mqtt::Message>(mqtt::Message{.topic = std::string(topic),
                                                                           .payload = std::move(payload),
@@ -290,6 +296,7 @@ void EventPath::upload(const rules::Rule& rule, EventKind kind, Priority priorit
   if (current_.dropped) return;
   if (kind == EventKind::kMessage && !current_.row) current_.stored_verbatim = true;
   counters_.uploads.add();
+  if (is_watched()) tail_->add(EventTail::Kind::kUpload, clock_.wall(), topic, device, payload.view(), rule.name);
   if (journal_ != nullptr && current_.row) {
     spool::Submission::Item& item = remembered_.emplace_back();
     item.priority = priority;

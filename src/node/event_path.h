@@ -30,6 +30,7 @@
 #include "mqtt/broker.h"
 #include "mqtt/intake.h"
 #include "node/child_store.h"
+#include "node/event_tail.h"
 #include "node/rule_journal.h"
 #include "rules/evaluator.h"
 #include "runtime/loop.h"
@@ -41,6 +42,7 @@ namespace verge::node {
 struct EventPathCounters {
   Counter events_http;     // events that came by HTTP
   Counter events_child;    // new events that came from children
+  Counter posted_bytes;    // bodies of HTTP clients and of children, as they came
   Counter actions;         // commands that rules published
   Counter uploads;         // records that rules or HTTP clients gave to the spool
   Counter drops;           // events that a rule ended
@@ -77,6 +79,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges of rules.
   using Purge = std::function<void(rules::PurgeScope scope, std::string_view what, bool softly)>;
   void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge);
+  // Likewise: who is shown what happens. It outlives the path.
+  void show_in(EventTail& tail) { tail_ = &tail; }
 
   // Before any loop runs: what rules remember is recorded there from now on. The journal outlives the path.
   void record_in(RuleJournal& journal, const RuleLayout& layout);
@@ -112,6 +116,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void drain();
 
   [[nodiscard]] const EventPathCounters& counters() const { return counters_; }  // any thread
+  void count_posted(uint64_t bytes) { counters_.posted_bytes.add(bytes); }
   [[nodiscard]] const rules::Evaluator& evaluator() const { return evaluator_; }
   // Before any loop runs.
   [[nodiscard]] rules::Evaluator& evaluator() { return evaluator_; }
@@ -194,6 +199,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void take_climbed(ChildBatch stored, std::function<void()> finished);
   void evaluate_climbed();
   void evaluate_climbed(std::string_view bytes);
+  [[nodiscard]] bool is_watched() const { return tail_ != nullptr && tail_->is_watched(); }
   void send_commands();
   void report(const rules::Rule& rule, Priority priority, std::string_view topic, std::string_view device,
               const Payload& payload);
@@ -220,6 +226,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::vector<EventPath*> paths_;
   mqtt::Broker* broker_ = nullptr;
   Purge purge_;
+  EventTail* tail_ = nullptr;  // null: nobody is shown anything
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published

@@ -1,4 +1,4 @@
-// What the http listener serves: POST /v1/events (devices and people) and POST /v1/uplink (children).
+// What the http listener serves: POST /v1/events (devices and people), POST /v1/uplink and POST /v1/report (children).
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kEventsPath = "/v1/events";
 constexpr std::string_view kUplinkPath = "/v1/uplink";
+constexpr std::string_view kReportPath = "/v1/report";
 // Of a batch as it comes: what 32 MiB of records that cannot be compressed take, and the frame around them.
 constexpr size_t kBatchBytesMax = 33U << 20;
 
@@ -27,7 +28,8 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
   }
   const bool is_events = head.path == kEventsPath && config_.http.ingest;
   const bool is_uplink = head.path == kUplinkPath && config_.http.uplink;
-  if (!is_events && !is_uplink) {
+  const bool is_report = head.path == kReportPath && config_.http.uplink;
+  if (!is_events && !is_uplink && !is_report) {
     respond_problem(responder, 404,
                     {"http.not-found", fmt::format("nothing is served at {}", head.path),
                      "devices send to POST /v1/events, children to POST /v1/uplink"});
@@ -43,7 +45,8 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
     respond_draining(responder);
     return std::nullopt;
   }
-  if (is_uplink && !authorize_child(shards_[shard], head, responder)) return std::nullopt;
+  if (!is_events && !authorize_child(shards_[shard], head, responder)) return std::nullopt;
+  if (is_report) return net::BodyLimit{.bytes_max = overview::Report::kBytesMax, .name = "a report"};
   if (is_uplink) return net::BodyLimit{.bytes_max = kBatchBytesMax, .name = "a batch of records"};
   return net::BodyLimit{.bytes_max = config_.http.body_bytes_max, .name = "http.body_bytes_max"};
 }
@@ -53,6 +56,10 @@ void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpRespo
   if (draining_) return respond_draining(responder);  // which began while the body came
   // The site that its head was admitted for may have gone while the body came.
   if (!admit(shard, request, responder)) return;
+  if (request.path == kReportPath) {
+    return shards_[shard].report_receiver->receive(request.body, std::move(responder));
+  }
+  shards_[shard].path->count_posted(request.body.size());
   if (request.path == kEventsPath) return shards_[shard].ingest_receiver->receive(request, std::move(responder));
   shards_[shard].uplink_receiver->receive(request.body, std::move(responder));
 }

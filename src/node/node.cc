@@ -20,6 +20,7 @@
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
+#include "node/position.h"
 #include "node/rule_restoration.h"
 #include "node/worker_thread.h"
 #include "runtime/descriptors.h"
@@ -202,6 +203,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (const Result<void> opened = node->open_child_store(); !opened) return std::unexpected(opened.error());
   if (const Result<void> loaded = node->load_created_rules(); !loaded) return std::unexpected(loaded.error());
   rules = node->with_created_rules(node->config_, std::move(rules));
+  node->make_overview();
   node->make_shards(rules);
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
   if (const Result<void> opened = node->open_sites(); !opened) return std::unexpected(opened.error());
@@ -377,6 +379,8 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.path = std::make_unique<EventPath>(*shard.loop, i, clock_, *spool_, rules, rule_memory_);
     shard.ingest_receiver = std::make_unique<IngestReceiver>(*shard.loop, worker_, *shard.path, config_.node);
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
+    shard.report_receiver = std::make_unique<ReportReceiver>(*shard.loop, admin_loop_, *overview_);
+    shard.path->show_in(tail_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits,
@@ -414,8 +418,27 @@ Result<void> Node::open_sites() {
   return {};
 }
 
+void Node::make_overview() {
+  Overview::Options options{.id = id_,
+                            .name = config_.node.name,
+                            .tier = config_.node.tier,
+                            .site = config_.node.site,
+                            .position = {},
+                            .children = config_.node.children,
+                            .started = started_};
+  if (const auto at = parse_position(config_.node.position)) options.position = {at->latitude, at->longitude};
+  overview_ = std::make_unique<Overview>(admin_loop_, std::move(options), [this] { return readings(); });
+}
+
 void Node::make_uplink() {
   if (config_.parent.url.empty()) return;
+  if (config_.parent.report_every > Duration(0)) {
+    report_sender_ = std::make_unique<ReportSender>(admin_loop_, *overview_, parent_paths(), access_of(credentials_),
+                                                    config_.parent.report_every);
+    overview_->look_at_parent([this] { return report_sender_->parent(); });
+  } else {
+    overview_->look_at_parent([url = config_.parent.url] { return ParentSeen{.url = url, .who = {}}; });
+  }
   parent_access_ = access_of(credentials_);
   const ParentConfig& parent = config_.parent;
   const SpoolConfig& spool = config_.spool;
@@ -497,6 +520,8 @@ void Node::start() {
     worker_.run();
   });
   if (uplink_) express_thread_ = std::thread([this] { express_worker_.run(); });
+  overview_->start();
+  if (report_sender_) admin_loop_.post([this] { report_sender_->start(); });
   admin_thread_ = std::thread([this] {
     lower_own_priority();
     admin_loop_.run();
@@ -650,6 +675,8 @@ Node::~Node() {
   tls_listeners_.clear();
   admin_listeners_.clear();
   admin_.reset();
+  report_sender_.reset();
+  overview_.reset();
   for (Shard& shard : shards_) shard.listeners.clear();
   uplink_.reset();
 }

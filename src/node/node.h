@@ -28,7 +28,12 @@
 #include "node/credentials.h"
 #include "node/descriptor_plan.h"
 #include "node/event_path.h"
+#include "node/event_tail.h"
 #include "node/ingest_receiver.h"
+#include "node/overview.h"
+#include "node/readings.h"
+#include "node/report_receiver.h"
+#include "node/report_sender.h"
 #include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/uplink_receiver.h"
@@ -85,6 +90,7 @@ class Node {
 
   // For the admin listener; from any thread.
   [[nodiscard]] std::string status_json() const;
+  [[nodiscard]] Readings readings() const;
   [[nodiscard]] std::string metrics_text() const;
   // Why the node does not take work; empty when it does.
   [[nodiscard]] std::string not_ready() const;
@@ -107,6 +113,7 @@ class Node {
     std::unique_ptr<EventPath> path;
     std::unique_ptr<IngestReceiver> ingest_receiver;
     std::unique_ptr<UplinkReceiver> uplink_receiver;
+    std::unique_ptr<ReportReceiver> report_receiver;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
     std::shared_ptr<const net::BearerTokens> uplink_tokens;
@@ -135,6 +142,7 @@ class Node {
   Result<void> open_spool();
   Result<void> change_spool_keys(const storage::Keys& keys);
   Result<void> open_child_store();
+  void make_overview();
   void make_shards(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> load_created_rules();
   // The rules that run: those that were created too, and without those that were stopped.
@@ -188,6 +196,7 @@ class Node {
   DescriptorPlan descriptors_;
   std::string descriptors_note_;     // to be logged once the node is ready
   rules::MemoryBudget rule_memory_;  // outlives the shards
+  EventTail tail_;                   // likewise
   std::vector<Shard> shards_;
   runtime::Loop worker_{"worker"};
   std::thread worker_thread_;
@@ -203,7 +212,9 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
-  std::unique_ptr<Sites> sites_;  // without any, as long as none is configured
+  std::unique_ptr<Sites> sites_;                 // without any, as long as none is configured
+  std::unique_ptr<Overview> overview_;           // on the admin loop
+  std::unique_ptr<ReportSender> report_sender_;  // likewise; null: there is nobody to report to
   std::unique_ptr<AdminApi> admin_;
   std::vector<std::unique_ptr<net::TcpListener>> admin_listeners_;
   std::vector<std::string> mqtt_addresses_;

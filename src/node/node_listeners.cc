@@ -31,7 +31,7 @@ Result<net::Socket> Node::listening_socket(std::string_view name, const std::str
 }
 
 Result<void> Node::open_admin_listeners(net::HandedOver& handed_over) {
-  admin_ = std::make_unique<AdminApi>(*this, admin_loop_);
+  admin_ = std::make_unique<AdminApi>(*this, admin_loop_, *overview_, tail_, credentials_.admin_tokens);
   for (const std::string& text : config_.admin.listen) {
     Result<net::Socket> socket = listening_socket("admin", text, handed_over);
     if (!socket) return std::unexpected(socket.error());

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "net/address.h"
+#include "node/admin_api.h"
 #include "node/config_address.h"
 #include "node/node.h"
 
@@ -64,6 +65,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.http.proxy_protocol = config.http.proxy_protocol;
   applied.http.client_field = config.http.client_field;
   applied.http.uplink_tokens = config.http.uplink_tokens;
+  applied.admin.tokens = config.admin.tokens;
   const bool same_parent = config.parent.all_paths() == config_.parent.all_paths();
   if (same_parent) {
     applied.parent.ca = config.parent.ca;
@@ -98,6 +100,10 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
   });
+  admin_loop_.post([this, same_parent, access = access_of(credentials), tokens = credentials.admin_tokens] {
+    admin_->replace_tokens(tokens);
+    if (same_parent && report_sender_) report_sender_->replace_access(access);
+  });
   close_replaced_windows();
   on_tls_loop([&] {
     for (const Tls& each : tls_listeners_) {
@@ -126,6 +132,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.spool.encryption_key = applied.spool.encryption_key;
   config_.spool.decryption_keys = applied.spool.decryption_keys;
   config_.http.uplink_tokens = applied.http.uplink_tokens;
+  config_.admin.tokens = applied.admin.tokens;
   config_.parent.ca = applied.parent.ca;
   config_.parent.certificate = applied.parent.certificate;
   config_.parent.key = applied.parent.key;

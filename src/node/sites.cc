@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <unordered_map>
 
+#include <fmt/format.h>
 #include <simdjson.h>
 
 #include "base/random.h"
@@ -268,6 +271,33 @@ Sites::Totals Sites::totals() const {
     totals.not_signed += from.not_signed.value();
   }
   return totals;
+}
+
+void Sites::add_times(Histogram::Snapshot& answered, Histogram::Snapshot& origin) const {
+  for (const std::unique_ptr<cache::Proxy>& proxy : proxies_) {
+    answered.add(proxy->counters().answered);
+    origin.add(proxy->counters().origin);
+  }
+}
+
+std::string Sites::popular_json(size_t most) const {
+  std::string out;
+  const auto list = [&](std::string_view name, const cache::Popular& (cache::Proxy::*of)() const) {
+    std::unordered_map<std::string, uint64_t> weights;
+    uint64_t all = 0;
+    for (const std::unique_ptr<cache::Proxy>& proxy : proxies_) all += ((*proxy).*of)().add_to(weights);
+    fmt::format_to(std::back_inserter(out), "\"{}\":[", name);
+    for (const cache::Popular::Place& place : cache::Popular::heaviest(weights, most)) {
+      fmt::format_to(std::back_inserter(out), R"({}{{"key":{},"share":{:.4f}}})", out.back() == '[' ? "" : ",",
+                     json_string(place.key), static_cast<double>(place.weight) / static_cast<double>(all));
+    }
+    out.push_back(']');
+  };
+  out.push_back('{');
+  list("urls", &cache::Proxy::popular_urls);
+  out.push_back(',');
+  list("tags", &cache::Proxy::popular_tags);
+  return out.append("}");
 }
 
 }  // namespace verge::node

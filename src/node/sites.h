@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "cache/disk_tier.h"
 #include "cache/pending_fetches.h"
 #include "cache/proxy.h"
@@ -75,7 +76,11 @@ class Sites {
       return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
     }
   };
-  [[nodiscard]] Totals totals() const;                            // any thread
+  [[nodiscard]] Totals totals() const;  // any thread
+  // How long requests took until their answers began, and origins until theirs did, added to what is there. Any thread.
+  void add_times(Histogram::Snapshot& answered, Histogram::Snapshot& origin) const;
+  // {"urls":[{"key":…,"share":…}],"tags":[…]}: what is asked for most. Any thread.
+  [[nodiscard]] std::string popular_json(size_t most) const;
   [[nodiscard]] uint64_t purges() const { return purge_count_; }  // made so far
   [[nodiscard]] const cache::StoreCounters& store() const { return store_.counters(); }
   [[nodiscard]] const cache::DiskTier* disk() const { return disk_.get(); }  // null: memory only

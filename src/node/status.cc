@@ -1,38 +1,17 @@
 // What a node says of itself: /v1/status for programs and people, /metrics for Prometheus.
-#include <cstdio>
-
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "base/version.h"
 #include "jetstream/stream_store.h"
 #include "node/node.h"
+#include "node/readings.h"
 
 namespace verge::node {
 namespace {
 
 double microseconds(Duration duration) { return static_cast<double>(duration.count()) / 1e3; }
-
-uint64_t resident_bytes() {
-  uint64_t total = 0;
-  uint64_t resident = 0;
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  if (file == nullptr) return 0;
-  if (std::fscanf(file, "%lu %lu", &total, &resident) != 2) resident = 0;
-  std::fclose(file);
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 // Writes metrics in the text format 0.0.4.
 class MetricsText {
@@ -123,50 +102,6 @@ void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const s
 
 }  // namespace
 
-// The loops' counters added up.
-struct Totals {
-  uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
-  uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, input_bytes = 0, input_refused = 0;
-  uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
-  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, awaiting_space = 0,
-           given_up = 0;
-  Histogram::Snapshot decision;  // receipt to the command written
-  Histogram::Snapshot rules;     // receipt to the rules done
-
-  void add(const mqtt::BrokerCounters& from) {
-    connections += from.connections.value();
-    connections_total += from.connections_total.value();
-    refused += from.connections_refused.value();
-    sessions += from.sessions.value();
-    subscriptions += from.subscriptions.value();
-    retained += from.retained.value();
-    received += from.received.value();
-    received_bytes += from.received_bytes.value();
-    sent += from.sent.value();
-    dropped += from.dropped.value();
-    away_bytes += from.away_bytes.value();
-    away_dropped += from.away_dropped.value();
-    forward_dropped += from.forward_dropped.value();
-    forward_held += from.forward_held.value();
-    input_bytes += from.input_bytes.value();
-    input_refused += from.input_refused.value();
-    forbidden += from.forbidden.value();
-    violations += from.violations.value();
-    decision.add(from.decision);
-  }
-  void add(const EventPathCounters& from) {
-    events_http += from.events_http.value();
-    events_child += from.events_child.value();
-    actions += from.actions.value();
-    uploads += from.uploads.value();
-    drops += from.drops.value();
-    purges += from.purges.value();
-    awaiting_space += from.awaiting_space.value();
-    given_up += from.given_up.value();
-    rules.add(from.decision);
-  }
-};
-
 std::string Node::status_json() const {
   Totals totals;
   for (const Shard& shard : shards_) {
@@ -232,12 +167,12 @@ std::string Node::status_json() const {
     const spool::UplinkCounters& sent = uplink_->counters();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
-        json_string(config_.parent.url), sent.connected.load(), sent.bytes_sent.load(), sent.bytes_received.load(),
-        sent.batches.value(), sent.records.value(), sent.event_bytes.value(), sent.failures.value(),
-        sent.refusals.value(), sent.buried.value(), sent.expired.value(), sent.damaged.value(),
-        sent.line_bytes_per_s.load(), sent.compression_level.load(), config_.parent.redundant,
-        paths_json(config_.parent, uplink_->path_counters()));
+        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"report_bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
+        json_string(config_.parent.url), sent.connected.load(), sent.bytes_sent.load(),
+        report_sender_ ? report_sender_->bytes_sent() : 0, sent.bytes_received.load(), sent.batches.value(),
+        sent.records.value(), sent.event_bytes.value(), sent.failures.value(), sent.refusals.value(),
+        sent.buried.value(), sent.expired.value(), sent.damaged.value(), sent.line_bytes_per_s.load(),
+        sent.compression_level.load(), config_.parent.redundant, paths_json(config_.parent, uplink_->path_counters()));
   } else {
     out.append(",\"uplink\":null");
   }
@@ -427,6 +362,8 @@ std::string Node::metrics_text() const {
     const spool::UplinkCounters& sent = uplink_->counters();
     out.gauge("uplink_connected", "1 when the last batch was delivered.", sent.connected ? 1 : 0);
     out.counter("uplink_sent_bytes_total", "Bytes on the wire to the parent.", sent.bytes_sent);
+    out.counter("uplink_report_bytes_total", "Bytes on the wire to the parent that say how this node is.",
+                report_sender_ ? report_sender_->bytes_sent() : 0);
     out.counter("uplink_batches_total", "Batches delivered.", sent.batches.value());
     out.counter("uplink_records_total", "Records delivered.", sent.records.value());
     out.counter("uplink_failures_total", "Batches that were not delivered.", sent.failures.value());

@@ -1,0 +1,70 @@
+#include "node/event_tail.h"
+
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/topic.h"
+
+namespace verge::node {
+namespace {
+
+constexpr std::string_view kKinds[] = {"message", "command", "upload", "drop"};
+
+// Not in the middle of a character.
+std::string_view cut(std::string_view text, size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U) --bytes;
+  return text.substr(0, bytes);
+}
+
+}  // namespace
+
+void EventTail::add(Kind kind, WallTime time, std::string_view topic, std::string_view device, std::string_view payload,
+                    std::string_view rule) {
+  const std::scoped_lock lock(mutex_);
+  std::string line;
+  for (auto& [number, watcher] : watchers_) {
+    if (!watcher.rule.empty() && watcher.rule != rule) continue;
+    if (!topic_matches(watcher.filter, topic)) continue;
+    if (watcher.waiting == kWaitingMax) {
+      ++watcher.missing;
+      continue;
+    }
+    if (line.empty()) {
+      const std::string_view shown = cut(payload, kPayloadBytesShown);
+      line = fmt::format(
+          R"({{"time_ms":{},"kind":"{}","topic":{},"device":{},"rule":{},"payload":{},"payload_bytes":{}}})",
+          time.microseconds / 1000, kKinds[static_cast<size_t>(kind)], json_string(topic), json_string(device),
+          json_string(rule), json_string(shown), payload.size());
+      line.push_back('\n');
+    }
+    watcher.lines += line;
+    ++watcher.waiting;
+  }
+}
+
+uint64_t EventTail::watch(std::string filter, std::string rule) {
+  const std::scoped_lock lock(mutex_);
+  watchers_.emplace(next_, Watcher{.filter = std::move(filter), .rule = std::move(rule), .lines = {}});
+  watched_ = true;
+  return next_++;
+}
+
+void EventTail::unwatch(uint64_t watcher) {
+  const std::scoped_lock lock(mutex_);
+  watchers_.erase(watcher);
+  watched_ = !watchers_.empty();
+}
+
+EventTail::Taken EventTail::take(uint64_t watcher) {
+  const std::scoped_lock lock(mutex_);
+  const auto place = watchers_.find(watcher);
+  if (place == watchers_.end()) return {};
+  place->second.waiting = 0;
+  return {.lines = std::exchange(place->second.lines, {}), .missing = std::exchange(place->second.missing, 0)};
+}
+
+}  // namespace verge::node

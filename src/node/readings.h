@@ -1,0 +1,63 @@
+// Readings: what a node's counters say at one time, added up over its loops.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "model/priority.h"
+#include "node/event_path.h"
+#include "node/sites.h"
+
+namespace verge::node {
+
+// The counters of event path and broker.
+struct Totals {
+  uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
+  uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, input_bytes = 0, input_refused = 0;
+  uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
+  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, awaiting_space = 0,
+           given_up = 0;
+  uint64_t posted_bytes = 0;
+  Histogram::Snapshot decision;  // receipt to the command written
+  Histogram::Snapshot rules;     // receipt to the rules done
+
+  void add(const mqtt::BrokerCounters& from);
+  void add(const EventPathCounters& from);
+  [[nodiscard]] uint64_t events() const { return received + events_http + events_child; }
+};
+
+struct Readings {
+  struct Queue {
+    uint64_t records = 0;  // not delivered yet
+    uint64_t bytes = 0;    // of its log
+    uint64_t dropped = 0;
+    Duration oldest{0};  // has waited so long, roughly
+  };
+
+  MonotonicTime at{};
+  WallTime time;
+  Totals totals;
+  std::array<Queue, kPriorities.size()> queues;
+  uint64_t dead_letters = 0;
+  bool has_parent = false;
+  bool parent_connected = false;
+  uint64_t sent_bytes = 0;  // to the parent
+  uint64_t line_bytes_per_s = 0;
+  int compression_level = 0;
+  bool has_sites = false;
+  Sites::Totals sites;
+  Histogram::Snapshot answered;
+  Histogram::Snapshot origin;
+  double cpu_seconds = 0;
+  uint64_t resident_bytes = 0;
+  uint64_t disk_free_bytes = 0;
+  int64_t certificate_ends_s = 0;  // since 1970; 0: there is none
+  size_t loops = 0;
+};
+
+uint64_t resident_bytes();
+double cpu_seconds();
+
+}  // namespace verge::node

@@ -1,0 +1,112 @@
+#include "node/report_sender.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "node/config_address.h"
+
+namespace verge::node {
+namespace {
+
+constexpr Duration kAskAgain = std::chrono::minutes(1);
+
+// As the address to resolve and the Host to ask.
+std::string authority_of(const std::string& url) {
+  const Result<ParentAddress> parent = parse_parent_url(url);
+  if (!parent) return {};
+  const bool is_v6 = parent->at.host.find(':') != std::string::npos;
+  return (is_v6 ? "[" + parent->at.host + "]" : parent->at.host) + ":" + std::to_string(parent->at.port);
+}
+
+}  // namespace
+
+ReportSender::ReportSender(runtime::Loop& loop, Overview& overview, std::vector<spool::ParentPath> paths,
+                           std::vector<spool::ParentAccess> access, Duration every)
+    : loop_(loop),
+      overview_(overview),
+      paths_(std::move(paths)),
+      access_(std::move(access)),
+      every_(every),
+      timer_(loop) {
+  parent_.url = paths_.front().url;
+  parent_.every = every;
+}
+
+ReportSender::~ReportSender() = default;
+
+void ReportSender::start() { send(); }
+
+void ReportSender::replace_access(std::vector<spool::ParentAccess> access) {
+  access_ = std::move(access);
+  // The next one shows what is new.
+  if (!under_way_ && client_) {
+    earlier_bytes_ += client_->bytes_sent();
+    client_.reset();
+  }
+}
+
+void ReportSender::send() {
+  const MonotonicTime now = loop_.tick();
+  timer_.after(every_, [this] { send(); });
+  if (under_way_ || now < not_before_) return;
+  under_way_ = true;
+  if (client_) return request();
+  const std::string authority = authority_of(paths_[path_].url);
+  resolver_.resolve(authority, paths_[path_].from.address.family(), loop_,
+                    [this, authority](const Result<net::Address>& address) {
+                      if (!address) return fail();
+                      const spool::ParentAccess& access = access_[path_];
+                      authorization_ = access.token.empty() ? "" : "Bearer " + access.token;
+                      client_ = std::make_unique<net::HttpClient>(loop_, *address, authority, net::HttpClientLimits{},
+                                                                  access.tls, paths_[path_].from);
+                      request();
+                    });
+}
+
+void ReportSender::request() {
+  overview::Report report = overview_.report(climbed_);
+  report.every = every_;
+  report.sent = clock_.wall();
+  sent_at_ = clock_.monotonic();
+  climbing_.clear();
+  for (const overview::NodeReport& node : report.nodes) climbing_[node.id] = {.state = node.state, .at = sent_at_};
+  net::HttpCall call{.method = "POST",
+                     .target = "/v1/report",
+                     .fields = {{"Content-Type", "application/json"}},
+                     .body = Payload(report_json(report)),
+                     .timeout = 2 * every_};
+  if (!authorization_.empty()) call.fields.push_back({"Authorization", authorization_});
+  client_->request(call, [this](const Result<net::HttpAnswer>& answer) { on_answer(answer); });
+}
+
+void ReportSender::on_answer(const Result<net::HttpAnswer>& answer) {
+  bytes_sent_ = earlier_bytes_ + client_->bytes_sent();
+  if (!answer) return fail();
+  under_way_ = false;
+  const MonotonicTime now = loop_.tick();
+  if (answer->status != 200) {
+    log_debug("report", "the parent at {} answers {} to reports", paths_[path_].url, answer->status);
+    not_before_ = now + kAskAgain;
+    return;
+  }
+  std::optional<overview::ReportAnswer> who = overview::parse_answer(answer->body.view());
+  if (!who) return;
+  for (auto& [id, climbed] : climbing_) climbed_.insert_or_assign(id, climbed);
+  constexpr size_t kRememberedMax = 4 * overview::Roster::kNodesMax;
+  if (climbed_.size() > kRememberedMax) climbed_.clear();
+  if (!parent_.who || parent_.who->id != who->id) climbed_.clear();  // it knows nothing yet
+  parent_.who = std::move(who);
+  parent_.heard = now;
+  parent_.round_trip_ms = std::chrono::duration<double, std::milli>(now - sent_at_).count();
+}
+
+void ReportSender::fail() {
+  under_way_ = false;
+  path_ = (path_ + 1) % paths_.size();
+  climbed_.clear();  // it may be another, or have forgotten
+  if (!client_) return;
+  earlier_bytes_ += client_->bytes_sent();
+  client_.reset();
+}
+
+}  // namespace verge::node

@@ -1,0 +1,64 @@
+// ReportSender: tells the parent how this node and those below it are (docs/formats/report.md), again and again, over
+// connections of its own, so that no batch holds it up.
+//
+// A report that does not get through is not sent again: the next one says more. After a failure the next path is taken.
+// A parent that does not take reports (404) is asked again after a minute.
+//
+// Threading: on its loop, but for replace_access() and start().
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/http_client.h"
+#include "net/resolver.h"
+#include "node/overview.h"
+#include "runtime/loop.h"
+#include "spool/uplink.h"
+
+namespace verge::node {
+
+class ReportSender {
+ public:
+  // All outlive the sender. `paths`: one at least. `every`: more than nothing.
+  ReportSender(runtime::Loop& loop, Overview& overview, std::vector<spool::ParentPath> paths,
+               std::vector<spool::ParentAccess> access, Duration every);
+  ~ReportSender();
+  void start();
+  // By path, for connections from now on.
+  void replace_access(std::vector<spool::ParentAccess> access);
+
+  [[nodiscard]] ParentSeen parent() const { return parent_; }
+  [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }  // any thread
+
+ private:
+  void send();
+  void request();
+  void on_answer(const Result<net::HttpAnswer>& answer);
+  void fail();
+
+  runtime::Loop& loop_;
+  Overview& overview_;
+  const std::vector<spool::ParentPath> paths_;
+  std::vector<spool::ParentAccess> access_;
+  const Duration every_;
+  const SystemClock clock_;
+  ParentSeen parent_;
+  size_t path_ = 0;
+  bool under_way_ = false;
+  MonotonicTime not_before_{};
+  MonotonicTime sent_at_{};
+  std::map<NodeId, Overview::Climbed> climbed_;
+  std::map<NodeId, Overview::Climbed> climbing_;  // with the report that is under way
+  net::Resolver resolver_{"resolver-report"};
+  std::unique_ptr<net::HttpClient> client_;
+  std::string authorization_;
+  uint64_t earlier_bytes_ = 0;  // by clients that are gone
+  std::atomic<uint64_t> bytes_sent_{0};
+  runtime::Timer timer_;
+};
+
+}  // namespace verge::node

@@ -1,0 +1,53 @@
+// Insights: what of a node's figures, and of the nodes below it, somebody should look at, each with what to do.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "overview/history.h"
+#include "overview/node_report.h"
+#include "overview/roster.h"
+
+namespace verge::overview {
+
+enum class Level : uint8_t { kWarning, kMedium, kInfo };
+std::string_view name_of(Level level);
+
+struct Insight {
+  std::string_view id;  // stable: "nodes-offline"
+  Level level = Level::kInfo;
+  std::string node;  // whom it is about
+  std::string message;
+  std::string recommendation;
+};
+
+// What insights are drawn from.
+struct Observed {
+  const NodeReport& self;
+  const History& history;
+  const Roster& roster;
+  int64_t certificate_ends_s = 0;  // since 1970; 0: there is none
+  int64_t now_s = 0;
+  double own_skew_ms = kNothing;  // before the parent's clock; as far as it is known
+};
+
+inline constexpr size_t kInsightsMax = 200;
+
+// The gravest first. Thresholds: nodes offline > 0; p99 of requests > 100 ms; hit rate < 0.9; a backlog that grows for
+// five minutes; a disk that is full within a day at the pace of the last hour; a certificate that ends within 14 days;
+// a clock that is more than a second off.
+std::vector<Insight> insights_of(const Observed& observed);
+
+// In how many hours the disk is full at the pace of the last hour: needs ten minutes of it, and that it fills.
+std::optional<double> hours_until_full(const History& history);
+// Whether what waits for the parent grew over the last five minutes, by a tenth and a hundred records at least.
+bool is_backlog_growing(const History& history);
+
+std::string insights_json(std::span<const Insight> insights);
+
+}  // namespace verge::overview

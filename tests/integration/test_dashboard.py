@@ -1,0 +1,184 @@
+"""The dashboard in a browser, against a real tree: what it shows is what the API says, and it says what is wrong."""
+
+import os
+import sys
+import time
+import unittest
+
+TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path[:0] = [os.path.join(TESTS, "support"), os.path.join(TESTS, "dashboard")]
+import browser
+import tree as trees
+import verge
+
+OFFLINE_S = 5
+PAGES = {"tree": "#/", "events": "#/events", "requests": "#/requests", "insights": "#/insights", "goals": "#/goals"}
+
+
+class Served(verge.TestCase):
+    """What needs no browser."""
+
+    def test_the_page_is_served_with_a_strict_policy(self):
+        node = self.node("edge").start()
+        page = node.admin("/")
+        self.assertEqual((page.status, page.fields["content-type"]), (200, "text/html; charset=utf-8"))
+        policy = page.fields["content-security-policy"]
+        self.assertTrue(policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'"), policy)
+        self.assertNotIn("unsafe", policy)
+        self.assertEqual(page.fields["content-encoding"], "gzip")
+        again = verge.http_request(node.addresses["admin"], "GET", "/", fields={"If-None-Match": page.fields["etag"]})
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assertEqual(node.admin("/assets/none.js").status, 404)
+        self.assertEqual(node.admin("/", method="POST").status, 405)
+
+
+@unittest.skipIf(browser.missing(), browser.missing())
+class Dashboard(verge.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.tree = trees.DashboardTree(self.directory)
+        self.addCleanup(self.tree.end)
+        self.tree.start()
+        self.browser = browser.Browser()
+        self.addCleanup(self.browser.close)
+
+    def look(self, node, fragment="#/", **options):
+        self.browser.open(f"http://{node.addresses['admin']}/{fragment}", **options)
+        self.browser.wait("document.querySelector('.link.live') && document.querySelector('footer span')",
+                          "the page is connected")
+
+    def nothing_went_wrong(self):
+        self.assertEqual(self.browser.do("errors"), [], "the console is empty, and nothing was asked elsewhere")
+
+    def row(self, name):
+        """The state that the table of nodes shows for one of them."""
+        return (f"[...document.querySelectorAll('tbody tr')].find(r => r.querySelector('th').innerText.startsWith('{name}'))"
+                "?.querySelector('.state')?.innerText")
+
+    def test_numbers_are_those_of_the_api(self):
+        """Stopped for a moment, so that both can be compared: totals, tree, goals."""
+        self.look(self.tree.edge, "#/events")
+        self.browser.wait("Number(document.querySelector('[data-id=events]').innerText.replace(/\\D/g,'')) > 50")
+        self.tree.over.set()  # nobody sends or asks any more
+        for thread in self.tree.threads:
+            thread.join()
+        now = verge.wait_until(self.settled, "the figures stand still")
+        totals = now["totals"]
+        self.assertGreater(totals["events"], 50)
+
+        def digits(name):
+            return int("".join(c for c in self.browser.figure(name) or "" if c.isdigit()) or -1)
+
+        verge.wait_until(lambda: digits("events") == totals["events"],
+                         lambda: f"events: {self.browser.figure('events')} is not {totals['events']}")
+        self.assertEqual(digits("dead_letters"), now["figures"]["dead_letters"])
+        status = self.tree.edge.status()
+        self.assertEqual(digits("events"), status["events"]["http"] + status["mqtt"]["received"])
+        self.look(self.tree.edge, "#/requests")
+        verge.wait_until(lambda: digits("requests") == totals["requests"], "requests are those of the API")
+        self.assertEqual(digits("requests"), status["cache"]["requests"])
+        popular = self.tree.edge.admin("/v1/requests").json()
+        self.browser.wait(f"document.body.innerText.includes({popular['urls'][0]['key']!r})", "the first of the URLs")
+        self.browser.wait("document.body.innerText.includes('products')", "the first of the tags")
+        self.look(self.tree.cloud)
+        verge.wait_until(lambda: self.browser.figure("live") == "3", "three nodes are live")
+        self.assertEqual(self.browser.figure("never"), "1")
+        for name in ("cloud", "fog", "edge"):
+            self.assertEqual(self.browser.do("evaluate", script=self.row(name)).split()[-1], "live")
+        sites = self.browser.do("evaluate", script="document.querySelector('main').innerText")
+        for site in ("London, Acton", "Paris", "Frankfurt"):
+            self.assertIn(site, sites)
+        self.look(self.tree.edge, "#/goals")
+        self.browser.wait("document.querySelectorAll('tbody tr').length == 8")
+        goals = {each["id"]: each for each in self.tree.edge.admin("/v1/goals").json()["goals"]}
+        shown = self.browser.figure("goal-availability")
+        self.assertEqual(shown, "100\u202f%")
+        self.assertEqual(goals["availability"]["measured"], 1)
+        self.nothing_went_wrong()
+
+    def settled(self):
+        before = self.tree.edge.admin("/v1/now").json()
+        verge.pause(2.1)
+        after = self.tree.edge.admin("/v1/now").json()
+        return after if before["totals"]["requests"] == after["totals"]["requests"] and (
+            before["totals"]["events"] == after["totals"]["events"]) else None
+
+    def test_a_parent_that_is_cut_off_is_shown_and_comes_back(self):
+        self.look(self.tree.edge)
+        self.browser.wait(f"{self.row('fog')}?.endsWith('live')", "the parent is live")
+        self.tree.fog.kill9()
+        began = time.monotonic()
+        self.browser.wait(f"{self.row('fog')}?.endsWith('offline')", "the parent is offline", ms=15_000)
+        seen = time.monotonic() - began
+        print(f"shown offline after {seen:.1f} s", flush=True)
+        self.assertLess(seen, OFFLINE_S)
+        self.tree.fog.start()
+        self.browser.wait(f"{self.row('fog')}?.endsWith('live')", "the parent is back")
+        self.nothing_went_wrong()
+
+    def test_a_purge_by_hand_takes_effect(self):
+        self.tree.over.set()
+        for thread in self.tree.threads:
+            thread.join()
+        self.tree.get("/products/1")
+        asked = len(self.tree.origin.requests)
+        self.tree.get("/products/1")
+        self.assertEqual(len(self.tree.origin.requests), asked, "it is cached")
+        self.look(self.tree.edge, "#/requests")
+        self.browser.do("choose", what="form select", value="tags")
+        self.browser.do("fill", what="form input[required]", text="products")
+        self.browser.do("click", what="form button")
+        self.browser.wait("document.querySelector('.outcome')?.innerText.startsWith('Done')", "the purge is done")
+        self.tree.get("/products/1")
+        self.assertEqual(len(self.tree.origin.requests), asked + 1, "it was fetched anew")
+        self.browser.do("choose", what="form select", value="urls")
+        self.browser.do("fill", what="form input[required]", text="no URL")
+        self.browser.do("click", what="form button")
+        self.browser.wait("document.querySelector('.outcome.failed')", "what is no purge is refused in words")
+        errors = self.browser.do("errors")
+        self.assertTrue(all("400" in each for each in errors), errors)
+
+    def test_the_tail_shows_events(self):
+        self.look(self.tree.edge, "#/events")
+        self.browser.do("fill", what="form input", text="plant/press-3/telemetry")
+        self.browser.do("click", what="form button[type=submit]")
+        self.browser.wait("document.querySelectorAll('.tail li').length >= 3")
+        topics = self.browser.do("evaluate", script="[...document.querySelectorAll('.tail li b')].map(b => b.innerText)")
+        self.assertEqual(set(topics), {"plant/press-3/telemetry"})
+        self.browser.do("click", what="form button[type=button]")
+        self.nothing_went_wrong()
+
+    def test_it_says_plainly_when_it_lost_the_node(self):
+        self.look(self.tree.edge)
+        self.tree.edge.kill9()
+        began = time.monotonic()
+        self.browser.wait("document.querySelector('[role=alert]')?.innerText.includes('Lost the node')", ms=15_000)
+        self.assertLess(time.monotonic() - began, OFFLINE_S)
+        self.browser.do("errors")
+        self.tree.edge.start()
+        self.browser.wait("document.querySelector('.link.live') && !document.querySelector('[role=alert]')", "it is back")
+
+    def test_pages_can_be_used_by_everybody(self):
+        """axe-core finds nothing serious; nothing is wider than the window; the keyboard gets everywhere."""
+        own = "#/node/" + self.tree.edge.status()["node"]["id"]
+        for name, fragment in {**PAGES, "node": own}.items():
+            for width, scheme in ((1280, "light"), (360, "dark")):
+                with self.subTest(page=name, width=width, scheme=scheme):
+                    self.look(self.tree.edge, fragment, width=width, scheme=scheme)
+                    self.browser.wait("document.querySelector('main h1') && document.querySelector('main').innerText.length > 60")
+                    self.assertEqual(self.browser.do("axe"), [])
+                    wide = self.browser.do("evaluate", script="document.documentElement.scrollWidth")
+                    self.assertLessEqual(wide, width, "it is wider than the window")
+        self.look(self.tree.edge)
+        self.browser.do("press", key="Tab")
+        self.assertEqual(self.browser.do("evaluate", script="document.activeElement.className"), "skip")
+        for _ in range(3):  # the name, Tree, Events
+            self.browser.do("press", key="Tab")
+        self.browser.do("press", key="Enter")
+        self.browser.wait("document.querySelector('h1').innerText == 'Events' && document.activeElement == document.querySelector('h1')",
+                          "the page that a key opened has the focus")
+        self.nothing_went_wrong()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,199 @@
+"""What a node shows of itself and of the nodes below it: the API as described, reports, streams, who may ask."""
+
+import os
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import event_stream
+import openapi
+import origin
+import verge
+
+RULES = """
+[[rule]]
+name = "hot"
+sql = "SELECT device, t FROM 'plant/+/oven' WHERE t > 90"
+do = [{ publish = "plant/${device}/fan", payload = "on" }, { upload = "high", topic = "plant/${device}/hot" }]
+"""
+# From the last report of a node that is cut off to the word that it is gone.
+OFFLINE_S = 5
+
+
+def states(node):
+    tree = node.admin("/v1/tree").json()
+    return {each["name"]: each["state"] for each in tree["nodes"]}
+
+
+class Overview(verge.TestCase):
+    def watch(self, node, path="/v1/stream"):
+        stream = event_stream.EventStream(node.addresses["admin"], path)
+        self.addCleanup(stream.close)
+        return stream
+
+    def test_the_api_is_as_described(self):
+        """Every answer has what docs/openapi.json says, and nothing else; every path has the parameters it says."""
+        server = origin.Origin(lambda request: request.give(fields=[("Cache-Control", "max-age=60")], body=b"page"))
+        self.addCleanup(server.end)
+        site = f'[[site]]\nhosts = ["shop.test"]\norigins = "{server.url}"\n'
+        cloud = self.node("cloud", tier="cloud", sets=["node.children=[\"edge\", \"ghost\"]"]).start()
+        edge = self.node("edge", RULES + site, parent=cloud,
+                         sets=["node.site=Halle", "node.position=51.5, 11.97", "cache.disk_bytes_max=16MiB"]).start()
+        edge.post("/v1/events", {"topic": "plant/7/oven", "device": "7", "payload": {"t": 99}})
+        edge.post("/", None, {"Host": "shop.test"}, method="GET")
+        verge.wait_until(lambda: states(cloud).get("edge") == "live", "the edge reports")
+        verge.wait_until(lambda: edge.admin("/v1/now").json()["totals"]["requests"] > 0, "the request is counted")
+        description = openapi.Description()
+        self.assertEqual(edge.admin("/v1/openapi.json").json(), description.document, "the node serves the file itself")
+        compared = 0
+        for path, methods in description.paths.items():
+            if "get" not in methods:
+                continue
+            parameters = methods["get"].get("parameters", [])
+            query = "&".join(f"{each['name']}={each['example']}" for each in parameters if "example" in each)
+            if path == "/v1/cache":
+                query = "url=http://shop.test/"
+            content = methods["get"]["responses"]["200"]["content"]
+            if "application/json" in content:
+                for node in (edge, cloud):
+                    if node is cloud and (path == "/v1/cache" or "{" in path):
+                        continue
+                    answer = node.admin(path.replace("{name}", "hot") + ("?" + query if query else ""))
+                    self.assertEqual(answer.status, 200, f"{path}: {answer}")
+                    problems = description.problems(answer.json(), description.schema_of(path))
+                    self.assertEqual(problems, [], f"{path} at {node.name}")
+                    compared += 1
+            if path.startswith("/v1/") and "{" not in path and path != "/v1/rules":
+                refused = edge.admin(path + "?certainly_none=1")
+                self.assertEqual(refused.status, 400, path)
+                self.assertEqual(description.problems(refused.json(), {"$ref": "#/components/schemas/Error"}), [])
+                fix = refused.json()["error"]["fix"]
+                named = [] if fix == "it has none" else fix.removeprefix("it has ").split(", ")
+                self.assertEqual(sorted(named), sorted(each["name"] for each in parameters), path)
+        self.assertGreater(compared, 18)
+        for name, schema in (("now", "Now"), ("tree", "Tree"), ("insights", "Insights"), ("goals", "Goals")):
+            data = self.watch(cloud).wait(name)
+            self.assertEqual(description.problems(data, {"$ref": f"#/components/schemas/{schema}"}), [], name)
+        tree = cloud.admin("/v1/tree").json()
+        self.assertEqual(tree["never_seen"], ["ghost"])
+        found = tree["nodes"][0]
+        self.assertEqual((found["site"], found["latitude"], found["longitude"]), ("Halle", 51.5, 11.97))
+        self.assertEqual([region["site"] for region in tree["regions"]], ["", "Halle"])
+
+    def test_a_check_that_cannot_fail_is_none(self):
+        description = openapi.Description()
+        schema = description.schema_of("/v1/insights")
+        self.assertEqual(description.problems({"insights": []}, schema), [])
+        for wrong in ({}, {"insights": [], "more": 1}, {"insights": [{"id": "a"}]}, {"insights": 3}, []):
+            self.assertNotEqual(description.problems(wrong, schema), [], wrong)
+
+    def test_a_node_that_is_cut_off_is_offline_and_comes_back(self):
+        """Seen from above and from below, within five seconds, also in a stream."""
+        tree = self.tree().start()
+        verge.wait_until(lambda: states(tree.cloud) == {"fog": "live", "edge": "live"}, lambda: states(tree.cloud))
+        known = tree.cloud.admin("/v1/tree").json()
+        by_name = {each["name"]: each for each in known["nodes"]}
+        self.assertEqual(by_name["fog"]["parent"], known["self"]["id"])
+        self.assertEqual(by_name["edge"]["parent"], by_name["fog"]["id"])
+        self.assertEqual(states(tree.edge), {}, "who is above is not below")
+        parent = tree.edge.admin("/v1/tree").json()["parent"]
+        self.assertEqual((parent["name"], parent["tier"], parent["state"]), ("fog", "fog", "live"))
+        above, below = self.watch(tree.cloud), self.watch(tree.edge)
+        above.wait("tree"), below.wait("tree")
+        from_above, from_below = above.count(), below.count()
+        tree.fog.kill9()
+        began = time.monotonic()
+        above.wait("tree", lambda data: any(n["name"] == "fog" and n["state"] == "offline" for n in data["nodes"]),
+                   after=from_above)
+        seen_above = time.monotonic() - began
+        below.wait("tree", lambda data: data["parent"]["state"] == "offline", after=from_below)
+        seen_below = time.monotonic() - began
+        print(f"offline seen from above after {seen_above:.1f} s, from below after {seen_below:.1f} s", flush=True)
+        self.assertLess(seen_above, OFFLINE_S)
+        self.assertLess(seen_below, OFFLINE_S)
+        self.assertEqual(states(tree.cloud)["edge"], "stale", "nobody can say")
+        insight = tree.cloud.admin("/v1/insights").json()["insights"][0]
+        self.assertEqual((insight["id"], insight["level"], insight["node"]), ("nodes-offline", "warning", "fog"))
+        tree.fog.start()
+        verge.wait_until(lambda: states(tree.cloud) == {"fog": "live", "edge": "live"}, lambda: states(tree.cloud))
+        verge.wait_until(lambda: tree.edge.admin("/v1/tree").json()["parent"]["state"] == "live", "the parent is back")
+        self.assertEqual([each for each in tree.cloud.admin("/v1/insights").json()["insights"]
+                          if each["id"] == "nodes-offline"], [])
+
+    def test_reports_need_the_token_of_children(self):
+        secret = os.path.join(self.directory, "token")
+        with open(secret, "w", encoding="utf-8") as file:
+            file.write("known-here\n")
+        token = f'{{ file = "{secret}" }}'
+        cloud = self.node("cloud", f"[http]\nuplink_tokens = [{token}]\n", tier="cloud").start()
+        self.node("edge", f"[parent]\ntoken = {token}\n", parent=cloud).start()
+        self.node("stranger", parent=cloud).start()
+        verge.wait_until(lambda: states(cloud).get("edge") == "live", "the edge reports")
+        self.assertEqual(cloud.post("/v1/report", {"every_ms": 2000}).status, 401)
+        answer = cloud.post("/v1/report", {"every_ms": 2000}, {"Authorization": "Bearer known-here"})
+        self.assertEqual((answer.status, answer.json()["error"]["code"]), (400, "report.malformed"))
+        self.assertEqual(states(cloud), {"edge": "live"})
+
+    def test_the_tail_shows_what_is_asked_for(self):
+        node = self.node("edge", RULES).start()
+        ovens, rule = self.watch(node, "/v1/tail?topic=plant/%2B/oven"), self.watch(node, "/v1/tail?rule=hot")
+        client = self.mqtt(node, "d7")
+        client.wait_acknowledged([client.publish("plant/d7/oven", {"t": t}) for t in (80, 95)]
+                                 + [client.publish("other", {"t": 1})])
+        seen = ovens.wait("event", lambda data: "95" in data["payload"])
+        self.assertEqual((seen["kind"], seen["topic"], seen["device"]), ("message", "plant/d7/oven", "d7"))
+        rule.wait("event", lambda data: data["kind"] == "upload")
+        rule.wait("event", lambda data: data["kind"] == "command" and data["topic"] == "plant/d7/fan")
+        self.assertEqual({data["kind"] for _, data in rule.events}, {"command", "upload"})
+        self.assertEqual({data["topic"] for _, data in ovens.events}, {"plant/d7/oven"})
+        description = openapi.Description()
+        self.assertEqual(description.problems(seen, {"$ref": "#/components/schemas/Tailed"}), [])
+        # More than is shown at a time is counted.
+        for _ in range(5):
+            client.wait_acknowledged([client.publish("plant/d7/oven", {"t": 1}) for _ in range(1000)])
+        self.assertGreater(ovens.wait("missing")["count"], 0)
+
+    def test_history_is_of_what_was_asked_for(self):
+        node = self.node("edge").start()
+        verge.wait_until(lambda: len(node.admin("/v1/history").json()["times_ms"]) >= 2, "two samples")
+        history = node.admin("/v1/history?series=cpu_cores,connections&points=1&seconds=60").json()
+        self.assertEqual(list(history["series"]), ["cpu_cores", "connections"])
+        self.assertEqual(len(history["times_ms"]), 1)
+        self.assertEqual(history["series"]["connections"], [0])
+        for bad in ("series=none", "points=0", "seconds=99999", "points=x"):
+            self.assertEqual(node.admin("/v1/history?" + bad).json()["error"]["code"], "history.query", bad)
+
+    def test_latency_is_predicted_for_a_place(self):
+        node = self.node("edge", sets=["node.position=Paris"]).start()
+        answer = node.admin("/v1/latency?place=london").json()
+        self.assertEqual([each["node"] for each in answer["nodes"]], ["edge"])
+        found = answer["nodes"][0]
+        self.assertAlmostEqual(found["distance_km"], 344, delta=15)
+        self.assertTrue(2 < found["p10_ms"] < found["latency_ms"] < found["p90_ms"] < 20, found)
+        self.assertTrue(0.85 <= found["confidence"] <= 0.95, found)
+        self.assertEqual(node.admin("/v1/latency?place=Atlantis").json()["error"]["code"], "latency.place")
+
+    def test_who_may_ask(self):
+        node = self.node("edge").start()
+        admin = node.addresses["admin"]
+        evil = verge.http_request(admin, "GET", "/v1/status", fields={"Host": "evil.example:9180"})
+        self.assertEqual((evil.status, evil.json()["error"]["code"]), (403, "admin.host"))
+        self.assertEqual(verge.http_request(admin, "GET", "/v1/status", fields={"Host": "localhost"}).status, 200)
+        page = verge.http_request(admin, "POST", "/v1/rules", "{}", {"Origin": "http://evil.example"})
+        self.assertEqual((page.status, page.json()["error"]["code"]), (403, "http.from-page"))
+        own = verge.http_request(admin, "POST", "/v1/rules", "{}", {"Origin": f"http://{admin}"})
+        self.assertEqual(own.status, 400, "its own page gets as far as the rule, which is none")
+
+    def test_streams_are_bounded(self):
+        node = self.node("edge").start()
+        streams = [self.watch(node) for _ in range(32)]
+        streams[-1].wait("tree")
+        self.assertEqual(node.admin("/v1/stream").json()["error"]["code"], "admin.streams")
+        for stream in streams:
+            stream.close()
+        verge.wait_until(lambda: self.watch(node).response.status == 200, "those that left make room")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,162 @@
+// Requests: how sites are served, what is asked for most, and purges by hand.
+
+import { useEffect, useState } from "preact/hooks";
+import { get, type Popular, post } from "./api";
+import { count, milliseconds, number, percent } from "./format";
+import { Card, Chart, Page, Table, Tiles } from "./parts";
+import { useKnown } from "./state";
+
+const kKinds = { tags: "tag", urls: "URL", prefixes: "beginning of URLs", hosts: "host" } as const;
+type Kind = keyof typeof kKinds;
+
+function PurgeForm() {
+  const [kind, setKind] = useState<Kind>("urls");
+  const [what, setWhat] = useState("");
+  const [soft, setSoft] = useState(false);
+  const [outcome, setOutcome] = useState("");
+  const [failed, setFailed] = useState(false);
+  const purge = async (event: Event) => {
+    event.preventDefault();
+    try {
+      const answer = await post<{ purges: number }>("v1/purge", { [kind]: [what.trim()], soft });
+      setFailed(false);
+      setOutcome(`Done: ${what.trim()} (${answer.purges === 1 ? "one purge" : `${answer.purges} purges`}) is in effect.`);
+    } catch (problem) {
+      setFailed(true);
+      setOutcome(problem instanceof Error ? problem.message : "the node is lost");
+    }
+  };
+  return (
+    <Card title="Purge">
+      <form class="stack" onSubmit={purge}>
+        <label>
+          <span>By</span>
+          <select value={kind} onChange={(event) => setKind(event.currentTarget.value as Kind)}>
+            {Object.entries(kKinds).map(([key, word]) => (
+              <option value={key} key={key}>
+                {word}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          <span>What</span>
+          <input
+            value={what}
+            onInput={(event) => setWhat(event.currentTarget.value)}
+            required
+            spellcheck={false}
+            placeholder={kind === "tags" ? "product-17" : kind === "hosts" ? "www.example.com" : "http://www.example.com/"}
+          />
+        </label>
+        <label class="check">
+          <input type="checkbox" checked={soft} onChange={(event) => setSoft(event.currentTarget.checked)} />
+          <span>softly: serve it stale while it is fetched anew</span>
+        </label>
+        <button type="submit">Purge</button>
+        <p role="status" class={failed ? "outcome failed" : "outcome"}>
+          {outcome}
+        </p>
+      </form>
+    </Card>
+  );
+}
+
+function MostAsked({ title, list, none }: { title: string; list: Popular["urls"]; none: string }) {
+  return (
+    <Card title={title}>
+      {list.length === 0 ? (
+        <p class="quiet">{none}</p>
+      ) : (
+        <Table caption={title} head={["What", ">Share"]}>
+          {list.slice(0, 12).map((each) => (
+            <tr key={each.key}>
+              <th scope="row" class="url">
+                {each.key}
+              </th>
+              <td class="right">{percent(each.share)}</td>
+            </tr>
+          ))}
+        </Table>
+      )}
+    </Card>
+  );
+}
+
+export function RequestsPage() {
+  const { now, connection } = useKnown();
+  const [popular, setPopular] = useState<Popular>({ urls: [], tags: [] });
+  useEffect(() => {
+    if (connection !== "live") return;
+    const ask = () => void get<Popular>("v1/requests").then(setPopular, () => {});
+    ask();
+    const timer = setInterval(ask, 5000);
+    return () => clearInterval(timer);
+  }, [connection === "live"]);
+  const figures = now?.figures ?? {};
+  if (now && !now.has_sites) {
+    return (
+      <Page title="Requests">
+        <p class="quiet">
+          This node serves no site. Add a <code>[[site]]</code> to its configuration, and requests to its hosts are answered
+          from the cache here.
+        </p>
+      </Page>
+    );
+  }
+  return (
+    <Page title="Requests">
+      <Tiles
+        tiles={[
+          { label: "Requests", value: number(figures["requests_per_s"], "/s"), id: "requests_per_s" },
+          { label: "Requests since the start", value: count(now?.totals["requests"]), id: "requests" },
+          { label: "p50", value: milliseconds(figures["request_p50_ms"]), id: "request_p50_ms" },
+          { label: "p99", value: milliseconds(figures["request_p99_ms"]), id: "request_p99_ms" },
+          { label: "Answered at the edge", value: percent(figures["edge_hit_ratio"]), id: "edge_hit_ratio" },
+          { label: "Cache hits", value: percent(figures["cache_hit_ratio"]), id: "cache_hit_ratio" },
+          { label: "Origin, half within", value: milliseconds(figures["origin_p50_ms"]), id: "origin_p50_ms" },
+          { label: "Collapsed", value: number(figures["collapsed_per_s"], "/s"), id: "collapsed_per_s" },
+          { label: "Stale", value: number(figures["stale_per_s"], "/s"), id: "stale_per_s" },
+          {
+            label: "Not answered",
+            value: number(figures["failures_per_s"], "/s"),
+            id: "failures_per_s",
+            bad: (figures["failures_per_s"] ?? 0) > 0,
+          },
+        ]}
+      />
+      <div class="charts">
+        <Chart title="Requests a second" lines={[{ series: "requests_per_s", label: "requests" }]} show={(value) => number(value)} />
+        <Chart
+          title="Time to an answer"
+          lines={[
+            { series: "request_p99_ms", label: "p99" },
+            { series: "request_p50_ms", label: "p50" },
+            { series: "origin_p50_ms", label: "origin p50" },
+          ]}
+          show={milliseconds}
+        />
+        <Chart
+          title="Hits"
+          lines={[
+            { series: "edge_hit_ratio", label: "at the edge" },
+            { series: "cache_hit_ratio", label: "cache" },
+          ]}
+          show={(value) => percent(value)}
+        />
+      </div>
+      <div class="columns even">
+        <MostAsked title="Asked for most" list={popular.urls} none="Nothing was asked for lately." />
+        <MostAsked
+          title="Tags asked for most"
+          list={popular.tags}
+          none="No answer names tags. Origins do so in Cache-Tag or Surrogate-Key; then all of a tag can be purged at once."
+        />
+        <PurgeForm />
+        <Card title="Workers">
+          <p class="quiet">No worker runs at this node.</p>
+        </Card>
+      </div>
+    </Page>
+  );
+}

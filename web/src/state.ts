@@ -1,0 +1,138 @@
+// What the page knows of the node: kept up to date by one stream, begun again when it breaks.
+//
+// The node is lost when nothing came for kSilence: a node that is there says something every two seconds.
+
+import { useEffect, useState } from "preact/hooks";
+import { get, type Goal, type History, type Insight, listen, type Node, type Now, Refused, type Tree } from "./api";
+
+const kSilence = 4500;
+const kAgain = 1000;
+const kHour = 3_600_000;
+
+export interface Known {
+  connection: "connecting" | "live" | "lost" | "refused";
+  heard: number; // when something came last, by this machine's clock
+  refusal: string;
+  tree: Omit<Tree, "nodes" | "all"> | null;
+  nodes: Map<string, Node>; // those below, by id
+  now: Now | null;
+  insights: Insight[] | null;
+  goals: Goal[] | null;
+  history: History | null;
+}
+
+export const known: Known = {
+  connection: "connecting",
+  heard: 0,
+  refusal: "",
+  tree: null,
+  nodes: new Map(),
+  now: null,
+  insights: null,
+  goals: null,
+  history: null,
+};
+
+const watchers = new Set<() => void>();
+let waiting = false;
+
+// Once a frame at most.
+function changed() {
+  if (waiting) return;
+  waiting = true;
+  const tell = () => {
+    waiting = false;
+    for (const watcher of watchers) watcher();
+  };
+  if (document.hidden) setTimeout(tell, 200);
+  else requestAnimationFrame(tell);
+}
+
+export function useKnown(): Known {
+  const [, again] = useState(0);
+  useEffect(() => {
+    const watcher = () => again((n) => n + 1);
+    watchers.add(watcher);
+    return () => void watchers.delete(watcher);
+  }, []);
+  return known;
+}
+
+function take(name: string, data: string) {
+  known.heard = Date.now();
+  if (known.connection !== "live") known.connection = "live";
+  const value = JSON.parse(data);
+  switch (name) {
+    case "tree": {
+      const tree = value as Tree;
+      if (tree.all) known.nodes.clear();
+      for (const node of tree.nodes) known.nodes.set(node.id!, node);
+      known.tree = tree;
+      break;
+    }
+    case "now":
+      known.now = value;
+      grow(value);
+      break;
+    case "insights":
+      known.insights = value.insights;
+      break;
+    case "goals":
+      known.goals = value.goals;
+      break;
+  }
+  changed();
+}
+
+// The newest sample joins the history; what is older than an hour goes.
+function grow(now: Now) {
+  const history = known.history;
+  if (!history) return;
+  const last = history.times_ms.at(-1);
+  if (last !== undefined && now.time_ms <= last) return;
+  history.times_ms.push(now.time_ms);
+  for (const [name, values] of Object.entries(history.series)) values.push(now.figures[name] ?? null);
+  let old = 0;
+  while (old < history.times_ms.length && history.times_ms[old]! < now.time_ms - kHour) ++old;
+  if (old < 60) return;
+  history.times_ms.splice(0, old);
+  for (const values of Object.values(history.series)) values.splice(0, old);
+}
+
+let current = new AbortController();
+
+// Begins anew at once, as after a token was given.
+export function reconnect() {
+  current.abort();
+}
+
+export async function run(): Promise<never> {
+  for (;;) {
+    current = new AbortController();
+    const controller = current;
+    const watch = setInterval(() => {
+      if (Date.now() - known.heard > kSilence) controller.abort();
+    }, 500);
+    try {
+      known.heard = Date.now();
+      await listen("v1/stream", controller.signal, () => void loadHistory(), take);
+    } catch (problem) {
+      if (problem instanceof Refused) known.refusal = problem.message;
+      known.connection = problem instanceof Refused && problem.status === 401 ? "refused" : "lost";
+    } finally {
+      clearInterval(watch);
+    }
+    if (known.connection !== "refused") known.connection = "lost";
+    changed();
+    await new Promise((done) => setTimeout(done, kAgain));
+  }
+}
+
+async function loadHistory() {
+  try {
+    known.history = await get<History>("v1/history?points=360");
+    changed();
+  } catch {
+    // The stream has said already that the node is lost.
+  }
+}

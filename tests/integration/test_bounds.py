@@ -281,7 +281,7 @@ class Queries(verge.TestCase):
         connection.settimeout(verge.PATIENCE)
         connection.connect((host, int(port)))
         self.addCleanup(connection.close)
-        connection.sendall(b"GET /v1/events?limit=100000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /v1/events?limit=100000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         return connection
 
     def test_a_page_is_bounded_and_goes_on(self):

@@ -131,7 +131,7 @@ key = "{site.key}"
         self.assertEqual((posted.version, posted.status), ("HTTP/2", 200))
         refused = self.curl(node, "/v1/nothing", host="node.test")
         self.assertEqual((refused.status, json.loads(refused.body)["error"]["code"]), (404, "http.not-found"))
-        status = self.curl(node, "/v1/status", listener="admin")
+        status = self.curl(node, "/v1/status", listener="admin", host=node.host)
         self.assertEqual((status.version, status.status), ("HTTP/2", 200))
         self.assertEqual(json.loads(status.body)["node"]["name"], node.status()["node"]["name"])
         node.stop()

@@ -73,7 +73,7 @@ class Paths(verge.TestCase):
         self.assertGreater(min(path["sent"] for path in paths), 1)
         self.assertGreater(self.cloud.status()["receiver"]["duplicates"], 0)
         for each in lines:
-            self.assertLessEqual(each.connections, 2, "one a lane")
+            self.assertLessEqual(each.connections, 3, "one a lane, and one for what the node says of itself")
         metrics = edge.admin("/metrics").body.decode()
         for number, path in enumerate(paths, start=1):
             labels = f'path="{number}",url="{path["url"]}",bind=""'

@@ -238,6 +238,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   size_t held_bytes_ = 0;  // with those that are being offered
   bool offering_ = false;
   runtime::Timer window_timer_;
+  WallTime window_due_;  // while it is pending: what it was set for
   runtime::Timer held_timer_;
   EventPathCounters counters_;
 };

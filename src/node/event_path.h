@@ -31,6 +31,7 @@
 #include "mqtt/intake.h"
 #include "node/child_store.h"
 #include "node/rule_journal.h"
+#include "node/webhooks.h"
 #include "rules/evaluator.h"
 #include "runtime/loop.h"
 #include "spool/spool_writer.h"
@@ -45,6 +46,7 @@ struct EventPathCounters {
   Counter uploads;         // records that rules or HTTP clients gave to the spool
   Counter drops;           // events that a rule ended
   Counter purges;          // that rules made
+  Counter webhooks;        // likewise
   Counter unreported;      // reports of actions that the spool refused
   Counter awaiting_space;  // publishes held now because the spool is full
   Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
@@ -74,9 +76,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
             std::shared_ptr<const rules::RuleSet> rules, rules::MemoryBudget& rule_memory);
   ~EventPath() override;
 
-  // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges of rules.
+  // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges and webhooks of
+  // rules.
   using Purge = std::function<void(rules::PurgeScope scope, std::string_view what, bool softly)>;
-  void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge);
+  using Webhook = std::function<void(WebhookCall call)>;
+  void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge, Webhook webhook = {});
 
   // Before any loop runs: what rules remember is recorded there from now on. The journal outlives the path.
   void record_in(RuleJournal& journal, const RuleLayout& layout);
@@ -178,6 +182,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule& rule) override;
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
+  void webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void advanced(const rules::Rule& rule, WallTime now) override;
   void hand_over(rules::RuleInput input) override;
@@ -217,6 +222,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::vector<EventPath*> paths_;
   mqtt::Broker* broker_ = nullptr;
   Purge purge_;
+  Webhook webhook_;
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published

@@ -32,6 +32,7 @@
 #include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/uplink_receiver.h"
+#include "node/webhooks.h"
 #include "rules/memory_budget.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -203,6 +204,7 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  Webhooks webhooks_;  // outlives the loops, whose paths send
   std::unique_ptr<Sites> sites_;  // without any, as long as none is configured
   std::unique_ptr<AdminApi> admin_;
   std::vector<std::unique_ptr<net::TcpListener>> admin_listeners_;

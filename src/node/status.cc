@@ -128,7 +128,8 @@ struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
   uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, input_bytes = 0, input_refused = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
-  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, awaiting_space = 0;
+  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, webhooks = 0,
+           awaiting_space = 0;
   Histogram::Snapshot decision;  // receipt to the command written
   Histogram::Snapshot rules;     // receipt to the rules done
 
@@ -160,6 +161,7 @@ struct Totals {
     uploads += from.uploads.value();
     drops += from.drops.value();
     purges += from.purges.value();
+    webhooks += from.webhooks.value();
     awaiting_space += from.awaiting_space.value();
     rules.add(from.decision);
   }
@@ -320,6 +322,13 @@ std::string Node::metrics_text() const {
   out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
   out.counter("drops_total", "Events ended here by a rule.", totals.drops);
   out.counter("rule_purges_total", "Purges of the cache made by rules.", totals.purges);
+  const Webhooks::Counters& webhooks = webhooks_.counters();
+  out.counter("webhooks_total", "Webhook calls made by rules.", totals.webhooks);
+  out.counter("webhooks_delivered_total", "Of these, those that the server took.", webhooks.delivered);
+  out.counter("webhooks_repeated_total", "Attempts at webhook calls after the first.", webhooks.repeated);
+  out.counter("webhooks_failed_total", "Webhook calls that were given up.", webhooks.failed);
+  out.counter("webhooks_dropped_total", "Webhook calls for which there was no room.", webhooks.dropped);
+  out.gauge("webhooks_waiting", "Webhook calls under way or waiting.", static_cast<double>(webhooks.waiting));
   out.gauge("awaiting_space_records", "Publishes held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",

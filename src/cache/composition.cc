@@ -216,7 +216,8 @@ void Composition::compose(Payload text) {
 
 void Composition::fetch(const std::string& reference, esi::Page::Done done) {
   const std::string url = resolve_reference(request_.url, reference);
-  const auto& [depth, fragments_left] = request_.nesting;
+  const unsigned depth = request_.nesting.depth;
+  const std::shared_ptr<size_t>& fragments_left = request_.nesting.fragments_left;
   if (!can_be_asked(url) || depth >= kDepthMax || *fragments_left == 0) return done(std::nullopt);
   --*fragments_left;
   const UrlParts parts = parts_of(url);
@@ -239,7 +240,8 @@ void Composition::fetch(const std::string& reference, esi::Page::Done done) {
                                  .is_secure = parts.is_secure};
   fragments_.push_back(std::make_unique<Fragment>(*this, std::move(done)));
   // Where it is not taken its responder is dropped, which says so.
-  ask_(request, net::HttpResponder(*fragments_.back()), {.depth = depth + 1, .fragments_left = fragments_left});
+  ask_(request, net::HttpResponder(*fragments_.back()),
+       {.depth = depth + 1, .fragments_left = fragments_left, .code_depth = request_.nesting.code_depth});
 }
 
 void Composition::put_out(std::string_view piece) {

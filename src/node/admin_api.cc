@@ -12,12 +12,15 @@
 #include "net/http_message.h"
 #include "node/node.h"
 #include "node/problem.h"
+#include "node/worker_bundle.h"
 #include "node/worker_thread.h"
 
 namespace verge::node {
 namespace {
 
 constexpr size_t kLimitMax = 100'000;
+constexpr size_t kBodyBytesMax = 1U << 20;
+constexpr std::string_view kWorkersPath = "/v1/workers";
 
 template <class T>
 bool parse_number(const std::string& text, T& value) {
@@ -89,10 +92,13 @@ Result<EventQuery> query_of(std::string_view parameters) {
 AdminApi::AdminApi(Node& node, runtime::Loop& loop)
     : node_(node),
       loop_(loop),
-      server_(loop, {.body_bytes_max = 1U << 20, .connections_max = 256},
+      server_(loop, {.body_bytes_max = kBodyBytesMax, .connections_max = 256},
               [this](const net::HttpRequest& request, net::HttpResponder responder) {
                 receive(request, std::move(responder));
-              }) {}
+              }) {
+  server_.decide_by_head(
+      [this](const net::HttpRequest& head, net::HttpResponder& responder) { return admit(head, responder); });
+}
 
 AdminApi::~AdminApi() {
   if (!query_thread_.joinable()) return;
@@ -100,11 +106,23 @@ AdminApi::~AdminApi() {
   query_thread_.join();
 }
 
+// What only those may send who may deploy is not read from others.
+std::optional<net::BodyLimit> AdminApi::admit(const net::HttpRequest& head, net::HttpResponder& responder) const {
+  if (head.path != kWorkersPath || head.method != "POST") {
+    return net::BodyLimit{.bytes_max = kBodyBytesMax, .name = "the admin listener"};
+  }
+  if (!authorize_deploy(head, responder)) return std::nullopt;
+  return net::BodyLimit{.bytes_max = kWorkerBundleBytesMax, .name = "a worker's bundle"};
+}
+
 void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
   if (const std::optional<Error> unknown = unknown_parameter(request)) return respond_problem(responder, 400, *unknown);
   if (request.path == "/v1/purge") return answer_purge(request, std::move(responder));
   if (request.path == "/v1/rules" || std::string_view(request.path).starts_with("/v1/rules/")) {
     return answer_rules(request, std::move(responder));
+  }
+  if (request.path == kWorkersPath || request.path.starts_with("/v1/workers/")) {
+    return answer_workers(request, std::move(responder));
   }
   if (request.method != "GET" && request.method != "HEAD") {
     return respond_problem(responder, 405, {"http.method", "only GET is served here", "use GET"},
@@ -124,7 +142,7 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   if (request.path == "/v1/events") return answer_events(request, std::move(responder));
   respond_problem(responder, 404,
                   {"http.not-found", fmt::format("nothing is served at {}", request.path),
-                   "see /metrics, /healthz, /readyz, /v1/status, /v1/rules, /v1/events, /v1/cache"});
+                   "see /metrics, /healthz, /readyz, /v1/status, /v1/rules, /v1/workers, /v1/events, /v1/cache"});
 }
 
 void AdminApi::answer_purge(const net::HttpRequest& request, net::HttpResponder responder) {

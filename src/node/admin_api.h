@@ -7,6 +7,10 @@
 //   GET, POST /v1/rules           all rules; creates one, given as JSON with the keys of [[rule]]
 //   GET, DELETE /v1/rules/NAME    one rule with its counts; takes a created one away
 //   POST /v1/rules/NAME/stop      also …/start
+//   GET, POST /v1/workers         all workers; deploys one, given as a bundle (docs/formats/worker-bundle.md)
+//   GET, DELETE /v1/workers/NAME  one worker with its counts and limits; takes a deployed one away
+//   POST /v1/workers/NAME/rollback    to the version before, or ?version=
+//   GET /v1/workers/NAME/console  NDJSON of what it said: ?after=; the field Verge-Next has the number of the last line
 //   GET /v1/events  NDJSON: ?topic= ?device= ?kind= ?stream= ?since_us= ?until_us= ?limit= ?after=; when there is more,
 //                   the field Verge-Next names the position to go on after
 //
@@ -50,6 +54,10 @@ class AdminApi {
   void receive(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_purge(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_rules(const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_workers(const net::HttpRequest& request, net::HttpResponder responder);
+  // Whether who asks may change workers; answers it if not.
+  bool authorize_deploy(const net::HttpRequest& request, net::HttpResponder& responder) const;
+  std::optional<net::BodyLimit> admit(const net::HttpRequest& head, net::HttpResponder& responder) const;
   void answer_explain(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
   [[nodiscard]] Page read_page(const EventQuery& query) const;

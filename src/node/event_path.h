@@ -45,6 +45,8 @@ struct EventPathCounters {
   Counter uploads;         // records that rules or HTTP clients gave to the spool
   Counter drops;           // events that a rule ended
   Counter purges;          // that rules made
+  Counter calls;           // of workers, that rules made
+  Counter failed_calls;    // of these, those that no worker got
   Counter unreported;      // reports of actions that the spool refused
   Counter awaiting_space;  // publishes held now because the spool is full
   Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
@@ -77,6 +79,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges of rules.
   using Purge = std::function<void(rules::PurgeScope scope, std::string_view what, bool softly)>;
   void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge);
+  // Before any loop runs: who carries out the calls that rules make of workers; false where it cannot. Nobody: they are
+  // counted as failed.
+  using Call =
+      std::function<bool(std::string_view worker, std::string_view topic, WallTime time, const Payload& payload)>;
+  void call_with(Call call) { call_ = std::move(call); }
 
   // Before any loop runs: what rules remember is recorded there from now on. The journal outlives the path.
   void record_in(RuleJournal& journal, const RuleLayout& layout);
@@ -178,6 +185,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule& rule) override;
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
+  void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
+            WallTime time) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void advanced(const rules::Rule& rule, WallTime now) override;
   void hand_over(rules::RuleInput input) override;
@@ -217,6 +226,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::vector<EventPath*> paths_;
   mqtt::Broker* broker_ = nullptr;
   Purge purge_;
+  Call call_;
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published

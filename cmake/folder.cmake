@@ -1,5 +1,6 @@
 # verge_folder(NAME LINK libs...): one static library a folder of src/, from its *.cc, and one test program from its
-# *_test.cc, registered with CTest. main.cc files belong to programs, not to the library.
+# *_test.cc, registered with CTest. main.cc files belong to programs, not to the library. PRECOMPILE headers...: what
+# nearly all of its files include besides.
 #
 # verge_program(NAME SOURCE file LINK libs...): an executable left in VERGE_BINARY_DIR.
 
@@ -12,7 +13,8 @@ target_precompile_headers(verge_precompiled PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pr
 target_link_libraries(verge_precompiled PRIVATE verge_fmt)
 
 function(verge_folder name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;PRECOMPILE" ${ARGN})
+  set(precompiled verge_precompiled)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -24,13 +26,18 @@ function(verge_folder name)
   else()
     set(scope PUBLIC)
     add_library(verge_${name} STATIC ${sources})
-    target_precompile_headers(verge_${name} REUSE_FROM verge_precompiled)
+    if(ARG_PRECOMPILE)
+      target_precompile_headers(verge_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h ${ARG_PRECOMPILE})
+      set(precompiled verge_${name})
+    else()
+      target_precompile_headers(verge_${name} REUSE_FROM verge_precompiled)
+    endif()
   endif()
   target_include_directories(verge_${name} ${scope} ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(verge_${name} ${scope} ${ARG_LINK})
   if(tests AND BUILD_TESTING)
     add_executable(${name}_test ${tests})
-    target_precompile_headers(${name}_test REUSE_FROM verge_precompiled)
+    target_precompile_headers(${name}_test REUSE_FROM ${precompiled})
     target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR})
     target_link_libraries(${name}_test PRIVATE verge_${name} GTest::gtest_main GTest::gmock)
     gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)

@@ -24,17 +24,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   size_t asked = 0;
   int ends = 0;
   std::string out;
-  Page page(verge::Payload(page_text), {.host = "a", .path = "/p", .query = visitor, .fields = fields},
-            [&](const std::string& reference, Page::Done done) {
-              ++asked;
-              for (const char c : reference) VERGE_ASSERT(c != '\0' || page_text.find('\0') != std::string_view::npos);
-              if ((how & 1U) != 0)
-                return done(reference.size() % 3 == 0 ? std::nullopt : std::optional<std::string>("f"));
-              waiting.push_back(std::move(done));
-            },
-            {.output = [&](std::string_view piece) { out.append(piece); },
-             .finished = [&] { ++ends; },
-             .failed = [&](const std::string&) { ++ends; }});
+  uint64_t held = 0;
+  Page page(
+      verge::Payload(page_text), {.host = "a", .path = "/p", .query = visitor, .fields = fields},
+      [&](const std::string& reference, Page::Done done) {
+        ++asked;
+        for (const char c : reference) VERGE_ASSERT(c != '\0' || page_text.find('\0') != std::string_view::npos);
+        if ((how & 1U) != 0) return done(reference.size() % 3 == 0 ? std::nullopt : std::optional<std::string>("f"));
+        waiting.push_back(std::move(done));
+      },
+      {.output = [&](std::string_view piece) { out.append(piece); },
+       .finished = [&] { ++ends; },
+       .failed = [&](const std::string&) { ++ends; }},
+      held);
   page.start();
   while (!waiting.empty()) {
     const bool last = (how & 2U) != 0;

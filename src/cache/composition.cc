@@ -57,6 +57,7 @@ class Composition::Fragment final : public net::HttpExchange {
   Fragment(Composition& owner, esi::Page::Done done) : owner_(owner), done_(std::move(done)) {}
   ~Fragment() override {
     forget_responder();
+    let_go();
     if (closed_) std::exchange(closed_, nullptr)();
   }
   Fragment(const Fragment&) = delete;
@@ -99,11 +100,18 @@ class Composition::Fragment final : public net::HttpExchange {
   void take_status(int status) { is_good_ = status >= 200 && status < 300; }
   void add(std::string_view piece) {
     if (!is_good_) return;
-    content_.append(piece);
-    if (content_.size() > kFragmentBytesMax) {
+    uint64_t& held = owner_.request_.nesting.spent->held;
+    if (content_.size() + piece.size() > kFragmentBytesMax || held + piece.size() > kHeldBytesMax) {
       is_good_ = false;
-      std::string().swap(content_);
+      let_go();
+      return;
     }
+    content_.append(piece);
+    held += piece.size();
+  }
+  std::string let_go() {
+    owner_.request_.nesting.spent->held -= content_.size();
+    return std::exchange(content_, {});
   }
   // Later, from the loop: this runs under calls of those who answer.
   void end(bool is_whole) {
@@ -114,8 +122,8 @@ class Composition::Fragment final : public net::HttpExchange {
       const auto there = owner.lock();
       if (!there) return;
       const esi::Page::Done done = std::move(done_);
-      std::optional<std::string> content;
-      if (is_good_) content = std::move(content_);
+      std::optional<std::string> content = let_go();
+      if (!is_good_) content.reset();
       std::erase_if((*there)->fragments_, [this](const auto& one) { return one.get() == this; });
       done(std::move(content));
     });
@@ -134,7 +142,7 @@ Composition::Composition(runtime::Loop& loop, Request request, std::shared_ptr<B
       template_(std::move(page_template)),
       ask_(std::move(ask)),
       told_(std::move(told)) {
-  if (!request_.nesting.fragments_left) request_.nesting.fragments_left = std::make_shared<size_t>(kFragmentsMax);
+  if (!request_.nesting.spent) request_.nesting.spent = std::make_shared<Nesting::Spent>();
 }
 
 Composition::~Composition() {
@@ -202,7 +210,8 @@ void Composition::compose(Payload text) {
                             if (is_ready_) return end();
                             has_failed = true;
                             fail(fmt::format("the fragment {} failed", reference));
-                          }});
+                          }},
+      request_.nesting.spent->held);
   const std::optional<esi::Fault>& fault = page_->fault();
   if (fault && told_.fault) told_.fault(*fault);
   page_->start();
@@ -217,9 +226,9 @@ void Composition::compose(Payload text) {
 void Composition::fetch(const std::string& reference, esi::Page::Done done) {
   const std::string url = resolve_reference(request_.url, reference);
   const unsigned depth = request_.nesting.depth;
-  const std::shared_ptr<size_t>& fragments_left = request_.nesting.fragments_left;
-  if (!can_be_asked(url) || depth >= kDepthMax || *fragments_left == 0) return done(std::nullopt);
-  --*fragments_left;
+  const std::shared_ptr<Nesting::Spent>& spent = request_.nesting.spent;
+  if (!can_be_asked(url) || depth >= kDepthMax || spent->fragments == kFragmentsMax) return done(std::nullopt);
+  ++spent->fragments;
   const UrlParts parts = parts_of(url);
   std::vector<net::HttpField> fields;
   for (const net::HttpField& field : request_.fields.view()) {
@@ -241,7 +250,7 @@ void Composition::fetch(const std::string& reference, esi::Page::Done done) {
   fragments_.push_back(std::make_unique<Fragment>(*this, std::move(done)));
   // Where it is not taken its responder is dropped, which says so.
   ask_(request, net::HttpResponder(*fragments_.back()),
-       {.depth = depth + 1, .fragments_left = fragments_left, .code_depth = request_.nesting.code_depth});
+       {.depth = depth + 1, .spent = spent, .code_depth = request_.nesting.code_depth});
 }
 
 void Composition::put_out(std::string_view piece) {

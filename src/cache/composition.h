@@ -29,9 +29,13 @@ namespace verge::cache {
 // Where a request stands among the includes of a page that a client asked for, and among the requests of code.
 struct Nesting {
   static constexpr unsigned kCodeDepthMax = 4;
-
-  unsigned depth = 0;                      // of includes around it; 0: a client's own request
-  std::shared_ptr<size_t> fragments_left;  // of all pages of this client's; null until the first is composed
+  // Of the client's page and of all within its fragments.
+  struct Spent {
+    size_t fragments = 0;  // asked for
+    uint64_t held = 0;     // bytes of fragments, that come or wait
+  };
+  unsigned depth = 0;            // of includes around it; 0: a client's own request
+  std::shared_ptr<Spent> spent;  // null until the first page is composed
   // Code that asks. Where the URL is routed to itself, the request goes on behind it.
   uint64_t code = 0;  // 0: none
   CodePosition code_position = CodePosition::kBefore;
@@ -44,6 +48,7 @@ class Composition {
   static constexpr size_t kFragmentsMax = 256;  // of a client's page, those within fragments included
   static constexpr uint64_t kTemplateBytesMax = 4U << 20;
   static constexpr uint64_t kFragmentBytesMax = 4U << 20;
+  static constexpr uint64_t kHeldBytesMax = 32U << 20;     // of fragments, likewise; one that would be more has failed
   static constexpr uint64_t kUntakenBytesMax = 64U << 20;  // of a page, by its client; one more, and it breaks off
 
   struct Request {

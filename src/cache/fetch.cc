@@ -203,12 +203,12 @@ bool Fetch::goes_on_elsewhere(int status) const {
 }
 
 bool Fetch::fits_completion(const net::ResponseHead& head, const net::BodyFraming& framing) {
-  if (head.status == 206) {
-    const Completion& completion = *request_.completion;
+  const std::optional<Completion>& completion = request_.completion;
+  if (completion && head.status == 206) {
     const bool is_long_enough =
-        framing.kind != net::BodyFraming::Kind::kLength || framing.length == completion.gap.size();
-    if (is_long_enough && completion.fits(head.fields)) {
-      gap_left_ = completion.gap.size();
+        framing.kind != net::BodyFraming::Kind::kLength || framing.length == completion->gap.size();
+    if (is_long_enough && completion->fits(head.fields)) {
+      gap_left_ = completion->gap.size();
       return true;
     }
   }
@@ -218,8 +218,8 @@ bool Fetch::fits_completion(const net::ResponseHead& head, const net::BodyFramin
 }
 
 // The fields of the stored part that the gap begins at, with those that came (RFC 9111 section 3.4).
-void Fetch::become_complete(AnswerParts& parts, std::span<const net::HttpField> fields) const {
-  const Completion& completion = *request_.completion;
+void Fetch::become_complete(const Completion& completion, AnswerParts& parts,
+                            std::span<const net::HttpField> fields) const {
   const OwnedFields updated = updated_fields(completion.part().fields(), fields);
   std::vector<net::HttpField> kept(updated.view().begin(), updated.view().end());
   std::erase_if(kept,
@@ -305,7 +305,8 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
     parts.range = range;
     if (range) parts.url = partial_url(request_.url);
     parts.stored_because = verdict.reason;
-    if (request_.completion) become_complete(parts, OwnedFields(parts.fields).view());
+    const std::optional<Completion>& completion = request_.completion;
+    if (completion) become_complete(*completion, parts, OwnedFields(parts.fields).view());
     const auto made = std::make_shared<const Answer>(std::move(parts));
     if (request_.completion) fetched.completed = made;
     if (verdict.stores && shared_.store.insert(made, started_)) stored_ = made;

@@ -130,7 +130,7 @@ class Fetch final : private net::UpstreamObserver {
   bool update_described(const net::ResponseHead& head);
   // False: it is asked once more, without the parts.
   bool fits_completion(const net::ResponseHead& head, const net::BodyFraming& framing);
-  void become_complete(AnswerParts& parts, std::span<const net::HttpField> fields) const;
+  void become_complete(const Completion& completion, AnswerParts& parts, std::span<const net::HttpField> fields) const;
   void forget_parts_within();
   [[nodiscard]] bool goes_on_elsewhere(int status) const;
   // Of what the answer alone lets be stored.

@@ -492,12 +492,12 @@ void Proxy::serve_completed(Exchange& exchange, const Fetched& fetched) {
   exchange.fetch = fetched.stored ? nullptr : exchange.fetch;
   exchange.responder.when_closed({});
   const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
-  if (!answer.range() || !specs) {
+  const std::optional<ContentRange> held = answer.range();
+  if (!held || !specs) {
     serve_stored(asked, std::move(exchange.responder), fetched.completed, status);
   } else {
-    const ContentRange held = *answer.range();
-    const uint64_t length = held.length.value_or(0);
-    serve_ranges(asked, std::move(exchange.responder), answer, satisfiable(*specs, length), length, held.range.first,
+    const uint64_t length = held->length.value_or(0);
+    serve_ranges(asked, std::move(exchange.responder), answer, satisfiable(*specs, length), length, held->range.first,
                  status);
   }
   exchange.fetch = nullptr;

@@ -228,7 +228,8 @@ bool Proxy::serve_part(const Asked& asked, net::HttpResponder& responder, const 
   const auto specs = parse_range(net::find_field(asked.fields, "range").value_or(""));
   std::optional<ContentRange> held = usable_range(part);
   const bool arrives = part.body()->state() == Body::State::kGrowing;
-  if (arrives && part.range() && part.body()->length() == part.range()->range.size()) held = part.range();
+  const std::optional<ContentRange> stated = part.range();
+  if (arrives && stated && part.body()->length() == stated->range.size()) held = stated;
   if (!specs || !held || !held->length) return false;
   const uint64_t length = *held->length;
   const std::vector<ByteRange> ranges = satisfiable(*specs, length);

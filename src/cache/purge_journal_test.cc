@@ -10,13 +10,14 @@ namespace verge::cache {
 namespace {
 
 class PurgeJournalTest : public testing::Test {
- protected:
+ public:
   PurgeJournalTest() {
     std::string name = "/tmp/verge-purges-XXXXXX";
     directory_ = mkdtemp(name.data());
   }
   ~PurgeJournalTest() override { std::filesystem::remove_all(directory_); }
 
+ protected:
   std::unique_ptr<PurgeJournal> open(Purges& purges, uint64_t compact_above = 1 << 20) {
     bool is_whole = false;
     Result<std::unique_ptr<PurgeJournal>> journal =

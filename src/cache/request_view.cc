@@ -89,6 +89,7 @@ void append_url(std::string& out, bool is_secure, std::string_view host, std::st
   out.append(is_secure ? "https://" : "http://");
   const std::string_view usual_port = is_secure ? ":443" : ":80";
   if (host.ends_with(usual_port)) host.remove_suffix(usual_port.size());
+  if (host.ends_with('.')) host.remove_suffix(1);
   for (const char c : host) out.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
   out.append(path);
   if (!query.empty()) out.append("?").append(query);
@@ -104,7 +105,7 @@ std::string plain_url_prefix(std::string_view text) {
   const size_t scheme = text.find("://");
   if (scheme == std::string_view::npos) return std::string(text);
   const size_t path = text.find_first_of("/?", scheme + 3);
-  const std::string head = lower(text.substr(0, path));
+  std::string head = lower(text.substr(0, path));
   if (path == std::string_view::npos) return head;
   return url_of(head.starts_with("https:"), std::string_view(head).substr(scheme + 3), text.substr(path), {});
 }

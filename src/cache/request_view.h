@@ -25,8 +25,8 @@ struct RequestTraits {
 };
 RequestTraits traits_of(std::span<const net::HttpField> fields);
 
-// The URL by which answers are kept: scheme, host in lower case, port unless it is the scheme's, and the target as it
-// was sent. Nothing is decoded or sorted: what the origin could tell apart stays apart.
+// The URL by which answers are kept: scheme, host in lower case and without a final dot, port unless it is the
+// scheme's, and the target as it was sent. Nothing is decoded or sorted: what the origin could tell apart stays apart.
 void append_url(std::string& out, bool is_secure, std::string_view host, std::string_view path, std::string_view query);
 std::string url_of(bool is_secure, std::string_view host, std::string_view path, std::string_view query);
 

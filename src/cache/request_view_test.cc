@@ -26,6 +26,7 @@ TEST(PlainUrl, AsAPersonMayWriteIt) {
   EXPECT_EQ(plain_url("https://a:443/"), "https://a/");
   EXPECT_EQ(plain_url("https://a:80/x"), "https://a:80/x");
   EXPECT_EQ(plain_url("http://A"), "http://a/");
+  EXPECT_EQ(plain_url("http://a.example.:80/x"), "http://a.example/x");
   EXPECT_EQ(plain_url_prefix("http://Www.Exa"), "http://www.exa");
   EXPECT_EQ(plain_url_prefix("http://A:80/x/Y"), "http://a/x/Y");
 }

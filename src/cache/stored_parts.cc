@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/assert.h"
 #include "cache/validators.h"
 
 namespace verge::cache {
@@ -15,10 +16,16 @@ std::optional<ContentRange> usable_range(const Answer& part) {
   return range;
 }
 
+ByteRange range_of(const Answer& part) {
+  const std::optional<ContentRange>& range = part.range();
+  VERGE_ASSERT(range.has_value());
+  return range->range;
+}
+
 std::string_view Completion::tag() const { return net::find_field(part().fields(), "etag").value_or(""); }
 
 ByteRange Completion::united() const {
-  return {before ? before->range()->range.first : gap.first, after ? after->range()->range.last : gap.last};
+  return {before ? range_of(*before).first : gap.first, after ? range_of(*after).last : gap.last};
 }
 
 bool Completion::fits(std::span<const net::HttpField> fields) const {
@@ -29,25 +36,29 @@ bool Completion::fits(std::span<const net::HttpField> fields) const {
 std::optional<Completion> completion_of(std::span<const Store::AnswerPointer> parts,
                                         const std::optional<RangeSpec>& wanted) {
   const Answer* model = nullptr;  // the newest that can be used
+  std::optional<uint64_t> length;
   std::vector<Store::AnswerPointer> alike;
   for (const Store::AnswerPointer& part : parts) {
     const std::optional<ContentRange> range = usable_range(*part);
     if (!range || !can_be_combined(part->fields(), part->fields())) continue;
-    if (model == nullptr) model = part.get();
-    if (range->length == model->range()->length && can_be_combined(part->fields(), model->fields())) {
+    if (model == nullptr) {
+      model = part.get();
+      length = range->length;
+    }
+    if (range->length == length && can_be_combined(part->fields(), model->fields())) {
       alike.push_back(part);
     }
   }
   if (model == nullptr) return std::nullopt;
-  Completion completion{.before = nullptr, .after = nullptr, .gap = {}, .length = model->range()->length.value_or(0)};
+  Completion completion{.before = nullptr, .after = nullptr, .gap = {}, .length = length.value_or(0)};
   const std::vector<ByteRange> ranges =
       satisfiable({wanted.value_or(RangeSpec{.first = 0, .last = std::nullopt})}, completion.length);
   if (ranges.empty()) return std::nullopt;
   const ByteRange asked = ranges.front();
   // Of the parts that reach into what is asked for at its beginning, or up to it, the one that reaches furthest;
   // likewise at its end.
-  const auto first_of = [](const Answer& part) { return part.range()->range.first; };
-  const auto last_of = [](const Answer& part) { return part.range()->range.last; };
+  const auto first_of = [](const Answer& part) { return range_of(part).first; };
+  const auto last_of = [](const Answer& part) { return range_of(part).last; };
   for (const Store::AnswerPointer& part : alike) {
     const uint64_t first = first_of(*part), last = last_of(*part);
     const bool begins = first <= asked.first && last + 1 >= asked.first;

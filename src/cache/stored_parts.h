@@ -18,6 +18,9 @@ namespace verge::cache {
 // Of a part whose body is all there; nothing of one that cannot be used.
 std::optional<ContentRange> usable_range(const Answer& part);
 
+// What a part says that it has; the answer is one.
+ByteRange range_of(const Answer& part);
+
 // A gap between stored parts, or at an end of one.
 struct Completion {
   Store::AnswerPointer before;  // ends where the gap begins; null: none does

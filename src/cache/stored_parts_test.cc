@@ -91,8 +91,8 @@ TEST(StoredParts, GapAndPartsAreTheUnitedRangeOnce) {
       for (uint64_t byte = range.first; byte <= range.last; ++byte) ++times[byte];
     };
     count(completion->gap);
-    if (completion->before) count(completion->before->range()->range);
-    if (completion->after) count(completion->after->range()->range);
+    if (completion->before) count(range_of(*completion->before));
+    if (completion->after) count(range_of(*completion->after));
     const ByteRange united = completion->united();
     for (uint64_t byte = 0; byte < 20; ++byte) {
       ASSERT_EQ(times[byte], byte >= united.first && byte <= united.last ? 1 : 0) << "round " << round;

@@ -67,7 +67,7 @@ int run_ingest(const IngestOptions& options, bool json) {
 }
 
 void add_decide(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = bench.add_subcommand("decide", "Time from a publish to the command that a rule makes of it");
+  CLI::App* command = add_command(bench, "decide", "Time from a publish to the command that a rule makes of it");
   const auto options = std::make_shared<DecideOptions>();
   const auto json = std::make_shared<bool>(false);
   add_load(*command, options->load);
@@ -87,7 +87,7 @@ void add_decide(CLI::App& bench, Outcome& outcome) {
 }
 
 void add_ingest(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = bench.add_subcommand("ingest", "How fast a broker takes messages in, and what they cost it");
+  CLI::App* command = add_command(bench, "ingest", "How fast a broker takes messages in, and what they cost it");
   const auto options = std::make_shared<IngestOptions>();
   const auto json = std::make_shared<bool>(false);
   options->load.payload_bytes = 128;
@@ -111,7 +111,7 @@ int run_spool(const SpoolBenchOptions& options, bool json) {
 }
 
 void add_purge_bench(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = bench.add_subcommand("purge", "A purge of one tag that all stored answers carry");
+  CLI::App* command = add_command(bench, "purge", "A purge of one tag that all stored answers carry");
   const auto options = std::make_shared<PurgeBenchOptions>();
   const auto json = std::make_shared<bool>(false);
   command->add_option("--answers", options->answers, "How many are stored; each takes about a KiB")
@@ -132,7 +132,7 @@ void add_purge_bench(CLI::App& bench, Outcome& outcome) {
 }
 
 void add_spool_bench(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = bench.add_subcommand("spool", "Durable appends a second, beside what the disk allows");
+  CLI::App* command = add_command(bench, "spool", "Durable appends a second, beside what the disk allows");
   const auto options = std::make_shared<SpoolBenchOptions>();
   const auto json = std::make_shared<bool>(false);
   command->add_option("--batch", options->batch_records, "Records a commit")
@@ -162,7 +162,7 @@ int run_jetstream(const JetstreamBenchOptions& options, bool json) {
 }
 
 void add_jetstream_bench(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = bench.add_subcommand("jetstream", "Appends a second that a NATS JetStream server acknowledges");
+  CLI::App* command = add_command(bench, "jetstream", "Appends a second that a NATS JetStream server acknowledges");
   const auto options = std::make_shared<JetstreamBenchOptions>();
   const auto json = std::make_shared<bool>(false);
   command->add_option("--url", options->url, "Where the server listens")
@@ -196,7 +196,7 @@ struct EchoOptions {
 };
 
 void add_echo(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = bench.add_subcommand("echo", "The bare server that 'bench decide' is compared with");
+  CLI::App* command = add_command(bench, "echo", "The bare server that 'bench decide' is compared with");
   const auto options = std::make_shared<EchoOptions>();
   command->add_option("--listen", options->listen, "Address; port 0 is any")
       ->type_name("HOST:PORT")
@@ -221,7 +221,7 @@ struct ConstantOptions {
 };
 
 void add_constant(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = bench.add_subcommand("constant", "The bare HTTP server that caches are compared with");
+  CLI::App* command = add_command(bench, "constant", "The bare HTTP server that caches are compared with");
   const auto options = std::make_shared<ConstantOptions>();
   command->add_option("--listen", options->listen, "Address; port 0 is any")
       ->type_name("HOST:PORT")
@@ -244,7 +244,7 @@ void add_constant(CLI::App& bench, Outcome& outcome) {
 }  // namespace
 
 void add_bench(CLI::App& app, Outcome& outcome) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure this or any other MQTT broker, and the disk");
+  CLI::App* bench = add_command(app, "bench", "Measure this or any other MQTT broker, and the disk");
   bench->group(kGroupTry);
   bench->require_subcommand(1);
   set_examples(*bench,

@@ -350,7 +350,7 @@ int purge(const CacheOptions& options) {
 CLI::App* add_command(CLI::App& cache, const std::string& name, const std::string& what,
                       const std::shared_ptr<CacheOptions>& options, const std::string& examples,
                       const std::function<int(const CacheOptions&)>& run, Outcome& outcome) {
-  CLI::App* command = cache.add_subcommand(name, what);
+  CLI::App* command = verge::cli::add_command(cache, name, what);
   command->add_option("--admin", options->admin, "The node's admin listener")
       ->type_name("HOST:PORT")
       ->capture_default_str();
@@ -366,7 +366,7 @@ void add_json(CLI::App& command, CacheOptions& options) {
 }  // namespace
 
 void add_cache(CLI::App& app, Outcome& outcome) {
-  CLI::App* cache = app.add_subcommand("cache", "See, explain, purge and warm what a node's sites have stored");
+  CLI::App* cache = add_command(app, "cache", "See, explain, purge and warm what a node's sites have stored");
   cache->group(kGroupNode);
   cache->require_subcommand(1);
   set_examples(*cache, "  verge cache explain http://www.example.com/index.html\n");

@@ -134,7 +134,7 @@ int make_key(const SignOptions& options) {
 
 void add_cache_sign(CLI::App& cache, Outcome& outcome) {
   const auto options = std::make_shared<SignOptions>();
-  CLI::App* signing = cache.add_subcommand("sign", "Sign a URL, or with --prefix make a cookie for all paths below it");
+  CLI::App* signing = add_command(cache, "sign", "Sign a URL, or with --prefix make a cookie for all paths below it");
   signing->add_option("URL", options->url, "With scheme and host, as clients will ask for it")->required();
   signing->add_option("--key-file", options->key_file, "The key, as sign-key makes it")->required()->type_name("FILE");
   signing->add_option("--key-id", options->key_id, "Its id in the site's signing_keys")->required()->type_name("ID");
@@ -154,8 +154,7 @@ void add_cache_sign(CLI::App& cache, Outcome& outcome) {
   signing->callback([&outcome, options] { outcome.run = [options] { return sign(*options); }; });
 
   const auto fresh = std::make_shared<SignOptions>();
-  CLI::App* making =
-      cache.add_subcommand("sign-key", "Make a key for signed URLs, in a new file that only you can read");
+  CLI::App* making = add_command(cache, "sign-key", "Make a key for signed URLs, in a new file that only you can read");
   making->add_option("--out", fresh->output, "The file; with ed25519 the public half is in FILE.pub")
       ->required()
       ->type_name("FILE");

@@ -71,6 +71,10 @@ void describe_program(CLI::App& app) {
                "What a command yields goes to standard output, what it has to say to standard error.");
 }
 
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description) {
+  return parent.add_subcommand(name, description);
+}
+
 void set_examples(CLI::App& command, const std::string& text) { command.footer("Examples:\n" + text); }
 
 std::vector<std::string> option_spellings(const CLI::App& command) {

@@ -10,6 +10,9 @@ namespace verge::cli {
 // Name, description, examples, environment and exit codes of the program; no commands yet.
 void describe_program(CLI::App& app);
 
+// A command below `parent`. What CLI11 makes of it is compiled in one place instead of in each that has commands.
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description);
+
 // Ends the help of a command: `text` is one or more indented lines, beginning with an example.
 void set_examples(CLI::App& command, const std::string& text);
 

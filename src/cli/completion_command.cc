@@ -27,7 +27,7 @@ void collect(const CLI::App& command, const std::vector<std::string>& path, std:
 }  // namespace
 
 void add_completion(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("completion", "Print the completion script of a shell");
+  CLI::App* command = add_command(app, "completion", "Print the completion script of a shell");
   command->group(kGroupShell);
   const auto shell = std::make_shared<std::string>();
   command->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));

@@ -22,7 +22,7 @@ std::string no_demo_seconds(const std::string& text) {
 }  // namespace
 
 void add_demo(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("demo", "See it work: three nodes, 200 machines, a cut and a kill");
+  CLI::App* command = add_command(app, "demo", "See it work: three nodes, 200 machines, a cut and a kill");
   command->group(kGroupTry);
   const auto options = std::make_shared<DemoOptions>();
   command->add_option("--seconds", options->seconds, "How long, 12 at least, without the drain at the end")

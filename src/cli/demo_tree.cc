@@ -15,8 +15,11 @@ constexpr Duration kAskTimeout = std::chrono::seconds(5);
 constexpr Duration kEndPatience = std::chrono::seconds(10);
 
 // What an edge of a plant does: two decisions on the spot, summaries and parts upwards, the readings themselves to
-// nobody. The batches wait long enough to compress well; an alarm does not wait.
+// nobody. The batches wait long enough to compress well; an alarm does not wait. Summaries survive the kill.
 constexpr std::string_view kEdgeRules = R"toml(
+[rules]
+durable = true
+
 [[rule]]
 name = "overheat"
 sql = """
@@ -26,7 +29,6 @@ do = [
   { publish = "plant/${device}/command", payload = '{"action":"${action}","n":${n}}' },
   { upload = "critical", topic = "plant/${device}/overheat" },
 ]
-report = "none"
 
 [[rule]]
 name = "vibration"
@@ -34,7 +36,6 @@ sql = """
 SELECT device, n, CASE WHEN vibration > 18 THEN 'SHUTDOWN_EQUIPMENT' ELSE 'REDUCE_LOAD' END AS action
 FROM 'plant/+/telemetry' WHERE vibration > @VIBRATION@"""
 do = [{ publish = "plant/${device}/command", payload = '{"action":"${action}","n":${n}}' }]
-report = "none"
 
 [[rule]]
 name = "ten-seconds"

@@ -113,7 +113,7 @@ int run_doctor(const DoctorOptions& options) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("doctor", "Find what could keep a node from its work, and say what to do");
+  CLI::App* command = add_command(app, "doctor", "Find what could keep a node from its work, and say what to do");
   command->group(kGroupNode);
   const auto options = std::make_shared<DoctorOptions>();
   command->add_option("--config", options->config, "The node's TOML file; without one the defaults are looked at")

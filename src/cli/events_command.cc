@@ -134,7 +134,9 @@ void say_where_to_go_on(const std::string& position) {
 }
 
 Result<void> check_directory(storage::FileSystem& file_system, const EventsOptions& options) {
-  if (file_system.list(options.access.spool_directory())) return {};
+  const Result<std::vector<std::string>> there = file_system.list(options.access.spool_directory());
+  if (there) return {};
+  if (there.error().code == "storage.permission") return std::unexpected(there.error());
   return fail("events.no-data", fmt::format("there is no node's data in {}", options.access.data_dir),
               "name its directory with --data-dir or ask a running node with --admin HOST:PORT");
 }
@@ -276,11 +278,11 @@ void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& option
 }  // namespace
 
 void add_events(CLI::App& app, Outcome& outcome) {
-  CLI::App* events = app.add_subcommand("events", "Read what a node holds");
+  CLI::App* events = add_command(app, "events", "Read what a node holds");
   events->group(kGroupNode);
   events->require_subcommand(1);
   set_examples(*events, "  verge events query --topic 'plant/#' --limit 20\n");
-  CLI::App* query = events->add_subcommand("query", "Print events that are there, oldest first by stream");
+  CLI::App* query = add_command(*events, "query", "Print events that are there, oldest first by stream");
   const auto query_options = std::make_shared<EventsOptions>();
   add_options(*query, query_options, 1);
   query->add_option("--admin", query_options->admin, "Ask the running node with this admin listener instead")
@@ -293,7 +295,7 @@ void add_events(CLI::App& app, Outcome& outcome) {
                "  verge events query --admin 127.0.0.1:9180 --kind action\n");
   query->callback([&outcome, query_options] { outcome.run = [query_options] { return run_query(*query_options); }; });
 
-  CLI::App* tail = events->add_subcommand("tail", "Print the last events, then new ones as they are written");
+  CLI::App* tail = add_command(*events, "tail", "Print the last events, then new ones as they are written");
   const auto tail_options = std::make_shared<EventsOptions>();
   tail_options->limit = 10;
   add_options(*tail, tail_options, 0);

@@ -48,7 +48,7 @@ int explain_code(std::string_view wanted, bool json) {
 }  // namespace
 
 void add_explain(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("explain", "Say what an error code means and what to do about it");
+  CLI::App* command = add_command(app, "explain", "Say what an error code means and what to do about it");
   command->group(kGroupNode);
   const auto code = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);

@@ -31,7 +31,7 @@ int write_pages(const std::vector<ManualPage>& pages, const std::string& directo
 }  // namespace
 
 void add_manual(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("manual", "Write the manual pages of all commands");
+  CLI::App* command = add_command(app, "manual", "Write the manual pages of all commands");
   command->group(kGroupShell);
   const auto directory = std::make_shared<std::string>();
   command->add_option("--directory", *directory, "Where to; without it the page of the program is printed")

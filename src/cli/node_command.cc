@@ -162,7 +162,7 @@ int run_check(const NodeOptions& options) {
 }  // namespace
 
 void add_node(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("node", "Run a node: gateway, rules, spool and uplink");
+  CLI::App* command = add_command(app, "node", "Run a node: gateway, rules, spool and uplink");
   command->group(kGroupNode);
   const auto options = std::make_shared<NodeOptions>();
   command->add_option("--config", options->config, "TOML file; without one the defaults listen on loopback")
@@ -184,7 +184,7 @@ void add_node(CLI::App& app, Outcome& outcome) {
 }
 
 void add_check(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("check", "Say what is wrong with a configuration file, without starting");
+  CLI::App* command = add_command(app, "check", "Say what is wrong with a configuration file, without starting");
   command->group(kGroupNode);
   const auto options = std::make_shared<NodeOptions>();
   command->add_option("file", options->config, "The file")->required()->type_name("FILE");

@@ -27,7 +27,12 @@ std::vector<Figure> figures_of(AdviseOptions& options) {
           {"private", "The data must stay where it arises", &input.is_private},
           {"line_availability_percent", "Of the line to the cloud", &input.line_availability_percent, 0, 100},
           {"must_run_offline", "It goes on without the line", &input.must_run_offline},
-          {"computing", "realtime, inference, general, batch or training", &input.computing},
+          {"computing",
+           "realtime, inference, general, batch or training",
+           &input.computing,
+           0,
+           0,
+           {"realtime", "inference", "general", "batch", "training"}},
           {"edge_utilisation", "Of the edge nodes that are planned, 0 to 1", &input.edge_utilisation, 0, 1},
           {"edge_nodes", "That are planned", &input.estimated_edge_nodes},
           {"operators", "People who run them", &input.operators},
@@ -74,7 +79,7 @@ int run_advise(const AdviseOptions& options) {
 
 void add_plan_advise(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<AdviseOptions>();
-  CLI::App* command = plan.add_subcommand("advise", "Edge or cloud, and which of the usual mistakes the plan makes");
+  CLI::App* command = add_command(plan, "advise", "Edge or cloud, and which of the usual mistakes the plan makes");
   command->add_option("PLAN", options->files, "Files with a table [advise]; options come after them");
   add_figures(*command, figures_of(*options));
   add_plan_output(*command, options->output);
@@ -89,12 +94,6 @@ void add_plan_advise(CLI::App& plan, Outcome& outcome) {
       if (Result<void> done = read_figures(options->files, "advise", targets); !done)
         return print_plan_failure(done.error());
       apply_typed(*command, figures_of(*options), targets);
-      if (const std::string& computing = read.input.computing; computing != "realtime" && computing != "inference" &&
-                                                               computing != "general" && computing != "batch" &&
-                                                               computing != "training") {
-        return print_plan_failure(Error{"plan.value", fmt::format("'{}' is no kind of computing", computing),
-                                        "it is realtime, inference, general, batch or training"});
-      }
       return run_advise(read);
     };
   });

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "cli/plan_files.h"
 #include "cli/plan_output.h"
-#include "cli/plan_output.h"
 
 namespace verge::cli {
 
@@ -36,6 +35,12 @@ Result<void> read_field(const planner::Record& record, const planner::Field& fie
   } else {
     const std::string* const value = std::get_if<std::string>(&field.value);
     if (value == nullptr) return wrong("string");
+    const std::vector<std::string>& allowed = figure.words_allowed;
+    if (!allowed.empty() && std::ranges::find(allowed, *value) == allowed.end()) {
+      return fail("plan.value",
+                  fmt::format("{}:{}: '{}' is '{}'", record.file, field.line, field.key, printable(*value)),
+                  fmt::format("it is one of {}", fmt::join(allowed, ", ")));
+    }
     **std::get_if<std::string*>(&figure.into) = *value;
   }
   return {};
@@ -77,7 +82,9 @@ void add_figures(CLI::App& command, const std::vector<Figure>& figures) {
     } else if (bool* const* yes = std::get_if<bool*>(&figure.into)) {
       command.add_option(option_of(figure), **yes, figure.words)->type_name("true|false")->capture_default_str();
     } else {
-      command.add_option(option_of(figure), **std::get_if<std::string*>(&figure.into), figure.words);
+      CLI::Option* const option =
+          command.add_option(option_of(figure), **std::get_if<std::string*>(&figure.into), figure.words);
+      if (!figure.words_allowed.empty()) option->check(CLI::IsMember(figure.words_allowed));
     }
   }
 }

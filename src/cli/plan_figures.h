@@ -18,6 +18,7 @@ struct Figure {
   std::variant<double*, bool*, std::string*> into;
   double least = 0;
   double most = 1e15;
+  std::vector<std::string> words_allowed = {};  // of a string; empty: any
 };
 
 // Sets what the tables of that kind say. Errors: plan.unknown-key, plan.value, those of reading.

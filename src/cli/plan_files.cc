@@ -107,6 +107,11 @@ Result<std::vector<Record>> records_of(const std::string& path, const std::strin
     if (!table.empty()) return table;
   }
   const Result<std::string> text = read_plan_file(path);
+  if (!text && !kind.empty() && path.find_first_of("./") == std::string::npos) {
+    return fail("plan.file",
+                fmt::format("'{}' is neither a file that can be read nor a built-in table", printable(path)),
+                "give a file, or one of the tables aws, gcp, azure, clouds and cities");
+  }
   if (!text) return std::unexpected(text.error());
   const std::string name = lower(path);
   if (name.ends_with(".toml")) return toml_records(*text, path);
@@ -128,8 +133,10 @@ void add_plan_files(CLI::App& command, PlanFiles& files, bool has_workloads) {
 
 Result<planner::PlanDocument> read_plan_files(const PlanFiles& files) {
   std::vector<Record> records;
+  std::string source;
   const auto add = [&](const std::string& path, const std::string& kind) -> Result<void> {
     if (path.empty()) return {};
+    source += fmt::format("{}{}", source.empty() ? "" : ", ", path);
     Result<std::vector<Record>> more = records_of(path, kind);
     if (!more) return std::unexpected(more.error());
     records.insert(records.end(), std::make_move_iterator(more->begin()), std::make_move_iterator(more->end()));
@@ -143,7 +150,10 @@ Result<planner::PlanDocument> read_plan_files(const PlanFiles& files) {
   if (done) done = add(files.users, "user");
   if (done) done = add(files.workloads, "workload");
   if (!done) return std::unexpected(done.error());
-  return planner::read_plan(records);
+  Result<planner::PlanDocument> plan = planner::read_plan(records);
+  // One file is named with its first line, as other messages name theirs.
+  if (plan) plan->source = source.empty() || source.contains(", ") ? source : source + ":1";
+  return plan;
 }
 
 }  // namespace verge::cli

@@ -49,6 +49,25 @@ struct Table {
   planner::Calibration calibration;
 };
 
+using MeasuredLines = std::map<std::string, std::vector<planner::RoundTripLine>>;
+
+// What was measured does not suffice: what is wrong with which line, where something is; else the first line.
+Error too_few(const LatencyOptions& options, const planner::MeasuredSites& measured, const MeasuredLines& lines,
+              Error error) {
+  const planner::RoundTripLine& first = lines.begin()->second.front();
+  const std::string where = measured.unused_files.empty()
+                                ? fmt::format("{}:{}: no more than this was measured", first.file, first.line)
+                                : measured.unused_files.front();
+  error.what = fmt::format("{}; {} usable pair(s) of places are left in {}, and a calibration needs three", where,
+                           measured.pairs.size(), options.rtt);
+  if (!measured.below_floor.empty()) {
+    error.fix = "correct the measurement, or where the two are (--sites)";
+  } else if (!measured.without_place.empty()) {
+    error.fix = "say with --sites FILE where the sites are: name,lat,lon";
+  }
+  return error;
+}
+
 Result<Table> read_table(const LatencyOptions& options) {
   std::vector<planner::Site> sites;
   if (!options.sites.empty()) {
@@ -59,7 +78,7 @@ Result<Table> read_table(const LatencyOptions& options) {
     sites = std::move(*parsed);
   }
   std::error_code problem;
-  std::map<std::string, std::vector<planner::RoundTripLine>> lines;
+  MeasuredLines lines;
   for (std::filesystem::directory_iterator entry(options.rtt, problem), end; !problem && entry != end;
        entry.increment(problem)) {
     const std::filesystem::path& path = entry->path();
@@ -72,7 +91,8 @@ Result<Table> read_table(const LatencyOptions& options) {
     if (!text) return std::unexpected(text.error());
     Result<std::vector<planner::RoundTripLine>> parsed = planner::parse_round_trip_lines(*text, path.string());
     if (!parsed) return std::unexpected(parsed.error());
-    lines.emplace(name, std::move(*parsed));
+    std::vector<planner::RoundTripLine>& of_source = lines[name];
+    of_source.insert(of_source.end(), std::make_move_iterator(parsed->begin()), std::make_move_iterator(parsed->end()));
   }
   if (problem || lines.empty()) {
     return fail("plan.file",
@@ -83,7 +103,7 @@ Result<Table> read_table(const LatencyOptions& options) {
   std::vector<planner::Coordinates> places;
   for (const planner::Site& site : measured.sites) places.push_back(site.at);
   Result<planner::Calibration> fitted = planner::Calibration::fit(std::move(places), measured.pairs);
-  if (!fitted) return std::unexpected(fitted.error());
+  if (!fitted) return std::unexpected(too_few(options, measured, lines, fitted.error()));
   return Table{.measured = std::move(measured), .calibration = std::move(*fitted)};
 }
 
@@ -111,21 +131,26 @@ int validate(const LatencyOptions& options, const Table& table) {
   json.member("below_floor", measured.below_floor.size()).member("sites", measured.sites.size());
   json.member("floor_median_error", raw).member("one_factor_median_error", single);
   json.member("method", "leave one pair out").key("refused").open('[');
-  for (const planner::MeasuredPair& pair : measured.below_floor) {
-    json.open('{').member("from", measured.sites[pair.from].name).member("to", measured.sites[pair.to].name);
-    json.member("round_trip_ms", pair.round_trip_ms).close('}');
+  for (const planner::RefusedSample& sample : measured.below_floor) {
+    json.open('{').member("from", measured.sites[sample.from].name).member("to", measured.sites[sample.to].name);
+    json.member("round_trip_ms", sample.round_trip_ms).member("floor_ms", sample.floor_ms);
+    json.member("file", sample.file).member("line", sample.line).close('}');
   }
   json.close(']').key("without_place").open('[');
   for (const std::string& name : measured.without_place) json.value(name);
+  json.close(']').key("unused_files").open('[');
+  for (const std::string& file : measured.unused_files) json.value(file);
   json.close(']').close('}');
   std::string text = fmt::format(
-      "{} sites, {} pairs, {} below the floor\nmedian error, each pair predicted from all others: {:.1f} %\n"
+      "{} sites, {} pairs, {} samples below the floor\nmedian error, each pair predicted from all others: {:.1f} %\n"
       "the floor alone: {:.1f} %; the floor times one factor: {:.1f} %\n",
       measured.sites.size(), actual.size(), measured.below_floor.size(), error * 100, raw * 100, single * 100);
-  for (const planner::MeasuredPair& pair : measured.below_floor) {
-    text += fmt::format("refused: {} - {}, {} ms is faster than light in glass\n", measured.sites[pair.from].name,
-                        measured.sites[pair.to].name, pair.round_trip_ms);
+  for (const planner::RefusedSample& sample : measured.below_floor) {
+    text += fmt::format("refused: {}:{}: {} - {}, {} ms is faster than light in glass, which needs {:.2f} ms\n",
+                        sample.file, sample.line, measured.sites[sample.from].name, measured.sites[sample.to].name,
+                        sample.round_trip_ms, sample.floor_ms);
   }
+  for (const std::string& file : measured.unused_files) text += fmt::format("of no use: {}\n", file);
   if (!measured.without_place.empty()) {
     text += fmt::format("left out, as nobody says where they are: {}\n", fmt::join(measured.without_place, ", "));
   }
@@ -156,6 +181,8 @@ int validate(const LatencyOptions& options, const Table& table) {
 struct Ends {
   std::optional<planner::Coordinates> from;
   std::optional<planner::Coordinates> to;
+  std::optional<uint32_t> from_site;  // of the table of measurements
+  std::optional<uint32_t> to_site;
   double distance_km = 0;
 };
 
@@ -174,12 +201,14 @@ Result<planner::Coordinates> point_of(const std::string& text, const std::option
     }
   }
   if (table) {
-    const auto site = std::ranges::find(table->measured.sites, text, &planner::Site::name);
-    if (site != table->measured.sites.end()) return site->at;
+    if (const auto site = table->measured.site_named(text)) return table->measured.sites[*site].at;
   }
   if (const planner::Place* const place = planner::find_place(text); place != nullptr) return place->at;
   std::vector<std::string> known;
   for (const planner::Place& place : planner::known_places()) known.emplace_back(place.name);
+  if (table) {
+    for (const planner::Site& site : table->measured.sites) known.push_back(site.name);
+  }
   const std::string guess = nearest(text, known);
   return fail("plan.coordinates", fmt::format("nobody knows where '{}' is", printable(text)),
               guess.empty() ? "give LATITUDE,LONGITUDE, a cloud region or a large city"
@@ -201,6 +230,14 @@ Result<Ends> ends_of(const LatencyOptions& options, const std::optional<Table>& 
   if (!to) return std::unexpected(to.error());
   ends.from = *from;
   ends.to = *to;
+  if (table) {
+    const auto site_of = [&](const std::string& text, const planner::Coordinates& at) {
+      const std::optional<uint32_t> named = table->measured.site_named(text);
+      return named ? named : table->measured.site_at(at);
+    };
+    ends.from_site = site_of(options.from, *from);
+    ends.to_site = site_of(options.to, *to);
+  }
   ends.distance_km = options.ellipsoid ? planner::ellipsoid_km(*from, *to) : planner::great_circle_km(*from, *to);
   return ends;
 }
@@ -214,6 +251,22 @@ void append_prediction(planner::JsonText& json, std::string_view name, const pla
   json.member("total_ms", prediction.total_ms).member("p10_ms", prediction.p10_ms).member("p90_ms", prediction.p90_ms);
   json.member("confidence", prediction.confidence).member("load", prediction.load);
   json.member("saturated", prediction.is_saturated).member("measured", prediction.is_measured).close('}');
+}
+
+std::string_view faster_name(const planner::EdgeAgainstCloud& both) {
+  return !both.advantage_ms ? "neither" : *both.advantage_ms > 0 ? "edge" : *both.advantage_ms < 0 ? "cloud" : "equal";
+}
+
+std::string verdict_of(const planner::EdgeAgainstCloud& both) {
+  const std::string break_even = both.break_even_km ? shown(*both.break_even_km, 0) + " km" : "no distance";
+  if (!both.advantage_ms) return "neither ever answers: both are saturated; raise --services and --edge-services\n";
+  if (std::isinf(*both.advantage_ms)) {
+    const bool edge_answers = *both.advantage_ms > 0;
+    return fmt::format("only the {} answers: the {} is saturated; break-even at {}\n", edge_answers ? "edge" : "cloud",
+                       edge_answers ? "cloud" : "edge", break_even);
+  }
+  return fmt::format("the edge is {} ms {}; break-even at {}\n", shown(std::abs(*both.advantage_ms), 2),
+                     *both.advantage_ms >= 0 ? "faster" : "slower", break_even);
 }
 
 int predict(const LatencyOptions& options, const std::optional<Table>& table) {
@@ -234,22 +287,28 @@ int predict(const LatencyOptions& options, const std::optional<Table>& table) {
   if (options.factor) {
     cloud.factor = *options.factor;
   } else if (table && from && to) {
-    const planner::PredictedRoundTrip trip = table->calibration.predict(*from, *to);
+    const planner::PredictedRoundTrip trip =
+        ends->from_site == ends->to_site ? table->calibration.predict(*from, *to)
+                                         : table->calibration.predict(*from, *to, ends->from_site, ends->to_site);
     cloud.factor = floor > 0 ? std::max(1.0, (trip.median_ms - options.access_ms) / floor) : 1;
     cloud.spread = std::log(std::max(1.0001, trip.p90_ms / trip.median_ms)) / 1.2815515655446004;
   } else if (floor > 0) {
     cloud.factor =
         std::max(1.0, (planner::uncalibrated_round_trip(ends->distance_km).median_ms - options.access_ms) / floor);
   }
-  if (options.measured) {
-    if (*options.measured < floor) {
-      return print_plan_failure(
-          Error{"plan.impossible",
-                fmt::format("{} ms is faster than light in glass, which needs {:.2f} ms there and back",
-                            *options.measured, floor),
-                "correct --measured, or where the two are"});
+  // What was measured replaces the model, unless it was asked what the model says with another factor.
+  std::optional<double> measured = options.measured;
+  if (!measured && !options.factor && ends->from_site && ends->to_site) {
+    measured = table->measured.measured_ms(*ends->from_site, *ends->to_site);
+  }
+  if (measured) {
+    if (*measured < floor) {
+      return print_plan_failure(Error{
+          "plan.impossible",
+          fmt::format("{} ms is faster than light in glass, which needs {:.2f} ms there and back", *measured, floor),
+          "correct the measurement, or where the two are"});
     }
-    cloud.measured_ms = options.measured;
+    cloud.measured_ms = measured;
   }
   planner::LatencyQuery edge = cloud;
   edge.distance_km = options.edge_km.value_or(ends->distance_km * planner::kEdgeShareOfDistance);
@@ -262,7 +321,8 @@ int predict(const LatencyOptions& options, const std::optional<Table>& table) {
   json.open('{').member("factor", cloud.factor);
   append_prediction(json, "cloud", both.cloud, cloud.distance_km);
   append_prediction(json, "edge", both.edge, edge.distance_km);
-  json.member("advantage_ms", both.advantage_ms).key("break_even_km");
+  json.member("advantage_ms", both.advantage_ms.value_or(std::nan(""))).member("faster", faster_name(both));
+  json.key("break_even_km");
   json.value(both.break_even_km.value_or(std::nan(""))).close('}');
   TextTable text({"", "km", "floor ms", "network ms", "transmission", "compute", "queueing", "total ms", "p10", "p90",
                   "confidence"});
@@ -273,10 +333,7 @@ int predict(const LatencyOptions& options, const std::optional<Table>& table) {
               shown(prediction.compute_ms, 2), shown(prediction.queueing_ms, 2), shown(prediction.total_ms, 2),
               shown(prediction.p10_ms, 2), shown(prediction.p90_ms, 2), shown(prediction.confidence, 3)});
   }
-  const std::string verdict =
-      fmt::format("the edge is {} ms {}; break-even at {}\n", shown(std::abs(both.advantage_ms), 2),
-                  both.advantage_ms >= 0 ? "faster" : "slower",
-                  both.break_even_km ? shown(*both.break_even_km, 0) + " km" : "no distance");
+  const std::string verdict = verdict_of(both);
   return print_plan(
       options.output,
       {.json = json.text(),
@@ -304,7 +361,7 @@ int run_latency(const LatencyOptions& options) {
     Result<Table> read = read_table(options);
     if (!read) return print_plan_failure(read.error());
     table = std::move(*read);
-    if (options.from.empty() && !options.distance_km) return validate(options, *table);
+    if (options.from.empty() && options.to.empty() && !options.distance_km) return validate(options, *table);
   }
   return predict(options, table);
 }
@@ -314,7 +371,7 @@ int run_latency(const LatencyOptions& options) {
 void add_plan_latency(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<LatencyOptions>();
   CLI::App* command =
-      plan.add_subcommand("latency", "Predict round trips, edge against cloud, by physics and measurements");
+      add_command(plan, "latency", "Predict round trips, edge against cloud, by physics and measurements");
   const auto positive = number_between(0.0, 1e12);
   command->add_option("--from", options->from, "LATITUDE,LONGITUDE, a cloud region or a large city")
       ->type_name("PLACE");
@@ -356,7 +413,8 @@ void add_plan_latency(CLI::App& plan, Outcome& outcome) {
                    "A directory of measurements, a file a source: calibrates; alone, it is cross-validated")
       ->type_name("DIR");
   command->add_option("--sites", options->sites, "Where the measured sites are: name,lat,lon; cloud regions are known")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->needs("--rtt");
   add_plan_output(*command, options->output);
   set_examples(*command,
                "  verge plan latency --from 'Cape Town' --to eu-west-2 --bytes 100000 --mbps 50\n"

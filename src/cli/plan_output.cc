@@ -1,5 +1,6 @@
 #include "cli/plan_output.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -18,6 +19,15 @@ constexpr std::streamsize kFileMax = 256 << 20;
 bool is_number(const std::string& cell) {
   return !cell.empty() &&
          (cell == "infinite" || cell == "-" || cell.find_first_not_of("0123456789.,+-%eE$ ") == std::string::npos);
+}
+
+// Names are what somebody wrote into a file: nothing of them is done in a terminal.
+void print_lines(std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    fmt::print("{}\n", printable(text.substr(0, end)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
 }
 
 }  // namespace
@@ -73,9 +83,17 @@ int print_plan(const PlanOutput& output, const PlanAnswer& answer) {
     fmt::print("{}\n", answer.json);
     return kSuccess;
   }
-  fmt::print("{}", answer.table);
-  if (output.explain && !answer.explanation.empty()) fmt::print("\n{}", answer.explanation);
+  print_lines(answer.table);
+  if (output.explain && !answer.explanation.empty()) {
+    fmt::print("\n");
+    print_lines(answer.explanation);
+  }
   return kSuccess;
+}
+
+void TextTable::add(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = printable(cell);
+  rows_.push_back(std::move(cells));
 }
 
 std::string TextTable::text() const {

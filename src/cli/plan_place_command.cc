@@ -1,13 +1,16 @@
 // verge plan place: workloads onto nodes; or, with --gap, an instance of the generalised assignment problem.
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "cli/plan_commands.h"
 #include "cli/plan_files.h"
 #include "cli/plan_output.h"
+#include "planner/conflict.h"
 #include "planner/drawing.h"
 #include "planner/exact.h"
 #include "planner/gap_file.h"
@@ -17,6 +20,8 @@
 namespace verge::cli {
 
 namespace {
+
+constexpr size_t kConflictPairs = 5'000'000;  // of agents and jobs; beyond that conflicts are not looked for
 
 struct PlaceOptions {
   PlanFiles files;
@@ -29,11 +34,71 @@ struct PlaceOptions {
   double hysteresis = 0.1;
 };
 
+std::string numbers_of(const std::vector<uint32_t>& all) {
+  constexpr size_t kNumbersMax = 20;
+  const std::vector<uint32_t> first(all.begin(),
+                                    all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), kNumbersMax)));
+  return fmt::format("{}{}", fmt::join(first, ", "),
+                     all.size() > kNumbersMax ? fmt::format(" and {} more", all.size() - kNumbersMax) : "");
+}
+
+// Which jobs do not fit together. `where`: file and line of the capacities.
+Error gap_conflict(const planner::AssignmentProblem& problem, const planner::Conflict& conflict,
+                   const std::string& where) {
+  const std::string jobs = numbers_of(conflict.jobs);
+  if (conflict.agents.empty()) {
+    double least = planner::kForbidden;
+    for (size_t agent = 0; agent < problem.agents; ++agent) {
+      least = std::min(least, problem.weight_of(0, agent, conflict.jobs.front()) - problem.capacity_of(0, agent));
+    }
+    return {"plan.infeasible",
+            fmt::format("{}: no assignment is possible: job {} weighs more than any agent's capacity, by {:g} at least",
+                        where, jobs, least),
+            "give an agent more capacity, or take the job out"};
+  }
+  const std::string agents = numbers_of(conflict.agents);
+  if (conflict.wanted > 0) {
+    return {
+        "plan.infeasible",
+        fmt::format("{}: no assignment is possible: the {} job(s) {} together want {:g} at least, and the {} "
+                    "agent(s) that may have them ({}) have {:g}",
+                    where, conflict.jobs.size(), jobs, conflict.wanted, conflict.agents.size(), agents, conflict.there),
+        fmt::format("give these agents {:g} more, or take one of the jobs out", conflict.wanted - conflict.there)};
+  }
+  return {"plan.infeasible",
+          fmt::format("{}: no assignment is possible: the {} job(s) {} do not fit together into the {} agent(s) that "
+                      "may have them ({})",
+                      where, conflict.jobs.size(), jobs, conflict.agents.size(), agents),
+          "give one of these agents more capacity, or take one of the jobs out"};
+}
+
+// There is none, or none was found.
+Error gap_failure(const PlaceOptions& options, const planner::AssignmentProblem& problem,
+                  const planner::AnytimeAnswer& answer, const std::string& where) {
+  std::optional<planner::Conflict> conflict;
+  if (problem.agents * problem.jobs <= kConflictPairs) conflict = planner::find_conflict(problem);
+  if (answer.is_proven_infeasible && (!conflict || answer.conflicting_jobs.size() < conflict->jobs.size())) {
+    conflict = planner::Conflict{.jobs = answer.conflicting_jobs};
+    std::ranges::sort(conflict->jobs);
+    for (uint32_t agent = 0; agent < problem.agents; ++agent) conflict->agents.push_back(agent);
+  }
+  if (conflict) return gap_conflict(problem, *conflict, where);
+  return {"plan.infeasible",
+          fmt::format("{}: no assignment within all capacities was found, nor a proof that there is none", where),
+          options.mode == "exact" ? "give it more --seconds"
+                                  : "give it more --seconds; --mode exact proves whether there is one"};
+}
+
 int place_gap(const PlaceOptions& options) {
   const Result<std::string> text = read_plan_file(options.gap);
   if (!text) return print_plan_failure(text.error());
-  const Result<planner::AssignmentProblem> problem = planner::parse_gap(*text, options.gap);
+  size_t line = 1;
+  const Result<planner::AssignmentProblem> problem = planner::parse_gap(*text, options.gap, &line);
   if (!problem) return print_plan_failure(problem.error());
+  const std::string where = fmt::format("{}:{}", options.gap, line);
+  if (problem->agents * problem->jobs <= kConflictPairs && planner::count_conflict(*problem)) {
+    return print_plan_failure(gap_failure(options, *problem, {}, where));  // without a search that cannot succeed
+  }
   const planner::AnytimeOptions anytime{
       .time = std::chrono::duration<double>(options.seconds), .threads = options.threads, .seed = options.seed};
   planner::AnytimeAnswer answer;
@@ -44,11 +109,7 @@ int place_gap(const PlaceOptions& options) {
   } else {
     answer = planner::solve_anytime(*problem, anytime);
   }
-  if (!answer.is_feasible) {
-    return print_plan_failure(Error{"plan.infeasible",
-                                    fmt::format("{}: no assignment within all capacities was found", options.gap),
-                                    "give it more --seconds; --mode exact proves whether there is one"});
-  }
+  if (!answer.is_feasible) return print_plan_failure(gap_failure(options, *problem, answer, where));
   const double gap = planner::gap_percent(answer.value, answer.bound);
   planner::JsonText json;
   json.open('{').member("value", answer.value).member("bound", answer.bound).member("gap", gap / 100);
@@ -103,6 +164,7 @@ std::string placement_json(const planner::PlanDocument& plan, const planner::Pla
     json.open('{').member("workload", plan.workloads[move.workload].name).member("from", move.from);
     json.member("to", plan.nodes[move.to].name)
         .member("gain_ms", move.gain_ms)
+        .member("price_ms", move.price_ms)
         .member("reason", move.reason)
         .close('}');
   }
@@ -174,12 +236,13 @@ int place_plan(const PlaceOptions& options) {
 void add_plan_place(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<PlaceOptions>();
   CLI::App* command =
-      plan.add_subcommand("place", "Put workloads onto nodes, with a bound on how far from the best that is");
+      add_command(plan, "place", "Put workloads onto nodes, with a bound on how far from the best that is");
   add_plan_files(*command, options->files, true);
   command
       ->add_option("--gap", options->gap,
                    "Instead of a plan: an instance of the generalised assignment problem, as the OR-Library writes it")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->excludes("PLAN", "--nodes", "--users", "--workloads");
   command
       ->add_option("--mode", options->mode, "greedy (a scheduler's), anytime (bound and local search) or exact (CBC)")
       ->check(CLI::IsMember({"greedy", "anytime", "exact"}))

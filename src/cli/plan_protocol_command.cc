@@ -36,6 +36,8 @@ struct ProtocolOptions {
   std::vector<std::string> failing;
   std::vector<std::string> parting;
   double outage_seconds = 0;
+  double loss = 0;
+  bool takes_out = false;
 };
 
 Result<planner::RoundTripMatrix> matrix_of(const ProtocolOptions& options) {
@@ -47,8 +49,12 @@ Result<planner::RoundTripMatrix> matrix_of(const ProtocolOptions& options) {
   const Result<planner::PlanDocument> plan = read_plan_files(options.files);
   if (!plan) return std::unexpected(plan.error());
   const size_t n = plan->nodes.size();
-  if (n == 0 || n > planner::kSitesMax) {
-    return fail("plan.matrix", fmt::format("{} sites", n),
+  if (n == 0) {
+    return std::unexpected(plan->missing(
+        "node that could be a site", fmt::format("give --matrix, or a plan with 1 to {} nodes", planner::kSitesMax)));
+  }
+  if (n > planner::kSitesMax) {
+    return fail("plan.matrix", fmt::format("{}: {} sites", plan->source, n),
                 fmt::format("give --matrix, or a plan with 1 to {} nodes", planner::kSitesMax));
   }
   const planner::PlanLatencies latencies(*plan);
@@ -129,6 +135,7 @@ std::string answer_json(const ProtocolOptions& options, const planner::RoundTrip
   json.close(']').member("messages_per_operation", answer.messages_per_operation);
   json.member("bytes_per_operation", answer.bytes_per_operation).member("slow_path_share", answer.slow_share);
   json.member("timed_out_share", answer.timed_out_share);
+  if (options.loss > 0) json.member("messages_lost", answer.messages_lost);
   if (has_outages) add_outages(json, matrix, answer);
   if (protocol == planner::Protocol::kCrdt) json.member("convergence_p99_ms", answer.convergence_p99_ms);
   json.member("write_availability", availability.writes).key("writes_through_failures").open('[');
@@ -136,7 +143,7 @@ std::string answer_json(const ProtocolOptions& options, const planner::RoundTrip
   json.close(']').member("quorum", planner::majority_of(matrix.sites.size()));
   json.member("fast_quorum", planner::fast_quorum_of(matrix.sites.size()));
   json.member("replication_timeout_ms", planner::kReplicationTimeoutMs);
-  json.member("minority", planner::minority_rights(protocol)).key("leaders").open('[');
+  json.member("minority", planner::minority_rights(protocol, options.takes_out)).key("leaders").open('[');
   for (const planner::LeaderFitness& fitness : leaders) {
     json.open('{').member("site", matrix.sites[fitness.site]).member("mean_ms", fitness.mean_ms);
     json.member("fitness", fitness.fitness).close('}');
@@ -152,7 +159,7 @@ std::string answer_json(const ProtocolOptions& options, const planner::RoundTrip
   return json.close(']').close('}').text();
 }
 
-std::string explain(const planner::RoundTripMatrix& matrix, planner::Protocol protocol,
+std::string explain(const ProtocolOptions& options, const planner::RoundTripMatrix& matrix, planner::Protocol protocol,
                     const planner::SimulationAnswer& answer, const planner::Availability& availability,
                     const std::vector<planner::LeaderFitness>& leaders) {
   const size_t n = matrix.sites.size();
@@ -167,7 +174,8 @@ std::string explain(const planner::RoundTripMatrix& matrix, planner::Protocol pr
       "\na minority that is cut off may {}; {:.1f} % of the operations took more than the replication timeout of {:g} "
       "ms, "
       "after which what did not get through is sent again\n",
-      planner::minority_rights(protocol), answer.timed_out_share * 100, planner::kReplicationTimeoutMs);
+      planner::minority_rights(protocol, options.takes_out), answer.timed_out_share * 100,
+      planner::kReplicationTimeoutMs);
   text += "leaders by .3/(mean ms + 1) + .3 activity + .4 stability:";
   for (const planner::LeaderFitness& fitness : leaders) {
     text += fmt::format(" {} {:.4f}", matrix.sites[fitness.site], fitness.fitness);
@@ -208,6 +216,14 @@ int run_protocol(const ProtocolOptions& options) {
   if (!matrix) return print_plan_failure(matrix.error());
   // The command line takes names that are known, and no others.
   const planner::Protocol protocol = planner::protocol_named(options.protocol).value_or(planner::Protocol::kRaft);
+  for (const auto& [name, values] :
+       {std::pair("--activity", &options.activity), std::pair("--stability", &options.stability)}) {
+    if (values->size() <= matrix->sites.size()) continue;
+    return print_plan_failure(
+        Error{"plan.value",
+              fmt::format("{} has {} values, and there are {} sites", name, values->size(), matrix->sites.size()),
+              "give one a site, in the matrix's order"});
+  }
   const auto leaders = planner::leaders_by_fitness(*matrix, options.activity, options.stability);
   size_t leader = leaders.front().site;
   if (!options.leader.empty()) {
@@ -229,9 +245,11 @@ int run_protocol(const ProtocolOptions& options) {
                                                                        .clients_per_site = options.clients,
                                                                        .payload_bytes = options.payload,
                                                                        .seed = options.seed,
-                                                                       .outages = *outages});
+                                                                       .outages = *outages,
+                                                                       .loss = options.loss,
+                                                                       .takes_out = options.takes_out});
   const planner::Availability availability =
-      planner::availability(protocol, matrix->sites.size(), options.site_availability);
+      planner::availability(protocol, matrix->sites.size(), options.site_availability, options.takes_out);
   TextTable table({"site", "commit p50 ms", "p99 ms", "execute p50 ms", "p99 ms"});
   for (size_t site = 0; site < matrix->sites.size(); ++site) {
     const planner::SiteLatency& latency = answer.sites[site];
@@ -244,8 +262,11 @@ int run_protocol(const ProtocolOptions& options) {
   return print_plan(
       options.output,
       {.json = answer_json(options, *matrix, protocol, leader, answer, availability, leaders, !outages->empty()),
-       .table = heading + table.text() + outage_text(*matrix, *outages, answer),
-       .explanation = explain(*matrix, protocol, answer, availability, leaders),
+       .table =
+           heading + table.text() +
+           (answer.messages_lost > 0 ? fmt::format("messages lost, and sent again: {}\n", answer.messages_lost) : "") +
+           outage_text(*matrix, *outages, answer),
+       .explanation = explain(options, *matrix, protocol, answer, availability, leaders),
        .picture = [&] {
          std::vector<planner::Bar> bars;
          for (size_t site = 0; site < matrix->sites.size(); ++site) {
@@ -260,12 +281,13 @@ int run_protocol(const ProtocolOptions& options) {
 
 void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<ProtocolOptions>();
-  CLI::App* command = plan.add_subcommand("protocol", "Simulate a replication protocol over a map of round trips");
+  CLI::App* command = add_command(plan, "protocol", "Simulate a replication protocol over a map of round trips");
   add_plan_files(*command, options->files, false);
   command
       ->add_option("--matrix", options->matrix,
                    "Round trips in ms as CSV: a header of site names, a row a site; what is empty comes from the model")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->excludes("PLAN", "--nodes", "--users");
   command
       ->add_option("--protocol", options->protocol, "raft, multipaxos, epaxos, chain, quorum, primary-backup or crdt")
       ->check(CLI::IsMember(planner::protocol_names()))
@@ -307,6 +329,10 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
       ->add_option("--outage-seconds", options->outage_seconds,
                    "Random outages of each site, so long on average and so often that --site-availability holds")
       ->check(number_between(0.0, 1e6));
+  command->add_option("--loss", options->loss, "Share of the messages that are lost, and sent again after 100 ms")
+      ->check(number_between(0.0, 0.9));
+  command->add_flag("--take-out", options->takes_out,
+                    "A second after they failed, sites are taken out of a chain, or from a primary's backups");
   add_plan_output(*command, options->output);
   set_examples(
       *command,

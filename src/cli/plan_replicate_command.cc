@@ -167,11 +167,9 @@ int run_replicate(const ReplicateOptions& options) {
   const Result<planner::PlanDocument> plan = read_plan_files(options.files);
   if (!plan) return print_plan_failure(plan.error());
   if (plan->nodes.empty())
-    return print_plan_failure(
-        Error{"plan.missing", "there is no node for a replica", "add [[node]] tables or --nodes"});
+    return print_plan_failure(plan->missing("node for a replica", "add [[node]] tables or --nodes"));
   if (plan->users.empty() && options.sharding != "hash") {
-    return print_plan_failure(
-        Error{"plan.missing", "there is no user to be near to", "add [[user]] tables or --users"});
+    return print_plan_failure(plan->missing("user to be near to", "add [[user]] tables or --users"));
   }
   return options.sharding.empty() ? place_replicas(options, *plan) : place_shards(options, *plan);
 }
@@ -180,7 +178,7 @@ int run_replicate(const ReplicateOptions& options) {
 
 void add_plan_replicate(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<ReplicateOptions>();
-  CLI::App* command = plan.add_subcommand("replicate", "Place replicas by who reads where, or spread keys over shards");
+  CLI::App* command = add_command(plan, "replicate", "Place replicas by who reads where, or spread keys over shards");
   add_plan_files(*command, options->files, false);
   command->add_option("--replicas-max", options->replicas_max, "At most so many")
       ->check(CLI::Range(size_t{1}, size_t{1000}))

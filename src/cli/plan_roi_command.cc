@@ -106,7 +106,7 @@ int run_roi(RoiOptions& options) {
 
 void add_plan_roi(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<RoiOptions>();
-  CLI::App* command = plan.add_subcommand("roi", "What an edge costs and brings: payback, ROI, what it depends on");
+  CLI::App* command = add_command(plan, "roi", "What an edge costs and brings: payback, ROI, what it depends on");
   command->add_option("PLAN", options->files, "Files with a table [roi]; options come after them");
   add_figures(*command, figures_of(*options));
   add_plan_output(*command, options->output);

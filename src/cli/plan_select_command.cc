@@ -62,6 +62,12 @@ std::vector<uint32_t> zones_of(const planner::PlanDocument& plan) {
   return zones;
 }
 
+// Why there is no primary; empty where there is one.
+std::string nobody_serves(const planner::PlanDocument& plan, const planner::Selection& selection) {
+  if (selection.primary) return "";
+  return fmt::format("all {} nodes are saturated (load 1 or more): nobody serves", plan.nodes.size());
+}
+
 // The table for the whole Earth, and what it costs to build and to read.
 int build_table(const SelectOptions& options, const planner::PlanDocument& plan) {
   using Clock = std::chrono::steady_clock;
@@ -86,16 +92,23 @@ int build_table(const SelectOptions& options, const planner::PlanDocument& plan)
     if (table.route_of(cell).primary != planner::kNoNode) ++served[table.route_of(cell).primary];
   }
   size_t used = 0;
+  size_t cells_served = 0;
   for (const size_t count : served) used += count > 0 ? 1 : 0;
+  for (const size_t count : served) cells_served += count;
   planner::JsonText json;
   json.open('{').member("cells", table.cells()).member("nodes", plan.nodes.size()).member("nodes_used", used);
+  json.member("unserved_cells", table.cells() - cells_served);
   json.member("build_seconds", built.count()).member("lookup_ns", read.count() / kLookups);
   json.member("checksum", sum).close('}');
   return print_plan(
       options.output,
       {.json = json.text(),
-       .table = fmt::format("{} cells, {} nodes, {} of them serve; built in {:.2f} s, a lookup takes {:.1f} ns\n",
-                            table.cells(), plan.nodes.size(), used, built.count(), read.count() / kLookups),
+       .table =
+           fmt::format("{} cells, {} nodes, {} of them serve; built in {:.2f} s, a lookup takes {:.1f} ns\n",
+                       table.cells(), plan.nodes.size(), used, built.count(), read.count() / kLookups) +
+           (cells_served < table.cells() ? fmt::format("{} cells have no node: all are saturated (load 1 or more)\n",
+                                                       table.cells() - cells_served)
+                                         : ""),
        .explanation = "each cell of a grid over the Earth has its primary and two fallbacks\n",
        .picture = [&] {
          std::vector<planner::MapPoint> points;
@@ -109,12 +122,10 @@ int build_table(const SelectOptions& options, const planner::PlanDocument& plan)
 int run_select(const SelectOptions& options) {
   const Result<planner::PlanDocument> plan = read_plan_files(options.files);
   if (!plan) return print_plan_failure(plan.error());
-  if (plan->nodes.empty())
-    return print_plan_failure(Error{"plan.missing", "there is no node to select", "add [[node]] tables or --nodes"});
+  if (plan->nodes.empty()) return print_plan_failure(plan->missing("node to select", "add [[node]] tables or --nodes"));
   if (options.cells > 0) return build_table(options, *plan);
   if (plan->users.empty())
-    return print_plan_failure(
-        Error{"plan.missing", "there is no user to select for", "add [[user]] tables or --users"});
+    return print_plan_failure(plan->missing("user to select for", "add [[user]] tables or --users"));
   const planner::PlanLatencies latencies(*plan);
   const std::vector<uint32_t> zones = zones_of(*plan);
   planner::JsonText json;
@@ -124,6 +135,7 @@ int run_select(const SelectOptions& options) {
       "latency = one-way propagation + load x 10 + rho/(1-rho) x 0.1; score = latency x 0.7 + cost x 0.3 x 1000; lower "
       "is better\n";
   std::vector<planner::MapLine> lines;
+  std::vector<std::string> unserved;
   for (size_t user = 0; user < plan->users.size(); ++user) {
     planner::SelectionQuery query{
         .nodes = plan->nodes.size(),
@@ -138,6 +150,11 @@ int run_select(const SelectOptions& options) {
     }
     const planner::Selection selection = planner::select_nodes(query);
     json.open('{').member("user", plan->users[user].name);
+    const std::string nobody = nobody_serves(*plan, selection);
+    if (!nobody.empty()) {
+      json.member("reason", nobody);
+      unserved.push_back(plan->users[user].name);
+    }
     append_choice(json, "primary", *plan, selection.primary);
     append_choice(json, "fallback_1", *plan, selection.fallback_1);
     append_choice(json, "fallback_2", *plan, selection.fallback_2);
@@ -152,9 +169,10 @@ int run_select(const SelectOptions& options) {
                selection.primary ? shown(selection.primary->latency_ms) : "-",
                selection.primary ? shown(selection.primary->score) : "-", name(selection.fallback_1),
                name(selection.fallback_2)});
-    if (!selection.primary) continue;
-    lines.push_back(
-        {plan->users[user].at, plan->nodes[selection.primary->node].at, static_cast<int>(selection.primary->node)});
+    if (selection.primary) {
+      lines.push_back(
+          {plan->users[user].at, plan->nodes[selection.primary->node].at, static_cast<int>(selection.primary->node)});
+    }
     for (const planner::SelectionCandidate& candidate : selection.all_candidates) {
       explanation += fmt::format(
           "{} -> {}{}: {} ms propagation + {} load + {} queue = {} ms; cost {}; score {}\n", plan->users[user].name,
@@ -163,9 +181,15 @@ int run_select(const SelectOptions& options) {
           shown(candidate.latency_ms, 2), shown(candidate.cost, 3), shown(candidate.score, 2));
     }
   }
-  json.close(']').close('}');
+  json.close(']').member("unserved", unserved.size()).close('}');
+  std::string text = table.text();
+  if (!unserved.empty()) {
+    text += fmt::format(
+        "\nall {} nodes are saturated (load 1 or more): {} user(s) have no node; lower the loads or add nodes\n",
+        plan->nodes.size(), unserved.size());
+  }
   return print_plan(options.output,
-                    {.json = json.text(), .table = table.text(), .explanation = explanation, .picture = [&] {
+                    {.json = json.text(), .table = text, .explanation = explanation, .picture = [&] {
                        std::vector<planner::MapPoint> points;
                        for (const auto& user : plan->users) points.push_back({user.at, "", 5, 2});
                        for (size_t i = 0; i < plan->nodes.size(); ++i) {
@@ -179,7 +203,7 @@ int run_select(const SelectOptions& options) {
 
 void add_plan_select(CLI::App& plan, Outcome& outcome) {
   const auto options = std::make_shared<SelectOptions>();
-  CLI::App* command = plan.add_subcommand("select", "Choose each user's node and two fallbacks");
+  CLI::App* command = add_command(plan, "select", "Choose each user's node and two fallbacks");
   add_plan_files(*command, options->files, false);
   command->add_flag("--plain", options->plain, "By score alone: no fallback outside the primary's zone is sought");
   command->add_flag("!--no-relays", options->relays, "Do not look for relays that beat the direct path by 10 %");

@@ -64,7 +64,7 @@ int restore(const RestoreOptions& options) {
 }  // namespace
 
 void add_restore(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("restore", "Print the series that verge reduce wrote");
+  CLI::App* command = add_command(app, "restore", "Print the series that verge reduce wrote");
   command->group(kGroupSeries);
   const auto options = std::make_shared<RestoreOptions>();
   command->add_option("file", options->file, "What verge reduce wrote; - for standard input")

@@ -75,12 +75,14 @@ int list(const RulesOptions& options) {
 std::string predicate_text(const rules::Feed& feed) {
   if (!feed.predicate) return feed.condition ? "no predicate that can be looked up: tested for each message" : "none";
   const rules::Predicate& predicate = *feed.predicate;
-  const std::string field = rules::path_text(predicate.field);
+  std::string field = rules::path_text(predicate.field);
   if (!predicate.equals.empty()) return fmt::format("{} by value, {} of them", field, predicate.equals.size());
-  if (predicate.least && predicate.most)
+  if (predicate.least && predicate.most) {
     return fmt::format("{} from {} to {}", field, *predicate.least, *predicate.most);
-  return predicate.least ? fmt::format("{} from {} on", field, *predicate.least)
-                         : fmt::format("{} up to {}", field, *predicate.most);
+  }
+  if (predicate.least) return fmt::format("{} from {} on", field, *predicate.least);
+  if (predicate.most) return fmt::format("{} up to {}", field, *predicate.most);
+  return field;
 }
 
 // The steps of a message through the rule, in order: what is done, and details.
@@ -238,7 +240,7 @@ void add_file(CLI::App& command, RulesOptions& options) {
 }
 
 void add_test(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = rules.add_subcommand("test", "Run the rules over recorded messages and print what they do");
+  CLI::App* command = add_command(rules, "test", "Run the rules over recorded messages and print what they do");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_option("--with", options->with, "Messages, one JSON object a line; - for standard input")
@@ -255,7 +257,7 @@ void add_test(CLI::App& rules, Outcome& outcome) {
 }
 
 void add_list(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = rules.add_subcommand("list", "List the rules of a configuration");
+  CLI::App* command = add_command(rules, "list", "List the rules of a configuration");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_flag("--json", options->json, "One JSON object a rule");
@@ -264,7 +266,7 @@ void add_list(CLI::App& rules, Outcome& outcome) {
 }
 
 void add_rules_explain(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = rules.add_subcommand("explain", "Show the steps of a message through a rule");
+  CLI::App* command = add_command(rules, "explain", "Show the steps of a message through a rule");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_option("name", options->name, "The rule; without one, all")->type_name("NAME");
@@ -274,7 +276,7 @@ void add_rules_explain(CLI::App& rules, Outcome& outcome) {
 }
 
 void add_trace(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = rules.add_subcommand("trace", "Show how far each of some recorded messages gets in a rule");
+  CLI::App* command = add_command(rules, "trace", "Show how far each of some recorded messages gets in a rule");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_option("name", options->name, "The rule")->required()->type_name("NAME");
@@ -290,7 +292,7 @@ void add_trace(CLI::App& rules, Outcome& outcome) {
 }
 
 void add_rules_bench(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = rules.add_subcommand("bench", "Measure evaluations a second, a decision's time and loading");
+  CLI::App* command = add_command(rules, "bench", "Measure evaluations a second, a decision's time and loading");
   const auto options = std::make_shared<RulesOptions>();
   command->add_option("--rules", options->bench.rules, "Rules that each message meets")->check(CLI::Range(1, 100'000));
   command->add_option("--decision-rules", options->bench.decision_rules, "Rules that a decision goes through")
@@ -308,7 +310,7 @@ void add_rules_bench(CLI::App& rules, Outcome& outcome) {
 }  // namespace
 
 void add_rules(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("rules", "List, explain, test and measure rules");
+  CLI::App* command = add_command(app, "rules", "List, explain, test and measure rules");
   command->group(kGroupNode);
   command->require_subcommand(1);
   add_list(*command, outcome);

@@ -205,16 +205,18 @@ int fsck(const SpoolCommandOptions& options) {
   }
   print_damage(content->damaged_dead_letters, options.json, objects);
   const bool is_used = records > 0;
-  const bool is_sound = damages == 0 && !content->ledger_problem;
+  const std::optional<size_t>& lives = content->lives;
+  const bool has_lost_lives = content->has_lives_file && !lives;
+  const bool is_sound = damages == 0 && !content->ledger_problem && !has_lost_lives;
   if (options.json) {
     fmt::print(
-        R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"ledger":"{}","ledger_sources":{},"ledger_stretches":{},"damaged":[{}]}})"
+        R"({{"sound":{},"records":{},"dead_letters":{},"cursors":{},"incarnation":{},"ledger":"{}","ledger_sources":{},"ledger_stretches":{},"lives":{},"damaged":[{}]}})"
         "\n",
         is_sound, records, content->dead_letters, content->has_cursors, content->has_incarnation,
         content->ledger_problem ? "damaged"
         : content->has_ledger   ? "sound"
                                 : "none",
-        content->ledger_sources, content->ledger_stretches, objects);
+        content->ledger_sources, content->ledger_stretches, lives ? std::to_string(*lives) : "null", objects);
   } else {
     if (is_used && !content->has_cursors) {
       fmt::print("cursors: none that is sound; what the parent has already is sent again, and it will recognise it\n");
@@ -230,6 +232,13 @@ int fsck(const SpoolCommandOptions& options) {
       fmt::print("ledger: sound, {} stretches of {} sources\n", content->ledger_stretches, content->ledger_sources);
     } else if (is_used) {
       fmt::print("ledger: none; the next start reads the records\n");
+    }
+    if (has_lost_lives) {
+      fmt::print(
+          "lives: damaged; the next start begins anew, and what the parent has of the records that were under way "
+          "is stored there twice\n");
+    } else if (lives) {
+      fmt::print("lives: sound, {}\n", *lives);
     }
     fmt::print("{} records and {} dead letters can be read; {}\n", records, content->dead_letters,
                damages == 0 ? "nothing is damaged" : fmt::format("{} stretches are damaged", damages));
@@ -409,7 +418,7 @@ using Run = int (*)(const SpoolCommandOptions&);
 
 CLI::App* add(CLI::App& group, Outcome& outcome, const std::string& name, const std::string& description, Run run,
               const std::string& examples, const std::function<void(CLI::App&, SpoolCommandOptions&)>& more = {}) {
-  CLI::App* command = group.add_subcommand(name, description);
+  CLI::App* command = add_command(group, name, description);
   const auto options = std::make_shared<SpoolCommandOptions>();
   add_access_options(*command, options->access);
   if (more) more(*command, *options);
@@ -441,7 +450,7 @@ void with_stream(CLI::App& command, SpoolCommandOptions& options) {
 }  // namespace
 
 void add_spool(CLI::App& app, Outcome& outcome) {
-  CLI::App* spool = app.add_subcommand("spool", "Look into a node's spool, and mend it");
+  CLI::App* spool = add_command(app, "spool", "Look into a node's spool, and mend it");
   spool->group(kGroupNode);
   spool->require_subcommand(1);
   set_examples(*spool,
@@ -467,7 +476,7 @@ void add_spool(CLI::App& app, Outcome& outcome) {
         command.add_option("--output", options.output, "Write there instead of to stdout")->type_name("FILE");
       });
   add_spool_key(*spool, outcome);
-  CLI::App* letters = spool->add_subcommand("dlq", "Dead letters: records that the parent would not have");
+  CLI::App* letters = add_command(*spool, "dlq", "Dead letters: records that the parent would not have");
   letters->require_subcommand(1);
   set_examples(*letters, "  verge spool dlq ls\n");
   add(*letters, outcome, "ls", "The dead letters, and what the parent said", list_dead_letters,

@@ -7,7 +7,7 @@
 namespace verge::cli {
 
 void add_version(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("version", "Print the version of this program");
+  CLI::App* command = add_command(app, "version", "Print the version of this program");
   command->group(kGroupShell);
   const auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "One JSON object");

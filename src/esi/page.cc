@@ -16,14 +16,15 @@ struct Page::Piece {
   bool has_except = false;
 };
 
-Page::Page(Payload text, const Variables::Request& request, Fetch fetch, Told told)
+Page::Page(Payload text, const Variables::Request& request, Fetch fetch, Told told, uint64_t& held)
     : text_(std::move(text)),
       variables_(request),
       fetch_(std::move(fetch)),
       told_(std::move(told)),
-      document_(Document::parse(text_.view())) {}
+      document_(Document::parse(text_.view())),
+      held_(held) {}
 
-Page::~Page() = default;
+Page::~Page() { held_ -= waiting_bytes_; }
 
 void Page::start() {
   busy_ = true;  // what comes at once waits until all is asked for
@@ -65,6 +66,7 @@ void Page::take(Piece& piece, const std::string& reference, std::optional<std::s
   const bool is_next = next_ < pieces_.size() && pieces_[next_].get() == &piece;
   if (content && (is_next || waiting_bytes_ + content->size() <= kWaitingBytesMax)) {
     waiting_bytes_ += content->size();
+    held_ += content->size();
     piece.content = std::move(*content);
     piece.state = State::kDone;
   } else if (!piece.node.alternative.empty() && !std::exchange(piece.asked_alternative, true)) {
@@ -110,6 +112,7 @@ void Page::put_out(Piece& piece) {
     case Node::Kind::kInclude:
       put_out(piece.content);
       waiting_bytes_ -= piece.content.size();
+      held_ -= piece.content.size();
       std::string().swap(piece.content);
       return;
     case Node::Kind::kTry:

@@ -40,8 +40,8 @@ class Page {
     std::function<void(const std::string& reference)> failed;  // of the fragment that did
   };
 
-  // `request` shows what outlives the page.
-  Page(Payload text, const Variables::Request& request, Fetch fetch, Told told);
+  // `request` shows what outlives the page. `held`, which does too: what it holds of fragments is counted there.
+  Page(Payload text, const Variables::Request& request, Fetch fetch, Told told, uint64_t& held);
   ~Page();
   Page(const Page&) = delete;
   Page& operator=(const Page&) = delete;
@@ -74,6 +74,7 @@ class Page {
   size_t next_ = 0;  // of pieces_, to be put out
   size_t fragments_ = 0;
   uint64_t waiting_bytes_ = 0;
+  uint64_t& held_;
   bool busy_ = false;
   std::string failed_reference_;
   std::shared_ptr<Page*> alive_ = std::make_shared<Page*>(this);

@@ -15,7 +15,8 @@ class EsiPageTest : public testing::Test {
         [this](const std::string& reference, Page::Done done) { asked_.emplace(reference, std::move(done)); },
         Page::Told{.output = [this](std::string_view piece) { out_.append(piece); },
                    .finished = [this] { end_ = "finished"; },
-                   .failed = [this](const std::string& reference) { end_ = "failed: " + reference; }});
+                   .failed = [this](const std::string& reference) { end_ = "failed: " + reference; }},
+        held_);
     page_->start();
   }
   void give(const std::string& reference, std::optional<std::string> content) {
@@ -26,6 +27,7 @@ class EsiPageTest : public testing::Test {
     done(std::move(content));
   }
 
+  uint64_t held_ = 0;
   std::unique_ptr<Page> page_;
   std::multimap<std::string, Page::Done> asked_;
   std::string out_, end_;
@@ -93,9 +95,11 @@ TEST_F(EsiPageTest, MayBeDestroyedInItsCallbacksAndBeforeItsFragmentsCome) {
   start("<esi:include src=\"/1\"/>b<esi:include src=\"/2\"/>");
   page_ = std::make_unique<Page>(
       Payload(std::string_view("a")), Variables::Request{}, [](const std::string&, const Page::Done&) {},
-      Page::Told{.output = [this](std::string_view) { page_ = nullptr; }, .finished = [] { FAIL(); }, .failed = {}});
+      Page::Told{.output = [this](std::string_view) { page_ = nullptr; }, .finished = [] { FAIL(); }, .failed = {}},
+      held_);
   page_->start();
   EXPECT_EQ(page_, nullptr);
+  EXPECT_EQ(held_, 0U);
   give("/1", "one");
   EXPECT_EQ(out_, "");
 }
@@ -109,8 +113,10 @@ TEST_F(EsiPageTest, TooManyFragmentsAndTooLargeOnesFail) {
   EXPECT_EQ(end_, "failed: /1");
   start("<esi:include src=\"/0\"/><esi:include src=\"/1\"/><esi:include src=\"/2\" onerror=\"continue\"/>.");
   give("/1", std::string(Page::kWaitingBytesMax, 'x'));
+  EXPECT_EQ(held_, Page::kWaitingBytesMax);
   give("/2", "y");
   give("/0", "z");
+  EXPECT_EQ(held_, 0U);
   EXPECT_EQ(end_, "finished");
   EXPECT_TRUE(out_ == "z" + std::string(Page::kWaitingBytesMax, 'x') + ".");
 }

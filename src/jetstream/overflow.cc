@@ -121,11 +121,12 @@ Overflow::Step Overflow::move(const Decode& decode, const Moved& moved) {
   own_.pop_front();
   const Result<std::optional<std::string>> body = stream_.get(sequence, kReadWait);
   if (!body) return put_off(sequence);
-  if (!*body) {
+  const std::optional<std::string>& held = *body;
+  if (!held) {
     if (own_.empty() && adopted_end_ > 0) look_at_ = {};
     return Step::kMoved;
   }
-  Result<Batch> batch = decode(**body);
+  Result<Batch> batch = decode(*held);
   if (!batch) {
     log_error("jetstream", "message {} of the stream {} is left alone: {}", sequence, name_, batch.error().line());
     if (foreign_.size() < kForeignMax) foreign_.insert(sequence);

@@ -62,6 +62,7 @@ struct Http2Callbacks {
     VERGE_ASSERT(nghttp2_session_callbacks_new(&made) == 0);
     nghttp2_session_callbacks_set_send_callback(made, &send);
     nghttp2_session_callbacks_set_send_data_callback(made, &send_data);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(made, &on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(made, &on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(made, &on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(made, &on_invalid_header);
@@ -117,6 +118,7 @@ struct Http2Callbacks {
     Http2Connection& connection = self(user);
     if (is_full(connection)) return NGHTTP2_ERR_WOULDBLOCK;
     Http2Stream& stream = *static_cast<Http2Stream*>(source->ptr);
+    connection.expect_remarks();
     connection.written_bytes_ += kFrameHeadBytes + size;
     connection.stream_->write(text_of(head, kFrameHeadBytes));
     stream.moved_at_ = connection.server_.loop_.now();
@@ -163,11 +165,27 @@ struct Http2Callbacks {
 
   // --- Input
 
+  // Also of those that are not looked at: on_frame() is not told of them.
+  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+    Http2Connection& connection = self(user);
+    const bool is_remark = head->type == NGHTTP2_PRIORITY || head->type >= NGHTTP2_WINDOW_UPDATE;
+    if (!is_remark || head->type == NGHTTP2_CONTINUATION) return 0;
+    if (connection.remarks_due_ == 0) {
+      connection.spend(connection.idle_frames_);
+    } else {
+      --connection.remarks_due_;
+    }
+    return connection.ended_ ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+  }
+
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Http2Connection& connection = self(user);
     if (connection.ended_) return NGHTTP2_ERR_CALLBACK_FAILURE;
     connection.begin_block();
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) connection.open_stream(frame->hd.stream_id);
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+      connection.expect_remarks();
+      connection.open_stream(frame->hd.stream_id);
+    }
     return 0;
   }
 

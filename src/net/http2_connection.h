@@ -8,13 +8,15 @@
 // before.
 //
 // What a client can make the server do for nothing is bounded: streams that are reset, by it or for its faults
-// (CVE-2023-44487), and frames that carry nothing (PING, SETTINGS, empty DATA) cost of a budget that fills up
-// slowly; header blocks have few CONTINUATIONs. Who spends more is told to calm down (ENHANCE_YOUR_CALM) and the
-// connection ends. It also ends, or the stream does, when a head, a body or the taking of an answer lasts too long.
+// (CVE-2023-44487), and frames that carry nothing (PING, SETTINGS, empty DATA, more of WINDOW_UPDATE and PRIORITY than
+// what was sent and asked gives reason for, frames of unknown types) cost of a budget that fills up slowly; header
+// blocks have few CONTINUATIONs. Who spends more is told to calm down (ENHANCE_YOUR_CALM) and the connection ends. It
+// also ends, or the stream does, when a head, a body or the taking of an answer lasts too long.
 //
 // Threading: on its loop. It is destroyed by the server at the end of a turn, never under a callback.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -72,6 +74,8 @@ class Http2Connection final : public StreamObserver, public HttpServerConnection
   // Tells the client `code`, serves no more, and closes after a while.
   void terminate(uint32_t code);
   void spend(Budget& budget);
+  // A frame with data, or a request, gives a client reason for a few.
+  void expect_remarks() { remarks_due_ = std::min(remarks_due_ + 4, 1U << 16); }
   void tell_drained();
 
   void begin_block();
@@ -123,7 +127,8 @@ class Http2Connection final : public StreamObserver, public HttpServerConnection
   uint64_t taken_bytes_ = 0;
   Budget resets_{.most = 500, .a_second = 50};
   Budget idle_frames_{.most = 1000, .a_second = 100};
-  runtime::Timer timer_;  // runs out at timer_at_, which is never after what there is to be done
+  uint32_t remarks_due_ = 0;  // by what was sent and asked; those beyond count as idle frames
+  runtime::Timer timer_;      // runs out at timer_at_, which is never after what there is to be done
   MonotonicTime timer_at_{};
   runtime::Timer going_on_;  // in the next turn
 };

@@ -560,7 +560,9 @@ TEST_F(Http2Test, StreamsThatAreFaultyCountAsReset) {
 TEST_F(Http2Test, FramesThatCarryNothingAreBounded) {
   const std::string ping = frame(NGHTTP2_PING, 0, 0, "12345678");
   const std::string settings = frame(NGHTTP2_SETTINGS, 0, 0, "");
-  for (const std::string& each : {ping, settings}) {
+  const std::string window = frame(NGHTTP2_WINDOW_UPDATE, 0, 0, std::string("\0\0\0\1", 4));
+  const std::string priority = frame(NGHTTP2_PRIORITY, 0, 1, std::string("\0\0\0\3\1", 5));
+  for (const std::string& each : {ping, settings, window, priority}) {
     serve_echo({.linger = milliseconds(20)});
     std::string flood;
     for (int i = 0; i < 3000; ++i) flood += each;

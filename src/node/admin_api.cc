@@ -187,7 +187,7 @@ void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder
   }
   Result<EventQuery> query = query_of(request.query);
   if (!query) return respond_problem(responder, 400, query.error());
-  if (queries_.size() >= kQueriesMax) {
+  if (queries_.size() >= kQueriesMax && !end_slow_query()) {
     return respond_problem(
         responder, 503,
         {"events.busy", fmt::format("{} queries are under way already", kQueriesMax), "ask again in a second"},
@@ -200,10 +200,21 @@ void AdminApi::answer_events(const net::HttpRequest& request, net::HttpResponder
     });
   }
   const uint64_t number = next_query_++;
-  queries_.emplace(number, std::move(responder));
+  queries_.emplace(number, Query{.responder = std::move(responder), .sent = std::nullopt});
   query_loop_.post([this, number, query = std::move(*query)] {
     loop_.post([this, number, page = read_page(query)] { send_page(number, page); });
   });
+}
+
+// The oldest whose client has had its time. False where there is none.
+bool AdminApi::end_slow_query() {
+  const auto slow = std::ranges::find_if(queries_, [this](const auto& entry) {
+    return entry.second.sent && loop_.now() - *entry.second.sent >= kTakingTime;
+  });
+  if (slow == queries_.end()) return false;
+  slow->second.responder.when_closed({});
+  queries_.erase(slow);  // in the middle of its stream: its connection is closed
+  return true;
 }
 
 AdminApi::Page AdminApi::read_page(const EventQuery& query) const {
@@ -226,7 +237,7 @@ AdminApi::Page AdminApi::read_page(const EventQuery& query) const {
 
 void AdminApi::send_page(uint64_t number, const Page& page) {
   const auto place = queries_.find(number);
-  net::HttpResponder& responder = place->second;
+  net::HttpResponder& responder = place->second.responder;
   if (!responder.is_open() || page.error) {
     if (page.error) respond_problem(responder, 500, *page.error);
     queries_.erase(place);
@@ -234,12 +245,13 @@ void AdminApi::send_page(uint64_t number, const Page& page) {
   }
   net::HttpResponse response{.status = 200, .content_type = "application/x-ndjson", .fields = {}, .body = page.body};
   if (!page.next.empty()) response.fields.push_back({"Verge-Next", page.next});
+  place->second.sent = loop_.now();
   // As a stream, which says when the client has taken it all.
   responder.start_stream(response);
   responder.when_closed([this, number] { queries_.erase(number); });
   responder.when_drained([this, number] {
     const auto sent = queries_.find(number);
-    sent->second.finish();
+    sent->second.responder.finish();
     queries_.erase(sent);
   });
 }

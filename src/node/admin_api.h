@@ -16,15 +16,16 @@
 //
 // A query reads the disk for as long as it takes, while health and metrics are to be answered at once: queries run one
 // after the other on a thread of their own, begun with the first. An answer has at most kPageBytes (or one event), and
-// kQueriesMax of them are under way or wait for their clients to take them; that bounds the memory.
+// kQueriesMax of them are under way or wait for their clients to take them; that bounds the memory. Where all places
+// are taken, an answer that has not been taken for kTakingTime gives way.
 //
 // Threading: on its loop, but for read_page().
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
-#include <unordered_map>
 
 #include "net/http_server.h"
 #include "node/event_query.h"
@@ -38,6 +39,7 @@ class AdminApi {
  public:
   static constexpr size_t kPageBytes = 8U << 20;
   static constexpr size_t kQueriesMax = 8;
+  static constexpr Duration kTakingTime = std::chrono::seconds(15);
 
   AdminApi(Node& node, runtime::Loop& loop);
   // Once the loop has stopped.
@@ -62,11 +64,16 @@ class AdminApi {
   void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
   [[nodiscard]] Page read_page(const EventQuery& query) const;
   void send_page(uint64_t number, const Page& page);
+  bool end_slow_query();
 
   Node& node_;
   runtime::Loop& loop_;
   net::HttpServer server_;
-  std::unordered_map<uint64_t, net::HttpResponder> queries_;  // until the client has its answer
+  struct Query {
+    net::HttpResponder responder;
+    std::optional<MonotonicTime> sent;  // when its answer was ready to be taken
+  };
+  std::map<uint64_t, Query> queries_;  // until the client has its answer
   uint64_t next_query_ = 1;
   runtime::Loop query_loop_{"query"};
   std::thread query_thread_;

@@ -15,6 +15,12 @@ using Fate = spool::Submission::Fate;
 constexpr size_t kHeldBytesMax = 64U << 20;
 constexpr size_t kHeldSliceBytes = 1U << 20;
 constexpr Duration kHeldRetry = std::chrono::milliseconds(200);
+constexpr Duration kGivenUpLogEvery = std::chrono::seconds(10);
+
+// What is refused for other reasons will be for ever.
+bool may_find_room(const Error& error) {
+  return error.code == "spool.full" || error.code == "spool.busy" || error.code.starts_with("storage.");
+}
 constexpr Duration kSlice = std::chrono::microseconds(200);
 // The clock on the wall may be set: look at least so often.
 constexpr Duration kWindowLook = std::chrono::seconds(1);
@@ -347,12 +353,12 @@ void EventPath::hand_over(rules::RuleInput input) {
     ++current_.unrecorded->left;
   }
   if (owner == this) return accept(input, current_.unrecorded);
-  broker_->passages().post(owner->index_, bytes_of(input),
-                           [owner, input = std::move(input), unrecorded = current_.unrecorded] {
-                             owner->current_ = {.received = owner->loop_.now()};
-                             owner->accept(input, unrecorded);
-                             owner->send_commands();
-                           });
+  const size_t bytes = bytes_of(input);
+  broker_->passages().post(owner->index_, bytes, [owner, input = std::move(input), unrecorded = current_.unrecorded] {
+    owner->current_ = {.received = owner->loop_.now()};
+    owner->accept(input, unrecorded);
+    owner->send_commands();
+  });
 }
 
 // What comes of it is not the message's: neither its number nor its drop concerns it.
@@ -432,11 +438,7 @@ void EventPath::submit_batch(RuleJournal::Batch batch) {
                      spool::Submission submission;
                      submission.items = std::move(uploads);
                      spool_.submit(std::move(submission), loop_, spool::Urgency::kPatient,
-                                   [this](const spool::Submission& stored) {
-                                     for (const Fate fate : stored.fates) {
-                                       if (fate == Fate::kRefused) counters_.unreported.add();
-                                     }
-                                   });
+                                   [this](spool::Submission stored) { hold_unawaited(std::move(stored), 0); });
                    });
 }
 
@@ -502,9 +504,7 @@ void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters
       hold(submission, waiter);
     }
   }
-  for (size_t i = waited_through; i < submission.fates.size(); ++i) {
-    if (submission.fates[i] == Fate::kRefused) counters_.unreported.add();
-  }
+  hold_unawaited(std::move(submission), waited_through);
 }
 
 void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
@@ -514,6 +514,41 @@ void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
     held.bytes += submission.items[i].event.size();
     held.items.push_back(std::move(submission.items[i]));
   }
+  hold(std::move(held));
+}
+
+// What rules made and what was done, from the item `begin` on, as long as there is room for it; half of the room is not
+// for what devices said themselves at QoS 0.
+void EventPath::hold_unawaited(spool::Submission submission, size_t begin) {
+  Held held;
+  uint64_t given_up = 0;
+  for (size_t i = begin; i < submission.fates.size(); ++i) {
+    if (submission.fates[i] != Fate::kRefused) continue;
+    spool::Submission::Item& item = submission.items[i];
+    ByteReader reader(item.event);
+    const std::optional<EventView> event = read_event(reader);
+    const bool is_message = event && event->kind == EventKind::kMessage;
+    const size_t room = is_message ? kHeldBytesMax / 2 : kHeldBytesMax;
+    if (!may_find_room(submission.error) || held_bytes_ + held.bytes + item.event.size() > room) {
+      ++given_up;
+      continue;
+    }
+    held.bytes += item.event.size();
+    held.items.push_back(std::move(item));
+  }
+  if (!held.items.empty()) hold(std::move(held));
+  if (given_up > 0) give_up(given_up, submission.error);
+}
+
+void EventPath::give_up(uint64_t records, const Error& error) {
+  counters_.given_up.add(records);
+  if (loop_.now() < next_given_up_log_) return;
+  next_given_up_log_ = loop_.now() + kGivenUpLogEvery;
+  log_error("rules", "records that rules made are given up, {} here so far: {}", counters_.given_up.value(),
+            error.line());
+}
+
+void EventPath::hold(Held held) {
   held_bytes_ += held.bytes;
   held_.push_back(std::move(held));
   counters_.awaiting_space.set(held_.size());
@@ -546,16 +581,22 @@ void EventPath::settle_offered(spool::Submission submission, std::vector<Held> o
   for (Held& held : offered) {
     held_bytes_ -= held.bytes;
     Held refused{.ticket = held.ticket};
+    uint64_t given_up = 0;
     for (const size_t end = next + held.items.size(); next < end; ++next) {
       if (submission.fates[next] != Fate::kRefused) {
         some_stored = true;
         continue;
       }
+      if (!held.ticket && !may_find_room(submission.error)) {
+        ++given_up;
+        continue;
+      }
       refused.bytes += submission.items[next].event.size();
       refused.items.push_back(std::move(submission.items[next]));
     }
+    if (given_up > 0) give_up(given_up, submission.error);
     if (refused.items.empty()) {
-      broker_->acknowledge(held.ticket, mqtt::Reason::kSuccess);
+      if (held.ticket) broker_->acknowledge(*held.ticket, mqtt::Reason::kSuccess);
     } else {
       held_bytes_ += refused.bytes;
       again.push_back(std::move(refused));

@@ -47,8 +47,8 @@ struct EventPathCounters {
   Counter purges;          // that rules made
   Counter calls;           // of workers, that rules made
   Counter failed_calls;    // of these, those that no worker got
-  Counter unreported;      // reports of actions that the spool refused
-  Counter awaiting_space;  // publishes held now because the spool is full
+  Counter given_up;        // records of rules, and reports of actions, that the spool refused and nobody waited for
+  Counter awaiting_space;  // what is held now because the spool is full
   Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
 };
 
@@ -139,9 +139,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     bool failed = false;
     std::function<void(bool failed)> done;
   };
-  // What was refused for want of space, of a client that cannot be told.
+  // What was refused for want of space, of a client that cannot be told, or that nobody waits for.
   struct Held {
-    mqtt::AckTicket ticket;
+    std::optional<mqtt::AckTicket> ticket;
     std::vector<spool::Submission::Item> items;
     size_t bytes = 0;
   };
@@ -216,6 +216,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void submit();
   void settle(spool::Submission submission, std::vector<Waiter> waiters);
   void hold(spool::Submission& submission, const Waiter& waiter);
+  void hold_unawaited(spool::Submission submission, size_t begin);
+  void hold(Held held);
+  void give_up(uint64_t records, const Error& error);
   void offer_held();
   void settle_offered(spool::Submission submission, std::vector<Held> offered);
 
@@ -247,6 +250,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::deque<Held> held_;
   size_t held_bytes_ = 0;  // with those that are being offered
   bool offering_ = false;
+  MonotonicTime next_given_up_log_{};
   runtime::Timer window_timer_;
   runtime::Timer held_timer_;
   EventPathCounters counters_;

@@ -194,7 +194,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (!directory) return std::unexpected(directory.error());
   const Result<storage::NodeIdentity> identity = directory->identity();
   if (!identity) return std::unexpected(identity.error());
-  if (identity->replaced) log_error("node", "{}", identity->replaced->line());
+  if (const std::optional<Error>& replaced = identity->replaced) log_error("node", "{}", replaced->line());
   std::unique_ptr<Node> node(new Node(config, std::move(*directory), identity->id, credentials));
   node->note_name();
   if (const Result<void> planned = node->plan_descriptors(); !planned) return std::unexpected(planned.error());

@@ -67,8 +67,9 @@ Result<void> RuleJournal::replay(const std::function<void(const Place&)>& begin,
   while (true) {
     const Result<std::optional<storage::FrameView>> read = reader.next(log_->next_sequence());
     if (!read) return std::unexpected(read.error());
-    if (!read->has_value()) return {};
-    ByteReader in((*read)->body);
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    ByteReader in(frame->body);
     Place place;
     const bool is_version = in.fixed<uint8_t>() == kVersion;
     place.layout.epoch = in.fixed<uint64_t>();

@@ -22,7 +22,7 @@ bool spread(const rules::Rule& rule, const rules::Memory& from, size_t loop, siz
   std::string bytes;
   from.append_to(bytes);
   ByteReader reader(bytes);
-  const bool is_on_one_loop = rule.memory->is_on_one_loop;
+  const bool is_on_one_loop = rule.memory_plan().is_on_one_loop;
   return into.read(reader, [&](std::string_view key) {
     return hash64(is_on_one_loop ? std::string_view{} : key, rule.identity) % loops == loop;
   });
@@ -36,7 +36,7 @@ Result<void> RuleRestoration::restore(RuleJournal& journal) {
 }
 
 RuleLayout RuleRestoration::layout_for(size_t loops) const {
-  if (layout_ && layout_->loops == loops) return *layout_;
+  if (layout_.loops == loops) return layout_;
   return {.epoch = system_seed(), .loops = static_cast<uint32_t>(loops)};
 }
 
@@ -69,7 +69,7 @@ void RuleRestoration::align_times() {
 }
 
 void RuleRestoration::begin(const RuleJournal::Place& place) {
-  if (!layout_ || *layout_ != place.layout) change_layout(place.layout);
+  if (layout_ != place.layout) change_layout(place.layout);
   loop_ = place.loop;
   if (place.is_snapshot) loops_[loop_] = std::make_unique<rules::Evaluator>(rules_, budget_);
 }
@@ -91,8 +91,8 @@ void RuleRestoration::take(const RuleRecord& record) {
 }
 
 Result<void> RuleRestoration::give(const RuleLayout& layout, size_t loop, WallTime now, rules::Evaluator& evaluator) {
-  if (!layout_) return {};
-  if (*layout_ != layout) change_layout(layout);
+  if (layout_.loops == 0) return {};
+  if (layout_ != layout) change_layout(layout);
   for (const rules::Rule& rule : rules_->rules()) {
     if (!rule.memory) continue;
     std::string bytes;
@@ -117,7 +117,7 @@ void RuleRestoration::upload(const rules::Rule& rule, EventKind kind, Priority p
                              std::string_view device, Payload payload, WallTime time) {
   spool::Submission::Item& item = uploads_.emplace_back();
   item.priority = priority;
-  item.source = remembered_source(*layout_, loop_, rule, uploads_of_row_++);
+  item.source = remembered_source(layout_, loop_, rule, uploads_of_row_++);
   item.source_sequence = row_;
   append_event(item.event, {.kind = kind, .time = time, .topic = topic, .device = device, .payload = payload.view()});
 }

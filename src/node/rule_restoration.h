@@ -6,7 +6,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -54,7 +53,7 @@ class RuleRestoration final : private rules::Effects {
 
   std::shared_ptr<const rules::RuleSet> rules_;
   rules::MemoryBudget& budget_;
-  std::optional<RuleLayout> layout_;  // none: nothing was recorded
+  RuleLayout layout_;  // without loops: nothing was recorded
   std::vector<std::unique_ptr<rules::Evaluator>> loops_;
   size_t loop_ = 0;  // whose records are taken
   uint64_t row_ = 0;

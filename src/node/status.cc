@@ -174,8 +174,8 @@ struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
   uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, input_bytes = 0, input_refused = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
-  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, awaiting_space = 0;
-  uint64_t calls = 0, failed_calls = 0;
+  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, awaiting_space = 0,
+           given_up = 0, calls = 0, failed_calls = 0;
   Histogram::Snapshot decision;  // receipt to the command written
   Histogram::Snapshot rules;     // receipt to the rules done
 
@@ -210,6 +210,7 @@ struct Totals {
     calls += from.calls.value();
     failed_calls += from.failed_calls.value();
     awaiting_space += from.awaiting_space.value();
+    given_up += from.given_up.value();
     rules.add(from.decision);
   }
 };
@@ -234,9 +235,9 @@ std::string Node::status_json() const {
       totals.violations);
   fmt::format_to(
       std::back_inserter(out),
-      R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"purges":{},"awaiting_space":{}}})",
+      R"(,"events":{{"http":{},"children":{},"actions":{},"uploads":{},"drops":{},"purges":{},"awaiting_space":{},"given_up":{}}})",
       totals.events_http, totals.events_child, totals.actions, totals.uploads, totals.drops, totals.purges,
-      totals.awaiting_space);
+      totals.awaiting_space, totals.given_up);
   out.append(",\"decisions\":").append(histogram_json(totals.decision));
   out.append(",\"rules\":").append(histogram_json(totals.rules));
   if (sites() != nullptr) {
@@ -382,8 +383,10 @@ std::string Node::metrics_text() const {
   out.counter("rule_calls_total", "Events that rules gave to workers.", totals.calls);
   out.counter("rule_calls_failed_total", "Of these, those that no worker took, or that too many waited before.",
               totals.failed_calls);
-  out.gauge("awaiting_space_records", "Publishes held in memory because the spool is full.",
+  out.gauge("awaiting_space_records", "Publishes, and records of rules, held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
+  out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",
+              totals.given_up);
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);
   if (sites() != nullptr) {

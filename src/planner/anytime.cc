@@ -171,7 +171,10 @@ AnytimeAnswer solve_anytime(const AssignmentProblem& problem, const AnytimeOptio
   answer.assignment = std::move(best.assignment());
   answer.is_feasible = !answer.assignment.empty();
   // Added up anew: a sum that was kept up to date move by move has its last bits from them.
-  if (answer.is_feasible) answer.value = value_of_assignment(problem, answer.assignment);
+  if (answer.is_feasible) {
+    answer.value = value_of_assignment(problem, answer.assignment);
+    answer.bound = std::min(answer.bound, answer.value);
+  }
   answer.is_optimal = answer.is_feasible && answer.value <= answer.bound + 1e-9 * std::abs(answer.bound);
   return answer;
 }

@@ -22,6 +22,10 @@ struct AnytimeAnswer {
   double value = kForbidden;
   double bound = 0;  // no assignment is below it
   bool is_optimal = false;
+  // Proven that there is no assignment (by the exact mode alone); and jobs that cannot all be placed, few where time
+  // allowed.
+  bool is_proven_infeasible = false;
+  std::vector<uint32_t> conflicting_jobs;
   // Nothing above the value can be improved by sending a job here: [agent * jobs + job], what the value is at least
   // then.
   std::vector<double> bounds_when_assigned;

@@ -1,4 +1,5 @@
 // The assignment's solvers against enumeration.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <map>
@@ -103,6 +104,59 @@ TEST(Assignment, TheBoundIsBelowEveryAssignmentAndAnswersKeepToAllLimits) {
   EXPECT_GT(solved, 30);
 }
 
+// Two replicas of one workload, alike, on different nodes or zones, and one apart from both of another's.
+AssignmentProblem replicated_problem(Random& random, bool has_room) {
+  AssignmentProblem problem = random_problem(random, 4, 5, 2, false);
+  problem.opening.clear();
+  problem.spreads.clear();
+  for (size_t row = 0; row < 2 * 4; ++row) problem.weight[row * 5 + 1] = problem.weight[row * 5];
+  for (size_t agent = 0; agent < 4; ++agent) problem.cost[agent * 5 + 1] = problem.cost[agent * 5];
+  if (has_room) problem.capacity.assign(8, 1000);
+  const bool zones = random.chance(0.5);
+  Spread spread{.jobs = {0, 1}, .domain_of_agent = {0, 1, 2, 3}, .domains = 4, .most = 1};
+  if (zones) spread = {.jobs = {0, 1}, .domain_of_agent = {0, 0, 1, 1}, .domains = 2, .most = 1};
+  problem.spreads.push_back(spread);
+  if (random.chance(0.5)) {
+    for (const uint32_t replica : {0U, 1U}) {
+      problem.spreads.push_back({.jobs = {replica, 2}, .domain_of_agent = {0, 1, 2, 3}, .domains = 4, .most = 1});
+    }
+  }
+  return problem;
+}
+
+TEST(Assignment, TheBoundKnowsThatReplicasAreApart) {
+  Random random(17);
+  int rounds = 0;
+  double gap_sum = 0;
+  for (int round = 0; round < 120; ++round) {
+    const bool has_room = round % 2 == 0;
+    const AssignmentProblem problem = replicated_problem(random, has_room);
+    const double best = best_by_enumeration(problem);
+    Lagrangian lagrangian(problem);
+    for (int step = 0; step < 1500 && lagrangian.step(best); ++step) {
+    }
+    if (!std::isfinite(best)) continue;
+    EXPECT_LE(lagrangian.bound(), best * (1 + 1e-9)) << round;
+    const std::vector<double> bounds = lagrangian.bounds_when_assigned();
+    for (size_t agent = 0; agent < 4; ++agent) {
+      for (size_t job = 0; job < 5; ++job) {
+        AssignmentProblem forced = problem;
+        for (size_t other = 0; other < 4; ++other) {
+          if (other != agent) forced.cost[other * 5 + job] = kForbidden;
+        }
+        EXPECT_LE(bounds[agent * 5 + job], best_by_enumeration(forced) + 1e-6) << round;
+      }
+    }
+    // Where capacities do not matter and nobody else must be apart, the bound is the best value itself.
+    if (has_room && problem.spreads.size() == 1) EXPECT_NEAR(lagrangian.bound(), best, 1e-6 * best) << round;
+    if (!has_room) continue;
+    ++rounds;
+    gap_sum += (best - lagrangian.bound()) / best;
+  }
+  EXPECT_GT(rounds, 30);
+  EXPECT_LT(gap_sum / rounds, 0.02);
+}
+
 TEST(Assignment, ForcingAJobOntoAnAgentIsBoundedFromBelow) {
   Random random(13);
   for (int round = 0; round < 30; ++round) {
@@ -162,11 +216,29 @@ TEST(Assignment, ExactIsWhatEnumerationSays) {
     const Result<AnytimeAnswer> answer = solve_exactly(problem, {.time = std::chrono::milliseconds(800), .threads = 1});
     if (!answer) GTEST_SKIP() << answer.error().line();
     EXPECT_EQ(answer->is_feasible, std::isfinite(best));
+    EXPECT_EQ(answer->is_proven_infeasible, !std::isfinite(best));
     if (!answer->is_feasible) continue;
     EXPECT_NEAR(answer->value, best, 1e-6);
     EXPECT_TRUE(answer->is_optimal);
     EXPECT_LE(answer->bound, best + 1e-6);
   }
+}
+
+TEST(Assignment, ExactProvesThatThereIsNoneAndNamesFewJobs) {
+  // Three jobs of 6 on two agents of 10, and others that fit beside them.
+  AssignmentProblem problem{.agents = 2, .jobs = 8};
+  for (size_t i = 0; i < 16; ++i) {
+    problem.cost.push_back(1 + static_cast<double>(i % 3));
+    problem.weight.push_back(i % 8 < 3 ? 6 : 0.1);
+  }
+  problem.capacity = {10, 10};
+  const Result<AnytimeAnswer> answer = solve_exactly(problem, {.time = std::chrono::seconds(3), .threads = 1});
+  if (!answer) GTEST_SKIP() << answer.error().line();
+  EXPECT_FALSE(answer->is_feasible);
+  EXPECT_TRUE(answer->is_proven_infeasible);
+  std::vector<uint32_t> jobs = answer->conflicting_jobs;
+  std::ranges::sort(jobs);
+  EXPECT_EQ(jobs, (std::vector<uint32_t>{0, 1, 2}));
 }
 
 TEST(Assignment, TheSameSeedAndRoundsGiveTheSameAnswer) {
@@ -195,6 +267,9 @@ TEST(GapFile, IsReadWhateverItsLines) {
   EXPECT_EQ(problem->cost_of(1, 2), 6);
   EXPECT_EQ(problem->weight_of(0, 0, 0), 7);
   EXPECT_EQ(problem->capacity_of(0, 1), 14);
+  size_t line = 0;
+  ASSERT_TRUE(parse_gap("1 1\n2\n3\n\n4\n", "x", &line));
+  EXPECT_EQ(line, 5U);
 }
 
 TEST(GapFile, WhatIsWrongIsNamedWithItsLine) {

@@ -99,10 +99,16 @@ INSTANTIATE_TEST_SUITE_P(All, MeasuredCloud, testing::Values("aws", "gcp"));
 TEST(RoundTripFiles, WhatIsNoLineIsNamedWithItsPlace) {
   EXPECT_EQ(parse_round_trip_lines("1/2/3/0.1:a\n\n# note\n4:b\n", "x")->size(), 2U);
   EXPECT_EQ((*parse_round_trip_lines("1/2/3/0.1:a\n", "x"))[0].mean_ms, 2);
-  for (const char* bad : {"1/2/3", "1/2/3:", "1/x/3:a", "1/-2/3:a", "1/2:a", "1//3:a", "nan/nan/nan:a"}) {
+  for (const char* bad :
+       {"1/2/3", "1/2/3:", "1/x/3:a", "1/-2/3:a", "1/2:a", "1//3:a", "nan/nan/nan:a", "3/2/4:a", "1/5/4:a"}) {
     const auto parsed = parse_round_trip_lines(std::string("1/2/3:ok\n") + bad, "rtt.dat");
     ASSERT_FALSE(parsed) << bad;
     EXPECT_TRUE(parsed.error().what.starts_with("rtt.dat:2:")) << parsed.error().what;
+  }
+  for (const char* empty : {"", "\n\n", "# nothing\n"}) {
+    const auto parsed = parse_round_trip_lines(empty, "rtt.dat");
+    ASSERT_FALSE(parsed) << empty;
+    EXPECT_TRUE(parsed.error().what.starts_with("rtt.dat:1:")) << parsed.error().what;
   }
 }
 
@@ -118,10 +124,44 @@ TEST(RoundTripFiles, SitesHaveTheirPlaceOnEarth) {
 }
 
 TEST(RoundTripFiles, WhatIsFasterThanLightIsRefused) {
-  const MeasuredSites measured = join_round_trips({{"London", {{"New York", 70}, {"Sydney", 20}}}}, {});
+  const MeasuredSites measured =
+      join_round_trips({{"London", {{"New York", 70, 70, "l", 1}, {"Sydney", 20, 20, "l", 2}}}}, {});
   ASSERT_EQ(measured.pairs.size(), 1U);
   ASSERT_EQ(measured.below_floor.size(), 1U);
   EXPECT_EQ(measured.sites[measured.below_floor[0].to].name, "Sydney");
+}
+
+TEST(RoundTripFiles, EachSampleIsComparedWithTheFloorByItself) {
+  // London - Sydney needs 170 ms: 20 there would make, with 330 back, a mean that is possible, and with 200 one that is
+  // not.
+  for (const double back : {200.0, 330.0}) {
+    const MeasuredSites measured = join_round_trips(
+        {{"London", {{"Sydney", 20, 20, "london.dat", 7}}}, {"Sydney", {{"London", back, back, "sydney.dat", 3}}}}, {});
+    ASSERT_EQ(measured.pairs.size(), 1U);
+    EXPECT_EQ(measured.pairs[0].round_trip_ms, back);
+    ASSERT_EQ(measured.below_floor.size(), 1U);
+    EXPECT_EQ(measured.below_floor[0].file, "london.dat");
+    EXPECT_EQ(measured.below_floor[0].line, 7U);
+    EXPECT_EQ(measured.unused_files,
+              (std::vector<std::string>{"london.dat:7: every sample is faster than light in glass"}));
+  }
+  // The fastest of those that a line's mean is of counts too.
+  const auto lines = parse_round_trip_lines("20/250/300/9:Sydney\n", "london.dat");
+  ASSERT_TRUE(lines);
+  EXPECT_EQ(join_round_trips({{"London", *lines}}, {}).below_floor.size(), 1U);
+  EXPECT_TRUE(join_round_trips({{"London", *lines}}, {}).pairs.empty());
+}
+
+TEST(RoundTripFiles, WhatWasMeasuredIsFoundByNameAndByPlace) {
+  const MeasuredSites measured =
+      join_round_trips({{"London", {{"us-east-1", 80, 80, "l", 1}}}, {"Nowhere", {{"London", 9, 9, "n", 2}}}}, {});
+  const auto london = measured.site_named("london");
+  const auto virginia = measured.site_named("US-EAST-1");
+  ASSERT_TRUE(london && virginia);
+  EXPECT_EQ(measured.measured_ms(virginia.value_or(0), london.value_or(0)), 80);
+  EXPECT_EQ(measured.site_at(measured.sites[london.value_or(0)].at), london);
+  EXPECT_FALSE(measured.site_named("Nowhere"));
+  EXPECT_EQ(measured.unused_files, (std::vector<std::string>{"n:2: nobody says where 'Nowhere' is"}));
 }
 
 }  // namespace

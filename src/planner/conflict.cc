@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
+
+#include "planner/lagrangian.h"
 
 namespace verge::planner {
 
@@ -13,14 +16,24 @@ constexpr double kComparisonsMax = 2e8;  // of jobs with sets of agents
 constexpr size_t kStepsAtOnce = 20'000;  // of one proof
 constexpr size_t kStepsMax = 3'000'000;  // of all
 constexpr size_t kJobsMax = 2'000;       // for the search
+constexpr double kPairsMax = 1e6;        // of jobs and agents, for the relaxation
+constexpr int kRelaxationSteps = 300;
+constexpr std::chrono::seconds kTimeMax{6};  // for relaxation and search together
 
+using SteadyClock = std::chrono::steady_clock;
 using Agents = std::vector<uint32_t>;  // in rising order
 
 std::vector<Agents> suitable_agents(const AssignmentProblem& problem) {
   std::vector<Agents> suitable(problem.jobs);
   for (uint32_t agent = 0; agent < problem.agents; ++agent) {
     for (size_t job = 0; job < problem.jobs; ++job) {
-      if (std::isfinite(problem.cost_of(agent, job))) suitable[job].push_back(agent);
+      if (!std::isfinite(problem.cost_of(agent, job))) continue;
+      bool fits = true;
+      for (size_t resource = 0; resource < problem.resources; ++resource) {
+        const double capacity = problem.capacity_of(resource, agent);
+        fits = fits && problem.weight_of(resource, agent, job) <= capacity + kRounding * (1 + capacity);
+      }
+      if (fits) suitable[job].push_back(agent);
     }
   }
   return suitable;
@@ -82,8 +95,10 @@ std::optional<Conflict> by_counting(const AssignmentProblem& problem, const std:
 // Backtracking over where a few jobs go.
 class Proof {
  public:
-  Proof(const AssignmentProblem& problem, const std::vector<Agents>& suitable)
-      : problem_(problem), suitable_(suitable), spreads_of_(problem.jobs) {
+  // `order`: all jobs, the most constrained first.
+  Proof(const AssignmentProblem& problem, const std::vector<Agents>& suitable, const std::vector<uint32_t>& order)
+      : problem_(problem), suitable_(suitable), rank_(problem.jobs), spreads_of_(problem.jobs) {
+    for (uint32_t i = 0; i < order.size(); ++i) rank_[order[i]] = i;
     for (uint32_t spread = 0; spread < problem.spreads.size(); ++spread) {
       for (const uint32_t job : problem.spreads[spread].jobs) spreads_of_[job].push_back(spread);
     }
@@ -92,7 +107,7 @@ class Proof {
   // Whether no placement of these jobs was proven to exist. False as well when the steps did not suffice.
   bool fails(const std::vector<uint32_t>& jobs, const std::vector<bool>& heeded, bool heeds_spreads) {
     jobs_ = jobs;
-    std::ranges::sort(jobs_, {}, [&](uint32_t job) { return suitable_[job].size(); });
+    std::ranges::sort(jobs_, {}, [&](uint32_t job) { return rank_[job]; });
     heeded_ = heeded;
     heeds_spreads_ = heeds_spreads;
     room_ = problem_.capacity;
@@ -146,6 +161,7 @@ class Proof {
 
   const AssignmentProblem& problem_;
   const std::vector<Agents>& suitable_;
+  std::vector<uint32_t> rank_;
   std::vector<std::vector<uint32_t>> spreads_of_;
   std::vector<uint32_t> jobs_;
   std::vector<bool> heeded_;  // resources
@@ -156,29 +172,86 @@ class Proof {
   size_t all_steps_ = 0;
 };
 
-std::optional<Conflict> by_search(const AssignmentProblem& problem, const std::vector<Agents>& suitable) {
-  if (problem.jobs > kJobsMax) return {};
-  Proof proof(problem, suitable);
-  std::vector<bool> heeded(problem.resources, true);
+// Whether the relaxation proves that not all of these jobs can be placed.
+bool relaxation_fails(const AssignmentProblem& problem, const std::vector<uint32_t>& jobs,
+                      const std::vector<bool>& heeded, bool heeds_spreads, SteadyClock::time_point end) {
+  AssignmentProblem relaxed = restricted(problem, jobs, heeded, heeds_spreads);
+  if (static_cast<double>(relaxed.jobs) * static_cast<double>(relaxed.agents) > kPairsMax) return false;
+  for (double& cost : relaxed.cost) cost = std::isfinite(cost) ? 0 : kForbidden;
+  relaxed.cost.insert(relaxed.cost.end(), relaxed.jobs, 1);
+  std::vector<double> weight;
+  std::vector<double> capacity;
+  for (size_t resource = 0; resource < relaxed.resources; ++resource) {
+    const auto rows = static_cast<std::ptrdiff_t>(relaxed.agents * relaxed.jobs);
+    const auto first = relaxed.weight.begin() + static_cast<std::ptrdiff_t>(resource) * rows;
+    weight.insert(weight.end(), first, first + rows);
+    weight.insert(weight.end(), relaxed.jobs, 0);
+    const auto row = relaxed.capacity.begin() + static_cast<std::ptrdiff_t>(resource * relaxed.agents);
+    capacity.insert(capacity.end(), row, row + static_cast<std::ptrdiff_t>(relaxed.agents));
+    capacity.push_back(1);
+  }
+  relaxed.weight = std::move(weight);
+  relaxed.capacity = std::move(capacity);
+  relaxed.opening.clear();
+  ++relaxed.agents;
+  // The agent more is a domain of its own: where all can be placed nobody needs it, so that this forbids nothing.
+  for (Spread& spread : relaxed.spreads) spread.domain_of_agent.push_back(spread.domains++);
+  Lagrangian lagrangian(relaxed);
+  for (int step = 0; step < kRelaxationSteps && lagrangian.bound() < 1 && SteadyClock::now() < end; ++step) {
+    if (!lagrangian.step(1)) break;
+  }
+  return lagrangian.bound() >= 1;
+}
+
+// By relaxation or backtracking, whichever can.
+class Prover {
+ public:
+  Prover(const AssignmentProblem& problem, const std::vector<Agents>& suitable, const std::vector<uint32_t>& order,
+         SteadyClock::time_point end)
+      : problem_(problem), backtracking_(problem, suitable, order), end_(end), all_(problem.resources, true) {}
+
+  bool fails(const std::vector<uint32_t>& jobs) { return fails(jobs, all_, true); }
+  bool fails(const std::vector<uint32_t>& jobs, const std::vector<bool>& heeded, bool heeds_spreads) {
+    return backtracking_.fails(jobs, heeded, heeds_spreads) ||
+           (problem_.jobs <= kJobsMax && relaxation_fails(problem_, jobs, heeded, heeds_spreads, end_));
+  }
+  bool relaxation_fails_alone(const std::vector<uint32_t>& jobs) {
+    return relaxation_fails(problem_, jobs, all_, true, end_);
+  }
+  bool backtracking_fails(const std::vector<uint32_t>& jobs) { return backtracking_.fails(jobs, all_, true); }
+  [[nodiscard]] bool is_exhausted() const { return backtracking_.is_exhausted() || SteadyClock::now() >= end_; }
+
+ private:
+  const AssignmentProblem& problem_;
+  Proof backtracking_;
+  SteadyClock::time_point end_;
+  std::vector<bool> all_;
+};
+
+// The most constrained first, of those the largest.
+std::vector<uint32_t> by_constraint(const AssignmentProblem& problem, const std::vector<Agents>& suitable) {
   std::vector<uint32_t> order;
-  for (uint32_t job = 0; job < problem.jobs; ++job) order.push_back(job);
-  std::ranges::sort(order, {}, [&](uint32_t job) { return std::pair(suitable[job].size(), job); });
-  std::vector<uint32_t> jobs;
-  bool is_proven = false;
-  for (size_t i = 0; i < order.size() && !is_proven && !proof.is_exhausted(); ++i) {
-    jobs.push_back(order[i]);
-    is_proven = proof.fails(jobs, heeded, true);
+  std::vector<double> size(problem.jobs, 0);  // the largest share of what suits it that it wants
+  for (uint32_t job = 0; job < problem.jobs; ++job) {
+    order.push_back(job);
+    for (size_t resource = 0; resource < problem.resources; ++resource) {
+      for (const uint32_t agent : suitable[job]) {
+        const double capacity = problem.capacity_of(resource, agent);
+        if (capacity > 0) size[job] = std::max(size[job], problem.weight_of(resource, agent, job) / capacity);
+      }
+    }
   }
-  if (!is_proven) return {};
-  for (size_t i = jobs.size(); i-- > 0;) {
-    std::vector<uint32_t> fewer = jobs;
-    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
-    if (proof.fails(fewer, heeded, true)) jobs = std::move(fewer);
-  }
-  const bool about_spreads = !proof.fails(jobs, heeded, false);
+  std::ranges::sort(order, {}, [&](uint32_t job) { return std::tuple(suitable[job].size(), -size[job], job); });
+  return order;
+}
+
+Conflict explained(const AssignmentProblem& problem, const std::vector<Agents>& suitable,
+                   const std::vector<uint32_t>& jobs, Prover& prover) {
+  std::vector<bool> heeded(problem.resources, true);
+  const bool about_spreads = !problem.spreads.empty() && !prover.fails(jobs, heeded, false);
   for (uint32_t resource = 0; resource < problem.resources; ++resource) {
     heeded[resource] = false;
-    if (!proof.fails(jobs, heeded, about_spreads)) heeded[resource] = true;
+    if (!prover.fails(jobs, heeded, about_spreads)) heeded[resource] = true;
   }
   Conflict conflict{.jobs = jobs, .is_about_spreads = about_spreads};
   for (uint32_t resource = 0; resource < problem.resources; ++resource) {
@@ -193,15 +266,97 @@ std::optional<Conflict> by_search(const AssignmentProblem& problem, const std::v
   return conflict;
 }
 
+std::optional<Conflict> by_proof(const AssignmentProblem& problem, const std::vector<Agents>& suitable) {
+  const auto end = SteadyClock::now() + kTimeMax;
+  const std::vector<uint32_t> order = by_constraint(problem, suitable);
+  Prover prover(problem, suitable, order, end);
+  std::vector<uint32_t> jobs;
+  bool is_proven = false;
+  for (size_t i = 0; i < order.size() && problem.jobs <= kJobsMax && !is_proven && !prover.is_exhausted(); ++i) {
+    jobs.push_back(order[i]);
+    is_proven = prover.backtracking_fails(jobs);
+  }
+  if (!is_proven) {
+    jobs = order;
+    if (!prover.relaxation_fails_alone(jobs)) return {};
+  }
+  std::ranges::reverse(jobs);  // the least constrained are tried first
+  jobs = without_spare_jobs(std::move(jobs), [&](const auto& fewer) { return prover.fails(fewer); }, end);
+  std::ranges::sort(jobs);
+  return explained(problem, suitable, jobs, prover);
+}
+
 }  // namespace
 
-std::optional<Conflict> find_conflict(const AssignmentProblem& problem) {
+AssignmentProblem restricted(const AssignmentProblem& problem, const std::vector<uint32_t>& jobs,
+                             const std::vector<bool>& heeded, bool heeds_spreads) {
+  AssignmentProblem some{.agents = problem.agents, .jobs = jobs.size(), .resources = 0};
+  for (size_t agent = 0; agent < problem.agents; ++agent) {
+    for (const uint32_t job : jobs) some.cost.push_back(problem.cost_of(agent, job));
+  }
+  for (size_t resource = 0; resource < problem.resources; ++resource) {
+    if (!heeded[resource]) continue;
+    ++some.resources;
+    for (size_t agent = 0; agent < problem.agents; ++agent) {
+      for (const uint32_t job : jobs) some.weight.push_back(problem.weight_of(resource, agent, job));
+      some.capacity.push_back(problem.capacity_of(resource, agent));
+    }
+  }
+  if (some.resources == 0) {
+    some.resources = 1;
+    some.weight.assign(problem.agents * jobs.size(), 0);
+    some.capacity.assign(problem.agents, 1);
+  }
+  some.opening = problem.opening;
+  std::vector<uint32_t> index(problem.jobs, kUnassigned);
+  for (uint32_t i = 0; i < jobs.size(); ++i) index[jobs[i]] = i;
+  for (const Spread& spread : problem.spreads) {
+    if (!heeds_spreads) break;
+    std::vector<uint32_t> left;
+    for (const uint32_t job : spread.jobs) {
+      if (index[job] != kUnassigned) left.push_back(index[job]);
+    }
+    if (left.size() <= spread.most) continue;
+    some.spreads.push_back(spread);
+    some.spreads.back().jobs = std::move(left);
+  }
+  return some;
+}
+
+std::vector<uint32_t> without_spare_jobs(std::vector<uint32_t> jobs,
+                                         const std::function<bool(const std::vector<uint32_t>&)>& is_impossible,
+                                         SteadyClock::time_point end) {
+  for (size_t piece = std::max<size_t>(1, jobs.size() / 2); piece > 0; piece /= 2) {
+    for (size_t at = 0; at < jobs.size();) {
+      if (SteadyClock::now() >= end) return jobs;
+      const auto first = jobs.begin() + static_cast<std::ptrdiff_t>(at);
+      std::vector<uint32_t> fewer(jobs.begin(), first);
+      fewer.insert(fewer.end(), first + static_cast<std::ptrdiff_t>(std::min(piece, jobs.size() - at)), jobs.end());
+      if (!fewer.empty() && is_impossible(fewer)) {
+        jobs = std::move(fewer);
+      } else {
+        at += piece;
+      }
+    }
+  }
+  return jobs;
+}
+
+std::optional<Conflict> count_conflict(const AssignmentProblem& problem) {
   const std::vector<Agents> suitable = suitable_agents(problem);
   for (uint32_t job = 0; job < problem.jobs; ++job) {
     if (suitable[job].empty()) return Conflict{.jobs = {job}};
   }
-  std::optional<Conflict> conflict = by_counting(problem, suitable);
-  return conflict ? conflict : by_search(problem, suitable);
+  return by_counting(problem, suitable);
+}
+
+std::optional<Conflict> find_conflict(const AssignmentProblem& problem) {
+  constexpr size_t kSmall = 2;  // nothing smaller is worth a search
+  std::optional<Conflict> counted = count_conflict(problem);
+  if (counted && counted->jobs.size() <= kSmall) return counted;
+  std::optional<Conflict> proven = by_proof(problem, suitable_agents(problem));
+  if (!counted || (proven && proven->jobs.size() < counted->jobs.size())) return proven;
+  return counted;
 }
 
 }  // namespace verge::planner

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace verge::planner {
 
 namespace {
@@ -17,7 +19,7 @@ constexpr std::array kColours = {"#1f5fa8", "#c8452d", "#2f8f5b", "#8a5bb5", "#b
 
 std::string escaped(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : printable(text)) {  // what is not UTF-8 is no XML
     switch (c) {
       case '<':
         out += "&lt;";

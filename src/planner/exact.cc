@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "planner/cbc_library.h"
+#include "planner/conflict.h"
 
 namespace verge::planner {
 
@@ -14,6 +16,7 @@ namespace {
 
 constexpr double kSearchShare = 0.3;  // of the time: what the anytime mode gets
 constexpr double kSearchSecondsMax = 6;
+constexpr double kProofSecondsMax = 10;  // that some jobs do not fit together
 
 struct Variable {
   uint32_t agent;
@@ -54,10 +57,10 @@ class Core {
 
   // Nothing when there is none below the cut-off, or none was found in time.
   std::optional<Assignment> solve(double seconds, double below) {
-    library_.Cbc_setCutoff(model_, below);
+    if (std::isfinite(below)) library_.Cbc_setCutoff(model_, below);
     library_.Cbc_setMaximumSeconds(model_, seconds);
     library_.Cbc_setParameter(model_, "seconds", fmt::format("{:.2f}", seconds).c_str());
-    library_.Cbc_setParameter(model_, "cutoff", fmt::format("{:.9g}", below).c_str());
+    if (std::isfinite(below)) library_.Cbc_setParameter(model_, "cutoff", fmt::format("{:.9g}", below).c_str());
     library_.Cbc_setParameter(model_, "ratioGap", "0");
     library_.Cbc_setParameter(model_, "allowableGap", "0");
     library_.Cbc_solve(model_);
@@ -75,6 +78,7 @@ class Core {
   [[nodiscard]] bool is_settled() const {
     return library_.Cbc_isProvenOptimal(model_) != 0 || library_.Cbc_isProvenInfeasible(model_) != 0;
   }
+  [[nodiscard]] bool is_infeasible() const { return library_.Cbc_isProvenInfeasible(model_) != 0; }
   [[nodiscard]] double bound() const { return library_.Cbc_getBestPossibleObjValue(model_); }
 
  private:
@@ -136,6 +140,24 @@ class Core {
   std::vector<double> factors_;
 };
 
+// Jobs that CBC proves not to fit together, without those that the proof does without. Costs do not matter for that.
+std::vector<uint32_t> jobs_in_conflict(const CbcLibrary& library, const AssignmentProblem& problem,
+                                       std::chrono::steady_clock::time_point end) {
+  std::vector<uint32_t> jobs(problem.jobs);
+  std::iota(jobs.begin(), jobs.end(), 0U);
+  const std::vector<bool> heeded(problem.resources, true);
+  const auto is_impossible = [&](const std::vector<uint32_t>& some) {
+    AssignmentProblem fewer = restricted(problem, some, heeded, true);
+    fewer.opening.clear();
+    for (double& cost : fewer.cost) cost = std::isfinite(cost) ? 0 : kForbidden;
+    const std::chrono::duration<double> left = end - std::chrono::steady_clock::now();
+    Core core(library, fewer);
+    core.build(std::vector<double>(fewer.agents * fewer.jobs, 0), kForbidden);
+    return !core.solve(std::clamp(left.count(), 0.1, kProofSecondsMax), kForbidden) && core.is_infeasible();
+  };
+  return without_spare_jobs(std::move(jobs), is_impossible, end);
+}
+
 }  // namespace
 
 Result<AnytimeAnswer> solve_exactly(const AssignmentProblem& problem, const AnytimeOptions& options) {
@@ -148,7 +170,7 @@ Result<AnytimeAnswer> solve_exactly(const AssignmentProblem& problem, const Anyt
   if (answer.is_optimal || answer.bounds_when_assigned.empty()) return answer;
   const bool whole = problem.has_whole_costs();
   // Something better is better by one where costs are whole numbers.
-  const double below = !answer.is_feasible ? 1e15 : whole ? answer.value - 1 + 1e-6 : answer.value * (1 - 1e-9);
+  const double below = !answer.is_feasible ? kForbidden : whole ? answer.value - 1 + 1e-6 : answer.value * (1 - 1e-9);
   Core core(**library, problem);
   core.build(answer.bounds_when_assigned, whole && answer.is_feasible ? below : answer.value);
   const std::chrono::duration<double> left = options.time - (std::chrono::steady_clock::now() - start);
@@ -161,7 +183,11 @@ Result<AnytimeAnswer> solve_exactly(const AssignmentProblem& problem, const Anyt
       answer.is_feasible = true;
     }
   }
-  if (core.is_settled()) {
+  if (!answer.is_feasible && core.is_infeasible()) {
+    answer.is_proven_infeasible = true;
+    const auto end = start + std::chrono::duration_cast<std::chrono::steady_clock::duration>(options.time);
+    answer.conflicting_jobs = jobs_in_conflict(**library, problem, end);
+  } else if (core.is_settled()) {
     answer.is_optimal = answer.is_feasible;
     if (answer.is_feasible) answer.bound = answer.value;
   } else if (const double bound = whole ? std::ceil(core.bound() - 1e-6) : core.bound(); std::isfinite(bound)) {

@@ -52,6 +52,12 @@ class Numbers {
                  "one instance a file; are agents and jobs the right way round?");
   }
 
+  // The line of the next number.
+  size_t next_line() {
+    skip_blanks();
+    return line_;
+  }
+
   std::unexpected<Error> wrong(std::string what, std::string fix) const {
     return fail("plan.gap-file", fmt::format("{}:{}: {}", name_, line_, what), std::move(fix));
   }
@@ -71,7 +77,7 @@ class Numbers {
 
 }  // namespace
 
-Result<AssignmentProblem> parse_gap(std::string_view text, std::string_view name) {
+Result<AssignmentProblem> parse_gap(std::string_view text, std::string_view name, size_t* capacities_line) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   Numbers numbers(text, name);
   AssignmentProblem problem;
@@ -98,6 +104,7 @@ Result<AssignmentProblem> parse_gap(std::string_view text, std::string_view name
   const size_t pairs = problem.agents * problem.jobs;
   Result<void> done = read(problem.cost, pairs, problem.jobs, "the cost of job", -1e15);
   if (done) done = read(problem.weight, pairs, problem.jobs, "the weight of job", 0);
+  if (done && capacities_line != nullptr) *capacities_line = numbers.next_line();
   if (done) done = read(problem.capacity, problem.agents, 1, "the capacity of agent", 0);
   if (done) done = numbers.end();
   if (!done) return std::unexpected(done.error());

@@ -9,7 +9,8 @@
 
 namespace verge::planner {
 
-// `name` is for messages. Errors: plan.gap-file.
-Result<AssignmentProblem> parse_gap(std::string_view text, std::string_view name);
+// `name` is for messages; `capacities_line`, where it is given, becomes the line of the first capacity. Errors:
+// plan.gap-file.
+Result<AssignmentProblem> parse_gap(std::string_view text, std::string_view name, size_t* capacities_line = nullptr);
 
 }  // namespace verge::planner

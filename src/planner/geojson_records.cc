@@ -82,6 +82,7 @@ class Features {
   }
 
   Result<void> read_geometry(json::value& value, Record& record) {
+    if (bool is_null = false; value.is_null().get(is_null) == simdjson::SUCCESS && is_null) return {};  // RFC 7946, 3.2
     json::array coordinates;
     if (value["coordinates"].get_array().get(coordinates) != simdjson::SUCCESS) {
       return fail("plan.geojson", fmt::format("{}:{}: a feature's geometry is no point", file_, record.line),
@@ -129,8 +130,30 @@ class Features {
         bool yes = false;
         if (const auto problem = content.get_bool().get(yes); problem != simdjson::SUCCESS) return wrong(problem);
         record.fields.push_back({name, yes, record.line});
+      } else if (type == json::json_type::array) {
+        if (Result<void> done = read_list(name, content, record); !done) return done;
+      } else if (type == json::json_type::object) {
+        return fail("plan.geojson", fmt::format("{}:{}: '{}' is an object", file_, record.line, printable(name)),
+                    "write a number, a string, true or false, or a list of strings");
       }
     }
+    return {};
+  }
+
+  Result<void> read_list(const std::string& name, json::value& content, Record& record) {
+    json::array items;
+    if (const auto problem = content.get_array().get(items); problem != simdjson::SUCCESS) return wrong(problem);
+    std::vector<std::string> list;
+    for (auto item : items) {
+      std::string_view text;
+      if (item.get_string().get(text) != simdjson::SUCCESS) {
+        return fail("plan.geojson",
+                    fmt::format("{}:{}: '{}' holds something that is no string", file_, record.line, printable(name)),
+                    "write [\"a\", \"b\"]");
+      }
+      list.emplace_back(text);
+    }
+    record.fields.push_back({name, std::move(list), record.line});
     return {};
   }
 

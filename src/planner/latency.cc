@@ -52,10 +52,7 @@ LatencyPrediction predict_latency(const LatencyQuery& query) {
 
 EdgeAgainstCloud compare_edge(const LatencyQuery& edge, const LatencyQuery& cloud) {
   EdgeAgainstCloud answer{.edge = predict_latency(edge), .cloud = predict_latency(cloud)};
-  if (std::isinf(answer.edge.total_ms) && std::isinf(answer.cloud.total_ms)) {
-    answer.advantage_ms = 0;  // neither ever answers
-    return answer;
-  }
+  if (std::isinf(answer.edge.total_ms) && std::isinf(answer.cloud.total_ms)) return answer;
   answer.advantage_ms = answer.cloud.total_ms - answer.edge.total_ms;
   const double beside = answer.edge.total_ms - answer.edge.propagation_ms;
   const double room = answer.cloud.total_ms - beside;  // for the edge's propagation

@@ -60,7 +60,8 @@ LatencyPrediction predict_latency(const LatencyQuery& query);
 struct EdgeAgainstCloud {
   LatencyPrediction edge;
   LatencyPrediction cloud;
-  double advantage_ms = 0;  // of the edge; negative when the cloud is faster
+  // Of the edge; negative when the cloud is faster, infinite when one of them never answers, nothing when neither does.
+  std::optional<double> advantage_ms;
   // How far the edge may be before the cloud is as fast; nothing when it loses at any distance, infinite when it wins
   // at any.
   std::optional<double> break_even_km;

@@ -67,9 +67,20 @@ TEST(Latency, AtTheBreakEvenDistanceBothAreAsFast) {
   const EdgeAgainstCloud both = compare_edge(edge, cloud);
   ASSERT_TRUE(both.break_even_km.has_value());
   edge.distance_km = both.break_even_km.value_or(0);
-  EXPECT_NEAR(compare_edge(edge, cloud).advantage_ms, 0, 1e-9);
+  EXPECT_NEAR(compare_edge(edge, cloud).advantage_ms.value_or(kInfinite), 0, 1e-9);
   edge.power = 0.1;  // 400 ms of computing lose everywhere
   EXPECT_FALSE(compare_edge(edge, cloud).break_even_km.has_value());
+}
+
+TEST(Latency, OfTwoThatNeverAnswerNeitherIsFaster) {
+  const LatencyQuery answers{.distance_km = 100};
+  const LatencyQuery saturated{.distance_km = 100, .arrival_rate = 5, .service_rate = 5};
+  EXPECT_FALSE(compare_edge(saturated, saturated).advantage_ms.has_value());
+  EXPECT_FALSE(compare_edge(saturated, saturated).break_even_km.has_value());
+  EXPECT_EQ(compare_edge(answers, saturated).advantage_ms, kInfinite);
+  EXPECT_EQ(compare_edge(answers, saturated).break_even_km, kInfinite);
+  EXPECT_EQ(compare_edge(saturated, answers).advantage_ms, -kInfinite);
+  EXPECT_FALSE(compare_edge(saturated, answers).break_even_km.has_value());
 }
 
 TEST(Latency, NoAnswerIsNotANumber) {
@@ -89,7 +100,7 @@ TEST(Latency, NoAnswerIsNotANumber) {
     other.service_rate = some();
     const EdgeAgainstCloud both = compare_edge(query, other);
     for (const double number : {both.edge.total_ms, both.edge.p10_ms, both.edge.p90_ms, both.cloud.total_ms,
-                                both.advantage_ms, both.break_even_km.value_or(0), both.edge.confidence}) {
+                                both.advantage_ms.value_or(0), both.break_even_km.value_or(0), both.edge.confidence}) {
       EXPECT_FALSE(std::isnan(number));
     }
     EXPECT_GE(both.edge.total_ms, 0);

@@ -9,12 +9,14 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "planner/conflict.h"
 #include "planner/exact.h"
 #include "planner/lagrangian.h"
 #include "planner/plan_latencies.h"
 #include "planner/priced_bound.h"
+#include "planner/replanning.h"
 
 namespace verge::planner {
 
@@ -86,21 +88,51 @@ class Placing {
   [[nodiscard]] double opening_cost(size_t node) const { return plan_.nodes[node].opening_cost; }
 
   [[nodiscard]] bool runs_on(uint32_t workload, size_t node) const {
-    const auto& current = plan_.workloads[workload].current;
-    return std::ranges::find(current, plan_.nodes[node].name) != current.end();
+    return std::ranges::binary_search(current_[workload], static_cast<uint32_t>(node));
   }
 
+  // What a replica of the workload on the node costs beyond its latency: nothing where the workload runs, or is new.
+  [[nodiscard]] double price_of_move(uint32_t workload, size_t node, double hysteresis) const {
+    if (current_[workload].empty() || runs_on(workload, node)) return 0;
+    return move_price(workload, hysteresis);
+  }
+
+  // Of one move of a workload that runs somewhere: its own price, and the hysteresis of its latency.
+  [[nodiscard]] double move_price(uint32_t workload, double hysteresis) const {
+    return plan_.workloads[workload].move_cost + hysteresis * current_latency_[workload];
+  }
+
+  // What replicas beyond those that run are charged as moves, though they are new: the same in every placement.
+  [[nodiscard]] double charged_for_new(double hysteresis) const {
+    double charged = 0;
+    for (uint32_t i = 0; i < workloads_.size(); ++i) {
+      const size_t running = current_[i].size();
+      if (running == 0 || running >= workloads_[i].replicas) continue;
+      charged += static_cast<double>(workloads_[i].replicas - running) * move_price(i, hysteresis);
+    }
+    return charged;
+  }
+
+  // The nodes that it runs on, in rising order.
+  [[nodiscard]] const std::vector<uint32_t>& current_of(uint32_t workload) const { return current_[workload]; }
+
  private:
+  // Names are checked where the plan is read.
+  static size_t known(const std::optional<size_t>& index) {
+    VERGE_ASSERT(index.has_value());
+    return *index;
+  }
+
   void read_workload(size_t index) {
     const PlanWorkload& from = plan_.workloads[index];
     std::vector<size_t> users;
-    for (const std::string& name : from.users) users.push_back(*plan_.user_named(name));
+    for (const std::string& name : from.users) users.push_back(known(plan_.user_named(name)));
     if (users.empty()) {
       users.resize(plan_.users.size());
       std::iota(users.begin(), users.end(), size_t{0});
     }
     std::vector<uint32_t> data;
-    for (const std::string& name : from.data) data.push_back(static_cast<uint32_t>(*plan_.node_named(name)));
+    for (const std::string& name : from.data) data.push_back(static_cast<uint32_t>(known(plan_.node_named(name))));
     const std::vector<float>& to_users = row_of(users);
     std::vector<float>& rows = latency_rows_.emplace_back(to_users);
     std::vector<float>& distances = data_rows_.emplace_back(data.empty() ? 0 : nodes_.size(), 0.F);
@@ -127,11 +159,25 @@ class Placing {
                           .data_distance = distances,
                           .data = std::move(data),
                           .apart_from = std::move(apart)});
+    read_current(from);
     jobs_of_.emplace_back();
     for (unsigned replica = 0; replica < from.replicas; ++replica) {
       jobs_of_.back().push_back(static_cast<uint32_t>(workload_of_job_.size()));
       workload_of_job_.push_back(static_cast<uint32_t>(index));
     }
+  }
+
+  void read_current(const PlanWorkload& from) {
+    std::vector<uint32_t>& nodes = current_.emplace_back();
+    double least = 1e300;
+    for (const std::string& name : from.current) {
+      nodes.push_back(static_cast<uint32_t>(known(plan_.node_named(name))));
+      least = std::min<double>(least, workloads_.back().latency[nodes.back()]);
+    }
+    current_latency_.push_back(nodes.empty() ? 0 : least);
+    std::ranges::sort(nodes);
+    const auto repeated = std::ranges::unique(nodes);
+    nodes.erase(repeated.begin(), repeated.end());
   }
 
   // The weighted mean round trip from the users to each node; worked out once for each set of users.
@@ -148,16 +194,6 @@ class Placing {
       entry->second.push_back(static_cast<float>(weights > 0 ? sum / weights : 0));
     }
     return entry->second;
-  }
-
-  [[nodiscard]] double price_of_move(uint32_t workload, size_t node, double hysteresis) const {
-    const PlanWorkload& from = plan_.workloads[workload];
-    if (from.current.empty() || runs_on(workload, node)) return 0;
-    double least = 1e300;
-    for (const std::string& name : from.current) {
-      least = std::min<double>(least, workloads_[workload].latency[*plan_.node_named(name)]);
-    }
-    return from.move_cost + hysteresis * least;
   }
 
   void add_spreads(AssignmentProblem& problem) const {
@@ -197,6 +233,8 @@ class Placing {
   std::deque<std::vector<float>> data_rows_;
   std::vector<uint32_t> workload_of_job_;
   std::vector<std::vector<uint32_t>> jobs_of_;
+  std::vector<std::vector<uint32_t>> current_;
+  std::vector<double> current_latency_;  // the least of those where it runs
 };
 
 std::unexpected<Error> infeasible(const PlanWorkload& workload, const std::string& conflict) {
@@ -215,9 +253,21 @@ std::string listed(const std::vector<uint32_t>& all, const Name& name) {
 }
 
 // The workloads that cannot all be placed, each with its line, what they share and what keeps them apart.
-std::optional<Error> named_conflict(const PlanDocument& plan, const Placing& placing) {
+// `proven`: replicas that a solver proved not to fit together, if one did.
+std::optional<Error> named_conflict(const PlanDocument& plan, const Placing& placing,
+                                    const std::vector<uint32_t>& proven = {}) {
   if (placing.workload_of_job().size() * placing.nodes().size() > kConflictPairs) return {};
-  const std::optional<Conflict> conflict = find_conflict(placing.programme(0, false));
+  const AssignmentProblem programme = placing.programme(0, false);
+  std::optional<Conflict> conflict = find_conflict(programme);
+  if (!proven.empty() && (!conflict || proven.size() < conflict->jobs.size())) {
+    conflict = Conflict{.jobs = proven, .is_about_spreads = !programme.spreads.empty()};
+    for (uint32_t resource = 0; resource < programme.resources; ++resource) conflict->resources.push_back(resource);
+    for (uint32_t node = 0; node < programme.agents; ++node) {
+      const bool suits_one =
+          std::ranges::any_of(proven, [&](uint32_t job) { return std::isfinite(programme.cost_of(node, job)); });
+      if (suits_one) conflict->agents.push_back(node);
+    }
+  }
   if (!conflict || conflict->agents.empty()) return {};
   std::map<uint32_t, unsigned> replicas;
   for (const uint32_t job : conflict->jobs) ++replicas[placing.workload_of_job()[job]];
@@ -293,33 +343,69 @@ Result<void> check_possible(const PlanDocument& plan, const Placing& placing) {
   return {};
 }
 
-void explain_moves(const PlanDocument& plan, const Placing& placing, Placement& placement) {
-  std::map<size_t, std::vector<std::string>> left;  // of each workload, the nodes that it leaves
-  for (size_t i = 0; i < plan.workloads.size(); ++i) left[i] = plan.workloads[i].current;
-  for (const PlacedReplica& replica : placement.replicas)
-    std::erase(left[replica.workload], plan.nodes[replica.node].name);
+void explain_moves(const PlanDocument& plan, const Placing& placing, double hysteresis, Placement& placement) {
+  std::map<size_t, std::vector<uint32_t>> left;  // of each workload, the nodes that it leaves, the nearest last
+  for (uint32_t i = 0; i < plan.workloads.size(); ++i) {
+    if (placing.current_of(i).empty()) continue;
+    left[i] = placing.current_of(i);
+    std::ranges::sort(left[i], std::ranges::greater(),
+                      [&](uint32_t node) { return placing.workloads()[i].latency[node]; });
+  }
+  for (const PlacedReplica& replica : placement.replicas) {
+    if (left.contains(replica.workload)) std::erase(left[replica.workload], static_cast<uint32_t>(replica.node));
+  }
   for (const PlacedReplica& replica : placement.replicas) {
     if (placing.runs_on(static_cast<uint32_t>(replica.workload), replica.node)) continue;
-    PlacementMove move{
-        .workload = replica.workload, .from = {}, .to = replica.node, .gain_ms = 0, .reason = "it is new"};
-    if (std::vector<std::string>& nodes = left[replica.workload]; !nodes.empty()) {
-      move.from = nodes.back();
-      nodes.pop_back();
+    PlacementMove move{.workload = replica.workload,
+                       .from = {},
+                       .to = replica.node,
+                       .gain_ms = 0,
+                       .price_ms = 0,
+                       .reason = "it is new"};
+    if (const auto nodes = left.find(replica.workload); nodes != left.end() && !nodes->second.empty()) {
+      const uint32_t from = nodes->second.back();
+      nodes->second.pop_back();
+      move.from = plan.nodes[from].name;
       const SchedulerWorkload& workload = placing.workloads()[replica.workload];
-      const auto from = static_cast<uint32_t>(*plan.node_named(move.from));
       move.gain_ms = workload.latency[from] - replica.estimated_latency_ms;
       const Scheduler empty(placing.nodes());
       const bool suits = empty.violated(from, static_cast<uint32_t>(replica.workload), workload) == 0;
-      move.reason = !suits             ? fmt::format("{} no longer suits it", move.from)
-                    : move.gain_ms > 0 ? fmt::format("{:.1f} ms less, beyond the price of the move", move.gain_ms)
-                                       : fmt::format("{} is needed for others", move.from);
+      move.price_ms = placing.move_price(static_cast<uint32_t>(replica.workload), hysteresis);
+      move.reason =
+          !suits ? fmt::format("{} no longer suits it", move.from)
+          : move.gain_ms > move.price_ms
+              ? fmt::format("{:.1f} ms less, beyond the {:.1f} ms that the move costs", move.gain_ms, move.price_ms)
+              : fmt::format("{} is needed for others", move.from);
     }
     placement.moves.push_back(std::move(move));
   }
 }
 
+// From where workloads run, if any does; nothing when that leaves no room for somebody.
+std::optional<Assignment> place_from_current(const PlanDocument& plan, const Placing& placing, double hysteresis) {
+  if (std::ranges::all_of(plan.workloads, [](const PlanWorkload& workload) { return workload.current.empty(); })) {
+    return {};
+  }
+  std::vector<std::vector<uint32_t>> current;
+  std::vector<double> prices;
+  for (uint32_t i = 0; i < plan.workloads.size(); ++i) {
+    current.push_back(placing.current_of(i));
+    prices.push_back(current.back().empty() ? 0 : placing.move_price(i, hysteresis));
+  }
+  const auto price = [&](uint32_t workload, uint32_t node) {
+    return placing.runs_on(workload, node) ? 0 : prices[workload];
+  };
+  const auto placed =
+      replan({.nodes = placing.nodes(), .workloads = placing.workloads(), .current = current, .price = price});
+  if (!placed) return {};
+  Assignment assignment;
+  for (const std::vector<uint32_t>& nodes : *placed) assignment.insert(assignment.end(), nodes.begin(), nodes.end());
+  return assignment;
+}
+
 // The scheduler's answer, workload by workload.
-Result<Assignment> place_greedily(const PlanDocument& plan, const Placing& placing) {
+Result<Assignment> place_greedily(const PlanDocument& plan, const Placing& placing, double hysteresis) {
+  if (std::optional<Assignment> assignment = place_from_current(plan, placing, hysteresis)) return *assignment;
   Scheduler scheduler(placing.nodes());
   Assignment assignment;
   for (uint32_t i = 0; i < placing.workloads().size(); ++i) {
@@ -350,6 +436,7 @@ void bound_greedy(const Placing& placing, const Assignment& assignment, double h
   for (size_t job = 0; job < assignment.size(); ++job) {
     const SchedulerWorkload& workload = placing.workloads()[placing.workload_of_job()[job]];
     placement.value += workload.latency[assignment[job]];
+    placement.value += placing.price_of_move(placing.workload_of_job()[job], assignment[job], hysteresis);
     if (!is_open[assignment[job]]) placement.value += placing.opening_cost(assignment[job]);
     is_open[assignment[job]] = true;
   }
@@ -363,22 +450,37 @@ Result<AnytimeAnswer> solve_programme(const PlanDocument& plan, const Placing& p
   Result<AnytimeAnswer> answer =
       options.mode == PlacementMode::kExact ? solve_exactly(programme, anytime) : solve_anytime(programme, anytime);
   if (!answer || answer->is_feasible) return answer;
-  if (std::optional<Error> conflict = named_conflict(plan, placing)) return std::unexpected(*conflict);
-  return fail("plan.infeasible", "no placement was found that keeps capacities, limits and spreads together",
-              "give it more --seconds, relax a limit, or take a workload out");
+  if (std::optional<Error> conflict = named_conflict(plan, placing, answer->conflicting_jobs)) {
+    return std::unexpected(*conflict);
+  }
+  const std::string where = plan.workloads.front().origin.text();
+  if (answer->is_proven_infeasible) {
+    return fail("plan.infeasible", fmt::format("{}: no placement keeps capacities, limits and spreads together", where),
+                "relax a limit, add nodes, or take a workload out");
+  }
+  return fail("plan.infeasible",
+              fmt::format("{}: no placement was found that keeps capacities, limits and spreads together, nor a proof "
+                          "that there is none",
+                          where),
+              "give it more --seconds, relax a limit, or take a workload out; --mode exact proves");
 }
 
 }  // namespace
 
 Result<Placement> place_workloads(const PlanDocument& plan, const PlacementOptions& options) {
-  if (plan.nodes.empty()) return fail("plan.missing", "there is no node to place anything on", "add [[node]] tables");
-  if (plan.users.empty()) return fail("plan.missing", "there is no user to be near to", "add [[user]] tables");
+  if (plan.nodes.empty()) {
+    return std::unexpected(plan.missing("node to place anything on", "add [[node]] tables or --nodes"));
+  }
+  if (plan.users.empty()) return std::unexpected(plan.missing("user to be near to", "add [[user]] tables or --users"));
+  if (plan.workloads.empty()) {
+    return std::unexpected(plan.missing("workload to place", "add [[workload]] tables or --workloads"));
+  }
   const Placing placing(plan);
   if (Result<void> possible = check_possible(plan, placing); !possible) return std::unexpected(possible.error());
   Assignment assignment;
   Placement placement;
   if (options.mode == PlacementMode::kGreedy) {
-    Result<Assignment> placed = place_greedily(plan, placing);
+    Result<Assignment> placed = place_greedily(plan, placing, options.hysteresis);
     if (!placed) return std::unexpected(placed.error());
     assignment = std::move(*placed);
     bound_greedy(placing, assignment, options.hysteresis, placement);
@@ -391,13 +493,15 @@ Result<Placement> place_workloads(const PlanDocument& plan, const PlacementOptio
     placement.bound = answer->bound;
     placement.is_optimal = answer->is_optimal;
   }
+  placement.value -= placing.charged_for_new(options.hysteresis);
+  placement.bound -= placing.charged_for_new(options.hysteresis);
   const Scheduler empty(placing.nodes());
   for (size_t job = 0; job < assignment.size(); ++job) {
     const uint32_t workload = placing.workload_of_job()[job];
     const NodeScore score = empty.score(assignment[job], placing.workloads()[workload]);
     placement.replicas.push_back({workload, assignment[job], score.estimated_latency, score});
   }
-  explain_moves(plan, placing, placement);
+  explain_moves(plan, placing, options.hysteresis, placement);
   return placement;
 }
 

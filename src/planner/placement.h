@@ -36,13 +36,14 @@ struct PlacementMove {
   std::string from;  // empty: it is new
   size_t to = 0;
   double gain_ms = 0;
+  double price_ms = 0;  // what the move costs, hysteresis included; 0 for what is new
   std::string reason;
 };
 
 struct Placement {
   std::vector<PlacedReplica> replicas;
   std::vector<PlacementMove> moves;
-  double value = 0;  // Σ latency + Σ opening cost, of the assignment without prices of moves
+  double value = 0;  // Σ latency + Σ opening cost + prices of moves
   double bound = 0;
   bool is_optimal = false;
 };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -104,6 +105,12 @@ Result<bool> read_whereabouts(const Record& record, const Field& field, Whereabo
 
 Result<Coordinates> settle(const Record& record, const Whereabouts& where, const std::string& name) {
   if (!std::isnan(where.latitude) && !std::isnan(where.longitude)) return Coordinates{where.latitude, where.longitude};
+  if (std::isnan(where.latitude) != std::isnan(where.longitude)) {
+    const char* const absent = std::isnan(where.latitude) ? "lat" : "lon";
+    return wrong("plan.coordinates", record, record.line,
+                 fmt::format("'{}' has no '{}', only half of where it is", printable(name), absent),
+                 fmt::format("give {} as well, in degrees", absent));
+  }
   const std::string& wanted = where.place.empty() ? name : where.place;
   if (const Place* const place = find_place(wanted); place != nullptr) return place->at;
   std::vector<std::string> known;
@@ -136,6 +143,7 @@ Result<T> read_record(const Record& record, const std::map<std::string, Reader<T
           guess.empty() ? fmt::format("it has {}", fmt::join(known, ", ")) : fmt::format("did you mean '{}'?", guess));
     }
     if (Result<void> done = reader->second(record, field, into); !done) return std::unexpected(done.error());
+    if constexpr (requires { into.keys; }) into.keys.lines.emplace_back(field.key, field.line);
   }
   if constexpr (requires { into.name; }) {
     if (into.name.empty()) into.name = where.place;
@@ -193,6 +201,10 @@ const std::map<std::string, Reader<PlanWorkload>, std::less<>>& workload_readers
        [](const Record& record, const Field& field, PlanWorkload& into) -> Result<void> {
          const Result<double> value = number_in(record, field, 1, 1000);
          if (!value) return std::unexpected(value.error());
+         if (*value != std::floor(*value)) {
+           return wrong("plan.value", record, field.line, fmt::format("'replicas' is {}", *value),
+                        "write a whole number");
+         }
          into.replicas = static_cast<unsigned>(*value);
          return {};
        }},
@@ -245,22 +257,35 @@ Result<void> check_references(const PlanDocument& plan) {
     return fail("plan.unknown-node", fmt::format("{}: there is no node '{}'", origin.text(), printable(name)),
                 spelling(plan.nodes, name));
   };
+  std::unordered_set<std::string_view> nodes;
+  std::unordered_set<std::string_view> users;
+  std::unordered_set<std::string_view> workloads;
+  for (const PlanNode& node : plan.nodes) nodes.insert(node.name);
+  for (const PlanUser& user : plan.users) users.insert(user.name);
+  for (const PlanWorkload& workload : plan.workloads) workloads.insert(workload.name);
   for (const PlanWorkload& workload : plan.workloads) {
-    for (const auto* names : {&workload.data, &workload.current}) {
-      for (const std::string& name : *names) {
-        if (!plan.node_named(name)) return unknown_node(workload.origin, name);
-      }
+    const auto line_of = [&](std::string_view key) { return workload.keys.of(key, workload.origin); };
+    for (const std::string& name : workload.data) {
+      if (!nodes.contains(name)) return unknown_node(line_of("data"), name);
+    }
+    for (const std::string& name : workload.current) {
+      if (!nodes.contains(name)) return unknown_node(line_of("current"), name);
     }
     for (const std::string& name : workload.users) {
-      if (plan.user_named(name)) continue;
+      if (users.contains(name)) continue;
       return fail("plan.unknown-user",
-                  fmt::format("{}: there is no user '{}'", workload.origin.text(), printable(name)),
+                  fmt::format("{}: there is no user '{}'", line_of("users").text(), printable(name)),
                   spelling(plan.users, name));
     }
     for (const std::string& name : workload.apart_from) {
-      if (std::ranges::any_of(plan.workloads, [&](const PlanWorkload& other) { return other.name == name; })) continue;
+      if (name == workload.name) {
+        return fail("plan.value",
+                    fmt::format("{}: '{}' cannot be apart from itself", line_of("apart_from").text(), printable(name)),
+                    "name other workloads; its own replicas are on different nodes in any case");
+      }
+      if (workloads.contains(name)) continue;
       return fail("plan.unknown-workload",
-                  fmt::format("{}: there is no workload '{}'", workload.origin.text(), printable(name)),
+                  fmt::format("{}: there is no workload '{}'", line_of("apart_from").text(), printable(name)),
                   spelling(plan.workloads, name));
     }
   }
@@ -273,14 +298,15 @@ Result<void> check_references(const PlanDocument& plan) {
     const Coordinates* const from = place_of(measured.from);
     const Coordinates* const to = place_of(measured.to);
     if (from == nullptr || to == nullptr) {
-      return unknown_node(measured.origin, from == nullptr ? measured.from : measured.to);
+      return unknown_node(measured.keys.of(from == nullptr ? "from" : "to", measured.origin),
+                          from == nullptr ? measured.from : measured.to);
     }
     const double floor = round_trip_floor_ms(great_circle_km(*from, *to));
     if (measured.round_trip_ms >= floor) continue;
     return fail("plan.impossible",
                 fmt::format("{}: {} ms from {} to {} is faster than light in glass, which needs {:.2f} ms",
-                            measured.origin.text(), measured.round_trip_ms, printable(measured.from),
-                            printable(measured.to), floor),
+                            measured.keys.of("ms", measured.origin).text(), measured.round_trip_ms,
+                            printable(measured.from), printable(measured.to), floor),
                 "correct the measurement, or where the two are");
   }
   return {};
@@ -289,6 +315,18 @@ Result<void> check_references(const PlanDocument& plan) {
 }  // namespace
 
 std::string Origin::text() const { return fmt::format("{}:{}", file, line); }
+
+Origin KeyLines::of(std::string_view key, const Origin& record) const {
+  const auto found = std::ranges::find(lines, key, &std::pair<std::string, size_t>::first);
+  return found == lines.end() ? record : Origin{record.file, found->second};
+}
+
+Error PlanDocument::missing(std::string_view what, std::string fix) const {
+  return {"plan.missing",
+          source.empty() ? fmt::format("no plan was given, and there is no {}", what)
+                         : fmt::format("{}: there is no {} in it", source, what),
+          std::move(fix)};
+}
 
 std::optional<size_t> PlanDocument::node_named(std::string_view name) const {
   const auto found = std::ranges::find(nodes, name, &PlanNode::name);

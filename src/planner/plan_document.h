@@ -18,6 +18,13 @@ struct Origin {
   [[nodiscard]] std::string text() const;
 };
 
+// The lines of the keys that name something, for messages.
+struct KeyLines {
+  std::vector<std::pair<std::string, size_t>> lines;
+  // That of the key; of the record where it does not have it.
+  [[nodiscard]] Origin of(std::string_view key, const Origin& record) const;
+};
+
 struct PlanNode {
   std::string name;
   Coordinates at;
@@ -56,6 +63,7 @@ struct PlanWorkload {
   std::vector<std::string> current;     // nodes it runs on now
   double move_cost = 1;                 // ms-equivalents of moving a replica
   Origin origin;
+  KeyLines keys;
 };
 
 struct MeasuredRoundTrip {
@@ -63,6 +71,7 @@ struct MeasuredRoundTrip {
   std::string to;
   double round_trip_ms = 0;
   Origin origin;
+  KeyLines keys;
 };
 
 struct PlanDocument {
@@ -71,9 +80,12 @@ struct PlanDocument {
   std::vector<PlanWorkload> workloads;
   std::vector<MeasuredRoundTrip> measurements;  // [[measured]] from, to, ms
   std::vector<Record> others;                   // [roi], [advise]: for the commands that know them
+  std::string source;                           // the files it was read from, for messages: "plan.toml, nodes.csv"
 
   [[nodiscard]] std::optional<size_t> node_named(std::string_view name) const;
   [[nodiscard]] std::optional<size_t> user_named(std::string_view name) const;
+  // plan.missing: `what` ("a node to place anything on") is in none of the files.
+  [[nodiscard]] Error missing(std::string_view what, std::string fix) const;
 };
 
 // Errors: plan.unknown-key, plan.kind, plan.value, plan.coordinates, plan.unknown-node, plan.unknown-user,

@@ -47,7 +47,8 @@ TEST(PlanDocument, WhatIsWrongIsNamedWithItsLineAndAFix) {
         Case{"planet,x,50,8,,,,,,,,,,", "plan.kind"}, Case{"user,x,50,8,,,3,,,,,,,", "plan.unknown-key"},
         Case{"workload,w,,,,,,,okk,,,,,", "plan.unknown-node"},
         Case{"workload,w,,,,,,,,nobody,,,,", "plan.unknown-user"}, Case{"measured,,,,,,,,,,ok,u,1,", "plan.impossible"},
-        Case{"measured,,,,,,,,,,ok,zz,100,", "plan.unknown-node"}}) {
+        Case{"measured,,,,,,,,,,ok,zz,100,", "plan.unknown-node"}, Case{"node,x,50,,,,,,,,,,,", "plan.coordinates"},
+        Case{"user,London,,9,,,,,,,,,,", "plan.coordinates"}}) {
     const auto plan =
         plan_of(std::string(kHeader) + "node,ok,50,8,,,,,,,,,,\nuser,u,10,9,,,,,,,,,,\n" + bad.row + "\n");
     ASSERT_FALSE(plan) << bad.row;
@@ -74,9 +75,42 @@ TEST(PlanDocument, OfGeoJson) {
   for (const char* bad :
        {"", "[]", "{", "{\"features\":3}", "{\"features\":[3]}",
         "{\"features\":[{\"geometry\":{\"coordinates\":[1]}}]}",
-        "{\"features\":[{\"geometry\":{\"coordinates\":[\"x\",1]}}]}", "{\"features\":[{\"geometry\":null}]}"}) {
+        "{\"features\":[{\"geometry\":{\"coordinates\":[\"x\",1]}}]}", "{\"features\":[{\"geometry\":3}]}",
+        "{\"features\":[{\"properties\":{\"users\":[3]}}]}", "{\"features\":[{\"properties\":{\"users\":{}}}]}"}) {
     EXPECT_FALSE(parse_geojson_records(bad, "g", "node")) << bad;
   }
+}
+
+TEST(PlanDocument, AnyFormatSaysAllThatAPlanHolds) {
+  // RFC 7946: a feature without a place has the geometry null; lists are arrays.
+  const auto records = parse_geojson_records(
+      "{\"features\":[{\"geometry\":{\"type\":\"Point\",\"coordinates\":[8,50]},\"properties\":{\"kind\":\"node\","
+      "\"name\":\"n\"}},\n{\"geometry\":{\"type\":\"Point\",\"coordinates\":[9,50]},\"properties\":{\"kind\":\"user\","
+      "\"name\":\"u\"}},\n{\"geometry\":null,\"properties\":{\"kind\":\"workload\",\"name\":\"w\",\"users\":[\"u\"],"
+      "\"data\":[\"n\"],\"spread_over_zones\":true}}]}",
+      "g.json", "");
+  ASSERT_TRUE(records) << records.error().line();
+  const auto plan = read_plan(*records);
+  ASSERT_TRUE(plan) << plan.error().line();
+  EXPECT_EQ(plan->workloads[0].users, (std::vector<std::string>{"u"}));
+  EXPECT_EQ(plan->workloads[0].data, (std::vector<std::string>{"n"}));
+  EXPECT_TRUE(plan->workloads[0].spread_over_zones);
+  // In CSV a name is a name, whatever it looks like.
+  const auto named = plan_of("kind,name,lat,lon\nnode,true,50,8\nnode,a;b,50,9\nnode,12,50,10\n");
+  ASSERT_TRUE(named) << named.error().line();
+  EXPECT_EQ(named->nodes[0].name, "true");
+  EXPECT_EQ(named->nodes[1].name, "a;b");
+  EXPECT_EQ(named->nodes[2].name, "12");
+  const auto twice = plan_of("kind,name,lat,lon,lat\nnode,a,50,8,51\n");
+  ASSERT_FALSE(twice);
+  EXPECT_TRUE(twice.error().what.starts_with("p.csv:1: two columns")) << twice.error().what;
+}
+
+TEST(PlanDocument, WhatIsMissingIsNamedWithTheFiles) {
+  PlanDocument plan;
+  EXPECT_EQ(plan.missing("node to select", "f").what, "no plan was given, and there is no node to select");
+  plan.source = "a.toml";
+  EXPECT_EQ(plan.missing("node to select", "f").what, "a.toml: there is no node to select in it");
 }
 
 TEST(Csv, QuotesAndLines) {

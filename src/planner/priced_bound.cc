@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "base/random.h"
 
@@ -27,7 +28,11 @@ struct Prices {
 class PricedBound {
  public:
   PricedBound(std::span<const SchedulerNode> nodes, std::span<const SchedulerWorkload> workloads)
-      : nodes_(nodes), workloads_(workloads), priced_(nodes.size()) {}
+      : nodes_(nodes), workloads_(workloads), priced_(nodes.size()) {
+    uint32_t zones = 0;
+    for (const SchedulerNode& node : nodes) zones = std::max(zones, node.zone + 1);
+    of_zone_.resize(zones);
+  }
 
   double run(double value) {
     const double pairs = static_cast<double>(nodes_.size()) * static_cast<double>(workloads_.size());
@@ -92,14 +97,14 @@ class PricedBound {
       for (size_t node = 0; node < nodes_.size(); ++node) {
         priced[node] = latency[node] + cpu * of_cpu[node] + memory * of_memory[node] + bandwidth * of_bandwidth[node];
       }
-      const auto least = std::ranges::min_element(priced_);
-      const double count = static_cast<double>(beside) * workload.replicas;
-      bound += count * *least;
+      const auto count = static_cast<double>(beside);
+      bound += count * choose(workload);
       if (used == nullptr) continue;
-      const auto node = static_cast<size_t>(least - priced_.begin());
-      used->cpu[node] += static_cast<float>(count) * cpu;
-      used->memory[node] += static_cast<float>(count) * memory;
-      used->bandwidth[node] += static_cast<float>(count) * bandwidth;
+      for (const uint32_t node : chosen_) {
+        used->cpu[node] += static_cast<float>(count) * cpu;
+        used->memory[node] += static_cast<float>(count) * memory;
+        used->bandwidth[node] += static_cast<float>(count) * bandwidth;
+      }
     }
     for (size_t node = 0; node < nodes_.size(); ++node) {
       bound -= prices.cpu[node] * nodes_[node].cpu + prices.memory[node] * nodes_[node].memory +
@@ -108,9 +113,42 @@ class PricedBound {
     return bound;
   }
 
+  // The nodes where the workload's replicas are cheapest, each on its own or in a zone of its own; what that is.
+  double choose(const SchedulerWorkload& workload) {
+    chosen_.clear();
+    if (workload.replicas == 1) {
+      const auto least = std::ranges::min_element(priced_);
+      chosen_.push_back(static_cast<uint32_t>(least - priced_.begin()));
+      return *least;
+    }
+    candidates_.clear();
+    if (workload.spread_over_zones) {
+      std::ranges::fill(of_zone_, std::pair(std::numeric_limits<float>::infinity(), 0U));
+      for (uint32_t node = 0; node < nodes_.size(); ++node) {
+        of_zone_[nodes_[node].zone] = std::min(of_zone_[nodes_[node].zone], {priced_[node], node});
+      }
+      candidates_ = of_zone_;
+    } else {
+      for (uint32_t node = 0; node < nodes_.size(); ++node) candidates_.emplace_back(priced_[node], node);
+    }
+    // Where there are too few, no placement is possible, and any bound holds.
+    const auto count = static_cast<std::ptrdiff_t>(std::min<size_t>(workload.replicas, candidates_.size()));
+    std::nth_element(candidates_.begin(), candidates_.begin() + count - 1, candidates_.end());
+    double sum = 0;
+    for (auto each = candidates_.begin(); each != candidates_.begin() + count; ++each) {
+      if (!std::isfinite(each->first)) continue;  // a number of a zone that no node has
+      sum += each->first;
+      chosen_.push_back(each->second);
+    }
+    return sum;
+  }
+
   std::span<const SchedulerNode> nodes_;
   std::span<const SchedulerWorkload> workloads_;
   std::vector<float> priced_;
+  std::vector<uint32_t> chosen_;
+  std::vector<std::pair<float, uint32_t>> candidates_;
+  std::vector<std::pair<float, uint32_t>> of_zone_;
   Random random_{1};
 };
 

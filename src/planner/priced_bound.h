@@ -1,7 +1,7 @@
 // A lower bound of placements too large to be written down as an AssignmentProblem: each workload's replicas go where
-// latency and the prices of what they use are least, and what the nodes' capacities are worth is taken off. That is
-// below the value of every placement for any prices that are not negative; they are learnt from a sample of the
-// workloads, so that all of them are looked at just once.
+// latency and the prices of what they use are least, on different nodes or zones, and what the nodes' capacities are
+// worth is taken off. That is below the value of every placement for any prices that are not negative; they are learnt
+// from a sample of the workloads, so that all of them are looked at just once.
 #pragma once
 
 #include <span>

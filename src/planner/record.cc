@@ -1,5 +1,7 @@
 #include "planner/record.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -11,8 +13,9 @@ namespace {
 
 // A cell: a number, a list where it has semicolons, text otherwise.
 FieldValue value_of_cell(const std::string& key, const std::string& cell) {
+  if (key == "name") return cell;
   double number = 0;
-  if (key != "name" && key != "kind" && parse_number(cell, number)) return number;
+  if (parse_number(cell, number)) return number;
   if (lower(cell) == "true" || lower(cell) == "false") return lower(cell) == "true";
   if (cell.find(';') == std::string::npos) return cell;
   std::vector<std::string> list;
@@ -33,7 +36,12 @@ Result<std::vector<Record>> parse_csv_records(std::string_view text, const std::
   std::vector<Record> records;
   if (rows->empty()) return records;
   std::vector<std::string> keys;
-  for (const std::string& cell : rows->front().cells) keys.push_back(lower(cell));
+  for (const std::string& cell : rows->front().cells) {
+    keys.push_back(lower(cell));
+    if (keys.back().empty() || std::ranges::count(keys, keys.back()) == 1) continue;
+    return fail("plan.csv", fmt::format("{}:{}: two columns '{}'", file, rows->front().line, printable(keys.back())),
+                "name each column once");
+  }
   for (size_t i = 1; i < rows->size(); ++i) {
     const CsvRow& row = (*rows)[i];
     if (row.cells.size() > keys.size()) {

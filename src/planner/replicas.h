@@ -1,7 +1,8 @@
 // Where replicas go: the k-median of the users' accesses, under what replicas may cost and how far they may lag.
 //
 // Greedy addition, then exchanges of one replica for another until none helps (Teitz and Bart 1968). The bound is that
-// of Cornuéjols, Fisher and Nemhauser (1977): "each user once" relaxed, multipliers by subgradients.
+// of Cornuéjols, Fisher and Nemhauser (1977): "each user once" relaxed, multipliers by subgradients; for each node that
+// could be the first replica by itself, so that it respects the lag.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@ struct ReplicaPlan {
   double coverage = 0;           // share of accesses, 0 to 1
   double single_latency_ms = 0;  // what the best single replica does
   double single_coverage = 0;
-  double bound_ms = 0;  // no choice of so many replicas has a lower mean latency
+  double bound_ms = 0;  // no choice of so many replicas within lag and budget has a lower mean latency
 };
 
 // Errors: plan.infeasible (no node's replica is within the budget).

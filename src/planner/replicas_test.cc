@@ -78,6 +78,29 @@ TEST(Replicas, KeepToTheirLimitsAndLieAboveTheBound) {
   }
 }
 
+TEST(Replicas, TheBoundKnowsOfLagAndMoney) {
+  // Two cities, 1000 ms apart, with half of the users each. Within the lag only one of them can have replicas.
+  ReplicaProblem problem{.nodes = 4, .users = 4, .replicas_max = 4, .lag_max_ms = 100};
+  const std::vector<double> place = {0, 10, 1000, 1010};
+  for (const double node : place) {
+    for (const double other : place) problem.between_ms.push_back(std::abs(node - other));
+    for (const double user : place) problem.latency_ms.push_back(std::abs(node - user));
+  }
+  problem.weight.assign(4, 1);
+  problem.storage_cost.assign(4, 1000);
+  Result<ReplicaPlan> plan = place_replicas(problem);
+  ASSERT_TRUE(plan);
+  EXPECT_NEAR(plan->mean_latency_ms, (990 + 1000) / 4.0, 1e-9);
+  EXPECT_NEAR(plan->bound_ms, plan->mean_latency_ms, 0.01 * plan->mean_latency_ms);
+  EXPECT_LE(plan->bound_ms, plan->mean_latency_ms + 1e-9);
+  problem.lag_max_ms = 2000;  // money for two: one in each city
+  problem.storage_cost_max = 2500;
+  plan = place_replicas(problem);
+  ASSERT_TRUE(plan);
+  EXPECT_NEAR(plan->mean_latency_ms, 5, 1e-9);
+  EXPECT_NEAR(plan->bound_ms, 5, 0.05);
+}
+
 TEST(Replicas, WithoutMoneyThereAreNone) {
   Random random(42);
   ReplicaProblem problem = random_problem(random, 3, 3);

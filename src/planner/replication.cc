@@ -61,12 +61,12 @@ bool has_leader(Protocol protocol) {
          protocol == Protocol::kChain;
 }
 
-bool can_elect_and_write(Protocol protocol, uint64_t alive, size_t sites) {
+bool can_elect_and_write(Protocol protocol, uint64_t alive, size_t sites, bool takes_out) {
   const auto up = static_cast<size_t>(std::popcount(alive));
   switch (protocol) {
     case Protocol::kChain:
     case Protocol::kPrimaryBackup:
-      return up == sites;  // until somebody takes the missing ones out
+      return takes_out ? up >= majority_of(sites) : up == sites;
     case Protocol::kCrdt:
       return up > 0;
     default:
@@ -79,13 +79,13 @@ bool can_write(Protocol protocol, uint64_t alive, size_t sites, size_t leader) {
   return can_elect_and_write(protocol, alive, sites) && (!has_leader(protocol) || leads);
 }
 
-Availability availability(Protocol protocol, size_t sites, double site_availability) {
+Availability availability(Protocol protocol, size_t sites, double site_availability, bool takes_out) {
   Availability answer;
   for (size_t failures = 0; failures <= sites; ++failures) {
     // Every protocol here asks how many are up, not which.
     const size_t up = sites - failures;
     const uint64_t alive = up == 64 ? ~uint64_t{0} : (uint64_t{1} << up) - 1;
-    const double share = can_elect_and_write(protocol, alive, sites) ? 1 : 0;
+    const double share = can_elect_and_write(protocol, alive, sites, takes_out) ? 1 : 0;
     answer.share_by_failures.push_back(share);
     answer.writes += share * choose(sites, failures) * std::pow(site_availability, static_cast<double>(up)) *
                      std::pow(1 - site_availability, static_cast<double>(failures));
@@ -94,12 +94,14 @@ Availability availability(Protocol protocol, size_t sites, double site_availabil
   return answer;
 }
 
-std::string minority_rights(Protocol protocol) {
+std::string minority_rights(Protocol protocol, bool takes_out) {
   switch (protocol) {
     case Protocol::kCrdt:
       return "read and write; both sides merge when they meet again";
     case Protocol::kChain:
     case Protocol::kPrimaryBackup:
+      if (takes_out)
+        return "read what it has, which may be old; no writes; it is taken out, and in again when it is back";
       return "read what it has, which may be old; nobody writes until the missing sites are taken out";
     default:
       return "read what it has, which may be old; no writes; it synchronises eventually, when it is rejoined";

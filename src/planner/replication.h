@@ -33,17 +33,18 @@ constexpr size_t fast_quorum_of(size_t sites) {
 
 // Whether writes commit while only `alive` sites (a bit each) reach each other, without changing the membership.
 bool can_write(Protocol protocol, uint64_t alive, size_t sites, size_t leader);
-bool can_elect_and_write(Protocol protocol, uint64_t alive, size_t sites);
+// `takes_out`: a chain's failed sites, and a primary's, are taken out by a majority, so that the others go on.
+bool can_elect_and_write(Protocol protocol, uint64_t alive, size_t sites, bool takes_out = false);
 
 struct Availability {
   // With 0, 1, 2… sites gone: the share of such failures through which writes go on once a new leader is elected.
   std::vector<double> share_by_failures;
   double writes = 0;  // probability, each site being up with `site_availability`
 };
-Availability availability(Protocol protocol, size_t sites, double site_availability);
+Availability availability(Protocol protocol, size_t sites, double site_availability, bool takes_out = false);
 
 // "read" | "read, write" and how the minority side of a parted network catches up.
-std::string minority_rights(Protocol protocol);
+std::string minority_rights(Protocol protocol, bool takes_out = false);
 
 struct LeaderFitness {
   size_t site = 0;

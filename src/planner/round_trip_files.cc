@@ -69,7 +69,15 @@ Result<std::vector<RoundTripLine>> parse_round_trip_lines(std::string_view text,
       at = slash + 1;
     }
     if (values.size() != 1 && values.size() < 3) return wrong("two numbers: which is the mean?");
-    lines.push_back({std::string(target), values.size() == 1 ? values[0] : values[1]});
+    const double mean = values.size() == 1 ? values[0] : values[1];
+    if (values.size() > 1 && !(values[0] <= mean && mean <= values[2])) {
+      return wrong(fmt::format("the mean, {} ms, is not between the least and the most", mean));
+    }
+    lines.push_back({std::string(target), mean, values[0], std::string(name), number});
+  }
+  if (lines.empty()) {
+    return fail("plan.round-trips", fmt::format("{}:1: there is no measurement in it", name),
+                "write lines min/avg/max/stddev:target, or take the file out of the directory");
   }
   return lines;
 }
@@ -131,24 +139,61 @@ MeasuredSites join_round_trips(const std::map<std::string, std::vector<RoundTrip
     index.emplace(name, fresh);
     return fresh;
   };
-  std::map<std::pair<uint32_t, uint32_t>, std::vector<double>> times;
+  struct Sum {
+    double milliseconds = 0;
+    double samples = 0;
+  };
+  std::map<std::pair<uint32_t, uint32_t>, Sum> times;
   for (const auto& [source, targets] : lines) {
     const std::optional<uint32_t> from = find(source);
+    bool is_used = false;
+    const RoundTripLine* refused = nullptr;
+    const RoundTripLine* unknown = nullptr;
     for (const RoundTripLine& line : targets) {
       const std::optional<uint32_t> to = find(line.target);
+      if (!from || !to) unknown = unknown == nullptr ? &line : unknown;
       if (!from || !to || *from == *to) continue;
-      times[std::minmax(*from, *to)].push_back(line.mean_ms);
+      const double floor = round_trip_floor_ms(great_circle_km(joined.sites[*from].at, joined.sites[*to].at));
+      if (line.least_ms <= 0 || line.least_ms < floor) {
+        refused = refused == nullptr ? &line : refused;
+        joined.below_floor.push_back({*from, *to, line.least_ms, floor, line.file, line.line});
+        continue;
+      }
+      Sum& sum = times[std::minmax(*from, *to)];
+      sum.milliseconds += line.mean_ms;
+      ++sum.samples;
+      is_used = true;
+    }
+    if (is_used) continue;
+    if (refused != nullptr) {
+      joined.unused_files.push_back(
+          fmt::format("{}:{}: every sample is faster than light in glass", refused->file, refused->line));
+    } else if (unknown != nullptr) {
+      joined.unused_files.push_back(fmt::format("{}:{}: nobody says where '{}' is", unknown->file, unknown->line,
+                                                printable(from ? unknown->target : source)));
     }
   }
-  for (const auto& [pair, measured] : times) {
-    double sum = 0;
-    for (const double time : measured) sum += time;
-    const MeasuredPair entry{pair.first, pair.second, sum / static_cast<double>(measured.size())};
-    const double distance = great_circle_km(joined.sites[pair.first].at, joined.sites[pair.second].at);
-    const bool possible = entry.round_trip_ms > 0 && entry.round_trip_ms >= round_trip_floor_ms(distance);
-    (possible ? joined.pairs : joined.below_floor).push_back(entry);
+  for (const auto& [pair, sum] : times) {
+    joined.pairs.push_back({pair.first, pair.second, sum.milliseconds / sum.samples});
   }
   return joined;
+}
+
+std::optional<uint32_t> MeasuredSites::site_named(std::string_view name) const {
+  const auto found = std::ranges::find_if(sites, [&](const Site& site) { return lower(site.name) == lower(name); });
+  return found == sites.end() ? std::nullopt : std::optional(static_cast<uint32_t>(found - sites.begin()));
+}
+
+std::optional<uint32_t> MeasuredSites::site_at(const Coordinates& at) const {
+  const auto found = std::ranges::find_if(
+      sites, [&](const Site& site) { return site.at.latitude == at.latitude && site.at.longitude == at.longitude; });
+  return found == sites.end() ? std::nullopt : std::optional(static_cast<uint32_t>(found - sites.begin()));
+}
+
+std::optional<double> MeasuredSites::measured_ms(uint32_t a, uint32_t b) const {
+  const auto found = std::ranges::find_if(
+      pairs, [&](const MeasuredPair& pair) { return std::minmax(pair.from, pair.to) == std::minmax(a, b); });
+  return found == pairs.end() ? std::nullopt : std::optional(found->round_trip_ms);
 }
 
 }  // namespace verge::planner

@@ -17,15 +17,26 @@ namespace {
 
 bool is_missing(std::string_view cell) {
   const std::string word = lower(cell);
-  return word.empty() || word == "-" || word == "?" || word == "na" || word == "n/a" || word == "nan";
+  return word.empty() || word == "-" || word == "?" || word == "na" || word == "n/a";
 }
 
 std::unexpected<Error> wrong(std::string_view name, size_t line, const std::string& what, std::string fix) {
   return fail("plan.matrix", fmt::format("{}:{}: {}", name, line, what), std::move(fix));
 }
 
-Result<double> parse_cell(const std::string& cell, std::string_view name, size_t line, std::string_view from,
-                          std::string_view to) {
+// What light in glass needs there and back; NaN where one of the two is no known place.
+double floor_between(std::string_view a, std::string_view b) {
+  const Place* const from = find_place(a);
+  const Place* const to = find_place(b);
+  if (from == nullptr || to == nullptr) return std::nan("");
+  return round_trip_floor_ms(great_circle_km(from->at, to->at));
+}
+
+// NaN where it was not measured.
+Result<double> parse_cell(const std::string& cell, std::string_view name, size_t line, const std::string& site,
+                          const std::string& other) {
+  const std::string from = printable(site);
+  const std::string to = printable(other);
   if (is_missing(cell)) return std::nan("");
   double number = 0;
   if (!parse_number(cell, number)) {
@@ -36,7 +47,30 @@ Result<double> parse_cell(const std::string& cell, std::string_view name, size_t
     return wrong(name, line, fmt::format("the round trip from {} to {} is {} ms", from, to, number),
                  "it is between 0 and 60000");
   }
+  if (site == other) {
+    if (number == 0) return number;
+    return wrong(name, line, fmt::format("the round trip from {} to itself is {} ms", from, number),
+                 "write 0 on the diagonal, or leave it empty; are the columns in the order of the rows?");
+  }
+  if (number == 0) {
+    return wrong(name, line, fmt::format("the round trip from {} to {} is 0 ms", from, to),
+                 "leave the cell empty where nothing was measured; give a site once");
+  }
+  if (const double floor = floor_between(site, other); number < floor) {
+    return wrong(name, line,
+                 fmt::format("{} ms from {} to {} is faster than light in glass, which needs {:.2f} ms", number, from,
+                             to, floor),
+                 "correct it, or give sites that are not those places names of their own");
+  }
   return number;
+}
+
+// Whether each row ends with its diagonal: then the rest is in the rows below.
+bool is_triangle(const std::vector<CsvRow>& rows, size_t named) {
+  for (size_t i = 1; i < rows.size(); ++i) {
+    if (rows[i].cells.size() != i + named) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -71,6 +105,7 @@ Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::stri
                    fmt::format("site '{}' has no name of its own", printable(matrix.sites[i])), "name each site once");
     }
   }
+  const bool has_triangle = is_triangle(*rows, rows_are_named ? 1 : 0);
   std::vector<double> measured(n * n);
   for (size_t from = 0; from < n; ++from) {
     CsvRow& row = (*rows)[from + 1];
@@ -83,10 +118,13 @@ Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::stri
       }
       row.cells.erase(row.cells.begin());
     }
-    if (row.cells.size() > n) {
-      return wrong(name, row.line, fmt::format("{} cells for {} sites", row.cells.size(), n), "a cell a site");
+    if (row.cells.size() != n && !has_triangle) {
+      return wrong(
+          name, row.line,
+          fmt::format("the row of {} has {} cells for {} sites", printable(matrix.sites[from]), row.cells.size(), n),
+          "write a cell a site, empty where nothing was measured");
     }
-    row.cells.resize(n);  // a triangle leaves the rest out
+    row.cells.resize(n);
     for (size_t to = 0; to < n; ++to) {
       const Result<double> cell = parse_cell(row.cells[to], name, row.line, matrix.sites[from], matrix.sites[to]);
       if (!cell) return std::unexpected(cell.error());
@@ -102,7 +140,7 @@ Result<RoundTripMatrix> parse_round_trip_matrix(std::string_view text, std::stri
     }
   }
   if (const auto unknown = fill_missing(matrix)) {
-    return wrong(name, 2 + unknown->first,
+    return wrong(name, (*rows)[1 + unknown->first].line,
                  fmt::format("{} to {} was not measured, and no third site from both",
                              printable(matrix.sites[unknown->first]), printable(matrix.sites[unknown->second])),
                  "measure one of them, or use names of known places: cloud regions, cities, VA, CA, OR, JP, EU");
@@ -114,17 +152,14 @@ std::optional<std::pair<size_t, size_t>> fill_missing(RoundTripMatrix& matrix) {
   const size_t n = matrix.sites.size();
   const std::vector<double> measured = matrix.milliseconds;
   matrix.is_modelled.assign(n * n, false);
-  const auto floor_between = [&](size_t a, size_t b) {
-    const Place* const from = find_place(matrix.sites[a]);
-    const Place* const to = find_place(matrix.sites[b]);
-    if (from == nullptr || to == nullptr) return std::nan("");
-    return round_trip_floor_ms(great_circle_km(from->at, to->at)) + 1;
+  const auto floor_with_access = [&](size_t a, size_t b) {
+    return floor_between(matrix.sites[a], matrix.sites[b]) + 1;
   };
   // This table's own factor over the distance: the median of what it measured.
   std::vector<double> factors;
   for (size_t a = 0; a < n; ++a) {
     for (size_t b = a + 1; b < n; ++b) {
-      const double factor = measured[a * n + b] / floor_between(a, b);
+      const double factor = measured[a * n + b] / floor_with_access(a, b);
       if (std::isfinite(factor)) factors.push_back(factor);
     }
   }
@@ -142,11 +177,12 @@ std::optional<std::pair<size_t, size_t>> fill_missing(RoundTripMatrix& matrix) {
         most = std::min(most, first + second);
         least = std::max(least, std::abs(first - second));
       }
-      const double by_distance = usual * floor_between(a, b);
+      const double by_distance = usual * floor_with_access(a, b);
       if (std::isinf(most) && std::isnan(by_distance)) return std::pair(a, b);
       const double by_detours = std::isinf(most) ? by_distance : (least + most) / 2;
       double estimate = std::isnan(by_distance) ? by_detours : (by_distance + by_detours) / 2;
       if (least <= most) estimate = std::clamp(estimate, least, most);
+      if (const double floor = floor_between(matrix.sites[a], matrix.sites[b]); estimate < floor) estimate = floor;
       matrix.milliseconds[a * n + b] = estimate;
       matrix.is_modelled[a * n + b] = true;
     }

@@ -2,7 +2,8 @@
 //
 // The file: a header row of site names, then a row a site, in the header's order, of milliseconds; a row may begin with
 // its site's name, and the header then with a blank cell or a word. The diagonal is 0 or empty; an empty cell, "-" or
-// "?" was not measured. Where both directions were, their mean is taken.
+// "?" was not measured. Rows are all as long as the header, or each ends with its diagonal. Where both directions were
+// measured, their mean is taken. Between known places nothing is faster than light in glass.
 #pragma once
 
 #include <optional>

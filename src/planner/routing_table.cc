@@ -168,8 +168,10 @@ class Tree {
 double routed_propagation_ms(double distance_km) { return uncalibrated_round_trip(distance_km).median_ms / 2; }
 
 Coordinates RoutingTable::middle_of(size_t cell) const {
-  return {(static_cast<double>(cell / columns_) + 0.5) / rows_per_degree_ - 90,
-          (static_cast<double>(cell % columns_) + 0.5) / columns_per_degree_ - 180};
+  const size_t row = cell / columns_;
+  const size_t column = cell % columns_;
+  return {(static_cast<double>(row) + 0.5) / rows_per_degree_ - 90,
+          (static_cast<double>(column) + 0.5) / columns_per_degree_ - 180};
 }
 
 RoutingTable RoutingTable::build(std::span<const RoutedNode> nodes, size_t cells, unsigned threads, bool plain) {

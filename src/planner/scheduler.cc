@@ -109,43 +109,68 @@ double Scheduler::quick_score(uint32_t node, const SchedulerWorkload& workload, 
   return score;
 }
 
-void Scheduler::occupy(uint32_t node, uint32_t name, const SchedulerWorkload& workload, double sign) {
-  loads_[node].cpu += sign * workload.cpu;
-  loads_[node].memory += sign * workload.memory;
-  loads_[node].bandwidth += sign * workload.bandwidth;
-  if (sign < 0) {
-    workloads_on_[node].pop_back();
-    for (size_t i = 0; i < workload.apart_from.size(); ++i) apart_on_[node].pop_back();
-    return;
-  }
+void Scheduler::hold(uint32_t node, uint32_t name, const SchedulerWorkload& workload) {
+  loads_[node].cpu += workload.cpu;
+  loads_[node].memory += workload.memory;
+  loads_[node].bandwidth += workload.bandwidth;
   workloads_on_[node].push_back(name);
   apart_on_[node].insert(apart_on_[node].end(), workload.apart_from.begin(), workload.apart_from.end());
   is_guarded_[node] = !apart_on_[node].empty();
 }
 
+void Scheduler::release(uint32_t node, uint32_t name, const SchedulerWorkload& workload) {
+  loads_[node].cpu -= workload.cpu;
+  loads_[node].memory -= workload.memory;
+  loads_[node].bandwidth -= workload.bandwidth;
+  const auto forget = [](std::vector<uint32_t>& list, uint32_t entry) {
+    const auto found = std::ranges::find(list, entry);
+    if (found == list.end()) return;
+    *found = list.back();
+    list.pop_back();
+  };
+  forget(workloads_on_[node], name);
+  for (const uint32_t other : workload.apart_from) forget(apart_on_[node], other);
+  is_guarded_[node] = !apart_on_[node].empty();
+}
+
+bool Scheduler::is_beside(uint32_t node, const SchedulerWorkload& workload, std::span<const uint32_t> beside) const {
+  return std::ranges::none_of(beside, [&](uint32_t other) {
+    return other == node || (workload.spread_over_zones && nodes_[other].zone == nodes_[node].zone);
+  });
+}
+
+uint32_t Scheduler::best_node(uint32_t name, const SchedulerWorkload& workload, std::span<const uint32_t> beside,
+                              const std::function<bool(uint32_t)>& may) const {
+  return best_node(name, workload, latency_max_of(workload), beside, may);
+}
+
+uint32_t Scheduler::best_node(uint32_t name, const SchedulerWorkload& workload, double latency_max,
+                              std::span<const uint32_t> beside, const std::function<bool(uint32_t)>& may) const {
+  double best = -1e300;
+  uint32_t where = kNowhere;
+  for (uint32_t node = 0; node < nodes_.size(); ++node) {
+    const double score = quick_score(node, workload, latency_max);
+    if (score <= best || violated(node, name, workload) != 0 || !is_beside(node, workload, beside)) continue;
+    if (may && !may(node)) continue;
+    best = score;
+    where = node;
+  }
+  return where;
+}
+
 std::vector<NodeScore> Scheduler::place(uint32_t name, const SchedulerWorkload& workload) {
   std::vector<NodeScore> placed;
+  std::vector<uint32_t> beside;
   const double latency_max = latency_max_of(workload);
   for (unsigned replica = 0; replica < workload.replicas; ++replica) {
-    double best = -1e300;
-    uint32_t where = UINT32_MAX;
-    for (uint32_t node = 0; node < nodes_.size(); ++node) {
-      const double score = quick_score(node, workload, latency_max);
-      if (score <= best || violated(node, name, workload) != 0) continue;
-      const bool is_taken = std::ranges::any_of(placed, [&](const NodeScore& other) {
-        return other.node == node || (workload.spread_over_zones && nodes_[other.node].zone == nodes_[node].zone);
-      });
-      if (is_taken) continue;
-      best = score;
-      where = node;
-    }
-    if (where == UINT32_MAX) {
-      for (size_t i = placed.size(); i-- > 0;) occupy(placed[i].node, name, workload, -1);
-      placed.clear();
-      return placed;
+    const uint32_t where = best_node(name, workload, latency_max, beside, {});
+    if (where == kNowhere) {
+      for (const uint32_t node : beside) release(node, name, workload);
+      return {};
     }
     placed.push_back(score(where, workload));
-    occupy(where, name, workload, 1);
+    beside.push_back(where);
+    hold(where, name, workload);
   }
   return placed;
 }

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -53,6 +54,8 @@ struct SchedulerWorkload {
   std::vector<uint32_t> apart_from;      // workloads
 };
 
+inline constexpr uint32_t kNowhere = UINT32_MAX;
+
 struct NodeScore {
   uint32_t node = 0;
   double score = 0;
@@ -69,6 +72,17 @@ class Scheduler {
   // Nothing is placed when one replica has nowhere to go: then the answer is short.
   std::vector<NodeScore> place(uint32_t name, const SchedulerWorkload& workload);
 
+  // The node with the best score that could take one more replica now, beside those of the same workload on `beside`,
+  // among those that `may` lets through, where it is given; kNowhere when there is none.
+  [[nodiscard]] uint32_t best_node(uint32_t name, const SchedulerWorkload& workload, std::span<const uint32_t> beside,
+                                   const std::function<bool(uint32_t)>& may = {}) const;
+  // Whether a replica may be on the node as far as those on `beside` are concerned.
+  [[nodiscard]] bool is_beside(uint32_t node, const SchedulerWorkload& workload,
+                               std::span<const uint32_t> beside) const;
+  // A replica is put onto the node, or taken off it, whatever that does to its load.
+  void hold(uint32_t node, uint32_t name, const SchedulerWorkload& workload);
+  void release(uint32_t node, uint32_t name, const SchedulerWorkload& workload);
+
   [[nodiscard]] NodeScore score(uint32_t node, const SchedulerWorkload& workload) const;
   // Whether the node could take a replica now, for each constraint: cpu, memory, bandwidth, latency, uptime, apart.
   [[nodiscard]] unsigned violated(uint32_t node, uint32_t name, const SchedulerWorkload& workload) const;
@@ -82,7 +96,8 @@ class Scheduler {
     double bandwidth = 0;
   };
   double quick_score(uint32_t node, const SchedulerWorkload& workload, double latency_max) const;
-  void occupy(uint32_t node, uint32_t name, const SchedulerWorkload& workload, double sign);
+  uint32_t best_node(uint32_t name, const SchedulerWorkload& workload, double latency_max,
+                     std::span<const uint32_t> beside, const std::function<bool(uint32_t)>& may) const;
 
   std::vector<SchedulerNode> nodes_;
   std::vector<Load> loads_;

@@ -11,6 +11,7 @@
 #include "planner/conflict.h"
 #include "planner/placement.h"
 #include "planner/priced_bound.h"
+#include "tests/support/value_of.h"
 
 namespace verge::planner {
 namespace {
@@ -130,6 +131,117 @@ TEST(Placement, AMoveMustGainMoreThanItsPrice) {
   EXPECT_GT(placement->moves[0].gain_ms, 0);
 }
 
+TEST(Placement, GreedyPricesMovesToo) {
+  PlanDocument plan = small_plan();
+  plan.nodes[1].at = {50.3, 8.3};  // some ms from the user, the near one is less
+  plan.workloads[0].current = {"far"};
+  const auto moves = [&](double move_cost, double hysteresis) {
+    plan.workloads[0].move_cost = move_cost;
+    const Result<Placement> placement =
+        place_workloads(plan, {.mode = PlacementMode::kGreedy, .hysteresis = hysteresis});
+    EXPECT_TRUE(placement) << placement.error().line();
+    EXPECT_LE(placement->bound, placement->value * (1 + 1e-9));
+    return placement->moves;
+  };
+  EXPECT_TRUE(moves(100, 0).empty());
+  EXPECT_TRUE(moves(0, 10).empty());
+  const std::vector<PlacementMove> moved = moves(0, 0);
+  ASSERT_EQ(moved.size(), 1U);
+  EXPECT_EQ(moved[0].from, "far");
+  EXPECT_GT(moved[0].gain_ms, moved[0].price_ms);
+  EXPECT_NE(moved[0].reason.find("beyond the 0.0 ms that the move costs"), std::string::npos) << moved[0].reason;
+}
+
+// Two nodes that hold one workload each, and two workloads that are each near to the other's node.
+PlanDocument crossed_plan() {
+  PlanDocument plan;
+  plan.nodes = {{.name = "east", .at = {50, 20}, .zone = "a", .cpu = 2, .origin = {"p.toml", 1}},
+                {.name = "west", .at = {50, 0}, .zone = "b", .cpu = 2, .origin = {"p.toml", 5}}};
+  plan.users = {{.name = "e", .at = {50, 20.1}, .origin = {"p.toml", 9}},
+                {.name = "w", .at = {50, 0.1}, .origin = {"p.toml", 10}}};
+  for (const char* name : {"of-e", "of-w"})
+    plan.workloads.push_back({.name = name, .cpu = 2, .origin = {"p.toml", 12}});
+  plan.workloads[0].users = {"e"};
+  plan.workloads[1].users = {"w"};
+  plan.workloads[0].current = {"west"};
+  plan.workloads[1].current = {"east"};
+  return plan;
+}
+
+TEST(Placement, GreedyLetsTwoChangePlacesWhereBothGainMoreThanTheyCost) {
+  PlanDocument plan = crossed_plan();
+  Result<Placement> placement = place_workloads(plan, {.mode = PlacementMode::kGreedy});
+  ASSERT_TRUE(placement) << placement.error().line();
+  EXPECT_EQ(placement->moves.size(), 2U);
+  EXPECT_EQ(placement->replicas[0].node, 0U);
+  for (PlanWorkload& workload : plan.workloads) workload.move_cost = 1000;
+  placement = place_workloads(plan, {.mode = PlacementMode::kGreedy});
+  ASSERT_TRUE(placement) << placement.error().line();
+  EXPECT_TRUE(placement->moves.empty());
+}
+
+TEST(Placement, GreedyTakesNobodysPlaceForAWorkloadThatComesEarlier) {
+  PlanDocument plan = crossed_plan();
+  plan.nodes.push_back({.name = "third", .at = {50, 10}, .zone = "c", .cpu = 2, .origin = {"p.toml", 7}});
+  plan.workloads[0].current = {};  // new, and the east is its best place; but who runs there stays
+  plan.workloads[1].users = {"e"};
+  const Result<Placement> placement = place_workloads(plan, {.mode = PlacementMode::kGreedy});
+  ASSERT_TRUE(placement) << placement.error().line();
+  EXPECT_EQ(placement->replicas[1].node, 0U);
+  ASSERT_EQ(placement->moves.size(), 1U);
+  EXPECT_EQ(placement->moves[0].reason, "it is new");
+  // Without the third node and with room in the west, it is the same; without room, somebody has to go.
+  plan.nodes.pop_back();
+  plan.nodes[0].cpu = 2;
+  plan.workloads.push_back({.name = "third", .cpu = 2, .origin = {"p.toml", 20}});
+  EXPECT_FALSE(place_workloads(plan, {.mode = PlacementMode::kGreedy}));
+}
+
+TEST(Placement, GreedyReplanningKeepsToTheRuleAndToAllLimits) {
+  Random random(35);
+  int stayed = 0;
+  int moved = 0;
+  for (int round = 0; round < 60; ++round) {
+    const double cpu = round % 2 == 0 ? 30 : 6;  // room for all, or hardly
+    PlanDocument plan;
+    for (int i = 0; i < 6; ++i) {
+      plan.nodes.push_back({.name = "n" + std::to_string(i),
+                            .at = {random.unit() * 60, random.unit() * 60},
+                            .zone = "z" + std::to_string(i % 3),
+                            .cpu = cpu,
+                            .origin = {"p", 1}});
+      plan.users.push_back(
+          {.name = "u" + std::to_string(i), .at = {random.unit() * 60, random.unit() * 60}, .origin = {"p", 1}});
+    }
+    for (int i = 0; i < 8; ++i) {
+      PlanWorkload workload{.name = "w" + std::to_string(i), .cpu = 1 + random.unit(), .origin = {"p", 1}};
+      workload.users = {"u" + std::to_string(random.below(6))};
+      workload.replicas = 1 + static_cast<unsigned>(random.below(2));
+      workload.spread_over_zones = random.chance(0.3);
+      workload.move_cost = random.unit() * 20;
+      const size_t first = random.below(6);
+      if (random.chance(0.8)) workload.current.push_back("n" + std::to_string(first));
+      if (random.chance(0.4)) workload.current.push_back("n" + std::to_string((first + 1) % 6));
+      plan.workloads.push_back(workload);
+    }
+    const Result<Placement> placement = place_workloads(plan, {.mode = PlacementMode::kGreedy});
+    if (!placement) continue;
+    std::vector<double> load(6, 0);
+    for (const PlacedReplica& replica : placement->replicas) load[replica.node] += plan.workloads[replica.workload].cpu;
+    for (const double sum : load) EXPECT_LE(sum, cpu * (1 + 1e-9));
+    EXPECT_LE(placement->bound, placement->value * (1 + 1e-9));
+    for (const PlacementMove& move : placement->moves) {
+      if (move.from.empty()) continue;
+      ++moved;
+      // With room for all nobody has to go.
+      if (cpu > 6) EXPECT_GT(move.gain_ms, move.price_ms) << round;
+    }
+    stayed += static_cast<int>(placement->replicas.size() - placement->moves.size());
+  }
+  EXPECT_GT(stayed, 100);
+  EXPECT_GT(moved, 20);
+}
+
 TEST(Placement, WhatIsInfeasibleIsNamedWithItsLine) {
   PlanDocument plan = small_plan();
   plan.workloads[0].cpu = 8;
@@ -225,6 +337,75 @@ TEST(Conflict, IsOneAndNothingInItCanBeSpared) {
     }
   }
   EXPECT_GT(conflicts, 50);
+}
+
+TEST(Placement, TheBoundOfReplicasIsTheBestValueWhereThereIsRoom) {
+  PlanDocument plan = small_plan();
+  plan.nodes.push_back({.name = "farther", .at = {-33, 151}, .zone = "b", .origin = {"p.toml", 6}});
+  plan.workloads[0].replicas = 2;
+  for (const PlacementMode mode : {PlacementMode::kGreedy, PlacementMode::kAnytime}) {
+    for (const bool zones : {false, true}) {
+      plan.workloads[0].spread_over_zones = zones;
+      const Result<Placement> placement = place_workloads(plan, {.mode = mode, .time = std::chrono::milliseconds(300)});
+      ASSERT_TRUE(placement) << placement.error().line();
+      EXPECT_NEAR(placement->bound, placement->value, 1e-6 * placement->value);
+      EXPECT_TRUE(placement->is_optimal);
+    }
+  }
+}
+
+TEST(Conflict, WhatWeighsTooMuchEverywhereIsOneByItself) {
+  AssignmentProblem problem{.agents = 2, .jobs = 2, .cost = {1, 1, 1, 1}, .weight = {1, 9, 1, 8}, .capacity = {7, 6}};
+  const Conflict conflict = tests::value_of(find_conflict(problem));
+  EXPECT_EQ(conflict.jobs, (std::vector<uint32_t>{1}));
+}
+
+TEST(Conflict, ThreeHalvesOnTwoAgentsAreFoundAmongMany) {
+  // Three jobs of 6 on two agents of 10, beside a hundred that weigh nothing to speak of: counting does not see it.
+  AssignmentProblem problem{.agents = 2, .jobs = 103};
+  for (size_t agent = 0; agent < 2; ++agent) {
+    for (size_t job = 0; job < 103; ++job) {
+      problem.cost.push_back(1);
+      problem.weight.push_back(job % 40 == 20 ? 6 : 0.001);  // 20, 60, 100
+    }
+  }
+  problem.capacity = {10, 10};
+  const Conflict conflict = tests::value_of(find_conflict(problem));
+  EXPECT_EQ(conflict.jobs, (std::vector<uint32_t>{20, 60, 100}));
+  EXPECT_EQ(conflict.there, 0);
+}
+
+TEST(Conflict, RelaxationProvesWhatNeitherCountingNorBacktrackingDoes) {
+  // Each agent likes other jobs: by least weights all fit, but no agent has room for what it would have to take.
+  Random random(36);
+  AssignmentProblem problem{.agents = 5, .jobs = 60};
+  double sum = 0;
+  for (size_t i = 0; i < 300; ++i) {
+    problem.cost.push_back(1);
+    problem.weight.push_back(static_cast<double>(10 + random.below(40)));
+  }
+  for (size_t job = 0; job < 60; ++job) {
+    double least = 1e300;
+    for (size_t agent = 0; agent < 5; ++agent) least = std::min(least, problem.weight_of(0, agent, job));
+    sum += least;
+  }
+  // One agent has most of the room, which is the wrong one for most jobs.
+  problem.capacity = {sum * 0.9, sum * 0.05, sum * 0.05, sum * 0.05, sum * 0.05};
+  ASSERT_FALSE(count_conflict(problem).has_value());
+  const Conflict conflict = tests::value_of(find_conflict(problem));
+  EXPECT_GT(conflict.jobs.size(), 2U);
+  EXPECT_LE(conflict.jobs.size(), 60U);
+}
+
+TEST(PricedBound, KnowsThatReplicasAreApart) {
+  const std::vector<SchedulerNode> nodes = {{.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 0},
+                                            {.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 0},
+                                            {.cpu = 9, .memory = 9, .bandwidth = 9, .zone = 1}};
+  const std::vector<float> latency = {1, 20, 50};
+  std::vector<SchedulerWorkload> workloads = {{.cpu = 1, .memory = 1, .replicas = 2, .latency = latency}};
+  EXPECT_NEAR(priced_bound(nodes, workloads, 21), 21, 1e-3);
+  workloads[0].spread_over_zones = true;
+  EXPECT_NEAR(priced_bound(nodes, workloads, 51), 51, 1e-3);
 }
 
 TEST(PricedBound, IsBelowWhatTheSchedulerFindsAndAboveTheNearestNodes) {

@@ -64,6 +64,7 @@ class Simulation {
         late_ms_(n_, 0) {
     for (size_t i = 0; i < one_way_.size(); ++i) one_way_[i] = matrix.milliseconds[i] / 2;
     chain_ = chain_from(matrix, options.leader);
+    is_member_.assign(n_, true);
     for (const double trip : matrix.milliseconds) longest_trip_ms_ = std::max(longest_trip_ms_, trip);
     operations_.reserve(options.operations);
   }
@@ -75,7 +76,7 @@ class Simulation {
         issue(static_cast<uint8_t>(site), random_.unit() * 100);
       }
     }
-    if (options_.protocol == Protocol::kRaft || options_.protocol == Protocol::kMultiPaxos) {
+    if (options_.protocol == Protocol::kRaft || options_.protocol == Protocol::kMultiPaxos || takes_out()) {
       for (const double at : connectivity_.changes()) expect_election(at + kElectionMs);
     }
     while (!queue_.is_empty() && answered_ < operations_.size()) {
@@ -119,6 +120,13 @@ class Simulation {
     if (from != to) {
       const double takes = one_way_[link] * (1 - kJitter + 2 * kJitter * random_.unit());
       at = connectivity_.is_empty() ? now_ + takes : arrival(from, to, takes);
+      while (options_.loss > 0 && random_.chance(options_.loss)) {
+        at += kReplicationTimeoutMs;
+        ++lost_;
+        ++again_;
+        ++messages_;
+        bytes_ += kHeaderBytes + (has_payload ? options_.payload_bytes : 0);
+      }
       at = std::max(at, arrives_last_[link]);
       arrives_last_[link] = at;
       ++messages_;
@@ -156,6 +164,53 @@ class Simulation {
 
   void expect_election(double at) { queue_.push({.at_ms = at, .kind = kElection}); }
 
+  [[nodiscard]] bool takes_out() const {
+    return options_.takes_out &&
+           (options_.protocol == Protocol::kChain || options_.protocol == Protocol::kPrimaryBackup);
+  }
+
+  // Sites that reached a majority, which they are in, now and a second ago; none when there is no such majority.
+  [[nodiscard]] uint64_t lasting_majority() const {
+    for (size_t site = 0; site < n_; ++site) {
+      const uint64_t reached =
+          connectivity_.reached_from(site, n_, now_) & connectivity_.reached_from(site, n_, now_ - kElectionMs);
+      if (static_cast<size_t>(std::popcount(reached)) >= majority_of(n_)) return reached;
+    }
+    return 0;
+  }
+
+  // Takes out of the chain, or of the backups, who is gone, and in who is back.
+  void reconfigure() {
+    if (answered_ == operations_.size()) return;
+    const uint64_t members = lasting_majority();
+    if (members == 0) return;
+    const auto holds = [&](size_t site) { return (members >> site & 1U) != 0; };
+    bool has_changed = false;
+    for (size_t site = 0; site < n_; ++site) {
+      has_changed = has_changed || is_member_[site] != holds(site);
+      if (!is_member_[site] && holds(site)) chain_.push_back(static_cast<uint8_t>(site));
+      is_member_[site] = holds(site);
+    }
+    if (!has_changed) return;
+    std::erase_if(chain_, [&](uint8_t site) { return !holds(site); });
+    if (!holds(leader_)) {
+      leader_ = *std::ranges::min_element(chain_, {}, [&](uint8_t site) { return one_way_[leader_ * n_ + site]; });
+    }
+    begin_anew(options_.protocol == Protocol::kChain ? chain_.front() : leader_);
+  }
+
+  // What was under way goes to the new leader, or head.
+  void begin_anew(size_t leader) {
+    ++term_;
+    ++elections_;
+    for (uint32_t name = 0; name < operations_.size(); ++name) {
+      Operation& operation = operations_[name];
+      if (operation.is_answered || !operation.is_issued) continue;
+      operation.answers = 0;
+      send(kAsk, name, operation.owner, leader, true);
+    }
+  }
+
   // A second after something changed: does the leader still reach a majority, as it did not then?
   void elect() {
     if (answered_ == operations_.size()) return;
@@ -170,14 +225,7 @@ class Simulation {
     }
     if (next == n_) return;
     leader_ = next;
-    ++term_;
-    ++elections_;
-    for (uint32_t name = 0; name < operations_.size(); ++name) {
-      Operation& operation = operations_[name];
-      if (operation.is_answered || !operation.is_issued) continue;
-      operation.answers = 0;
-      send(kAsk, name, operation.owner, leader_, true);
-    }
+    begin_anew(leader_);
   }
 
   void send_to_others(Kind kind, uint32_t operation, size_t from, bool has_payload) {
@@ -195,7 +243,7 @@ class Simulation {
   }
 
   void receive(const Message& message) {
-    if (message.kind == kElection) return elect();
+    if (message.kind == kElection) return takes_out() ? reconfigure() : elect();
     if (!connectivity_.is_empty() && !connectivity_.is_up(message.to, now_)) {
       Message later = message;  // the site goes on where it was
       later.at_ms = connectivity_.up_from(message.to, now_);
@@ -206,7 +254,7 @@ class Simulation {
       case Protocol::kMultiPaxos:
         return receive_led(message, majority_of(n_));
       case Protocol::kPrimaryBackup:
-        return receive_led(message, n_);
+        return receive_led(message, chain_.size());
       case Protocol::kEPaxos:
         return receive_epaxos(message);
       case Protocol::kChain:
@@ -234,7 +282,9 @@ class Simulation {
           break;
         }
         operation.answers = 1;
-        send_to_others(kAsk, message.operation, leader_, true);
+        for (size_t to = 0; to < n_; ++to) {
+          if (to != leader_ && is_member_[to]) send(kAsk, message.operation, leader_, to, true);
+        }
         if (needed == 1) send(kDone, message.operation, leader_, operation.owner, false);
         break;
       case kAnswer:
@@ -249,16 +299,18 @@ class Simulation {
 
   void receive_chain(const Message& message) {
     Operation& operation = operations_[message.operation];
+    if (message.kind != kIssue && message.kind != kDone && message.term != term_) return;  // of a chain that was closed
     if (message.kind == kIssue) {
+      operation.is_issued = true;
       send(kAsk, message.operation, operation.owner, chain_.front(), true);
     } else if (message.kind == kAsk) {
       const size_t passed = operation.answers++;
-      if (passed + 1 < n_) {
+      if (passed + 1 < chain_.size()) {
         send(kAsk, message.operation, chain_[passed], chain_[passed + 1], true);
       } else {
         send(kDone, message.operation, chain_.back(), operation.owner, false);
       }
-    } else {
+    } else if (!operation.is_answered) {  // by a chain that was closed meanwhile
       finish(operation);
       record_execution(operation);
     }
@@ -459,6 +511,7 @@ class Simulation {
     answer.duration_ms = answered_at_ms_;
     answer.elections = elections_;
     answer.messages_again = again_;
+    answer.messages_lost = lost_;
     answer.synchronised_ms = synchronised_ms_;
     if (options_.outages.empty() || answered_at_ms_ <= 0) return;
     const double clients_ms = answered_at_ms_ * options_.clients_per_site;
@@ -480,7 +533,8 @@ class Simulation {
   std::vector<double> arrives_last_;
   Random random_;
   EventQueue queue_;
-  std::vector<uint8_t> chain_;
+  std::vector<uint8_t> chain_;   // of a chain, in its order; of others, in any
+  std::vector<bool> is_member_;  // of it
   std::vector<Operation> operations_;
   std::vector<Agreement> agreements_;
   std::vector<uint32_t> free_agreements_;
@@ -500,6 +554,7 @@ class Simulation {
   uint64_t timed_out_ = 0;
   uint64_t elections_ = 0;
   uint64_t again_ = 0;
+  uint64_t lost_ = 0;
   double now_ = 0;
   double bytes_ = 0;
   uint64_t messages_ = 0;

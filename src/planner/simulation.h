@@ -20,8 +20,14 @@
 // it does, so that nothing is lost and a site that was cut off catches up when it is back. A leader of raft or
 // multipaxos that reached no majority for a second is replaced by the site of the majority that is nearest to it, and
 // what was under way goes to the new one. EPaxos's owner takes the slow path where its fast quorum does not answer
-// within the timeout. An operation is late when it takes longer than any would without outages; the time beyond that is
-// time in which its client could not write.
+// within the timeout. Where failed sites are taken out, whoever directs a chain or a primary and its backups does so
+// when a site was out of the majority's reach for a second: the chain closes, or the site that is nearest to the
+// primary takes over, what was under way begins anew, and a site that is back for a second stands at the chain's end
+// again, or is a backup. An operation is late when it takes longer than any would without outages; the time beyond that
+// is time in which its client could not write.
+//
+// A share `loss` of the messages is lost for good; what a lost one said is sent again after the timeout, and what
+// follows on that link waits for it, as on a connection.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +47,8 @@ struct SimulationOptions {
   double payload_bytes = 1024;
   uint64_t seed = 1;
   std::vector<Outage> outages;
+  double loss = 0;         // of the messages, 0 to 0.9
+  bool takes_out = false;  // chain, primary-backup: sites that failed
 };
 
 struct SiteLatency {
@@ -63,7 +71,8 @@ struct SimulationAnswer {
   double write_availability = 1;  // mean of the sites'
   double read_availability = 1;   // share of the time in which a site was up: what it has may be read there, old or not
   double timed_out_share = 0;     // of the operations: took more than the replication timeout
-  uint64_t elections = 0;
+  uint64_t elections = 0;         // or, where sites are taken out, how often that or their return happened
+  uint64_t messages_lost = 0;
   uint64_t messages_again = 0;  // sent again because they did not get through
   double synchronised_ms = 0;   // after the end of an outage: until the last message that it held up arrived
 };

@@ -154,6 +154,60 @@ TEST(Outages, ALeaderThatFailsIsReplacedAndAMinorityCannotWrite) {
   EXPECT_NEAR(run(Protocol::kCrdt, apart).sites[2].write_availability, 1, 1e-6);
 }
 
+TEST(Outages, ASiteThatFailedIsTakenOutOfAChainAndInAgain) {
+  const RoundTripMatrix matrix = matrix_of(kThree);
+  const auto run = [&](Protocol protocol, uint64_t sites, bool takes_out, bool is_partition = false) {
+    return simulate(matrix,
+                    {.protocol = protocol,
+                     .leader = 0,
+                     .operations = 60'000,
+                     .outages = {{.sites = sites, .is_partition = is_partition, .from_ms = 2000, .until_ms = 12'000}},
+                     .takes_out = takes_out});
+  };
+  for (const Protocol protocol : {Protocol::kChain, Protocol::kPrimaryBackup}) {
+    for (const uint64_t gone : {0b001U, 0b010U, 0b100U}) {  // the head, or primary; the middle; the tail
+      const SimulationAnswer left = run(protocol, gone, false);
+      const SimulationAnswer taken = run(protocol, gone, true);
+      EXPECT_EQ(taken.operations, 60'000U);
+      EXPECT_EQ(taken.elections, 2U);  // out, and in again
+      const size_t other = gone == 0b010U ? 0 : 1;
+      EXPECT_NEAR((1 - left.sites[other].write_availability) * left.duration_ms, 10'000, 500);
+      EXPECT_NEAR((1 - taken.sites[other].write_availability) * taken.duration_ms, 1000, 400);
+    }
+    // Who is parted from the majority is taken out likewise, and its clients wait.
+    const SimulationAnswer parted = run(protocol, 0b100, true, true);
+    EXPECT_NEAR((1 - parted.sites[2].write_availability) * parted.duration_ms, 10'000, 1500);
+    EXPECT_LT((1 - parted.sites[0].write_availability) * parted.duration_ms, 1500);
+    // Two of three are no minority that could be taken out.
+    EXPECT_EQ(run(protocol, 0b011, true).elections, 0U);
+  }
+  EXPECT_NEAR(availability(Protocol::kChain, 3, 0.9, true).writes, 0.729 + 3 * 0.081, 1e-12);
+}
+
+TEST(Simulation, WhatIsLostIsSentAgain) {
+  const RoundTripMatrix matrix = matrix_of(kThree);
+  for (const std::string& name : protocol_names()) {
+    const SimulationOptions options{.protocol = protocol_named(name).value_or(Protocol::kRaft),
+                                    .conflict = 0.2,
+                                    .operations = 5000,
+                                    .seed = 5,
+                                    .loss = 0.05};
+    const SimulationAnswer answer = simulate(matrix, options);
+    uint64_t operations = 0;
+    for (const SiteLatency& site : answer.sites) operations += site.operations;
+    EXPECT_EQ(operations, 5000U) << name;
+    // Of all messages, those that were sent again among them, a twentieth.
+    const double sent = answer.messages_per_operation * 5000;
+    EXPECT_NEAR(static_cast<double>(answer.messages_lost) / sent, 0.05, 0.01) << name;
+    EXPECT_EQ(answer.messages_lost, simulate(matrix, options).messages_lost);
+  }
+  // A client that waits for one message there and one back waits for the timeout where one of them is lost.
+  const SimulationAnswer raft = simulate(
+      matrix, {.protocol = Protocol::kRaft, .leader = 0, .operations = 20'000, .clients_per_site = 1, .loss = 0.02});
+  EXPECT_GT(raft.sites[1].commit_p99_ms, 100);
+  EXPECT_LT(raft.sites[1].commit_p50_ms, 30);
+}
+
 TEST(Outages, RandomOnesLeaveTheShareThatWasAskedFor) {
   double up = 0;
   for (const double site : uptimes(random_outages(3, 0.8, 2000, 2e7, 7), 3, 2e7)) up += site / 2e7 / 3;
@@ -187,12 +241,15 @@ TEST(Outages, EveryOperationEndsWhateverFailsAndASeedReplays) {
       "9,9,9,9,0,9,9\n9,9,9,9,9,0,9\n9,9,9,9,9,9,0\n");
   std::vector<Outage> outages = random_outages(7, 0.7, 3000, 60'000, 11);
   outages.push_back({.sites = 0b1010101, .is_partition = true, .from_ms = 1000, .until_ms = 4000});
-  for (const std::string& name : protocol_names()) {
+  for (size_t i = 0; i < 2 * protocol_names().size(); ++i) {
+    const std::string name = protocol_names()[i / 2];
     const SimulationOptions options{.protocol = protocol_named(name).value_or(Protocol::kRaft),
                                     .conflict = 0.2,
                                     .operations = 4000,
                                     .seed = 5,
-                                    .outages = outages};
+                                    .outages = outages,
+                                    .loss = i % 2 == 0 ? 0 : 0.1,
+                                    .takes_out = i % 2 == 1};
     const SimulationAnswer once = simulate(matrix, options);
     uint64_t operations = 0;
     for (const SiteLatency& site : once.sites) operations += site.operations;
@@ -273,17 +330,35 @@ TEST(RoundTripMatrix, NamedRowsTrianglesAndGaps) {
 }
 
 TEST(RoundTripMatrix, WhatIsWrongIsNamedWithItsLine) {
-  for (const auto& [text, where] : std::vector<std::pair<std::string, std::string>>{{"", "m:1:"},
-                                                                                    {"a,b\n0,1\n", "m:2:"},
-                                                                                    {"a,b\n0,x\n1,0\n", "m:2:"},
-                                                                                    {"a,b\n0,1\n-1,0\n", "m:3:"},
-                                                                                    {"a,a\n0,1\n1,0\n", "m:1:"},
-                                                                                    {"s,a,b\nb,0,1\na,1,0\n", "m:2:"},
-                                                                                    {"a,b\n0,\n,0\n", "m:2:"}}) {
+  for (const auto& [text, where] :
+       std::vector<std::pair<std::string, std::string>>{{"", "m:1:"},
+                                                        {"a,b\n0,1\n", "m:2:"},
+                                                        {"a,b\n0,x\n1,0\n", "m:2:"},
+                                                        {"a,b\n0,1\n-1,0\n", "m:3:"},
+                                                        {"a,a\n0,1\n1,0\n", "m:1:"},
+                                                        {"s,a,b\nb,0,1\na,1,0\n", "m:2:"},
+                                                        {"a,b\n0,\n,0\n", "m:2:"},
+                                                        {"# x\na,b\n\n0,\n,0\n", "m:4:"},
+                                                        {"a,b\n0,nan\n1,0\n", "m:2:"},
+                                                        {"a,b\n0,inf\n1,0\n", "m:2:"},
+                                                        {"a,b\n0,5\n5,1\n", "m:3:"},
+                                                        {"a,b\n0,0\n5,0\n", "m:2:"},
+                                                        {"a,b,c\n0,5,7\n5,0\n7,8,0\n", "m:3:"},
+                                                        {"a,b,c\n0,5,7\n5,0,8,9\n7,8,0\n", "m:3:"},
+                                                        {"a,b,c\n0,5,7\n5,0,8\n7,8\n", "m:4:"},
+                                                        {"London,Sydney\n0,200\n20,0\n", "m:3:"}}) {
     const auto parsed = parse_round_trip_matrix(text, "m");
     ASSERT_FALSE(parsed) << text;
     EXPECT_TRUE(parsed.error().what.starts_with(where)) << parsed.error().what;
+    EXPECT_FALSE(parsed.error().fix.empty());
   }
+}
+
+TEST(RoundTripMatrix, WhatIsModelledIsNotFasterThanLightEither) {
+  // By detours London - Sydney would be 5 to 25 ms.
+  const RoundTripMatrix matrix = matrix_of("London,x,Sydney\n0,10,\n10,0,15\n,15,0\n");
+  EXPECT_TRUE(matrix.is_modelled[2]);
+  EXPECT_GE(matrix.between(0, 2), 160);
 }
 
 }  // namespace

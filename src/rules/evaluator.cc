@@ -106,6 +106,7 @@ void Evaluator::select(const Rule& rule, const MessageContext& context, const Me
 void Evaluator::hand_over(const Rule& rule, uint8_t number, const MessageContext& context, const Message& message,
                           Effects& effects) {
   const Feed& feed = rule.feeds[number];
+  const MemoryPlan& plan = rule.memory_plan();
   RuleCounters& counters = *states_[rule.index].counters;
   RuleInput input{.rule = rule.identity,
                   .received = message.received,
@@ -116,29 +117,29 @@ void Evaluator::hand_over(const Rule& rule, uint8_t number, const MessageContext
                   .sequence = message.sequence};
   for (const Program& part : feed.route) {
     const Value value = machine_.run(part, slots_, context);
-    if (value.is_null() && rule.memory->join_within_us) return;  // NULL equals nothing
+    if (value.is_null() && plan.join_within_us) return;  // NULL equals nothing
     append_encoded(input.bytes, value);
   }
   if (input.bytes.size() > kKeyBytesMax) return counters.errors.add();
   input.key_size = static_cast<uint32_t>(input.bytes.size());
-  input.key_hash = hash64(rule.memory->is_on_one_loop ? std::string_view{} : input.key(), rule.identity);
+  input.key_hash = hash64(plan.is_on_one_loop ? std::string_view{} : input.key(), rule.identity);
   if (feed.timestamp) {
     const std::optional<int64_t> time_us = microseconds_of(machine_.run(*feed.timestamp, slots_, context));
     if (!time_us) return counters.errors.add();
     input.time_us = *time_us;
   }
-  if (!append_captures(rule, feed, context, input)) counters.errors.add();
+  if (!append_captures(plan, feed, context, input)) counters.errors.add();
   effects.hand_over(std::move(input));
 }
 
 // False when one was too long, and counts as NULL.
-bool Evaluator::append_captures(const Rule& rule, const Feed& feed, const MessageContext& context, RuleInput& input) {
+bool Evaluator::append_captures(const MemoryPlan& plan, const Feed& feed, const MessageContext& context,
+                                RuleInput& input) {
   bool fits = true;
   for (size_t i = 0; i < feed.captures.size(); ++i) {
     const size_t begin = input.bytes.size();
     append_encoded(input.bytes, machine_.run(feed.captures[i], slots_, context));
-    const bool is_message =
-        feed.capture_slots[i] == rule.memory->payload_slot || feed.capture_slots[i] == rule.memory->topic_slot;
+    const bool is_message = feed.capture_slots[i] == plan.payload_slot || feed.capture_slots[i] == plan.topic_slot;
     if (input.bytes.size() - begin <= kCapturedBytesMax || is_message) continue;
     input.bytes.resize(begin);
     append_encoded(input.bytes, Value{});
@@ -178,14 +179,14 @@ void Evaluator::note_memory(const Rule& rule, const Memory& memory, const Memory
 void Evaluator::take(const Rule& rule, const Memory::Row& made) {
   row_machine_.arena().clear();
   const MessageContext context{.tables = &rules_->tables()};
+  const MemoryPlan& plan = rule.memory_plan();
   if (made.is_of_window) {
-    const std::optional<Program>& having = rule.memory->window->having;
+    const std::optional<Program>& having = plan.window_plan().having;
     if (having && !row_machine_.run(*having, made.slots, context).is_true()) return;
   }
   row_columns_.clear();
   for (const Column& column : rule.columns)
     row_columns_.push_back(row_machine_.run(column.program, made.slots, context));
-  const MemoryPlan& plan = *rule.memory;
   std::string topic = (plan.join_within_us && !plan.window ? "joins/" : "windows/") + rule.name;
   std::string device;
   if (plan.topic_slot) topic.assign(made.slots[*plan.topic_slot].view());

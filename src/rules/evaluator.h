@@ -90,7 +90,7 @@ class Evaluator : private Memory::Rows {
   void select(const Rule& rule, const MessageContext& context, const Message& message, Effects& effects);
   void hand_over(const Rule& rule, uint8_t feed, const MessageContext& context, const Message& message,
                  Effects& effects);
-  bool append_captures(const Rule& rule, const Feed& feed, const MessageContext& context, RuleInput& input);
+  bool append_captures(const MemoryPlan& plan, const Feed& feed, const MessageContext& context, RuleInput& input);
   void take(const Rule& rule, const Memory::Row& row) override;
   // Where a rule's counts go; null for one that was replaced and has no successor of its name.
   [[nodiscard]] RuleCounters* counters_of(const Rule& rule);

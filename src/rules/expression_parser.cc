@@ -128,7 +128,8 @@ ExpressionPointer ExpressionParser::parse_for(ExpressionPointer condition) {
   tokens_.next();
   const std::optional<int64_t> duration = parse_duration_us(tokens_, 1, kForMicrosecondsMax);
   if (!duration) return nullptr;
-  ExpressionPointer lasting = wrap(Kind::kState, condition->offset, std::move(condition));
+  const size_t offset = condition->offset;
+  ExpressionPointer lasting = wrap(Kind::kState, offset, std::move(condition));
   if (lasting == nullptr) return nullptr;
   lasting->state = StateFunction::kFor;
   lasting->duration_us = *duration;

@@ -16,7 +16,7 @@ constexpr int64_t kMicrosecondsPerMillisecond = 1000;
 
 Memory::Memory(const Rule& rule, const Tables& tables, MemoryBudget& budget)
     : rule_(&rule), context_{.tables = &tables}, budget_(budget) {
-  if (rule.has_window()) window_ = make_window(plan().window->spec, plan().window->aggregates);
+  if (rule.has_window()) window_ = make_window(plan().window_plan().spec, plan().window_plan().aggregates);
 }
 
 Memory::~Memory() { budget_.used.fetch_sub(counted_, std::memory_order_relaxed); }
@@ -104,8 +104,8 @@ void Memory::process(const RuleInput& input, int64_t time_us, int64_t now_us, Ro
     emit(rows);
   }
   slots_.assign(plan().slot_count, Value{});
-  if (plan().join_within_us) {
-    join(input, time_us, rows);
+  if (const std::optional<int64_t> within_us = plan().join_within_us) {
+    join(input, time_us, *within_us, rows);
   } else {
     capture(input.values(), 0);
     step(input.key(), time_us, now_us, rows);
@@ -117,10 +117,10 @@ void Memory::capture(std::string_view values, size_t feed) {
   for (const uint32_t slot : rule_->feeds[feed].capture_slots) slots_[slot] = read_encoded(reader);
 }
 
-void Memory::join(const RuleInput& input, int64_t time_us, Rows& rows) {
+void Memory::join(const RuleInput& input, int64_t time_us, int64_t within_us, Rows& rows) {
   const size_t feed = input.feed;
   JoinSide& other = sides_[1 - feed];
-  const int64_t before_us = time_us - *plan().join_within_us;
+  const int64_t before_us = time_us - within_us;
   for (JoinSide& side : sides_) forget_joined(side, before_us);
   if (!has_room()) {
     ++losses_.refused;
@@ -153,7 +153,8 @@ void Memory::forget_joined(JoinSide& side, int64_t before_us) {
 void Memory::step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows) {
   machine_.arena().clear();
   if (!plan().steps.empty() && !remember(key, time_us)) return;
-  if (plan().condition && !machine_.run(*plan().condition, slots_, context_).is_true()) return;
+  const std::optional<Program>& condition = plan().condition;
+  if (condition && !machine_.run(*condition, slots_, context_).is_true()) return;
   if (window_ != nullptr) {
     enter_window(time_us, now_us, rows);
   } else {
@@ -162,9 +163,9 @@ void Memory::step(std::string_view key, int64_t time_us, int64_t now_us, Rows& r
 }
 
 bool Memory::remember(std::string_view key, int64_t time_us) {
-  if (plan().partition) {
+  if (const std::optional<std::vector<Program>>& partition = plan().partition) {
     key_.clear();
-    for (const Program& part : *plan().partition) append_encoded(key_, machine_.run(part, slots_, context_));
+    for (const Program& part : *partition) append_encoded(key_, machine_.run(part, slots_, context_));
     key = key_;
   }
   Partition* partition = partition_of(key);
@@ -208,7 +209,7 @@ Memory::Partition* Memory::partition_of(std::string_view key) {
 }
 
 void Memory::enter_window(int64_t time_us, int64_t now_us, Rows& rows) {
-  const WindowPlan& window = *plan().window;
+  const WindowPlan& window = plan().window_plan();
   key_.clear();
   for (const Program& part : window.keys) append_encoded(key_, machine_.run(part, slots_, context_));
   if (key_.size() > kKeyBytesMax) {
@@ -240,7 +241,7 @@ void Memory::emit(Rows& rows) {
     slots.push_back(Value::integer(emission.start_us / kMicrosecondsPerMillisecond));
     slots.push_back(Value::integer(emission.end_us / kMicrosecondsPerMillisecond));
     ByteReader key(emission.key);
-    for (size_t i = 0; i < plan().window->keys.size(); ++i) slots.push_back(read_encoded(key));
+    for (size_t i = 0; i < plan().window_plan().keys.size(); ++i) slots.push_back(read_encoded(key));
     for (const Accumulator& accumulator : emission.accumulators) slots.push_back(accumulator.result());
     take(rows, {.slots = slots, .time_us = emission.end_us, .is_of_window = true});
   }
@@ -284,7 +285,7 @@ void Memory::drain(Rows& rows) {
 bool Memory::is_due(int64_t now_us) const {
   const std::optional<int64_t> due = next_due_us();
   if (!due) return false;
-  return *due <= now_us || (!plan().has_event_time && *due - now_us > 2 * plan().window->spec.size_us);
+  return *due <= now_us || (!plan().has_event_time && *due - now_us > 2 * plan().window_plan().spec.size_us);
 }
 
 std::optional<int64_t> Memory::next_due_us() const {

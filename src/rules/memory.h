@@ -112,14 +112,14 @@ class Memory {
   };
   using Partitions = std::unordered_map<std::string, Partition, StringHash, std::equal_to<>>;
 
-  [[nodiscard]] const MemoryPlan& plan() const { return *rule_->memory; }
+  [[nodiscard]] const MemoryPlan& plan() const { return rule_->memory_plan(); }
   [[nodiscard]] bool has_room() const;
   void settle_budget();
 
   void accept_in_order(const RuleInput& input, int64_t now_us, Rows& rows);
   void release(Rows& rows);
   void process(const RuleInput& input, int64_t time_us, int64_t now_us, Rows& rows);
-  void join(const RuleInput& input, int64_t time_us, Rows& rows);
+  void join(const RuleInput& input, int64_t time_us, int64_t within_us, Rows& rows);
   void forget_joined(JoinSide& side, int64_t before_us);
   void capture(std::string_view values, size_t feed);
   void step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows);

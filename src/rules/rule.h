@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/assert.h"
 #include "model/priority.h"
 #include "rules/aggregate.h"
 #include "rules/field_path.h"
@@ -113,6 +114,12 @@ struct MemoryPlan {
   std::optional<uint32_t> topic_slot;
   std::optional<uint32_t> device_slot;
   std::optional<uint32_t> payload_slot;
+
+  // Of a rule with a window.
+  [[nodiscard]] const WindowPlan& window_plan() const {
+    VERGE_ASSERT(window.has_value());
+    return *window;
+  }
 };
 
 struct Rule {
@@ -133,6 +140,11 @@ struct Rule {
   // `SELECT *` alone: the message is passed on byte by byte.
   [[nodiscard]] bool is_verbatim() const { return selects_message && selected_columns == 0; }
   [[nodiscard]] bool has_window() const { return memory && memory->window; }
+  // Of a rule with memory.
+  [[nodiscard]] const MemoryPlan& memory_plan() const {
+    VERGE_ASSERT(memory.has_value());
+    return *memory;
+  }
 };
 
 }  // namespace verge::rules

@@ -70,10 +70,10 @@ class RuleCompiler {
     if (statement_.join) add_feed(statement_.join->stream);
     std::vector<std::string> streams;
     if (statement_.join) streams = {statement_.from.alias, statement_.join->stream.alias};
-    capture_scope_.emplace(std::move(streams));
-    if (statement_.window) window_scope_.emplace(statement_.keys);
+    capture_scope_ = CaptureScope(std::move(streams));
+    window_scope_ = WindowScope(statement_.keys);
     if (needs_memory()) rule_.memory.emplace();
-    if (statement_.join && !divide_join_condition()) return false;
+    if (statement_.join && !divide_join_condition(*statement_.join)) return false;
     if (!statement_.has_partition || uses_memory()) return true;
     return refuse_sql(statement_.partition.front()->offset, "rule.memory",
                       "PARTITION BY divides what functions remember, and there is none",
@@ -137,9 +137,9 @@ class RuleCompiler {
   // What remembers sees every message, so that a condition with such a function is left to the memory whole.
   bool compile_condition() {
     if (rule_.memory && (statement_.join || (statement_.condition && has_state(*statement_.condition)))) {
-      capture_scope_->refuse_aggregates(kWhereReason, kWhereFix);
+      capture_scope_.refuse_aggregates(kWhereReason, kWhereFix);
       if (!statement_.condition) return true;
-      rule_.memory->condition = program(*statement_.condition, *capture_scope_);
+      rule_.memory->condition = program(*statement_.condition, capture_scope_);
       return rule_.memory->condition.has_value();
     }
     message_scopes_[0].refuse_aggregates(kWhereReason, kWhereFix);
@@ -172,13 +172,13 @@ class RuleCompiler {
   }
 
   Scope& row_scope() {
-    if (window_scope_) return *window_scope_;
-    return rule_.memory ? static_cast<Scope&>(*capture_scope_) : message_scopes_[0];
+    if (statement_.window) return window_scope_;
+    return rule_.memory ? static_cast<Scope&>(capture_scope_) : message_scopes_[0];
   }
 
   bool compile_columns() {
     message_scopes_[0].refuse_aggregates(kNoWindowReason, kNoWindowFix);
-    capture_scope_->refuse_aggregates(kNoWindowReason, kNoWindowFix);
+    capture_scope_.refuse_aggregates(kNoWindowReason, kNoWindowFix);
     for (const SelectItem& item : statement_.items) {
       if (item.expression == nullptr) {
         rule_.selects_message = true;
@@ -193,7 +193,7 @@ class RuleCompiler {
   }
 
   bool compile_having() {
-    if (!statement_.window) return true;
+    if (!statement_.window || !rule_.memory) return true;
     WindowPlan& plan = rule_.memory->window.emplace();
     plan.spec = *statement_.window;
     if (!statement_.having) return true;
@@ -223,14 +223,14 @@ class RuleCompiler {
 
   // Group keys and the operands of aggregates are computed of each message that enters the window.
   bool compile_window(WindowPlan& plan) {
-    capture_scope_->refuse_aggregates("cannot be a group key", "group by what the message says");
-    if (!programs(statement_.keys, *capture_scope_, plan.keys)) return false;
-    capture_scope_->refuse_aggregates("stands inside another aggregate", "aggregate the field itself");
-    for (const Expression* aggregate : window_scope_->aggregates()) {
+    capture_scope_.refuse_aggregates("cannot be a group key", "group by what the message says");
+    if (!programs(statement_.keys, capture_scope_, plan.keys)) return false;
+    capture_scope_.refuse_aggregates("stands inside another aggregate", "aggregate the field itself");
+    for (const Expression* aggregate : window_scope_.aggregates()) {
       plan.aggregates.push_back(aggregate->aggregate);
       std::optional<Program>& reading = plan.readings.emplace_back();
       if (aggregate->operands.empty()) continue;
-      reading = program(*aggregate->operands.front(), *capture_scope_);
+      reading = program(*aggregate->operands.front(), capture_scope_);
       if (!reading) return false;
     }
     const auto device = std::ranges::find(rule_.columns, "device", &Column::name);
@@ -241,18 +241,18 @@ class RuleCompiler {
   bool compile_partition(MemoryPlan& plan) {
     if (!statement_.has_partition) return true;
     plan.is_on_one_loop = statement_.join || statement_.window;
-    if (plan.is_on_one_loop) return programs(statement_.partition, *capture_scope_, plan.partition.emplace());
+    if (plan.is_on_one_loop) return programs(statement_.partition, capture_scope_, plan.partition.emplace());
     return true;
   }
 
   bool compile_steps(MemoryPlan& plan) {
     plan.is_on_one_loop = plan.is_on_one_loop || (statement_.join && statement_.window);
-    capture_scope_->refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
-    for (size_t i = 0; i < capture_scope_->steps().size(); ++i) {
-      const CaptureScope::Step step = capture_scope_->steps()[i];
+    capture_scope_.refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
+    for (size_t i = 0; i < capture_scope_.steps().size(); ++i) {
+      const CaptureScope::Step step = capture_scope_.steps()[i];
       MemoryStep made{
           .slot = step.slot, .function = step.call->state, .duration_us = step.call->duration_us, .arguments = {}};
-      if (!programs(step.call->operands, *capture_scope_, made.arguments)) return false;
+      if (!programs(step.call->operands, capture_scope_, made.arguments)) return false;
       plan.steps.push_back(std::move(made));
     }
     return true;
@@ -263,7 +263,7 @@ class RuleCompiler {
       plan.topic_slot = capture_call(Function::kTopic);
       plan.device_slot = capture_call(Function::kDevice);
     }
-    plan.slot_count = capture_scope_->slot_count();
+    plan.slot_count = capture_scope_.slot_count();
     if (rule_.selects_message) plan.payload_slot = static_cast<uint32_t>(plan.slot_count++);
     return true;
   }
@@ -273,7 +273,7 @@ class RuleCompiler {
     Expression call;
     call.kind = Kind::kCall;
     call.function = function;
-    const Checked<uint32_t> slot = capture_scope_->capture(call);
+    const Checked<uint32_t> slot = capture_scope_.capture(call);
     return slot ? std::optional(*slot) : std::nullopt;
   }
 
@@ -281,23 +281,23 @@ class RuleCompiler {
     for (uint8_t i = 0; i < rule_.feeds.size(); ++i) {
       MessageScope& scope = message_scopes_[i];
       scope.refuse_aggregates("cannot be a group key", "group by what the message says");
-      if (rule_.memory && !compile_feed(rule_.feeds[i], i, scope)) return false;
+      if (rule_.memory && !compile_feed(rule_.feeds[i], i, scope, rule_.memory->payload_slot)) return false;
       rule_.feeds[i].fields = scope.fields();
     }
     return true;
   }
 
-  bool compile_feed(Feed& feed, uint8_t number, MessageScope& scope) {
-    for (const CaptureScope::Capture& capture : capture_scope_->captures()) {
+  bool compile_feed(Feed& feed, uint8_t number, MessageScope& scope, std::optional<uint32_t> payload_slot) {
+    for (const CaptureScope::Capture& capture : capture_scope_.captures()) {
       if (capture.feed != number) continue;
       std::optional<Program> compiled = program(*capture.expression, scope);
       if (!compiled) return false;
       feed.captures.push_back(std::move(*compiled));
       feed.capture_slots.push_back(capture.slot);
     }
-    if (rule_.memory->payload_slot) {
+    if (payload_slot) {
       feed.captures.push_back(Program::of_payload());
-      feed.capture_slots.push_back(*rule_.memory->payload_slot);
+      feed.capture_slots.push_back(*payload_slot);
     }
     if (statement_.event_time) {
       feed.timestamp = program(*statement_.event_time->timestamp, scope);
@@ -316,9 +316,9 @@ class RuleCompiler {
   }
 
   // Equalities between the streams are the key; what is left joins the condition.
-  bool divide_join_condition() {
+  bool divide_join_condition(const StreamJoin& join) {
     std::vector<const Expression*> parts;
-    conjuncts(*statement_.join->condition, parts);
+    conjuncts(*join.condition, parts);
     for (const Expression* part : parts) {
       const std::optional<uint8_t> left = part->kind == Kind::kEqual ? only_stream(*part->operands[0]) : std::nullopt;
       const std::optional<uint8_t> right = part->kind == Kind::kEqual ? only_stream(*part->operands[1]) : std::nullopt;
@@ -338,7 +338,7 @@ class RuleCompiler {
     bool is_one = true;
     for_each(expression, [&](const Expression& part) {
       if (part.kind != Kind::kField) return;
-      const std::optional<uint8_t> its = capture_scope_->stream_of(part.path);
+      const std::optional<uint8_t> its = capture_scope_.stream_of(part.path);
       is_one = is_one && its && (!stream || *stream == *its);
       stream = its;
     });
@@ -481,8 +481,8 @@ class RuleCompiler {
   RuleProblem problem_;
   Statement statement_;
   std::array<MessageScope, 2> message_scopes_;  // by feed
-  std::optional<CaptureScope> capture_scope_;
-  std::optional<WindowScope> window_scope_;  // with statement_.window
+  CaptureScope capture_scope_{{}};
+  WindowScope window_scope_{{}};  // of statement_.keys
   std::array<std::vector<ExpressionPointer>, 2> join_keys_;
 };
 

@@ -9,6 +9,7 @@
 #include "series/range_coder.h"
 #include "series/timestamp.h"
 #include "series/value_coder.h"
+#include "tests/support/value_of.h"
 
 namespace verge::series {
 namespace {
@@ -18,9 +19,9 @@ TEST(Timestamp, ComesBackLetterByLetter) {
        {"2014-04-01 00:05:00", "2014-04-01T23:59:59Z", "2014-02-14 14:30:00.000001", "1969-12-31 23:59:59",
         "1396310700", "1396310700123", "-5", "0", "2014-04-01", "2014-04-01 00:05", "0001-01-01 00:00:00",
         "2024-02-29T12:00:00.5+02:00", "9999-12-31 23:59:59.999999"}) {
-    const std::optional<Timestamp> timestamp = parse_timestamp(text);
-    ASSERT_TRUE(timestamp) << text;
-    EXPECT_EQ(format_timestamp(timestamp->ticks, timestamp->layout), text);
+    SCOPED_TRACE(text);
+    const Timestamp timestamp = tests::value_of(parse_timestamp(text));
+    EXPECT_EQ(format_timestamp(timestamp.ticks, timestamp.layout), text);
   }
 }
 

@@ -38,10 +38,14 @@ UnpackedBatch unpack_batch(std::string_view body, const NodeId& self) {
   made.batch.header = batch->header;
   for (const Batch::Record& record : batch->records) {
     EventView event = record.event;
-    // An event that comes back to where it entered has gone round in a circle of parents: here it ends.
+    // An event that comes back to where it entered: the parents form a circle, or changed places. To take it could be
+    // for ever, to say that it is stored would lose it: its sender sets it aside.
     if (event.has_origin && event.origin_node == self) {
       made.has_circle = true;
-      continue;
+      made.status = 422;
+      made.error = {"uplink.circle", "events of this very node are in the batch: its parents form a circle",
+                    "set parent.url so that the topmost node has none, then replay the dead letters"};
+      return made;
     }
     if (!event.has_origin) {
       event.has_origin = true;

@@ -29,6 +29,10 @@ Result<Inspection> Inspection::open(storage::FileSystem& file_system, std::strin
 
 Result<SpoolContent> Inspection::content() {
   SpoolContent content{.has_cursors = has_cursors_, .has_incarnation = has_incarnation_};
+  const Result<std::string> lives = file_system_.read_file(Lives::path(directory_), 2 * Lives::kSlotBytes);
+  content.has_lives_file = lives || lives.error().code != "storage.missing";
+  if (const std::optional<Lives> sound = lives ? Lives::parse(*lives) : std::nullopt)
+    content.lives = sound->all().size();
   // Before the logs: what it covers is in them, whatever a running node adds meanwhile.
   const LedgerCoverage covered = read_ledger(content);
   for (const Priority stream : kPriorities) {
@@ -59,9 +63,7 @@ Result<SpoolContent> Inspection::content() {
       if (const std::optional<EventView> event = read_event(bytes)) its.oldest = event->time;
     }
     its.damaged = reader.take_damaged();
-    if (its.damaged.empty()) {
-      its.damaged = lost_at_end(reader.position(), covered[static_cast<size_t>(stream)], delivered);
-    }
+    add_lost_at_end(its.damaged, reader.position(), covered[static_cast<size_t>(stream)], delivered);
   }
   RecordReader letters(file_system_, Spool::dead_letter_directory(directory_), keys_);
   while (true) {

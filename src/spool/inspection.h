@@ -40,6 +40,8 @@ struct SpoolContent {
   bool has_ledger = false;              // a sound one
   uint64_t ledger_sources = 0;
   uint64_t ledger_stretches = 0;
+  bool has_lives_file = false;
+  std::optional<size_t> lives;  // of a sound one: those that gave what is here
 };
 
 struct SegmentContent {

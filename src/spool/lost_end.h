@@ -10,9 +10,9 @@
 
 namespace verge::spool {
 
-// The sequences below `covered` that should be behind `end` and are not there. None of them where the log has no end,
-// because it has no files.
-std::vector<storage::DamagedRange> lost_at_end(const std::optional<storage::LogEnd>& end, uint64_t covered,
-                                               const IntervalSet& delivered);
+// Adds to what is known to be damaged the sequences below `covered` that should be behind `end` and are not there. None
+// of them where the log has no end, because it has no files.
+void add_lost_at_end(std::vector<storage::DamagedRange>& damaged, const std::optional<storage::LogEnd>& end,
+                     uint64_t covered, IntervalSet delivered);
 
 }  // namespace verge::spool

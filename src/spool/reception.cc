@@ -37,15 +37,15 @@ void Reception::begin_next() {
 }
 
 void Reception::unpacked(uint64_t number, UnpackedBatch unpacked) {
-  if (unpacked.error) {
-    effects_.answer(number, {.status = unpacked.status, .body = {}, .problem = *unpacked.error});
-    return evaluated();
-  }
   if (unpacked.has_circle && !std::exchange(circle_seen_, true)) {
     log_error("node",
               "events of this node come back from {}: the parents form a circle; set parent.url so that the topmost "
               "node has none",
               unpacked.batch.header.name);
+  }
+  if (unpacked.error) {
+    effects_.answer(number, {.status = unpacked.status, .body = {}, .problem = *unpacked.error});
+    return evaluated();
   }
   effects_.store(number, std::move(unpacked.batch));
 }

@@ -134,8 +134,7 @@ Result<void> Spool::open_log(Priority priority, uint64_t covered, Recovery& reco
       storage::SegmentedLog::open(file_system_, stream_directory(directory_, priority), reserve_, keys_,
                                   std::max(its.delivered_end(), covered), found);
   if (!log) return std::unexpected(log.error());
-  // What was damaged there says itself what it cost.
-  if (found.damaged.empty()) found.damaged = lost_at_end(found.readable_end, covered, its.delivered);
+  add_lost_at_end(found.damaged, found.readable_end, covered, its.delivered);
   recovery.damaged.insert(recovery.damaged.end(), found.damaged.begin(), found.damaged.end());
   recovery.set_aside.insert(recovery.set_aside.end(), found.set_aside.begin(), found.set_aside.end());
   its.log = std::move(*log);

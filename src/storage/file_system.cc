@@ -14,18 +14,22 @@
 namespace verge::storage {
 namespace {
 
+constexpr int kReadsMax = 3;
+
 std::unexpected<Error> failed(int problem, std::string_view doing, const std::string& path) {
   std::string what = fmt::format("cannot {} {}: {}", doing, path, std::strerror(problem));
   switch (problem) {
     case ENOSPC:
     case EDQUOT:
-      return fail("storage.full", std::move(what), "free space on that disk; work goes on by itself");
+      return fail("storage.full", std::move(what),
+                  "free space on that disk; a running node goes on by itself, one that did not start is started again");
     case EACCES:
     case EPERM:
     case EROFS:
       return fail("storage.permission", std::move(what), "make it readable and writable for this user");
     case ENOENT:
-      return fail("storage.missing", std::move(what));
+      return fail("storage.missing", std::move(what),
+                  "check the path; a data directory that was removed under a running node needs a restart of the node");
     case EMFILE:
     case ENFILE:
       return fail("storage.io", std::move(what), "raise the limit on open files (LimitNOFILE=, ulimit -n)");
@@ -102,6 +106,34 @@ std::unexpected<Error> foreign(const std::string& path, const struct stat& statu
 }
 
 }  // namespace
+
+// One failure to read says nothing of the disk.
+Result<size_t> File::read_patiently(uint64_t offset, char* into, size_t size) {
+  Result<size_t> got = read_at(offset, into, size);
+  for (int again = 1; again < kReadsMax && !got && got.error().code == "storage.io"; ++again) {
+    got = read_at(offset, into, size);
+  }
+  return got;
+}
+
+Result<size_t> File::salvage_at(uint64_t offset, char* into, size_t size) {
+  Result<size_t> got = read_patiently(offset, into, size);
+  if (got || got.error().code != "storage.io") return got;
+  const Result<uint64_t> bytes = this->size();
+  if (!bytes) return std::unexpected(bytes.error());
+  const uint64_t end = std::min(offset + size, *bytes);
+  uint64_t at = offset;
+  while (at < end) {
+    const uint64_t next = std::min((at / kSectorBytes + 1) * kSectorBytes, end);
+    got = read_patiently(at, into + (at - offset), next - at);
+    if (!got && got.error().code != "storage.io") return got;
+    if (!got) std::memset(into + (at - offset), 0xFF, next - at);
+    const size_t read = got.value_or(next - at);
+    at += read;
+    if (at < next) break;  // it has become shorter
+  }
+  return at > offset ? at - offset : 0;
+}
 
 struct PosixFileSystem::Place {
   // `directory`: -1 for the path as it is.

@@ -32,6 +32,14 @@ class File {
   // Reserves space so that writes below `bytes` do not run out of it. The file's size becomes `bytes`.
   virtual Result<void> allocate(uint64_t bytes) = 0;
   virtual Result<void> truncate(uint64_t bytes) = 0;
+
+  // As read_at(), for files that are read for what is left of them: where a sector cannot be read (storage.io) however
+  // often it is asked for, bytes of 0xFF stand in its place, and the others are as they are.
+  Result<size_t> salvage_at(uint64_t offset, char* into, size_t size);
+  static constexpr size_t kSectorBytes = 512;
+
+ private:
+  Result<size_t> read_patiently(uint64_t offset, char* into, size_t size);
 };
 
 enum class OpenMode { kRead, kWrite, kCreate };  // kCreate: for reading and writing, made empty

@@ -59,7 +59,7 @@ void write_frame_checksum(std::string& frame, uint64_t salt) {
 
 Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::string& scratch, FrameView& view) {
   scratch.resize(kFrameHeaderBytes);
-  const Result<size_t> got = file.read_at(offset, scratch.data(), scratch.size());
+  const Result<size_t> got = file.salvage_at(offset, scratch.data(), scratch.size());
   if (!got) return std::unexpected(got.error());
   if (*got < kFrameHeaderBytes) return FrameState::kNone;
   if (scratch.find_first_not_of('\0') == std::string::npos) return FrameState::kNone;
@@ -70,7 +70,7 @@ Result<FrameState> read_frame(File& file, uint64_t offset, uint64_t salt, std::s
   view.first_sequence = header.first_sequence;
   scratch.resize(kFrameHeaderBytes + header.body_bytes);
   const Result<size_t> body =
-      file.read_at(offset + kFrameHeaderBytes, scratch.data() + kFrameHeaderBytes, header.body_bytes);
+      file.salvage_at(offset + kFrameHeaderBytes, scratch.data() + kFrameHeaderBytes, header.body_bytes);
   if (!body) return std::unexpected(body.error());
   if (*body != header.body_bytes) return FrameState::kBad;
   const std::string_view whole = scratch;
@@ -87,7 +87,7 @@ Result<std::optional<uint64_t>> next_good_frame(File& file, uint64_t offset, uin
   uint64_t at = (offset / kFrameAlignment + 1) * kFrameAlignment;
   while (true) {
     block.resize(kBlock);
-    const Result<size_t> got = file.read_at(at, block.data(), block.size());
+    const Result<size_t> got = file.salvage_at(at, block.data(), block.size());
     if (!got) return std::unexpected(got.error());
     if (*got < kFrameHeaderBytes) return std::nullopt;
     for (size_t i = 0; i + kFrameHeaderBytes <= *got; i += kFrameAlignment) {
@@ -109,7 +109,7 @@ Result<uint64_t> claimed_end(File& file, uint64_t offset, uint64_t expected) {
   constexpr uint64_t kGapMost = 1U << 16;  // of sequences used up by failures, between frames of one file
   char raw[kFrameHeaderBytes];
   while (true) {
-    const Result<size_t> got = file.read_at(offset, raw, sizeof(raw));
+    const Result<size_t> got = file.salvage_at(offset, raw, sizeof(raw));
     if (!got) return std::unexpected(got.error());
     if (*got < sizeof(raw)) return expected;
     const FrameHeader header = read_frame_header({raw, sizeof(raw)});

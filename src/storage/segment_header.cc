@@ -52,7 +52,7 @@ std::string SegmentHeader::bytes() const {
 
 Result<std::optional<SegmentHeader>> read_segment_header(File& file) {
   char raw[kSegmentHeaderBytes];
-  const Result<size_t> got = file.read_at(0, raw, sizeof(raw));
+  const Result<size_t> got = file.salvage_at(0, raw, sizeof(raw));
   if (!got) return std::unexpected(got.error());
   const std::string_view copies(raw, *got);
   for (size_t at = 0; at + kSegmentHeaderCopyBytes <= copies.size(); at += kSegmentHeaderCopyBytes) {

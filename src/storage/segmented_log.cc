@@ -34,7 +34,7 @@ bool is_no_file(const Error& error) { return error.code == "storage.missing" || 
 // Whether there is more than the header: a frame, or what is left of one.
 Result<bool> begins_with_frame(File& file) {
   char raw[kFrameHeaderBytes];
-  const Result<size_t> got = file.read_at(kSegmentHeaderBytes, raw, sizeof(raw));
+  const Result<size_t> got = file.salvage_at(kSegmentHeaderBytes, raw, sizeof(raw));
   if (!got) return std::unexpected(got.error());
   return *got == sizeof(raw) && std::ranges::any_of(raw, [](char byte) { return byte != 0; });
 }
@@ -198,7 +198,7 @@ Result<void> SegmentedLog::drop_headless(size_t index, Recovery& recovery) {
   bool is_empty = true;
   if (const Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kRead)) {
     std::string start(kSegmentHeaderBytes + kFrameHeaderBytes, '\0');
-    const Result<size_t> got = (*file)->read_at(0, start.data(), start.size());
+    const Result<size_t> got = (*file)->salvage_at(0, start.data(), start.size());
     const Result<std::optional<SegmentHeader>> header = read_segment_header(**file);
     is_empty = got && header && (header->has_value() || start.find_first_not_of('\0') == std::string::npos);
   }

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/value_of.h"
 #include "workers/realm_engine.h"
 
 namespace verge::workers {
@@ -222,8 +223,8 @@ TEST_F(RealmTest, AnAwaitThatCannotSettleAtStartIsAnError) {
 TEST_F(RealmTest, FailuresCarryTheirPosition) {
   answer_of("\n  null.x;");
   EXPECT_THAT(failure_text(), HasSubstr("TypeError: Cannot read properties of null"));
-  EXPECT_EQ(host.ends[1].failure->position, "app.js:2:8");
-  EXPECT_THAT(host.ends[1].failure->stack, HasSubstr("app.js:2:8"));
+  EXPECT_EQ(tests::value_of(host.ends[1].failure).position, "app.js:2:8");
+  EXPECT_THAT(tests::value_of(host.ends[1].failure).stack, HasSubstr("app.js:2:8"));
   EXPECT_FALSE(host.ends[1].pass_through);
 }
 
@@ -242,7 +243,7 @@ TEST_F(RealmTest, WaitUntilKeepsTheEventOpen) {
   EXPECT_EQ(host.answers[1].body, "now");
   EXPECT_FALSE(host.ends.contains(1));
   ASSERT_TRUE(realm->next_deadline_ns());
-  host.now_ns = *realm->next_deadline_ns();
+  host.now_ns = tests::value_of(realm->next_deadline_ns());
   realm->run_timers();
   EXPECT_TRUE(host.ends.contains(1));
 }
@@ -390,7 +391,7 @@ TEST_F(RealmTest, WaitUntilKeepsTheBody) {
       ctx.waitUntil(new Promise((done) => setTimeout(done, 50)).then(() => request.text()).then(console.log));
       return new Response("now"); } };)"));
   get({.kind = Body::Kind::Whole, .whole = Chunk::of("text"), .stream = 0, .length = {}});
-  host.now_ns = *realm->next_deadline_ns();
+  host.now_ns = tests::value_of(realm->next_deadline_ns());
   realm->run_timers();
   EXPECT_EQ(host.lines, std::vector<std::string>{"text"});
   EXPECT_TRUE(host.ends.contains(1));
@@ -430,8 +431,8 @@ TEST_F(RealmTest, WhatAHandlerHasSettledIsNotWaitedFor) {
     realm->fetch(++last_event, {.method = "GET", .url = std::string("http://a/?q=") + query, .fields = {}}, {});
   }
   EXPECT_EQ(host.answers[1].body, "resolved");
-  EXPECT_THAT(host.ends[2].failure->text, HasSubstr("rejected"));
-  EXPECT_THAT(host.ends[3].failure->text, HasSubstr("return a Response"));
+  EXPECT_THAT(tests::value_of(host.ends[2].failure).text, HasSubstr("rejected"));
+  EXPECT_THAT(tests::value_of(host.ends[3].failure).text, HasSubstr("return a Response"));
   EXPECT_EQ(host.answers[4].body, "thenable");
   EXPECT_EQ(host.ends.size(), 4U);
 }
@@ -526,16 +527,16 @@ TEST_F(RealmTest, TerminationEndsEveryOpenEvent) {
   realm->run_timers();
   watchdog.join();
   ASSERT_TRUE(realm->condemned());
-  EXPECT_EQ(host.ends.at(1).failure->code, "workers.cpu");
-  EXPECT_EQ(host.ends.at(2).failure->code, "workers.cpu");
+  EXPECT_EQ(tests::value_of(host.ends.at(1).failure).code, "workers.cpu");
+  EXPECT_EQ(tests::value_of(host.ends.at(2).failure).code, "workers.cpu");
   get();
-  EXPECT_EQ(host.ends.at(3).failure->code, "workers.cpu");
+  EXPECT_EQ(tests::value_of(host.ends.at(3).failure).code, "workers.cpu");
 }
 
 TEST_F(RealmTest, AHeapThatGrowsIsEndedWithAStatedError) {
   answer_of("const all = []; for (let i = 0;; i++) all.push({ i, text: 'x' + i });");
   ASSERT_TRUE(realm->condemned());
-  EXPECT_EQ(host.ends.at(1).failure->code, "workers.memory");
+  EXPECT_EQ(tests::value_of(host.ends.at(1).failure).code, "workers.memory");
 }
 
 TEST_F(RealmTest, ArrayBuffersBeyondTheBudgetAreARangeError) {

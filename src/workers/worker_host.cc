@@ -67,9 +67,8 @@ WorkerHost::~WorkerHost() {
 // --- Realms
 
 void WorkerHost::load(std::unique_ptr<Realm> ready) {
-  std::optional<Failure> problem;
   std::string& out = process_.outbox().text();
-  if (!make_realm(std::move(ready), problem)) {
+  if (const std::optional<Failure> problem = make_realm(std::move(ready))) {
     send_failure(calls::FrameType::kLoadFailed, id_, *problem);
     return;
   }
@@ -106,26 +105,22 @@ void WorkerHost::leave(EventId event) {
   if (!ended_.empty()) settle_ended();
 }
 
-bool WorkerHost::make_realm(std::unique_ptr<Realm> ready, std::optional<Failure>& problem) {
+// Why there is none.
+std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
   realm_ = ready ? std::move(ready) : Realm::create(process_.engine(), program_.realm_limits());
   Result<void> loaded;
   enter(kNoEvent, program_.start_cpu_ns, [&] { loaded = realm_->load(program_.program, *this); });
-  if (!loaded) {
-    problem = load_failure_ ? std::move(load_failure_)
-                            : Failure{loaded.error().code, loaded.error().what, loaded.error().fix, {}};
-    load_failure_.reset();
+  if (!loaded || !realm_) {
     realm_.reset();
-    return false;
-  }
-  if (!realm_) {
-    problem = load_failure_;
-    return false;
+    std::optional<Failure> problem = std::exchange(load_failure_, std::nullopt);
+    if (!problem && !loaded) problem = Failure{loaded.error().code, loaded.error().what, loaded.error().fix, {}};
+    return problem ? std::move(problem) : Failure{"workers.start", "it ended while it was started", {}, {}};
   }
   const Memory memory = realm_->memory();
   memory_bytes_ = memory.heap_bytes + memory.external_bytes;
   is_cold_ = true;
   code_sent_ = realm_->took_code_cache();
-  return true;
+  return std::nullopt;
 }
 
 void WorkerHost::charge(EventId event, uint64_t ns) {
@@ -141,7 +136,7 @@ void WorkerHost::check_memory() {
 }
 
 void WorkerHost::condemn() {
-  const Failure failure = *realm_->condemned();
+  const Failure failure = realm_->condemned().value_or(Failure{});
   const EventId guilty = realm_->current_event();
   if (program_.program.kind != Program::Kind::Worker || calls_.empty()) load_failure_ = failure;
   for (auto& [id, call] : calls_) {
@@ -222,8 +217,7 @@ void WorkerHost::rest() {
 void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
                        const std::shared_ptr<const void>& keeper) {
   CallState& state = calls_[call];
-  std::optional<Failure> problem;
-  if (!realm_ && !make_realm(nullptr, problem)) {
+  if (const std::optional<Failure> problem = realm_ ? std::nullopt : make_realm(nullptr)) {
     send_failure(calls::FrameType::kFailed, call, *problem);
     state.has_ended = true;
     ended_.push_back(call);

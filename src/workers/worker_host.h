@@ -122,7 +122,7 @@ class WorkerHost final : public Host {
   void condemn();
   void do_what_follows();
   void settle_ended();
-  bool make_realm(std::unique_ptr<Realm> ready, std::optional<Failure>& problem);
+  std::optional<Failure> make_realm(std::unique_ptr<Realm> ready);
   bool feed(StreamId stream);
   void take_piece(StreamId stream, Chunk piece, bool ends);
   StreamId open_entering(StreamId stream, calls::FrameType credit, uint32_t id, Chunk first);

@@ -134,6 +134,19 @@ class Pages(verge.TestCase):
         self.assertEqual(page.body, b"." * 200 * 257, "256 fragments, and the page around them")
         self.assertEqual(node.status()["cache"]["requests"], 257)
 
+    def test_fragments_that_come_together_are_not_all_held(self):
+        size = 4 << 20
+        self.pages = {"/page": '.<esi:include src="/big" onerror="continue"/>' * 200,
+                      "/big": (200, [STORED], b"x" * size)}
+        node = self.site()
+        self.get(node, "/big")
+        page = self.get(node, "/page").body
+        self.assertEqual(page.count(b"."), 200)
+        self.assertGreaterEqual(len(page), 200 + size)
+        with open(f"/proc/{node.pid}/status", encoding="ascii") as file:
+            peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+        self.assertLess(peak, 200 << 10, "KiB: far from that of 200 fragments")
+
     def test_only_the_hosts_of_sites_are_asked(self):
         with socket.create_server(("127.0.0.1", 0)) as outside:
             port = outside.getsockname()[1]

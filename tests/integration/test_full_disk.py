@@ -166,7 +166,39 @@ class SmallSpool(Full):
         self.assertEqual(sorted(self.numbers(top.events("keep/v5"))), list(range(200)), "all arrive, once")
 
 
+SUMMARY = """
+[[rule]]
+name = "summary"
+sql = "SELECT count(*) AS n FROM 'oven/#' GROUP BY TUMBLING(1 s)"
+do = [{ upload = "normal" }]
+"""
+
+
 class HeldRecords(Full):
+    def test_what_nobody_waits_for(self):
+        """Summaries, and what was done: a full spool delays them."""
+        cloud = self.node("cloud", tier="cloud").start()
+        edge = self.node("edge", RULES + SUMMARY, parent=cloud,
+                         sets=["spool.bytes_max=256KiB", "spool.segment_bytes=16KiB"]).start()
+        cloud.stop()
+        client = self.mqtt(edge, "modern")
+        self.publish_until_refused(client, "keep/v5", range(1000), 200)
+        sent = 0
+        def hold_some():
+            nonlocal sent
+            sent += 1
+            client.publish_and_wait("oven/1", {"temperature": 20})
+            client.publish_and_wait("plant/p1/oven", {"temperature": 200})
+            return edge.status()["events"]["awaiting_space"] >= 4
+        verge.wait_until(hold_some, "rows and reports are held")
+        cloud.start()
+        rows = lambda: [event["payload"]["n"] for event in cloud.events() if "n" in event["payload"]]
+        verge.wait_until(lambda: sum(rows()) == sent, lambda: f"each of {sent} readings is in a row: {rows()}")
+        verge.wait_until(lambda: edge.status()["events"]["awaiting_space"] == 0, "nothing is held any more")
+        edge.wait_delivered()
+        self.assertEqual(edge.status()["events"]["given_up"], 0)
+        self.assertEqual(len(cloud.events("$verge/actions/overheat")), sent)
+
     def test_more_than_is_held_in_memory(self):
         """3.1.1 cannot be refused: what is past the memory's bound waits too, and all is stored once there is space."""
         cloud = self.node("cloud", tier="cloud").start()

@@ -130,7 +130,8 @@ class Command(Rules):
     def test_bench(self):
         figures = self.lines("bench", "--seconds", "0.1", "--rules", "20", "--decision-rules", "50", "--load", "100", "--json")[0]
         self.assertGreater(figures["evaluations_per_s"], 0)
-        self.assertGreater(figures["bytes_per_rule"], 0)
+        if not os.environ.get("VERGE_SANITIZE"):  # whose allocator does not say
+            self.assertGreater(figures["bytes_per_rule"], 0)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,16 @@ class SpoolCommands(verge.TestCase):
         for count in ("-1", "0", "many", "18446744073709551616"):
             self.assertIn("--count", self.spool(node, "peek", "--count", count, status=2).stderr)
 
+    def test_fsck_reads_the_lives(self):
+        node = self.filled()
+        self.assertIn("lives: sound, 1", self.spool(node, "fsck").stdout)
+        self.assertEqual(json.loads(self.spool(node, "fsck", "--json").stdout)["lives"], 1)
+        path = os.path.join(node.data_dir, "spool", "lives")
+        with open(path, "r+b") as file:
+            file.write(b"x" * os.path.getsize(path))
+        self.assertIn("lives: damaged", self.spool(node, "fsck", status=1).stdout)
+        self.assertIsNone(json.loads(self.spool(node, "fsck", "--json", status=1).stdout)["lives"])
+
     def test_fsck_reads_the_ledger(self):
         node = self.filled()
         self.assertIn("ledger: sound", self.spool(node, "fsck").stdout)

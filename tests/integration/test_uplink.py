@@ -50,6 +50,30 @@ class Uplink(verge.TestCase):
             return line.answer("413 Content Too Large", b"too large") if len(body) > bytes_max else None
         return refuse
 
+    def test_a_circle_of_parents_loses_nothing(self):
+        """What comes back to where it entered is not taken a second time, and not forgotten by who sent it."""
+        between = self.line_to(self.cloud)
+        sets = ["parent.attempts.normal=2", "parent.batch_age_max=200ms", "parent.retry_max=200ms"]
+        above = self.node("above", "", parent=between.url, sets=sets).start()
+        between.stalled = True
+        below = self.node("below", RULES, parent=above, sets=sets).start()
+        between.target = below.addresses["http"]
+        between.cut()
+        between.stalled = False
+        client = self.mqtt(below, "device")
+        self.publish(client, "normal/1", [{"number": number} for number in range(3)])
+        verge.wait_until(lambda: above.status()["spool"]["dead_letters"] == 3,
+                         lambda: f"they are kept, with the reason: {above.status()['spool']}")
+        below.wait_delivered()
+        self.assertTrue(any("circle" in entry["message"] for entry in below.log_lines()), below.log())
+        # With an end to the circle they go on.
+        between.target = self.cloud.addresses["http"]
+        between.cut()
+        above.stop()
+        self.assertEqual(verge.run("spool", "dlq", "replay", "--data-dir", above.data_dir).returncode, 0)
+        above.start()
+        verge.wait_until(lambda: sorted(self.numbers("normal/1")) == [0, 1, 2], "all are at the top, once")
+
     def test_a_refused_record_does_not_hold_up_the_others(self):
         """Poison is found by halves, offered as often as its budget says, and kept as a dead letter."""
         between = self.line_to(self.cloud, refusal=self.refusals_by_size(30_000))

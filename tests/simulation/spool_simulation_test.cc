@@ -301,5 +301,79 @@ TEST(SpoolSimulation, AFlippedBitCostsOneFrame) {
   }
 }
 
+// As of a disk that grows old: the start does not fail for it, what is lost is said, and the rest is there. The first
+// sector of a file has what its frames are recognised by.
+TEST(SpoolSimulation, ASectorThatCannotBeReadHidesWhatIsInItAndNoMore) {
+  constexpr SpoolOptions kOptions{.bytes_max = 1U << 20, .segment_bytes = 4096};
+  constexpr uint64_t kRecords = 30;
+  constexpr uint64_t kFramesInSector = 3;
+  const std::string directory = Spool::stream_directory(kDirectory, Priority::kNormal);
+  std::string event;
+  append_event(event, {.topic = "t", .payload = std::string(300, 'x')});
+  for (const bool encrypted : {false, true}) {
+    tests::SimulatedDisk disk(1);
+    storage::KeyRing keys;
+    if (encrypted) ASSERT_TRUE(keys.replace({.writing = crypto::Key::generate(), .reading = {}}));
+    std::unique_ptr<Spool> spool;
+    Spool::Recovery recovery;
+    const auto open = [&] {
+      recovery = {};
+      Result<std::unique_ptr<Spool>> opened = Spool::open(disk, kDirectory, keys, kOptions, recovery);
+      ASSERT_TRUE(opened.has_value()) << opened.error().line();
+      spool = std::move(*opened);
+    };
+    const auto store = [&] {
+      Submission submission;
+      submission.items.push_back({.priority = Priority::kNormal, .source = {}, .source_sequence = 0, .event = event});
+      std::vector<Submission*> group{&submission};
+      spool->commit(group);
+      ASSERT_EQ(submission.fates[0], Submission::Fate::kStored) << submission.error.line();
+    };
+    open();
+    for (uint64_t i = 0; i < kRecords; ++i) store();
+    ASSERT_TRUE(spool->checkpoint());
+    spool.reset();
+    const tests::SimulatedDisk::Copy sound = disk.copy();
+
+    for (const auto& [path, content] : sound) {
+      if (!path.starts_with(directory + "/")) continue;
+      for (size_t at = 0; at < content.size(); at += storage::File::kSectorBytes) {
+        SCOPED_TRACE(testing::Message() << path << " at " << at << (encrypted ? ", encrypted" : ""));
+        disk.put_back(sound);
+        disk.spoil_sector(path, at);
+        open();
+        if (testing::Test::HasFatalFailure()) return;
+        store();
+        IntervalSet accounted;
+        for (const storage::DamagedRange& range : recovery.damaged) {
+          accounted.insert({range.first_sequence, range.end_sequence});
+        }
+        storage::LogReader reader(disk, directory, keys);
+        uint64_t last = 0;
+        while (true) {
+          const Result<std::optional<storage::FrameView>> read = reader.next(spool->state(Priority::kNormal).end);
+          ASSERT_TRUE(read) << read.error().line();
+          const std::optional<storage::FrameView>& frame = *read;
+          if (!frame) break;
+          last = frame->first_sequence;
+          accounted.insert(last);
+        }
+        EXPECT_EQ(last + 1, spool->state(Priority::kNormal).end) << "the record that was stored since";
+        uint64_t damaged = accounted.missing(1, kRecords + 1);
+        for (const storage::DamagedRange& range : reader.take_damaged()) {
+          accounted.insert({range.first_sequence, range.end_sequence});
+        }
+        for (const storage::DamagedRange& range : recovery.damaged)
+          damaged += range.end_sequence - range.first_sequence;
+        EXPECT_EQ(accounted.missing(1, kRecords + 1), 0U) << "neither there nor reported";
+        if (at > 0) EXPECT_LE(damaged, kFramesInSector);
+        spool.reset();
+        open();
+        if (testing::Test::HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace verge::spool

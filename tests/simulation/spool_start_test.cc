@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 class SpoolStart : public testing::Test {
- protected:
+ public:
   SpoolStart() {
     std::string name = fs::temp_directory_path() / "verge-start-XXXXXX";
     root = ::mkdtemp(name.data());
@@ -27,6 +27,7 @@ class SpoolStart : public testing::Test {
     fs::remove_all(root);
   }
 
+ protected:
   void open() {
     if (spool) {
       ASSERT_TRUE(spool->checkpoint());

@@ -25,6 +25,10 @@ class SimulatedFile final : public storage::File {
     const std::string& now = content_->now;
     if (offset >= now.size()) return 0;
     const size_t count = std::min(size, now.size() - offset);
+    const auto spoiled = content_->spoiled.lower_bound(offset / kSector);
+    if (count > 0 && spoiled != content_->spoiled.end() && *spoiled <= (offset + count - 1) / kSector) {
+      return fail("storage.io", "a simulated bad sector of " + path_);
+    }
     std::memcpy(into, now.data() + offset, count);
     disk_.read_bytes_ += count;
     return count;
@@ -34,6 +38,7 @@ class SimulatedFile final : public storage::File {
     const Result<void> allowed = disk_.operate(path_);
     // A failed write leaves some of its bytes.
     if (!allowed) bytes = bytes.substr(0, disk_.random_.below(bytes.size() + 1));
+    for (uint64_t at = offset / kSector; at * kSector < offset + bytes.size(); ++at) content_->spoiled.erase(at);
     apply(content_->now, offset, bytes);
     content_->unsynced.push_back({offset, std::string(bytes)});
     return allowed;
@@ -95,6 +100,7 @@ void SimulatedDisk::crash() {
     // Whoever has the file open from before sees a ghost.
     auto content = std::make_shared<Content>();
     content->synced = shared->synced;
+    content->spoiled = shared->spoiled;
     const double kept = random_.unit();
     for (const Write& write : shared->unsynced) {
       for (size_t at = 0; at < write.bytes.size(); at += kSector) {
@@ -113,6 +119,10 @@ void SimulatedDisk::flip_bit(const std::string& path, uint64_t offset) {
   const uint64_t at = offset % content.now.size();
   content.now[at] = static_cast<char>(content.now[at] ^ 1 << random_.below(8));
   content.synced = content.now;
+}
+
+void SimulatedDisk::spoil_sector(const std::string& path, uint64_t offset) {
+  entries_.at(path)->spoiled.insert(offset / kSector);
 }
 
 void SimulatedDisk::overwrite(const std::string& path, std::string content) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class SimulatedDisk final : public storage::FileSystem {
   }
   // The `n`th read from now fails with storage.io, once.
   void fail_read(uint64_t n) { fail_read_at_ = reads_ + n; }
+  // The sector with that byte of the file cannot be read any more, until it is written.
+  void spoil_sector(const std::string& path, uint64_t offset);
   // The `n`th directory made from now on fails with storage.full, once.
   void fail_make_directory(uint64_t n) { fail_directory_ = n; }
   void heal() {
@@ -65,6 +68,7 @@ class SimulatedDisk final : public storage::FileSystem {
     std::string now;              // as a reader sees it
     std::string synced;           // as the platter has it
     std::vector<Write> unsynced;  // between the two, in order
+    std::set<uint64_t> spoiled;   // sectors
     bool size_changed = false;
   };
   using Entries = std::map<std::string, std::shared_ptr<Content>>;

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/value_of.h"
+
 namespace verge::node {
 namespace {
 
@@ -15,10 +17,9 @@ TEST(Dashboard, IsThereAndSmall) {
     bytes += file.body.size();
   }
   EXPECT_LT(bytes, 120U << 10);
-  const auto index = dashboard_file("/");
-  ASSERT_TRUE(index);
-  EXPECT_EQ(index->path, "/index.html");
-  EXPECT_EQ(index->type, "text/html; charset=utf-8");
+  const DashboardFile index = tests::value_of(dashboard_file("/"));
+  EXPECT_EQ(index.path, "/index.html");
+  EXPECT_EQ(index.type, "text/html; charset=utf-8");
   EXPECT_FALSE(dashboard_file("/none"));
   EXPECT_FALSE(dashboard_file("/../etc/passwd"));
 }

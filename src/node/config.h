@@ -242,6 +242,15 @@ struct TableConfig {
   std::string file;
 };
 
+// How payloads on some topics are read, where they are not JSON.
+enum class PayloadKind : uint8_t { kCbor, kProtobuf };
+struct PayloadConfig {
+  std::string topic;  // a filter
+  PayloadKind format = PayloadKind::kCbor;
+  std::string file;
+  std::string type;
+};
+
 struct Config {
   NodeConfig node;
   MqttConfig mqtt;
@@ -258,6 +267,7 @@ struct Config {
   LogConfig log;
   RulesConfig rules_limits;
   std::vector<TableConfig> tables;
+  std::vector<PayloadConfig> payloads;
   std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked
 
   // Where the values came from.

@@ -7,8 +7,10 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cache/redirect.h"
 #include "model/event.h"
+#include "model/topic.h"
 #include "node/config_address.h"
 #include "node/config_site_kinds.h"
 #include "node/position.h"
@@ -447,6 +449,29 @@ static void describe(Visitor& v, TableConfig& c) {
       {.description = "CSV with a line of names, or one JSON object a line; read again on SIGHUP.", .required = true});
 }
 
+static void describe(Visitor& v, PayloadConfig& c) {
+  v.key("topic", c.topic, Text{.may_be_empty = false},
+        {.description = "The topic filter of the messages it is about; of several that match, the first counts.",
+         .required = true});
+  v.key("format", c.format, Choice<PayloadKind>{{{"cbor", PayloadKind::kCbor}, {"protobuf", PayloadKind::kProtobuf}}},
+        {"What their payloads are."});
+  v.key("file", c.file, Text{},
+        {"With protobuf: the descriptor set (protoc --include_imports --descriptor_set_out); read again on SIGHUP.",
+         "none"});
+  v.key("type", c.type, Text{}, {"With protobuf: the full name of the message in it.", "none"});
+  if (!c.topic.empty() && !is_topic_filter(c.topic)) {
+    v.refuse("topic", {"config.value", fmt::format("{} is no topic filter", json_string(c.topic)),
+                       "'+' stands alone in a level, '#' alone in the last"});
+  }
+  const bool is_protobuf = c.format == PayloadKind::kProtobuf;
+  if (is_protobuf && (c.file.empty() || c.type.empty())) {
+    v.refuse("format", {"config.value", "protobuf needs file and type", "give both"});
+  }
+  if (!is_protobuf && !(c.file.empty() && c.type.empty())) {
+    v.refuse(c.file.empty() ? "type" : "file", {"config.value", "CBOR describes itself", "leave file and type out"});
+  }
+}
+
 static void describe(Visitor& v, rules::ActionSource& action) {
   ActionForm form = form_of(action);
   v.key("publish", form.publish, Text{},
@@ -510,6 +535,7 @@ void describe(Visitor& v, Config& c) {
   v.section("runtime", c.runtime, {"How the process uses the machine."});
   v.section("log", c.log, {"The log, on stderr."});
   v.section("rules", c.rules_limits, {"What rules may remember."});
+  v.sequence("payload", c.payloads, {"How rules read payloads that are not JSON, by topic."});
   v.sequence("table", c.tables, {"A table kept on the node, that rules look values up in."});
   if (c.store.engine == StoreEngine::kNats && !c.parent.url.empty()) {
     v.refuse("parent",

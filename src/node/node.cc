@@ -17,12 +17,15 @@
 #include "base/text.h"
 #include "jetstream/nats_stream.h"
 #include "jetstream/stream_store.h"
+#include "model/topic.h"
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
 #include "node/position.h"
 #include "node/rule_restoration.h"
 #include "node/worker_thread.h"
+#include "payloads/cbor.h"
+#include "payloads/protobuf.h"
 #include "runtime/descriptors.h"
 #include "runtime/scheduling.h"
 
@@ -91,6 +94,21 @@ Result<rules::Table> read_table(const TableConfig& config) {
   return rules::Table::read({.name = config.name, .key = config.key, .rows = std::move(rows)});
 }
 
+bool is_complete(const PayloadConfig& config) {
+  return is_topic_filter(config.topic) && (config.format == PayloadKind::kCbor || !config.file.empty());
+}
+
+Result<std::shared_ptr<const payloads::Format>> read_format(const PayloadConfig& config) {
+  if (config.format == PayloadKind::kCbor) return payloads::cbor_format();
+  std::ifstream file(config.file, std::ios::binary);
+  const std::string descriptors{std::istreambuf_iterator<char>(file), {}};
+  if (!file.good() && !file.eof()) {
+    return fail("rule.payload", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
+                "name what protoc --descriptor_set_out wrote");
+  }
+  return payloads::protobuf_format(descriptors, config.type);
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
@@ -104,8 +122,18 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
       problems.push_back({table.error(), config.place_of(fmt::format("table.{}.file", i))});
     }
   }
+  rules::PayloadFormats formats;
+  for (size_t i = 0; i < config.payloads.size(); ++i) {
+    if (!is_complete(config.payloads[i])) continue;  // reading the configuration says so
+    Result<std::shared_ptr<const payloads::Format>> format = read_format(config.payloads[i]);
+    if (format) {
+      formats.add(config.payloads[i].topic, std::move(*format));
+    } else {
+      problems.push_back({format.error(), config.place_of(fmt::format("payload.{}.file", i))});
+    }
+  }
   if (!problems.empty()) return std::unexpected(std::move(problems));
-  auto compiled = rules::RuleSet::compile(config.rules, tables);
+  auto compiled = rules::RuleSet::compile(config.rules, tables, std::move(formats));
   if (compiled) return *compiled;
   for (const rules::RuleProblem& problem : compiled.error()) {
     problems.push_back({problem.error, config.place_of(problem)});

@@ -54,6 +54,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.origin = config.origin;
   applied.rules = config.rules;
   applied.tables = config.tables;
+  applied.payloads = config.payloads;
   applied.log = config.log;
   // A listener that runs keeps what it has when there is nothing to replace it with.
   if (credentials.http || tls_listeners_.empty()) {
@@ -122,6 +123,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   // Loops read what cannot change; the rest is this thread's.
   config_.rules = applied.rules;
   config_.tables = applied.tables;
+  config_.payloads = applied.payloads;
   config_.log = applied.log;
   config_.tls = applied.tls;
   config_.sites = applied.sites;

@@ -67,8 +67,16 @@ void Evaluator::find_candidates(const Message& message) {
 
 void Evaluator::parse(const Message& message) {
   if (document_is_parsed_) return;
-  document_.parse(message.payload);
+  parse(message.topic, message.payload, document_);
   document_is_parsed_ = true;
+}
+
+void Evaluator::parse(std::string_view topic, const Payload& payload, Document& into) {
+  const payloads::Format* format = rules_->formats().of(topic, formats_);
+  if (format == nullptr) return into.parse(payload);
+  json_.clear();
+  const bool is_good = format->append_json(payload.view(), json_);
+  into.parse(is_good ? Payload(json_) : Payload());
 }
 
 void Evaluator::evaluate_feed(const Rule& rule, uint8_t number, const Message& message, Effects& effects) {
@@ -198,7 +206,7 @@ void Evaluator::take(const Rule& rule, const Memory::Row& made) {
   Payload payload;
   if (plan.payload_slot && made.slots[*plan.payload_slot].is_text()) {
     payload = Payload(made.slots[*plan.payload_slot].view());
-    if (!rule.is_verbatim()) row_document_.parse(payload);
+    if (!rule.is_verbatim()) parse(topic, payload, row_document_);
   }
   const Row row{.rule = rule,
                 .columns = row_columns_,

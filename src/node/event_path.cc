@@ -372,10 +372,10 @@ void EventPath::accept(const rules::RuleInput& input, std::shared_ptr<Unrecorded
     if (unrecorded != nullptr) unrecorded_.push_back(std::move(unrecorded));
     loop_.at_turn_end(*this);
   }
-  evaluator_.accept(input, current_.time, *this);
+  const std::optional<WallTime> due = evaluator_.accept(input, current_.time, *this);
   message.actions += current_.actions;
   current_ = std::move(message);
-  if (!window_timer_.pending()) watch_windows();
+  if (due && (!window_timer_.pending() || due->microseconds < window_due_.microseconds)) watch_windows();
 }
 
 void EventPath::record_in(RuleJournal& journal, const RuleLayout& layout) {
@@ -455,6 +455,7 @@ void EventPath::settle(const std::shared_ptr<Unrecorded>& unrecorded, bool faile
 void EventPath::watch_windows() {
   const std::optional<WallTime> next = evaluator_.next_close();
   if (!next) return;
+  window_due_ = *next;
   const Duration left = std::chrono::microseconds(next->microseconds - clock_.wall().microseconds);
   window_timer_.after(std::clamp<Duration>(left, std::chrono::milliseconds(1), kWindowLook), [this] {
     current_ = {.received = loop_.now(), .time = clock_.wall()};

@@ -249,6 +249,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   bool offering_ = false;
   MonotonicTime next_given_up_log_{};
   runtime::Timer window_timer_;
+  WallTime window_due_;  // while it is pending: what it was set for
   runtime::Timer held_timer_;
   EventPathCounters counters_;
 };

@@ -156,7 +156,7 @@ bool Evaluator::append_captures(const MemoryPlan& plan, const Feed& feed, const 
   return fits;
 }
 
-void Evaluator::accept(const RuleInput& input, WallTime now, Effects& effects) {
+std::optional<WallTime> Evaluator::accept(const RuleInput& input, WallTime now, Effects& effects) {
   const Rule* rule = rules_->find(input.rule);
   Memory* memory = nullptr;
   if (rule != nullptr) {
@@ -167,11 +167,13 @@ void Evaluator::accept(const RuleInput& input, WallTime now, Effects& effects) {
     rule = replaced->rule;
     memory = replaced->memory.get();
   }
-  if (memory == nullptr || input.feed >= rule->feeds.size()) return;
+  if (memory == nullptr || input.feed >= rule->feeds.size()) return std::nullopt;
   const Memory::Losses before = memory->losses();
   row_effects_ = &effects;
   memory->accept(input, now.microseconds, *this);
   note_memory(*rule, *memory, before);
+  const std::optional<int64_t> due_us = memory->next_due_us();
+  return due_us ? std::optional(WallTime{*due_us}) : std::nullopt;
 }
 
 void Evaluator::note_memory(const Rule& rule, const Memory& memory, const Memory::Losses& before) {

@@ -37,9 +37,9 @@ class Evaluator : private Memory::Rows {
   Evaluator(std::shared_ptr<const RuleSet> rules, MemoryBudget& budget);
 
   void evaluate(const Message& message, Effects& effects);
-  // Takes what was handed over. One for a rule that is no longer there is dropped. May be called while evaluate() runs,
-  // by what it hands over.
-  void accept(const RuleInput& input, WallTime now, Effects& effects);
+  // Takes what was handed over; when advance() is next due for its rule. One for a rule that is no longer there is
+  // dropped. May be called while evaluate() runs, by what it hands over.
+  std::optional<WallTime> accept(const RuleInput& input, WallTime now, Effects& effects);
   // Emits what is over, rule by rule, each oldest first.
   void advance(WallTime now, Effects& effects);
   // The same of one rule, whether it is due or not.

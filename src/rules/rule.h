@@ -82,6 +82,7 @@ struct MemoryStep {
   uint32_t slot = 0;
   StateFunction function{};
   int64_t duration_us = 0;
+  bool follows_clock = false;  // a FOR, or of one: time alone changes what it gives
   std::vector<Program> arguments;
 };
 
@@ -103,6 +104,7 @@ struct MemoryPlan {
   LatePolicy late = LatePolicy::kDrop;
 
   std::vector<MemoryStep> steps;
+  bool follows_clock = false;                     // one of them does, and there is no window
   std::optional<std::vector<Program>> partition;  // none: the key of the input
   std::optional<Program> condition;
   std::optional<WindowPlan> window;

@@ -250,9 +250,13 @@ class RuleCompiler {
     capture_scope_.refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
     for (size_t i = 0; i < capture_scope_.steps().size(); ++i) {
       const CaptureScope::Step step = capture_scope_.steps()[i];
-      MemoryStep made{
-          .slot = step.slot, .function = step.call->state, .duration_us = step.call->duration_us, .arguments = {}};
+      MemoryStep made{.slot = step.slot,
+                      .function = step.call->state,
+                      .duration_us = step.call->duration_us,
+                      .follows_clock = has_for(*step.call),
+                      .arguments = {}};
       if (!programs(step.call->operands, capture_scope_, made.arguments)) return false;
+      plan.follows_clock |= made.follows_clock && !plan.window;
       plan.steps.push_back(std::move(made));
     }
     return true;

@@ -117,6 +117,23 @@ do = [{ publish = "all/x/y" }]
         self.assertIn("node.toml:8", answer.stdout + answer.stderr)
 
 
+class ByTheClock(verge.TestCase):
+    def test_a_condition_lasts_though_no_message_says_so(self):
+        node = self.node("edge", """
+[[rule]]
+name = "long"
+sql = "SELECT device, v FROM 'tank/+' WHERE v > 10 FOR 300 ms"
+do = [{ publish = "long/${device}" }]
+""", sets=["runtime.loops=2"]).start()
+        client = self.mqtt(node)
+        client.subscribe("long/#")
+        for device in ("a", "b", "c"):
+            client.publish_and_wait(f"tank/{device}", {"v": 11})
+        client.publish("tank/b", {"v": 9})
+        client.wait_messages(2)
+        self.assertEqual(sorted(message.topic for message in client.messages), ["long/a", "long/c"])
+
+
 class OverHttp(Rules):
     def test_create_stop_start_delete_and_restart(self):
         node = self.node("edge", self.config()).start()

@@ -86,6 +86,11 @@ void RuleTrial::drop(const rules::Rule& rule) {
   print_(fmt::format(R"({{"rule":{},"action":"drop"}})", json_string(rule.name)));
 }
 
+void RuleTrial::webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool) {
+  print_(fmt::format(R"({{"rule":{},"action":"webhook","url":{},"payload":{}}})", json_string(rule.name),
+                     json_string(action.url), payload_json(payload.view())));
+}
+
 void RuleTrial::purge(const rules::Rule& rule, rules::PurgeScope, std::string_view what, bool) {
   print_(fmt::format(R"({{"rule":{},"action":"purge","what":{}}})", json_string(rule.name), json_string(what)));
 }

@@ -24,18 +24,58 @@ constexpr uint64_t kGiB = 1ULL << 30;
 constexpr uint64_t kPiB = 1ULL << 50;
 constexpr Duration kHour = std::chrono::hours(1);
 
+// How an upload says its priority: by name, or by the row.
+enum class UploadWord : uint8_t { kCritical, kHigh, kNormal, kLow, kImportance };
+
+std::optional<Priority> priority_of(UploadWord word) {
+  switch (word) {
+    case UploadWord::kCritical:
+      return Priority::kCritical;
+    case UploadWord::kHigh:
+      return Priority::kHigh;
+    case UploadWord::kNormal:
+      return Priority::kNormal;
+    case UploadWord::kLow:
+      return Priority::kLow;
+    case UploadWord::kImportance:
+      break;
+  }
+  return std::nullopt;
+}
+
+Choice<UploadWord> upload_choice() {
+  Choice<UploadWord> words;
+  for (const Priority priority : kPriorities) {
+    for (const UploadWord word : {UploadWord::kCritical, UploadWord::kHigh, UploadWord::kNormal, UploadWord::kLow}) {
+      if (priority_of(word) == priority) words.choices.emplace_back(name_of(priority), word);
+    }
+  }
+  words.choices.emplace_back("importance", UploadWord::kImportance);
+  return words;
+}
+
+UploadWord word_of(const std::optional<Priority>& priority) {
+  for (const auto& [name, word] : upload_choice().choices) {
+    if (priority_of(word) == priority) return word;
+  }
+  return UploadWord::kImportance;
+}
+
 // An action as it is written: a table whose first key says what it does.
 struct ActionForm {
   std::optional<std::string> publish;
   std::optional<std::string> payload;
   std::optional<uint64_t> qos;
   std::optional<bool> retain;
-  std::optional<Priority> upload;
+  std::optional<UploadWord> upload;
   std::optional<std::string> topic;
   std::optional<bool> drop;
   std::optional<std::string> purge;
   std::optional<rules::PurgeScope> by;
   std::optional<bool> soft;
+  std::optional<std::string> webhook;
+  std::optional<Duration> timeout;
+  std::optional<uint64_t> attempts;
 };
 
 ActionForm form_of(const rules::ActionSource& action) {
@@ -46,12 +86,17 @@ ActionForm form_of(const rules::ActionSource& action) {
     form.qos = publish->qos;
     form.retain = publish->retain;
   } else if (const auto* upload = std::get_if<rules::UploadSource>(&action)) {
-    form.upload = upload->priority;
+    form.upload = word_of(upload->priority);
     form.topic = upload->topic;
   } else if (const auto* purge = std::get_if<rules::PurgeSource>(&action)) {
     form.purge = purge->what;
     form.by = purge->scope;
     form.soft = purge->softly;
+  } else if (const auto* webhook = std::get_if<rules::WebhookSource>(&action)) {
+    form.webhook = webhook->url;
+    form.payload = webhook->payload;
+    form.timeout = webhook->timeout;
+    form.attempts = webhook->attempts;
   } else {
     form.drop = true;
   }
@@ -63,18 +108,24 @@ rules::ActionSource action_of(const ActionForm& form) {
     return rules::PublishSource{*form.publish, form.payload, static_cast<uint8_t>(form.qos.value_or(0)),
                                 form.retain.value_or(false)};
   }
-  if (form.upload) return rules::UploadSource{*form.upload, form.topic};
+  if (form.upload) return rules::UploadSource{priority_of(*form.upload), form.topic};
   if (form.purge) {
     return rules::PurgeSource{*form.purge, form.by.value_or(rules::PurgeScope::kTag), form.soft.value_or(false)};
+  }
+  if (form.webhook) {
+    rules::WebhookSource webhook{.url = *form.webhook, .payload = form.payload};
+    webhook.timeout = form.timeout.value_or(webhook.timeout);
+    webhook.attempts = static_cast<uint32_t>(form.attempts.value_or(webhook.attempts));
+    return webhook;
   }
   return rules::DropSource{};
 }
 
 void check(Visitor& visitor, const ActionForm& form) {
   const int what = int{form.publish.has_value()} + int{form.upload.has_value()} + int{form.drop.has_value()} +
-                   int{form.purge.has_value()};
+                   int{form.purge.has_value()} + int{form.webhook.has_value()};
   if (what != 1) {
-    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge and drop",
+    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge, webhook and drop",
                         what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
     return;
   }
@@ -83,8 +134,14 @@ void check(Visitor& visitor, const ActionForm& form) {
       visitor.refuse(key, {"config.value", std::string(key) + " goes only with " + std::string(owner), "leave it out"});
     }
   };
+  if (!form.publish && !form.webhook) only_with(form.payload.has_value(), "payload", "publish and webhook");
+  if (!form.webhook) {
+    only_with(form.timeout.has_value(), "timeout", "webhook");
+    only_with(form.attempts.has_value(), "attempts", "webhook");
+  } else if (const Result<WebhookUrl> url = parse_webhook_url(*form.webhook); !url) {
+    visitor.refuse("webhook", url.error());
+  }
   if (!form.publish) {
-    only_with(form.payload.has_value(), "payload", "publish");
     only_with(form.qos.has_value(), "qos", "publish");
     only_with(form.retain.has_value(), "retain", "publish");
   }
@@ -476,11 +533,15 @@ static void describe(Visitor& v, rules::ActionSource& action) {
   ActionForm form = form_of(action);
   v.key("publish", form.publish, Text{},
         {"Publishes to local subscribers on this topic; ${name} stands for a column or a field.", "none"});
-  v.key("payload", form.payload, Text{}, {"With publish: the template of the payload.", "the selected row as JSON"});
+  v.key("payload", form.payload, Text{},
+        {"With publish and webhook: the template of the payload.", "the selected row as JSON"});
   v.key("qos", form.qos, Count{0, 1}, {"With publish: the quality of service."});
   v.key("retain", form.retain, Flag{}, {"With publish: whether the message is retained."});
-  v.key("upload", form.upload, priority_choice(),
-        {"Stores the event durably here and sends it up the tree at this priority.", "none"});
+  v.key(
+      "upload", form.upload, upload_choice(),
+      {"Stores the event durably here and sends it up the tree at this priority; importance: at that which the column "
+       "`importance` calls for, if any.",
+       "none"});
   v.key("topic", form.topic, Text{}, {"With upload: the template of the topic.", "the message's topic"});
   v.key("purge", form.purge, Text{.may_be_empty = false},
         {"Purges what the HTTP cache holds with this tag; ${name} stands for a column or a field.", "none"});
@@ -492,6 +553,11 @@ static void describe(Visitor& v, rules::ActionSource& action) {
         {"With purge: what it names.", "tag"});
   v.key("soft", form.soft, Flag{},
         {"With purge: what it covers becomes stale, and may be served while it is validated.", "no"});
+  v.key("webhook", form.webhook, Text{.may_be_empty = false},
+        {"Sends the payload to this URL by HTTP POST, apart from everything else.", "none"});
+  v.key("timeout", form.timeout, Time{std::chrono::milliseconds(10), std::chrono::minutes(5)},
+        {"With webhook: how long one attempt may take.", "5s"});
+  v.key("attempts", form.attempts, Count{1, 100}, {"With webhook: how often it is tried.", "5"});
   v.key("drop", form.drop, Flag{}, {"Ends the event here: nothing else stores it.", "none"});
   check(v, form);
   action = action_of(form);

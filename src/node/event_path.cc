@@ -46,11 +46,12 @@ EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spoo
 
 EventPath::~EventPath() { loop_.forget_turn_end(*this); }
 
-void EventPath::join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge) {
+void EventPath::join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge, Webhook webhook) {
   VERGE_ASSERT(paths[index_] == this);
   paths_ = std::move(paths);
   broker_ = &broker;
   purge_ = std::move(purge);
+  webhook_ = std::move(webhook);
 }
 
 mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) {
@@ -331,6 +332,17 @@ void EventPath::drop(const rules::Rule&) {
 void EventPath::purge(const rules::Rule&, rules::PurgeScope scope, std::string_view what, bool softly) {
   counters_.purges.add();
   purge_(scope, what, softly);
+}
+
+void EventPath::webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) {
+  counters_.webhooks.add();
+  if (!webhook_) return;
+  webhook_({.rule = rule.name,
+            .url = action.url,
+            .body = std::move(payload),
+            .is_json = is_json,
+            .timeout = action.timeout,
+            .attempts = action.attempts});
 }
 
 void EventPath::begin_row(const rules::Rule&, uint64_t number) {

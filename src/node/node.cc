@@ -426,9 +426,10 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   }
   for (size_t i = 0; i < count; ++i) {
     shards_[i].broker->join(brokers);
-    shards_[i].path->join(paths, *brokers[i], [this](rules::PurgeScope scope, std::string_view what, bool softly) {
-      sites_->purge(scope, what, softly);
-    });
+    shards_[i].path->join(
+        paths, *brokers[i],
+        [this](rules::PurgeScope scope, std::string_view what, bool softly) { sites_->purge(scope, what, softly); },
+        [this](WebhookCall call) { webhooks_.send(std::move(call)); });
   }
   children_->when_moved([paths](spool::ChildBatch stored, std::function<void()> finished) {
     EventPath& path = *paths[std::hash<std::string>()(stored.header.source()) % paths.size()];

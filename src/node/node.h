@@ -37,6 +37,7 @@
 #include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/uplink_receiver.h"
+#include "node/webhooks.h"
 #include "rules/memory_budget.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -212,6 +213,7 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  Webhooks webhooks_;  // outlives the loops, whose paths send
   std::unique_ptr<Sites> sites_;                 // without any, as long as none is configured
   std::unique_ptr<Overview> overview_;           // on the admin loop
   std::unique_ptr<ReportSender> report_sender_;  // likewise; null: there is nobody to report to

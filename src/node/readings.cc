@@ -58,6 +58,7 @@ void Totals::add(const EventPathCounters& from) {
   uploads += from.uploads.value();
   drops += from.drops.value();
   purges += from.purges.value();
+  webhooks += from.webhooks.value();
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
   given_up += from.given_up.value();

@@ -257,6 +257,13 @@ std::string Node::metrics_text() const {
   out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
   out.counter("drops_total", "Events ended here by a rule.", totals.drops);
   out.counter("rule_purges_total", "Purges of the cache made by rules.", totals.purges);
+  const Webhooks::Counters& webhooks = webhooks_.counters();
+  out.counter("webhooks_total", "Webhook calls made by rules.", totals.webhooks);
+  out.counter("webhooks_delivered_total", "Of these, those that the server took.", webhooks.delivered);
+  out.counter("webhooks_repeated_total", "Attempts at webhook calls after the first.", webhooks.repeated);
+  out.counter("webhooks_failed_total", "Webhook calls that were given up.", webhooks.failed);
+  out.counter("webhooks_dropped_total", "Webhook calls for which there was no room.", webhooks.dropped);
+  out.gauge("webhooks_waiting", "Webhook calls under way or waiting.", static_cast<double>(webhooks.waiting));
   out.gauge("awaiting_space_records", "Publishes, and records of rules, held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
   out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",

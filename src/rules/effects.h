@@ -39,6 +39,8 @@ class Effects {
   virtual void drop(const Rule& rule) = 0;
   // Of the HTTP cache; `what` is not empty.
   virtual void purge(const Rule& rule, PurgeScope scope, std::string_view what, bool softly) = 0;
+  // To be sent by HTTP POST. `is_json`: the payload is a row.
+  virtual void webhook(const Rule& rule, const WebhookAction& action, Payload payload, bool is_json) = 0;
   // What is performed next is of this row of a rule that remembers: `number` is the same again where the same readings
   // are taken again in the same order.
   virtual void begin_row(const Rule& rule, uint64_t number) { static_cast<void>(rule), static_cast<void>(number); }

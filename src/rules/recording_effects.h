@@ -34,6 +34,9 @@ class RecordingEffects final : public Effects {
     done.push_back(fmt::format("{}: purge {} {}{}", rule.name, kScopes[static_cast<size_t>(scope)], what,
                                softly ? " softly" : ""));
   }
+  void webhook(const Rule& rule, const WebhookAction& action, Payload payload, bool is_json) override {
+    done.push_back(fmt::format("{}: webhook {} {}{}", rule.name, action.url, payload.view(), is_json ? " json" : ""));
+  }
   void hand_over(RuleInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<std::string> done;

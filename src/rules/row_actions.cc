@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "model/event.h"
+#include "rules/worth.h"
 
 namespace verge::rules {
 
@@ -18,6 +19,8 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = upload(row, *uploading, effects);
     } else if (const auto* purging = std::get_if<PurgeAction>(&action)) {
       performed = purge(row, *purging, effects);
+    } else if (const auto* calling = std::get_if<WebhookAction>(&action)) {
+      performed = webhook(row, *calling, effects);
     } else if (!row.rule.has_window()) {
       effects.drop(row.rule);
     }
@@ -31,16 +34,27 @@ bool RowActions::publish(const Row& row, const PublishAction& action, Effects& e
   topic_.clear();
   if (!action.topic.append_topic(topic_, row.columns)) return false;
   Payload payload;
-  if (action.payload) {
-    text_.clear();
-    if (!action.payload->append_payload(text_, row.columns)) return false;
-    payload = Payload(text_);
-  } else {
-    const Payload* made = row_payload(row);
-    if (made == nullptr) return false;
-    payload = *made;
-  }
+  if (!make_payload(row, action.payload, payload)) return false;
   effects.publish(row.rule, topic_, device_of(row), std::move(payload), action.qos, action.retain);
+  return true;
+}
+
+bool RowActions::make_payload(const Row& row, const std::optional<Template>& of, Payload& payload) {
+  if (of) {
+    text_.clear();
+    if (!of->append_payload(text_, row.columns)) return false;
+    payload = Payload(text_);
+    return true;
+  }
+  const Payload* made = row_payload(row);
+  if (made != nullptr) payload = *made;
+  return made != nullptr;
+}
+
+bool RowActions::webhook(const Row& row, const WebhookAction& action, Effects& effects) {
+  Payload payload;
+  if (!make_payload(row, action.payload, payload)) return false;
+  effects.webhook(row.rule, action, std::move(payload), !action.payload && !row.rule.is_verbatim());
   return true;
 }
 
@@ -55,7 +69,28 @@ std::string_view RowActions::device_of(const Row& row) {
   return row.device;
 }
 
+namespace {
+
+// Nothing: it is not worth storing. What does not say is kept as anything else is.
+std::optional<Priority> priority_by(const Value& importance) {
+  if (!importance.is_numeric()) return Priority::kNormal;
+  switch (handling_of(importance.as_double())) {
+    case Handling::kHot:
+      return Priority::kHigh;
+    case Handling::kBatch:
+      return Priority::kLow;
+    case Handling::kAggregate:
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 bool RowActions::upload(const Row& row, const UploadAction& action, Effects& effects) {
+  const std::optional<Priority> priority =
+      action.priority ? action.priority : priority_by(row.columns[action.importance]);
+  if (!priority) return true;
   std::string_view topic = row.topic;
   if (action.topic) {
     topic_.clear();
@@ -65,7 +100,7 @@ bool RowActions::upload(const Row& row, const UploadAction& action, Effects& eff
   const Payload* payload = row_payload(row);
   if (payload == nullptr) return false;
   const EventKind kind = row.rule.is_verbatim() ? EventKind::kMessage : EventKind::kSelection;
-  effects.upload(row.rule, kind, action.priority, topic, device_of(row), *payload, row.time);
+  effects.upload(row.rule, kind, *priority, topic, device_of(row), *payload, row.time);
   return true;
 }
 

@@ -39,6 +39,9 @@ class RowActions {
   std::string_view device_of(const Row& row);
   bool publish(const Row& row, const PublishAction& action, Effects& effects);
   bool upload(const Row& row, const UploadAction& action, Effects& effects);
+  bool webhook(const Row& row, const WebhookAction& action, Effects& effects);
+  // From the template, else the row; false when it cannot be made.
+  bool make_payload(const Row& row, const std::optional<Template>& of, Payload& payload);
   bool purge(const Row& row, const PurgeAction& action, Effects& effects);
 
   std::string topic_;

@@ -35,8 +35,9 @@ struct PublishAction {
 };
 
 struct UploadAction {
-  Priority priority = Priority::kNormal;
-  std::optional<Template> topic;  // none: the message's topic, or "windows/<rule>"
+  std::optional<Priority> priority;  // none: by `importance`
+  uint32_t importance = 0;           // a column
+  std::optional<Template> topic;     // none: the message's topic, or "windows/<rule>"
 };
 
 struct DropAction {};
@@ -47,7 +48,14 @@ struct PurgeAction {
   bool softly = false;
 };
 
-using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction>;
+struct WebhookAction {
+  std::string url;
+  std::optional<Template> payload;  // none: the row
+  Duration timeout{0};
+  uint32_t attempts = 1;
+};
+
+using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction>;
 
 struct Column {
   std::string name;

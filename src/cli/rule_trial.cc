@@ -95,6 +95,10 @@ void RuleTrial::purge(const rules::Rule& rule, rules::PurgeScope, std::string_vi
   print_(fmt::format(R"({{"rule":{},"action":"purge","what":{}}})", json_string(rule.name), json_string(what)));
 }
 
+void RuleTrial::not_performed(const rules::Rule& rule, size_t action, std::string_view why) {
+  print_(fmt::format(R"({{"rule":{},"not_performed":{},"why":{}}})", json_string(rule.name), action, json_string(why)));
+}
+
 void RuleTrial::hand_over(rules::RuleInput input) { evaluator_.accept(input, now_, *this); }
 
 }  // namespace verge::cli

@@ -15,7 +15,7 @@ using Fate = spool::Submission::Fate;
 constexpr size_t kHeldBytesMax = 64U << 20;
 constexpr size_t kHeldSliceBytes = 1U << 20;
 constexpr Duration kHeldRetry = std::chrono::milliseconds(200);
-constexpr Duration kGivenUpLogEvery = std::chrono::seconds(10);
+constexpr Duration kRulesLogEvery = std::chrono::seconds(10);
 
 // What is refused for other reasons will be for ever.
 bool may_find_room(const Error& error) {
@@ -334,6 +334,14 @@ void EventPath::purge(const rules::Rule&, rules::PurgeScope scope, std::string_v
   purge_(scope, what, softly);
 }
 
+void EventPath::not_performed(const rules::Rule& rule, size_t action, std::string_view why) {
+  counters_.not_performed.add();
+  if (loop_.now() < next_not_performed_log_) return;
+  next_not_performed_log_ = loop_.now() + kRulesLogEvery;
+  log_warning("rules", "action {} of the rule {} was not performed, {} such here so far: {}", action, rule.name,
+              counters_.not_performed.value(), why);
+}
+
 void EventPath::webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) {
   counters_.webhooks.add();
   if (!webhook_) return;
@@ -557,7 +565,7 @@ void EventPath::hold_unawaited(spool::Submission submission, size_t begin) {
 void EventPath::give_up(uint64_t records, const Error& error) {
   counters_.given_up.add(records);
   if (loop_.now() < next_given_up_log_) return;
-  next_given_up_log_ = loop_.now() + kGivenUpLogEvery;
+  next_given_up_log_ = loop_.now() + kRulesLogEvery;
   log_error("rules", "records that rules made are given up, {} here so far: {}", counters_.given_up.value(),
             error.line());
 }

@@ -49,6 +49,7 @@ struct EventPathCounters {
   Counter drops;           // events that a rule ended
   Counter purges;          // that rules made
   Counter webhooks;        // likewise
+  Counter not_performed;   // actions of rules that could not be made of their rows
   Counter given_up;        // records of rules, and reports of actions, that the spool refused and nobody waited for
   Counter awaiting_space;  // what is held now because the spool is full
   Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
@@ -188,6 +189,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void drop(const rules::Rule& rule) override;
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
   void webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) override;
+  void not_performed(const rules::Rule& rule, size_t action, std::string_view why) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void advanced(const rules::Rule& rule, WallTime now) override;
   void hand_over(rules::RuleInput input) override;
@@ -254,6 +256,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   size_t held_bytes_ = 0;  // with those that are being offered
   bool offering_ = false;
   MonotonicTime next_given_up_log_{};
+  MonotonicTime next_not_performed_log_{};
   runtime::Timer window_timer_;
   WallTime window_due_;  // while it is pending: what it was set for
   runtime::Timer held_timer_;

@@ -115,6 +115,10 @@ TEST(Evaluator, NoTemplateMakesATopicOfTheNodesOwn) {
   bench.send("x", R"({"a":"$SYS"})");
   EXPECT_THAT(bench.effects.done, IsEmpty());
   EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 4U);
+  ASSERT_EQ(bench.effects.refused.size(), 4U);
+  EXPECT_TRUE(bench.effects.refused[1].starts_with(
+      "r: action 2: its topic cannot be made of the row: \"$verge/status\" is no topic"))
+      << bench.effects.refused[1];
   bench.send("x", R"({"a":"$other"})");
   EXPECT_EQ(bench.effects.done.size(), 2U);
 }

@@ -2,16 +2,25 @@
 
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/text.h"
 #include "model/event.h"
 #include "rules/worth.h"
 
 namespace verge::rules {
+namespace {
+
+constexpr size_t kShownMax = 200;  // bytes of a text, where it is complained about
+
+}  // namespace
 
 size_t RowActions::perform(const Row& row, Effects& effects) {
   row_is_made_ = false;
   size_t failed = 0;
+  size_t number = 0;
   for (const Action& action : row.rule.actions) {
+    ++number;
     bool performed = true;
     if (const auto* publishing = std::get_if<PublishAction>(&action)) {
       performed = publish(row, *publishing, effects);
@@ -24,15 +33,16 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
     } else if (!row.rule.has_window()) {
       effects.drop(row.rule);
     }
-    if (!performed) ++failed;
+    if (performed) continue;
+    ++failed;
+    effects.not_performed(row.rule, number, why_);
   }
   row_payload_ = {};
   return failed;
 }
 
 bool RowActions::publish(const Row& row, const PublishAction& action, Effects& effects) {
-  topic_.clear();
-  if (!action.topic.append_topic(topic_, row.columns)) return false;
+  if (!make_topic(row, action.topic)) return false;
   Payload payload;
   if (!make_payload(row, action.payload, payload)) return false;
   effects.publish(row.rule, topic_, device_of(row), std::move(payload), action.qos, action.retain);
@@ -42,13 +52,27 @@ bool RowActions::publish(const Row& row, const PublishAction& action, Effects& e
 bool RowActions::make_payload(const Row& row, const std::optional<Template>& of, Payload& payload) {
   if (of) {
     text_.clear();
-    if (!of->append_payload(text_, row.columns)) return false;
+    if (!of->append_payload(text_, row.columns)) return refuse_payload();
     payload = Payload(text_);
     return true;
   }
   const Payload* made = row_payload(row);
-  if (made != nullptr) payload = *made;
-  return made != nullptr;
+  if (made == nullptr) return refuse_payload();
+  payload = *made;
+  return true;
+}
+
+bool RowActions::make_topic(const Row& row, const Template& of) {
+  topic_.clear();
+  if (of.append_topic(topic_, row.columns)) return true;
+  why_ = fmt::format("its topic cannot be made of the row: {} is no topic, or a value in it is missing or has / + or #",
+                     json_string(std::string_view(topic_).substr(0, kShownMax)));
+  return false;
+}
+
+bool RowActions::refuse_payload() {
+  why_ = fmt::format("its payload is longer than {} bytes", kEventBytesMax);
+  return false;
 }
 
 bool RowActions::webhook(const Row& row, const WebhookAction& action, Effects& effects) {
@@ -93,12 +117,11 @@ bool RowActions::upload(const Row& row, const UploadAction& action, Effects& eff
   if (!priority) return true;
   std::string_view topic = row.topic;
   if (action.topic) {
-    topic_.clear();
-    if (!action.topic->append_topic(topic_, row.columns)) return false;
+    if (!make_topic(row, *action.topic)) return false;
     topic = topic_;
   }
   const Payload* payload = row_payload(row);
-  if (payload == nullptr) return false;
+  if (payload == nullptr) return refuse_payload();
   const EventKind kind = row.rule.is_verbatim() ? EventKind::kMessage : EventKind::kSelection;
   effects.upload(row.rule, kind, *priority, topic, device_of(row), *payload, row.time);
   return true;
@@ -106,7 +129,11 @@ bool RowActions::upload(const Row& row, const UploadAction& action, Effects& eff
 
 bool RowActions::purge(const Row& row, const PurgeAction& action, Effects& effects) {
   text_.clear();
-  if (!action.what.append_purged(text_, row.columns)) return false;
+  if (!action.what.append_purged(text_, row.columns)) {
+    why_ = fmt::format("what it purges cannot be made of the row: a value after {} is missing",
+                       json_string(std::string_view(text_).substr(0, kShownMax)));
+    return false;
+  }
   effects.purge(row.rule, action.scope, text_, action.softly);
   return true;
 }

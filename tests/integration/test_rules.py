@@ -185,6 +185,36 @@ class OverHttp(Rules):
         self.assertEqual(len(node.admin("/v1/rules").json()["rules"]), 2)
 
 
+class NotPerformed(verge.TestCase):
+    CONFIG = """
+[[rule]]
+name = "alarm"
+sql = "SELECT hall FROM 'in'"
+do = [{ upload = "low" }, { publish = "alarm/${hall}" }]
+"""
+
+    def test_it_is_counted_and_said(self):
+        node = self.node("edge", self.CONFIG).start()
+        for payload in ({"hall": None}, {"hall": "a/b"}, {"hall": "north"}):
+            self.assertEqual(node.post("/v1/events", {"topic": "in", "payload": payload}).status, 200)
+        metrics = node.admin("/metrics").body.decode()
+        self.assertIn("\nverge_actions_not_performed_total 2\n", metrics)
+        self.assertIn('\nverge_rule_errors_total{rule="alarm"} 2\n', metrics)
+        self.assertIn('\nverge_rule_rows_total{rule="alarm"} 3\n', metrics)
+        said = [line for line in node.log().splitlines() if "was not performed" in line]
+        self.assertEqual(len(said), 1, "at most every ten seconds")
+        self.assertIn("action 2 of the rule alarm was not performed, 1 such here so far: its topic", said[0])
+
+    def test_a_trial_says_it_too(self):
+        file, stream = (os.path.join(self.directory, name) for name in ("edge.toml", "stream.ndjson"))
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(self.CONFIG)
+        with open(stream, "w", encoding="utf-8") as out:
+            out.write(json.dumps({"topic": "in", "payload": {"hall": ""}}) + "\n")
+        done = verge.run("rules", "test", file, "--with", stream)
+        self.assertEqual([json.loads(line).get("not_performed") for line in done.stdout.splitlines()], [None, 2], done.stderr)
+
+
 class Command(Rules):
     def setUp(self):
         super().setUp()

@@ -86,6 +86,12 @@ void RuleTrial::drop(const rules::Rule& rule) {
   print_(fmt::format(R"({{"rule":{},"action":"drop"}})", json_string(rule.name)));
 }
 
+void RuleTrial::call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
+                     WallTime) {
+  print_(fmt::format(R"({{"rule":{},"action":"worker","worker":{},"topic":{},"payload":{}}})", json_string(rule.name),
+                     json_string(worker), json_string(topic), json_string(payload.view())));
+}
+
 void RuleTrial::purge(const rules::Rule& rule, rules::PurgeScope, std::string_view what, bool) {
   print_(fmt::format(R"({{"rule":{},"action":"purge","what":{}}})", json_string(rule.name), json_string(what)));
 }

@@ -35,6 +35,8 @@ class RuleTrial final : private rules::Effects {
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule& rule) override;
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
+  void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
+            WallTime time) override;
   void hand_over(rules::RuleInput input) override;
 
   std::function<void(const std::string&)> print_;

@@ -34,6 +34,9 @@ class RecordingEffects final : public Effects {
     done.push_back(fmt::format("{}: purge {} {}{}", rule.name, kScopes[static_cast<size_t>(scope)], what,
                                softly ? " softly" : ""));
   }
+  void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime) override {
+    done.push_back(fmt::format("{}: call {} {} {}", rule.name, worker, topic, payload.view()));
+  }
   void hand_over(RuleInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<std::string> done;

@@ -18,6 +18,8 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = upload(row, *uploading, effects);
     } else if (const auto* purging = std::get_if<PurgeAction>(&action)) {
       performed = purge(row, *purging, effects);
+    } else if (const auto* calling = std::get_if<CallAction>(&action)) {
+      performed = call(row, *calling, effects);
     } else if (!row.rule.has_window()) {
       effects.drop(row.rule);
     }
@@ -73,6 +75,13 @@ bool RowActions::purge(const Row& row, const PurgeAction& action, Effects& effec
   text_.clear();
   if (!action.what.append_purged(text_, row.columns)) return false;
   effects.purge(row.rule, action.scope, text_, action.softly);
+  return true;
+}
+
+bool RowActions::call(const Row& row, const CallAction& action, Effects& effects) {
+  const Payload* payload = row_payload(row);
+  if (payload == nullptr) return false;
+  effects.call(row.rule, action.worker, row.topic, *payload, row.time);
   return true;
 }
 

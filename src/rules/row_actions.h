@@ -40,6 +40,7 @@ class RowActions {
   bool publish(const Row& row, const PublishAction& action, Effects& effects);
   bool upload(const Row& row, const UploadAction& action, Effects& effects);
   bool purge(const Row& row, const PurgeAction& action, Effects& effects);
+  bool call(const Row& row, const CallAction& action, Effects& effects);
 
   std::string topic_;
   std::string text_;

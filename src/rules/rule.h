@@ -47,7 +47,11 @@ struct PurgeAction {
   bool softly = false;
 };
 
-using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction>;
+struct CallAction {
+  std::string worker;
+};
+
+using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, CallAction>;
 
 struct Column {
   std::string name;

@@ -409,15 +409,19 @@ class RuleCompiler {
 
   bool compile_actions() {
     if (source_.actions.empty()) {
-      return refuse_rule(
-          Part::kActions,
-          refuse(0, "rule.actions", "the rule has no action", "give it publish, upload, purge or drop").error());
+      return refuse_rule(Part::kActions, refuse(0, "rule.actions", "the rule has no action",
+                                                "give it publish, upload, purge, worker or drop")
+                                             .error());
     }
     for (size_t i = 0; i < source_.actions.size(); ++i) {
       const bool compiled = std::visit(Overloaded{
                                            [&](const PublishSource& publish) { return compile_publish(publish, i); },
                                            [&](const UploadSource& upload) { return compile_upload(upload, i); },
                                            [&](const PurgeSource& purge) { return compile_purge(purge, i); },
+                                           [&](const CallSource& call) {
+                                             rule_.actions.emplace_back(CallAction{call.worker});
+                                             return true;
+                                           },
                                            [&](const DropSource&) {
                                              rule_.actions.emplace_back(DropAction{});
                                              rule_.drops = true;

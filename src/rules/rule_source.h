@@ -41,7 +41,12 @@ struct PurgeSource {
   bool softly = false;  // what is purged becomes stale
 };
 
-using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource>;
+// Calls a worker's `event` with the message as it came, for `SELECT *`, else with the row as JSON.
+struct CallSource {
+  std::string worker;
+};
+
+using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, CallSource>;
 
 struct RuleSource {
   std::string name;

@@ -313,6 +313,7 @@ void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
   CLI::App* listed = add(worker, outcome, listing, "list", "List the workers of a running node", list);
   listed->add_flag("--json", listing->json, "Print the node's answer");
   add_node_options(*listed, *listing, /*changes=*/false);
+  set_examples(*listed, "  verge worker list --admin 127.0.0.1:9180\n");
 
   const auto limiting = std::make_shared<DeployOptions>();
   CLI::App* limited =
@@ -320,6 +321,7 @@ void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
   limited->add_option("NAME", limiting->name, "The worker")->required();
   limited->add_flag("--json", limiting->json, "Print them as JSON");
   add_node_options(*limited, *limiting, /*changes=*/false);
+  set_examples(*limited, "  verge worker limits hello\n");
 
   const auto rolling = std::make_shared<DeployOptions>();
   CLI::App* rolled = add(worker, outcome, rolling, "rollback", "Go back to an earlier version of a worker", roll_back);
@@ -332,6 +334,7 @@ void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
   CLI::App* removed = add(worker, outcome, removing, "remove", "Take a deployed worker away", remove);
   removed->add_option("NAME", removing->name, "The worker")->required();
   add_node_options(*removed, *removing, /*changes=*/true);
+  set_examples(*removed, "  verge worker remove hello\n");
 
   const auto tailing = std::make_shared<DeployOptions>();
   CLI::App* tailed =
@@ -340,6 +343,7 @@ void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
   tailed->add_flag("--once", tailing->once, "End when all that is there was printed");
   tailed->add_flag("--json", tailing->json, "Print one JSON object a line");
   add_node_options(*tailed, *tailing, /*changes=*/false);
+  set_examples(*tailed, "  verge worker tail hello\n");
 }
 
 }  // namespace verge::cli

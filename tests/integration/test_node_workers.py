@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import verge

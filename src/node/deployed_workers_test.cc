@@ -22,7 +22,7 @@ class DeployedWorkersTest : public testing::Test {
       : directory_(std::filesystem::temp_directory_path() / fmt::format("deployed-workers-{}", getpid())) {
     std::filesystem::remove_all(directory_);
   }
-  ~DeployedWorkersTest() override { std::filesystem::remove_all(directory_); }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
 
   DeployedWorkers fresh() { return {files_, directory_.string()}; }
   uint64_t add(DeployedWorkers& workers, std::string_view name, std::string_view source) {

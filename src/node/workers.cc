@@ -55,7 +55,7 @@ std::shared_ptr<const PlacedWorker> Workers::place(const WorkerSpec& spec, const
                             .modules = spec.modules,
                             .variables = spec.variables,
                             .limits = limits_of(config)};
-  const std::shared_ptr<const PlacedWorker> before = former.find(config.name);
+  std::shared_ptr<const PlacedWorker> before = former.find(config.name);
   std::shared_ptr<isolates::Worker> worker;  // shared with the calls that are under way
   if (before && is_same_code(before->worker->code(), code)) worker = before->worker;
   const bool is_started = !worker && started_ && started_->name() == config.name;

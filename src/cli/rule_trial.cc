@@ -91,6 +91,12 @@ void RuleTrial::webhook(const rules::Rule& rule, const rules::WebhookAction& act
                      json_string(action.url), payload_json(payload.view())));
 }
 
+void RuleTrial::call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
+                     WallTime) {
+  print_(fmt::format(R"({{"rule":{},"action":"worker","worker":{},"topic":{},"payload":{}}})", json_string(rule.name),
+                     json_string(worker), json_string(topic), json_string(payload.view())));
+}
+
 void RuleTrial::purge(const rules::Rule& rule, rules::PurgeScope, std::string_view what, bool) {
   print_(fmt::format(R"({{"rule":{},"action":"purge","what":{}}})", json_string(rule.name), json_string(what)));
 }

@@ -22,6 +22,7 @@
 #include "net/forwarded.h"
 #include "node/config_origin.h"
 #include "node/config_site.h"
+#include "node/config_worker.h"
 #include "rules/rule_source.h"
 #include "spool/stream_options.h"
 
@@ -36,14 +37,6 @@ struct NodeConfig {
   std::string position;               // parse_position accepts it; empty: not said
   std::vector<std::string> children;  // names of nodes that should report here
   bool operator==(const NodeConfig&) const = default;
-};
-
-// Where a secret is. The secret itself is never part of the configuration, so that none is printed or logged.
-struct SecretSource {
-  enum class Kind { kFile, kEnvironment };
-  Kind kind = Kind::kFile;
-  std::string name;  // the path, or the variable
-  bool operator==(const SecretSource&) const = default;
 };
 
 // Every `listen` holds addresses that parse_listen_address accepts; none: off.
@@ -262,6 +255,8 @@ struct Config {
   StoreConfig store;
   CacheConfig cache;
   std::vector<SiteConfig> sites;  // in the order of the file
+  WorkersConfig workers_limits;
+  std::vector<WorkerConfig> workers;  // in the order of the file
   AccessLogConfig access_log;
   RuntimeConfig runtime;
   LogConfig log;

@@ -76,6 +76,7 @@ struct ActionForm {
   std::optional<std::string> webhook;
   std::optional<Duration> timeout;
   std::optional<uint64_t> attempts;
+  std::optional<std::string> worker;
 };
 
 ActionForm form_of(const rules::ActionSource& action) {
@@ -97,6 +98,8 @@ ActionForm form_of(const rules::ActionSource& action) {
     form.payload = webhook->payload;
     form.timeout = webhook->timeout;
     form.attempts = webhook->attempts;
+  } else if (const auto* call = std::get_if<rules::CallSource>(&action)) {
+    form.worker = call->worker;
   } else {
     form.drop = true;
   }
@@ -118,14 +121,15 @@ rules::ActionSource action_of(const ActionForm& form) {
     webhook.attempts = static_cast<uint32_t>(form.attempts.value_or(webhook.attempts));
     return webhook;
   }
+  if (form.worker) return rules::CallSource{*form.worker};
   return rules::DropSource{};
 }
 
 void check(Visitor& visitor, const ActionForm& form) {
   const int what = int{form.publish.has_value()} + int{form.upload.has_value()} + int{form.drop.has_value()} +
-                   int{form.purge.has_value()} + int{form.webhook.has_value()};
+                   int{form.purge.has_value()} + int{form.webhook.has_value()} + int{form.worker.has_value()};
   if (what != 1) {
-    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge, webhook and drop",
+    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge, webhook, worker and drop",
                         what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
     return;
   }
@@ -558,6 +562,8 @@ static void describe(Visitor& v, rules::ActionSource& action) {
   v.key("timeout", form.timeout, Time{std::chrono::milliseconds(10), std::chrono::minutes(5)},
         {"With webhook: how long one attempt may take.", "5s"});
   v.key("attempts", form.attempts, Count{1, 100}, {"With webhook: how often it is tried.", "5"});
+  v.key("worker", form.worker, Text{.may_be_empty = false},
+        {"Calls `event` of the worker of this name with the selected row.", "none"});
   v.key("drop", form.drop, Flag{}, {"Ends the event here: nothing else stores it.", "none"});
   check(v, form);
   action = action_of(form);
@@ -596,6 +602,16 @@ void describe(Visitor& v, Config& c) {
   if (wants_shield && c.parent.url.empty()) {
     v.refuse("site", {"config.value", "a site has shield = true, and this node has no parent to ask",
                       "give parent.url, or leave shield out"});
+  }
+  v.section("workers", c.workers_limits,
+            {"The isolate processes that workers run in; there are none without a worker."});
+  v.sequence("worker", c.workers,
+             {"A worker: JavaScript that answers requests, and is called by rules and by the clock."});
+  for (size_t i = 0; i < c.workers.size(); ++i) {
+    const bool is_twice = std::ranges::count(c.workers, c.workers[i].name, &WorkerConfig::name) > 1;
+    if (!is_twice) continue;
+    v.refuse("worker", {"config.value", fmt::format("two workers are called {}", c.workers[i].name), "rename one"});
+    break;
   }
   v.section("access_log", c.access_log, {"A line for each request to a site."});
   v.section("runtime", c.runtime, {"How the process uses the machine."});

@@ -353,6 +353,12 @@ void EventPath::webhook(const rules::Rule& rule, const rules::WebhookAction& act
             .attempts = action.attempts});
 }
 
+void EventPath::call(const rules::Rule&, std::string_view worker, std::string_view topic, Payload payload,
+                     WallTime time) {
+  counters_.calls.add();
+  if (!call_ || !call_(worker, topic, time, payload)) counters_.failed_calls.add();
+}
+
 void EventPath::begin_row(const rules::Rule&, uint64_t number) {
   current_.row = number;
   current_.uploads_of_row = 0;

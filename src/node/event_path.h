@@ -50,6 +50,8 @@ struct EventPathCounters {
   Counter purges;          // that rules made
   Counter webhooks;        // likewise
   Counter not_performed;   // actions of rules that could not be made of their rows
+  Counter calls;           // of workers, that rules made
+  Counter failed_calls;    // of these, those that no worker got
   Counter given_up;        // records of rules, and reports of actions, that the spool refused and nobody waited for
   Counter awaiting_space;  // what is held now because the spool is full
   Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
@@ -86,6 +88,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge, Webhook webhook = {});
   // Likewise: who is shown what happens. It outlives the path.
   void show_in(EventTail& tail) { tail_ = &tail; }
+  // Before any loop runs: who carries out the calls that rules make of workers; false where it cannot. Nobody: they are
+  // counted as failed.
+  using Call =
+      std::function<bool(std::string_view worker, std::string_view topic, WallTime time, const Payload& payload)>;
+  void call_with(Call call) { call_ = std::move(call); }
 
   // Before any loop runs: what rules remember is recorded there from now on. The journal outlives the path.
   void record_in(RuleJournal& journal, const RuleLayout& layout);
@@ -190,6 +197,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
   void webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) override;
   void not_performed(const rules::Rule& rule, size_t action, std::string_view why) override;
+  void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
+            WallTime time) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void advanced(const rules::Rule& rule, WallTime now) override;
   void hand_over(rules::RuleInput input) override;
@@ -235,6 +244,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   Purge purge_;
   EventTail* tail_ = nullptr;  // null: nobody is shown anything
   Webhook webhook_;
+  Call call_;
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published

@@ -234,7 +234,12 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   node->make_overview();
   node->make_shards(rules);
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
+  node->worker_specs_ = credentials.workers;
+  node->deployed_workers_ =
+      std::make_unique<DeployedWorkers>(node->file_system_, node->data_directory_.path() + "/workers/deployed");
+  if (const Result<void> loaded = node->deployed_workers_->load(); !loaded) return std::unexpected(loaded.error());
   if (const Result<void> opened = node->open_sites(); !opened) return std::unexpected(opened.error());
+  if (const Result<void> opened = node->open_workers(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_listeners(std::move(handed_over)); !opened) {
     return std::unexpected(opened.error());
   }
@@ -440,8 +445,9 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
 Result<void> Node::open_sites() {
   std::vector<runtime::Loop*> loops;
   for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
-  Result<std::unique_ptr<Sites>> opened = Sites::open(config_, clock_, file_system_, data_directory_.path() + "/cache",
-                                                      loops, descriptors_.for_connections);
+  Result<std::unique_ptr<Sites>> opened =
+      Sites::open(with_worker_sites(config_), clock_, file_system_, data_directory_.path() + "/cache", loops,
+                  descriptors_.for_connections);
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
   return {};

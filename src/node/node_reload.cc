@@ -61,6 +61,8 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     applied.tls = config.tls;
   }
   applied.sites = config.sites;
+  applied.workers = config.workers;
+  applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
   applied.access_log = config.access_log;
   applied.http.trusted_proxies = config.http.trusted_proxies;
   applied.http.proxy_protocol = config.http.proxy_protocol;
@@ -84,13 +86,20 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   const auto on_loops = [this](const std::function<void(size_t)>& work) {
     on_all_loops([&](Shard& shard) { work(static_cast<size_t>(&shard - shards_.data())); });
   };
-  if (const Result<void> changed = sites_->reload(config, on_loops); !changed) {
-    log_error("node", "not reloaded: {}", changed.error().line());
+  const std::vector<WorkerSpec> former = std::exchange(worker_specs_, credentials.workers);
+  Result<void> served = sites_->reload(with_worker_sites(config), on_loops);
+  if (served) served = workers_->change(all_workers(), on_loops);
+  if (!served) {
+    log_error("node", "not reloaded: {}", served.error().line());
+    worker_specs_ = former;
+    static_cast<void>(sites_->reload(with_worker_sites(config_), on_loops));
     return;
   }
   if (const Result<void> changed = change_spool_keys(credentials.spool_keys); !changed) {
     log_error("node", "not reloaded: {}", changed.error().line());
-    static_cast<void>(sites_->reload(config_, on_loops));
+    worker_specs_ = former;
+    static_cast<void>(sites_->reload(with_worker_sites(config_), on_loops));
+    static_cast<void>(workers_->change(all_workers(), on_loops));
     return;
   }
   applied.spool.encryption_key = config.spool.encryption_key;
@@ -127,6 +136,9 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.log = applied.log;
   config_.tls = applied.tls;
   config_.sites = applied.sites;
+  config_.workers = applied.workers;
+  config_.workers_limits.deploy_tokens = applied.workers_limits.deploy_tokens;
+  credentials_.deploy_tokens = credentials.deploy_tokens;
   config_.access_log = applied.access_log;
   config_.http.trusted_proxies = applied.http.trusted_proxies;
   config_.http.proxy_protocol = applied.http.proxy_protocol;

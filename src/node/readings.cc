@@ -73,6 +73,8 @@ void Totals::add(const EventPathCounters& from) {
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
   given_up += from.given_up.value();
+  calls += from.calls.value();
+  failed_calls += from.failed_calls.value();
   rules.add(from.decision);
 }
 
@@ -101,7 +103,7 @@ Readings Node::readings() const {
     now.compression_level = sent.compression_level;
   }
   now.has_sites = sites() != nullptr;
-  now.sites = sites_->totals();
+  now.sites = site_totals();
   sites_->add_times(now.answered, now.origin);
   now.cpu_seconds = cpu_seconds();
   now.resident_bytes = resident_bytes();

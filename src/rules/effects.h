@@ -46,6 +46,11 @@ class Effects {
   virtual void not_performed(const Rule& rule, size_t action, std::string_view why) {
     static_cast<void>(rule), static_cast<void>(action), static_cast<void>(why);
   }
+  // To the code of that name; `topic` and `time` are the message's, or the window's.
+  virtual void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime time) {
+    static_cast<void>(rule), static_cast<void>(worker), static_cast<void>(topic), static_cast<void>(payload);
+    static_cast<void>(time);
+  }
   // What is performed next is of this row of a rule that remembers: `number` is the same again where the same readings
   // are taken again in the same order.
   virtual void begin_row(const Rule& rule, uint64_t number) { static_cast<void>(rule), static_cast<void>(number); }

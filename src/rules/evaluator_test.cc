@@ -13,6 +13,13 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
+TEST(RuleActions, AWorkerIsGivenTheMessageOrTheRow) {
+  Bench bench({{.name = "whole", .sql = "SELECT * FROM 't/a'", .actions = {CallSource{.worker = "w"}}},
+               {.name = "row", .sql = "SELECT x + 1 AS y FROM 't/a'", .actions = {CallSource{.worker = "v"}}}});
+  bench.send("t/a", R"({"x": 1})");
+  EXPECT_THAT(bench.effects.done, testing::ElementsAre(R"(whole: call w t/a {"x": 1})", R"(row: call v t/a {"y":2})"));
+}
+
 TEST(Evaluator, ShutsDownAHotOven) {
   Bench bench(
       {{.name = "oven",

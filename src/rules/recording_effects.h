@@ -40,6 +40,9 @@ class RecordingEffects final : public Effects {
   void not_performed(const Rule& rule, size_t action, std::string_view why) override {
     refused.push_back(fmt::format("{}: action {}: {}", rule.name, action, why));
   }
+  void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime) override {
+    done.push_back(fmt::format("{}: call {} {} {}", rule.name, worker, topic, payload.view()));
+  }
   void hand_over(RuleInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<std::string> done;

@@ -28,8 +28,10 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = upload(row, *uploading, effects);
     } else if (const auto* purging = std::get_if<PurgeAction>(&action)) {
       performed = purge(row, *purging, effects);
-    } else if (const auto* calling = std::get_if<WebhookAction>(&action)) {
-      performed = webhook(row, *calling, effects);
+    } else if (const auto* sending = std::get_if<WebhookAction>(&action)) {
+      performed = webhook(row, *sending, effects);
+    } else if (const auto* calling = std::get_if<CallAction>(&action)) {
+      performed = call(row, *calling, effects);
     } else if (!row.rule.has_window()) {
       effects.drop(row.rule);
     }
@@ -135,6 +137,13 @@ bool RowActions::purge(const Row& row, const PurgeAction& action, Effects& effec
     return false;
   }
   effects.purge(row.rule, action.scope, text_, action.softly);
+  return true;
+}
+
+bool RowActions::call(const Row& row, const CallAction& action, Effects& effects) {
+  const Payload* payload = row_payload(row);
+  if (payload == nullptr) return refuse_payload();
+  effects.call(row.rule, action.worker, row.topic, *payload, row.time);
   return true;
 }
 

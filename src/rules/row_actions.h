@@ -43,6 +43,7 @@ class RowActions {
   // From the template, else the row; false when it cannot be made.
   bool make_payload(const Row& row, const std::optional<Template>& of, Payload& payload);
   bool purge(const Row& row, const PurgeAction& action, Effects& effects);
+  bool call(const Row& row, const CallAction& action, Effects& effects);
   // Into topic_. These say in why_ what is wrong where they are false.
   bool make_topic(const Row& row, const Template& of);
   bool refuse_payload();

@@ -55,7 +55,11 @@ struct WebhookAction {
   uint32_t attempts = 1;
 };
 
-using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction>;
+struct CallAction {
+  std::string worker;
+};
+
+using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction, CallAction>;
 
 struct Column {
   std::string name;

@@ -414,7 +414,7 @@ class RuleCompiler {
   bool compile_actions() {
     if (source_.actions.empty()) {
       return refuse_rule(Part::kActions, refuse(0, "rule.actions", "the rule has no action",
-                                                "give it publish, upload, purge, webhook or drop")
+                                                "give it publish, upload, purge, webhook, worker or drop")
                                              .error());
     }
     for (size_t i = 0; i < source_.actions.size(); ++i) {
@@ -423,6 +423,10 @@ class RuleCompiler {
                                            [&](const UploadSource& upload) { return compile_upload(upload, i); },
                                            [&](const PurgeSource& purge) { return compile_purge(purge, i); },
                                            [&](const WebhookSource& webhook) { return compile_webhook(webhook, i); },
+                                           [&](const CallSource& call) {
+                                             rule_.actions.emplace_back(CallAction{call.worker});
+                                             return true;
+                                           },
                                            [&](const DropSource&) {
                                              rule_.actions.emplace_back(DropAction{});
                                              rule_.drops = true;

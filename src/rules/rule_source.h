@@ -51,7 +51,12 @@ struct WebhookSource {
   uint32_t attempts = 5;
 };
 
-using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, WebhookSource>;
+// Calls a worker's `event` with the message as it came, for `SELECT *`, else with the row as JSON.
+struct CallSource {
+  std::string worker;
+};
+
+using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, WebhookSource, CallSource>;
 
 struct RuleSource {
   std::string name;

@@ -61,6 +61,9 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   }
   applied.sites = config.sites;
   applied.access_log = config.access_log;
+  applied.mqtt.acl = config.mqtt.acl;
+  applied.mqtt.password_file = config.mqtt.password_file;
+  applied.mqtt.anonymous = config.mqtt.anonymous;
   applied.http.trusted_proxies = config.http.trusted_proxies;
   applied.http.proxy_protocol = config.http.proxy_protocol;
   applied.http.client_field = config.http.client_field;
@@ -95,8 +98,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.spool.encryption_key = config.spool.encryption_key;
   applied.spool.decryption_keys = config.spool.decryption_keys;
   configure_log(config.log.level, config.log.format);
+  const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(applied.mqtt));
+  const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(applied.mqtt, credentials);
   on_all_loops([&](Shard& shard) {
     shard.path->replace_rules(rules);
+    shard.broker->set_access(access);
+    shard.broker->set_authenticator(authenticator);
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
   });
@@ -126,6 +133,9 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.tls = applied.tls;
   config_.sites = applied.sites;
   config_.access_log = applied.access_log;
+  config_.mqtt.acl = applied.mqtt.acl;
+  config_.mqtt.password_file = applied.mqtt.password_file;
+  config_.mqtt.anonymous = applied.mqtt.anonymous;
   config_.http.trusted_proxies = applied.http.trusted_proxies;
   config_.http.proxy_protocol = applied.http.proxy_protocol;
   config_.http.client_field = applied.http.client_field;

@@ -40,6 +40,18 @@ struct NodeConfig {
 };
 
 // Every `listen` holds addresses that parse_listen_address accepts; none: off.
+enum class AclActions { kAll, kPublish, kSubscribe };
+
+// Who may do what; the first that speaks of it decides.
+struct AclConfig {
+  bool allow = true;
+  std::vector<std::string> users;
+  AclActions actions = AclActions::kAll;
+  std::vector<std::string> topics;
+  bool says_why = true;
+  bool operator==(const AclConfig&) const = default;
+};
+
 struct MqttConfig {
   std::vector<std::string> listen = {"127.0.0.1:1883"};
   std::vector<std::string> tls_listen;
@@ -51,6 +63,13 @@ struct MqttConfig {
   uint64_t retained_max = 1'000'000;
   uint64_t sessions_max = 100'000;
   Duration session_expiry_max = std::chrono::hours(1);
+  uint64_t receive_max = 1024;
+  uint64_t topic_aliases_max = 32;
+  Duration keep_alive_max{0};
+  bool durable_sessions = true;
+  std::string password_file;
+  bool anonymous = false;
+  std::vector<AclConfig> acl;
   bool operator==(const MqttConfig&) const = default;
 };
 

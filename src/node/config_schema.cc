@@ -11,6 +11,7 @@
 #include "cache/redirect.h"
 #include "model/event.h"
 #include "model/topic.h"
+#include "mqtt/access_rules.h"
 #include "node/config_address.h"
 #include "node/config_site_kinds.h"
 #include "node/position.h"
@@ -188,13 +189,32 @@ static void describe(Visitor& v, NodeConfig& c) {
   }
 }
 
+static void describe(Visitor& v, AclConfig& c) {
+  v.key("topics", c.topics, Texts{},
+        {.description = "Topic filters; %c stands for the client id, %u for the user name.", .required = true});
+  v.key("allow", c.allow, Flag{}, {"Whether what this speaks of is allowed."});
+  v.key("actions", c.actions,
+        Choice<AclActions>{
+            {{"all", AclActions::kAll}, {"publish", AclActions::kPublish}, {"subscribe", AclActions::kSubscribe}}},
+        {"What the client does with the topic."});
+  v.key("users", c.users, Texts{}, {"User names; \"\" is who gives none.", "everybody"});
+  v.key("says_why", c.says_why, Flag{},
+        {"With allow = false: whether SUBACK says that the client is not authorized (0x87), or no reason (0x80)."});
+  for (const std::string& topic : c.topics) {
+    if (mqtt::is_access_pattern(topic)) continue;
+    v.refuse("topics", {"config.value", fmt::format("{} is no topic filter", topic),
+                        "write topics such as plant/%c/#: + for a level, # for the rest"});
+  }
+}
+
 static void describe(Visitor& v, MqttConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where MQTT clients connect."});
   v.key("tls_listen", c.tls_listen, Listen{}, {"Where MQTT clients connect with TLS; 8883 is customary."});
   v.key("packet_bytes_max", c.packet_bytes_max, Size{128, kEventBytesMax},
         {"The largest MQTT packet that is accepted or sent."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
-  v.key("inflight_max", c.inflight_max, Count{1, 65'535}, {"QoS 1 messages sent to one client that await its PUBACK."});
+  v.key("inflight_max", c.inflight_max, Count{1, 65'535},
+        {"Messages at QoS 1 and 2 to one client that are not done with."});
   v.key("queue_bytes_max", c.queue_bytes_max, Size{kKiB, kGiB}, {"Output that waits for one slow subscriber."});
   v.key("away_bytes_max", c.away_bytes_max, Size{kKiB, kPiB},
         {"Messages that wait for clients that are away, of all sessions together; beyond it the newest is dropped."});
@@ -203,6 +223,21 @@ static void describe(Visitor& v, MqttConfig& c) {
         {"Sessions kept, of connected clients and others; a client that would need one more is refused."});
   v.key("session_expiry_max", c.session_expiry_max, Time{Duration(0), std::chrono::days(49'710)},
         {"How long a session is kept after its client left, whatever the client asks for."});
+  v.key("receive_max", c.receive_max, Count{1, 65'535},
+        {"Publishes of one client at QoS 1 and 2 that are not done with; announced as receive maximum."});
+  v.key("topic_aliases_max", c.topic_aliases_max, Count{0, 65'535}, {"Topic aliases of one client, each way."});
+  v.key("keep_alive_max", c.keep_alive_max, Time{Duration(0), std::chrono::seconds(65'535)},
+        {"Clients that ask for a longer keep-alive, or none, are told this (MQTT 5); 0s: they are not."});
+  v.key("password_file", c.password_file, Text{},
+        {"Who may connect, with NAME:HASH a line, as verge passwd writes them; read again on SIGHUP. Empty: anybody."});
+  v.key("anonymous", c.anonymous, Flag{},
+        {"With password_file: whether clients of this machine (127.0.0.1, ::1) may leave the user name out."});
+  v.key("durable_sessions", c.durable_sessions, Flag{},
+        {"Whether sessions that outlive their connection survive the end of the node too, however it ends."});
+  v.sequence(
+      "acl", c.acl,
+      {"Who may publish and subscribe to what: the first that speaks of user, action and topic decides, and what "
+       "none speaks of is refused. Without any, everything is allowed."});
 }
 
 static void describe(Visitor& v, HttpConfig& c) {

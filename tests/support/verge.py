@@ -370,6 +370,8 @@ class _Client(paho.Client):
         packet = self._in_packet["packet"]
         mid = struct.unpack("!H", packet[:2])[0]
         reason = packet[2] if len(packet) > 2 else 0
+        if reason == 0x10:
+            reason = 0  # that nobody subscribes is a success too
         if self.on_puback is not None:
             self.on_puback(mid, reason)
         return super()._handle_pubackcomp(cmd)

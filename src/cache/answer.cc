@@ -72,6 +72,15 @@ bool is_esi_template(int status, std::span<const net::HttpField> fields, Esi esi
 
 std::string partial_url(std::string_view url) { return std::string(url) + " partial"; }
 
+std::string origin_url(std::string_view url) { return std::string(url) + "#origin"; }
+
+std::string code_cache_url(std::string_view url, std::string_view owner, std::string_view cache) {
+  // The length tells where the one name ends and the other begins.
+  return fmt::format("{}#cache {} {}{}", plain_part(url), owner.size(), owner, cache);
+}
+
+std::string_view plain_part(std::string_view url) { return url.substr(0, url.find('#')); }
+
 bool is_hop_by_hop(std::span<const net::HttpField> fields, std::string_view name) {
   return is_one_of(kHopFields, name) || net::list_has(fields, "connection", name);
 }

@@ -90,6 +90,13 @@ bool is_esi_template(int status, std::span<const net::HttpField> fields, Esi esi
 
 // Under which parts of a URL's content are kept, beside its whole.
 std::string partial_url(std::string_view url);
+// Under which an origin's answer is kept that code asked for, whose own answer is kept under the URL. No request has
+// such a URL.
+std::string origin_url(std::string_view url);
+// Under which what code keeps by itself is kept: of `owner`, in its cache of that name.
+std::string code_cache_url(std::string_view url, std::string_view owner, std::string_view cache);
+// The URL that one of these stands for.
+std::string_view plain_part(std::string_view url);
 
 // Whether a field belongs to one connection only (RFC 9110 section 7.6.1) or is named in Connection.
 bool is_hop_by_hop(std::span<const net::HttpField> fields, std::string_view name);

@@ -225,7 +225,8 @@ void Composition::compose(Payload text) {
 
 void Composition::fetch(const std::string& reference, esi::Page::Done done) {
   const std::string url = resolve_reference(request_.url, reference);
-  const auto& [depth, spent] = request_.nesting;
+  const unsigned depth = request_.nesting.depth;
+  const std::shared_ptr<Nesting::Spent>& spent = request_.nesting.spent;
   if (!can_be_asked(url) || depth >= kDepthMax || spent->fragments == kFragmentsMax) return done(std::nullopt);
   ++spent->fragments;
   const UrlParts parts = parts_of(url);
@@ -248,7 +249,8 @@ void Composition::fetch(const std::string& reference, esi::Page::Done done) {
                                  .is_secure = parts.is_secure};
   fragments_.push_back(std::make_unique<Fragment>(*this, std::move(done)));
   // Where it is not taken its responder is dropped, which says so.
-  ask_(request, net::HttpResponder(*fragments_.back()), {.depth = depth + 1, .spent = spent});
+  ask_(request, net::HttpResponder(*fragments_.back()),
+       {.depth = depth + 1, .spent = spent, .code_depth = request_.nesting.code_depth});
 }
 
 void Composition::put_out(std::string_view piece) {

@@ -11,12 +11,14 @@
 // Threading: on its loop.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
 #include <string>
 
 #include "cache/body.h"
+#include "cache/code_position.h"
 #include "cache/owned_fields.h"
 #include "esi/page.h"
 #include "net/http_exchange.h"
@@ -24,8 +26,9 @@
 
 namespace verge::cache {
 
-// Where a request stands among the includes of a page that a client asked for.
+// Where a request stands among the includes of a page that a client asked for, and among the requests of code.
 struct Nesting {
+  static constexpr unsigned kCodeDepthMax = 4;
   // Of the client's page and of all within its fragments.
   struct Spent {
     size_t fragments = 0;  // asked for
@@ -33,6 +36,10 @@ struct Nesting {
   };
   unsigned depth = 0;            // of includes around it; 0: a client's own request
   std::shared_ptr<Spent> spent;  // null until the first page is composed
+  // Code that asks. Where the URL is routed to itself, the request goes on behind it.
+  uint64_t code = 0;  // 0: none
+  CodePosition code_position = CodePosition::kBefore;
+  unsigned code_depth = 0;  // of calls of code around it; at kCodeDepthMax no further code is called
 };
 
 class Composition {

@@ -51,7 +51,7 @@ std::string_view origin_of(std::string_view url) {
 std::vector<uint64_t> tags_of(std::string_view url, std::span<const net::HttpField> fields) {
   const std::string_view origin = origin_of(url);
   std::vector<uint64_t> tags = {
-      tag_hash(TagKind::kUrl, url),
+      tag_hash(TagKind::kUrl, plain_part(url)),
       tag_hash(TagKind::kHost, origin.substr(std::min(origin.size(), origin.find("//") + 2)))};
   for_each_tag(fields, [&](std::string_view tag) { tags.push_back(tag_hash(TagKind::kTag, tag)); });
   const std::vector<uint64_t> groups = groups_of(url, fields, "cache-groups");
@@ -94,7 +94,22 @@ void Fetch::start() {
   try_origin();
 }
 
+CodeRoute::Request Fetch::code_request() const {
+  return {.method = request_.method,
+          .url = request_.code_url,
+          .fields = request_.fields.view(),
+          .body = request_.body,
+          .client = &request_.client,
+          .nesting = request_.nesting,
+          .may_fall_back = origins_.size() > 0};
+}
+
 void Fetch::try_origin() {
+  if (request_.code) {
+    times_.requested_ms = wall_ms(shared_.clock);
+    call_ = request_.code->begin(code_request(), *this);
+    return;
+  }
   const std::optional<size_t> chosen = origins_.choose(tried_, loop_.now());
   if (!chosen) {
     // Told as all else is: not from within start().
@@ -114,17 +129,21 @@ void Fetch::try_origin() {
       (site_.sends_client_host || origins_.is_shield(origin_)) && !request_.authority.empty()
           ? std::string_view(request_.authority)
           : origins_.authority(origin_);
-  call_ = origins_.upstream(origin_).begin({.method = request_.method,
-                                            .target = request_.target,
-                                            .authority = authority,
-                                            .fields = request_.fields.view(),
-                                            .framing = framing,
-                                            .upgrade = std::nullopt},
-                                           *this);
-  if (request_.has_body) {
-    call_->write_body(request_.body.view());
-    call_->finish_body();
-  }
+  const auto begin = [&](net::UpstreamObserver& observer) {
+    std::unique_ptr<net::UpstreamCall> call = origins_.upstream(origin_).begin({.method = request_.method,
+                                                                                .target = request_.target,
+                                                                                .authority = authority,
+                                                                                .fields = request_.fields.view(),
+                                                                                .framing = framing,
+                                                                                .upgrade = std::nullopt},
+                                                                               observer);
+    if (request_.has_body) {
+      call->write_body(request_.body.view());
+      call->finish_body();
+    }
+    return call;
+  };
+  call_ = request_.answer_code ? request_.answer_code->begin_on_answer(code_request(), begin, *this) : begin(*this);
 }
 
 void Fetch::abandon() {
@@ -168,6 +187,7 @@ AnswerParts Fetch::parts_of(const net::ResponseHead& head, std::span<const net::
 
 // The shield could not reach what may be reached from here.
 bool Fetch::goes_on_elsewhere(int status) const {
+  if (request_.code) return false;
   const bool may_be_repeated = request_.method == "GET" || request_.method == "HEAD";
   const bool is_unreached = status == 502 || status == 503 || status == 504 || status == 508;
   return origins_.is_shield(origin_) && is_unreached && may_be_repeated && origins_.size() > 1;
@@ -238,7 +258,7 @@ void Fetch::on_head(const net::ResponseHead& head, const net::BodyFraming& frami
     return try_origin();
   }
   has_head_ = true;
-  origins_.succeeded(origin_);
+  if (!request_.code) origins_.succeeded(origin_);
   times_.received_ms = wall_ms(shared_.clock);
   if (head.status == 304 && request_.former) return on_validated(head);
   if (head.status == 200 && request_.described && update_described(head)) return;
@@ -460,6 +480,11 @@ void Fetch::on_end(std::span<const net::HttpField> trailers) {
 }
 
 void Fetch::on_failed(const Error& error) {
+  if (request_.code && !has_head_) {
+    request_.code = nullptr;
+    call_ = nullptr;
+    return try_origin();
+  }
   const bool never_reached = error.code != "http.closed" && error.code != "http.bad-answer";
   if (!has_head_ && never_reached) {
     origins_.failed(origin_, loop_.now());

@@ -20,6 +20,7 @@
 #include "cache/answer.h"
 #include "cache/cache_control.h"
 #include "cache/disk_tier.h"
+#include "cache/edge_code.h"
 #include "cache/origins.h"
 #include "cache/pending_fetches.h"
 #include "cache/purges.h"
@@ -61,6 +62,13 @@ struct FetchRequest {
   bool settles = false;         // PendingFetches::begin() said so for `shared_as`
   std::string shared_as;        // among whose requests; see Proxy::sharing_key()
   bool may_be_stored = true;
+  // Who is asked in the place of the origins, and who is given what an origin answers; null: nobody. With either, what
+  // it is told of the request.
+  std::shared_ptr<CodeRoute> code;
+  std::shared_ptr<CodeRoute> answer_code;
+  std::string code_url;
+  net::Address client;
+  Nesting nesting;
 };
 
 // The head of an origin's answer.
@@ -111,6 +119,7 @@ class Fetch final : private net::UpstreamObserver {
   void on_failed(const Error& error) override;
 
   void try_origin();
+  [[nodiscard]] CodeRoute::Request code_request() const;
   void on_validated(const net::ResponseHead& head);
   // The former answer, with the fields of a newer head.
   [[nodiscard]] Store::AnswerPointer refreshed(const Answer& former, const net::ResponseHead& head);

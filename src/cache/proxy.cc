@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cache/accept_encoding.h"
+#include "cache/proxy_exchange.h"
 #include "cache/url_reference.h"
 #include "cache/validators.h"
 #include "net/http_response.h"
@@ -36,46 +37,6 @@ std::optional<uint64_t> Proxy::forwards_of(const Asked& asked) {
                                                                                      : std::nullopt;
 }
 
-// One request that is not answered at once.
-struct Proxy::Exchange {
-  ExchangeId id = 0;
-  std::shared_ptr<const Serving> serving;
-  size_t site = 0;
-  const PathPolicy* policy = nullptr;  // of `serving`
-  std::shared_ptr<ExchangeNote> note;  // null: not logged
-  MonotonicTime received{};
-  MonotonicTime asked_origin{};
-  std::string method;
-  std::string target;
-  std::string url;
-  OwnedFields fields;
-  Payload body;
-  net::Address peer;
-  Nesting nesting;
-  RequestTraits traits;
-  CacheControl control;
-  net::HttpResponder responder;
-  Store::AnswerPointer former;  // may be served, stale, if the origin fails
-  std::string_view why;         // it was forwarded
-  unsigned disk_asks = 0;
-  bool asked_disk_for_parts = false;
-  unsigned rounds = 0;  // of waiting for the fetches of others
-  Fetch* fetch = nullptr;
-
-  [[nodiscard]] Asked asked() const {
-    return {.serving = serving.get(),
-            .site = site,
-            .policy = policy,
-            .method = method,
-            .url = url,
-            .fields = fields.view(),
-            .traits = traits,
-            .control = control,
-            .peer = &peer,
-            .nesting = &nesting};
-  }
-};
-
 Proxy::Proxy(runtime::Loop& loop, const Shared& shared, Serving serving, std::string name)
     : loop_(loop),
       shared_(shared),
@@ -90,6 +51,7 @@ Proxy::Proxy(runtime::Loop& loop, const Shared& shared, Serving serving, std::st
 
 Proxy::~Proxy() {
   // First what may call back into the rest.
+  code_answers_.clear();
   compositions_.clear();
   tunnels_.clear();
   deliveries_.clear();
@@ -120,8 +82,8 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
   ask(request, std::move(responder), site, set.sites[site].policy, request.query, nesting);
 }
 
-void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
-                std::string_view key_query, const Nesting& nesting) {
+void Proxy::ask_cache(const net::HttpRequest& request, net::HttpResponder responder, size_t site,
+                      const PathPolicy& policy, std::string_view key_query, const Nesting& nesting) {
   Asked asked{.serving = serving_.get(), .site = site, .policy = &policy, .method = request.method};
   asked.fields = request.fields;
   asked.peer = &request.peer;
@@ -133,8 +95,9 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
   url_scratch_.clear();
   append_url(url_scratch_, request.is_secure, request.host, request.path, key_query);
   if (request.target.ends_with('?') && key_query.empty()) url_scratch_.push_back('?');
+  if (is_of_code(request.host, request.path, nesting)) url_scratch_ = origin_url(url_scratch_);
   asked.url = url_scratch_;
-  const bool is_noted = popular_urls_.note(asked.url, received_);
+  const bool is_noted = nesting.code == 0 && popular_urls_.note(asked.url, received_);
   if (asked.traits.upgrade && request.method == "GET" && request.body.empty() &&
       net::equals_ignoring_case(request.field("upgrade").value_or(""), "websocket")) {
     return open_tunnel(asked, request, std::move(responder));
@@ -142,6 +105,11 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
   const bool may_be_stored = (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
                              policy.caches && !asked.traits.upgrade && !asked.traits.origin_conditional &&
                              !asked.traits.hides_fields;
+  if (const auto route = code_for(CodePosition::kBefore, request.host, request.path, nesting)) {
+    Exchange& exchange = begin_exchange(asked, request, std::move(responder));
+    exchange.may_be_stored = may_be_stored;
+    return enter_code(exchange, route);
+  }
   if (may_be_stored) {
     const Decision decision = decide(asked);
     if (decision.answer && decision.use != Use::kValidate) {
@@ -159,12 +127,17 @@ void Proxy::ask(const net::HttpRequest& request, net::HttpResponder responder, s
     if (!decision.answer && asked.traits.range && serve_from_part(asked, responder)) return;
   }
   Exchange& exchange = begin_exchange(asked, request, std::move(responder));
-  if (forwards_of(asked) == 0) {
+  exchange.may_be_stored = may_be_stored;
+  go_on(exchange);
+}
+
+void Proxy::go_on(Exchange& exchange) {
+  if (forwards_of(exchange.asked()) == 0) {
     const std::string status = status_of("max-forwards");
     exchange.responder.respond({.status = 204, .content_type = {}, .fields = {{"Cache-Status", status}}, .body = {}});
     return end_exchange(exchange.id);
   }
-  if (!may_be_stored) return pass(exchange, is_safe(request.method) ? "bypass" : "method");
+  if (!exchange.may_be_stored) return pass(exchange, is_safe(exchange.method) ? "bypass" : "method");
   process(exchange);
 }
 
@@ -280,8 +253,11 @@ void Proxy::process(Exchange& exchange) {
   } else if (!shared_.store.variants(asked.url, 1).empty()) {
     why = "vary-miss";
   }
-  // HEAD has no body to share.
-  const bool is_shared = asked.method == "GET" && !net::find_field(asked.fields, "if-range");
+  // HEAD has no body to share. Code that asks must not wait for a fetch that waits for it, as an origin's answer does
+  // for no code that a client called.
+  const unsigned depth = asked.nesting->code_depth;
+  const bool may_wait = depth == 0 || (depth == 1 && plain_part(asked.url).size() < asked.url.size());
+  const bool is_shared = asked.method == "GET" && may_wait && !net::find_field(asked.fields, "if-range");
   const std::string key = sharing_key(asked, decision.answer);
   const bool collapses = is_shared && !asked.control.no_store && !shared_.store.is_unsharable(key, now_ms());
   if (!collapses) return forward(exchange, decision.answer, false, why);
@@ -335,7 +311,9 @@ void Proxy::forward(Exchange& exchange, const Store::AnswerPointer& stored, bool
   FetchRequest request = fetch_request(asked, exchange.target, exchange.peer, is_head ? nullptr : stored);
   if (is_head) request.described = stored;
   if (!stored) {
-    if (std::optional<Completion> completion = completion_for(asked)) ask_for_gap(request, std::move(*completion));
+    std::optional<Completion> completion;
+    if (!request.code && !request.answer_code) completion = completion_for(asked);
+    if (completion) ask_for_gap(request, std::move(*completion));
   }
   request.settles = settles;
   request.shared_as = sharing_key(asked, stored);
@@ -384,9 +362,18 @@ FetchRequest Proxy::fetch_request(const Asked& asked, std::string_view target, c
                        .former = former,
                        .storage = asked.policy->storage};
   // Where the answer may be kept it is asked for whole and without conditions; the client's are judged here.
+  const std::string_view path = target.substr(0, target.find('?'));
+  request.code = code_for(CodePosition::kMiss, host, path, *asked.nesting);
+  request.answer_code = code_for(CodePosition::kOriginAnswer, host, path, *asked.nesting);
+  if (request.code || request.answer_code) {
+    request.code_url.append(origin_of(asked.url)).append(target);
+    request.client = peer;
+    request.nesting = *asked.nesting;
+  }
   const bool is_unconditional = asked.method == "GET" && !asked.traits.origin_conditional &&
                                 (former || !shared_.store.is_unsharable(sharing_key(asked, former), now_ms()));
-  const bool keeps_range = asked.traits.range && !former;
+  // Code is asked for the whole, of which parts are made here.
+  const bool keeps_range = asked.traits.range && !former && !request.code && !request.answer_code;
   // Codings are made here, of what all get from the origin alike.
   const bool composes = asked.policy->esi != Esi::kOff;
   const bool negotiates = composes || !asked.policy->codings.empty();
@@ -460,8 +447,8 @@ void Proxy::ask_for_gap(FetchRequest& request, Completion completion) {
   request.completion = std::move(completion);
 }
 
-void Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
-                        std::function<void(const Fetched&)> seen) {
+Fetch& Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
+                          std::function<void(const Fetched&)> seen) {
   Fetch::Told told;
   if (exchange != nullptr) {
     const ExchangeId id = exchange->id;
@@ -494,6 +481,7 @@ void Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked& a
   fetches_.emplace(&fetch, HeldFetch{std::move(serving), std::move(made)});
   if (exchange != nullptr) exchange->fetch = &fetch;
   fetch.start();
+  return fetch;
 }
 
 // --- What the origin said
@@ -623,16 +611,17 @@ void Proxy::on_failed(Exchange& exchange, const Error& error) {
 void Proxy::invalidate(std::string_view url, const Fetched& fetched) {
   if (fetched.status < 200 || fetched.status >= 400) return;
   const auto forget = [this](std::string_view gone) {
-    for (const std::string& key : {std::string(gone), partial_url(gone)}) {
+    for (const std::string& key :
+         {std::string(gone), partial_url(gone), origin_url(gone), partial_url(origin_url(gone))}) {
       shared_.store.invalidate(key);
       if (shared_.disk != nullptr) shared_.disk->forget(key);
     }
   };
-  forget(url);
+  forget(plain_part(url));
   for (const std::string_view name : {"location", "content-location"}) {
     const auto reference = net::find_field(fetched.fields.view(), name);
     if (!reference) continue;
-    const std::string target = resolve_reference(url, *reference);
+    const std::string target = resolve_reference(plain_part(url), *reference);
     if (origin_of(target) == origin_of(url)) forget(target);
   }
   for (const uint64_t group : groups_of(url, fetched.fields.view(), "cache-group-invalidation")) {

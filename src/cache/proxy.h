@@ -17,6 +17,7 @@
 #include "cache/cache_status.h"
 #include "cache/composition.h"
 #include "cache/delivery.h"
+#include "cache/edge_code.h"
 #include "cache/encodings.h"
 #include "cache/fetch.h"
 #include "cache/file_answers.h"
@@ -75,6 +76,17 @@ class Proxy {
   // `nesting`: of a fragment of a composed page.
   void receive(const net::HttpRequest& request, net::HttpResponder responder, const Nesting& nesting = {});
 
+  // Before the first request: who has code for some of them; null: nobody. Outlives the proxy.
+  void call_code(EdgeCode* code) { code_ = code; }
+
+  // What code keeps by itself (proxy_code.cc). The key is of code_cache_url(); the fields of the request select among
+  // variants. The answer is what is stored, or 504.
+  void find_kept(std::string_view key, std::span<const net::HttpField> fields, net::HttpResponder responder);
+  // Keeps the answer that `from` gives, if it may be kept.
+  void keep(std::string_view key, std::span<const net::HttpField> fields, std::shared_ptr<CodeRoute> from);
+  // Whether there was one.
+  bool forget_kept(std::string_view key);
+
   // Requests from now on are served so.
   void replace(Serving serving) { serving_ = std::make_shared<const Serving>(std::move(serving)); }
   [[nodiscard]] const Serving& serving() const { return *serving_; }
@@ -99,6 +111,7 @@ class Proxy {
     const Nesting* nesting = nullptr;
   };
   struct Exchange;
+  class CodeAnswer;
   using ExchangeId = uint64_t;
 
   // What comes before the cache: whose request it is, which rule is for it, and what that says (proxy_steps.cc). The
@@ -114,6 +127,24 @@ class Proxy {
   // `key_query`: the query as far as it tells answers apart.
   void ask(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
            std::string_view key_query, const Nesting& nesting);
+  void ask_cache(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const PathPolicy& policy,
+                 std::string_view key_query, const Nesting& nesting);
+  // Once the code that stands before the cache has had its turn.
+  void go_on(Exchange& exchange);
+
+  // The code for that URL at that position, unless the request is its own.
+  [[nodiscard]] std::shared_ptr<CodeRoute> code_for(CodePosition position, std::string_view host, std::string_view path,
+                                                    const Nesting& nesting) const;
+  [[nodiscard]] bool has_code_for(std::string_view host, std::string_view path, const Nesting& nesting) const;
+  // Whether it is asked for by the code that the URL is routed to, and goes on behind that.
+  [[nodiscard]] bool is_behind_code(std::string_view host, std::string_view path, const Nesting& nesting) const;
+  // Of these: whether that code's own answer is kept under the URL.
+  [[nodiscard]] bool is_of_code(std::string_view host, std::string_view path, const Nesting& nesting) const;
+  // The client gets what the code answers; where that is nothing, `fall_back` is called with what is to be answered.
+  CodeAnswer& await_code(net::HttpResponder responder, bool is_head, std::function<void()> gone,
+                         std::function<void(net::HttpResponder)> fall_back);
+  std::unique_ptr<net::UpstreamObserver> take_code_answer(uint64_t id);
+  void enter_code(Exchange& exchange, const std::shared_ptr<CodeRoute>& route);
 
   // Of the store's answer: is it served, and how.
   struct Decision {
@@ -186,8 +217,8 @@ class Proxy {
   void forward(Exchange& exchange, const Store::AnswerPointer& stored, bool settles, std::string_view why);
   void pass(Exchange& exchange, std::string_view why);
   void validate_behind(const Asked& asked, const net::HttpRequest& request, const Store::AnswerPointer& answer);
-  void start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
-                   std::function<void(const Fetched&)> seen = {});
+  Fetch& start_fetch(Exchange* exchange, FetchRequest request, const Asked& asked,
+                     std::function<void(const Fetched&)> seen = {});
   FetchRequest fetch_request(const Asked& asked, std::string_view target, const net::Address& peer,
                              const Store::AnswerPointer& former) const;
   [[nodiscard]] static std::optional<uint64_t> forwards_of(const Asked& asked);
@@ -225,6 +256,8 @@ class Proxy {
   std::unordered_map<AnswerTap*, std::unique_ptr<AnswerTap>> taps_;
   Encodings encodings_;
   FileAnswers file_answers_;
+  EdgeCode* code_ = nullptr;
+  std::unordered_map<uint64_t, std::unique_ptr<net::UpstreamObserver>> code_answers_;  // each a CodeAnswer
   std::unordered_map<uint64_t, std::unique_ptr<Tunnel>> tunnels_;
   std::unordered_map<uint64_t, std::unique_ptr<Composing>> compositions_;
   MonotonicTime next_fault_log_{};

@@ -18,7 +18,9 @@ constexpr std::array<std::string_view, 10> kOfTheTemplate = {
 }  // namespace
 
 bool Proxy::composes(const Asked& asked) const {
-  return asked.policy->esi != Esi::kOff && (asked.method == "GET" || asked.method == "HEAD");
+  // Code gets pages as they are; what it makes of them is composed.
+  return asked.policy->esi != Esi::kOff && asked.nesting->code == 0 &&
+         (asked.method == "GET" || asked.method == "HEAD");
 }
 
 void Proxy::compose(const Asked& asked, net::HttpResponder responder, std::span<const net::HttpField> fields,

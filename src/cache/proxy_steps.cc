@@ -22,7 +22,8 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
   const SiteOptions& options = set.sites[site];
   net::ForwardedClient forwarded;
   // A fragment of a composed page is asked for by this node, in the name of a client that it knows.
-  const bool is_fragment = nesting.depth > 0;
+  // Code that is called for a request makes its own requests in that client's name, too.
+  const bool is_fragment = nesting.depth > 0 || nesting.code != 0;
   if (!is_fragment && !set.trusted_proxies.empty() && net::any_contains(set.trusted_proxies, request.peer)) {
     forwarded = net::forwarded_client(request.fields, set.forwarded_field, set.trusted_proxies);
   }
@@ -56,7 +57,8 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
   }
   if (!limited.admitted && policy.limit) return refuse_limited(responder, *policy.limit, limited.retry_after);
   if (policy.redirect) return redirect(responder, seen, *policy.redirect, path, match);
-  if (policy.signature) {
+  // What code asks for behind itself was found signed when it was called.
+  if (policy.signature && !is_behind_code(request.host, request.path, nesting)) {
     const std::string_view refusal = policy.signature->refusal(plain_host(request.host), request.path, request.query,
                                                                request.fields, now_ms() / 1000);
     if (!refusal.empty()) {
@@ -75,7 +77,7 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
     return file_answers_.answer(seen, std::move(responder), set.files, *policy.root, is_prefix ? match.rest : path,
                                 path);
   }
-  if (options.origins.empty()) {
+  if (options.origins.empty() && !has_code_for(request.host, request.path, nesting)) {
     return respond_error(responder, 404, "nothing is served here", status_of("no-origin"));
   }
   if (policy.ignored_query.empty() || seen.query.empty()) {

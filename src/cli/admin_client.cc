@@ -1,5 +1,7 @@
 #include "cli/admin_client.h"
 
+#include <fmt/format.h>
+
 #include "net/address.h"
 #include "net/http_client.h"
 #include "runtime/loop.h"
@@ -37,6 +39,14 @@ Result<AdminAnswer> admin_get(std::string_view authority, std::string_view targe
 Result<AdminAnswer> admin_post(std::string_view authority, std::string_view target, std::string_view body,
                                Duration timeout) {
   return ask(authority, {.method = "POST", .target = target, .body = Payload(body), .timeout = timeout});
+}
+
+Result<AdminAnswer> admin_request(std::string_view authority, std::string_view method, std::string_view target,
+                                  std::string_view body, std::string_view token, Duration timeout) {
+  const std::string authorization = fmt::format("Bearer {}", token);
+  net::HttpCall call{.method = method, .target = target, .body = Payload(body), .timeout = timeout};
+  if (!token.empty()) call.fields.push_back({"Authorization", authorization});
+  return ask(authority, call);
 }
 
 }  // namespace verge::cli

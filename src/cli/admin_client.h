@@ -21,5 +21,9 @@ Result<AdminAnswer> admin_get(std::string_view authority, std::string_view targe
 // POST, likewise.
 Result<AdminAnswer> admin_post(std::string_view authority, std::string_view target, std::string_view body,
                                Duration timeout = std::chrono::seconds(10));
+// The same with a method, and with a bearer token unless that is empty.
+Result<AdminAnswer> admin_request(std::string_view authority, std::string_view method, std::string_view target,
+                                  std::string_view body, std::string_view token,
+                                  Duration timeout = std::chrono::seconds(10));
 
 }  // namespace verge::cli

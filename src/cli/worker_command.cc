@@ -10,9 +10,9 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/worker_server.h"
-#include "cli/worker_source.h"
 #include "isolates/http_outbound.h"
 #include "isolates/pool.h"
+#include "isolates/worker_source.h"
 
 namespace verge::cli {
 namespace {
@@ -43,10 +43,10 @@ isolates::WorkerLimits limits_of(const WorkerOptions& options) {
 }
 
 Result<isolates::WorkerCode> read_worker(const std::string& file, const WorkerOptions& options) {
-  Result<std::vector<isolates::ModuleSource>> modules = read_modules(file);
-  if (!modules) return std::unexpected(modules.error());
-  isolates::WorkerCode code{.name = worker_name(file),
-                            .owner = worker_name(file),
+  Result<std::vector<isolates::ModuleSource>> modules = isolates::read_modules(file);
+  if (!modules) return fail("cli.worker-file", modules.error().what, modules.error().fix);
+  isolates::WorkerCode code{.name = isolates::worker_name(file),
+                            .owner = isolates::worker_name(file),
                             .kind = calls::ProgramKind::kWorker,
                             .modules = std::move(*modules),
                             .variables = {},
@@ -207,7 +207,8 @@ void add_worker(CLI::App& app, Outcome& outcome) {
   worker->require_subcommand(1);
   set_examples(*worker,
                "  verge worker serve hello.js --listen 127.0.0.1:8787\n"
-               "  verge worker run script.js\n");
+               "  verge worker run script.js\n"
+               "  verge worker deploy hello.js --route 'example.com/hello*'\n");
 
   const auto serving = std::make_shared<WorkerOptions>();
   CLI::App* served = add_command(*worker, "serve", "Serve workers over HTTP, one under /, several under /NAME/");
@@ -256,6 +257,7 @@ void add_worker(CLI::App& app, Outcome& outcome) {
                "  verge worker run script.js\n"
                "  verge worker run tests.mjs --cpu-ms 10000\n");
   ran->callback([running, &outcome] { outcome.run = [running] { return run(*running); }; });
+  add_worker_deploys(*worker, outcome);
 }
 
 }  // namespace verge::cli

@@ -1,12 +1,14 @@
 // One call of a worker, as who makes it sees it.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/payload.h"
 #include "calls/messages.h"
+#include "isolates/outbound.h"
 
 namespace verge::isolates {
 
@@ -38,6 +40,13 @@ class CallObserver {
   virtual void on_body(std::string_view piece) = 0;
   virtual void on_end() = 0;
   virtual void on_failed(const CallFailure& failure) = 0;
+  // What the code asks for until its answer is over: who began the call may answer that itself, as an Outbound does.
+  // Null: the pool's Outbound is asked.
+  [[nodiscard]] virtual std::unique_ptr<Subrequest> begin_subrequest(const calls::Request& request, bool ends,
+                                                                     SubrequestObserver& observer) {
+    static_cast<void>(request), static_cast<void>(ends), static_cast<void>(observer);
+    return nullptr;
+  }
 };
 
 struct CallRecord;

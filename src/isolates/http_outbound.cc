@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "isolates/url.h"
 #include "net/tls_context.h"
 
 namespace verge::isolates {
@@ -11,28 +12,6 @@ constexpr Duration kNamesKept = std::chrono::seconds(60);
 constexpr Duration kFailuresKept = std::chrono::seconds(1);
 // Of a request's body that its origin has not resolved for yet.
 constexpr size_t kEarlyBytesMax = calls::kWindowBytes;
-
-struct Url {
-  std::string_view scheme;
-  std::string_view authority;
-  std::string_view target;  // with the query
-};
-
-// `url` is absolute, as URL.href writes it; a fragment is left out.
-Result<Url> parse_url(std::string_view url) {
-  const std::string_view whole = url.substr(0, url.find('#'));
-  const size_t colon = whole.find("://");
-  const std::string_view scheme = whole.substr(0, colon == std::string_view::npos ? 0 : colon);
-  if (scheme != "http" && scheme != "https") {
-    return fail("workers.subrequest", fmt::format("'{}' is no URL of http or https", url), "fetch another");
-  }
-  std::string_view rest = whole.substr(colon + 3);
-  const size_t path = rest.find_first_of("/?");
-  std::string_view authority = rest.substr(0, path);
-  if (const size_t user = authority.rfind('@'); user != std::string_view::npos) authority.remove_prefix(user + 1);
-  if (authority.empty()) return fail("workers.subrequest", fmt::format("'{}' names no host", url), "fetch another");
-  return Url{scheme, authority, path == std::string_view::npos ? "/" : rest.substr(path)};
-}
 
 std::string_view host_of(std::string_view authority) {
   const size_t colon = authority.rfind(':');

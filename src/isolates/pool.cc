@@ -122,6 +122,21 @@ void Pool::run_script(const std::shared_ptr<Worker>& worker, std::function<void(
   if (instance.process == nullptr) place(instance);
 }
 
+void Pool::load(const std::shared_ptr<Worker>& worker, std::function<void(const std::optional<Error>&)> loaded) {
+  Instance& instance = instance_of(worker);
+  instance.last_call = loop_.now();
+  if (instance.process != nullptr && instance.is_loaded) {
+    loop_.post([loaded = std::move(loaded)] { loaded(std::nullopt); });
+    return;
+  }
+  instance.load_observers.push_back(std::move(loaded));
+  if (instance.process == nullptr) place(instance);
+}
+
+void Pool::load_ended(Instance& instance, const std::optional<Error>& error) {
+  for (const auto& loaded : std::exchange(instance.load_observers, {})) loaded(error);
+}
+
 Instance& Pool::instance_of(const std::shared_ptr<Worker>& worker) {
   std::unique_ptr<Instance>& place = instances_[worker.get()];
   if (!place) {
@@ -295,6 +310,7 @@ void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecor
 void Pool::load_failed(Instance& instance, const Error& error) {
   instance.load_failure = error;
   instance.failed_at = loop_.now();
+  load_ended(instance, error);
   if (auto ended = std::exchange(instance.script_ended, {})) ended(error);
   for (std::unique_ptr<CallRecord>& record : std::exchange(instance.waiting, {})) {
     --instance.calls;

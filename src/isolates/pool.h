@@ -52,6 +52,7 @@ struct Instance {
   MonotonicTime failed_at{};
   MonotonicTime last_call{};
   std::function<void(const std::optional<Error>&)> script_ended;
+  std::vector<std::function<void(const std::optional<Error>&)>> load_observers;
 };
 
 struct ConsoleLine {
@@ -77,6 +78,8 @@ class Pool {
                                             CallObserver& observer);
   // Runs a program that is no worker (ProgramKind); `ended` is called once, with what it failed with.
   void run_script(const std::shared_ptr<Worker>& worker, std::function<void(const std::optional<Error>&)> ended);
+  // Starts the worker, if it is not there: `loaded` is called once, with what its start failed with.
+  void load(const std::shared_ptr<Worker>& worker, std::function<void(const std::optional<Error>&)> loaded);
   // Forks the processes that shall stand ready.
   void warm_up();
 
@@ -104,6 +107,7 @@ class Pool {
   // The process is at its end: what it had not begun is in `again`.
   void process_ended(Process& process, std::vector<std::unique_ptr<CallRecord>> again);
   void load_failed(Instance& instance, const Error& error);
+  void load_ended(Instance& instance, const std::optional<Error>& error);
   // The answer is complete.
   void answer_over(CallRecord& record);
   void end_long_answer(CallRecord& record);

@@ -334,6 +334,7 @@ bool Process::take_load_end(const calls::Frame& frame) {
     for (const auto& [id, record] : records_) {
       if (record->worker == its.worker) record->deadline = pool_.loop_.now() + its.worker->limits().wall;
     }
+    pool_.load_ended(its, std::nullopt);
     return true;
   }
   const std::optional<calls::Failure> failure = calls::read_failure(frame.payload);
@@ -386,9 +387,11 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
     return true;
   }
   CallObserver& observer = *record.observer;
-  if (frame.ends()) pool_.answer_over(record);
   observer.on_answer(head_, frame.ends());
-  if (frame.ends()) observer.on_end();
+  // It may have gone.
+  if (!frame.ends() || record.observer == nullptr) return true;
+  pool_.answer_over(record);
+  observer.on_end();
   return true;
 }
 
@@ -440,6 +443,7 @@ bool Process::take_request(const calls::Frame& frame) {
   if (!request || frame.id != last_subrequest_ + 1 || request->body.size() > calls::kWindowBytes) return false;
   last_subrequest_ = frame.id;
   Worker* worker = nullptr;
+  CallObserver* of_call = nullptr;
   if (request->call == 0) {
     // Of a script, which has its process alone; or of a worker whose call is over.
     for (const Instance* its : instances) {
@@ -452,6 +456,7 @@ bool Process::take_request(const calls::Frame& frame) {
   } else if (const auto call = records_.find(request->call); call != records_.end()) {
     CallRecord& record = *call->second;
     worker = record.worker.get();
+    of_call = record.observer;
     if (++record.subrequests > worker->limits().subrequests_max) {
       refuse_subrequest(frame.id, subrequests_error(*worker));
       return true;
@@ -465,7 +470,8 @@ bool Process::take_request(const calls::Frame& frame) {
   auto& record = subrequests_[frame.id] = std::make_unique<SubrequestRecord>(*this, frame.id);
   if (!frame.ends()) record->given_ = calls::kWindowBytes - request->body.size();
   record->undrained_ = frame.ends() ? 0 : request->body.size();
-  record->subrequest_ = pool_.outbound_.begin(*worker, *request, frame.ends(), *record);
+  if (of_call != nullptr) record->subrequest_ = of_call->begin_subrequest(*request, frame.ends(), *record);
+  if (!record->subrequest_) record->subrequest_ = pool_.outbound_.begin(*worker, *request, frame.ends(), *record);
   return true;
 }
 

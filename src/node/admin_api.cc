@@ -12,12 +12,15 @@
 #include "net/http_message.h"
 #include "node/node.h"
 #include "node/problem.h"
+#include "node/worker_bundle.h"
 #include "node/worker_thread.h"
 
 namespace verge::node {
 namespace {
 
 constexpr size_t kLimitMax = 100'000;
+constexpr size_t kBodyBytesMax = 1U << 20;
+constexpr std::string_view kWorkersPath = "/v1/workers";
 
 template <class T>
 bool parse_number(const std::string& text, T& value) {
@@ -31,6 +34,7 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/events", {"topic", "device", "kind", "stream", "since_us", "until_us", "limit", "after"}},
       {"/v1/cache", {"url"}},
       {"/v1/purge", {}},
+      {"/v1/workers", {}},
       {"/v1/status", {}},
       {"/v1/now", {}},
       {"/v1/tree", {}},
@@ -102,11 +106,14 @@ AdminApi::AdminApi(Node& node, runtime::Loop& loop, Overview& overview, EventTai
       loop_(loop),
       overview_(overview),
       access_(std::move(tokens)),
-      server_(loop, {.body_bytes_max = 1U << 20, .connections_max = 256},
+      server_(loop, {.body_bytes_max = kBodyBytesMax, .connections_max = 256},
               [this](const net::HttpRequest& request, net::HttpResponder responder) {
                 receive(request, std::move(responder));
               }),
-      streams_(loop, overview, tail) {}
+      streams_(loop, overview, tail) {
+  server_.decide_by_head(
+      [this](const net::HttpRequest& head, net::HttpResponder& responder) { return admit(head, responder); });
+}
 
 AdminApi::~AdminApi() {
   if (!query_thread_.joinable()) return;
@@ -114,16 +121,36 @@ AdminApi::~AdminApi() {
   query_thread_.join();
 }
 
-void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
-  if (const std::optional<AdminAccess::Refusal> refused = access_.refusal(request)) {
-    std::vector<net::HttpField> fields;
-    if (refused->status == 401) fields.push_back({"WWW-Authenticate", R"(Bearer realm="verge admin")"});
-    return respond_problem(responder, refused->status, refused->error, std::move(fields));
+bool AdminApi::refuse_stranger(const net::HttpRequest& request, net::HttpResponder& responder) const {
+  // Who may deploy needs no other token for that.
+  const bool is_of_workers = request.path == kWorkersPath || request.path.starts_with("/v1/workers/");
+  if (is_of_workers && shows_deploy_token(request)) return false;
+  const std::optional<AdminAccess::Refusal> refused = access_.refusal(request);
+  if (!refused) return false;
+  std::vector<net::HttpField> fields;
+  if (refused->status == 401) fields.push_back({"WWW-Authenticate", R"(Bearer realm="verge admin")"});
+  respond_problem(responder, refused->status, refused->error, std::move(fields));
+  return true;
+}
+
+// What only those may send who may deploy is not read from others.
+std::optional<net::BodyLimit> AdminApi::admit(const net::HttpRequest& head, net::HttpResponder& responder) const {
+  if (head.path != kWorkersPath || head.method != "POST") {
+    return net::BodyLimit{.bytes_max = kBodyBytesMax, .name = "the admin listener"};
   }
+  if (refuse_stranger(head, responder) || !authorize_deploy(head, responder)) return std::nullopt;
+  return net::BodyLimit{.bytes_max = kWorkerBundleBytesMax, .name = "a worker's bundle"};
+}
+
+void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
+  if (refuse_stranger(request, responder)) return;
   if (const std::optional<Error> unknown = unknown_parameter(request)) return respond_problem(responder, 400, *unknown);
   if (request.path == "/v1/purge") return answer_purge(request, std::move(responder));
   if (request.path == "/v1/rules" || std::string_view(request.path).starts_with("/v1/rules/")) {
     return answer_rules(request, std::move(responder));
+  }
+  if (request.path == kWorkersPath || request.path.starts_with("/v1/workers/")) {
+    return answer_workers(request, std::move(responder));
   }
   if (request.method != "GET" && request.method != "HEAD") {
     return respond_problem(responder, 405, {"http.method", "only GET is served here", "use GET"},

@@ -8,6 +8,10 @@
 //   GET /v1/stream, /v1/tail      server-sent events (live_streams.h)
 //   POST /v1/purge
 //   POST /v1/rules, DELETE /v1/rules/NAME, POST /v1/rules/NAME/stop and …/start
+//   GET, POST /v1/workers         all workers; deploys one, given as a bundle (docs/formats/worker-bundle.md)
+//   GET, DELETE /v1/workers/NAME  one worker with its counts and limits; takes a deployed one away
+//   POST /v1/workers/NAME/rollback    to the version before, or ?version=
+//   GET /v1/workers/NAME/console  NDJSON of what it said: ?after=; the field Verge-Next has the number of the last line
 //   GET /v1/events  NDJSON: ?topic= ?device= ?kind= ?stream= ?since_us= ?until_us= ?limit= ?after=; when there is more,
 //                   the field Verge-Next names the position to go on after
 //
@@ -67,6 +71,13 @@ class AdminApi {
   void answer_history(const net::HttpRequest& request, net::HttpResponder& responder);
   void answer_latency(const net::HttpRequest& request, net::HttpResponder& responder);
   void answer_tail(const net::HttpRequest& request, net::HttpResponder& responder);
+  void answer_workers(const net::HttpRequest& request, net::HttpResponder responder);
+  [[nodiscard]] bool shows_deploy_token(const net::HttpRequest& request) const;
+  // Whether who asks may change workers; answers it if not.
+  bool authorize_deploy(const net::HttpRequest& request, net::HttpResponder& responder) const;
+  // Whether who asks may not use the listener; answers it then.
+  bool refuse_stranger(const net::HttpRequest& request, net::HttpResponder& responder) const;
+  std::optional<net::BodyLimit> admit(const net::HttpRequest& head, net::HttpResponder& responder) const;
   void answer_explain(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
   [[nodiscard]] Page read_page(const EventQuery& query) const;

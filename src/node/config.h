@@ -22,6 +22,7 @@
 #include "net/forwarded.h"
 #include "node/config_origin.h"
 #include "node/config_site.h"
+#include "node/config_worker.h"
 #include "rules/rule_source.h"
 #include "spool/stream_options.h"
 
@@ -36,14 +37,6 @@ struct NodeConfig {
   std::string position;               // parse_position accepts it; empty: not said
   std::vector<std::string> children;  // names of nodes that should report here
   bool operator==(const NodeConfig&) const = default;
-};
-
-// Where a secret is. The secret itself is never part of the configuration, so that none is printed or logged.
-struct SecretSource {
-  enum class Kind { kFile, kEnvironment };
-  Kind kind = Kind::kFile;
-  std::string name;  // the path, or the variable
-  bool operator==(const SecretSource&) const = default;
 };
 
 // Every `listen` holds addresses that parse_listen_address accepts; none: off.
@@ -261,6 +254,15 @@ struct TableConfig {
   std::string file;
 };
 
+// How payloads on some topics are read, where they are not JSON.
+enum class PayloadKind : uint8_t { kCbor, kProtobuf };
+struct PayloadConfig {
+  std::string topic;  // a filter
+  PayloadKind format = PayloadKind::kCbor;
+  std::string file;
+  std::string type;
+};
+
 struct Config {
   NodeConfig node;
   MqttConfig mqtt;
@@ -272,11 +274,14 @@ struct Config {
   StoreConfig store;
   CacheConfig cache;
   std::vector<SiteConfig> sites;  // in the order of the file
+  WorkersConfig workers_limits;
+  std::vector<WorkerConfig> workers;  // in the order of the file
   AccessLogConfig access_log;
   RuntimeConfig runtime;
   LogConfig log;
   RulesConfig rules_limits;
   std::vector<TableConfig> tables;
+  std::vector<PayloadConfig> payloads;
   std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked
 
   // Where the values came from.

@@ -76,6 +76,8 @@ class FieldOf final : public Field {
 
 class Visitor;
 void describe(Visitor& visitor, SiteRuleConfig& rule);
+void describe(Visitor& visitor, WorkersConfig& workers);
+void describe(Visitor& visitor, WorkerConfig& worker);
 
 // An array of tables.
 class Sequence {

@@ -7,48 +7,12 @@
 
 #include "base/text.h"
 #include "node/config.h"
+#include "node/json_toml.h"
 
 namespace verge::node {
 namespace {
 
 using simdjson::dom::element;
-using simdjson::dom::element_type;
-
-// JSON as TOML on one line: strings, numbers and booleans are written alike but for escapes.
-void append_toml(std::string& out, const element& value) {
-  switch (value.type()) {
-    case element_type::OBJECT: {
-      out.push_back('{');
-      const char* separator = "";
-      for (const auto& [name, member] : value.get_object().value_unsafe()) {
-        out.append(separator);
-        append_json_string(out, name);
-        out.append(" = ");
-        append_toml(out, member);
-        separator = ", ";
-      }
-      out.push_back('}');
-      return;
-    }
-    case element_type::ARRAY: {
-      out.push_back('[');
-      const char* separator = "";
-      for (const element item : value.get_array().value_unsafe()) {
-        out.append(separator);
-        append_toml(out, item);
-        separator = ", ";
-      }
-      out.push_back(']');
-      return;
-    }
-    case element_type::STRING:
-      append_json_string(out, value.get_string().value_unsafe());
-      return;
-    default:
-      out.append(simdjson::minify(value));
-      return;
-  }
-}
 
 bool has_name(const std::vector<rules::RuleSource>& rules, std::string_view name) {
   return std::ranges::find(rules, name, &rules::RuleSource::name) != rules.end();
@@ -64,9 +28,7 @@ Result<rules::RuleSource> read_rule(std::string_view json) {
     return fail("rules.json", "the rule is no JSON object",
                 R"(send {"name":"hot","sql":"SELECT * FROM 'plant/+/oven'","do":[{"upload":"normal"}]})");
   }
-  std::string toml = "rule.0=";
-  append_toml(toml, root);
-  const std::vector<std::string> overrides = {std::move(toml)};
+  const std::vector<std::string> overrides = {"rule.0=" + toml_of(root)};
   ConfigReading reading = read_config(std::nullopt, overrides);
   if (!reading.problems.empty()) return std::unexpected(reading.problems.front().error);
   if (reading.config.rules.size() != 1) {

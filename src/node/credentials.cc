@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "isolates/worker_source.h"
 #include "node/config_address.h"
 #include "node/url_signature.h"
 
@@ -215,6 +216,23 @@ static void check_sites(const Config& config, Loading& loading) {
   }
 }
 
+static std::vector<WorkerSpec> load_workers(const Config& config, Loading& loading) {
+  std::vector<WorkerSpec> specs;
+  for (size_t i = 0; i < config.workers.size(); ++i) {
+    WorkerSpec& spec = specs.emplace_back();
+    spec.config = config.workers[i];
+    const std::string path = fmt::format("worker.{}", i);
+    Result<std::vector<isolates::ModuleSource>> modules = isolates::read_modules(spec.config.file);
+    if (!modules) loading.refuse(path + ".file", modules.error());
+    if (modules) spec.modules = std::move(*modules);
+    spec.variables = spec.config.env;
+    for (const auto& [name, source] : spec.config.secrets) {
+      spec.variables.emplace_back(name, loading.secret(path + ".secrets", source));
+    }
+  }
+  return specs;
+}
+
 std::expected<Credentials, ConfigProblems> load_credentials(const Config& config) {
   Loading loading(config);
   check_sites(config, loading);
@@ -236,10 +254,16 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
       loading.refuse("mqtt.password_file", std::move(passwords.error()));
     }
   }
+  tokens.clear();
+  for (const SecretSource& source : config.workers_limits.deploy_tokens) {
+    tokens.push_back(loading.secret("workers.deploy_tokens", source));
+  }
+  credentials.deploy_tokens = std::make_shared<const net::BearerTokens>(tokens);
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
   if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
   credentials.spool_keys = load_spool_keys(config, loading);
   load_parent(config, loading, credentials);
+  credentials.workers = load_workers(config, loading);
   if (!loading.problems().empty()) return std::unexpected(std::move(loading.problems()));
   return credentials;
 }

@@ -1,5 +1,5 @@
-// Credentials: what the configuration names and does not hold: certificates, keys and secrets, read from their files
-// and from the environment. Read at the start, by `verge check`, and again on SIGHUP.
+// Credentials: what the configuration names and does not hold: certificates, keys, secrets and workers' modules, read
+// from their files and from the environment. Read at the start, by `verge check`, and again on SIGHUP.
 #pragma once
 
 #include <expected>
@@ -12,6 +12,7 @@
 #include "net/tls_context.h"
 #include "node/config.h"
 #include "node/password_file.h"
+#include "node/worker_spec.h"
 #include "storage/key_ring.h"
 
 namespace verge::node {
@@ -34,10 +35,13 @@ struct Credentials {
   // For the NATS servers; empty without store.token.
   std::string store_token;
   storage::Keys spool_keys;
+  std::vector<WorkerSpec> workers;  // their modules and secrets
+  // Who may deploy workers; never null.
+  std::shared_ptr<const net::BearerTokens> deploy_tokens;
 };
 
 // All that is wrong is found at once, each placed at its key. Codes: config.secret, config.missing (a TLS listener
-// without a certificate), and those of net::TlsContext.
+// without a certificate), workers.file, and those of net::TlsContext.
 std::expected<Credentials, ConfigProblems> load_credentials(const Config& config);
 
 // The first line of the file, or the variable. A token has 1 to 4,096 visible ASCII characters (RFC 6750 section 2.1 is

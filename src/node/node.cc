@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "jetstream/nats_stream.h"
 #include "jetstream/stream_store.h"
+#include "model/topic.h"
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
@@ -24,6 +25,8 @@
 #include "node/position.h"
 #include "node/rule_restoration.h"
 #include "node/worker_thread.h"
+#include "payloads/cbor.h"
+#include "payloads/protobuf.h"
 #include "runtime/descriptors.h"
 #include "runtime/scheduling.h"
 
@@ -92,6 +95,21 @@ Result<rules::Table> read_table(const TableConfig& config) {
   return rules::Table::read({.name = config.name, .key = config.key, .rows = std::move(rows)});
 }
 
+bool is_complete(const PayloadConfig& config) {
+  return is_topic_filter(config.topic) && (config.format == PayloadKind::kCbor || !config.file.empty());
+}
+
+Result<std::shared_ptr<const payloads::Format>> read_format(const PayloadConfig& config) {
+  if (config.format == PayloadKind::kCbor) return payloads::cbor_format();
+  std::ifstream file(config.file, std::ios::binary);
+  const std::string descriptors{std::istreambuf_iterator<char>(file), {}};
+  if (!file.good() && !file.eof()) {
+    return fail("rule.payload", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
+                "name what protoc --descriptor_set_out wrote");
+  }
+  return payloads::protobuf_format(descriptors, config.type);
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
@@ -105,8 +123,18 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
       problems.push_back({table.error(), config.place_of(fmt::format("table.{}.file", i))});
     }
   }
+  rules::PayloadFormats formats;
+  for (size_t i = 0; i < config.payloads.size(); ++i) {
+    if (!is_complete(config.payloads[i])) continue;  // reading the configuration says so
+    Result<std::shared_ptr<const payloads::Format>> format = read_format(config.payloads[i]);
+    if (format) {
+      formats.add(config.payloads[i].topic, std::move(*format));
+    } else {
+      problems.push_back({format.error(), config.place_of(fmt::format("payload.{}.file", i))});
+    }
+  }
   if (!problems.empty()) return std::unexpected(std::move(problems));
-  auto compiled = rules::RuleSet::compile(config.rules, tables);
+  auto compiled = rules::RuleSet::compile(config.rules, tables, std::move(formats));
   if (compiled) return *compiled;
   for (const rules::RuleProblem& problem : compiled.error()) {
     problems.push_back({problem.error, config.place_of(problem)});
@@ -223,7 +251,12 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   node->make_shards(rules);
   if (const Result<void> restored = node->restore_sessions(); !restored) return std::unexpected(restored.error());
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
+  node->worker_specs_ = credentials.workers;
+  node->deployed_workers_ =
+      std::make_unique<DeployedWorkers>(node->file_system_, node->data_directory_.path() + "/workers/deployed");
+  if (const Result<void> loaded = node->deployed_workers_->load(); !loaded) return std::unexpected(loaded.error());
   if (const Result<void> opened = node->open_sites(); !opened) return std::unexpected(opened.error());
+  if (const Result<void> opened = node->open_workers(); !opened) return std::unexpected(opened.error());
   if (const Result<void> opened = node->open_listeners(std::move(handed_over)); !opened) {
     return std::unexpected(opened.error());
   }
@@ -445,9 +478,10 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   }
   for (size_t i = 0; i < count; ++i) {
     shards_[i].broker->join(brokers);
-    shards_[i].path->join(paths, *brokers[i], [this](rules::PurgeScope scope, std::string_view what, bool softly) {
-      sites_->purge(scope, what, softly);
-    });
+    shards_[i].path->join(
+        paths, *brokers[i],
+        [this](rules::PurgeScope scope, std::string_view what, bool softly) { sites_->purge(scope, what, softly); },
+        [this](WebhookCall call) { webhooks_.send(std::move(call)); });
   }
   children_->when_moved([paths](spool::ChildBatch stored, std::function<void()> finished) {
     EventPath& path = *paths[std::hash<std::string>()(stored.header.source()) % paths.size()];
@@ -458,8 +492,9 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
 Result<void> Node::open_sites() {
   std::vector<runtime::Loop*> loops;
   for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
-  Result<std::unique_ptr<Sites>> opened = Sites::open(config_, clock_, file_system_, data_directory_.path() + "/cache",
-                                                      loops, descriptors_.for_connections);
+  Result<std::unique_ptr<Sites>> opened =
+      Sites::open(with_worker_sites(config_), clock_, file_system_, data_directory_.path() + "/cache", loops,
+                  descriptors_.for_connections);
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
   return {};

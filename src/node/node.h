@@ -26,6 +26,7 @@
 #include "node/config.h"
 #include "node/created_rules.h"
 #include "node/credentials.h"
+#include "node/deployed_workers.h"
 #include "node/descriptor_plan.h"
 #include "node/event_path.h"
 #include "node/event_tail.h"
@@ -37,6 +38,8 @@
 #include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/uplink_receiver.h"
+#include "node/webhooks.h"
+#include "node/workers.h"
 #include "rules/memory_budget.h"
 #include "rules/rule_set.h"
 #include "runtime/loop.h"
@@ -89,6 +92,24 @@ class Node {
   Result<void> change_rules(const RuleChange& change);
   // All rules, or the one of that name: empty where there is none.
   [[nodiscard]] std::string rules_json(std::string_view only) const;
+
+  // --- Workers that are deployed while it runs; from any thread but those of the loops. Answers are JSON.
+  // `bundle`: see node/worker_bundle.h. It is started first: one that cannot be is refused, and nothing has changed.
+  // Errors: those of reading it; workers.configured; those of its start; those of the disk.
+  Result<std::string> deploy_worker(std::string_view bundle);
+  // `version`: 0 is the one before. Errors: those of DeployedWorkers.
+  Result<std::string> roll_back_worker(std::string_view name, uint64_t version);
+  Result<std::string> remove_worker(std::string_view name);
+  // All workers, or the one of that name: empty where there is none.
+  [[nodiscard]] std::string workers_json(std::string_view only) const;
+  // NDJSON of what the worker said after that line, and the number of the last line.
+  [[nodiscard]] std::pair<std::string, uint64_t> worker_console(std::string_view name, uint64_t after) const;
+  // Who may deploy: those who show one of these; none are asked for: whoever reaches an admin listener on loopback.
+  [[nodiscard]] std::shared_ptr<const net::BearerTokens> deploy_tokens() const {
+    const std::lock_guard lock(rules_mutex_);
+    return credentials_.deploy_tokens;
+  }
+  [[nodiscard]] bool has_open_admin_listener() const;
 
   // For the admin listener; from any thread.
   [[nodiscard]] std::string status_json() const;
@@ -155,6 +176,15 @@ class Node {
   // What rules remembered, from the journal; then they go on recording there.
   Result<void> restore_rules(const std::shared_ptr<const rules::RuleSet>& rules);
   Result<void> open_sites();
+  Result<void> open_workers();
+  // Puts what is configured and what was deployed into effect.
+  Result<void> serve_workers();
+  // Of both; what is configured hides what was deployed under its name.
+  [[nodiscard]] std::vector<WorkerSpec> all_workers() const;
+  [[nodiscard]] bool is_configured_worker(std::string_view name) const;
+  [[nodiscard]] std::string worker_json(const Workers::Totals& totals, const PlacedWorker& worker) const;
+  // With the sites that the routes of workers need.
+  [[nodiscard]] Config with_worker_sites(const Config& config) const;
   // A connection of http.listen or http.tls_listen; that of a trusted proxy may begin with a PROXY header.
   std::unique_ptr<net::Stream> make_http_stream(size_t shard, runtime::Loop& loop, net::Socket socket,
                                                 net::StreamObserver& observer) const;
@@ -177,6 +207,7 @@ class Node {
   // To the listeners of http.tls_listen, from the loop of handshakes.
   void expect_proxies(const HttpConfig& config);
   [[nodiscard]] TlsTotals tls_totals() const;
+  [[nodiscard]] Sites::Totals site_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
   void warn_of_credentials(const Credentials& credentials);
   // Null without passwords.
@@ -220,6 +251,10 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;         // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  Webhooks webhooks_;                     // outlives the loops, whose paths send
+  std::vector<WorkerSpec> worker_specs_;  // of the configuration
+  std::unique_ptr<DeployedWorkers> deployed_workers_;
+  std::unique_ptr<Workers> workers_;             // outlives the proxies of sites_, whose calls are of its isolates
   std::unique_ptr<Sites> sites_;                 // without any, as long as none is configured
   std::unique_ptr<Overview> overview_;           // on the admin loop
   std::unique_ptr<ReportSender> report_sender_;  // likewise; null: there is nobody to report to

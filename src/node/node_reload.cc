@@ -54,12 +54,15 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.origin = config.origin;
   applied.rules = config.rules;
   applied.tables = config.tables;
+  applied.payloads = config.payloads;
   applied.log = config.log;
   // A listener that runs keeps what it has when there is nothing to replace it with.
   if (credentials.http || tls_listeners_.empty()) {
     applied.tls = config.tls;
   }
   applied.sites = config.sites;
+  applied.workers = config.workers;
+  applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
   applied.access_log = config.access_log;
   applied.mqtt.acl = config.mqtt.acl;
   applied.mqtt.password_file = config.mqtt.password_file;
@@ -86,13 +89,20 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   const auto on_loops = [this](const std::function<void(size_t)>& work) {
     on_all_loops([&](Shard& shard) { work(static_cast<size_t>(&shard - shards_.data())); });
   };
-  if (const Result<void> changed = sites_->reload(config, on_loops); !changed) {
-    log_error("node", "not reloaded: {}", changed.error().line());
+  const std::vector<WorkerSpec> former = std::exchange(worker_specs_, credentials.workers);
+  Result<void> served = sites_->reload(with_worker_sites(config), on_loops);
+  if (served) served = workers_->change(all_workers(), on_loops);
+  if (!served) {
+    log_error("node", "not reloaded: {}", served.error().line());
+    worker_specs_ = former;
+    static_cast<void>(sites_->reload(with_worker_sites(config_), on_loops));
     return;
   }
   if (const Result<void> changed = change_spool_keys(credentials.spool_keys); !changed) {
     log_error("node", "not reloaded: {}", changed.error().line());
-    static_cast<void>(sites_->reload(config_, on_loops));
+    worker_specs_ = former;
+    static_cast<void>(sites_->reload(with_worker_sites(config_), on_loops));
+    static_cast<void>(workers_->change(all_workers(), on_loops));
     return;
   }
   applied.spool.encryption_key = config.spool.encryption_key;
@@ -129,9 +139,13 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   // Loops read what cannot change; the rest is this thread's.
   config_.rules = applied.rules;
   config_.tables = applied.tables;
+  config_.payloads = applied.payloads;
   config_.log = applied.log;
   config_.tls = applied.tls;
   config_.sites = applied.sites;
+  config_.workers = applied.workers;
+  config_.workers_limits.deploy_tokens = applied.workers_limits.deploy_tokens;
+  credentials_.deploy_tokens = credentials.deploy_tokens;
   config_.access_log = applied.access_log;
   config_.mqtt.acl = applied.mqtt.acl;
   config_.mqtt.password_file = applied.mqtt.password_file;

@@ -51,6 +51,16 @@ void Totals::add(const mqtt::BrokerCounters& from) {
   decision.add(from.decision);
 }
 
+void RuleReading::add(const rules::Evaluator& evaluator, size_t rule) {
+  const rules::RuleCounters& counters = evaluator.counters(rule);
+  matched += evaluator.matched(rule);
+  rows += counters.fired.value();
+  errors += counters.errors.value();
+  late += counters.late.value();
+  refused += counters.refused.value();
+  bytes += counters.bytes.value();
+}
+
 void Totals::add(const EventPathCounters& from) {
   events_http += from.events_http.value();
   events_child += from.events_child.value();
@@ -58,9 +68,13 @@ void Totals::add(const EventPathCounters& from) {
   uploads += from.uploads.value();
   drops += from.drops.value();
   purges += from.purges.value();
+  webhooks += from.webhooks.value();
+  not_performed += from.not_performed.value();
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
   given_up += from.given_up.value();
+  calls += from.calls.value();
+  failed_calls += from.failed_calls.value();
   rules.add(from.decision);
 }
 
@@ -89,7 +103,7 @@ Readings Node::readings() const {
     now.compression_level = sent.compression_level;
   }
   now.has_sites = sites() != nullptr;
-  now.sites = sites_->totals();
+  now.sites = site_totals();
   sites_->add_times(now.answered, now.origin);
   now.cpu_seconds = cpu_seconds();
   now.resident_bytes = resident_bytes();

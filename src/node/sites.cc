@@ -201,8 +201,10 @@ void Sites::carry_out(rules::PurgeScope scope, std::string_view what, bool softl
       if (softly || disk_) purges_.purge_tag(cache::tag_hash(cache::TagKind::kUrl, url), softly);
       if (softly) return;
       // Gone for good, and their space with them.
-      store_.invalidate(url);
-      store_.invalidate(cache::partial_url(url));
+      for (const std::string& key : {url, cache::origin_url(url)}) {
+        store_.invalidate(key);
+        store_.invalidate(cache::partial_url(key));
+      }
     }
   }
 }

@@ -63,14 +63,16 @@ class Sites {
     uint64_t redirected = 0, files = 0, limited = 0, not_signed = 0;
     uint64_t requests = 0, hits = 0, stale = 0, validated = 0, misses = 0, passed = 0, collapsed = 0, failures = 0;
     uint64_t composed = 0, tunnels = 0;
+    uint64_t computed = 0;   // answered by a worker by itself
+    uint64_t delegated = 0;  // by one that asked sites of this node, which are counted as well
     // Of the requests that the store may answer; 0 before the first.
     [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, asked() - std::min(asked(), passed)); }
-    // Of all requests for what origins have.
-    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed, asked()); }
+    // Of all requests for what origins have, or workers.
+    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed + computed, asked()); }
 
    private:
     [[nodiscard]] uint64_t asked() const {
-      return requests - std::min(requests, redirected + files + limited + not_signed);
+      return requests - std::min(requests, redirected + files + limited + not_signed + delegated);
     }
     static double ratio(uint64_t part, uint64_t all) {
       return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);

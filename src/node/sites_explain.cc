@@ -114,6 +114,7 @@ Result<std::string> Sites::explain(std::string_view url) {
   };
   add(key);
   add(cache::partial_url(key));
+  add(cache::origin_url(key));
   const std::string_view never = never_stored_because(policy);
   const std::string_view why = never.empty() ? store_.why_unsharable(key) : never;
   const bool may_be_on_disk = disk_ && disk_->may_have(key);

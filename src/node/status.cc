@@ -78,6 +78,52 @@ std::string paths_json(const ParentConfig& parent, std::span<const spool::PathCo
   return out.append("]");
 }
 
+void append_workers(std::string& out, const std::vector<Workers::Totals>& workers) {
+  out.append(",\"workers\":[");
+  for (const Workers::Totals& worker : workers) {
+    fmt::format_to(
+        std::back_inserter(out),
+        R"({}{{"name":{},"version":{},"calls":{},"errors":{},"limited":{},"fallbacks":{},"subrequests":{},"cpu_s":{:.6f},"memory_bytes":{},"latency":{}}})",
+        out.ends_with('[') ? "" : ",", json_string(worker.name), worker.version, worker.calls, worker.errors,
+        worker.limited, worker.fallbacks, worker.subrequests, worker.cpu_seconds, worker.memory_bytes,
+        histogram_json(worker.latency));
+  }
+  out.push_back(']');
+}
+
+// Families by worker.
+void write_workers(MetricsText& out, const std::vector<Workers::Totals>& workers) {
+  if (workers.empty()) return;
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value_of) {
+    out.family(name, type, help);
+    for (const Workers::Totals& worker : workers) {
+      out.value(static_cast<double>(value_of(worker)), fmt::format("worker={}", json_string(worker.name)));
+    }
+  };
+  using Worker = Workers::Totals;
+  family("worker_calls_total", "counter", "Calls of the worker.", [](const Worker& w) { return w.calls; });
+  family("worker_errors_total", "counter", "Of these, those that failed.", [](const Worker& w) { return w.errors; });
+  family("worker_limited_total", "counter", "Of these, those that went over a limit.",
+         [](const Worker& w) { return w.limited; });
+  family("worker_fallbacks_total", "counter", "Requests that went on as though there were no worker.",
+         [](const Worker& w) { return w.fallbacks; });
+  family("worker_subrequests_total", "counter", "What its calls fetched.",
+         [](const Worker& w) { return w.subrequests; });
+  family("worker_computed_total", "counter", "Requests that it answered without a subrequest.",
+         [](const Worker& w) { return w.computed; });
+  family("worker_cpu_seconds_total", "counter", "Processor time of its calls.",
+         [](const Worker& w) { return w.cpu_seconds; });
+  family("worker_memory_bytes", "gauge", "Memory of its isolates, when they said it last.",
+         [](const Worker& w) { return w.memory_bytes; });
+  out.family("worker_call_seconds", "summary", "From a call to the end of its answer.");
+  for (const Worker& worker : workers) {
+    for (const double q : {0.5, 0.99}) {
+      out.value(std::chrono::duration<double>(worker.latency.quantile(q)).count(),
+                fmt::format("worker={},quantile=\"{}\"", json_string(worker.name), q));
+    }
+  }
+}
+
 // A family by path.
 void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const spool::PathCounters> counters) {
   std::vector<std::string> labels;
@@ -98,6 +144,27 @@ void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const s
          [](const Path& path) { return path.won.value(); });
   family("uplink_path_failures_total", "counter", "Of these, those that brought no answer of the parent.",
          [](const Path& path) { return path.failures.value(); });
+}
+
+constexpr size_t kRulesShown = 1000;
+
+// Families by rule, of the first ones where there are very many.
+void write_rules(MetricsText& out, std::span<const RuleReading> readings) {
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help,
+                          uint64_t RuleReading::* value) {
+    out.family(name, type, help);
+    for (const RuleReading& reading : readings.first(std::min(readings.size(), kRulesShown))) {
+      out.value(static_cast<double>(reading.*value), fmt::format("rule={}", json_string(reading.name)));
+    }
+  };
+  if (readings.empty()) return;
+  family("rule_matched_total", "counter", "Messages that a topic of the rule matched.", &RuleReading::matched);
+  family("rule_rows_total", "counter", "Rows that the rule selected.", &RuleReading::rows);
+  family("rule_errors_total", "counter", "Actions not performed, keys and values refused.", &RuleReading::errors);
+  family("rule_late_total", "counter", "Readings that came after their time.", &RuleReading::late);
+  family("rule_refused_total", "counter", "Readings for which there was no room, or whose time cannot be.",
+         &RuleReading::refused);
+  family("rule_memory_bytes", "gauge", "What the rule remembers.", &RuleReading::bytes);
 }
 
 }  // namespace
@@ -128,7 +195,7 @@ std::string Node::status_json() const {
   out.append(",\"decisions\":").append(histogram_json(totals.decision));
   out.append(",\"rules\":").append(histogram_json(totals.rules));
   if (sites() != nullptr) {
-    const Sites::Totals sites = sites_->totals();
+    const Sites::Totals sites = site_totals();
     const cache::StoreCounters& stored = sites_->store();
     fmt::format_to(
         std::back_inserter(out),
@@ -147,6 +214,7 @@ std::string Node::status_json() const {
     }
     out.push_back('}');
   }
+  append_workers(out, workers_->totals());
   out.append(",\"spool\":{");
   for (const Priority stream : kPriorities) {
     const spool::StreamProgress& progress = spool_->progress(stream);
@@ -203,6 +271,15 @@ std::string Node::status_json() const {
   return out;
 }
 
+Sites::Totals Node::site_totals() const {
+  Sites::Totals totals = sites_->totals();
+  for (const Workers::Totals& worker : workers_->totals()) {
+    totals.computed += worker.computed;
+    totals.delegated += worker.delegated;
+  }
+  return totals;
+}
+
 Node::TlsTotals Node::tls_totals() const {
   TlsTotals totals;
   for (const Tls& each : tls_listeners_) {
@@ -254,9 +331,21 @@ std::string Node::metrics_text() const {
   out.counter("http_events_total", "Events that came by HTTP.", totals.events_http);
   out.counter("child_events_total", "New events that came from children.", totals.events_child);
   out.counter("actions_total", "Commands published by rules.", totals.actions);
+  out.counter("actions_not_performed_total", "Actions of rules whose topic or payload could not be made of a row.",
+              totals.not_performed);
   out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
   out.counter("drops_total", "Events ended here by a rule.", totals.drops);
   out.counter("rule_purges_total", "Purges of the cache made by rules.", totals.purges);
+  const Webhooks::Counters& webhooks = webhooks_.counters();
+  out.counter("webhooks_total", "Webhook calls made by rules.", totals.webhooks);
+  out.counter("webhooks_delivered_total", "Of these, those that the server took.", webhooks.delivered);
+  out.counter("webhooks_repeated_total", "Attempts at webhook calls after the first.", webhooks.repeated);
+  out.counter("webhooks_failed_total", "Webhook calls that were given up.", webhooks.failed);
+  out.counter("webhooks_dropped_total", "Webhook calls for which there was no room.", webhooks.dropped);
+  out.gauge("webhooks_waiting", "Webhook calls under way or waiting.", static_cast<double>(webhooks.waiting));
+  out.counter("rule_calls_total", "Events that rules gave to workers.", totals.calls);
+  out.counter("rule_calls_failed_total", "Of these, those that no worker took, or that too many waited before.",
+              totals.failed_calls);
   out.gauge("awaiting_space_records", "Publishes, and records of rules, held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
   out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",
@@ -264,7 +353,7 @@ std::string Node::metrics_text() const {
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);
   if (sites() != nullptr) {
-    const Sites::Totals sites = sites_->totals();
+    const Sites::Totals sites = site_totals();
     const cache::StoreCounters& stored = sites_->store();
     out.counter("cache_requests_total", "Requests for sites.", sites.requests);
     out.counter("cache_hits_total", "Of these, answered without asking an origin.", sites.hits);
@@ -311,6 +400,7 @@ std::string Node::metrics_text() const {
     out.gauge("edge_hit_ratio", "Requests for sites answered here, of all.", sites.edge_hit_ratio());
     out.gauge("edge_hit_ratio_goal", "What it should be.", 0.95);
   }
+  write_workers(out, workers_->totals());
   const spool::SpoolWriterCounters& spooled = spool_->counters();
   out.counter("spool_stored_total", "Records made durable.", spooled.stored.value());
   out.counter("spool_known_total", "Repetitions recognised.", spooled.known.value());
@@ -343,6 +433,10 @@ std::string Node::metrics_text() const {
     out.counter("stream_messages_total", "Messages that the stream acknowledged.", stored.messages.value());
     out.counter("stream_records_total", "Records that the stream acknowledged.", stored.appended.value());
     out.counter("stream_known_total", "Repetitions recognised.", stored.known.value());
+    out.counter("stream_repetitions_total",
+                "Messages that the servers took though another follows the same one; those that the chain covers are "
+                "deleted.",
+                stored.repetitions.value());
     out.counter("stream_refused_total", "Records refused.", stored.refused);
     out.histogram("stream_append_seconds",
                   "From a child's batch to the acknowledgement of the stream, or of its overflow.", append);
@@ -382,6 +476,16 @@ std::string Node::metrics_text() const {
     out.counter("tls_failed_total", "Connections that ended in the handshake.", tls.failed);
     out.gauge("tls_certificate_end_seconds", "When the certificate of the listeners ends, since 1970.",
               static_cast<double>(certificate_ends_.load()));
+  }
+  {
+    const std::lock_guard lock(rules_mutex_);
+    const rules::RuleSet& running = shards_[0].path->evaluator().rules();
+    std::vector<RuleReading> readings;
+    for (const rules::Rule& rule : running.rules()) {
+      RuleReading& reading = readings.emplace_back(RuleReading{.name = rule.name});
+      for (const Shard& shard : shards_) reading.add(shard.path->evaluator(), rule.index);
+    }
+    write_rules(out, readings);
   }
   out.gauge("process_resident_bytes", "Resident memory.", static_cast<double>(resident_bytes()));
   out.family("process_cpu_seconds_total", "counter", "CPU time used.");

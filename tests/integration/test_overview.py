@@ -38,6 +38,10 @@ class Overview(verge.TestCase):
         self.addCleanup(server.end)
         site = f'[[site]]\nhosts = ["shop.test"]\norigins = "{server.url}"\n'
         cloud = self.node("cloud", tier="cloud", sets=["node.children=[\"edge\", \"ghost\"]"]).start()
+        code = os.path.join(self.directory, "hot.js")
+        with open(code, "w", encoding="utf-8") as file:
+            file.write("export default { fetch() { return new Response('hot'); } };")
+        site += f'[[worker]]\nname = "hot"\nfile = "{code}"\nroutes = ["worker.test/*"]\n'
         edge = self.node("edge", RULES + site, parent=cloud,
                          sets=["node.site=Halle", "node.position=51.5, 11.97", "cache.disk_bytes_max=16MiB"]).start()
         edge.post("/v1/events", {"topic": "plant/7/oven", "device": "7", "payload": {"t": 99}})

@@ -1,4 +1,4 @@
-#include "cli/worker_source.h"
+#include "isolates/worker_source.h"
 
 #include <filesystem>
 #include <fstream>
@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 
-namespace verge::cli {
+namespace verge::isolates {
 namespace {
 
 constexpr size_t kModulesMax = 4096;
@@ -52,10 +52,10 @@ std::vector<std::string> relative_imports(std::string_view source) {
 
 std::string worker_name(const std::string& file) { return std::filesystem::path(file).stem().string(); }
 
-Result<std::vector<isolates::ModuleSource>> read_modules(const std::string& file) {
+Result<std::vector<ModuleSource>> read_modules(const std::string& file) {
   const std::filesystem::path main(file);
   const std::filesystem::path directory = main.parent_path();
-  std::vector<isolates::ModuleSource> modules;
+  std::vector<ModuleSource> modules;
   std::vector<std::string> names = {main.filename().string()};
   std::set<std::string> seen(names.begin(), names.end());
   uintmax_t bytes = 0;
@@ -65,13 +65,13 @@ Result<std::vector<isolates::ModuleSource>> read_modules(const std::string& file
     std::ifstream in(path, std::ios::binary);
     if (!in || std::filesystem::is_directory(path, problem)) {
       if (i > 0) continue;
-      return fail("cli.worker-file", fmt::format("{} cannot be read", path.string()), "name a file of JavaScript");
+      return fail("workers.file", fmt::format("{} cannot be read", path.string()), "name a file of JavaScript");
     }
-    isolates::ModuleSource module{.name = names[i], .type = type_of(path), .source = {}};
+    ModuleSource module{.name = names[i], .type = type_of(path), .source = {}};
     module.source.assign(std::istreambuf_iterator<char>(in), {});
     bytes += module.source.size();
     if (bytes > kBytesMax) {
-      return fail("cli.worker-file", fmt::format("the modules of {} are larger than {} bytes", file, kBytesMax),
+      return fail("workers.file", fmt::format("the modules of {} are larger than {} bytes", file, kBytesMax),
                   "leave out what it does not need");
     }
     if (module.type == calls::ModuleType::kJavaScript) {
@@ -85,4 +85,4 @@ Result<std::vector<isolates::ModuleSource>> read_modules(const std::string& file
   return modules;
 }
 
-}  // namespace verge::cli
+}  // namespace verge::isolates

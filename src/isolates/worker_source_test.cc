@@ -1,4 +1,4 @@
-#include "cli/worker_source.h"
+#include "isolates/worker_source.h"
 
 #include <filesystem>
 #include <fstream>
@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-namespace verge::cli {
+namespace verge::isolates {
 namespace {
 
 using testing::ElementsAre;
@@ -34,7 +34,7 @@ TEST(WorkerSource, ModulesAreReadOnceWithTheirTypes) {
   std::filesystem::remove_all(directory);
   ASSERT_TRUE(modules.has_value());
   std::vector<std::string> names;
-  for (const isolates::ModuleSource& module : *modules) names.push_back(module.name);
+  for (const ModuleSource& module : *modules) names.push_back(module.name);
   EXPECT_THAT(names, ElementsAre("main.js", "lib/a.js", "words.json", "lib/t.txt"));
   EXPECT_EQ((*modules)[2].type, calls::ModuleType::kJson);
   EXPECT_EQ((*modules)[3].type, calls::ModuleType::kText);
@@ -44,8 +44,8 @@ TEST(WorkerSource, ModulesAreReadOnceWithTheirTypes) {
 TEST(WorkerSource, AMainFileThatIsNotThereIsAnError) {
   const auto modules = read_modules("/nowhere/main.js");
   ASSERT_FALSE(modules.has_value());
-  EXPECT_EQ(modules.error().code, "cli.worker-file");
+  EXPECT_EQ(modules.error().code, "workers.file");
 }
 
 }  // namespace
-}  // namespace verge::cli
+}  // namespace verge::isolates

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Attackers beside a victim on one node: a victim's worker at 1,000 requests a second, one request of an attacker's worker
+at a time. The goals: each attack ends within twice its limit, and the victim's p99 stays within twice what it is alone.
+
+    ./dev bench bench_attacks [SECONDS [ATTACK...]]
+
+With `decide` among the attacks, `while (true) {}` runs in a worker while `verge bench decide` measures decisions, of
+which the goal is a p99 below 1 ms."""
+import http.client
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from bench_support import ROOT, VERGE, Node, machine
+
+sys.path.insert(0, str(ROOT / "tests/integration"))
+from test_workers import ATTACKS, VICTIM, source
+
+RATE = 1000
+CPU_MS, WALL_MS, MEMORY_MB = 10, 30, 128
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else 0.0
+
+
+class Client:
+    """One kept-alive connection to a host of the node."""
+
+    def __init__(self, address, host):
+        self.address, self.host = address, host
+        self.connection = http.client.HTTPConnection(*address.rsplit(":", 1))
+
+    def ask(self):
+        begun = time.perf_counter()
+        try:
+            self.connection.request("GET", "/", headers={"Host": self.host})
+            answer = self.connection.getresponse()
+            answer.read()
+            said = answer.getheader("Verge-Worker-Error", "")
+            return (time.perf_counter() - begun) * 1000, answer.status, said.split(";")[0]
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            self.connection = http.client.HTTPConnection(*self.address.rsplit(":", 1))
+            return (time.perf_counter() - begun) * 1000, 0, type(error).__name__
+
+
+def victim_latencies(node, seconds, failures):
+    """From when each request was due, so that what is held up counts in full."""
+    client = Client(node.http, "victim.test")
+    latencies, begun = [], time.perf_counter()
+    for i in range(int(seconds * RATE)):
+        due = begun + i / RATE
+        time.sleep(max(0.0, due - time.perf_counter()))
+        _, status, _ = client.ask()
+        latencies.append((time.perf_counter() - due) * 1000)
+        if status != 200:
+            failures.append(status)
+    return latencies
+
+
+def main():
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3
+    wanted = sys.argv[2:] or [*ATTACKS, "decide"]
+    print(machine())
+    with tempfile.TemporaryDirectory(prefix="verge-bench-") as directory:
+        config = ""
+        for name, text in {**{name: source(text) for name, text in ATTACKS.items()}, "victim": VICTIM}.items():
+            path = pathlib.Path(directory, f"{name}.js")
+            path.write_text(text)
+            config += f'[[worker]]\nname = "{name}"\nfile = "{path}"\nroutes = ["{name}.test/*"]\n'
+        node = Node(config)
+        failures = []
+        victim_latencies(node, 1, failures)
+        alone = victim_latencies(node, seconds, failures)
+        base = percentile(alone, .99)
+        print(f"limits: {CPU_MS} ms of processor time, {WALL_MS} ms of time, {MEMORY_MB} MB; "
+              f"{os.cpu_count()} cores; {RATE} requests a second of the victim, {seconds:g} s each")
+        print(f"victim alone: p50 {percentile(alone, .5):.2f} ms, p99 {base:.2f} ms\n")
+        print(f"{'attack':12}{'attacks':>8}{'end p50 ms':>12}{'max ms':>9}  {'ends with':20}{'victim p99 ms':>14}{'of alone':>10}")
+        for name in wanted:
+            if name == "decide":
+                continue
+            ended, stop = [], threading.Event()
+
+            def assault(its=name, into=ended, until=stop):
+                attacker = Client(node.http, f"{its}.test")
+                while not until.is_set():
+                    into.append(attacker.ask())
+
+            thread = threading.Thread(target=assault)
+            thread.start()
+            latencies = victim_latencies(node, seconds, failures)
+            stop.set()
+            thread.join()
+            took = [one[0] for one in ended]
+            said = max({one[2] or str(one[1]) for one in ended}, key=[one[2] or str(one[1]) for one in ended].count)
+            p99 = percentile(latencies, .99)
+            print(f"{name:12}{len(took):>8}{percentile(took, .5):>12.1f}{max(took):>9.1f}  {said:20}{p99:>14.2f}{p99 / base:>9.1f}x")
+        print(f"\nrequests of the victim that failed: {len(failures)}")
+        if "decide" in wanted:
+            decide = [VERGE, "bench", "decide", "--duration", f"{max(3, int(seconds))}s"]
+            print("\ndecisions alone:")
+            print(subprocess.run(decide, capture_output=True, text=True, check=False).stdout)
+            stop = threading.Event()
+
+            def spin():
+                attacker = Client(node.http, "loop.test")
+                while not stop.is_set():
+                    attacker.ask()
+
+            threads = [threading.Thread(target=spin) for _ in range(os.cpu_count() or 1)]
+            for thread in threads:
+                thread.start()
+            print(f"decisions while {len(threads)} attackers spin:")
+            print(subprocess.run(decide, capture_output=True, text=True, check=False).stdout)
+            stop.set()
+            for thread in threads:
+                thread.join()
+        node.stop()
+
+
+if __name__ == "__main__":
+    main()

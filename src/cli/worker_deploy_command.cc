@@ -1,0 +1,349 @@
+// verge worker deploy, list, limits, rollback, remove, tail: the workers of a running node.
+#include <cstdio>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <simdjson.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "cli/admin_client.h"
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/json_lookup.h"
+#include "isolates/worker_source.h"
+#include "net/http_message.h"
+#include "node/credentials.h"
+
+namespace verge::cli {
+namespace {
+
+struct DeployOptions {
+  std::string admin = "127.0.0.1:9180";
+  std::string token_file;
+  std::string file;
+  std::string name;
+  std::vector<std::string> routes;
+  std::vector<std::string> crons;
+  std::vector<std::string> variables;
+  std::vector<std::string> secrets;
+  std::string position;
+  std::string fallback;
+  std::string tenant;
+  uint64_t cpu_ms = 0;
+  uint64_t wall_ms = 0;
+  uint64_t memory_mb = 0;
+  uint64_t subrequests = UINT64_MAX;
+  uint64_t version = 0;
+  bool private_addresses = false;
+  bool json = false;
+  bool once = false;
+};
+
+int print_failure(const Error& error, int status = kFailure) {
+  fmt::print(stderr, "verge worker: {}\n", error.line());
+  return status;
+}
+
+Result<std::string> read_token(const DeployOptions& options) {
+  if (options.token_file.empty()) return std::string();
+  return node::read_secret({.kind = node::SecretSource::Kind::kFile, .name = options.token_file});
+}
+
+// The answer, or what the node said was wrong.
+Result<AdminAnswer> ask(const DeployOptions& options, std::string_view method, const std::string& target,
+                        std::string_view body = {}) {
+  const Result<std::string> token = read_token(options);
+  if (!token) return std::unexpected(token.error());
+  Result<AdminAnswer> answer = admin_request(options.admin, method, target, body, *token, std::chrono::seconds(60));
+  if (!answer || answer->status < 400) return answer;
+  const std::string code = text_at(answer->body, {"error", "code"});
+  // Error codes are literals: what is told is part of the text.
+  return fail("cli.node-refused",
+              code.empty() ? fmt::format("the node answered {}", answer->status)
+                           : fmt::format("{} [{}]", text_at(answer->body, {"error", "what"}), code),
+              text_at(answer->body, {"error", "fix"}));
+}
+
+std::string path_of(const std::string& name, std::string_view rest = {}) {
+  return fmt::format("/v1/workers/{}{}", net::percent_encode(name), rest);
+}
+
+// --- deploy
+
+constexpr std::string_view kTypes[] = {"javascript", "json", "text", "bytes"};
+
+void append_pairs(std::string& out, std::string_view key,
+                  const std::vector<std::pair<std::string, std::string>>& pairs) {
+  if (pairs.empty()) return;
+  fmt::format_to(std::back_inserter(out), ",{}:{{", json_string(key));
+  for (const auto& [name, value] : pairs) {
+    fmt::format_to(std::back_inserter(out), "{}{}:{}", out.ends_with('{') ? "" : ",", json_string(name),
+                   json_string(value));
+  }
+  out.push_back('}');
+}
+
+void append_list(std::string& out, std::string_view key, const std::vector<std::string>& texts) {
+  if (texts.empty()) return;
+  fmt::format_to(std::back_inserter(out), ",{}:[", json_string(key));
+  for (const std::string& text : texts) {
+    fmt::format_to(std::back_inserter(out), "{}{}", out.ends_with('[') ? "" : ",", json_string(text));
+  }
+  out.push_back(']');
+}
+
+std::vector<std::pair<std::string, std::string>> pairs_of(const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const std::string& text : texts) {
+    const size_t equals = text.find('=');
+    pairs.emplace_back(text.substr(0, equals), equals == std::string::npos ? "" : text.substr(equals + 1));
+  }
+  return pairs;
+}
+
+Result<std::string> make_bundle(const DeployOptions& options) {
+  const Result<std::vector<isolates::ModuleSource>> modules = isolates::read_modules(options.file);
+  if (!modules) return fail("cli.worker-file", modules.error().what, modules.error().fix);
+  std::vector<std::pair<std::string, std::string>> secrets;
+  for (const auto& [name, file] : pairs_of(options.secrets)) {
+    Result<std::string> secret = node::read_secret({.kind = node::SecretSource::Kind::kFile, .name = file});
+    if (!secret) return std::unexpected(secret.error());
+    secrets.emplace_back(name, std::move(*secret));
+  }
+  const std::string name = options.name.empty() ? isolates::worker_name(options.file) : options.name;
+  std::string out = fmt::format(R"({{"worker":{{"name":{})", json_string(name));
+  append_list(out, "routes", options.routes);
+  append_list(out, "cron", options.crons);
+  append_pairs(out, "env", pairs_of(options.variables));
+  const auto text = [&](std::string_view key, const std::string& value) {
+    if (!value.empty()) fmt::format_to(std::back_inserter(out), ",{}:{}", json_string(key), json_string(value));
+  };
+  text("position", options.position);
+  text("fallback", options.fallback);
+  text("tenant", options.tenant);
+  if (options.cpu_ms > 0) text("cpu", fmt::format("{}ms", options.cpu_ms));
+  if (options.wall_ms > 0) text("wall", fmt::format("{}ms", options.wall_ms));
+  if (options.memory_mb > 0) text("memory", fmt::format("{}MiB", options.memory_mb));
+  if (options.subrequests != UINT64_MAX) {
+    fmt::format_to(std::back_inserter(out), R"(,"subrequests":{})", options.subrequests);
+  }
+  if (options.private_addresses) out.append(R"(,"private_addresses":true)");
+  out.push_back('}');
+  append_pairs(out, "secrets", secrets);
+  out.append(R"(,"modules":[)");
+  for (const isolates::ModuleSource& module : *modules) {
+    const bool is_text = module.type != calls::ModuleType::kBytes && is_utf8(module.source);
+    fmt::format_to(std::back_inserter(out), R"({}{{"name":{},"type":"{}",)", &module == modules->data() ? "" : ",",
+                   json_string(module.name), kTypes[static_cast<size_t>(module.type)]);
+    if (is_text) {
+      out.append(R"("source":)").append(json_string(module.source));
+    } else {
+      fmt::format_to(std::back_inserter(out), R"("base64":"{}")", base64(module.source));
+    }
+    out.push_back('}');
+  }
+  return out.append("]}");
+}
+
+int deploy(const DeployOptions& options) {
+  const Result<std::string> bundle = make_bundle(options);
+  if (!bundle) return print_failure(bundle.error(), kUsage);
+  const Result<AdminAnswer> answer = ask(options, "POST", "/v1/workers", *bundle);
+  if (!answer) return print_failure(answer.error());
+  if (options.json) {
+    fmt::print("{}", answer->body);
+    return kSuccess;
+  }
+  const double started = number_at(answer->body, {"started"}), of = number_at(answer->body, {"of"});
+  fmt::print(
+      "worker       {}\nnodes        {}\nsuccess      {:.0f} % (started on {:.0f} of {:.0f} event loops)\n"
+      "latency p50  {:.2f} ms (of a start)\n",
+      text_at(answer->body, {"id"}), json_at(answer->body, {"nodes"}).value_or("[]"), of == 0 ? 0 : 100 * started / of,
+      started, of, number_at(answer->body, {"start_p50_us"}) / 1000);
+  return kSuccess;
+}
+
+// --- list and limits
+
+int list(const DeployOptions& options) {
+  const Result<AdminAnswer> answer = ask(options, "GET", "/v1/workers");
+  if (!answer) return print_failure(answer.error());
+  if (options.json) {
+    fmt::print("{}", answer->body);
+    return kSuccess;
+  }
+  simdjson::dom::parser parser;
+  simdjson::dom::array workers;
+  const simdjson::padded_string text(answer->body);
+  if (parser.parse(text)["workers"].get(workers) != simdjson::SUCCESS) {
+    return print_failure(
+        {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
+  }
+  fmt::print("{:20} {:>8} {:14} {:>10} {:>8} {:>9} {:>9}  {}\n", "worker", "version", "position", "calls", "errors",
+             "p50 ms", "p99 ms", "routes");
+  for (const simdjson::dom::element worker : workers) {
+    const std::string one = simdjson::minify(worker);
+    const double version = number_at(one, {"version"});
+    fmt::print("{:20} {:>8} {:14} {:>10.0f} {:>8.0f} {:>9.2f} {:>9.2f}  {}\n", text_at(one, {"name"}),
+               version == 0 ? "config" : fmt::format("{:.0f}", version), text_at(one, {"position"}),
+               number_at(one, {"calls"}), number_at(one, {"errors"}), number_at(one, {"p50_us"}) / 1000,
+               number_at(one, {"p99_us"}) / 1000, json_at(one, {"routes"}).value_or("[]"));
+  }
+  return kSuccess;
+}
+
+int limits(const DeployOptions& options) {
+  const Result<AdminAnswer> answer = ask(options, "GET", path_of(options.name));
+  if (!answer) return print_failure(answer.error());
+  const std::string& body = answer->body;
+  if (options.json) {
+    fmt::print("{}\n", json_at(body, {"limits"}).value_or("{}"));
+    return kSuccess;
+  }
+  const double calls = number_at(body, {"calls"});
+  fmt::print("{:28} {:>12} {:>16}\n", "of a call", "limit", "used");
+  fmt::print("{:28} {:>9.0f} ms {:>13.3f} ms (mean)\n", "processor time", number_at(body, {"limits", "cpu_ms"}),
+             calls == 0 ? 0 : 1000 * number_at(body, {"cpu_s"}) / calls);
+  fmt::print("{:28} {:>9.0f} ms {:>13.3f} ms (p99)\n", "time, waiting included", number_at(body, {"limits", "wall_ms"}),
+             number_at(body, {"p99_us"}) / 1000);
+  fmt::print("{:28} {:>12} {:>16}\n", "memory, of all its isolates",
+             format_size(static_cast<uint64_t>(number_at(body, {"limits", "memory_bytes"}))),
+             format_size(static_cast<uint64_t>(number_at(body, {"memory_bytes"}))));
+  fmt::print("{:28} {:>12.0f}\n", "subrequests", number_at(body, {"limits", "subrequests"}));
+  fmt::print("{:28} {:>12}\n", "answer",
+             format_size(static_cast<uint64_t>(number_at(body, {"limits", "answer_bytes"}))));
+  fmt::print("{:.0f} of {:.0f} calls went over a limit\n", number_at(body, {"limited"}), calls);
+  return kSuccess;
+}
+
+// --- rollback, remove, tail
+
+int roll_back(const DeployOptions& options) {
+  const std::string query = options.version == 0 ? "" : fmt::format("?version={}", options.version);
+  const Result<AdminAnswer> answer = ask(options, "POST", path_of(options.name, "/rollback" + query));
+  if (!answer) return print_failure(answer.error());
+  fmt::print("{} runs as version {:.0f}\n", options.name, number_at(answer->body, {"version"}));
+  return kSuccess;
+}
+
+int remove(const DeployOptions& options) {
+  const Result<AdminAnswer> answer = ask(options, "DELETE", path_of(options.name));
+  if (!answer) return print_failure(answer.error());
+  fmt::print("{} is gone\n", options.name);
+  return kSuccess;
+}
+
+int tail(const DeployOptions& options) {
+  std::string after = "0";
+  while (true) {
+    const Result<AdminAnswer> answer = ask(options, "GET", path_of(options.name, "/console?after=" + after));
+    if (!answer) return print_failure(answer.error());
+    std::string_view lines = answer->body;
+    while (!lines.empty()) {
+      const std::string line(lines.substr(0, lines.find('\n')));
+      lines.remove_prefix(std::min(lines.size(), line.size() + 1));
+      if (options.json) {
+        fmt::print("{}\n", line);
+      } else {
+        fmt::print("{} {:5} {}\n", text_at(line, {"time"}), text_at(line, {"level"}),
+                   printable(text_at(line, {"text"})));
+      }
+    }
+    std::fflush(stdout);
+    if (!answer->next.empty()) after = answer->next;
+    if (options.once) return kSuccess;
+    const timespec pause{.tv_sec = 0, .tv_nsec = 300'000'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+// --- Registration
+
+void add_node_options(CLI::App& command, DeployOptions& options, bool changes) {
+  command.add_option("--admin", options.admin, "The node's admin listener")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  if (!changes) return;
+  command.add_option("--token-file", options.token_file, "Where the token stands, if the node asks for one")
+      ->type_name("FILE");
+}
+
+using Run = int (*)(const DeployOptions&);
+CLI::App* add(CLI::App& worker, Outcome& outcome, const std::shared_ptr<DeployOptions>& options, const char* name,
+              const char* description, Run run) {
+  CLI::App* command = worker.add_subcommand(name, description);
+  command->callback([options, run, &outcome] { outcome.run = [options, run] { return run(*options); }; });
+  return command;
+}
+
+void add_deploy(CLI::App& worker, Outcome& outcome) {
+  const auto options = std::make_shared<DeployOptions>();
+  CLI::App* command = add(worker, outcome, options, "deploy", "Put a worker into effect on a running node", deploy);
+  command->add_option("FILE", options->file, "Its main module")->required();
+  command->add_option("--name", options->name, "What it is called; else as the file is");
+  command->add_option("--route", options->routes, "Which requests it answers; may be repeated")
+      ->type_name("HOST/PATH*");
+  command->add_option("--position", options->position, "before, miss, origin-answer or client-answer");
+  command->add_option("--fallback", options->fallback, "error or origin");
+  command->add_option("--cron", options->crons, "When its `scheduled` is called; may be repeated");
+  command->add_option("--env", options->variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
+  command->add_option("--secret", options->secrets, "Likewise, from a file")->type_name("NAME=FILE");
+  command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
+  command->add_option("--cpu-ms", options->cpu_ms, "Processor time of a call");
+  command->add_option("--wall-ms", options->wall_ms, "Time of a call, waiting included");
+  command->add_option("--memory-mb", options->memory_mb, "Memory of a worker");
+  command->add_option("--subrequests", options->subrequests, "Subrequests of a call");
+  command->add_flag("--private-addresses", options->private_addresses,
+                    "It may fetch from addresses that only the node's machine or network reaches");
+  command->add_flag("--json", options->json, "Print the node's answer");
+  add_node_options(*command, *options, /*changes=*/true);
+  set_examples(*command,
+               "  verge worker deploy hello.js --route 'example.com/hello*'\n"
+               "  verge worker deploy shop.js --route 'shop.example/*' --position before --secret KEY=/etc/shop.key\n");
+}
+
+}  // namespace
+
+void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
+  add_deploy(worker, outcome);
+
+  const auto listing = std::make_shared<DeployOptions>();
+  CLI::App* listed = add(worker, outcome, listing, "list", "List the workers of a running node", list);
+  listed->add_flag("--json", listing->json, "Print the node's answer");
+  add_node_options(*listed, *listing, /*changes=*/false);
+  set_examples(*listed, "  verge worker list --admin 127.0.0.1:9180\n");
+
+  const auto limiting = std::make_shared<DeployOptions>();
+  CLI::App* limited =
+      add(worker, outcome, limiting, "limits", "Show a worker's limits, and what it uses of them", limits);
+  limited->add_option("NAME", limiting->name, "The worker")->required();
+  limited->add_flag("--json", limiting->json, "Print them as JSON");
+  add_node_options(*limited, *limiting, /*changes=*/false);
+  set_examples(*limited, "  verge worker limits hello\n");
+
+  const auto rolling = std::make_shared<DeployOptions>();
+  CLI::App* rolled = add(worker, outcome, rolling, "rollback", "Go back to an earlier version of a worker", roll_back);
+  rolled->add_option("NAME", rolling->name, "The worker")->required();
+  rolled->add_option("--version", rolling->version, "Which; else the one before");
+  add_node_options(*rolled, *rolling, /*changes=*/true);
+  set_examples(*rolled, "  verge worker rollback hello\n");
+
+  const auto removing = std::make_shared<DeployOptions>();
+  CLI::App* removed = add(worker, outcome, removing, "remove", "Take a deployed worker away", remove);
+  removed->add_option("NAME", removing->name, "The worker")->required();
+  add_node_options(*removed, *removing, /*changes=*/true);
+  set_examples(*removed, "  verge worker remove hello\n");
+
+  const auto tailing = std::make_shared<DeployOptions>();
+  CLI::App* tailed =
+      add(worker, outcome, tailing, "tail", "Print what a worker says on its console, as it says it", tail);
+  tailed->add_option("NAME", tailing->name, "The worker")->required();
+  tailed->add_flag("--once", tailing->once, "End when all that is there was printed");
+  tailed->add_flag("--json", tailing->json, "Print one JSON object a line");
+  add_node_options(*tailed, *tailing, /*changes=*/false);
+  set_examples(*tailed, "  verge worker tail hello\n");
+}
+
+}  // namespace verge::cli

@@ -1,0 +1,42 @@
+// What is configured of workers. Included by config.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "cache/code_position.h"
+#include "node/config_secret.h"
+
+namespace verge::node {
+
+// Of all workers.
+struct WorkersConfig {
+  uint64_t processes_max = 512;
+  Duration idle_max = std::chrono::seconds(60);
+  std::vector<SecretSource> deploy_tokens;
+  bool operator==(const WorkersConfig&) const = default;
+};
+
+struct WorkerConfig {
+  std::string name;
+  std::string file;                 // of its main module
+  std::vector<std::string> routes;  // parse_worker_route accepts each
+  cache::CodePosition position = cache::CodePosition::kMiss;
+  bool falls_back = false;
+  std::vector<std::string> cron;  // CronTimes::parse accepts each
+  std::string tenant;             // empty: itself
+  Duration cpu = std::chrono::milliseconds(10);
+  Duration wall = std::chrono::milliseconds(30);
+  uint64_t memory = 128U << 20;
+  uint64_t subrequests = 50;
+  uint64_t answer_bytes_max = 256U << 20;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::vector<std::pair<std::string, SecretSource>> secrets;
+  bool private_addresses = false;
+  bool operator==(const WorkerConfig&) const = default;
+};
+
+}  // namespace verge::node

@@ -1,0 +1,60 @@
+// The keys of workers; see config_schema.cc.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "node/config_schema.h"
+#include "node/config_worker_kinds.h"
+
+namespace verge::node {
+
+void describe(Visitor& v, WorkersConfig& c) {
+  v.key("processes_max", c.processes_max, Count{1, 4096}, {"Isolate processes of one event loop."});
+  v.key("idle_max", c.idle_max, Time{std::chrono::seconds(1), std::chrono::hours(24)},
+        {"A worker that nobody has called for so long is let go, and comes back from its compiled code."});
+  v.key(
+      "deploy_tokens", c.deploy_tokens, Secrets{},
+      {"Who deploys workers must show one of these tokens; none: whoever reaches the admin listener may, where that is "
+       "on loopback only."});
+}
+
+void describe(Visitor& v, WorkerConfig& c) {
+  constexpr Duration kHour = std::chrono::hours(1);
+  constexpr uint64_t kMiB = 1U << 20;
+  v.key("name", c.name, NodeName{}, {.description = "What it is called in metrics and errors.", .required = true});
+  v.key("file", c.file, Text{.may_be_empty = false},
+        {.description = "Its main module; what that imports by relative paths is read with it, and again on SIGHUP.",
+         .required = true});
+  v.key("routes", c.routes, RoutePatterns{},
+        {"The requests that it answers: a host and a path, which may end in *.", "none"});
+  v.key("position", c.position,
+        Choice<cache::CodePosition>{{{"before", cache::CodePosition::kBefore},
+                                     {"miss", cache::CodePosition::kMiss},
+                                     {"origin-answer", cache::CodePosition::kOriginAnswer},
+                                     {"client-answer", cache::CodePosition::kClientAnswer}}},
+        {"before: it is asked before the cache; miss: in the place of the origins, where nothing stored will do; "
+         "origin-answer: on what an origin answers, before it is stored; client-answer: on each answer to a client."});
+  v.key("fallback", c.falls_back, Choice<bool>{{{"error", false}, {"origin", true}}},
+        {"When it fails before its answer: error: the client is told; origin: a GET, HEAD or OPTIONS goes on as though "
+         "there were no worker."});
+  v.key("cron", c.cron, CronExpressions{}, {"When its `scheduled` is called, in UTC.", "none"});
+  v.key("tenant", c.tenant, Text{}, {"Workers of one tenant may share a process.", "the worker's name"});
+  v.key("cpu", c.cpu, Time{std::chrono::milliseconds(1), kHour}, {"Processor time of a call."});
+  v.key("wall", c.wall, Time{std::chrono::milliseconds(1), 24 * kHour}, {"Time of a call, waiting included."});
+  v.key("memory", c.memory, Size{8 * kMiB, 4096 * kMiB}, {"Its heap, and likewise its buffers."});
+  v.key("subrequests", c.subrequests, Count{0, 1'000'000}, {"What a call may fetch, and ask of the cache."});
+  v.key("answer_bytes_max", c.answer_bytes_max, Size{1024, 1ULL << 40}, {"The longest answer."});
+  v.key("env", c.env, Variables{}, {"Variables, as members of `env`.", "none"});
+  v.key("secrets", c.secrets, NamedSecrets{}, {"Likewise, of which only the place stands here.", "none"});
+  v.key("private_addresses", c.private_addresses, Flag{},
+        {"Whether it may fetch from addresses that only this machine or its network reaches."});
+  for (const auto& [name, secret] : c.secrets) {
+    const bool is_twice = std::ranges::any_of(c.env, [&](const auto& variable) { return variable.first == name; });
+    if (is_twice) {
+      v.refuse("secrets",
+               {"config.value", fmt::format("{} is both in env and in secrets", name), "name one otherwise"});
+    }
+  }
+}
+
+}  // namespace verge::node

@@ -395,7 +395,8 @@ static void describe(Visitor& v, SpoolConfig& c) {
              {"config.value", "spool.critical_reserve is larger than spool.bytes_max, of which it is kept",
               "lower critical_reserve or raise bytes_max"});
   }
-  if (c.segment_bytes > c.bytes_max) {
+  // The default gives way to a small bytes_max.
+  if (c.segment_bytes > c.bytes_max && c.segment_bytes != SpoolConfig{}.segment_bytes) {
     v.refuse("segment_bytes", {"config.value", "spool.segment_bytes is larger than spool.bytes_max",
                                "lower segment_bytes or raise bytes_max"});
   }

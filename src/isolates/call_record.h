@@ -23,6 +23,8 @@ struct CallRecord {
   Payload body;
   size_t body_sent = 0;
   uint64_t body_window = 0;
+  bool holds_body = false;  // it is long, and not sent before the worker wants it
+  bool is_held = false;     // that has not been yet
   uint64_t answer_window = 0;
   uint64_t answer_bytes = 0;
   uint64_t subrequests = 0;

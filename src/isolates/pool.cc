@@ -19,6 +19,8 @@ constexpr Duration kLoadAgainAfter = std::chrono::seconds(1);
 // Beside what its workers may hold: what V8 and the start take.
 constexpr uint64_t kOwnDataBytes = 96U << 20;
 constexpr Duration kRefillAfter = std::chrono::milliseconds(5);
+// Of a request: a longer body is not sent before the worker wants it, which may be never, or hands it on as it is.
+constexpr size_t kHeldBodyMin = 64U << 10;
 constexpr size_t kSpareRecordsMax = 1024;
 constexpr size_t kSpareFrameBytesMax = 4096;
 // Room for two bytes, which Process::send() writes over.
@@ -88,7 +90,8 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
   record->observer = &observer;
   record->begun = loop_.now();
   record->body = request.body;
-  const size_t first = std::min(request.body.size(), calls::kWindowBytes);
+  record->holds_body = request.body.size() > kHeldBodyMin;
+  const size_t first = record->holds_body ? 0 : request.body.size();
   calls::Call call{.worker = kAnyWorker,
                    .kind = request.kind,
                    .method = request.method,
@@ -98,7 +101,7 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
   call.fields = std::move(fields_);
   call.fields.assign(request.fields.begin(), request.fields.end());
   call.messages.assign(request.messages.begin(), request.messages.end());
-  calls::append_call(record->frame, 0, call, first == request.body.size() ? calls::kEnd : 0, first);
+  calls::append_call(record->frame, 0, call, record->holds_body ? calls::kHolds : calls::kEnd, first);
   fields_ = std::move(call.fields);
 
   auto handle = std::make_unique<Call>(*record);

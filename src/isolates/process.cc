@@ -132,15 +132,16 @@ void Process::send(std::unique_ptr<CallRecord> owned, uint32_t worker) {
   VERGE_ASSERT(worker < 0x4000);
   out[begin + calls::kFrameHeadBytes] = static_cast<char>(worker | 0x80);
   out[begin + calls::kFrameHeadBytes + 1] = static_cast<char>(worker >> 7);
-  record.body_window = calls::kWindowBytes;
+  record.is_held = record.holds_body;
+  record.body_window = record.holds_body ? 0 : calls::kWindowBytes;
   record.body_sent = 0;
   if (record.body.size() > 0) send_body(record);
 }
 
-// What the window allows. The first piece is part of the CALL.
+// What the window allows. Where the body is not held, the first piece is part of the CALL.
 void Process::send_body(CallRecord& record) {
   while (record.body_sent < record.body.size() && record.body_window > 0) {
-    const bool is_first = record.body_sent == 0;
+    const bool is_first = record.body_sent == 0 && !record.holds_body;
     const size_t size = std::min<uint64_t>(record.body.size() - record.body_sent, record.body_window);
     const bool ends = record.body_sent + size == record.body.size();
     if (!is_first) {
@@ -363,7 +364,9 @@ bool Process::take_of_call(const calls::Frame& frame) {
       return take_piece(record, frame);
     case calls::FrameType::kCallCredit: {
       const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
-      if (!bytes || *bytes > record.body_sent) return false;
+      const uint64_t owed = record.is_held ? calls::kWindowBytes : record.body_sent;
+      if (!bytes || *bytes > owed) return false;
+      record.is_held = false;
       record.body_window += *bytes;
       send_body(record);
       return true;
@@ -378,8 +381,11 @@ bool Process::take_of_call(const calls::Frame& frame) {
 bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
   if (record.has_answer || !calls::read_head(frame.payload, head_)) return false;
   if (head_.body.size() > calls::kWindowBytes) return false;
+  const bool is_relayed = (frame.flags & calls::kRelays) != 0;
+  if (is_relayed && (!record.is_held || !head_.body.empty() || !frame.ends())) return false;
   record.has_answer = true;
   record.answer_window = calls::kWindowBytes - head_.body.size();
+  if (is_relayed) head_.body = record.body.view();
   record.answer_bytes = head_.body.size();
   if (record.observer == nullptr) return true;
   if (record.answer_bytes > record.worker->limits().answer_bytes_max) {
@@ -387,7 +393,11 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
     return true;
   }
   CallObserver& observer = *record.observer;
-  observer.on_answer(head_, frame.ends());
+  if (is_relayed) {
+    observer.on_relayed(head_, record.body);
+  } else {
+    observer.on_answer(head_, frame.ends());
+  }
   // It may have gone.
   if (!frame.ends() || record.observer == nullptr) return true;
   pool_.answer_over(record);

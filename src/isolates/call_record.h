@@ -31,6 +31,7 @@ struct CallRecord {
   MonotonicTime begun{};
   MonotonicTime deadline{};
   Duration extended{};  // of the deadline
+  Duration foreseen{};  // of that, for a wait that was not over
   MonotonicTime paused_since{};
   bool is_paused = false;
   bool has_answer = false;

@@ -278,11 +278,11 @@ void Pool::make_way() {
 void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecord>> again) {
   ++ended_processes_;
   std::erase(ready_, &process);
-  std::vector<Instance*> its;
+  std::vector<std::pair<Instance*, bool>> its;  // and whether it was being started
   for (Instance* instance : process.instances) {
     if (instance == nullptr) continue;
     instance->process = nullptr;
-    its.push_back(instance);
+    its.emplace_back(instance, !instance->is_loaded);
   }
   const auto place_of = std::ranges::find_if(processes_, [&](const auto& one) { return one.get() == &process; });
   VERGE_ASSERT(place_of != processes_.end());
@@ -296,13 +296,14 @@ void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecor
     --instance.calls;  // send() counts it
     send(instance, std::move(record));
   }
-  for (Instance* instance : its) {
+  for (const auto& [instance, was_starting] : its) {
     if (auto ended = std::exchange(instance->script_ended, {})) {
       // V8 ends its process where it gets no memory.
       const WorkerLimits& limits = instance->worker->limits();
       const std::string& name = instance->worker->name();
       ended(process.was_killed_for_time() ? cpu_error(name, limits) : memory_error(name, limits));
-    } else if (instance->process == nullptr && !instance->is_loaded) {
+    } else if (was_starting && instance->process == nullptr &&
+               std::ranges::find(waiting_, instance) == waiting_.end()) {
       load_failed(*instance, {"workers.crashed",
                               fmt::format("the process of worker {} ended while it started", instance->worker->name()),
                               "make its start do less"});

@@ -195,28 +195,57 @@ void Process::supervise() {
   kill(calls::EndReason::kCpu);
 }
 
-Duration Process::take_run_delay() {
+Duration Process::take_run_delay(MonotonicTime now) {
+  const Duration since = now - std::exchange(looked_, now);
+  not_executed_ = Duration(0);
   std::array<char, 64> text;
   const ssize_t got = schedule_ ? pread(schedule_.descriptor(), text.data(), text.size(), 0) : -1;
   if (got <= 0) return Duration(0);
   const std::string_view line(text.data(), static_cast<size_t>(got));
   const std::string_view rest = line.substr(std::min(line.find(' '), line.size() - 1) + 1);
-  int64_t nanoseconds = 0;
-  std::from_chars(rest.data(), rest.data() + rest.size(), nanoseconds);
-  const Duration before = std::exchange(run_delay_, std::chrono::nanoseconds(nanoseconds));
+  int64_t executed = 0;
+  int64_t delayed = 0;
+  std::from_chars(line.data(), line.data() + line.size(), executed);
+  std::from_chars(rest.data(), rest.data() + rest.size(), delayed);
+  const Duration ran =
+      std::chrono::nanoseconds(executed) - std::exchange(executed_, std::chrono::nanoseconds(executed));
+  if (ran < since / 2) not_executed_ = since - ran;
+  const Duration before = std::exchange(run_delay_, std::chrono::nanoseconds(delayed));
   return std::max(run_delay_ - before, Duration(0));
+}
+
+Duration Process::unfinished_wait() const {
+  if (not_executed_ <= Duration(0)) return Duration(0);
+  const net::Socket state(open(fmt::format("/proc/{}/stat", id_).c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 128> text;
+  const ssize_t got = state ? read(state.descriptor(), text.data(), text.size()) : -1;
+  if (got <= 0) return Duration(0);
+  const std::string_view line(text.data(), static_cast<size_t>(got));
+  const size_t name_end = line.rfind(')');
+  const bool is_ready = name_end != std::string_view::npos && line.substr(name_end).starts_with(") R");
+  return is_ready ? not_executed_ : Duration(0);
 }
 
 void Process::end_at_wall(MonotonicTime now) {
   std::vector<CallRecord*> late;
   bool disobeys = false;
-  const Duration delay = take_run_delay();
+  const Duration delay = take_run_delay(now);
+  std::optional<Duration> unfinished;
+  const auto extend = [](CallRecord& record, Duration by) {
+    if (record.extended >= kExtendedMax) return;
+    record.extended += by;
+    record.deadline += by;
+  };
   for (const auto& [id, record] : records_) {
-    if (record->extended < kExtendedMax) {
-      record->extended += delay;
-      record->deadline += delay;
-    }
+    const Duration foreseen = std::min(record->foreseen, delay);
+    record->foreseen -= foreseen;
+    extend(*record, delay - foreseen);
     if (record->is_paused || record->deadline > now) continue;
+    if (!unfinished) unfinished = unfinished_wait();
+    const Duration its = std::min(*unfinished, now - record->begun);
+    extend(*record, its);
+    record->foreseen += its;
+    if (record->deadline > now) continue;
     if (record->is_cancelled) {
       disobeys = true;
     } else if (record->observer != nullptr || !record->has_answer) {

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -281,6 +282,27 @@ class Limits(TestCase):
         for _ in range(3):
             self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
             self.assertEqual(served.get("/").body, b"well")
+
+    def test_an_end_in_the_first_call_is_no_failed_start(self):
+        # Each call finds a fresh process, which ends in it.
+        served = Served(self, {"w": source(ATTACKS["parse"])}, SLOW)
+        for _ in range(8):
+            answer = served.get()
+            self.assertIn("verge-worker-error", answer.fields, answer)
+            self.assertNotIn("workers.crashed", answer.fields["verge-worker-error"])
+
+    def test_a_wait_for_the_processor_is_not_the_workers(self):
+        served = Served(self, {"w": source("return new Response('well');")}, ["--cpu-ms", "5000", "--wall-ms", "30"])
+        self.assertEqual(served.get().body, b"well")
+        core = str(min(os.sched_getaffinity(0)))
+        spinning = spawn(["taskset", "-c", core, sys.executable, "-c", "while True: pass"])
+        self.addCleanup(end, spinning)
+        # Isolate processes run when nobody else wants to. What waits for 2 s may be given up.
+        for _ in range(10):
+            begun = time.monotonic()
+            answer = served.get()
+            if time.monotonic() - begun < 1:
+                self.assertEqual((answer.status, answer.body), (200, b"well"), answer.fields)
 
     def test_waiting_counts_as_wall_time(self):
         served = Served(self, {"w": source("await new Promise(() => setTimeout(() => {}, 60000));")}, ["--cpu-ms", "5000", "--wall-ms", "40"])

@@ -41,6 +41,14 @@ pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
 add_library(verge_zlib INTERFACE)
 target_link_libraries(verge_zlib INTERFACE PkgConfig::zlib)
 
+# payloads/: what payloads that are not JSON say.
+pkg_check_modules(cbor REQUIRED IMPORTED_TARGET libcbor)
+add_library(verge_cbor INTERFACE)
+target_link_libraries(verge_cbor INTERFACE PkgConfig::cbor)
+pkg_check_modules(protobuf REQUIRED IMPORTED_TARGET protobuf)
+add_library(verge_protobuf INTERFACE)
+target_link_libraries(verge_protobuf INTERFACE PkgConfig::protobuf)
+
 # jetstream/: its headers only. The library itself is loaded with dlopen on first use.
 find_path(NATS_INCLUDE nats/nats.h REQUIRED)
 add_library(verge_nats INTERFACE)

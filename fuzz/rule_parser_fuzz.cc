@@ -24,6 +24,7 @@ class CollectingEffects final : public rules::Effects {
   void upload(const rules::Rule&, EventKind, Priority, std::string_view, std::string_view, Payload, WallTime) override {
   }
   void drop(const rules::Rule&) override {}
+  void webhook(const rules::Rule&, const rules::WebhookAction&, Payload, bool) override {}
   void purge(const rules::Rule&, rules::PurgeScope, std::string_view, bool) override {}
   void hand_over(rules::RuleInput input) override { inputs.push_back(std::move(input)); }
 

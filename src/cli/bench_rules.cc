@@ -22,6 +22,7 @@ class CountingEffects final : public rules::Effects {
     ++rows;
   }
   void drop(const rules::Rule&) override {}
+  void webhook(const rules::Rule&, const rules::WebhookAction&, Payload, bool) override {}
   void purge(const rules::Rule&, rules::PurgeScope, std::string_view, bool) override {}
   void hand_over(rules::RuleInput) override {}
 

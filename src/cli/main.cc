@@ -4,6 +4,7 @@
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/mqtt_commands.h"
 #include "cli/rules_command.h"
 
 namespace {
@@ -26,6 +27,9 @@ int run(int argc, char** argv) {
   add_restore(app, outcome);
   add_demo(app, outcome);
   add_bench(app, outcome);
+  add_passwd(app, outcome);
+  add_pub(app, outcome);
+  add_sub(app, outcome);
   add_plan(app, outcome);
   add_top(app, outcome);
   add_doctor(app, outcome);

@@ -86,6 +86,11 @@ void RuleTrial::drop(const rules::Rule& rule) {
   print_(fmt::format(R"({{"rule":{},"action":"drop"}})", json_string(rule.name)));
 }
 
+void RuleTrial::webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool) {
+  print_(fmt::format(R"({{"rule":{},"action":"webhook","url":{},"payload":{}}})", json_string(rule.name),
+                     json_string(action.url), payload_json(payload.view())));
+}
+
 void RuleTrial::call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
                      WallTime) {
   print_(fmt::format(R"({{"rule":{},"action":"worker","worker":{},"topic":{},"payload":{}}})", json_string(rule.name),
@@ -94,6 +99,10 @@ void RuleTrial::call(const rules::Rule& rule, std::string_view worker, std::stri
 
 void RuleTrial::purge(const rules::Rule& rule, rules::PurgeScope, std::string_view what, bool) {
   print_(fmt::format(R"({{"rule":{},"action":"purge","what":{}}})", json_string(rule.name), json_string(what)));
+}
+
+void RuleTrial::not_performed(const rules::Rule& rule, size_t action, std::string_view why) {
+  print_(fmt::format(R"({{"rule":{},"not_performed":{},"why":{}}})", json_string(rule.name), action, json_string(why)));
 }
 
 void RuleTrial::hand_over(rules::RuleInput input) { evaluator_.accept(input, now_, *this); }

@@ -34,7 +34,9 @@ class RuleTrial final : private rules::Effects {
   void upload(const rules::Rule& rule, EventKind kind, Priority priority, std::string_view topic,
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule& rule) override;
+  void webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) override;
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
+  void not_performed(const rules::Rule& rule, size_t action, std::string_view why) override;
   void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
             WallTime time) override;
   void hand_over(rules::RuleInput input) override;

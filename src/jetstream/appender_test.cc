@@ -160,6 +160,119 @@ TEST(Appender, ForgetsTheLongestUnusedSubject) {
   EXPECT_EQ(fixture.cluster.stored().size(), 3U);
 }
 
+// A message of a batch, as a parent that is gone sent it: stored though nobody heard of it.
+Message lost_message(const Batch& batch, uint64_t after, std::string known) {
+  std::vector<const Batch::Record*> records;
+  for (const Batch::Record& record : batch.records) records.push_back(&record);
+  return {.subject = Appender::subject_of("S", batch),
+          .after = after,
+          .known = std::move(known),
+          .attempt = "lost.1",
+          .body = list_sequences(records, 0)};
+}
+
+std::vector<uint64_t> sequences_of(const std::vector<Cluster::Stored>& stored) {
+  std::vector<uint64_t> all;
+  for (const Cluster::Stored& each : stored) all.push_back(each.sequence);
+  return all;
+}
+
+TEST(Appender, DeletesWhatServersTookBesideTheChain) {
+  Fixture fixture;
+  ClusterStream stream(fixture.cluster);
+  Appender one(stream, fixture.clock, "S", "a", 10);
+  Batch first = Fixture::batch_of(1, 11);
+  one.append(first, fixture.soon(), always);
+  EXPECT_EQ(stream.looks, 0) << "nothing is before the first";
+  // Another parent reads before what the first one's successor sent is stored, and stores the same after it.
+  Appender other(stream, fixture.clock, "S", "b", 10);
+  Batch known = Fixture::batch_of(1, 11);
+  other.append(known, fixture.soon(), always);
+  fixture.cluster.store_beside(lost_message(Fixture::batch_of(11, 15), 1, "1-14"));
+  fixture.cluster.compares_sequences = false;
+  Batch again = Fixture::batch_of(11, 21);
+  other.append(again, fixture.soon(), always);
+  EXPECT_EQ(count(again, Batch::Fate::kAppended), 10U);
+  EXPECT_EQ(sequences_of(fixture.cluster.stored()), (std::vector<uint64_t>{1, 3})) << "2 has nothing that 3 has not";
+  EXPECT_EQ(other.repetitions(), 1U);
+  const int looks = stream.looks;
+  Batch next = Fixture::batch_of(21, 22);
+  other.append(next, fixture.soon(), always);
+  EXPECT_EQ(stream.looks, looks) << "a stream that answers is not doubted";
+  fixture.clock.advance(Appender::kQuiet + std::chrono::seconds(1));
+  Batch elsewhere = Fixture::batch_of(1, 2);
+  elsewhere.stream = Priority::kHigh;
+  other.append(elsewhere, fixture.soon(), always);
+  Batch later = Fixture::batch_of(22, 23);
+  other.append(later, fixture.soon(), always);
+  EXPECT_GT(stream.looks, looks);
+  EXPECT_EQ(sequences_of(fixture.cluster.stored()), (std::vector<uint64_t>{1, 3, 4, 5, 6}));
+}
+
+TEST(Appender, DoubtsUntilItCanLook) {
+  Fixture fixture;
+  ClusterStream stream(fixture.cluster);
+  Appender appender(stream, fixture.clock, "S", "a", 10);
+  for (uint64_t i = 1; i <= 2; ++i) {
+    Batch batch = Fixture::batch_of(i, i + 1);
+    appender.append(batch, fixture.soon(), always);
+  }
+  fixture.clock.advance(Appender::kQuiet + std::chrono::seconds(1));
+  fixture.cluster.store_beside(lost_message(Fixture::batch_of(3, 4), 2, "1-3"));
+  fixture.cluster.compares_sequences = false;
+  fixture.cluster.answers_reads = false;
+  Batch third = Fixture::batch_of(3, 4);
+  appender.append(third, fixture.soon(), always);
+  EXPECT_EQ(count(third, Batch::Fate::kAppended), 1U) << "it is stored, whatever is beside it";
+  EXPECT_EQ(sequences_of(fixture.cluster.stored()), (std::vector<uint64_t>{1, 2, 3, 4}));
+  fixture.cluster.answers_reads = true;
+  Batch fourth = Fixture::batch_of(4, 5);
+  appender.append(fourth, fixture.soon(), always);
+  EXPECT_EQ(sequences_of(fixture.cluster.stored()), (std::vector<uint64_t>{1, 2, 4, 5}));
+}
+
+TEST(Appender, KeepsWhatOnlyAMessageBesideTheChainHas) {
+  Fixture fixture;
+  ClusterStream stream(fixture.cluster);
+  Appender appender(stream, fixture.clock, "S", "a", 10);
+  Batch first = Fixture::batch_of(1, 3);
+  appender.append(first, fixture.soon(), always);
+  fixture.clock.advance(Appender::kQuiet + std::chrono::seconds(1));
+  fixture.cluster.store_beside(lost_message(Fixture::batch_of(3, 6), 1, "1-5"));
+  fixture.cluster.compares_sequences = false;
+  Batch less = Fixture::batch_of(3, 4);
+  appender.append(less, fixture.soon(), always);
+  fixture.cluster.compares_sequences = true;
+  EXPECT_EQ(sequences_of(fixture.cluster.stored()), (std::vector<uint64_t>{1, 2, 3}));
+  Batch rest = Fixture::batch_of(4, 8);
+  appender.append(rest, fixture.soon(), always);
+  EXPECT_EQ(rest.fates,
+            (std::vector{Batch::Fate::kKnown, Batch::Fate::kKnown, Batch::Fate::kAppended, Batch::Fate::kAppended}));
+  EXPECT_EQ(fixture.cluster.stored().back().message.known, "1-7");
+}
+
+// Somebody deleted a message of the chain: what is before it is not taken for a repetition.
+TEST(Appender, DeletesNothingOfAChainThatIsBroken) {
+  Fixture fixture;
+  ClusterStream stream(fixture.cluster);
+  Appender appender(stream, fixture.clock, "S", "a", 10);
+  for (uint64_t i = 1; i <= 2; ++i) {
+    Batch batch = Fixture::batch_of(i, i + 1);
+    appender.append(batch, fixture.soon(), always);
+  }
+  fixture.clock.advance(Appender::kQuiet + std::chrono::seconds(1));
+  fixture.cluster.answers_reads = false;  // doubts last
+  for (uint64_t i = 3; i <= 5; ++i) {
+    Batch batch = Fixture::batch_of(i, i + 1);
+    appender.append(batch, fixture.soon(), always);
+  }
+  fixture.cluster.answers_reads = true;
+  ASSERT_TRUE(fixture.cluster.remove(4, Duration(0)));
+  Batch batch = Fixture::batch_of(6, 7);
+  appender.append(batch, fixture.soon(), always);
+  EXPECT_EQ(sequences_of(fixture.cluster.stored()), (std::vector<uint64_t>{1, 2, 3, 5, 6}));
+}
+
 // Children send to one of three parents by chance, again and again until they are answered, and sometimes to another
 // one although they were; parents are replaced by fresh ones. Whatever happens: each record is stored once, in order,
 // each message says what is known after it, and what was answered is there.

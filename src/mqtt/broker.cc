@@ -15,7 +15,8 @@ namespace {
 
 constexpr Duration kSweepPeriod = std::chrono::seconds(1);
 constexpr Duration kDrainMax = std::chrono::seconds(10);
-constexpr Duration kQuiet = std::chrono::seconds(10);  // between lines of the same kind
+constexpr Duration kLingerMax = std::chrono::seconds(2);  // for a client to hear why it was closed
+constexpr Duration kQuiet = std::chrono::seconds(10);     // between lines of the same kind
 constexpr std::string_view kSequenceProperty = "verge-sequence";
 constexpr size_t kRetainedPageBytes = 256U << 10;
 
@@ -94,7 +95,9 @@ void Broker::adopt(net::Socket socket, std::string bytes) {
   counters_.received_bytes.subtract(bytes.size());  // counted where they were read
 }
 
-Broker& Broker::home_of(std::string_view client_id) const { return *shards_[hash64(client_id) % shards_.size()]; }
+size_t Broker::shard_of(std::string_view client_id, size_t shards) { return hash64(client_id) % shards; }
+
+Broker& Broker::home_of(std::string_view client_id) const { return *shards_[shard_of(client_id, shards_.size())]; }
 Broker& Broker::retainer_of(std::string_view topic) const { return *shards_[hash64(topic, 1) % shards_.size()]; }
 
 // Random until it belongs to this loop.
@@ -111,7 +114,18 @@ bool Broker::has_room_for_session(std::string_view client_id) const {
          session_bytes_ + session_bytes(client_id) <= limits_.session_bytes_max;
 }
 
-Session& Broker::open_session(const Connect& connect, Connection& connection, bool& present) {
+bool Broker::is_of_another(std::string_view client_id, std::string_view user) const {
+  const auto found = sessions_.find(client_id);
+  return found != sessions_.end() && found->second->user != user;
+}
+
+void Broker::authenticated(uint64_t connection, bool is_right) {
+  if (const auto found = connections_.find(connection); found != connections_.end()) {
+    found->second->authenticated(is_right);
+  }
+}
+
+Session& Broker::open_session(const Connect& connect, std::string_view user, Connection& connection, bool& present) {
   if (const auto existing = sessions_.find(connect.client_id);
       existing != sessions_.end() && existing->second->connection() != nullptr) {
     // This may end the session.
@@ -134,20 +148,67 @@ Session& Broker::open_session(const Connect& connect, Connection& connection, bo
   }
   Session& session = *found->second;
   if (present) count_back(session);
-  session.attach(connection, connect.version, connect.properties.receive_maximum.value_or(65535),
-                 connect.properties.maximum_packet_size.value_or(0));
+  session.user = user;
+  const size_t aliases =
+      std::min<size_t>(connect.properties.topic_alias_maximum.value_or(0), limits_.topic_aliases_max);
+  session.attach(connection, connect.version,
+                 {.receive_maximum = connect.properties.receive_maximum.value_or(65535),
+                  .packet_bytes_max = connect.properties.maximum_packet_size.value_or(0),
+                  .topic_aliases_max = static_cast<uint16_t>(aliases)});
   // 3.1.1 keeps a session that is not clean without limit; here the configured one.
   Duration expiry = std::chrono::seconds(connect.properties.session_expiry_s.value_or(0));
   if (connect.version == Version::k311) expiry = connect.clean_start ? Duration(0) : limits_.session_expiry_max;
   session.set_expiry(std::min(expiry, limits_.session_expiry_max));
+  if (journal_ == nullptr) return session;
+  if (!present && session.expiry() > Duration(0)) {
+    session.make_durable(random_.next() | 1);
+    durable_sessions_.emplace(session.durable_name(), &session);
+  }
+  if (session.durable_name() != 0) append_opened(record(), session.stored());
   return session;
+}
+
+void Broker::record_in(SessionJournal& journal, const Clock& clock) {
+  journal_ = &journal;
+  clock_ = &clock;
+}
+
+void Broker::restore(const StoredSession& stored, const Clocks& now) {
+  VERGE_ASSERT(&home_of(stored.client_id) == this);
+  // Damage may have cost the end of an earlier one.
+  if (sessions_.contains(stored.client_id)) return append_ended(record(), stored.session);
+  auto made = std::make_unique<Session>(stored.client_id, next_serial_++);
+  Session& session = *made;
+  const int64_t away_us = stored.left_us == 0 ? 0 : std::max<int64_t>(now.wall_us - stored.left_us, 0);
+  session.restore(stored, now.monotonic - std::chrono::microseconds(away_us));
+  sessions_.emplace(stored.client_id, std::move(made));
+  durable_sessions_.emplace(session.durable_name(), &session);
+  session_bytes_ += session_bytes(stored.client_id);
+  counters_.sessions.add();
+  for (const auto& [filter, held] : stored.subscriptions) {
+    tree_.add(filter,
+              {.session = &session, .options = held.options, .identifier = held.identifier, .is_durable = true});
+    for (Broker* other : shards_) {
+      if (other != this) other->tree_.add_remote(filter, shard_, /*is_durable=*/true);
+    }
+    session.subscriptions[filter] = held.options;
+    counters_.subscriptions.add();
+    session.subscription_bytes += filter.size();
+    session_bytes_ += subscription_bytes(filter);
+  }
+  count_away(session);
+  record_done(session);
 }
 
 void Broker::end_session(Session& session) {
   std::vector<std::string> filters;
   for (const auto& [filter, options] : session.subscriptions) filters.push_back(filter);
   for (const std::string& filter : filters) forget_subscription(session, filter);
-  spread(Change::kRemoved, filters, std::nullopt);
+  spread(Change::kRemoved, session, filters, std::nullopt);
+  if (session.durable_name() != 0) {
+    append_ended(record(), session.durable_name());
+    durable_sessions_.erase(session.durable_name());
+  }
   session_bytes_ -= session_bytes(session.client_id());
   if (session.connection() == nullptr) count_back(session);
   counters_.sessions.subtract();
@@ -164,10 +225,12 @@ Session* Broker::find_session(std::string_view client_id, uint64_t serial) const
   return found != sessions_.end() && found->second->serial() == serial ? found->second.get() : nullptr;
 }
 
-Reason Broker::refusal_of(const Session& session, std::string_view filter, size_t place) const {
-  if (filter.starts_with("$share/")) return Reason::kSharedSubscriptionsNotSupported;
+Reason Broker::refusal_of(const Session& session, const SubscriptionRequest& request, size_t place) const {
   if (place >= limits_.filters_a_packet_max) return Reason::kQuotaExceeded;
-  if (!is_topic_filter(filter)) return Reason::kTopicFilterInvalid;
+  const std::string_view filter = request.filter;
+  if (is_shared_filter(filter) ? !split_shared_filter(filter) : !is_topic_filter(filter)) {
+    return Reason::kTopicFilterInvalid;
+  }
   if (session.subscriptions.contains(filter)) return Reason::kSuccess;
   const bool one_too_many = session.subscriptions.size() >= limits_.subscriptions_max ||
                             session.subscription_bytes + filter.size() > limits_.subscription_bytes_max ||
@@ -185,15 +248,28 @@ void Broker::subscribe(Connection& connection, const Subscribe& request) {
       request.properties.subscription_identifiers.empty() ? 0 : request.properties.subscription_identifiers[0];
   std::vector<std::string> added;
   for (const SubscriptionRequest& wanted : request.requests) {
-    const Reason refusal = refusal_of(session, wanted.filter, pending.answer.codes.size());
+    Reason refusal = refusal_of(session, wanted, pending.answer.codes.size());
+    const bool is_shared = is_shared_filter(wanted.filter);
+    if (refusal == Reason::kSuccess) {
+      const AccessRules::Grant grant = access_->may_subscribe(
+          session.identity(), is_shared ? split_shared_filter(wanted.filter)->filter : wanted.filter);
+      if (grant == AccessRules::Grant::kNone) refusal = Reason::kNotAuthorized;
+      if (grant == AccessRules::Grant::kNoneUnsaid) refusal = Reason::kUnspecified;
+      if (grant == AccessRules::Grant::kInPart) session.is_granted_in_part = true;
+    }
     if (refusal != Reason::kSuccess) {
       pending.answer.codes.push_back(session.version() == Version::k5 ? static_cast<uint8_t>(refusal) : 0x80);
       continue;
     }
-    SubscriptionOptions granted = wanted.options;
-    granted.qos = std::min<uint8_t>(granted.qos, 1);
+    const SubscriptionOptions granted = wanted.options;
     pending.answer.codes.push_back(granted.qos);
-    const bool is_new = tree_.add(wanted.filter, {.session = &session, .options = granted, .identifier = identifier});
+    const bool is_new = tree_.add(
+        wanted.filter,
+        {.session = &session, .options = granted, .identifier = identifier, .is_durable = session.durable_name() != 0});
+    if (session.durable_name() != 0) {
+      append_subscribed(record(), session.durable_name(), wanted.filter,
+                        {.options = granted, .identifier = identifier});
+    }
     session.subscriptions[std::string(wanted.filter)] = granted;
     if (is_new) {
       counters_.subscriptions.add();
@@ -201,12 +277,13 @@ void Broker::subscribe(Connection& connection, const Subscribe& request) {
       session_bytes_ += subscription_bytes(wanted.filter);
       added.emplace_back(wanted.filter);
     }
-    if (granted.retain_handling == 0 || (granted.retain_handling == 1 && is_new)) {
+    // Those of shared subscriptions are sent none (MQTT 5.0 section 4.8.2).
+    if (!is_shared && (granted.retain_handling == 0 || (granted.retain_handling == 1 && is_new))) {
       session.retained_wanted[std::string(wanted.filter)] = {
           .number = pending.number, .options = granted, .identifier = identifier, .through = {}};
     }
   }
-  spread(Change::kAdded, added, std::move(pending));
+  spread(Change::kAdded, session, added, std::move(pending));
 }
 
 void Broker::unsubscribe(Connection& connection, const Unsubscribe& request) {
@@ -221,7 +298,7 @@ void Broker::unsubscribe(Connection& connection, const Unsubscribe& request) {
     if (existed) removed.emplace_back(filter);
     pending.answer.codes.push_back(static_cast<uint8_t>(existed ? Reason::kSuccess : Reason::kNoSubscriptionExisted));
   }
-  spread(Change::kRemoved, removed, std::move(pending));
+  spread(Change::kRemoved, session, removed, std::move(pending));
 }
 
 bool Broker::forget_subscription(Session& session, std::string_view filter) {
@@ -232,28 +309,36 @@ bool Broker::forget_subscription(Session& session, std::string_view filter) {
   if (const auto wanted = session.retained_wanted.find(filter); wanted != session.retained_wanted.end()) {
     session.retained_wanted.erase(wanted);
   }
+  if (session.durable_name() != 0) append_unsubscribed(record(), session.durable_name(), filter);
   session.subscriptions.erase(session.subscriptions.find(filter));
   return true;
 }
 
 // What is posted to a loop is done there in order, so the answers come in the order of the requests.
-void Broker::spread(Change change, const std::vector<std::string>& filters, std::optional<PendingAnswer> answer) {
+void Broker::spread(Change change, const Session& session, const std::vector<std::string>& filters,
+                    std::optional<PendingAnswer> answer) {
+  const bool is_durable = session.durable_name() != 0;
   const bool is_awaited = answer.has_value();
   const uint64_t number = is_awaited ? answer->number : 0;
   if (is_awaited) {
     answer->loops_missing = shards_.size();
+    if (is_durable) {
+      ++answer->loops_missing;
+      recorded_.answers.push_back(number);
+      record();
+    }
     answering_.emplace(number, std::move(*answer));
   }
   size_t bytes = 0;
   for (const std::string& filter : filters) bytes += sizeof(filter) + filter.size();
   for (Broker* other : shards_) {
     if (other == this || (filters.empty() && !is_awaited)) continue;
-    passages_.post(other->shard_, bytes, [this, other, change, filters, is_awaited, number] {
+    passages_.post(other->shard_, bytes, [this, other, change, filters, is_awaited, number, is_durable] {
       for (const std::string& filter : filters) {
         if (change == Change::kAdded) {
-          other->tree_.add_remote(filter, shard_);
+          other->tree_.add_remote(filter, shard_, is_durable);
         } else {
-          other->tree_.remove_remote(filter, shard_);
+          other->tree_.remove_remote(filter, shard_, is_durable);
         }
       }
       if (is_awaited) loop_.post([this, number] { count_answer(number); });
@@ -308,16 +393,20 @@ void Broker::take_retained(const PageRequest& request, RetainedMessages::Page pa
   RetainedCursor& cursor = wanted->second;
   bool all_taken = true;
   for (const MessagePointer& message : page.messages) {
+    std::shared_ptr<Commit> commit;
     Connection* connection = session->connection();
     if (connection == nullptr) return;  // it goes on when the client comes back
-    Delivery delivery{.message = message,
-                      .qos = std::min<uint8_t>({cursor.options.qos, message->qos, 1}),
-                      .retain = true,
-                      .identifiers = {}};
+    Delivery delivery{
+        .message = message, .qos = std::min(cursor.options.qos, message->qos), .retain = true, .identifiers = {}};
     all_taken = session->can_take(delivery, limits_, connection->stream().queued_bytes());
     if (!all_taken) break;
+    if (!may_receive(*session, *message)) {
+      cursor.through = message->topic;
+      continue;
+    }
     if (cursor.identifier != 0) delivery.identifiers.push_back(cursor.identifier);
-    deliver(*session, std::move(delivery));
+    deliver(*session, std::move(delivery), commit);
+    if (commit) finish_part(commit);
     cursor.through = message->topic;
   }
   if (!all_taken) {
@@ -335,7 +424,7 @@ void Broker::take_retained(const PageRequest& request, RetainedMessages::Page pa
   });
 }
 
-Verdict Broker::take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket) {
+Verdict Broker::take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket, bool& commits) {
   counters_.received.add();
   const Session& session = *connection.session();
   const Payload payload(publish.payload);
@@ -349,7 +438,9 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
                                        ticket);
   matches_.clear();
   tree_.match(publish.topic, matches_);
-  if (!publish.retain && matches_.local.empty() && matches_.remote_shards == 0) return verdict;
+  // A message that its publisher could be made to forget by a crash has its receipt made durable with it.
+  const bool owes_receipt = publish.qos == 2 && session.durable_name() != 0;
+  if (!publish.retain && matches_.empty() && !owes_receipt) return verdict;
 
   Message message{.topic = std::string(publish.topic),
                   .payload = payload,
@@ -361,38 +452,123 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
     Properties forwarded = publish.properties;
     if (forwarded.message_expiry_s) message.expires = loop_.now() + std::chrono::seconds(*forwarded.message_expiry_s);
     forwarded.message_expiry_s.reset();
+    forwarded.topic_alias.reset();
     append_properties(message.properties, forwarded);
   }
-  fan_out(std::make_shared<const Message>(std::move(message)));
+  const MessagePointer shared = std::make_shared<const Message>(std::move(message));
+  std::shared_ptr<Commit> commit;
+  if (owes_receipt || (publish.qos > 0 && matches_.is_durable && journal_ != nullptr)) {
+    commit = std::make_shared<Commit>(shared, shards_.size());
+    commit->ticket = ticket;
+    if (owes_receipt) {
+      commit->receipt_session = session.durable_name();
+      commit->receipt = publish.packet_id;
+    }
+    commits = ticket.number != 0;
+  }
+  fan_out(shared, std::move(commit));
   return verdict;
 }
 
 void Broker::publish(const MessagePointer& message) {
   matches_.clear();
   tree_.match(message->topic, matches_);
-  fan_out(message);
+  fan_out(message, nullptr);
 }
 
-// Uses matches_, which the caller has filled for the message's topic.
-void Broker::fan_out(const MessagePointer& message) {
+void Broker::fan_out(const MessagePointer& message, std::shared_ptr<Commit> commit) {
+  if (!commit && journal_ != nullptr && message->qos > 0 && matches_.is_durable) {
+    commit = std::make_shared<Commit>(message, shards_.size());
+  }
   if (message->retain) retain(message);
   uint64_t remote = matches_.remote_shards;
   while (remote != 0) {
     Broker* other = shards_[static_cast<size_t>(std::countr_zero(remote))];
+    const bool takes_part = commit && (matches_.durable_shards & (remote & -remote)) != 0;
     remote &= remote - 1;
-    const bool taken = passages_.offer(other->shard_, forwarded_bytes(*message), [other, message] {
-      other->matches_.clear();
-      other->tree_.match(message->topic, other->matches_);
-      other->deliver_local(message);
-    });
-    if (!taken) note_forward_dropped();
+    if (takes_part) commit->parts.fetch_add(1, std::memory_order_relaxed);
+    const bool taken =
+        passages_.offer(other->shard_, forwarded_bytes(*message),
+                        [other, message, part = takes_part ? commit : std::shared_ptr<Commit>()]() mutable {
+                          other->matches_.clear();
+                          other->tree_.match(message->topic, other->matches_);
+                          other->deliver_local(message, part);
+                          if (part) other->finish_part(part);
+                        });
+    if (taken) continue;
+    note_forward_dropped();
+    if (takes_part) commit->parts.fetch_sub(1, std::memory_order_relaxed);  // this loop's own is not named yet
   }
-  deliver_local(message);
+  for (const SubscriptionTree::Group* group : matches_.groups) share(*group, message, commit);
+  deliver_local(message, commit);
+  if (commit) finish_part(commit);
+}
+
+// Chosen in turn, over all loops: a loop has as many turns as it has members.
+void Broker::share(const SubscriptionTree::Group& group, const MessagePointer& message,
+                   std::shared_ptr<Commit>& commit) {
+  const SubscriptionTree::Members& members = group.members;
+  uint64_t turns = members.local.size();
+  for (const SubscriptionTree::Remote& remote : members.remote) turns += remote.count;
+  uint64_t turn = group.turn++ % turns;
+  for (const SubscriptionTree::Remote& remote : members.remote) {
+    if (turn < remote.count) return share_there(remote.shard, group.filter, message, 0, commit);
+    turn -= remote.count;
+  }
+  share_here(group.filter, message, 0, commit);
+}
+
+void Broker::share_here(std::string_view filter, const MessagePointer& message, uint64_t asked,
+                        std::shared_ptr<Commit>& commit) {
+  const SubscriptionTree::Group* group = tree_.find_group(filter);
+  if (group == nullptr) return;  // they have all left since
+  if (deliver_to_member(*group, message, /*connected=*/true, commit)) return;
+  asked |= 1ULL << shard_;
+  for (const SubscriptionTree::Remote& remote : group->members.remote) {
+    if ((asked >> remote.shard & 1) == 0) return share_there(remote.shard, group->filter, message, asked, commit);
+  }
+  deliver_to_member(*group, message, /*connected=*/false, commit);
+}
+
+void Broker::share_there(size_t shard, std::string filter, const MessagePointer& message, uint64_t asked,
+                         const std::shared_ptr<Commit>& commit) {
+  Broker* other = shards_[shard];
+  if (commit) commit->parts.fetch_add(1, std::memory_order_relaxed);
+  const size_t bytes = forwarded_bytes(*message) + filter.size();
+  const bool taken =
+      passages_.offer(shard, bytes, [other, filter = std::move(filter), message, asked, part = commit]() mutable {
+        other->share_here(filter, message, asked, part);
+        if (part) other->finish_part(part);
+      });
+  if (taken) return;
+  note_forward_dropped();
+  if (commit) commit->parts.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool Broker::deliver_to_member(const SubscriptionTree::Group& group, const MessagePointer& message, bool connected,
+                               std::shared_ptr<Commit>& commit) {
+  const std::vector<Subscription>& local = group.members.local;
+  for (size_t tries = 0; tries < local.size(); ++tries) {
+    const Subscription& chosen = local[group.local_turn++ % local.size()];
+    if ((connected && chosen.session->connection() == nullptr) || !may_receive(*chosen.session, *message)) continue;
+    Delivery delivery{.message = message,
+                      .qos = std::min(message->qos, chosen.options.qos),
+                      .retain = message->retain && chosen.options.retain_as_published,
+                      .identifiers = {}};
+    if (chosen.identifier != 0) delivery.identifiers.push_back(chosen.identifier);
+    deliver(*chosen.session, std::move(delivery), commit);
+    return true;
+  }
+  return false;
+}
+
+bool Broker::may_receive(const Session& session, const Message& message) const {
+  return !session.is_granted_in_part || access_->may_receive(session.identity(), message.topic);
 }
 
 // One delivery a session, at the highest QoS of its matching subscriptions, naming all their identifiers (MQTT 5.0
 // section 3.3.4).
-void Broker::deliver_local(const MessagePointer& message) {
+void Broker::deliver_local(const MessagePointer& message, std::shared_ptr<Commit>& commit) {
   if (matches_.local.empty()) return;
   ++match_mark_;
   std::vector<std::pair<Session*, Delivery>> deliveries;
@@ -402,17 +578,18 @@ void Broker::deliver_local(const MessagePointer& message) {
         session.serial() * SubscriptionTree::kShardsMax + shard_ + 1 == message->publisher) {
       continue;
     }
+    if (!may_receive(session, *message)) continue;
     if (session.match_mark != match_mark_) {
       session.match_mark = match_mark_;
       session.match_index = deliveries.size();
       deliveries.emplace_back(&session, Delivery{.message = message});
     }
     Delivery& delivery = deliveries[session.match_index].second;
-    delivery.qos = std::max(delivery.qos, std::min<uint8_t>({message->qos, subscription->options.qos, 1}));
+    delivery.qos = std::max(delivery.qos, std::min(message->qos, subscription->options.qos));
     delivery.retain |= message->retain && subscription->options.retain_as_published;
     if (subscription->identifier != 0) delivery.identifiers.push_back(subscription->identifier);
   }
-  for (auto& [session, delivery] : deliveries) deliver(*session, std::move(delivery));
+  for (auto& [session, delivery] : deliveries) deliver(*session, std::move(delivery), commit);
   if (message->is_decision) {
     // After the commands were appended: their streams are flushed before this is called back.
     decisions_.push_back(message->received);
@@ -420,13 +597,27 @@ void Broker::deliver_local(const MessagePointer& message) {
   }
 }
 
-void Broker::deliver(Session& session, Delivery delivery) {
+void Broker::deliver(Session& session, Delivery delivery, std::shared_ptr<Commit>& commit) {
   Connection* connection = session.connection();
   const size_t waiting = connection == nullptr ? 0 : connection->stream().queued_bytes();
   std::string* output = connection == nullptr ? nullptr : &connection->stream().output();
   const size_t bytes = Session::bytes_of(delivery);
   if (connection == nullptr && delivery.qos > 0 && away_bytes_ + bytes > limits_.away_bytes_max) {
     return note_away_dropped(1);
+  }
+  if (session.durable_name() != 0 && delivery.qos > 0) {
+    if (!commit) commit = std::make_shared<Commit>(delivery.message, shards_.size());
+    StoredTarget target{.session = session.durable_name(),
+                        .qos = delivery.qos,
+                        .retain = delivery.retain,
+                        .identifiers = delivery.identifiers};
+    if (session.deliver(std::move(delivery), limits_, waiting, loop_.now(), output) == Session::Fate::kDropped) {
+      return counters_.dropped.add();
+    }
+    target.number = session.last_number();
+    commit->targets[shard_].push_back(std::move(target));
+    if (connection == nullptr) away_bytes_ += bytes;
+    return counters_.away_bytes.set(away_bytes_);
   }
   switch (session.deliver(std::move(delivery), limits_, waiting, loop_.now(), output)) {
     case Session::Fate::kSent:
@@ -450,6 +641,7 @@ void Broker::count_away(Session& session) {
     const size_t dropped = session.drop_newest(away_bytes_ - limits_.away_bytes_max);
     away_bytes_ -= before - session.waiting_bytes();
     if (dropped > 0) note_away_dropped(dropped);
+    record_done(session);
   }
   counters_.away_bytes.set(away_bytes_);
 }
@@ -516,13 +708,17 @@ void Broker::settle_outstanding(const AckTicket& ticket, Reason reason) {
   const auto place = outstanding_.find(ticket.connection);
   if (place == outstanding_.end()) return;
   Outstanding& outstanding = place->second;
-  const auto named = outstanding.packet_ids.find(ticket.number);
-  if (named == outstanding.packet_ids.end()) return;
-  const uint16_t packet_id = named->second;
+  const auto named = outstanding.publishes.find(ticket.number);
+  if (named == outstanding.publishes.end()) return;
+  if (is_failure(reason)) named->second.reason = reason;
+  if (--named->second.waits > 0) return;
+  reason = named->second.reason;
+  const uint16_t packet_id = named->second.packet_id;
   Session* session = find_session(outstanding.client_id, outstanding.session);
-  outstanding.packet_ids.erase(named);
-  if (outstanding.packet_ids.empty()) outstanding_.erase(place);
+  outstanding.publishes.erase(named);
+  if (outstanding.publishes.empty()) outstanding_.erase(place);
   if (session == nullptr) return;
+  if (is_failure(reason)) record_refusal(*session, packet_id);
   const std::optional<AckTicket> repeated = session->receipts.settle(packet_id, ticket, !is_failure(reason));
   if (repeated) acknowledge(*repeated, reason);
 }
@@ -540,6 +736,7 @@ void Broker::connection_ended(Connection& connection) {
   if (session == nullptr || session->connection() != &connection) return;
   session->detach(loop_.now());
   count_away(*session);
+  record_left(*session);
   if (will) {
     if (const auto expiry = connection.will_expiry()) will->expires = loop_.now() + *expiry;
     if (connection.will_delay() > Duration(0)) {
@@ -549,11 +746,13 @@ void Broker::connection_ended(Connection& connection) {
     }
   }
   if (session->has_expired(loop_.now())) return end_session(*session);
-  Outstanding outstanding{.client_id = session->client_id(), .session = session->serial(), .packet_ids = {}};
+  Outstanding outstanding{.client_id = session->client_id(), .session = session->serial(), .publishes = {}};
   for (const auto& [number, packet_id] : session->receipts.awaited_of(connection.serial())) {
-    outstanding.packet_ids.emplace(number, packet_id);
+    const auto [waits, reason] = connection.answers_to_come(number);
+    outstanding.publishes.emplace(number,
+                                  Outstanding::Awaited{.packet_id = packet_id, .waits = waits, .reason = reason});
   }
-  if (!outstanding.packet_ids.empty()) outstanding_.emplace(connection.serial(), std::move(outstanding));
+  if (!outstanding.publishes.empty()) outstanding_.emplace(connection.serial(), std::move(outstanding));
 }
 
 void Broker::publish_will(Message will) {
@@ -569,7 +768,113 @@ void Broker::publish_will(Message will) {
   publish(message);
 }
 
+void Broker::finish_part(const std::shared_ptr<Commit>& commit) {
+  flush_records();  // what was recorded here before must not come after it
+  if (commit->parts.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  std::vector<const StoredTarget*> targets;
+  for (const std::vector<StoredTarget>& part : commit->targets) {
+    for (const StoredTarget& target : part) targets.push_back(&target);
+  }
+  const auto answer = [this, commit](bool durable) {  // on the journal's thread; shards_ does not change
+    for (Broker* shard : shards_) {
+      if (commit->targets[shard->shard_].empty()) continue;
+      shard->loop_.post([shard, commit, durable] { shard->settle(*commit, durable); });
+    }
+    if (commit->ticket.number == 0) return;
+    Broker* shard = shards_[commit->ticket.shard];
+    shard->loop_.post([shard, commit, durable] {
+      shard->acknowledge(commit->ticket, durable ? Reason::kSuccess : Reason::kQuotaExceeded);
+    });
+  };
+  if (targets.empty() && commit->receipt_session == 0) return answer(true);
+  SessionJournal::Batch batch{.records = {}, .messages = {commit->message}, .is_publish = true, .is_awaited = true};
+  append_published(batch.records, *commit->message, targets, commit->receipt_session, commit->receipt, clocks());
+  journal_->submit(std::move(batch), answer);
+}
+
+void Broker::settle(const Commit& commit, bool durable) {
+  for (const StoredTarget& target : commit.targets[shard_]) {
+    const auto found = durable_sessions_.find(target.session);
+    if (found == durable_sessions_.end()) continue;
+    Session& session = *found->second;
+    Connection* connection = session.connection();
+    if (!durable) {
+      const size_t before = session.waiting_bytes();
+      if (session.withdraw(target.number)) counters_.dropped.add();
+      if (connection == nullptr) away_bytes_ -= before - session.waiting_bytes();
+    } else if (!session.commit(target.number)) {
+      append_done(record(), target.session, target.number);  // it was dropped meanwhile
+    }
+    if (connection == nullptr || connection->stream().queued_bytes() > limits_.queue_bytes_max) continue;
+    counters_.sent.add(session.resume_queue(limits_, loop_.now(), connection->stream().output()));
+    record_done(session);
+  }
+}
+
+std::string& Broker::record() {
+  if (records_.empty()) loop_.at_turn_end(*this);
+  return records_;
+}
+
+void Broker::record_done(Session& session) {
+  if (session.durable_name() == 0) return;
+  for (const uint64_t number : session.take_done()) append_done(record(), session.durable_name(), number);
+}
+
+void Broker::record_left(const Session& session) {
+  if (session.durable_name() == 0) return;
+  const auto expiry_s = std::chrono::duration_cast<std::chrono::seconds>(session.expiry()).count();
+  append_left(record(), session.durable_name(), static_cast<uint32_t>(expiry_s), clock_->wall().microseconds);
+}
+
+void Broker::record_release(const Session& session, uint16_t packet_id, const AckTicket& ticket) {
+  append_released(record(), session.durable_name(), packet_id);
+  recorded_.tickets.push_back(ticket);
+}
+
+// Its receipt may be in the log, while the client may use the identifier for another message.
+void Broker::record_refusal(const Session& session, uint16_t packet_id) {
+  if (session.durable_name() != 0) append_released(record(), session.durable_name(), packet_id);
+}
+
+void Broker::record_received(const Session& session, uint64_t number) {
+  append_received(record(), session.durable_name(), number);
+  recorded_.received.emplace_back(session.durable_name(), number);
+}
+
+void Broker::flush_records() {
+  if (records_.empty() && recorded_.empty()) return;
+  SessionJournal::Batch batch{.records = std::exchange(records_, {}), .messages = {}, .is_awaited = !recorded_.empty()};
+  if (recorded_.empty()) return journal_->submit(std::move(batch), {});
+  journal_->submit(std::move(batch), [this, recorded = std::exchange(recorded_, {})](bool durable) mutable {
+    loop_.post([this, recorded = std::move(recorded), durable] { take_recorded(recorded, durable); });
+  });
+}
+
+void Broker::take_recorded(const Recorded& recorded, bool durable) {
+  for (const AckTicket& ticket : recorded.tickets) {
+    acknowledge(ticket, durable ? Reason::kSuccess : Reason::kQuotaExceeded);
+  }
+  for (const auto& [name, number] : recorded.received) {
+    const auto found = durable_sessions_.find(name);
+    if (found == durable_sessions_.end()) continue;
+    Connection* connection = found->second->connection();
+    if (!durable) {
+      // The client repeats its PUBREC, or is sent the message again, on the next connection.
+      if (connection != nullptr) {
+        connection->disconnect(Reason::kQuotaExceeded, /*with_will=*/true, "its PUBREC cannot be made durable");
+      }
+    } else if (found->second->note_recorded(number) && connection != nullptr) {
+      connection->release(number);
+    }
+  }
+  for (const uint64_t number : recorded.answers) count_answer(number);
+}
+
+Clocks Broker::clocks() const { return {.wall_us = clock_->wall().microseconds, .monotonic = clock_->monotonic()}; }
+
 void Broker::on_turn_end() {
+  flush_records();
   if (!decisions_.empty()) {
     const MonotonicTime now = loop_.tick();
     for (const MonotonicTime received : decisions_) counters_.decision.record(now - received);
@@ -577,7 +882,8 @@ void Broker::on_turn_end() {
   }
   // Those that still have output to write stay for a while; each sweep looks again.
   std::erase_if(ended_, [now = loop_.now()](const Ended& ended) {
-    return !ended.connection->stream().is_draining() || now - ended.since > kDrainMax;
+    const net::TcpStream& stream = ended.connection->stream();
+    return !stream.is_draining() || now - ended.since > (stream.is_lingering() ? kLingerMax : kDrainMax);
   });
 }
 

@@ -11,6 +11,13 @@
 // take, at whatever QoS, is read no further until they have caught up. It alone: others of its loop go on. Two loops
 // that are full towards each other go on too, since each takes what comes whatever it has to give.
 //
+// Sessions that outlive their connection are durable where there is a SessionJournal: what happens to them is recorded
+// there, and some things wait for that. A publish is acknowledged when it is durable for all such sessions that it
+// waits for, on all loops, with the receipt of its publisher at QoS 2 in the same record (Commit); only then is it sent
+// to them. PUBREL goes out when it is durable that PUBREC came, PUBCOMP when it is that PUBREL did, SUBACK when the
+// subscription is. So a crash at any moment makes neither side take a message twice at QoS 2, nor lose one that was
+// acknowledged. What is on its way to those sessions alone waits: others get it at once.
+//
 // Threading: everything on the broker's loop, except what is marked. Tasks that name a broker are posted to the loops
 // of all: no broker is destroyed before they have stopped.
 #pragma once
@@ -25,12 +32,16 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "base/seldom_line.h"
+#include "mqtt/access_rules.h"
+#include "mqtt/authenticator.h"
+#include "mqtt/commit.h"
 #include "mqtt/connection.h"
 #include "mqtt/intake.h"
 #include "mqtt/limits.h"
 #include "mqtt/message.h"
 #include "mqtt/retained_messages.h"
 #include "mqtt/session.h"
+#include "mqtt/session_journal.h"
 #include "mqtt/subscription_tree.h"
 #include "runtime/loop.h"
 #include "runtime/passages.h"
@@ -59,7 +70,7 @@ struct BrokerCounters {
   Counter forward_held;     // how often a client was read no further until another loop had caught up
   Counter input_bytes;      // of packets that are not whole or not taken yet, now
   Counter input_refused;    // connections closed for want of room among those
-  Counter forbidden;        // PUBLISH packets to topics that are not for clients, or with a number that is none
+  Counter forbidden;        // PUBLISH packets to topics that are not for the client, or with a number that is none
   Counter violations;       // connections closed for what they sent
   Histogram decision;       // from the read of a message to the write of the command that a rule made of it
 };
@@ -71,12 +82,26 @@ class Broker final : private runtime::TurnEnd {
 
   // Before any loop runs: all brokers, in order of shard.
   void join(std::vector<Broker*> shards);
+  // Before any loop runs, after join(): sessions that outlive their connection are durable from now on. `journal` is
+  // stopped before the broker is destroyed.
+  void record_in(SessionJournal& journal, const Clock& clock);
+  // A session of this loop, as the log has it; after record_in().
+  void restore(const StoredSession& stored, const Clocks& now);
+  // Which loop a client's sessions belong to.
+  [[nodiscard]] static size_t shard_of(std::string_view client_id, size_t shards);
 
   void accept(net::Socket socket);
-  // To local subscribers on all loops; keeps it if it is to be retained. Any qos above 1 is delivered at 1.
+  // To local subscribers on all loops; keeps it if it is to be retained.
   void publish(const MessagePointer& message);
   // The answer to a ticket for which Intake::take() gave kPending.
   void acknowledge(const AckTicket& ticket, Reason reason);
+
+  // Who may do what from now on, at what comes next from clients and goes to them; subscriptions that were granted
+  // stay.
+  void set_access(std::shared_ptr<const AccessRules> access) { access_ = std::move(access); }
+
+  // Clients have to show who they are from now on, when they connect; null: what they say of it is not looked at.
+  void set_authenticator(std::shared_ptr<Authenticator> authenticator) { authenticator_ = std::move(authenticator); }
 
   // Takes no more input from clients; acknowledgements still go out.
   void stop_reading();
@@ -101,6 +126,13 @@ class Broker final : private runtime::TurnEnd {
     Suback answer;
     size_t loops_missing = 0;
   };
+  // What becomes of what was recorded in a turn, once it is durable.
+  struct Recorded {
+    std::vector<AckTicket> tickets;                       // of PUBREL
+    std::vector<std::pair<uint64_t, uint64_t>> received;  // by session and number: PUBREL is to be sent
+    std::vector<uint64_t> answers;                        // of SUBSCRIBE
+    [[nodiscard]] bool empty() const { return tickets.empty() && received.empty() && answers.empty(); }
+  };
   // A page of retained messages is for this subscription of this session, if they are still there.
   struct PageRequest {
     std::string client_id;
@@ -116,31 +148,64 @@ class Broker final : private runtime::TurnEnd {
   [[nodiscard]] Broker& retainer_of(std::string_view topic) const;
   std::string new_client_id();
 
+  // Whether the client id is another user's, as far as there is a session of it.
+  [[nodiscard]] bool is_of_another(std::string_view client_id, std::string_view user) const;
+  void authenticated(uint64_t connection, bool is_right);
   [[nodiscard]] bool has_room_for_session(std::string_view client_id) const;
-  Session& open_session(const Connect& connect, Connection& connection, bool& present);
+  Session& open_session(const Connect& connect, std::string_view user, Connection& connection, bool& present);
   void end_session(Session& session);
   [[nodiscard]] Session* find_session(std::string_view client_id, uint64_t serial) const;
 
   void subscribe(Connection& connection, const Subscribe& request);
   // The reason to refuse a filter; kSuccess: none.
-  [[nodiscard]] Reason refusal_of(const Session& session, std::string_view filter, size_t place) const;
+  [[nodiscard]] Reason refusal_of(const Session& session, const SubscriptionRequest& request, size_t place) const;
   void unsubscribe(Connection& connection, const Unsubscribe& request);
   // On this loop only. False when there was none.
   bool forget_subscription(Session& session, std::string_view filter);
   // Lets every other loop know, then sends the answer, if there is one.
   enum class Change { kAdded, kRemoved };
-  void spread(Change change, const std::vector<std::string>& filters, std::optional<PendingAnswer> answer);
+  void spread(Change change, const Session& session, const std::vector<std::string>& filters,
+              std::optional<PendingAnswer> answer);
   void count_answer(uint64_t number);
   // Asks for the next page of retained messages that the session waits for, if it has room for them.
   void send_retained(Session& session);
   void take_retained(const PageRequest& request, RetainedMessages::Page page);
 
   // From a client of this loop. `message` is made only if somebody takes it.
-  Verdict take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket);
+  // `commits`: acknowledge() will be called once more with the ticket, for what is made durable of it.
+  Verdict take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket, bool& commits);
   void publish_will(Message will);
-  void fan_out(const MessagePointer& message);
-  void deliver_local(const MessagePointer& message);
-  void deliver(Session& session, Delivery delivery);
+  // Uses matches_, which the caller has filled for the message's topic.
+  void fan_out(const MessagePointer& message, std::shared_ptr<Commit> commit);
+  void deliver_local(const MessagePointer& message, std::shared_ptr<Commit>& commit);
+  // With a commit, what is durable becomes a target of it; where there is none, one is made.
+  void deliver(Session& session, Delivery delivery, std::shared_ptr<Commit>& commit);
+  [[nodiscard]] bool may_receive(const Session& session, const Message& message) const;
+  // To one member of a shared subscription, on whichever loop: one who is connected, if there is one.
+  void share(const SubscriptionTree::Group& group, const MessagePointer& message, std::shared_ptr<Commit>& commit);
+  // The loops in `asked` have nobody who is connected.
+  void share_here(std::string_view filter, const MessagePointer& message, uint64_t asked,
+                  std::shared_ptr<Commit>& commit);
+  void share_there(size_t shard, std::string filter, const MessagePointer& message, uint64_t asked,
+                   const std::shared_ptr<Commit>& commit);
+  bool deliver_to_member(const SubscriptionTree::Group& group, const MessagePointer& message, bool connected,
+                         std::shared_ptr<Commit>& commit);
+
+  // This loop has named its sessions; the last to do so submits.
+  void finish_part(const std::shared_ptr<Commit>& commit);
+  // On the loop of its targets: they may be sent, or will not be.
+  void settle(const Commit& commit, bool durable);
+  // Adds to what this turn records.
+  std::string& record();
+  void record_done(Session& session);
+  void record_left(const Session& session);
+  void record_release(const Session& session, uint16_t packet_id, const AckTicket& ticket);
+  void record_refusal(const Session& session, uint16_t packet_id);
+  void record_received(const Session& session, uint64_t number);
+  // Submits what this turn recorded so far: before what another thread may record after it.
+  void flush_records();
+  void take_recorded(const Recorded& recorded, bool durable);
+  [[nodiscard]] Clocks clocks() const;
   void retain(const MessagePointer& message);
   void note_forward_dropped();
   // Lets the connection go on once the loop has room that was found to have none.
@@ -162,6 +227,8 @@ class Broker final : private runtime::TurnEnd {
   const size_t shard_;
   const Limits limits_;
   Intake& intake_;
+  std::shared_ptr<const AccessRules> access_ = std::make_shared<const AccessRules>();
+  std::shared_ptr<Authenticator> authenticator_;
   std::vector<Broker*> shards_;
   runtime::Passages passages_;
   Random random_;
@@ -175,7 +242,12 @@ class Broker final : private runtime::TurnEnd {
   struct Outstanding {
     std::string client_id;
     uint64_t session = 0;
-    std::unordered_map<uint64_t, uint16_t> packet_ids;  // by the number of the ticket
+    struct Awaited {
+      uint16_t packet_id = 0;
+      uint8_t waits = 0;  // answers to come
+      Reason reason = Reason::kSuccess;
+    };
+    std::unordered_map<uint64_t, Awaited> publishes;  // by the number of the ticket
   };
   std::unordered_map<uint64_t, Outstanding> outstanding_;  // by serial of the connection
   struct Ended {
@@ -193,6 +265,11 @@ class Broker final : private runtime::TurnEnd {
     Message message;
   };
   std::unordered_map<uint64_t, DelayedWill> delayed_wills_;  // by session serial
+  SessionJournal* journal_ = nullptr;
+  const Clock* clock_ = nullptr;
+  std::unordered_map<uint64_t, Session*> durable_sessions_;  // by their durable name
+  std::string records_;                                      // of this turn
+  Recorded recorded_;
   uint64_t next_serial_ = 1;
   uint64_t match_mark_ = 0;
   SubscriptionTree::Matches matches_;

@@ -60,19 +60,20 @@ bool Client::take_frame(const Frame& frame) {
     }
     case PacketType::kPublish: {
       const Parsed<Publish> publish = parse_publish(frame, version_);
-      if (!publish || publish->qos == 2) return false;
-      if (publish->qos == 1) {
-        append_acknowledgement(stream_.output(), PacketType::kPuback, {publish->packet_id, Reason::kSuccess}, version_);
+      if (!publish) return false;
+      if (publish->qos > 0) {
+        append_acknowledgement(stream_.output(), publish->qos == 1 ? PacketType::kPuback : PacketType::kPubrec,
+                               {publish->packet_id, Reason::kSuccess}, version_);
       }
+      if (publish->qos == 2 && !received_.insert(publish->packet_id).second) return true;  // again
       observer_.on_message(*publish);
       return true;
     }
-    case PacketType::kPuback: {
-      const Parsed<Acknowledgement> acknowledgement = parse_acknowledgement(frame, version_);
-      if (!acknowledgement) return false;
-      observer_.on_acknowledged(*acknowledgement);
-      return true;
-    }
+    case PacketType::kPuback:
+    case PacketType::kPubrec:
+    case PacketType::kPubrel:
+    case PacketType::kPubcomp:
+      return take_acknowledgement(frame);
     case PacketType::kSuback: {
       const Parsed<Suback> suback = parse_suback(frame, version_);
       if (!suback) return false;
@@ -85,6 +86,22 @@ bool Client::take_frame(const Frame& frame) {
     default:
       return false;
   }
+}
+
+bool Client::take_acknowledgement(const Frame& frame) {
+  const Parsed<Acknowledgement> acknowledgement = parse_acknowledgement(frame, version_);
+  if (!acknowledgement) return false;
+  const uint16_t packet_id = acknowledgement->packet_id;
+  if (frame.type == PacketType::kPubrel) {
+    const bool known = received_.erase(packet_id) > 0;
+    append_acknowledgement(stream_.output(), PacketType::kPubcomp,
+                           {packet_id, known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound}, version_);
+  } else if (frame.type == PacketType::kPubrec && !is_failure(acknowledgement->reason)) {
+    append_acknowledgement(stream_.output(), PacketType::kPubrel, {packet_id, Reason::kSuccess}, version_);
+  } else {
+    observer_.on_acknowledged(*acknowledgement);
+  }
+  return true;
 }
 
 void Client::on_closed(std::string_view reason) { observer_.on_disconnected(reason); }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "mqtt/decode.h"
 #include "mqtt/packet.h"
@@ -18,6 +19,7 @@ class ClientObserver {
   virtual void on_connected(const Connack& connack) = 0;
   virtual void on_subscribed(const Suback&) {}
   virtual void on_message(const Publish&) {}
+  // PUBACK, or PUBCOMP, or PUBREC with a refusal.
   virtual void on_acknowledged(const Acknowledgement&) {}
   // The connection could not be made, was refused or broke. The observer may destroy the client.
   virtual void on_disconnected(std::string_view reason) = 0;
@@ -45,6 +47,7 @@ class Client final : private net::StreamObserver {
   void on_bytes(std::string_view bytes) override;
   void on_closed(std::string_view reason) override;
   bool take_frame(const Frame& frame);
+  bool take_acknowledgement(const Frame& frame);
   void ping_later();
   uint16_t next_packet_id();
 
@@ -55,6 +58,7 @@ class Client final : private net::StreamObserver {
   runtime::Timer ping_;
   FrameInput input_;
   uint16_t last_packet_id_ = 0;
+  std::unordered_set<uint16_t> received_;  // at QoS 2, and not released yet
 };
 
 }  // namespace verge::mqtt

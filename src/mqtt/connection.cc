@@ -53,10 +53,17 @@ void Connection::on_bytes(std::string_view bytes) {
 
 void Connection::keep_input(std::string_view rest) {
   input_.keep(rest);
-  if (broker_.count_input(std::exchange(input_bytes_, input_.kept_bytes()), input_.kept_bytes())) return;
+  if (count_input()) return;
   input_.keep({});
-  broker_.count_input(std::exchange(input_bytes_, 0), 0);
+  aliases_.clear();
+  alias_bytes_ = 0;
+  count_input();
   disconnect(Reason::kQuotaExceeded, /*with_will=*/true, "too much is held of packets that are not whole");
+}
+
+bool Connection::count_input() {
+  const size_t now = input_.kept_bytes() + alias_bytes_;
+  return broker_.count_input(std::exchange(input_bytes_, now), now);
 }
 
 void Connection::on_closed(std::string_view reason) {
@@ -67,13 +74,14 @@ void Connection::on_closed(std::string_view reason) {
 void Connection::on_drained() {
   if (session_ == nullptr) return;
   session_->resume_queue(broker_.limits_, loop_.now(), stream_.output());
+  broker_.record_done(*session_);
   broker_.send_retained(*session_);
   go_on();
 }
 
 bool Connection::is_held() const {
-  return paused_ || output_waits_ || awaits_room_ || answers_awaited_ >= broker_.limits_.answers_max ||
-         broker_.stopped_;
+  return paused_ || output_waits_ || awaits_room_ || authenticating_ ||
+         answers_awaited_ >= broker_.limits_.answers_max || broker_.stopped_;
 }
 
 void Connection::hold_while_too_many() {
@@ -191,6 +199,50 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     finish(/*with_will=*/false);
     return false;
   }
+  return broker_.authenticator_ ? authenticate(connect) : accept_connect(connect, {});
+}
+
+bool Connection::authenticate(const Connect& connect) {
+  if (!connect.user_name || connect.user_name->empty()) {
+    if (broker_.authenticator_->admits_anonymous(stream_.peer())) return accept_connect(connect, {});
+    refuse_connect(version_, Reason::kNotAuthorized, "it gives no user name");
+    return false;
+  }
+  append_connect(connect_, connect);
+  authenticating_ = true;
+  hold();
+  broker_.authenticator_->check(
+      std::string(*connect.user_name), std::string(connect.password.value_or(std::string_view())), loop_,
+      [&broker = broker_, serial = serial_](bool is_right) { broker.authenticated(serial, is_right); });
+  return true;
+}
+
+void Connection::authenticated(bool is_right) {
+  if (!stream_.is_open() || !std::exchange(authenticating_, false)) return;
+  const std::string packet = std::exchange(connect_, {});
+  if (!is_right) {
+    return refuse_connect(version_, Reason::kBadUserNameOrPassword, "the user name or password is wrong");
+  }
+  std::string_view bytes = packet;
+  Frame frame;
+  Violation problem;
+  const Framing framing = next_frame(bytes, packet.size(), frame, problem);
+  VERGE_ASSERT(framing == Framing::kFrame);
+  const Parsed<Connect> connect = parse_connect(frame);
+  VERGE_ASSERT(connect.has_value() && connect->user_name);
+  if (accept_connect(*connect, *connect->user_name)) go_on();
+}
+
+bool Connection::accept_connect(const Connect& connect, std::string_view user) {
+  const Identity identity{.user = user, .client_id = connect.client_id};
+  if (connect.will && !broker_.access_->may_publish(identity, connect.will->topic)) {
+    refuse_connect(version_, Reason::kNotAuthorized, "a will on a topic that the client may not publish to");
+    return false;
+  }
+  if (broker_.authenticator_ && broker_.is_of_another(connect.client_id, user)) {
+    refuse_connect(version_, Reason::kNotAuthorized, "the client id has a session of another user");
+    return false;
+  }
   if (!broker_.has_room_for_session(connect.client_id)) {
     refuse_connect(version_, Reason::kQuotaExceeded, "there are too many sessions");
     return false;
@@ -202,11 +254,17 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     accepted.client_id = assigned;
   }
   Connack connack;
+  uint16_t keep_alive_s = connect.keep_alive_s;
   if (version_ == Version::k5) {
+    const auto most = std::chrono::duration_cast<std::chrono::seconds>(broker_.limits_.keep_alive_max).count();
+    if (most > 0 && (keep_alive_s == 0 || keep_alive_s > most)) keep_alive_s = static_cast<uint16_t>(most);
     if (!assigned.empty()) connack.properties.assigned_client_id = assigned;
     connack.properties.receive_maximum = static_cast<uint16_t>(std::min<size_t>(broker_.limits_.pending_max, 65535));
     connack.properties.maximum_packet_size = static_cast<uint32_t>(broker_.limits_.packet_bytes_max);
-    connack.properties.shared_available = uint8_t{0};
+    if (broker_.limits_.topic_aliases_max > 0) {
+      connack.properties.topic_alias_maximum = static_cast<uint16_t>(broker_.limits_.topic_aliases_max);
+    }
+    if (keep_alive_s != connect.keep_alive_s) connack.properties.server_keep_alive_s = keep_alive_s;
     const auto expiry_max =
         std::chrono::duration_cast<std::chrono::seconds>(broker_.limits_.session_expiry_max).count();
     if (connect.properties.session_expiry_s.value_or(0) > static_cast<uint64_t>(expiry_max)) {
@@ -219,13 +277,16 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     refuse_connect(version_, Reason::kPacketTooLarge, "the client's maximum packet size is below that of CONNACK");
     return false;
   }
-  session_ = &broker_.open_session(accepted, *this, connack.session_present);
+  session_ = &broker_.open_session(accepted, user, *this, connack.session_present);
   last_received_ = loop_.now();
-  silence_max_ = std::chrono::milliseconds(connect.keep_alive_s * 1500);
+  silence_max_ = std::chrono::milliseconds(keep_alive_s * 1500);
   keep_will(connect);
   append_connack(stream_.output(), connack, version_);
   session_->resume(broker_.limits_, loop_.now(), stream_.output());
+  // The disk may have failed when they were to be recorded first.
+  for (const uint64_t number : session_->unrecorded()) broker_.record_received(*session_, number);
   broker_.counters_.dropped.add(session_->take_dropped());
+  broker_.record_done(*session_);
   broker_.send_retained(*session_);
   return true;
 }
@@ -246,22 +307,32 @@ void Connection::keep_will(const Connect& connect) {
 }
 
 bool Connection::take_publish(const Frame& frame) {
-  const Parsed<Publish> publish = parse_publish(frame, version_);
+  Parsed<Publish> publish = parse_publish(frame, version_);
   if (!publish) return violation(publish.error());
-  if (publish->properties.topic_alias) return violation({Reason::kTopicAliasInvalid, "topic aliases are not offered"});
+  if (publish->properties.topic_alias && !resolve_alias(*publish)) return false;
   if (!publish->properties.subscription_identifiers.empty()) {
     return violation({Reason::kProtocolError, "a client does not send subscription identifiers"});
   }
   // With a number that is none a repetition would be stored twice, and nobody would know.
   const bool is_badly_numbered = !sequence_of(publish->properties).has_value();
-  const bool forbidden = is_reserved_topic(publish->topic) || is_badly_numbered;
+  const bool forbidden = is_reserved_topic(publish->topic) || is_badly_numbered ||
+                         !broker_.access_->may_publish(session_->identity(), publish->topic);
   if (forbidden) broker_.counters_.forbidden.add();
   if (publish->qos == 0) {
     if (forbidden) return true;
-    broker_.take_publish(*this, *publish, {});
+    bool commits = false;
+    broker_.take_publish(*this, *publish, {}, commits);
     return stream_.is_open();
   }
   const PacketType type = publish->qos == 1 ? PacketType::kPuback : PacketType::kPubrec;
+  const std::optional<PacketType> last = publish->qos == 2 ? last_pending(publish->packet_id) : std::nullopt;
+  // Behind a PUBREL whose PUBCOMP is still to come, the identifier names another message.
+  const Receipts::State receipt =
+      publish->qos == 2 && !last ? session_->receipts.state(publish->packet_id) : Receipts::State::kNone;
+  const bool is_repeated = last == PacketType::kPubrec || receipt != Receipts::State::kNone;
+  if (!is_repeated && ++unfinished_ > broker_.limits_.pending_max && version_ == Version::k5) {
+    return violation({Reason::kReceiveMaximumExceeded, "more publishes at once than the receive maximum allows"});
+  }
   if (forbidden) {
     // 3.1.1 cannot say no; there the message is dropped as [MQTT-3.3.5-2] allows.
     if (type == PacketType::kPubrec && version_ == Version::k311) {
@@ -270,7 +341,7 @@ bool Connection::take_publish(const Frame& frame) {
     }
     acks_.push_back({.packet_id = publish->packet_id,
                      .type = type,
-                     .ready = true,
+                     .waits = 0,
                      .reason = is_badly_numbered         ? Reason::kImplementationSpecific
                                : version_ == Version::k5 ? Reason::kNotAuthorized
                                                          : Reason::kSuccess,
@@ -278,11 +349,7 @@ bool Connection::take_publish(const Frame& frame) {
     hold_while_too_many();
     return true;
   }
-  const std::optional<PacketType> last = publish->qos == 2 ? last_pending(publish->packet_id) : std::nullopt;
   if (last == PacketType::kPubrec) return true;  // repeated before its PUBREC, which is still to come
-  // Behind a PUBREL whose PUBCOMP is still to come, the identifier names another message.
-  const Receipts::State receipt =
-      publish->qos == 2 && !last ? session_->receipts.state(publish->packet_id) : Receipts::State::kNone;
   const bool is_new = receipt == Receipts::State::kNone;
   // Those of earlier connections of the session among them.
   if (is_new && publish->qos == 2 && session_->receipts.awaited() >= 2 * broker_.limits_.pending_max) {
@@ -292,24 +359,65 @@ bool Connection::take_publish(const Frame& frame) {
   const AckTicket ticket{broker_.shard(), serial_, first_ack_ + acks_.size()};
   acks_.push_back({.packet_id = publish->packet_id,
                    .type = type,
-                   .ready = false,
+                   .waits = 1,
                    .reason = Reason::kSuccess,
                    .bytes = static_cast<uint32_t>(frame.body.size())});
   pending_bytes_ += frame.body.size();
   if (receipt == Receipts::State::kAwaited) session_->receipts.repeat(publish->packet_id, ticket);
   if (publish->qos == 2 && is_new) session_->receipts.begin(publish->packet_id, ticket);
   Verdict verdict = receipt == Receipts::State::kAwaited ? Verdict::kPending : Verdict::kAccepted;
-  if (is_new) verdict = broker_.take_publish(*this, *publish, ticket);
-  if (!stream_.is_open()) {
-    if (verdict == Verdict::kAccepted) broker_.acknowledge(ticket, Reason::kSuccess);  // the session may wait for it
-    return false;
+  bool commits = false;
+  if (is_new) {
+    acks_.back().waits = 2;  // for the node's word, and for what is made durable of it
+    verdict = broker_.take_publish(*this, *publish, ticket, commits);
+    // What the broker found last is this topic's.
+    if (version_ == Version::k5 && broker_.matches_.empty() && stream_.is_open()) {
+      acks_.back().reason = Reason::kNoMatchingSubscribers;
+    }
+    if (!commits) settle_publish(ticket);
   }
-  if (verdict == Verdict::kAccepted) {
-    acks_[ticket.number - first_ack_].ready = true;
-    if (publish->qos == 2) session_->receipts.settle(publish->packet_id, ticket, /*kept=*/true);
-  }
+  if (verdict == Verdict::kAccepted) settle_publish(ticket);
+  if (!stream_.is_open()) return false;
   hold_while_too_many();
   return true;
+}
+
+bool Connection::resolve_alias(Publish& publish) {
+  const size_t alias = *publish.properties.topic_alias;
+  if (alias == 0 || alias > broker_.limits_.topic_aliases_max) {
+    return violation({Reason::kTopicAliasInvalid, "the topic alias is 0 or above the maximum"});
+  }
+  if (!publish.topic.empty()) {
+    if (aliases_.size() < alias) aliases_.resize(alias);
+    std::string& topic = aliases_[alias - 1];
+    alias_bytes_ += publish.topic.size() - topic.size();
+    topic = publish.topic;
+    return true;
+  }
+  if (alias > aliases_.size() || aliases_[alias - 1].empty()) {
+    return violation({Reason::kProtocolError, "a topic alias that stands for no topic"});
+  }
+  publish.topic = aliases_[alias - 1];
+  return true;
+}
+
+// What need not be waited for.
+void Connection::settle_publish(const AckTicket& ticket) {
+  if (!stream_.is_open()) return broker_.acknowledge(ticket, Reason::kSuccess);  // the session may wait for it
+  PendingAck& pending = acks_[ticket.number - first_ack_];
+  if (--pending.waits == 0 && pending.type == PacketType::kPubrec) {
+    session_->receipts.settle(pending.packet_id, ticket, /*kept=*/!is_failure(pending.reason));
+  }
+}
+
+std::pair<uint8_t, Reason> Connection::answers_to_come(uint64_t number) const {
+  if (number < first_ack_ || number - first_ack_ >= acks_.size()) return {1, Reason::kSuccess};
+  const PendingAck& pending = acks_[number - first_ack_];
+  return {std::max<uint8_t>(pending.waits, 1), pending.reason};
+}
+
+void Connection::release(uint64_t number) {
+  append_acknowledgement(stream_.output(), PacketType::kPubrel, {packet_id_of(number), Reason::kSuccess}, version_);
 }
 
 std::optional<PacketType> Connection::last_pending(uint16_t packet_id) const {
@@ -328,9 +436,15 @@ bool Connection::awaits_pubrec(uint16_t packet_id) const {
 void Connection::acknowledge(uint64_t number, Reason reason) {
   if (number < first_ack_ || number - first_ack_ >= acks_.size()) return;
   PendingAck& pending = acks_[number - first_ack_];
-  pending.ready = true;
-  pending.reason = reason;
+  if (is_failure(reason)) pending.reason = reason;
+  if (pending.waits == 0 || --pending.waits > 0) return;
+  reason = pending.reason;
+  if (pending.type == PacketType::kPubcomp && is_failure(reason)) {
+    // It has no such reason; the client releases again on its next connection.
+    return disconnect(reason, /*with_will=*/true, "a release cannot be made durable");
+  }
   if (pending.type == PacketType::kPubrec) {
+    if (is_failure(reason)) broker_.record_refusal(*session_, pending.packet_id);
     session_->receipts.settle(pending.packet_id, {broker_.shard(), serial_, number}, !is_failure(reason));
   }
   if (version_ == Version::k311 && is_failure(reason)) {
@@ -343,18 +457,24 @@ void Connection::acknowledge(uint64_t number, Reason reason) {
 }
 
 void Connection::send_ready_acks() {
-  while (!acks_.empty() && acks_.front().ready) {
+  while (!acks_.empty() && acks_.front().waits == 0) {
     PendingAck& pending = acks_.front();
     // A PUBREC behind it is for another message of the identifier, whose receipt that is now.
     if (pending.type == PacketType::kPubcomp && !awaits_pubrec(pending.packet_id) &&
         !session_->receipts.release(pending.packet_id)) {
       pending.reason = Reason::kPacketIdentifierNotFound;
     }
-    append_acknowledgement(stream_.output(), pending.type, {pending.packet_id, pending.reason}, version_);
+    send_acknowledgement(pending.type, pending.packet_id, pending.reason);
     pending_bytes_ -= pending.bytes;
     acks_.pop_front();
     ++first_ack_;
   }
+}
+
+void Connection::send_acknowledgement(PacketType type, uint16_t packet_id, Reason reason) {
+  const bool is_end = type != PacketType::kPubrec || is_failure(reason);
+  if (is_end && unfinished_ > 0) --unfinished_;
+  append_acknowledgement(stream_.output(), type, {packet_id, reason}, version_);
 }
 
 // More than the limits divided by `share`.
@@ -367,37 +487,72 @@ bool Connection::take_acknowledgement(const Frame& frame) {
   const Parsed<Acknowledgement> acknowledgement = parse_acknowledgement(frame, version_);
   if (!acknowledgement) return violation(acknowledgement.error());
   switch (frame.type) {
+    case PacketType::kPubrec:
+      if (!is_failure(acknowledgement->reason)) {
+        const uint64_t number = session_->number_of(acknowledgement->packet_id);
+        const Session::Receipt receipt = session_->note_received(acknowledgement->packet_id);
+        if (receipt == Session::Receipt::kRecord) {
+          broker_.record_received(*session_, number);
+        } else {
+          const bool known = receipt == Session::Receipt::kRelease;
+          append_acknowledgement(
+              stream_.output(), PacketType::kPubrel,
+              {acknowledgement->packet_id, known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound}, version_);
+        }
+        return true;
+      }
+      [[fallthrough]];
     case PacketType::kPuback:
-      session_->acknowledge(acknowledgement->packet_id, broker_.limits_, loop_.now(), stream_.output());
+    case PacketType::kPubcomp:
+      session_->acknowledge(frame.type, acknowledgement->packet_id, broker_.limits_, loop_.now(), stream_.output());
+      broker_.record_done(*session_);
       broker_.send_retained(*session_);
       return true;
     case PacketType::kPubrel: {
+      const bool is_durable = session_->durable_name() != 0;
       if (const auto last = last_pending(acknowledgement->packet_id)) {
+        // A release that could be recorded before what it releases: the client repeats it.
+        if (is_durable) return true;
         // Its PUBREC has not gone out yet: PUBCOMP follows that.
         if (*last == PacketType::kPubrec) {
           acks_.push_back({.packet_id = acknowledgement->packet_id,
                            .type = PacketType::kPubcomp,
-                           .ready = true,
+                           .waits = 0,
                            .reason = Reason::kSuccess,
                            .bytes = 0});
           hold_while_too_many();
         }
         return true;
       }
+      if (is_durable && session_->receipts.state(acknowledgement->packet_id) == Receipts::State::kKept) {
+        const AckTicket ticket{broker_.shard(), serial_, first_ack_ + acks_.size()};
+        acks_.push_back({.packet_id = acknowledgement->packet_id,
+                         .type = PacketType::kPubcomp,
+                         .waits = 1,
+                         .reason = Reason::kSuccess,
+                         .bytes = 0});
+        broker_.record_release(*session_, acknowledgement->packet_id, ticket);
+        hold_while_too_many();
+        return true;
+      }
       const bool known = session_->receipts.release(acknowledgement->packet_id);
-      append_acknowledgement(stream_.output(), PacketType::kPubcomp,
-                             {acknowledgement->packet_id, known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound},
-                             version_);
+      send_acknowledgement(PacketType::kPubcomp, acknowledgement->packet_id,
+                           known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound);
       return true;
     }
     default:
-      return violation({Reason::kProtocolError, "an acknowledgement of a delivery at QoS 2 that was not made"});
+      return false;  // no other type comes here
   }
 }
 
 bool Connection::take_subscribe(const Frame& frame) {
   const Parsed<Subscribe> subscribe = parse_subscribe(frame, version_);
   if (!subscribe) return violation(subscribe.error());
+  const bool asks_for_both = std::ranges::any_of(subscribe->requests, [](const SubscriptionRequest& request) {
+    return request.options.no_local && is_shared_filter(request.filter);
+  });
+  if (asks_for_both)
+    return violation({Reason::kProtocolError, "no local with a shared subscription"});  // [MQTT-3.8.3-4]
   ++answers_awaited_;
   broker_.subscribe(*this, *subscribe);
   if (is_held()) hold();
@@ -450,8 +605,16 @@ bool Connection::violation(const Violation& problem) {
 void Connection::disconnect(Reason reason, bool with_will, std::string_view what) {
   if (!stream_.is_open()) return;
   log_debug("mqtt", "closing {} (client '{}'): {}", stream_.peer().text(), session_ ? session_->client_id() : "", what);
-  if (session_ != nullptr && version_ == Version::k5) append_disconnect(stream_.output(), reason, version_);
-  stream_.close_when_drained();
+  if (session_ != nullptr && version_ == Version::k5) {
+    std::string packet;
+    append_disconnect(packet, reason, version_, what);
+    if (!fits(packet.size())) {
+      packet.clear();
+      append_disconnect(packet, reason, version_);
+    }
+    stream_.write(packet);
+  }
+  stream_.close_when_heard();
   finish(with_will);
 }
 
@@ -464,12 +627,14 @@ void Connection::refuse_connect(Version version, Reason reason, std::string_view
     code = reason == Reason::kUnsupportedProtocolVersion ? 1
            : reason == Reason::kClientIdentifierNotValid ? 2
            : reason == Reason::kQuotaExceeded            ? 3
+           : reason == Reason::kBadUserNameOrPassword    ? 4
+           : reason == Reason::kNotAuthorized            ? 5
                                                          : 0;
   }
   std::string packet;
   if (code != 0) append_connack(packet, {.reason = static_cast<Reason>(code)}, version);
   if (fits(packet.size())) stream_.write(packet);
-  stream_.close_when_drained();
+  stream_.close_when_heard();
   finish(/*with_will=*/false);
 }
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "mqtt/decode.h"
 #include "mqtt/intake.h"
@@ -41,9 +42,16 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
 
   // Sends DISCONNECT (5.0) and closes; the session stays or ends as agreed. `with_will`: publish it.
   void disconnect(Reason reason, bool with_will, std::string_view what);
+  // One of the answers that the acknowledgement waits for.
   void acknowledge(uint64_t number, Reason reason);
+  // How many there are to come to this one, and the reason so far.
+  [[nodiscard]] std::pair<uint8_t, Reason> answers_to_come(uint64_t number) const;
+  // PUBREL, for the message of this number of the session.
+  void release(uint64_t number);
   // SUBACK or UNSUBACK, once every loop knows.
   void answer(PacketType type, const Suback& answer);
+  // Whether the client's password is right.
+  void authenticated(bool is_right);
   // Another loop has caught up.
   void has_room_again();
   // Closes with a reason if the client has been silent too long, or never sent CONNECT.
@@ -61,7 +69,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   struct PendingAck {
     uint16_t packet_id;
     PacketType type;
-    bool ready;
+    uint8_t waits;  // answers to come: none, and it is ready
     Reason reason;
     uint32_t bytes;  // of the packet it answers
   };
@@ -69,7 +77,17 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   // False: the connection is closed or moved and no more of the input may be read.
   bool take_frame(const Frame& frame, std::string_view rest);
   bool take_connect(const Frame& frame, std::string_view rest);
+  // What it says of itself is to be found true first; false: refused.
+  bool authenticate(const Connect& connect);
+  // The client is who it says, and of this loop.
+  bool accept_connect(const Connect& connect, std::string_view user);
   bool take_publish(const Frame& frame);
+  // Puts the topic in place of its alias, or remembers it.
+  bool resolve_alias(Publish& publish);
+  void settle_publish(const AckTicket& ticket);
+  void send_acknowledgement(PacketType type, uint16_t packet_id, Reason reason);
+  // What is held of the client's input: a packet that is not whole, and aliases.
+  bool count_input();
   bool take_subscribe(const Frame& frame);
   bool take_unsubscribe(const Frame& frame);
   bool take_disconnect(const Frame& frame);
@@ -112,9 +130,16 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   bool paused_ = false;            // too many publishes are pending
   bool output_waits_ = false;      // more than queue_bytes_max
   bool awaits_room_ = false;       // on another loop
+  bool authenticating_ = false;    // its CONNECT waits for the node to say who it is
+  std::string connect_;            // that CONNECT
   uint64_t sent_when_looked_ = 0;  // bytes that the client had taken, while output waits
   size_t packet_bytes_max_ = 0;    // that the client takes; 0: no limit
   bool taking_input_ = false;
+  // Of the client's PUBLISH packets at QoS 1 and 2 on this connection, those that it was not told the end of (MQTT 5.0
+  // section 4.9).
+  size_t unfinished_ = 0;
+  std::vector<std::string> aliases_;  // topics, by alias from 1 on; empty: not given
+  size_t alias_bytes_ = 0;
   std::unique_ptr<Message> will_;
   Duration will_delay_{0};
   std::optional<Duration> will_expiry_;

@@ -206,10 +206,16 @@ void append_unsubscribe(std::string& out, const Unsubscribe& unsubscribe, Versio
   put_packet(out, PacketType::kUnsubscribe, 2, body);
 }
 
-void append_disconnect(std::string& out, Reason reason, Version version) {
+void append_disconnect(std::string& out, Reason reason, Version version, std::string_view what) {
   if (version == Version::k5 && reason != Reason::kSuccess) {
-    put_header(out, PacketType::kDisconnect, 0, 1);
-    put_byte(out, static_cast<uint8_t>(reason));
+    std::string body;
+    put_byte(body, static_cast<uint8_t>(reason));
+    if (!what.empty()) {
+      Properties properties;
+      properties.reason_string = what;
+      put_properties(body, properties, version);
+    }
+    put_packet(out, PacketType::kDisconnect, 0, body);
   } else {
     put_header(out, PacketType::kDisconnect, 0, 0);
   }

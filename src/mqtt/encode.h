@@ -16,15 +16,17 @@ void append_publish(std::string& out, const Publish& publish, Version version);
 void append_publish(std::string& out, const Publish& publish, Version version, std::string_view encoded_properties);
 // How many bytes that packet has, with `properties_bytes` of encoded properties.
 size_t publish_packet_bytes(const Publish& publish, Version version, size_t properties_bytes);
-// What a subscription identifier takes among the properties, and a message expiry.
+// What a subscription identifier takes among the properties, a message expiry, and a topic alias.
 size_t subscription_identifier_bytes(uint32_t identifier);
 inline constexpr size_t kMessageExpiryBytes = 5;
+inline constexpr size_t kTopicAliasBytes = 3;
 
 void append_acknowledgement(std::string& out, PacketType type, const Acknowledgement& acknowledgement, Version version);
 void append_subscribe(std::string& out, const Subscribe& subscribe, Version version);
 void append_suback(std::string& out, PacketType type, const Suback& suback, Version version);
 void append_unsubscribe(std::string& out, const Unsubscribe& unsubscribe, Version version);
-void append_disconnect(std::string& out, Reason reason, Version version);
+// `what`: words for people, in 5.0 only.
+void append_disconnect(std::string& out, Reason reason, Version version, std::string_view what = {});
 void append_ping(std::string& out, PacketType type);
 
 // The properties alone, without their length.

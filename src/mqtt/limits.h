@@ -13,8 +13,8 @@ struct Limits {
   size_t packet_bytes_max = 1U << 20;            // a larger packet closes the connection (0x95)
   size_t client_id_bytes_max = kDeviceBytesMax;  // a client with a longer one is refused (0x85): it names a device
   size_t connections_max = 100'000;              // more are closed at once
-  size_t inflight_max = 1024;                    // QoS 1 messages to a client without PUBACK; more wait in its queue
-  size_t inflight_bytes_max = 8U << 20;          // of those; likewise
+  size_t inflight_max = 1024;  // messages at QoS 1 and 2 to a client that are not done with; more wait in its queue
+  size_t inflight_bytes_max = 8U << 20;  // of those; likewise
   // Output waiting for one client. Beyond it, messages to it are dropped and it is read no further until it takes what
   // waits; retained messages wait until there is room.
   size_t queue_bytes_max = 1U << 20;
@@ -28,8 +28,9 @@ struct Limits {
   size_t subscription_bytes_max = 1U << 20;  // of the filters of one session; likewise
   size_t filters_a_packet_max = 1024;        // of one SUBSCRIBE; likewise
   size_t answers_max = 256;                  // SUBACK and UNSUBACK awaited by one client; then it is read no further
-  // Publishes of one client awaiting durability; then it is read no further. With those at QoS 2 that connections of
-  // the session before left behind, twice as many; one more closes the connection (0x97).
+  // Publishes of one client awaiting durability; then it is read no further. Announced as receive maximum: a client
+  // that has sent more at QoS 1 and 2 than it was told the end of (PUBACK, PUBCOMP) is closed (0x93). With those at QoS
+  // 2 that connections of the session before left behind, twice as many; one more closes the connection (0x97).
   size_t pending_max = 1024;
   size_t pending_bytes_max = 1U << 20;  // of those; likewise
   // Messages on their way to another loop. A client whose message finds so many there is read no further until that
@@ -41,6 +42,8 @@ struct Limits {
   // needs more than input_bytes_granted is closed (0x97).
   size_t input_bytes_max = 256U << 20;
   size_t input_bytes_granted = 1024;  // to each client, whatever the others hold
+  size_t topic_aliases_max = 32;      // of a client, each way
+  Duration keep_alive_max{0};         // a 5.0 client that asks for more, or none, is told this; 0: whatever it asks for
   Duration session_expiry_max = std::chrono::hours(1);
   Duration connect_timeout = std::chrono::seconds(10);  // from accept to CONNECT
 };

@@ -45,6 +45,7 @@ enum class Reason : uint8_t {
   kImplementationSpecific = 0x83,
   kUnsupportedProtocolVersion = 0x84,
   kClientIdentifierNotValid = 0x85,
+  kBadUserNameOrPassword = 0x86,
   kNotAuthorized = 0x87,
   kServerUnavailable = 0x88,
   kServerBusy = 0x89,

@@ -34,6 +34,8 @@ class Receipts {
   // The answer to the publish of `ticket`. Nothing, unless the receipt still is that publish's and a repetition waits:
   // then the ticket of that, which the same answer is for.
   std::optional<AckTicket> settle(uint16_t packet_id, const AckTicket& ticket, bool kept);
+  // A message that is kept was taken under it, as the log says after a restart.
+  void restore(uint16_t packet_id) { keep(packet_id); }
   // PUBREL: the identifier is free again. False when it named nothing.
   bool release(uint16_t packet_id);
 

@@ -142,5 +142,41 @@ TEST(RetainedMessages, AllThatAMessageTakesCounts) {
   EXPECT_EQ(retained.size(), 0U);
 }
 
+TEST(SubscriptionTree, SharedFiltersHaveANameAndAFilter) {
+  EXPECT_EQ(split_shared_filter("$share/g/a/#")->filter, "a/#");
+  EXPECT_EQ(split_shared_filter("$share/g//")->filter, "/");
+  for (const char* bad : {"$share/g", "$share//a", "$share/g/", "$share/g+/a", "$share/#/a", "$share/g/a#", "a"}) {
+    EXPECT_FALSE(split_shared_filter(bad).has_value()) << bad;
+  }
+}
+
+TEST(SubscriptionTree, AGroupIsFoundByTopicAndByFilterUntilItsLastMemberLeaves) {
+  SubscriptionTree tree;
+  const std::string filter = "$share/g/a/+";
+  EXPECT_TRUE(tree.add(filter, {.session = session_number(1)}));
+  EXPECT_FALSE(tree.add(filter, {.session = session_number(1)}));
+  tree.add_remote(filter, 3);
+  tree.add_remote(filter, 3);
+  EXPECT_TRUE(tree.add("$share/h/a/+", {.session = session_number(1)}));
+  SubscriptionTree::Matches matches;
+  tree.match("a/b", matches);
+  ASSERT_EQ(matches.groups.size(), 2U);
+  EXPECT_TRUE(matches.local.empty());
+  EXPECT_EQ(matches.remote_shards, 0U);
+  const SubscriptionTree::Group* group = tree.find_group(filter);
+  ASSERT_NE(group, nullptr);
+  EXPECT_EQ(group->members.local.size(), 1U);
+  ASSERT_EQ(group->members.remote.size(), 1U);
+  EXPECT_EQ(group->members.remote[0].count, 2U);
+  EXPECT_FALSE(tree.remove("$share/g/a/#", session_number(1)));
+  EXPECT_TRUE(tree.remove(filter, session_number(1)));
+  EXPECT_NE(tree.find_group(filter), nullptr);
+  tree.remove_remote(filter, 3);
+  tree.remove_remote(filter, 3);
+  EXPECT_EQ(tree.find_group(filter), nullptr);
+  EXPECT_NE(tree.find_group("$share/h/a/+"), nullptr);
+  EXPECT_EQ(tree.size(), 1U);
+}
+
 }  // namespace
 }  // namespace verge::mqtt

@@ -40,6 +40,7 @@ void TcpStream::on_ready(uint32_t events) {
 }
 
 void TcpStream::on_turn_end() {
+  if (ended_) return;
   if (TlsSession* tls = socket_.tls(); tls != nullptr && reading_) {
     if (std::string& early = tls->early_input(); !early.empty()) {
       VERGE_ASSERT(TlsSession::kRoomAhead + early.size() <= loop_.read_buffer().size());
@@ -53,7 +54,15 @@ void TcpStream::on_turn_end() {
   flush();
 }
 
+void TcpStream::discard() {
+  std::vector<char>& buffer = loop_.read_buffer();
+  const ssize_t got = ::recv(socket_.descriptor(), buffer.data(), buffer.size(), 0);
+  if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
+  release();
+}
+
 void TcpStream::read() {
+  if (ended_) return discard();
   std::vector<char>& buffer = loop_.read_buffer();
   const size_t ahead = socket_.tls() == nullptr ? 0 : TlsSession::kRoomAhead;
   const ssize_t got = ::recv(socket_.descriptor(), buffer.data() + ahead, buffer.size() - ahead, 0);
@@ -111,7 +120,7 @@ void TcpStream::write(const Payload& bytes, size_t offset, size_t size) {
 }
 
 bool TcpStream::flush() {
-  if (!socket_) return true;
+  if (!socket_ || ended_) return true;
   const Sent sent = socket_.tls() == nullptr ? send_plain() : send_encrypted();
   if (sent == Sent::kBroken) return keep_reading_after(errno);
   if (sent == Sent::kBlocked) {
@@ -121,7 +130,10 @@ bool TcpStream::flush() {
     return true;
   }
   output_.clear();
-  if (draining_) {
+  if (lingers_) {
+    if (!std::exchange(ended_, true)) ::shutdown(socket_.descriptor(), SHUT_WR);
+    update_interest();
+  } else if (draining_) {
     close();
   } else {
     update_interest();
@@ -211,7 +223,7 @@ void TcpStream::resume_reading() {
 
 void TcpStream::close() {
   if (!socket_) return;
-  if (!blocked_) say_goodbye();
+  if (!blocked_ && !ended_) say_goodbye();
   release();
 }
 
@@ -240,6 +252,11 @@ void TcpStream::close_when_drained() {
   draining_ = true;
   if (blocked_) return update_interest();
   loop_.at_turn_end(*this);
+}
+
+void TcpStream::close_when_heard() {
+  lingers_ = true;
+  close_when_drained();
 }
 
 Socket TcpStream::release() {

@@ -86,6 +86,10 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   void close() override;
   void cut() override;
   void close_when_drained() override;
+  // As close_when_drained(), and then says only that this is the end, and reads and discards until the peer has ended
+  // too: what a peer goes on sending would otherwise make its kernel throw away what it was told last (RFC 9112 section
+  // 9.6 describes the same). It has no end of its own: who calls it closes when it takes too long (is_lingering()).
+  void close_when_heard();
   void pause_reading() override;
   void resume_reading() override;
   [[nodiscard]] bool is_open() const override { return static_cast<bool>(socket_) && !draining_; }
@@ -100,6 +104,9 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   // Closing, but not yet all written.
   [[nodiscard]] bool is_draining() const { return static_cast<bool>(socket_) && draining_; }
 
+  // All is written, and the end of what the peer sends is awaited.
+  [[nodiscard]] bool is_lingering() const { return static_cast<bool>(socket_) && ended_; }
+
   // Takes the socket off this loop so that another can own it. Output must be empty; the stream is closed afterwards.
   Socket release();
   // Total bytes that went into the kernel.
@@ -109,6 +116,7 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   void on_ready(uint32_t events) override;
   void on_turn_end() override;
   void read();
+  void discard();
   // Hands over what the `bytes` bytes decrypt to that stand in the loop's read buffer. False as for flush().
   bool decrypt(size_t bytes);
   // The peer ended TLS, in whichever way; told when reading is not paused.
@@ -135,6 +143,8 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   bool reading_ = true;
   bool blocked_ = false;   // the kernel's buffer is full
   bool draining_ = false;  // close_when_drained() was called
+  bool lingers_ = false;   // close_when_heard() was called
+  bool ended_ = false;     // nothing will be sent any more, and the peer was told so
   bool was_cut_ = false;
   int send_problem_ = 0;  // the errno: the peer takes nothing any more; what it sent before is still read
 };

@@ -135,6 +135,32 @@ TEST(Stream, WhatAPeerSentBeforeItBrokeOffIsRead) {
   EXPECT_TRUE(client.stream.was_cut());
 }
 
+TEST(Stream, APeerThatGoesOnSendingIsHeardOutSoThatItLearnsWhatItWasToldLast) {
+  runtime::Loop loop("test");
+  std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 1);
+  const Address address = Address::local_of(sockets[0].descriptor());
+  std::unique_ptr<Peer> server;
+  TcpListener listener(loop, std::move(sockets[0]), [&](Socket socket) {
+    server = std::make_unique<Peer>(loop, std::move(socket), false);
+    server->then = [&] {
+      server->stream.write("enough");
+      server->stream.close_when_heard();
+    };
+  });
+  Peer client(loop, std::move(*Socket::connect(address)), false);
+  client.stream.write(std::string(20U << 20, 'x'));
+  client.then = [&] {
+    if (client.closed) loop.stop();
+  };
+  loop.run();
+  EXPECT_EQ(client.received, "enough");
+  EXPECT_FALSE(client.stream.was_cut());
+  EXPECT_TRUE(server->stream.is_lingering());
+  client.stream.close();
+  server->stream.close();
+  EXPECT_FALSE(server->stream.is_lingering());
+}
+
 TEST(Listener, APortInUseIsRefusedWithWhatToDo) {
   const std::vector<Socket> sockets = *listen_on_loops(*Address::parse("127.0.0.1:0"), 2);
   const Result<std::vector<Socket>> second = listen_on_loops(Address::local_of(sockets[0].descriptor()), 2);

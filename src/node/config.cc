@@ -100,6 +100,10 @@ const std::string* text_of(const rules::RuleSource& rule, const rules::RuleProbl
   const rules::ActionSource& action = rule.actions[problem.action];
   const bool is_topic = problem.part == Part::kTopic;
   if (const auto* purge = std::get_if<rules::PurgeSource>(&action)) return key.append(".purge"), &purge->what;
+  if (const auto* webhook = std::get_if<rules::WebhookSource>(&action)) {
+    key.append(".payload");
+    return webhook->payload ? &*webhook->payload : nullptr;
+  }
   if (const auto* publish = std::get_if<rules::PublishSource>(&action)) {
     key.append(is_topic ? ".publish" : ".payload");
     return is_topic ? &publish->topic : publish->payload ? &*publish->payload : nullptr;

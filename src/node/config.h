@@ -40,6 +40,18 @@ struct NodeConfig {
 };
 
 // Every `listen` holds addresses that parse_listen_address accepts; none: off.
+enum class AclActions { kAll, kPublish, kSubscribe };
+
+// Who may do what; the first that speaks of it decides.
+struct AclConfig {
+  bool allow = true;
+  std::vector<std::string> users;
+  AclActions actions = AclActions::kAll;
+  std::vector<std::string> topics;
+  bool says_why = true;
+  bool operator==(const AclConfig&) const = default;
+};
+
 struct MqttConfig {
   std::vector<std::string> listen = {"127.0.0.1:1883"};
   std::vector<std::string> tls_listen;
@@ -51,6 +63,13 @@ struct MqttConfig {
   uint64_t retained_max = 1'000'000;
   uint64_t sessions_max = 100'000;
   Duration session_expiry_max = std::chrono::hours(1);
+  uint64_t receive_max = 1024;
+  uint64_t topic_aliases_max = 32;
+  Duration keep_alive_max{0};
+  bool durable_sessions = true;
+  std::string password_file;
+  bool anonymous = false;
+  std::vector<AclConfig> acl;
   bool operator==(const MqttConfig&) const = default;
 };
 
@@ -235,6 +254,15 @@ struct TableConfig {
   std::string file;
 };
 
+// How payloads on some topics are read, where they are not JSON.
+enum class PayloadKind : uint8_t { kCbor, kProtobuf };
+struct PayloadConfig {
+  std::string topic;  // a filter
+  PayloadKind format = PayloadKind::kCbor;
+  std::string file;
+  std::string type;
+};
+
 struct Config {
   NodeConfig node;
   MqttConfig mqtt;
@@ -253,6 +281,7 @@ struct Config {
   LogConfig log;
   RulesConfig rules_limits;
   std::vector<TableConfig> tables;
+  std::vector<PayloadConfig> payloads;
   std::vector<rules::RuleSource> rules;  // in the order of the file; neither names nor SQL are checked
 
   // Where the values came from.

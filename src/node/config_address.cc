@@ -107,6 +107,25 @@ Result<HostAndPort> parse_nats_url(std::string_view text) {
   return parsed;
 }
 
+Result<WebhookUrl> parse_webhook_url(std::string_view text) {
+  // A secret in a URL would be printed with it.
+  if (text.contains('@')) return fail(kUrl, "a URL with '@' is not taken", "write https://host/path");
+  const bool is_plain = std::ranges::all_of(text, [](char byte) { return byte > ' ' && byte < '\x7f'; });
+  if (!is_plain || text.contains('#')) {
+    return fail(kUrl, json_string(text) + " has characters that no URL to send to has",
+                "write them as %20, and no '#'");
+  }
+  const size_t scheme = text.find("://");
+  const size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const size_t end = std::min(text.find_first_of("/?", begin), text.size());
+  const Result<ParentAddress> server = parse_parent_url(text.substr(0, end));
+  if (!server) return std::unexpected(server.error());
+  WebhookUrl url{.tls = server->tls, .host = server->at.host, .authority = {}, .target = std::string(text.substr(end))};
+  url.authority = fmt::format("{}:{}", url.host.contains(':') ? "[" + url.host + "]" : url.host, server->at.port);
+  if (!url.target.starts_with('/')) url.target.insert(0, "/");
+  return url;
+}
+
 Result<ParentAddress> parse_parent_url(std::string_view text) {
   const std::string lowered = lower(text.substr(0, 8));
   const bool tls = lowered == "https://";

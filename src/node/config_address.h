@@ -28,6 +28,17 @@ struct ParentAddress {
 // is none. Error: config.url.
 Result<ParentAddress> parse_parent_url(std::string_view text);
 
+struct WebhookUrl {
+  bool tls = false;
+  std::string host;       // an IPv6 address without its brackets
+  std::string authority;  // host:port
+  std::string target;     // path and query
+  [[nodiscard]] std::string origin() const { return (tls ? "https://" : "http://") + authority; }
+};
+
+// "http://host[:port][/path][?query]" or https. Error: config.url.
+Result<WebhookUrl> parse_webhook_url(std::string_view text);
+
 // "nats://host[:port]", port 1 to 65535, 4222 when there is none. Error: config.url.
 Result<HostAndPort> parse_nats_url(std::string_view text);
 

@@ -53,5 +53,20 @@ TEST(ConfigAddress, Parent) {
   EXPECT_THAT(refused("http://fog:0"), HasSubstr("has port 0"));
 }
 
+TEST(ConfigAddress, WebhookUrls) {
+  const auto url = parse_webhook_url("https://hooks.example/a/b?c=d");
+  ASSERT_TRUE(url);
+  EXPECT_TRUE(url->tls);
+  EXPECT_EQ(url->authority, "hooks.example:443");
+  EXPECT_EQ(url->target, "/a/b?c=d");
+  EXPECT_EQ(parse_webhook_url("http://[::1]:8080?x").value().authority, "[::1]:8080");
+  EXPECT_EQ(parse_webhook_url("http://[::1]:8080?x").value().target, "/?x");
+  EXPECT_EQ(parse_webhook_url("http://h").value().target, "/");
+  for (const char* wrong : {"", "h/a", "ftp://h/a", "http://", "http://h:0/", "http://h/a b", "http://h/a#b",
+                            "http://u:p@h/", "http://h/\r\nHost: x", "http://h:99999/"}) {
+    EXPECT_FALSE(parse_webhook_url(wrong)) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace verge::node

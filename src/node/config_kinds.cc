@@ -187,6 +187,20 @@ Reading<std::vector<std::string>> NatsUrls::read(const Value& value) const {
 
 std::string NatsUrls::write(const std::vector<std::string>& urls) const { return Listen{}.write(urls); }
 
+Reading<std::vector<std::string>> Texts::read(const Value& value) const {
+  std::vector<std::string> texts;
+  const auto* array = std::get_if<Array>(&value.content);
+  const std::span<const Value> elements = array == nullptr ? std::span(&value, 1) : std::span<const Value>(*array);
+  for (const Value& element : elements) {
+    const auto* text = std::get_if<std::string>(&element.content);
+    if (text == nullptr) return wrong(kType, element, "a string or an array of strings");
+    texts.push_back(*text);
+  }
+  return texts;
+}
+
+std::string Texts::write(const std::vector<std::string>& texts) const { return Listen{}.write(texts); }
+
 Reading<std::vector<std::string>> HostNames::read(const Value& value) const {
   constexpr std::string_view kExpected = R"(host names such as "example.com", "*.example.com" or "*")";
   std::vector<std::string> hosts;

@@ -85,6 +85,16 @@ struct ParentUrl {
   [[nodiscard]] std::string write(const Type& url) const;
 };
 
+// A text or an array of them.
+struct Texts {
+  using Type = std::vector<std::string>;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "string or array of strings"; }
+  [[nodiscard]] std::string range() const { return ""; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& texts) const;
+};
+
 // The host names of a site.
 struct HostNames {
   using Type = std::vector<std::string>;

@@ -7,8 +7,11 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cache/redirect.h"
 #include "model/event.h"
+#include "model/topic.h"
+#include "mqtt/access_rules.h"
 #include "node/config_address.h"
 #include "node/config_site_kinds.h"
 #include "node/position.h"
@@ -22,18 +25,58 @@ constexpr uint64_t kGiB = 1ULL << 30;
 constexpr uint64_t kPiB = 1ULL << 50;
 constexpr Duration kHour = std::chrono::hours(1);
 
+// How an upload says its priority: by name, or by the row.
+enum class UploadWord : uint8_t { kCritical, kHigh, kNormal, kLow, kImportance };
+
+std::optional<Priority> priority_of(UploadWord word) {
+  switch (word) {
+    case UploadWord::kCritical:
+      return Priority::kCritical;
+    case UploadWord::kHigh:
+      return Priority::kHigh;
+    case UploadWord::kNormal:
+      return Priority::kNormal;
+    case UploadWord::kLow:
+      return Priority::kLow;
+    case UploadWord::kImportance:
+      break;
+  }
+  return std::nullopt;
+}
+
+Choice<UploadWord> upload_choice() {
+  Choice<UploadWord> words;
+  for (const Priority priority : kPriorities) {
+    for (const UploadWord word : {UploadWord::kCritical, UploadWord::kHigh, UploadWord::kNormal, UploadWord::kLow}) {
+      if (priority_of(word) == priority) words.choices.emplace_back(name_of(priority), word);
+    }
+  }
+  words.choices.emplace_back("importance", UploadWord::kImportance);
+  return words;
+}
+
+UploadWord word_of(const std::optional<Priority>& priority) {
+  for (const auto& [name, word] : upload_choice().choices) {
+    if (priority_of(word) == priority) return word;
+  }
+  return UploadWord::kImportance;
+}
+
 // An action as it is written: a table whose first key says what it does.
 struct ActionForm {
   std::optional<std::string> publish;
   std::optional<std::string> payload;
   std::optional<uint64_t> qos;
   std::optional<bool> retain;
-  std::optional<Priority> upload;
+  std::optional<UploadWord> upload;
   std::optional<std::string> topic;
   std::optional<bool> drop;
   std::optional<std::string> purge;
   std::optional<rules::PurgeScope> by;
   std::optional<bool> soft;
+  std::optional<std::string> webhook;
+  std::optional<Duration> timeout;
+  std::optional<uint64_t> attempts;
   std::optional<std::string> worker;
 };
 
@@ -45,12 +88,17 @@ ActionForm form_of(const rules::ActionSource& action) {
     form.qos = publish->qos;
     form.retain = publish->retain;
   } else if (const auto* upload = std::get_if<rules::UploadSource>(&action)) {
-    form.upload = upload->priority;
+    form.upload = word_of(upload->priority);
     form.topic = upload->topic;
   } else if (const auto* purge = std::get_if<rules::PurgeSource>(&action)) {
     form.purge = purge->what;
     form.by = purge->scope;
     form.soft = purge->softly;
+  } else if (const auto* webhook = std::get_if<rules::WebhookSource>(&action)) {
+    form.webhook = webhook->url;
+    form.payload = webhook->payload;
+    form.timeout = webhook->timeout;
+    form.attempts = webhook->attempts;
   } else if (const auto* call = std::get_if<rules::CallSource>(&action)) {
     form.worker = call->worker;
   } else {
@@ -64,9 +112,15 @@ rules::ActionSource action_of(const ActionForm& form) {
     return rules::PublishSource{*form.publish, form.payload, static_cast<uint8_t>(form.qos.value_or(0)),
                                 form.retain.value_or(false)};
   }
-  if (form.upload) return rules::UploadSource{*form.upload, form.topic};
+  if (form.upload) return rules::UploadSource{priority_of(*form.upload), form.topic};
   if (form.purge) {
     return rules::PurgeSource{*form.purge, form.by.value_or(rules::PurgeScope::kTag), form.soft.value_or(false)};
+  }
+  if (form.webhook) {
+    rules::WebhookSource webhook{.url = *form.webhook, .payload = form.payload};
+    webhook.timeout = form.timeout.value_or(webhook.timeout);
+    webhook.attempts = static_cast<uint32_t>(form.attempts.value_or(webhook.attempts));
+    return webhook;
   }
   if (form.worker) return rules::CallSource{*form.worker};
   return rules::DropSource{};
@@ -74,9 +128,9 @@ rules::ActionSource action_of(const ActionForm& form) {
 
 void check(Visitor& visitor, const ActionForm& form) {
   const int what = int{form.publish.has_value()} + int{form.upload.has_value()} + int{form.drop.has_value()} +
-                   int{form.purge.has_value()} + int{form.worker.has_value()};
+                   int{form.purge.has_value()} + int{form.webhook.has_value()} + int{form.worker.has_value()};
   if (what != 1) {
-    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge, worker and drop",
+    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge, webhook, worker and drop",
                         what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
     return;
   }
@@ -85,8 +139,14 @@ void check(Visitor& visitor, const ActionForm& form) {
       visitor.refuse(key, {"config.value", std::string(key) + " goes only with " + std::string(owner), "leave it out"});
     }
   };
+  if (!form.publish && !form.webhook) only_with(form.payload.has_value(), "payload", "publish and webhook");
+  if (!form.webhook) {
+    only_with(form.timeout.has_value(), "timeout", "webhook");
+    only_with(form.attempts.has_value(), "attempts", "webhook");
+  } else if (const Result<WebhookUrl> url = parse_webhook_url(*form.webhook); !url) {
+    visitor.refuse("webhook", url.error());
+  }
   if (!form.publish) {
-    only_with(form.payload.has_value(), "payload", "publish");
     only_with(form.qos.has_value(), "qos", "publish");
     only_with(form.retain.has_value(), "retain", "publish");
   }
@@ -129,13 +189,32 @@ static void describe(Visitor& v, NodeConfig& c) {
   }
 }
 
+static void describe(Visitor& v, AclConfig& c) {
+  v.key("topics", c.topics, Texts{},
+        {.description = "Topic filters; %c stands for the client id, %u for the user name.", .required = true});
+  v.key("allow", c.allow, Flag{}, {"Whether what this speaks of is allowed."});
+  v.key("actions", c.actions,
+        Choice<AclActions>{
+            {{"all", AclActions::kAll}, {"publish", AclActions::kPublish}, {"subscribe", AclActions::kSubscribe}}},
+        {"What the client does with the topic."});
+  v.key("users", c.users, Texts{}, {"User names; \"\" is who gives none.", "everybody"});
+  v.key("says_why", c.says_why, Flag{},
+        {"With allow = false: whether SUBACK says that the client is not authorized (0x87), or no reason (0x80)."});
+  for (const std::string& topic : c.topics) {
+    if (mqtt::is_access_pattern(topic)) continue;
+    v.refuse("topics", {"config.value", fmt::format("{} is no topic filter", topic),
+                        "write topics such as plant/%c/#: + for a level, # for the rest"});
+  }
+}
+
 static void describe(Visitor& v, MqttConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where MQTT clients connect."});
   v.key("tls_listen", c.tls_listen, Listen{}, {"Where MQTT clients connect with TLS; 8883 is customary."});
   v.key("packet_bytes_max", c.packet_bytes_max, Size{128, kEventBytesMax},
         {"The largest MQTT packet that is accepted or sent."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
-  v.key("inflight_max", c.inflight_max, Count{1, 65'535}, {"QoS 1 messages sent to one client that await its PUBACK."});
+  v.key("inflight_max", c.inflight_max, Count{1, 65'535},
+        {"Messages at QoS 1 and 2 to one client that are not done with."});
   v.key("queue_bytes_max", c.queue_bytes_max, Size{kKiB, kGiB}, {"Output that waits for one slow subscriber."});
   v.key("away_bytes_max", c.away_bytes_max, Size{kKiB, kPiB},
         {"Messages that wait for clients that are away, of all sessions together; beyond it the newest is dropped."});
@@ -144,6 +223,21 @@ static void describe(Visitor& v, MqttConfig& c) {
         {"Sessions kept, of connected clients and others; a client that would need one more is refused."});
   v.key("session_expiry_max", c.session_expiry_max, Time{Duration(0), std::chrono::days(49'710)},
         {"How long a session is kept after its client left, whatever the client asks for."});
+  v.key("receive_max", c.receive_max, Count{1, 65'535},
+        {"Publishes of one client at QoS 1 and 2 that are not done with; announced as receive maximum."});
+  v.key("topic_aliases_max", c.topic_aliases_max, Count{0, 65'535}, {"Topic aliases of one client, each way."});
+  v.key("keep_alive_max", c.keep_alive_max, Time{Duration(0), std::chrono::seconds(65'535)},
+        {"Clients that ask for a longer keep-alive, or none, are told this (MQTT 5); 0s: they are not."});
+  v.key("password_file", c.password_file, Text{},
+        {"Who may connect, with NAME:HASH a line, as verge passwd writes them; read again on SIGHUP. Empty: anybody."});
+  v.key("anonymous", c.anonymous, Flag{},
+        {"With password_file: whether clients of this machine (127.0.0.1, ::1) may leave the user name out."});
+  v.key("durable_sessions", c.durable_sessions, Flag{},
+        {"Whether sessions that outlive their connection survive the end of the node too, however it ends."});
+  v.sequence(
+      "acl", c.acl,
+      {"Who may publish and subscribe to what: the first that speaks of user, action and topic decides, and what "
+       "none speaks of is refused. Without any, everything is allowed."});
 }
 
 static void describe(Visitor& v, HttpConfig& c) {
@@ -451,15 +545,42 @@ static void describe(Visitor& v, TableConfig& c) {
       {.description = "CSV with a line of names, or one JSON object a line; read again on SIGHUP.", .required = true});
 }
 
+static void describe(Visitor& v, PayloadConfig& c) {
+  v.key("topic", c.topic, Text{.may_be_empty = false},
+        {.description = "The topic filter of the messages it is about; of several that match, the first counts.",
+         .required = true});
+  v.key("format", c.format, Choice<PayloadKind>{{{"cbor", PayloadKind::kCbor}, {"protobuf", PayloadKind::kProtobuf}}},
+        {"What their payloads are."});
+  v.key("file", c.file, Text{},
+        {"With protobuf: the descriptor set (protoc --include_imports --descriptor_set_out); read again on SIGHUP.",
+         "none"});
+  v.key("type", c.type, Text{}, {"With protobuf: the full name of the message in it.", "none"});
+  if (!c.topic.empty() && !is_topic_filter(c.topic)) {
+    v.refuse("topic", {"config.value", fmt::format("{} is no topic filter", json_string(c.topic)),
+                       "'+' stands alone in a level, '#' alone in the last"});
+  }
+  const bool is_protobuf = c.format == PayloadKind::kProtobuf;
+  if (is_protobuf && (c.file.empty() || c.type.empty())) {
+    v.refuse("format", {"config.value", "protobuf needs file and type", "give both"});
+  }
+  if (!is_protobuf && !(c.file.empty() && c.type.empty())) {
+    v.refuse(c.file.empty() ? "type" : "file", {"config.value", "CBOR describes itself", "leave file and type out"});
+  }
+}
+
 static void describe(Visitor& v, rules::ActionSource& action) {
   ActionForm form = form_of(action);
   v.key("publish", form.publish, Text{},
         {"Publishes to local subscribers on this topic; ${name} stands for a column or a field.", "none"});
-  v.key("payload", form.payload, Text{}, {"With publish: the template of the payload.", "the selected row as JSON"});
+  v.key("payload", form.payload, Text{},
+        {"With publish and webhook: the template of the payload.", "the selected row as JSON"});
   v.key("qos", form.qos, Count{0, 1}, {"With publish: the quality of service."});
   v.key("retain", form.retain, Flag{}, {"With publish: whether the message is retained."});
-  v.key("upload", form.upload, priority_choice(),
-        {"Stores the event durably here and sends it up the tree at this priority.", "none"});
+  v.key(
+      "upload", form.upload, upload_choice(),
+      {"Stores the event durably here and sends it up the tree at this priority; importance: at that which the column "
+       "`importance` calls for, if any.",
+       "none"});
   v.key("topic", form.topic, Text{}, {"With upload: the template of the topic.", "the message's topic"});
   v.key("purge", form.purge, Text{.may_be_empty = false},
         {"Purges what the HTTP cache holds with this tag; ${name} stands for a column or a field.", "none"});
@@ -471,6 +592,11 @@ static void describe(Visitor& v, rules::ActionSource& action) {
         {"With purge: what it names.", "tag"});
   v.key("soft", form.soft, Flag{},
         {"With purge: what it covers becomes stale, and may be served while it is validated.", "no"});
+  v.key("webhook", form.webhook, Text{.may_be_empty = false},
+        {"Sends the payload to this URL by HTTP POST, apart from everything else.", "none"});
+  v.key("timeout", form.timeout, Time{std::chrono::milliseconds(10), std::chrono::minutes(5)},
+        {"With webhook: how long one attempt may take.", "5s"});
+  v.key("attempts", form.attempts, Count{1, 100}, {"With webhook: how often it is tried.", "5"});
   v.key("worker", form.worker, Text{.may_be_empty = false},
         {"Calls `event` of the worker of this name with the selected row.", "none"});
   v.key("drop", form.drop, Flag{}, {"Ends the event here: nothing else stores it.", "none"});
@@ -526,6 +652,7 @@ void describe(Visitor& v, Config& c) {
   v.section("runtime", c.runtime, {"How the process uses the machine."});
   v.section("log", c.log, {"The log, on stderr."});
   v.section("rules", c.rules_limits, {"What rules may remember."});
+  v.sequence("payload", c.payloads, {"How rules read payloads that are not JSON, by topic."});
   v.sequence("table", c.tables, {"A table kept on the node, that rules look values up in."});
   if (c.store.engine == StoreEngine::kNats && !c.parent.url.empty()) {
     v.refuse("parent",

@@ -252,11 +252,12 @@ TEST(ConfigProblems, Actions) {
   const auto action = [](std::string_view text) {
     return problems("[[rule]]\nname='a'\nsql='b'\ndo = [" + std::string(text) + "]\n");
   };
-  EXPECT_THAT(action("{}"),
-              ElementsAre("f.toml:4:7: an action has exactly one of publish, upload, purge, worker and drop; say "
-                          "which [config.value]"));
+  EXPECT_THAT(
+      action("{}"),
+      ElementsAre("f.toml:4:7: an action has exactly one of publish, upload, purge, webhook, worker and drop; say "
+                  "which [config.value]"));
   EXPECT_THAT(action("{publish='t', drop=true}"),
-              ElementsAre(HasSubstr("exactly one of publish, upload, purge, worker and drop")));
+              ElementsAre(HasSubstr("exactly one of publish, upload, purge, webhook, worker and drop")));
   EXPECT_THAT(action("{upload='high', retain=false}"),
               ElementsAre("f.toml:4:30: retain goes only with publish; leave it out [config.value]"));
   EXPECT_THAT(action("{publish='t', topic='u'}"),

@@ -251,6 +251,14 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
     tokens.push_back(loading.secret("workers.deploy_tokens", source));
   }
   credentials.deploy_tokens = std::make_shared<const net::BearerTokens>(tokens);
+  if (!config.mqtt.password_file.empty()) {
+    Result<PasswordFile> passwords = PasswordFile::read(config.mqtt.password_file);
+    if (passwords) {
+      credentials.passwords = std::make_shared<const PasswordFile>(std::move(*passwords));
+    } else {
+      loading.refuse("mqtt.password_file", std::move(passwords.error()));
+    }
+  }
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
   if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
   credentials.spool_keys = load_spool_keys(config, loading);

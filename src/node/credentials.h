@@ -11,6 +11,7 @@
 #include "net/bearer_tokens.h"
 #include "net/tls_context.h"
 #include "node/config.h"
+#include "node/password_file.h"
 #include "node/worker_spec.h"
 #include "storage/key_ring.h"
 
@@ -22,6 +23,8 @@ struct Credentials {
   std::shared_ptr<const net::TlsContext> http;
   // Those of sites, by the key that names them; `http` shows them.
   std::vector<std::pair<std::string, std::shared_ptr<const net::TlsContext>>> sites;
+  // Who may connect by MQTT; null without mqtt.password_file.
+  std::shared_ptr<const PasswordFile> passwords;
   // Who may send a child's batches; never null.
   std::shared_ptr<const net::BearerTokens> uplink_tokens;
   // Who may use the admin listener from elsewhere; never null.

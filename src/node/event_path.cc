@@ -15,7 +15,7 @@ using Fate = spool::Submission::Fate;
 constexpr size_t kHeldBytesMax = 64U << 20;
 constexpr size_t kHeldSliceBytes = 1U << 20;
 constexpr Duration kHeldRetry = std::chrono::milliseconds(200);
-constexpr Duration kGivenUpLogEvery = std::chrono::seconds(10);
+constexpr Duration kRulesLogEvery = std::chrono::seconds(10);
 
 // What is refused for other reasons will be for ever.
 bool may_find_room(const Error& error) {
@@ -46,11 +46,12 @@ EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spoo
 
 EventPath::~EventPath() { loop_.forget_turn_end(*this); }
 
-void EventPath::join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge) {
+void EventPath::join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge, Webhook webhook) {
   VERGE_ASSERT(paths[index_] == this);
   paths_ = std::move(paths);
   broker_ = &broker;
   purge_ = std::move(purge);
+  webhook_ = std::move(webhook);
 }
 
 mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) {
@@ -333,6 +334,25 @@ void EventPath::purge(const rules::Rule&, rules::PurgeScope scope, std::string_v
   purge_(scope, what, softly);
 }
 
+void EventPath::not_performed(const rules::Rule& rule, size_t action, std::string_view why) {
+  counters_.not_performed.add();
+  if (loop_.now() < next_not_performed_log_) return;
+  next_not_performed_log_ = loop_.now() + kRulesLogEvery;
+  log_warning("rules", "action {} of the rule {} was not performed, {} such here so far: {}", action, rule.name,
+              counters_.not_performed.value(), why);
+}
+
+void EventPath::webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) {
+  counters_.webhooks.add();
+  if (!webhook_) return;
+  webhook_({.rule = rule.name,
+            .url = action.url,
+            .body = std::move(payload),
+            .is_json = is_json,
+            .timeout = action.timeout,
+            .attempts = action.attempts});
+}
+
 void EventPath::call(const rules::Rule&, std::string_view worker, std::string_view topic, Payload payload,
                      WallTime time) {
   counters_.calls.add();
@@ -378,10 +398,10 @@ void EventPath::accept(const rules::RuleInput& input, std::shared_ptr<Unrecorded
     if (unrecorded != nullptr) unrecorded_.push_back(std::move(unrecorded));
     loop_.at_turn_end(*this);
   }
-  evaluator_.accept(input, current_.time, *this);
+  const std::optional<WallTime> due = evaluator_.accept(input, current_.time, *this);
   message.actions += current_.actions;
   current_ = std::move(message);
-  if (!window_timer_.pending()) watch_windows();
+  if (due && (!window_timer_.pending() || due->microseconds < window_due_.microseconds)) watch_windows();
 }
 
 void EventPath::record_in(RuleJournal& journal, const RuleLayout& layout) {
@@ -461,6 +481,7 @@ void EventPath::settle(const std::shared_ptr<Unrecorded>& unrecorded, bool faile
 void EventPath::watch_windows() {
   const std::optional<WallTime> next = evaluator_.next_close();
   if (!next) return;
+  window_due_ = *next;
   const Duration left = std::chrono::microseconds(next->microseconds - clock_.wall().microseconds);
   window_timer_.after(std::clamp<Duration>(left, std::chrono::milliseconds(1), kWindowLook), [this] {
     current_ = {.received = loop_.now(), .time = clock_.wall()};
@@ -550,7 +571,7 @@ void EventPath::hold_unawaited(spool::Submission submission, size_t begin) {
 void EventPath::give_up(uint64_t records, const Error& error) {
   counters_.given_up.add(records);
   if (loop_.now() < next_given_up_log_) return;
-  next_given_up_log_ = loop_.now() + kGivenUpLogEvery;
+  next_given_up_log_ = loop_.now() + kRulesLogEvery;
   log_error("rules", "records that rules made are given up, {} here so far: {}", counters_.given_up.value(),
             error.line());
 }

@@ -32,6 +32,7 @@
 #include "node/child_store.h"
 #include "node/event_tail.h"
 #include "node/rule_journal.h"
+#include "node/webhooks.h"
 #include "rules/evaluator.h"
 #include "runtime/loop.h"
 #include "spool/spool_writer.h"
@@ -47,6 +48,8 @@ struct EventPathCounters {
   Counter uploads;         // records that rules or HTTP clients gave to the spool
   Counter drops;           // events that a rule ended
   Counter purges;          // that rules made
+  Counter webhooks;        // likewise
+  Counter not_performed;   // actions of rules that could not be made of their rows
   Counter calls;           // of workers, that rules made
   Counter failed_calls;    // of these, those that no worker got
   Counter given_up;        // records of rules, and reports of actions, that the spool refused and nobody waited for
@@ -78,9 +81,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
             std::shared_ptr<const rules::RuleSet> rules, rules::MemoryBudget& rule_memory);
   ~EventPath() override;
 
-  // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges of rules.
+  // Before any loop runs: all paths in order, the broker of this loop, and who carries out the purges and webhooks of
+  // rules.
   using Purge = std::function<void(rules::PurgeScope scope, std::string_view what, bool softly)>;
-  void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge);
+  using Webhook = std::function<void(WebhookCall call)>;
+  void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge, Webhook webhook = {});
   // Likewise: who is shown what happens. It outlives the path.
   void show_in(EventTail& tail) { tail_ = &tail; }
   // Before any loop runs: who carries out the calls that rules make of workers; false where it cannot. Nobody: they are
@@ -190,6 +195,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule& rule) override;
   void purge(const rules::Rule& rule, rules::PurgeScope scope, std::string_view what, bool softly) override;
+  void webhook(const rules::Rule& rule, const rules::WebhookAction& action, Payload payload, bool is_json) override;
+  void not_performed(const rules::Rule& rule, size_t action, std::string_view why) override;
   void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
             WallTime time) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
@@ -236,6 +243,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   mqtt::Broker* broker_ = nullptr;
   Purge purge_;
   EventTail* tail_ = nullptr;  // null: nobody is shown anything
+  Webhook webhook_;
   Call call_;
   rules::Evaluator evaluator_;
   Current current_;
@@ -258,7 +266,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   size_t held_bytes_ = 0;  // with those that are being offered
   bool offering_ = false;
   MonotonicTime next_given_up_log_{};
+  MonotonicTime next_not_performed_log_{};
   runtime::Timer window_timer_;
+  WallTime window_due_;  // while it is pending: what it was set for
   runtime::Timer held_timer_;
   EventPathCounters counters_;
 };

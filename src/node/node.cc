@@ -17,12 +17,16 @@
 #include "base/text.h"
 #include "jetstream/nats_stream.h"
 #include "jetstream/stream_store.h"
+#include "model/topic.h"
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
+#include "node/password_check.h"
 #include "node/position.h"
 #include "node/rule_restoration.h"
 #include "node/worker_thread.h"
+#include "payloads/cbor.h"
+#include "payloads/protobuf.h"
 #include "runtime/descriptors.h"
 #include "runtime/scheduling.h"
 
@@ -91,6 +95,21 @@ Result<rules::Table> read_table(const TableConfig& config) {
   return rules::Table::read({.name = config.name, .key = config.key, .rows = std::move(rows)});
 }
 
+bool is_complete(const PayloadConfig& config) {
+  return is_topic_filter(config.topic) && (config.format == PayloadKind::kCbor || !config.file.empty());
+}
+
+Result<std::shared_ptr<const payloads::Format>> read_format(const PayloadConfig& config) {
+  if (config.format == PayloadKind::kCbor) return payloads::cbor_format();
+  std::ifstream file(config.file, std::ios::binary);
+  const std::string descriptors{std::istreambuf_iterator<char>(file), {}};
+  if (!file.good() && !file.eof()) {
+    return fail("rule.payload", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
+                "name what protoc --descriptor_set_out wrote");
+  }
+  return payloads::protobuf_format(descriptors, config.type);
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
@@ -104,8 +123,18 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
       problems.push_back({table.error(), config.place_of(fmt::format("table.{}.file", i))});
     }
   }
+  rules::PayloadFormats formats;
+  for (size_t i = 0; i < config.payloads.size(); ++i) {
+    if (!is_complete(config.payloads[i])) continue;  // reading the configuration says so
+    Result<std::shared_ptr<const payloads::Format>> format = read_format(config.payloads[i]);
+    if (format) {
+      formats.add(config.payloads[i].topic, std::move(*format));
+    } else {
+      problems.push_back({format.error(), config.place_of(fmt::format("payload.{}.file", i))});
+    }
+  }
   if (!problems.empty()) return std::unexpected(std::move(problems));
-  auto compiled = rules::RuleSet::compile(config.rules, tables);
+  auto compiled = rules::RuleSet::compile(config.rules, tables, std::move(formats));
   if (compiled) return *compiled;
   for (const rules::RuleProblem& problem : compiled.error()) {
     problems.push_back({problem.error, config.place_of(problem)});
@@ -137,14 +166,29 @@ std::vector<ListenKey> listeners_of(const Config& config) {
     http_open = "children are not authenticated";
     http_fix += " or http.uplink_tokens";
   }
-  return {{"mqtt.listen", &config.mqtt.listen, plain, use_tls},
+  const bool has_passwords = !config.mqtt.password_file.empty();
+  return {{"mqtt.listen", &config.mqtt.listen, has_passwords ? "passwords cross the network in clear" : plain, use_tls},
           {"http.listen", &config.http.listen, plain, use_tls},
           {"admin.listen", &config.admin.listen, plain, "use a tunnel"},
-          {"mqtt.tls_listen", &config.mqtt.tls_listen, certified ? "" : plain, "set tls.client_ca"},
+          {"mqtt.tls_listen", &config.mqtt.tls_listen, certified || !config.mqtt.password_file.empty() ? "" : plain,
+           "set tls.client_ca or mqtt.password_file"},
           {"http.tls_listen", &config.http.tls_listen, http_open, http_fix}};
 }
 
 }  // namespace
+
+mqtt::AccessRules access_rules(const MqttConfig& config) {
+  std::vector<mqtt::AccessRule> rules;
+  for (const AclConfig& acl : config.acl) {
+    rules.push_back({.allow = acl.allow,
+                     .users = acl.users,
+                     .publish = acl.actions != AclActions::kSubscribe,
+                     .subscribe = acl.actions != AclActions::kPublish,
+                     .topics = acl.topics,
+                     .says_why = acl.says_why});
+  }
+  return mqtt::AccessRules(std::move(rules));
+}
 
 ConfigProblems check_listeners(const Config& config) {
   ConfigProblems problems;
@@ -205,6 +249,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   rules = node->with_created_rules(node->config_, std::move(rules));
   node->make_overview();
   node->make_shards(rules);
+  if (const Result<void> restored = node->restore_sessions(); !restored) return std::unexpected(restored.error());
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
   node->worker_specs_ = credentials.workers;
   node->deployed_workers_ =
@@ -316,14 +361,49 @@ Result<void> Node::open_spool() {
 
 Result<void> Node::change_spool_keys(const storage::Keys& keys) {
   const storage::KeyId before = keys_.writing();
+  storage::KeyRing fresh;
+  if (const Result<void> taken = fresh.replace(keys); !taken) return taken;
+  for (const std::string_view log : {"/sessions/journal", "/rules/journal"}) {
+    const std::string directory = data_directory_.path() + std::string(log);
+    const Result<std::map<storage::KeyId, size_t>> needed = storage::keys_in_use(file_system_, directory);
+    if (!needed) return std::unexpected(needed.error());
+    for (const auto& [key, files] : *needed) {
+      if (!fresh.has(key))
+        return storage::missing_key(key, fmt::format("{} of the files in {}", files, directory), fresh);
+    }
+  }
   std::promise<Result<void>> changed;
   spool_->change_keys(keys, [&](Result<void> result) { changed.set_value(std::move(result)); });
   Result<void> result = changed.get_future().get();
+  if (result && session_journal_) session_journal_->renew();
   if (const storage::KeyId now = keys_.writing(); result && now != before) {
     log_info("spool", "new files are {} from now on",
              now == 0 ? "not encrypted" : "encrypted with the key " + storage::key_id_text(now));
   }
   return result;
+}
+
+std::shared_ptr<mqtt::Authenticator> Node::make_authenticator(const MqttConfig& config,
+                                                              const Credentials& credentials) {
+  if (!credentials.passwords) return nullptr;
+  return std::make_shared<PasswordCheck>(worker_, credentials.passwords, config.anonymous);
+}
+
+Result<void> Node::restore_sessions() {
+  if (!config_.mqtt.durable_sessions) return {};
+  Result<std::unique_ptr<mqtt::SessionJournal>> journal =
+      mqtt::SessionJournal::open(file_system_, data_directory_.path() + "/sessions", keys_, clock_);
+  if (!journal) return std::unexpected(journal.error());
+  session_journal_ = std::move(*journal);
+  for (const Shard& shard : shards_) shard.broker->record_in(*session_journal_, clock_);
+  const mqtt::Clocks now{.wall_us = clock_.wall().microseconds, .monotonic = clock_.monotonic()};
+  const auto& sessions = session_journal_->image().sessions();
+  for (const auto& [name, session] : sessions) {
+    shards_[mqtt::Broker::shard_of(session.client_id, shards_.size())].broker->restore(session, now);
+  }
+  session_journal_->start();
+  if (!sessions.empty()) log_info("mqtt", "{} sessions of before are kept", sessions.size());
+  return {};
 }
 
 Result<void> Node::restore_rules(const std::shared_ptr<const rules::RuleSet>& rules) {
@@ -370,9 +450,14 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .retained_bytes_max = kRetainedBytesMax / count,
                             .sessions_max = config_.mqtt.sessions_max / count + 1,
                             .session_bytes_max = kSessionBytesMax / count,
+                            .pending_max = config_.mqtt.receive_max,
                             .forward_bytes_max = kForwardBytesMax / count,
                             .input_bytes_max = kInputBytesMax / count,
+                            .topic_aliases_max = config_.mqtt.topic_aliases_max,
+                            .keep_alive_max = config_.mqtt.keep_alive_max,
                             .session_expiry_max = config_.mqtt.session_expiry_max};
+  const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(config_.mqtt));
+  const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(config_.mqtt, credentials_);
   const net::HttpServerLimits http_limits{.connections_max = descriptors_.http / count + 1};
   shards_.resize(count);
   std::vector<EventPath*> paths;
@@ -387,6 +472,8 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.report_receiver = std::make_unique<ReportReceiver>(*shard.loop, admin_loop_, *overview_);
     shard.path->show_in(tail_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
+    shard.broker->set_access(access);
+    shard.broker->set_authenticator(authenticator);
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits,
         [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
@@ -403,9 +490,10 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   }
   for (size_t i = 0; i < count; ++i) {
     shards_[i].broker->join(brokers);
-    shards_[i].path->join(paths, *brokers[i], [this](rules::PurgeScope scope, std::string_view what, bool softly) {
-      sites_->purge(scope, what, softly);
-    });
+    shards_[i].path->join(
+        paths, *brokers[i],
+        [this](rules::PurgeScope scope, std::string_view what, bool softly) { sites_->purge(scope, what, softly); },
+        [this](WebhookCall call) { webhooks_.send(std::move(call)); });
   }
   children_->when_moved([paths](spool::ChildBatch stored, std::function<void()> finished) {
     EventPath& path = *paths[std::hash<std::string>()(stored.header.source()) % paths.size()];
@@ -625,6 +713,12 @@ void Node::drain() {
                             *shard.loop, [done = std::move(done)](const Result<void>&) { done(); });
     });
   }
+  if (session_journal_) {
+    await_all_loops(from_now(kCommitMax), [this](Shard& shard, std::function<void()> done) {
+      session_journal_->submit({.records = {}, .messages = {}, .is_awaited = true},
+                               [&shard, done = std::move(done)](bool) { shard.loop->post(done); });
+    });
+  }
   // What was submitted until now is durable, and its acknowledgements are on their way, when this is answered; on every
   // loop, because the spool answers one after the other.
   await_all_loops(from_now(kCommitMax), [this](Shard& shard, std::function<void()> done) {
@@ -672,6 +766,7 @@ Node::~Node() {
   // The writers end while the loops still run: what they answer goes to them.
   if (stream_) stream_->stop();
   if (rule_journal_) rule_journal_->stop();
+  if (session_journal_) session_journal_->stop();
   if (spool_) spool_->stop();
   for (Shard& shard : shards_) {
     if (!shard.thread.joinable()) continue;

@@ -38,6 +38,7 @@
 #include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/uplink_receiver.h"
+#include "node/webhooks.h"
 #include "node/workers.h"
 #include "rules/memory_budget.h"
 #include "rules/rule_set.h"
@@ -58,6 +59,8 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
 // (config.exposed; see docs/security.md), those that would take the same address (config.address-twice), and a parent
 // that is this node itself.
 ConfigProblems check_listeners(const Config& config);
+
+mqtt::AccessRules access_rules(const MqttConfig& config);
 
 class Node {
  public:
@@ -168,6 +171,8 @@ class Node {
   // The rules that run: those that were created too, and without those that were stopped.
   [[nodiscard]] std::shared_ptr<const rules::RuleSet> with_created_rules(
       const Config& config, std::shared_ptr<const rules::RuleSet> configured) const;
+  // Sessions that outlived their connection, and what waits for them.
+  Result<void> restore_sessions();
   // What rules remembered, from the journal; then they go on recording there.
   Result<void> restore_rules(const std::shared_ptr<const rules::RuleSet>& rules);
   Result<void> open_sites();
@@ -205,6 +210,9 @@ class Node {
   [[nodiscard]] Sites::Totals site_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
   void warn_of_credentials(const Credentials& credentials);
+  // Null without passwords.
+  [[nodiscard]] std::shared_ptr<mqtt::Authenticator> make_authenticator(const MqttConfig& config,
+                                                                        const Credentials& credentials);
   void run_in_real_time(size_t loop);
   // Runs `work` on each event loop and returns when all have.
   void on_all_loops(const std::function<void(Shard&)>& work);
@@ -238,10 +246,12 @@ class Node {
   size_t replaced_files_ = 0;       // of the spool, unreadable at the start
   mutable std::mutex rules_mutex_;  // which rules run, and config_
   std::unique_ptr<CreatedRules> created_rules_;
-  std::unique_ptr<RuleJournal> rule_journal_;       // only with rules.durable
-  std::unique_ptr<jetstream::StreamStore> stream_;  // only with store.engine = "nats"
+  std::unique_ptr<RuleJournal> rule_journal_;              // only with rules.durable
+  std::unique_ptr<mqtt::SessionJournal> session_journal_;  // only with mqtt.durable_sessions
+  std::unique_ptr<jetstream::StreamStore> stream_;         // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  Webhooks webhooks_;                     // outlives the loops, whose paths send
   std::vector<WorkerSpec> worker_specs_;  // of the configuration
   std::unique_ptr<DeployedWorkers> deployed_workers_;
   std::unique_ptr<Workers> workers_;             // outlives the proxies of sites_, whose calls are of its isolates

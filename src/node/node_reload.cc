@@ -54,6 +54,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.origin = config.origin;
   applied.rules = config.rules;
   applied.tables = config.tables;
+  applied.payloads = config.payloads;
   applied.log = config.log;
   // A listener that runs keeps what it has when there is nothing to replace it with.
   if (credentials.http || tls_listeners_.empty()) {
@@ -63,6 +64,9 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.workers = config.workers;
   applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
   applied.access_log = config.access_log;
+  applied.mqtt.acl = config.mqtt.acl;
+  applied.mqtt.password_file = config.mqtt.password_file;
+  applied.mqtt.anonymous = config.mqtt.anonymous;
   applied.http.trusted_proxies = config.http.trusted_proxies;
   applied.http.proxy_protocol = config.http.proxy_protocol;
   applied.http.client_field = config.http.client_field;
@@ -104,8 +108,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.spool.encryption_key = config.spool.encryption_key;
   applied.spool.decryption_keys = config.spool.decryption_keys;
   configure_log(config.log.level, config.log.format);
+  const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(applied.mqtt));
+  const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(applied.mqtt, credentials);
   on_all_loops([&](Shard& shard) {
     shard.path->replace_rules(rules);
+    shard.broker->set_access(access);
+    shard.broker->set_authenticator(authenticator);
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
   });
@@ -131,6 +139,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   // Loops read what cannot change; the rest is this thread's.
   config_.rules = applied.rules;
   config_.tables = applied.tables;
+  config_.payloads = applied.payloads;
   config_.log = applied.log;
   config_.tls = applied.tls;
   config_.sites = applied.sites;
@@ -138,6 +147,9 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.workers_limits.deploy_tokens = applied.workers_limits.deploy_tokens;
   credentials_.deploy_tokens = credentials.deploy_tokens;
   config_.access_log = applied.access_log;
+  config_.mqtt.acl = applied.mqtt.acl;
+  config_.mqtt.password_file = applied.mqtt.password_file;
+  config_.mqtt.anonymous = applied.mqtt.anonymous;
   config_.http.trusted_proxies = applied.http.trusted_proxies;
   config_.http.proxy_protocol = applied.http.proxy_protocol;
   config_.http.client_field = applied.http.client_field;

@@ -6,31 +6,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "node/node.h"
+#include "node/readings.h"
 
 namespace verge::node {
-namespace {
-
-// What all loops counted of a rule.
-struct RuleTotals {
-  uint64_t matched = 0;
-  uint64_t rows = 0;
-  uint64_t errors = 0;
-  uint64_t late = 0;
-  uint64_t refused = 0;
-  uint64_t bytes = 0;
-
-  void add(const rules::Evaluator& evaluator, size_t rule) {
-    const rules::RuleCounters& counters = evaluator.counters(rule);
-    matched += evaluator.matched(rule);
-    rows += counters.fired.value();
-    errors += counters.errors.value();
-    late += counters.late.value();
-    refused += counters.refused.value();
-    bytes += counters.bytes.value();
-  }
-};
-
-}  // namespace
 
 Result<void> Node::load_created_rules() {
   created_rules_ = std::make_unique<CreatedRules>(file_system_, data_directory_.path() + "/rules/created.json");
@@ -73,7 +51,7 @@ std::string Node::rules_json(std::string_view only) const {
   std::vector<std::string> listed;
   for (const rules::RuleSource& source : created_rules_->all(config_.rules)) {
     if (!only.empty() && source.name != only) continue;
-    RuleTotals totals;
+    RuleReading totals;
     const rules::Rule* rule = running.find(source.name);
     std::vector<std::string> topics;
     if (rule != nullptr) {

@@ -51,6 +51,16 @@ void Totals::add(const mqtt::BrokerCounters& from) {
   decision.add(from.decision);
 }
 
+void RuleReading::add(const rules::Evaluator& evaluator, size_t rule) {
+  const rules::RuleCounters& counters = evaluator.counters(rule);
+  matched += evaluator.matched(rule);
+  rows += counters.fired.value();
+  errors += counters.errors.value();
+  late += counters.late.value();
+  refused += counters.refused.value();
+  bytes += counters.bytes.value();
+}
+
 void Totals::add(const EventPathCounters& from) {
   events_http += from.events_http.value();
   events_child += from.events_child.value();
@@ -58,6 +68,8 @@ void Totals::add(const EventPathCounters& from) {
   uploads += from.uploads.value();
   drops += from.drops.value();
   purges += from.purges.value();
+  webhooks += from.webhooks.value();
+  not_performed += from.not_performed.value();
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
   given_up += from.given_up.value();

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/metrics.h"
@@ -17,8 +18,8 @@ struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
   uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, input_bytes = 0, input_refused = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
-  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, awaiting_space = 0,
-           given_up = 0, calls = 0, failed_calls = 0;
+  uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, webhooks = 0,
+           not_performed = 0, awaiting_space = 0, given_up = 0, calls = 0, failed_calls = 0;
   uint64_t posted_bytes = 0;
   Histogram::Snapshot decision;  // receipt to the command written
   Histogram::Snapshot rules;     // receipt to the rules done
@@ -55,6 +56,19 @@ struct Readings {
   uint64_t disk_free_bytes = 0;
   int64_t certificate_ends_s = 0;  // since 1970; 0: there is none
   size_t loops = 0;
+};
+
+// What all loops counted of a rule that runs.
+struct RuleReading {
+  std::string_view name;
+  uint64_t matched = 0;
+  uint64_t rows = 0;
+  uint64_t errors = 0;
+  uint64_t late = 0;
+  uint64_t refused = 0;
+  uint64_t bytes = 0;
+
+  void add(const rules::Evaluator& evaluator, size_t rule);
 };
 
 uint64_t resident_bytes();

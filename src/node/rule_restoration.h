@@ -42,6 +42,7 @@ class RuleRestoration final : private rules::Effects {
               std::string_view device, Payload payload, WallTime time) override;
   void drop(const rules::Rule&) override {}
   void purge(const rules::Rule&, rules::PurgeScope, std::string_view, bool) override {}
+  void webhook(const rules::Rule&, const rules::WebhookAction&, Payload, bool) override {}
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void hand_over(rules::RuleInput) override {}
 

@@ -146,6 +146,27 @@ void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const s
          [](const Path& path) { return path.failures.value(); });
 }
 
+constexpr size_t kRulesShown = 1000;
+
+// Families by rule, of the first ones where there are very many.
+void write_rules(MetricsText& out, std::span<const RuleReading> readings) {
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help,
+                          uint64_t RuleReading::* value) {
+    out.family(name, type, help);
+    for (const RuleReading& reading : readings.first(std::min(readings.size(), kRulesShown))) {
+      out.value(static_cast<double>(reading.*value), fmt::format("rule={}", json_string(reading.name)));
+    }
+  };
+  if (readings.empty()) return;
+  family("rule_matched_total", "counter", "Messages that a topic of the rule matched.", &RuleReading::matched);
+  family("rule_rows_total", "counter", "Rows that the rule selected.", &RuleReading::rows);
+  family("rule_errors_total", "counter", "Actions not performed, keys and values refused.", &RuleReading::errors);
+  family("rule_late_total", "counter", "Readings that came after their time.", &RuleReading::late);
+  family("rule_refused_total", "counter", "Readings for which there was no room, or whose time cannot be.",
+         &RuleReading::refused);
+  family("rule_memory_bytes", "gauge", "What the rule remembers.", &RuleReading::bytes);
+}
+
 }  // namespace
 
 std::string Node::status_json() const {
@@ -310,9 +331,18 @@ std::string Node::metrics_text() const {
   out.counter("http_events_total", "Events that came by HTTP.", totals.events_http);
   out.counter("child_events_total", "New events that came from children.", totals.events_child);
   out.counter("actions_total", "Commands published by rules.", totals.actions);
+  out.counter("actions_not_performed_total", "Actions of rules whose topic or payload could not be made of a row.",
+              totals.not_performed);
   out.counter("uploads_total", "Records made by rules for the spool.", totals.uploads);
   out.counter("drops_total", "Events ended here by a rule.", totals.drops);
   out.counter("rule_purges_total", "Purges of the cache made by rules.", totals.purges);
+  const Webhooks::Counters& webhooks = webhooks_.counters();
+  out.counter("webhooks_total", "Webhook calls made by rules.", totals.webhooks);
+  out.counter("webhooks_delivered_total", "Of these, those that the server took.", webhooks.delivered);
+  out.counter("webhooks_repeated_total", "Attempts at webhook calls after the first.", webhooks.repeated);
+  out.counter("webhooks_failed_total", "Webhook calls that were given up.", webhooks.failed);
+  out.counter("webhooks_dropped_total", "Webhook calls for which there was no room.", webhooks.dropped);
+  out.gauge("webhooks_waiting", "Webhook calls under way or waiting.", static_cast<double>(webhooks.waiting));
   out.counter("rule_calls_total", "Events that rules gave to workers.", totals.calls);
   out.counter("rule_calls_failed_total", "Of these, those that no worker took, or that too many waited before.",
               totals.failed_calls);
@@ -403,6 +433,10 @@ std::string Node::metrics_text() const {
     out.counter("stream_messages_total", "Messages that the stream acknowledged.", stored.messages.value());
     out.counter("stream_records_total", "Records that the stream acknowledged.", stored.appended.value());
     out.counter("stream_known_total", "Repetitions recognised.", stored.known.value());
+    out.counter("stream_repetitions_total",
+                "Messages that the servers took though another follows the same one; those that the chain covers are "
+                "deleted.",
+                stored.repetitions.value());
     out.counter("stream_refused_total", "Records refused.", stored.refused);
     out.histogram("stream_append_seconds",
                   "From a child's batch to the acknowledgement of the stream, or of its overflow.", append);
@@ -442,6 +476,16 @@ std::string Node::metrics_text() const {
     out.counter("tls_failed_total", "Connections that ended in the handshake.", tls.failed);
     out.gauge("tls_certificate_end_seconds", "When the certificate of the listeners ends, since 1970.",
               static_cast<double>(certificate_ends_.load()));
+  }
+  {
+    const std::lock_guard lock(rules_mutex_);
+    const rules::RuleSet& running = shards_[0].path->evaluator().rules();
+    std::vector<RuleReading> readings;
+    for (const rules::Rule& rule : running.rules()) {
+      RuleReading& reading = readings.emplace_back(RuleReading{.name = rule.name});
+      for (const Shard& shard : shards_) reading.add(shard.path->evaluator(), rule.index);
+    }
+    write_rules(out, readings);
   }
   out.gauge("process_resident_bytes", "Resident memory.", static_cast<double>(resident_bytes()));
   out.family("process_cpu_seconds_total", "counter", "CPU time used.");

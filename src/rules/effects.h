@@ -39,6 +39,13 @@ class Effects {
   virtual void drop(const Rule& rule) = 0;
   // Of the HTTP cache; `what` is not empty.
   virtual void purge(const Rule& rule, PurgeScope scope, std::string_view what, bool softly) = 0;
+  // To be sent by HTTP POST. `is_json`: the payload is a row.
+  virtual void webhook(const Rule& rule, const WebhookAction& action, Payload payload, bool is_json) = 0;
+  // An action of the rule was not performed, the others are. `action` counts from 1; `why`: "its topic cannot be made
+  // of the row: …".
+  virtual void not_performed(const Rule& rule, size_t action, std::string_view why) {
+    static_cast<void>(rule), static_cast<void>(action), static_cast<void>(why);
+  }
   // To the code of that name; `topic` and `time` are the message's, or the window's.
   virtual void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime time) {
     static_cast<void>(rule), static_cast<void>(worker), static_cast<void>(topic), static_cast<void>(payload);

@@ -67,8 +67,16 @@ void Evaluator::find_candidates(const Message& message) {
 
 void Evaluator::parse(const Message& message) {
   if (document_is_parsed_) return;
-  document_.parse(message.payload);
+  parse(message.topic, message.payload, document_);
   document_is_parsed_ = true;
+}
+
+void Evaluator::parse(std::string_view topic, const Payload& payload, Document& into) {
+  const payloads::Format* format = rules_->formats().of(topic, formats_);
+  if (format == nullptr) return into.parse(payload);
+  json_.clear();
+  const bool is_good = format->append_json(payload.view(), json_);
+  into.parse(is_good ? Payload(json_) : Payload());
 }
 
 void Evaluator::evaluate_feed(const Rule& rule, uint8_t number, const Message& message, Effects& effects) {
@@ -148,7 +156,7 @@ bool Evaluator::append_captures(const MemoryPlan& plan, const Feed& feed, const 
   return fits;
 }
 
-void Evaluator::accept(const RuleInput& input, WallTime now, Effects& effects) {
+std::optional<WallTime> Evaluator::accept(const RuleInput& input, WallTime now, Effects& effects) {
   const Rule* rule = rules_->find(input.rule);
   Memory* memory = nullptr;
   if (rule != nullptr) {
@@ -159,11 +167,13 @@ void Evaluator::accept(const RuleInput& input, WallTime now, Effects& effects) {
     rule = replaced->rule;
     memory = replaced->memory.get();
   }
-  if (memory == nullptr || input.feed >= rule->feeds.size()) return;
+  if (memory == nullptr || input.feed >= rule->feeds.size()) return std::nullopt;
   const Memory::Losses before = memory->losses();
   row_effects_ = &effects;
   memory->accept(input, now.microseconds, *this);
   note_memory(*rule, *memory, before);
+  const std::optional<int64_t> due_us = memory->next_due_us();
+  return due_us ? std::optional(WallTime{*due_us}) : std::nullopt;
 }
 
 void Evaluator::note_memory(const Rule& rule, const Memory& memory, const Memory::Losses& before) {
@@ -198,7 +208,7 @@ void Evaluator::take(const Rule& rule, const Memory::Row& made) {
   Payload payload;
   if (plan.payload_slot && made.slots[*plan.payload_slot].is_text()) {
     payload = Payload(made.slots[*plan.payload_slot].view());
-    if (!rule.is_verbatim()) row_document_.parse(payload);
+    if (!rule.is_verbatim()) parse(topic, payload, row_document_);
   }
   const Row row{.rule = rule,
                 .columns = row_columns_,

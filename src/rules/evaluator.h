@@ -37,9 +37,9 @@ class Evaluator : private Memory::Rows {
   Evaluator(std::shared_ptr<const RuleSet> rules, MemoryBudget& budget);
 
   void evaluate(const Message& message, Effects& effects);
-  // Takes what was handed over. One for a rule that is no longer there is dropped. May be called while evaluate() runs,
-  // by what it hands over.
-  void accept(const RuleInput& input, WallTime now, Effects& effects);
+  // Takes what was handed over; when advance() is next due for its rule. One for a rule that is no longer there is
+  // dropped. May be called while evaluate() runs, by what it hands over.
+  std::optional<WallTime> accept(const RuleInput& input, WallTime now, Effects& effects);
   // Emits what is over, rule by rule, each oldest first.
   void advance(WallTime now, Effects& effects);
   // The same of one rule, whether it is due or not.
@@ -86,6 +86,8 @@ class Evaluator : private Memory::Rows {
   State make_state(const Rule& rule);
   void find_candidates(const Message& message);
   void parse(const Message& message);
+  // The payload as JSON, whatever its format.
+  void parse(std::string_view topic, const Payload& payload, Document& into);
   void evaluate_feed(const Rule& rule, uint8_t feed, const Message& message, Effects& effects);
   void select(const Rule& rule, const MessageContext& context, const Message& message, Effects& effects);
   void hand_over(const Rule& rule, uint8_t feed, const MessageContext& context, const Message& message,
@@ -107,6 +109,8 @@ class Evaluator : private Memory::Rows {
   std::vector<uint32_t> groups_;
   std::vector<uint32_t> candidates_;
   std::string scratch_;
+  std::vector<uint32_t> formats_;
+  std::string json_;  // of a payload in another format
   Document document_;
   bool document_is_parsed_ = false;
   Arena fields_arena_;

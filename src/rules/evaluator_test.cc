@@ -52,6 +52,34 @@ TEST(Evaluator, PurgesWhatAMessageNames) {
   EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
 }
 
+TEST(Evaluator, UploadsByImportance) {
+  Bench bench({{.name = "r",
+                .sql = "SELECT v, w AS importance FROM 'x'",
+                .actions = {UploadSource{.priority = std::nullopt, .topic = std::nullopt}}}});
+  for (const char* importance : {"0.81", "0.8", "0.5", "null"}) {
+    bench.send("x", fmt::format(R"({{"v":1,"w":{}}})", importance));
+  }
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: upload selection high x [client] {"v":1,"importance":0.81})",
+                                              R"(r: upload selection low x [client] {"v":1,"importance":0.8})",
+                                              R"(r: upload selection normal x [client] {"v":1,"importance":null})"));
+  EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
+  // A window has no fields: the column must be there.
+  const auto set = RuleSet::compile({{.name = "w",
+                                      .sql = "SELECT count(*) AS n FROM 'x' GROUP BY TUMBLING(1 s)",
+                                      .actions = {UploadSource{.priority = std::nullopt, .topic = std::nullopt}}}});
+  EXPECT_FALSE(set);
+}
+
+TEST(Evaluator, CallsWebhooks) {
+  Bench bench({{.name = "hot",
+                .sql = "SELECT t, s FROM 'oven'",
+                .actions = {WebhookSource{.url = "http://hooks:8080/a", .payload = R"({"text":"${s}"})"},
+                            WebhookSource{.url = "https://hooks/b", .payload = std::nullopt}}}});
+  bench.send("oven", R"({"t":7,"s":"a\"b"})");
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(hot: webhook http://hooks:8080/a {"text":"a\"b"})",
+                                              R"(hot: webhook https://hooks/b {"t":7,"s":"a\"b"} json)"));
+}
+
 TEST(Evaluator, APurgeThatWouldCoverMoreThanIsMeantIsNotMade) {
   Bench bench({{.name = "changed",
                 .sql = "SELECT sku FROM 'shop'",
@@ -94,6 +122,10 @@ TEST(Evaluator, NoTemplateMakesATopicOfTheNodesOwn) {
   bench.send("x", R"({"a":"$SYS"})");
   EXPECT_THAT(bench.effects.done, IsEmpty());
   EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 4U);
+  ASSERT_EQ(bench.effects.refused.size(), 4U);
+  EXPECT_TRUE(bench.effects.refused[1].starts_with(
+      "r: action 2: its topic cannot be made of the row: \"$verge/status\" is no topic"))
+      << bench.effects.refused[1];
   bench.send("x", R"({"a":"$other"})");
   EXPECT_EQ(bench.effects.done.size(), 2U);
 }

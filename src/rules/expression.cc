@@ -35,6 +35,14 @@ bool has_state(const Expression& expression) {
   return found;
 }
 
+bool has_for(const Expression& expression) {
+  bool found = false;
+  for_each(expression, [&](const Expression& part) {
+    found = found || (part.kind == Expression::Kind::kState && part.state == StateFunction::kFor);
+  });
+  return found;
+}
+
 void conjuncts(const Expression& expression, std::vector<const Expression*>& out) {
   if (expression.kind != Expression::Kind::kAnd) {
     out.push_back(&expression);

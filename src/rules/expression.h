@@ -80,6 +80,9 @@ void for_each(const Expression& expression, const Visit& visit) {
 // Whether it, or something in it, remembers what came before.
 bool has_state(const Expression& expression);
 
+// Whether a part of it is `condition FOR duration`.
+bool has_for(const Expression& expression);
+
 // Appends what the expression consists of where it is a conjunction, a AND b AND c, else itself.
 void conjuncts(const Expression& expression, std::vector<const Expression*>& out);
 

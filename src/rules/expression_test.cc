@@ -126,6 +126,24 @@ TEST(Expression, MoreNumbers) {
   EXPECT_EQ(evaluated("sqrt('4')"), "null");
 }
 
+TEST(Expression, LevelsAndHandlingHaveTheirThresholds) {
+  EXPECT_EQ(evaluated("level(0.91, 0.29)"), "\"device\"");
+  EXPECT_EQ(evaluated("level(0.9, 0.29)"), "\"edge\"");
+  EXPECT_EQ(evaluated("level(0.91, 0.3)"), "\"edge\"");
+  EXPECT_EQ(evaluated("level(0.71, 0.59)"), "\"edge\"");
+  EXPECT_EQ(evaluated("level(0.7, 0.59)"), "\"fog\"");
+  EXPECT_EQ(evaluated("level(0.71, 0.6)"), "\"fog\"");
+  EXPECT_EQ(evaluated("level(0.49, 0.81)"), "\"cloud\"");
+  EXPECT_EQ(evaluated("level(0.5, 0.81)"), "\"fog\"");
+  EXPECT_EQ(evaluated("level(0.49, 0.8)"), "\"fog\"");
+  EXPECT_EQ(evaluated("level('high', 0.8)"), "null");
+  EXPECT_EQ(evaluated("handling(0.81)"), "\"hot\"");
+  EXPECT_EQ(evaluated("handling(0.8)"), "\"batch\"");
+  EXPECT_EQ(evaluated("handling(0.51)"), "\"batch\"");
+  EXPECT_EQ(evaluated("handling(0.5)"), "\"aggregate\"");
+  EXPECT_EQ(evaluated("handling(NULL)"), "null");
+}
+
 TEST(Expression, MoreTexts) {
   EXPECT_EQ(evaluated("'a' || 1 || 'b'"), R"("a1b")");
   EXPECT_EQ(evaluated("'a' || NULL"), "null");

@@ -7,6 +7,7 @@
 #include "rules/aggregate.h"
 #include "rules/operators.h"
 #include "rules/state_function.h"
+#include "rules/worth.h"
 
 namespace verge::rules {
 namespace {
@@ -51,6 +52,8 @@ constexpr std::array kFunctions = {
     FunctionSignature{"split_part", Function::kSplitPart, 3, 3},
     FunctionSignature{"coalesce", Function::kCoalesce, 1, kArgumentsMax},
     FunctionSignature{"nullif", Function::kNullif, 2, 2},
+    FunctionSignature{"level", Function::kLevel, 2, 2},
+    FunctionSignature{"handling", Function::kHandling, 1, 1},
     FunctionSignature{"iif", Function::kIif, 3, 3},
     FunctionSignature{"typeof", Function::kTypeof, 1, 1},
     FunctionSignature{"number", Function::kNumber, 1, 1},
@@ -122,6 +125,12 @@ Value call_any(Function function, std::span<const Value> arguments) {
       return compare(arguments[0], arguments[1]) == 0 ? Value{} : arguments[0];
     case Function::kIif:
       return arguments[0].is_true() ? arguments[1] : arguments[2];
+    case Function::kLevel:
+      if (!arguments[0].is_numeric() || !arguments[1].is_numeric()) return {};
+      return Value::text(level_of(arguments[0].as_double(), arguments[1].as_double()));
+    case Function::kHandling:
+      if (!arguments[0].is_numeric()) return {};
+      return Value::text(name_of(handling_of(arguments[0].as_double())));
     default:
       return Value::text(type_of(arguments[0]));
   }

@@ -59,6 +59,8 @@ enum class Function : uint8_t {
   kCoalesce,
   kNullif,
   kIif,
+  kLevel,     // level(urgency, complexity)
+  kHandling,  // handling(importance)
   kTypeof,
   kNumber,
   kText,

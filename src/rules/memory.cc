@@ -93,6 +93,7 @@ void Memory::release(Rows& rows) {
     waiting_bytes_ -= kWaitingBytes + first.mapped().bytes.size();
     process(first.mapped(), first.key(), first.key(), rows);
   }
+  follow_clock(watermark_us_, rows);
   if (window_ == nullptr) return;
   window_->advance(watermark_us_, emissions_);
   emit(rows);
@@ -103,6 +104,7 @@ void Memory::process(const RuleInput& input, int64_t time_us, int64_t now_us, Ro
     window_->advance(time_us, emissions_);
     emit(rows);
   }
+  follow_clock(time_us, rows);
   slots_.assign(plan().slot_count, Value{});
   if (const std::optional<int64_t> within_us = plan().join_within_us) {
     join(input, time_us, *within_us, rows);
@@ -173,17 +175,61 @@ bool Memory::remember(std::string_view key, int64_t time_us) {
     ++losses_.refused;
     return false;
   }
+  take_steps(*partition, key, time_us, /*by_clock=*/false);
+  return true;
+}
+
+void Memory::take_steps(Partition& partition, std::string_view key, int64_t time_us, bool by_clock) {
   size_t bytes = kPartitionBytes + 2 * key.size();
   for (size_t i = 0; i < plan().steps.size(); ++i) {
     const MemoryStep& step = plan().steps[i];
-    values_.clear();
-    for (const Program& argument : step.arguments) values_.push_back(machine_.run(argument, slots_, context_));
-    slots_[step.slot] = partition->steps[i]->next(values_, time_us, machine_.arena());
-    bytes += partition->steps[i]->bytes();
+    if (!by_clock || step.follows_clock) {
+      values_.clear();
+      for (const Program& argument : step.arguments) values_.push_back(machine_.run(argument, slots_, context_));
+      slots_[step.slot] = partition.steps[i]->next(values_, time_us, machine_.arena());
+    }
+    bytes += partition.steps[i]->bytes();
   }
-  partition_bytes_ = partition_bytes_ - partition->bytes + bytes;
-  partition->bytes = bytes;
-  return true;
+  if (plan().follows_clock) schedule(partition, key);
+  bytes += partition.slots.size();
+  partition_bytes_ = partition_bytes_ - partition.bytes + bytes;
+  partition.bytes = bytes;
+}
+
+void Memory::schedule(Partition& partition, std::string_view key) {
+  std::optional<int64_t> due_us;
+  for (const std::unique_ptr<Remembered>& step : partition.steps) {
+    const std::optional<int64_t> its = step->due_us();
+    if (its && (!due_us || *its < *due_us)) due_us = its;
+  }
+  if (due_us && !has_room()) {
+    ++losses_.refused;
+    due_us.reset();
+  }
+  if (due_us != partition.due_us) {
+    if (partition.due_us) due_.erase({*partition.due_us, std::string(key)});
+    if (due_us) due_.emplace(*due_us, key);
+    partition.due_us = due_us;
+  }
+  partition.slots.clear();
+  if (!due_us) return;
+  for (const Value& value : slots_) append_encoded(partition.slots, value);
+}
+
+void Memory::follow_clock(int64_t before_us, Rows& rows) {
+  while (!due_.empty() && due_.begin()->first < before_us) {
+    const auto [at_us, key] = *due_.begin();
+    Partition& partition = partitions_.find(key)->second;
+    const std::string last = partition.slots;  // the slots are views of it
+    ByteReader reader(last);
+    slots_.clear();
+    for (size_t i = 0; i < plan().slot_count; ++i) slots_.push_back(read_encoded(reader));
+    machine_.arena().clear();
+    take_steps(partition, key, at_us, /*by_clock=*/true);
+    const std::optional<Program>& condition = plan().condition;
+    if (condition && !machine_.run(*condition, slots_, context_).is_true()) continue;
+    take(rows, {.slots = slots_, .time_us = at_us});
+  }
 }
 
 Memory::Partition* Memory::partition_of(std::string_view key) {
@@ -196,6 +242,8 @@ Memory::Partition* Memory::partition_of(std::string_view key) {
   if (partitions_.size() == kPartitionsMax) {
     const auto oldest = partitions_.find(uses_.back());
     partition_bytes_ -= oldest->second.bytes;
+    const Partition& gone = oldest->second;
+    if (gone.due_us) due_.erase({*gone.due_us, oldest->first});
     partitions_.erase(oldest);
     uses_.pop_back();
   }
@@ -255,7 +303,7 @@ void Memory::take(Rows& rows, Row row) {
 void Memory::advance(int64_t now_us, Rows& rows) {
   if (!plan().has_event_time) {
     reach(now_us, rows);
-  } else if (!is_empty() && now_us - last_arrival_us_ >= kIdleMicroseconds) {
+  } else if (!(is_empty() && due_.empty()) && now_us - last_arrival_us_ >= kIdleMicroseconds) {
     watermark_us_ = std::max(watermark_us_, newest_us_ + (now_us - last_arrival_us_) - plan().delay_us);
     release(rows);
   }
@@ -268,6 +316,7 @@ void Memory::reach(int64_t time_us, Rows& rows) {
     return release(rows);
   }
   last_arrival_us_ = std::max(last_arrival_us_, time_us);
+  follow_clock(time_us, rows);
   if (window_ != nullptr) window_->advance(time_us, emissions_);
   emit(rows);
 }
@@ -285,12 +334,16 @@ void Memory::drain(Rows& rows) {
 bool Memory::is_due(int64_t now_us) const {
   const std::optional<int64_t> due = next_due_us();
   if (!due) return false;
-  return *due <= now_us || (!plan().has_event_time && *due - now_us > 2 * plan().window_plan().spec.size_us);
+  return *due <= now_us ||
+         (!plan().has_event_time && window_ != nullptr && *due - now_us > 2 * plan().window_plan().spec.size_us);
 }
 
 std::optional<int64_t> Memory::next_due_us() const {
-  if (!plan().has_event_time) return window_ != nullptr ? window_->next_end_us() : std::nullopt;
-  if (is_empty()) return std::nullopt;
+  if (!plan().has_event_time) {
+    if (window_ != nullptr) return window_->next_end_us();
+    return due_.empty() ? std::nullopt : std::optional(due_.begin()->first + 1);
+  }
+  if (is_empty() && due_.empty()) return std::nullopt;
   return last_arrival_us_ + kIdleMicroseconds;
 }
 

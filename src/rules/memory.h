@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -109,6 +110,8 @@ class Memory {
     std::vector<std::unique_ptr<Remembered>> steps;
     std::list<std::string>::iterator use;
     size_t bytes = 0;
+    std::optional<int64_t> due_us;  // when a FOR becomes TRUE where no message comes
+    std::string slots;              // then: those of the last message
   };
   using Partitions = std::unordered_map<std::string, Partition, StringHash, std::equal_to<>>;
 
@@ -124,6 +127,12 @@ class Memory {
   void capture(std::string_view values, size_t feed);
   void step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows);
   bool remember(std::string_view key, int64_t time_us);
+  // Takes the steps further, all or those that follow the clock, and counts what the partition holds.
+  void take_steps(Partition& partition, std::string_view key, int64_t time_us, bool by_clock);
+  // Notes when the clock is to be looked at.
+  void schedule(Partition& partition, std::string_view key);
+  // Makes the rows of what FOR gave before that time, though no message said so.
+  void follow_clock(int64_t before_us, Rows& rows);
   Partition* partition_of(std::string_view key);
   void enter_window(int64_t time_us, int64_t now_us, Rows& rows);
   void emit(Rows& rows);
@@ -132,7 +141,7 @@ class Memory {
   void append_join(std::string& out) const;
   bool read_join(ByteReader& in, const IsMine& mine);
   void append_partitions(std::string& out) const;
-  bool read_partitions(ByteReader& in, const IsMine& mine);
+  bool read_partitions(ByteReader& in, const IsMine& mine, uint8_t version);
 
   const Rule* rule_;
   MessageContext context_;  // has the tables, no message
@@ -153,7 +162,8 @@ class Memory {
   std::array<JoinSide, 2> sides_;
   size_t joined_bytes_ = 0;
   Partitions partitions_;
-  std::list<std::string> uses_;  // keys of partitions, the last used first
+  std::list<std::string> uses_;                    // keys of partitions, the last used first
+  std::set<std::pair<int64_t, std::string>> due_;  // Partition::due_us, with its key
   size_t partition_bytes_ = 0;
   std::unique_ptr<Window> window_;  // null: none
 

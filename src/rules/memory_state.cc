@@ -6,7 +6,7 @@
 namespace verge::rules {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 
 void append_time(std::string& out, int64_t time_us) { append_fixed(out, static_cast<uint64_t>(time_us)); }
 int64_t read_time(ByteReader& in) { return static_cast<int64_t>(in.fixed<uint64_t>()); }
@@ -59,7 +59,8 @@ void Memory::append_to(std::string& out) const {
 }
 
 bool Memory::read(ByteReader& in, const IsMine& mine) {
-  if (in.fixed<uint8_t>() != kVersion) return false;
+  const uint8_t version = in.fixed<uint8_t>();
+  if (version < 1 || version > kVersion) return false;
   for (int64_t* time_us : {&newest_us_, &watermark_us_, &last_arrival_us_}) {
     const int64_t read = read_time(in);
     if (!is_sane_time(read)) return false;
@@ -75,8 +76,8 @@ bool Memory::read(ByteReader& in, const IsMine& mine) {
     waiting_bytes_ += sizeof(RuleInput) + 64 + input->bytes.size();
     waiting_.emplace(time_us, std::move(*input));
   }
-  const bool is_good =
-      in.ok() && read_join(in, mine) && read_partitions(in, mine) && (window_ == nullptr || window_->read(in, mine));
+  const bool is_good = in.ok() && read_join(in, mine) && read_partitions(in, mine, version) &&
+                       (window_ == nullptr || window_->read(in, mine));
   settle_budget();
   return is_good;
 }
@@ -114,16 +115,21 @@ bool Memory::read_join(ByteReader& in, const IsMine& mine) {
 void Memory::append_partitions(std::string& out) const {
   append_varint(out, partitions_.size());
   for (auto key = uses_.rbegin(); key != uses_.rend(); ++key) {
+    const Partition& partition = partitions_.find(*key)->second;
     append_sized(out, *key);
-    for (const auto& step : partitions_.find(*key)->second.steps) {
+    for (const auto& step : partition.steps) {
       std::string state;
       step->append_to(state);
       append_sized(out, state);
     }
+    append_fixed(out, static_cast<uint8_t>(partition.due_us.has_value()));
+    if (!partition.due_us) continue;
+    append_time(out, *partition.due_us);
+    append_sized(out, partition.slots);
   }
 }
 
-bool Memory::read_partitions(ByteReader& in, const IsMine& mine) {
+bool Memory::read_partitions(ByteReader& in, const IsMine& mine, uint8_t version) {
   for (uint64_t count = in.varint(); count > 0 && in.ok(); --count) {
     const std::string_view key = in.sized();
     const bool is_kept = in.ok() && mine(key);
@@ -135,7 +141,19 @@ bool Memory::read_partitions(ByteReader& in, const IsMine& mine) {
       if (!partition->steps[i]->read(state)) return false;
       bytes += partition->steps[i]->bytes();
     }
+    std::optional<int64_t> due_us;
+    std::string_view slots;
+    if (version > 1 && in.fixed<uint8_t>() != 0) {
+      due_us = read_time(in);
+      slots = in.sized();
+      if (!is_sane_time(*due_us) || !plan().follows_clock) return false;
+    }
     if (partition == nullptr) continue;
+    if (partition->due_us) due_.erase({*partition->due_us, std::string(key)});
+    if (due_us) due_.emplace(*due_us, key);
+    partition->due_us = due_us;
+    partition->slots.assign(slots);
+    bytes += slots.size();
     partition_bytes_ += bytes - partition->bytes;
     partition->bytes = bytes;
   }

@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 
 #include "rules/recording_effects.h"
+#include "tests/support/value_of.h"
 
 namespace verge::rules {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using tests::value_of;
 
 RuleSource rule(std::string sql) {
   return {.name = "r", .sql = std::move(sql), .actions = {PublishSource{.topic = "o"}}};
@@ -134,6 +136,60 @@ TEST(Memory, AConditionHoldsFor) {
       ElementsAre(R"({"t":6000})"));
 }
 
+TEST(Memory, AConditionHoldsForByTheClockToo) {
+  const char* const sql = "SELECT v, device FROM 'x/+' WHERE v > 10 FOR 5 s";
+  Bench bench({rule(sql)});
+  const auto advance = [&](double second) {
+    bench.evaluator.advance({static_cast<int64_t>(second * kSecond)}, bench.effects);
+    return std::exchange(bench.effects.done, {});
+  };
+  bench.send("x/a", R"({"v":11})", 1 * kSecond);
+  bench.send("x/b", R"({"v":12})", 2 * kSecond);
+  bench.send("x/b", R"({"v":3})", 3 * kSecond);
+  EXPECT_EQ(value_of(bench.evaluator.next_close()).microseconds, 6 * kSecond + 1);
+  EXPECT_THAT(advance(6), IsEmpty());  // a message of that time may come
+  EXPECT_THAT(advance(6.1), ElementsAre(R"(r: publish o {"v":11,"device":"a"})"));
+  EXPECT_FALSE(bench.evaluator.next_close());
+  EXPECT_THAT(advance(60), IsEmpty());  // once
+  bench.send("x/a", R"({"v":13})", 61 * kSecond);
+  EXPECT_THAT(advance(61), ElementsAre(R"(r: publish o {"v":13,"device":"a"})"));
+  // The clock comes before a message that ends the condition, though nobody has looked at it in between.
+  bench.send("x/b", R"({"v":14})", 70 * kSecond);
+  bench.send("x/b", R"({"v":1})", 80 * kSecond);
+  EXPECT_THAT(advance(80), ElementsAre(R"(r: publish o {"v":14,"device":"b"})"));
+}
+
+TEST(Memory, WhatIsMadeOfAForFollowsTheClock) {
+  Bench bench(
+      {rule("SELECT device, (v > 10 FOR 5 s) AS hot, lag(v) AS before FROM 'x/+' WHERE changed(v > 10 FOR 5 s)")});
+  bench.send("x/a", R"({"v":11})", 1 * kSecond);
+  bench.send("x/a", R"({"v":12})", 2 * kSecond);
+  bench.evaluator.advance({10 * kSecond}, bench.effects);
+  bench.send("x/a", R"({"v":13})", 11 * kSecond);
+  bench.send("x/a", R"({"v":1})", 12 * kSecond);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"device":"a","hot":false,"before":null})",
+                                              R"(r: publish o {"device":"a","hot":true,"before":11})",
+                                              R"(r: publish o {"device":"a","hot":false,"before":13})"));
+}
+
+TEST(Memory, AForFollowsTheTimeThatTheMessagesSay) {
+  EXPECT_THAT(rows("SELECT v FROM 'x/+' TIMESTAMP BY ts DELAY 1 s WHERE v > 10 FOR 5 s PARTITION BY k",
+                   {{100, R"("v":11,"k":1,"ts":1000)"},
+                    {101, R"("v":5,"k":2,"ts":7000)"},   // it may still be 6 s
+                    {102, R"("v":12,"k":1,"ts":6500)"},  // and is TRUE here as well
+                    {103, R"("v":5,"k":2,"ts":9000)"}}),
+              ElementsAre(R"({"v":11})", R"({"v":12})"));
+}
+
+TEST(Memory, WhatAForKeepsIsBounded) {
+  Bench bench({rule("SELECT * FROM 'x/+' WHERE v > 10 FOR 1 h PARTITION BY k")});
+  bench.budget.rule_max = 1'000'000;
+  const std::string text(10'000, 'x');
+  for (int i = 0; i < 1000; ++i) bench.send("x/d", fmt::format(R"({{"v":11,"k":{},"s":"{}"}})", i, text));
+  EXPECT_GT(bench.evaluator.counters(0).refused.value(), 0U);
+  EXPECT_LT(bench.budget.used.load(), 1'100'000U);
+}
+
 TEST(Memory, PartitionsAreApart) {
   Bench bench({rule("SELECT device, lag(v) AS l FROM 'x/+'"),
                {.name = "p",
@@ -252,6 +308,7 @@ TEST(Memory, SurvivesAsBytes) {
       "a, "
       "ewma(v) AS e, cusum(v) AS u, forest(v) AS f, seasonal(v) AS n FROM 'x/+' PARTITION BY k",
       "SELECT v FROM 'x/+' WHERE v > 2 FOR 1 s PARTITION BY k",
+      "SELECT v, s FROM 'x/+' TIMESTAMP BY time - 700 * k DELAY 2 s WHERE (v > 2 FOR 500 ms) AND k < 2 PARTITION BY k",
       "SELECT a.v AS x, b.s AS y FROM 'x/+' AS a JOIN 'x/+' AS b ON a.v = b.v WITHIN 10 s WHERE a.k < b.k",
   };
   for (const char* const sql : kStatements) {

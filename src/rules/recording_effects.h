@@ -34,6 +34,12 @@ class RecordingEffects final : public Effects {
     done.push_back(fmt::format("{}: purge {} {}{}", rule.name, kScopes[static_cast<size_t>(scope)], what,
                                softly ? " softly" : ""));
   }
+  void webhook(const Rule& rule, const WebhookAction& action, Payload payload, bool is_json) override {
+    done.push_back(fmt::format("{}: webhook {} {}{}", rule.name, action.url, payload.view(), is_json ? " json" : ""));
+  }
+  void not_performed(const Rule& rule, size_t action, std::string_view why) override {
+    refused.push_back(fmt::format("{}: action {}: {}", rule.name, action, why));
+  }
   void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime) override {
     done.push_back(fmt::format("{}: call {} {} {}", rule.name, worker, topic, payload.view()));
   }
@@ -42,6 +48,7 @@ class RecordingEffects final : public Effects {
   std::vector<std::string> done;
   std::vector<int64_t> times;
   std::vector<std::string> devices;  // of publishes
+  std::vector<std::string> refused;
   std::vector<RuleInput> inputs;
 };
 

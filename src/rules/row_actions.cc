@@ -2,15 +2,25 @@
 
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/text.h"
 #include "model/event.h"
+#include "rules/worth.h"
 
 namespace verge::rules {
+namespace {
+
+constexpr size_t kShownMax = 200;  // bytes of a text, where it is complained about
+
+}  // namespace
 
 size_t RowActions::perform(const Row& row, Effects& effects) {
   row_is_made_ = false;
   size_t failed = 0;
+  size_t number = 0;
   for (const Action& action : row.rule.actions) {
+    ++number;
     bool performed = true;
     if (const auto* publishing = std::get_if<PublishAction>(&action)) {
       performed = publish(row, *publishing, effects);
@@ -18,31 +28,59 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = upload(row, *uploading, effects);
     } else if (const auto* purging = std::get_if<PurgeAction>(&action)) {
       performed = purge(row, *purging, effects);
+    } else if (const auto* sending = std::get_if<WebhookAction>(&action)) {
+      performed = webhook(row, *sending, effects);
     } else if (const auto* calling = std::get_if<CallAction>(&action)) {
       performed = call(row, *calling, effects);
     } else if (!row.rule.has_window()) {
       effects.drop(row.rule);
     }
-    if (!performed) ++failed;
+    if (performed) continue;
+    ++failed;
+    effects.not_performed(row.rule, number, why_);
   }
   row_payload_ = {};
   return failed;
 }
 
 bool RowActions::publish(const Row& row, const PublishAction& action, Effects& effects) {
-  topic_.clear();
-  if (!action.topic.append_topic(topic_, row.columns)) return false;
+  if (!make_topic(row, action.topic)) return false;
   Payload payload;
-  if (action.payload) {
-    text_.clear();
-    if (!action.payload->append_payload(text_, row.columns)) return false;
-    payload = Payload(text_);
-  } else {
-    const Payload* made = row_payload(row);
-    if (made == nullptr) return false;
-    payload = *made;
-  }
+  if (!make_payload(row, action.payload, payload)) return false;
   effects.publish(row.rule, topic_, device_of(row), std::move(payload), action.qos, action.retain);
+  return true;
+}
+
+bool RowActions::make_payload(const Row& row, const std::optional<Template>& of, Payload& payload) {
+  if (of) {
+    text_.clear();
+    if (!of->append_payload(text_, row.columns)) return refuse_payload();
+    payload = Payload(text_);
+    return true;
+  }
+  const Payload* made = row_payload(row);
+  if (made == nullptr) return refuse_payload();
+  payload = *made;
+  return true;
+}
+
+bool RowActions::make_topic(const Row& row, const Template& of) {
+  topic_.clear();
+  if (of.append_topic(topic_, row.columns)) return true;
+  why_ = fmt::format("its topic cannot be made of the row: {} is no topic, or a value in it is missing or has / + or #",
+                     json_string(std::string_view(topic_).substr(0, kShownMax)));
+  return false;
+}
+
+bool RowActions::refuse_payload() {
+  why_ = fmt::format("its payload is longer than {} bytes", kEventBytesMax);
+  return false;
+}
+
+bool RowActions::webhook(const Row& row, const WebhookAction& action, Effects& effects) {
+  Payload payload;
+  if (!make_payload(row, action.payload, payload)) return false;
+  effects.webhook(row.rule, action, std::move(payload), !action.payload && !row.rule.is_verbatim());
   return true;
 }
 
@@ -57,30 +95,54 @@ std::string_view RowActions::device_of(const Row& row) {
   return row.device;
 }
 
+namespace {
+
+// Nothing: it is not worth storing. What does not say is kept as anything else is.
+std::optional<Priority> priority_by(const Value& importance) {
+  if (!importance.is_numeric()) return Priority::kNormal;
+  switch (handling_of(importance.as_double())) {
+    case Handling::kHot:
+      return Priority::kHigh;
+    case Handling::kBatch:
+      return Priority::kLow;
+    case Handling::kAggregate:
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 bool RowActions::upload(const Row& row, const UploadAction& action, Effects& effects) {
+  const std::optional<Priority> priority =
+      action.priority ? action.priority : priority_by(row.columns[action.importance]);
+  if (!priority) return true;
   std::string_view topic = row.topic;
   if (action.topic) {
-    topic_.clear();
-    if (!action.topic->append_topic(topic_, row.columns)) return false;
+    if (!make_topic(row, *action.topic)) return false;
     topic = topic_;
   }
   const Payload* payload = row_payload(row);
-  if (payload == nullptr) return false;
+  if (payload == nullptr) return refuse_payload();
   const EventKind kind = row.rule.is_verbatim() ? EventKind::kMessage : EventKind::kSelection;
-  effects.upload(row.rule, kind, action.priority, topic, device_of(row), *payload, row.time);
+  effects.upload(row.rule, kind, *priority, topic, device_of(row), *payload, row.time);
   return true;
 }
 
 bool RowActions::purge(const Row& row, const PurgeAction& action, Effects& effects) {
   text_.clear();
-  if (!action.what.append_purged(text_, row.columns)) return false;
+  if (!action.what.append_purged(text_, row.columns)) {
+    why_ = fmt::format("what it purges cannot be made of the row: a value after {} is missing",
+                       json_string(std::string_view(text_).substr(0, kShownMax)));
+    return false;
+  }
   effects.purge(row.rule, action.scope, text_, action.softly);
   return true;
 }
 
 bool RowActions::call(const Row& row, const CallAction& action, Effects& effects) {
   const Payload* payload = row_payload(row);
-  if (payload == nullptr) return false;
+  if (payload == nullptr) return refuse_payload();
   effects.call(row.rule, action.worker, row.topic, *payload, row.time);
   return true;
 }

@@ -39,12 +39,19 @@ class RowActions {
   std::string_view device_of(const Row& row);
   bool publish(const Row& row, const PublishAction& action, Effects& effects);
   bool upload(const Row& row, const UploadAction& action, Effects& effects);
+  bool webhook(const Row& row, const WebhookAction& action, Effects& effects);
+  // From the template, else the row; false when it cannot be made.
+  bool make_payload(const Row& row, const std::optional<Template>& of, Payload& payload);
   bool purge(const Row& row, const PurgeAction& action, Effects& effects);
   bool call(const Row& row, const CallAction& action, Effects& effects);
+  // Into topic_. These say in why_ what is wrong where they are false.
+  bool make_topic(const Row& row, const Template& of);
+  bool refuse_payload();
 
   std::string topic_;
   std::string text_;
   std::string device_;
+  std::string why_;  // the last action was not performed
   Payload row_payload_;
   bool row_is_made_ = false;
   bool row_fits_ = false;

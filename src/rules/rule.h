@@ -35,8 +35,9 @@ struct PublishAction {
 };
 
 struct UploadAction {
-  Priority priority = Priority::kNormal;
-  std::optional<Template> topic;  // none: the message's topic, or "windows/<rule>"
+  std::optional<Priority> priority;  // none: by `importance`
+  uint32_t importance = 0;           // a column
+  std::optional<Template> topic;     // none: the message's topic, or "windows/<rule>"
 };
 
 struct DropAction {};
@@ -47,11 +48,18 @@ struct PurgeAction {
   bool softly = false;
 };
 
+struct WebhookAction {
+  std::string url;
+  std::optional<Template> payload;  // none: the row
+  Duration timeout{0};
+  uint32_t attempts = 1;
+};
+
 struct CallAction {
   std::string worker;
 };
 
-using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, CallAction>;
+using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction, CallAction>;
 
 struct Column {
   std::string name;
@@ -86,6 +94,7 @@ struct MemoryStep {
   uint32_t slot = 0;
   StateFunction function{};
   int64_t duration_us = 0;
+  bool follows_clock = false;  // a FOR, or of one: time alone changes what it gives
   std::vector<Program> arguments;
 };
 
@@ -107,6 +116,7 @@ struct MemoryPlan {
   LatePolicy late = LatePolicy::kDrop;
 
   std::vector<MemoryStep> steps;
+  bool follows_clock = false;                     // one of them does, and there is no window
   std::optional<std::vector<Program>> partition;  // none: the key of the input
   std::optional<Program> condition;
   std::optional<WindowPlan> window;

@@ -250,9 +250,13 @@ class RuleCompiler {
     capture_scope_.refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
     for (size_t i = 0; i < capture_scope_.steps().size(); ++i) {
       const CaptureScope::Step step = capture_scope_.steps()[i];
-      MemoryStep made{
-          .slot = step.slot, .function = step.call->state, .duration_us = step.call->duration_us, .arguments = {}};
+      MemoryStep made{.slot = step.slot,
+                      .function = step.call->state,
+                      .duration_us = step.call->duration_us,
+                      .follows_clock = has_for(*step.call),
+                      .arguments = {}};
       if (!programs(step.call->operands, capture_scope_, made.arguments)) return false;
+      plan.follows_clock |= made.follows_clock && !plan.window;
       plan.steps.push_back(std::move(made));
     }
     return true;
@@ -410,7 +414,7 @@ class RuleCompiler {
   bool compile_actions() {
     if (source_.actions.empty()) {
       return refuse_rule(Part::kActions, refuse(0, "rule.actions", "the rule has no action",
-                                                "give it publish, upload, purge, worker or drop")
+                                                "give it publish, upload, purge, webhook, worker or drop")
                                              .error());
     }
     for (size_t i = 0; i < source_.actions.size(); ++i) {
@@ -418,6 +422,7 @@ class RuleCompiler {
                                            [&](const PublishSource& publish) { return compile_publish(publish, i); },
                                            [&](const UploadSource& upload) { return compile_upload(upload, i); },
                                            [&](const PurgeSource& purge) { return compile_purge(purge, i); },
+                                           [&](const WebhookSource& webhook) { return compile_webhook(webhook, i); },
                                            [&](const CallSource& call) {
                                              rule_.actions.emplace_back(CallAction{call.worker});
                                              return true;
@@ -454,10 +459,25 @@ class RuleCompiler {
   }
 
   bool compile_upload(const UploadSource& upload, size_t action) {
-    UploadAction compiled{.priority = upload.priority};
+    UploadAction compiled{.priority = upload.priority, .topic = {}};
+    if (!upload.priority) {
+      Checked<uint32_t> column = column_of("importance", 0);
+      if (!column) return refuse_rule(Part::kActions, std::move(column.error()), action);
+      compiled.importance = *column;
+    }
     if (upload.topic) {
       compiled.topic = compile_template(*upload.topic, Part::kTopic, action);
       if (!compiled.topic) return false;
+    }
+    rule_.actions.emplace_back(std::move(compiled));
+    return true;
+  }
+
+  bool compile_webhook(const WebhookSource& webhook, size_t action) {
+    WebhookAction compiled{.url = webhook.url, .payload = {}, .timeout = webhook.timeout, .attempts = webhook.attempts};
+    if (webhook.payload) {
+      compiled.payload = compile_template(*webhook.payload, Part::kPayload, action);
+      if (!compiled.payload) return false;
     }
     rule_.actions.emplace_back(std::move(compiled));
     return true;

@@ -9,9 +9,10 @@
 namespace verge::rules {
 
 std::expected<std::shared_ptr<const RuleSet>, std::vector<RuleProblem>> RuleSet::compile(
-    std::vector<RuleSource> sources, std::shared_ptr<const Tables> tables) {
+    std::vector<RuleSource> sources, std::shared_ptr<const Tables> tables, PayloadFormats formats) {
   std::shared_ptr<RuleSet> set(new RuleSet);
   set->tables_ = tables != nullptr ? std::move(tables) : std::make_shared<const Tables>();
+  set->formats_ = std::move(formats);
   set->rules_.reserve(sources.size());
   std::vector<RuleProblem> problems;
   for (size_t i = 0; i < sources.size(); ++i) {

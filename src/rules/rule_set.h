@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rules/field_tree.h"
+#include "rules/payload_formats.h"
 #include "rules/predicate_index.h"
 #include "rules/rule.h"
 #include "rules/rule_source.h"
@@ -38,7 +39,7 @@ class RuleSet {
 
   // The rules in the order given, or the first problem of each rule that has one.
   static std::expected<std::shared_ptr<const RuleSet>, std::vector<RuleProblem>> compile(
-      std::vector<RuleSource> sources, std::shared_ptr<const Tables> tables = nullptr);
+      std::vector<RuleSource> sources, std::shared_ptr<const Tables> tables = nullptr, PayloadFormats formats = {});
 
   [[nodiscard]] std::span<const Rule> rules() const { return rules_; }
   [[nodiscard]] std::span<const FilterGroup> groups() const { return groups_; }
@@ -54,6 +55,7 @@ class RuleSet {
   [[nodiscard]] const FieldTree& fields() const { return fields_; }
   [[nodiscard]] size_t slot_count() const { return slot_count_; }
   [[nodiscard]] const Tables& tables() const { return *tables_; }
+  [[nodiscard]] const PayloadFormats& formats() const { return formats_; }
 
  private:
   RuleSet() = default;
@@ -70,6 +72,7 @@ class RuleSet {
   FieldTree fields_;
   size_t slot_count_ = 0;
   std::shared_ptr<const Tables> tables_;
+  PayloadFormats formats_;
   std::unordered_map<std::string, uint32_t, StringHash, std::equal_to<>> group_numbers_;  // by filter
   std::unordered_map<uint64_t, size_t> by_identity_;
   std::unordered_map<std::string, size_t, StringHash, std::equal_to<>> by_name_;

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "model/priority.h"
 
@@ -24,7 +25,8 @@ struct PublishSource {
 // Stores durably here and sends up the tree. `SELECT *` uploads the message as it came, any other SELECT its row as
 // JSON. Without a topic the message's own is kept (a window's: the rule's name under "windows/").
 struct UploadSource {
-  Priority priority = Priority::kNormal;
+  // None: by the column or field `importance`: above 0.8 high, above 0.5 low, else it is not stored.
+  std::optional<Priority> priority = Priority::kNormal;
   std::optional<std::string> topic;
 };
 
@@ -41,12 +43,20 @@ struct PurgeSource {
   bool softly = false;  // what is purged becomes stale
 };
 
+// Sends the payload, else the row, to a server by HTTP POST.
+struct WebhookSource {
+  std::string url;  // not a template: a message does not say where to
+  std::optional<std::string> payload;
+  Duration timeout = std::chrono::seconds(5);
+  uint32_t attempts = 5;
+};
+
 // Calls a worker's `event` with the message as it came, for `SELECT *`, else with the row as JSON.
 struct CallSource {
   std::string worker;
 };
 
-using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, CallSource>;
+using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, WebhookSource, CallSource>;
 
 struct RuleSource {
   std::string name;

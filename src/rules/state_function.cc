@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "rules/operators.h"
+#include "rules/window.h"
 #include "series/anomaly.h"
 #include "series/control_charts.h"
 #include "series/half_space_trees.h"
@@ -157,7 +158,7 @@ class Hysteresis final : public Remembered {
   bool is_on_ = false;
 };
 
-// TRUE once the condition was TRUE in every message for the duration.
+// TRUE once the condition was TRUE in every message, and no other came, for the duration.
 class Lasting final : public Remembered {
  public:
   explicit Lasting(int64_t duration_us) : duration_us_(duration_us) {}
@@ -168,22 +169,29 @@ class Lasting final : public Remembered {
     }
     if (!is_on_) since_us_ = time_us;
     is_on_ = true;
-    return Value::boolean(time_us - since_us_ >= duration_us_);
+    has_lasted_ = time_us - since_us_ >= duration_us_;
+    return Value::boolean(has_lasted_);
+  }
+  [[nodiscard]] std::optional<int64_t> due_us() const override {
+    return is_on_ && !has_lasted_ ? std::optional(since_us_ + duration_us_) : std::nullopt;
   }
   [[nodiscard]] size_t bytes() const override { return sizeof(*this); }
   void append_to(std::string& out) const override {
     append_fixed(out, static_cast<uint8_t>(is_on_));
     append_fixed(out, static_cast<uint64_t>(since_us_));
+    append_fixed(out, static_cast<uint8_t>(has_lasted_));
   }
   bool read(ByteReader& in) override {
     is_on_ = in.fixed<uint8_t>() != 0;
     since_us_ = static_cast<int64_t>(in.fixed<uint64_t>());
-    return in.ok();
+    has_lasted_ = in.ok() && !in.empty() && in.fixed<uint8_t>() != 0;  // not there in version 1 of a memory
+    return in.ok() && is_sane_time(since_us_);
   }
 
  private:
   int64_t duration_us_;
   bool is_on_ = false;
+  bool has_lasted_ = false;
   int64_t since_us_ = 0;
 };
 

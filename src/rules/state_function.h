@@ -57,6 +57,8 @@ class Remembered {
   virtual ~Remembered() = default;
   // What the call gives for a message of that time. Texts live in `arena` or in this.
   virtual Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) = 0;
+  // When next() with the same arguments gives something else because of the time.
+  [[nodiscard]] virtual std::optional<int64_t> due_us() const { return std::nullopt; }
   [[nodiscard]] virtual size_t bytes() const = 0;
   virtual void append_to(std::string& out) const = 0;
   // Reads what append_to() of the same function wrote; false when it is something else.

@@ -183,7 +183,8 @@ void Delivery::on_refused(const PreparedBatch& batch, const Error& refusal) {
   const bool is_last = attempts >= options_.attempts[static_cast<size_t>(key.first)];
   const Duration pause =
       std::min<Duration>(kFirstPause * (1LL << std::min<uint32_t>(attempts, 16)), options_.retry_max);
-  // What the stretch spans beside the record holds nothing.
+  // What the stretch spans beside the record holds nothing, or what has expired; it is not offered again.
+  counters_.expired.add(batch.expired);
   effects_.delivered(key.first, {batch.stretch.sequences.begin, key.second});
   effects_.delivered(key.first, {key.second + 1, batch.stretch.sequences.end});
   plan_.defer(batch.stretch, key.second, is_last ? MonotonicTime::max() : clock_.monotonic() + pause);

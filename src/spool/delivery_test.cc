@@ -20,15 +20,20 @@ class Refusing : public testing::Test, public Delivery::Effects {
     auto batch = std::make_unique<PreparedBatch>();
     batch->stretch = stretch;
     if (unreadable.contains(stretch.stream)) batch->error = Error{"storage.io", "a bad sector", {}};
-    batch->records = std::min(stretch.sequences.end - stretch.sequences.begin, stretch.records_max);
-    batch->end = stretch.sequences.begin + batch->records;
-    batch->first_record = stretch.sequences.begin;
+    for (batch->end = stretch.sequences.begin; batch->end < stretch.sequences.end; ++batch->end) {
+      if (expired.contains(batch->end)) {
+        ++batch->expired;
+      } else if (batch->records == stretch.records_max) {
+        break;
+      } else if (batch->records++ == 0) {
+        batch->first_record = batch->end;
+      }
+    }
     batch->event_bytes = batch->records;
-    batch->expired = expired_a_batch;
     batch->body = Payload("x");
     if (batch->error) batch->records = 0;
     todo.push_back([this, lane, made = std::make_shared<std::unique_ptr<PreparedBatch>>(std::move(batch))] {
-      if (!(*made)->error) sent[static_cast<size_t>(lane)].push_back({(*made)->first_record, (*made)->end});
+      if ((*made)->records > 0) sent[static_cast<size_t>(lane)].push_back({(*made)->first_record, (*made)->end});
       streams[static_cast<size_t>(lane)] = (*made)->stretch.stream;
       delivery->prepared(lane, std::move(*made));
     });
@@ -45,7 +50,7 @@ class Refusing : public testing::Test, public Delivery::Effects {
       for (uint64_t record = batch.begin; record < batch.end; ++record) {
         if (!bad.contains(record)) continue;
         answer.meaning = ParentAnswer::Meaning::kRefused;
-        if (batch.end == batch.begin + 1) ++offered[record];
+        if (live_in(batch) == 1) ++offered[record];
       }
       delivery->answered(lane, answer, std::chrono::milliseconds(1));
     });
@@ -62,6 +67,12 @@ class Refusing : public testing::Test, public Delivery::Effects {
     });
   }
   void age(bool /*running*/) override {}
+
+  [[nodiscard]] uint64_t live_in(IntervalSet::Interval batch) const {
+    uint64_t live = 0;
+    for (uint64_t record = batch.begin; record < batch.end; ++record) live += expired.contains(record) ? 0 : 1;
+    return live;
+  }
 
   void take_turns() {
     while (!todo.empty()) {
@@ -119,7 +130,7 @@ class Refusing : public testing::Test, public Delivery::Effects {
   bool letters_are_full = false;
   std::set<Priority> held_off;
   std::set<Priority> unreadable;
-  uint64_t expired_a_batch = 0;
+  std::set<uint64_t> expired;  // passed over
   std::map<uint64_t, uint32_t> offered;  // alone
   std::map<uint64_t, uint32_t> buried;   // after how many offers
   IntervalSet done;
@@ -189,7 +200,7 @@ TEST_F(Refusing, AStreamThatCannotBeReadHoldsUpNoOther) {
 TEST_F(Refusing, WhatHasExpiredIsCountedOnce) {
   make();
   held_off = {Priority::kNormal};
-  expired_a_batch = 5;
+  expired = {1, 3, 4, 7, 9};
   delivery->observe(Priority::kNormal, 10, 10);
   for (int i = 0; i < 20; ++i) {
     clock.advance(minutes(2));
@@ -202,6 +213,16 @@ TEST_F(Refusing, WhatHasExpiredIsCountedOnce) {
   delivery->look();
   take_turns();
   EXPECT_EQ(counters.expired.value(), 5U);
+}
+
+TEST_F(Refusing, WhatHasExpiredBesideARefusedRecordIsCountedOnce) {
+  bad = {5, 12};
+  expired = {1, 2, 4, 6, 7, 11, 13, 14};
+  run_for(minutes(60), 16);
+  EXPECT_EQ(buried.size(), 2U);
+  EXPECT_EQ(done.missing(1, 16), 0U);
+  EXPECT_EQ(counters.expired.value(), expired.size());
+  EXPECT_EQ(counters.records.value() + counters.buried.value() + counters.expired.value(), 15U);
 }
 
 }  // namespace

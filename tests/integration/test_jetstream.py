@@ -452,6 +452,33 @@ class OneServer(TestCase):
         self.assertEqual([json.loads(message.payload)["number"] for message in listener.messages], [0, 1, 2])
         self.check_stream(cluster, {"a": 3})
 
+    def test_a_message_beside_the_chain_is_deleted(self):
+        """Two messages that follow the same one, as servers are not to take them: the parent that comes next sees it."""
+        cluster = self.cluster(1).start()
+        parent = self.parent("parent", cluster.urls, 1).start()
+        later = self.parent("later", cluster.urls, 1).start()
+        self.wait_usable(parent, later)
+        client = self.client(cluster)
+        node, incarnation = bytes(range(16)), bytes(range(16, 32))
+        self.assertEqual(parent.post("/v1/uplink", batch(node, incarnation, [1, 2])).status, 200)
+        self.assertEqual(later.post("/v1/uplink", batch(node, incarnation, [1, 2])).json()["known"], 2)
+        (_, subject, headers, _), = client.messages()
+
+        def store(sequences, known):
+            # The server looks for the header's name, and finds it in another's first.
+            expected = "Nats-Expected-Last-Subject-Sequence"
+            beside = [(f"X-{expected}", 1), (expected, 1), ("Verge-Known", known), ("Verge-Attempt", headers["Verge-Attempt"])]
+            _, answer = client.request(subject, batch(node, incarnation, sequences), beside)
+            return json.loads(answer)["seq"]
+
+        self.assertEqual(store([3, 4], "1-4"), 2)
+        self.assertEqual(store([3, 4, 5], "1-5"), 3)
+        answer = later.post("/v1/uplink", batch(node, incarnation, [5, 6])).json()
+        self.assertEqual((answer["durable"], answer["known"]), (True, 1), answer)
+        self.assertIsNone(client.message(2), "all of it is in 3")
+        self.assertEqual([client.message(sequence)[1]["Verge-Known"] for sequence in (1, 3, 4)], ["1-2", "1-5", "1-6"])
+        self.assertIn(b"\nverge_stream_repetitions_total 1\n", later.admin("/metrics").body)
+
     def test_out_of_reach(self):
         cluster = self.cluster(1)
         parent = self.parent("parent", cluster.urls, 1, config="""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import sys
 import unittest
 
@@ -35,6 +36,102 @@ class Rules(verge.TestCase):
         answer = verge.run("rules", *arguments)
         self.assertEqual(answer.returncode, 0, answer.stderr)
         return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+def varint(value):
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def sent(number, value):
+    """A field as Protocol Buffers write it."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | 1) + struct.pack("<d", value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+class Payloads(verge.TestCase):
+    """Payloads that are not JSON, by topic."""
+
+    CONFIG = """
+[[payload]]
+topic = "+/cbor"
+format = "cbor"
+[[payload]]
+topic = "+/proto"
+format = "protobuf"
+file = "%s"
+type = "plant.%s"
+[[rule]]
+name = "hot"
+sql = "SELECT device, temperature FROM '+/+' WHERE temperature > 100"
+do = [{ publish = "alarm/${device}" }]
+[[rule]]
+name = "all"
+sql = "SELECT *, lag(temperature) AS before FROM '+/+'"
+do = [{ publish = "all/x/y" }]
+"""
+
+    def config(self, type_name="Reading"):
+        # message Reading { double temperature = 1; } of package plant; FileDescriptorProto and those below.
+        field = sent(1, b"temperature") + sent(3, 1) + sent(4, 1) + sent(5, 1)
+        file = sent(1, b"plant.proto") + sent(2, b"plant") + sent(4, sent(1, b"Reading") + sent(2, field)) + sent(12, b"proto3")
+        path = os.path.join(self.directory, "plant.desc")
+        with open(path, "wb") as out:
+            out.write(sent(1, file))
+        return self.CONFIG % (path, type_name)
+
+    def test_rules_read_them(self):
+        node = self.node("edge", self.config()).start()
+        client = self.mqtt(node)
+        client.subscribe("alarm/#")
+        client.subscribe("all/#")
+        hot_cbor = b"\xa1\x6btemperature\x18\x65"
+        client.publish("d1/cbor", hot_cbor)
+        client.publish("d2/json", hot_cbor)
+        client.publish("d3/proto", sent(1, 99.5))
+        client.publish("d4/proto", sent(1, 101.5))
+        client.publish("d5/json", {"temperature": 102})
+        client.publish("d6/cbor", b"\xa1")
+        wanted = {"alarm/d1": {"device": "d1", "temperature": 101}, "alarm/d4": {"device": "d4", "temperature": 101.5},
+                  "alarm/d5": {"device": "d5", "temperature": 102}}
+        client.wait(lambda: len(client.messages) == 9, lambda: f"3 alarms and 6 copies; got {client.payloads()}")
+        got = {m.topic: json.loads(m.payload) for m in client.messages if m.topic.startswith("alarm/")}
+        self.assertEqual(got, wanted)
+        copies = sorted(json.dumps(json.loads(payload)) for payload in client.payloads("all/x/y"))
+        self.assertEqual(copies, sorted(json.dumps(each) for each in (
+            {"before": None}, {"before": None}, {"temperature": 101, "before": None},
+            {"temperature": 99.5, "before": None}, {"temperature": 101.5, "before": None},
+            {"temperature": 102, "before": None})))
+
+    def test_what_is_wrong_is_said_with_its_place(self):
+        node = self.node("edge", self.config("Raeding"))
+        answer = verge.run("check", node.config_path)
+        self.assertNotEqual(answer.returncode, 0)
+        self.assertIn("did you mean plant.Reading?", answer.stdout + answer.stderr)
+        self.assertIn("node.toml:8", answer.stdout + answer.stderr)
+
+
+class ByTheClock(verge.TestCase):
+    def test_a_condition_lasts_though_no_message_says_so(self):
+        node = self.node("edge", """
+[[rule]]
+name = "long"
+sql = "SELECT device, v FROM 'tank/+' WHERE v > 10 FOR 300 ms"
+do = [{ publish = "long/${device}" }]
+""", sets=["runtime.loops=2"]).start()
+        client = self.mqtt(node)
+        client.subscribe("long/#")
+        for device in ("a", "b", "c"):
+            client.publish_and_wait(f"tank/{device}", {"v": 11})
+        client.publish("tank/b", {"v": 9})
+        client.wait_messages(2)
+        self.assertEqual(sorted(message.topic for message in client.messages), ["long/a", "long/c"])
 
 
 class OverHttp(Rules):
@@ -86,6 +183,37 @@ class OverHttp(Rules):
         self.assertEqual(node.admin("/v1/rules/hot/fly", "POST").status, 404)
         self.assertEqual(node.admin("/v1/rules", "DELETE").status, 405)
         self.assertEqual(len(node.admin("/v1/rules").json()["rules"]), 2)
+
+
+class NotPerformed(verge.TestCase):
+    CONFIG = """
+[[rule]]
+name = "alarm"
+sql = "SELECT hall FROM 'in'"
+do = [{ upload = "low" }, { publish = "alarm/${hall}" }]
+"""
+
+    def test_it_is_counted_and_said(self):
+        node = self.node("edge", self.CONFIG).start()
+        for payload in ({"hall": None}, {"hall": "a/b"}, {"hall": "north"}):
+            self.assertEqual(node.post("/v1/events", {"topic": "in", "payload": payload}).status, 200)
+        metrics = node.admin("/metrics").body.decode()
+        self.assertIn("\nverge_actions_not_performed_total 2\n", metrics)
+        self.assertIn('\nverge_rule_errors_total{rule="alarm"} 2\n', metrics)
+        self.assertIn('\nverge_rule_rows_total{rule="alarm"} 3\n', metrics)
+        said = [line for line in node.log().splitlines() if "was not performed" in line]
+        self.assertIn(len(said), (1, 2), "an event loop says it at most every ten seconds")
+        for line in said:
+            self.assertIn("action 2 of the rule alarm was not performed, 1 such here so far: its topic", line)
+
+    def test_a_trial_says_it_too(self):
+        file, stream = (os.path.join(self.directory, name) for name in ("edge.toml", "stream.ndjson"))
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(self.CONFIG)
+        with open(stream, "w", encoding="utf-8") as out:
+            out.write(json.dumps({"topic": "in", "payload": {"hall": ""}}) + "\n")
+        done = verge.run("rules", "test", file, "--with", stream)
+        self.assertEqual([json.loads(line).get("not_performed") for line in done.stdout.splitlines()], [None, 2], done.stderr)
 
 
 class Command(Rules):

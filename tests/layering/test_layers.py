@@ -20,11 +20,12 @@ ALLOWED = {
     "model": {"base"},
     "calls": {"base"},
     "series": {"base", "model"},
+    "payloads": {"base"},
     "runtime": {"base", "model"},
     "net": {"base", "model", "runtime"},
     "storage": {"base", "model", "runtime", "crypto"},
     "mqtt": {"base", "model", "runtime", "net", "storage"},
-    "rules": {"base", "model", "runtime", "net", "storage", "series"},
+    "rules": {"base", "model", "runtime", "net", "storage", "series", "payloads"},
     "spool": {"base", "model", "runtime", "net", "storage", "compress"},
     "esi": {"base", "model", "runtime", "net"},
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi"},
@@ -33,7 +34,7 @@ ALLOWED = {
     "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
     "overview": {"base", "model"},
-    "node": {"base", "calls", "isolates", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview"},
+    "node": {"base", "calls", "isolates", "compress", "crypto", "model", "payloads", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview"},
     "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "calls", "isolates", "node", "planner", "overview", "series"},
 }
 
@@ -45,6 +46,7 @@ OWNERS = {
     r"zstd\.h": {"compress"},
     r"brotli/": {"compress"},
     r"zlib\.h": {"compress"},
+    r"cbor\.h|google/protobuf/": {"payloads"},
     r"nats/": {"jetstream"},
     r"coin/": {"planner"},
     r"nghttp2/": {"net"},
@@ -57,7 +59,7 @@ OWNERS = {
 }
 
 # Included by .cc files only: what a header includes, all who include it compile against.
-NEVER_IN_HEADERS = re.compile(r"openssl/|nghttp2/")
+NEVER_IN_HEADERS = re.compile(r"openssl/|nghttp2/|google/protobuf/|cbor\.h")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 

@@ -1,0 +1,12 @@
+// The commands for what speaks MQTT with a node.
+#pragma once
+
+#include "cli/commands.h"
+
+namespace verge::cli {
+
+void add_passwd(CLI::App& app, Outcome& outcome);
+void add_pub(CLI::App& app, Outcome& outcome);
+void add_sub(CLI::App& app, Outcome& outcome);
+
+}  // namespace verge::cli

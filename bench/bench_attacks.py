@@ -1,27 +1,34 @@
 #!/usr/bin/env python3
 """Attackers beside a victim on one node: a victim's worker at 1,000 requests a second, one request of an attacker's worker
-at a time. The goals: each attack ends within twice its limit, and the victim's p99 stays within twice what it is alone.
+at a time, each client a process of its own. The goals: each attack ends within twice its limit, and the victim's p99 stays within
+twice what it is alone.
 
     ./dev bench bench_attacks [SECONDS [ATTACK...]]
 
 With `decide` among the attacks, `while (true) {}` runs in a worker while `verge bench decide` measures decisions, of
 which the goal is a p99 below 1 ms."""
 import http.client
+import multiprocessing
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-from bench_support import ROOT, VERGE, Node, machine
+from bench_support import ROOT, Node, bench, machine
 
 sys.path.insert(0, str(ROOT / "tests/integration"))
 from test_workers import ATTACKS, VICTIM, source
 
 RATE = 1000
 CPU_MS, WALL_MS, MEMORY_MB = 10, 30, 128
+RULE = """
+[[rule]]
+name = "overheat"
+sql = "SELECT device, temperature FROM 'plant/+/oven' WHERE temperature > 100"
+do = [{ publish = "plant/${device}/command", payload = '{"action":"SHUTDOWN_EQUIPMENT"}' }]
+
+"""
 
 
 def percentile(values, share):
@@ -56,11 +63,45 @@ def victim_latencies(node, seconds, failures):
     for i in range(int(seconds * RATE)):
         due = begun + i / RATE
         time.sleep(max(0.0, due - time.perf_counter()))
-        _, status, _ = client.ask()
+        _, status, said = client.ask()
         latencies.append((time.perf_counter() - due) * 1000)
         if status != 200:
-            failures.append(status)
+            failures.append(said or str(status))
     return latencies
+
+
+def assault(address, host, stop, told):
+    client, ended = Client(address, host), []
+    while not stop.is_set():
+        ended.append(client.ask())
+    told.put(ended)
+
+
+class Attackers:
+    """So many processes that ask for `name` until end(), which gives what they saw."""
+
+    def __init__(self, node, name, count=1):
+        self.stop, self.told = multiprocessing.Event(), multiprocessing.Queue()
+        self.processes = [multiprocessing.Process(target=assault, args=(node.http, f"{name}.test", self.stop, self.told))
+                          for _ in range(count)]
+        for process in self.processes:
+            process.start()
+
+    def end(self):
+        self.stop.set()
+        ended = [one for _ in self.processes for one in self.told.get()]
+        for process in self.processes:
+            process.join()
+        return ended
+
+
+def most_frequent(values):
+    return max(set(values), key=values.count)
+
+
+def decisions(node):
+    row = bench("decide", "--target", node.mqtt, "--seconds", 3)
+    return f"p50 {row['p50_us']:.0f} µs, p99 {row['p99_us']:.0f} µs, max {row['max_us']:.0f} µs"
 
 
 def main():
@@ -68,7 +109,7 @@ def main():
     wanted = sys.argv[2:] or [*ATTACKS, "decide"]
     print(machine())
     with tempfile.TemporaryDirectory(prefix="verge-bench-") as directory:
-        config = ""
+        config = RULE
         for name, text in {**{name: source(text) for name, text in ATTACKS.items()}, "victim": VICTIM}.items():
             path = pathlib.Path(directory, f"{name}.js")
             path.write_text(text)
@@ -85,42 +126,19 @@ def main():
         for name in wanted:
             if name == "decide":
                 continue
-            ended, stop = [], threading.Event()
-
-            def assault(its=name, into=ended, until=stop):
-                attacker = Client(node.http, f"{its}.test")
-                while not until.is_set():
-                    into.append(attacker.ask())
-
-            thread = threading.Thread(target=assault)
-            thread.start()
+            attackers = Attackers(node, name)
             latencies = victim_latencies(node, seconds, failures)
-            stop.set()
-            thread.join()
+            ended = attackers.end()
             took = [one[0] for one in ended]
-            said = max({one[2] or str(one[1]) for one in ended}, key=[one[2] or str(one[1]) for one in ended].count)
+            said = most_frequent([one[2] or str(one[1]) for one in ended])
             p99 = percentile(latencies, .99)
-            print(f"{name:12}{len(took):>8}{percentile(took, .5):>12.1f}{max(took):>9.1f}  {said:20}{p99:>14.2f}{p99 / base:>9.1f}x")
-        print(f"\nrequests of the victim that failed: {len(failures)}")
+            print(f"{name:12}{len(took):>8}{percentile(took, .5):>12.1f}{max(took):>9.1f}  {said:20}{p99:>14.2f}{p99 / base:>9.1f}x", flush=True)
+        print(f"\nrequests of the victim that failed: {len(failures)}", *sorted(set(failures)))
         if "decide" in wanted:
-            decide = [VERGE, "bench", "decide", "--duration", f"{max(3, int(seconds))}s"]
-            print("\ndecisions alone:")
-            print(subprocess.run(decide, capture_output=True, text=True, check=False).stdout)
-            stop = threading.Event()
-
-            def spin():
-                attacker = Client(node.http, "loop.test")
-                while not stop.is_set():
-                    attacker.ask()
-
-            threads = [threading.Thread(target=spin) for _ in range(os.cpu_count() or 1)]
-            for thread in threads:
-                thread.start()
-            print(f"decisions while {len(threads)} attackers spin:")
-            print(subprocess.run(decide, capture_output=True, text=True, check=False).stdout)
-            stop.set()
-            for thread in threads:
-                thread.join()
+            print(f"decisions alone: {decisions(node)}")
+            attackers = Attackers(node, "loop", os.cpu_count() or 1)
+            print(f"decisions while {os.cpu_count()} attackers spin: {decisions(node)}")
+            attackers.end()
         node.stop()
 
 

@@ -45,7 +45,8 @@ enum class FrameType : uint8_t {
 inline constexpr uint8_t kEnd = 1;  // the body ends with this frame
 inline constexpr uint8_t kFound = 2;
 inline constexpr uint8_t kPassesThrough = 2;
-inline constexpr uint8_t kRelays = 2;
+inline constexpr uint8_t kHolds = 2;   // of a CALL: the node keeps the body until the first credit for it
+inline constexpr uint8_t kRelays = 2;  // of a HEAD: the body is the one that the node keeps
 inline constexpr uint8_t kThrew = 2;
 inline constexpr uint8_t kHasFetch = 2;
 inline constexpr uint8_t kHasScheduled = 4;

@@ -37,6 +37,11 @@ class CallObserver {
   virtual ~CallObserver() = default;
   // With the first piece of the body; `ends`: there are no more, and on_end() follows at once. Good until return.
   virtual void on_answer(const calls::Head& head, bool ends) = 0;
+  // The answer as a whole, its body that of the request; `head.body` is a view of `body`. on_end() follows at once.
+  virtual void on_relayed(const calls::Head& head, const Payload& body) {
+    static_cast<void>(body);
+    on_answer(head, true);
+  }
   virtual void on_body(std::string_view piece) = 0;
   virtual void on_end() = 0;
   virtual void on_failed(const CallFailure& failure) = 0;

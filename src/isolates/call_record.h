@@ -23,12 +23,15 @@ struct CallRecord {
   Payload body;
   size_t body_sent = 0;
   uint64_t body_window = 0;
+  bool holds_body = false;  // it is long, and not sent before the worker wants it
+  bool is_held = false;     // that has not been yet
   uint64_t answer_window = 0;
   uint64_t answer_bytes = 0;
   uint64_t subrequests = 0;
   MonotonicTime begun{};
   MonotonicTime deadline{};
   Duration extended{};  // of the deadline
+  Duration foreseen{};  // of that, for a wait that was not over
   MonotonicTime paused_since{};
   bool is_paused = false;
   bool has_answer = false;

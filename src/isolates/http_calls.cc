@@ -49,6 +49,20 @@ class HttpCalls::Exchange final : private CallObserver {
 
  private:
   void on_answer(const calls::Head& head, bool ends) override {
+    net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
+    if (ends) framing = {.kind = net::BodyFraming::Kind::kLength, .length = head.body.size()};
+    if (!start(head, framing)) return;
+    write(head.body);
+    if (!ends) settle(head.body.size());
+  }
+
+  void on_relayed(const calls::Head& head, const Payload& body) override {
+    if (!start(head, {.kind = net::BodyFraming::Kind::kLength, .length = body.size()})) return;
+    responder_.write(body, 0, body.size());
+  }
+
+  // False: it cannot be written, and the client was told so.
+  bool start(const calls::Head& head, const net::BodyFraming& framing) {
     has_head_ = true;
     fields_.clear();
     for (const calls::Field& field : head.fields) fields_.push_back({field.name, field.value});
@@ -56,13 +70,10 @@ class HttpCalls::Exchange final : private CallObserver {
     if (head.status < 200 || head.status > 599 || !net::can_be_written(its)) {
       on_failed({{"workers.exception", fmt::format("worker {} answered with what is no HTTP answer", worker_->name()),
                   "answer with a status of 200 to 599 and fields without control characters"}});
-      return;
+      return false;
     }
-    net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
-    if (ends) framing = {.kind = net::BodyFraming::Kind::kLength, .length = head.body.size()};
     responder_.start(its, framing);
-    write(head.body);
-    if (!ends) settle(head.body.size());
+    return true;
   }
 
   void on_body(std::string_view piece) override {

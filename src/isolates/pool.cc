@@ -19,6 +19,8 @@ constexpr Duration kLoadAgainAfter = std::chrono::seconds(1);
 // Beside what its workers may hold: what V8 and the start take.
 constexpr uint64_t kOwnDataBytes = 96U << 20;
 constexpr Duration kRefillAfter = std::chrono::milliseconds(5);
+// Of a request: a longer body is not sent before the worker wants it, which may be never, or hands it on as it is.
+constexpr size_t kHeldBodyMin = 64U << 10;
 constexpr size_t kSpareRecordsMax = 1024;
 constexpr size_t kSpareFrameBytesMax = 4096;
 // Room for two bytes, which Process::send() writes over.
@@ -88,7 +90,8 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
   record->observer = &observer;
   record->begun = loop_.now();
   record->body = request.body;
-  const size_t first = std::min(request.body.size(), calls::kWindowBytes);
+  record->holds_body = request.body.size() > kHeldBodyMin;
+  const size_t first = record->holds_body ? 0 : request.body.size();
   calls::Call call{.worker = kAnyWorker,
                    .kind = request.kind,
                    .method = request.method,
@@ -98,7 +101,7 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
   call.fields = std::move(fields_);
   call.fields.assign(request.fields.begin(), request.fields.end());
   call.messages.assign(request.messages.begin(), request.messages.end());
-  calls::append_call(record->frame, 0, call, first == request.body.size() ? calls::kEnd : 0, first);
+  calls::append_call(record->frame, 0, call, record->holds_body ? calls::kHolds : calls::kEnd, first);
   fields_ = std::move(call.fields);
 
   auto handle = std::make_unique<Call>(*record);
@@ -275,11 +278,11 @@ void Pool::make_way() {
 void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecord>> again) {
   ++ended_processes_;
   std::erase(ready_, &process);
-  std::vector<Instance*> its;
+  std::vector<std::pair<Instance*, bool>> its;  // and whether it was being started
   for (Instance* instance : process.instances) {
     if (instance == nullptr) continue;
     instance->process = nullptr;
-    its.push_back(instance);
+    its.emplace_back(instance, !instance->is_loaded);
   }
   const auto place_of = std::ranges::find_if(processes_, [&](const auto& one) { return one.get() == &process; });
   VERGE_ASSERT(place_of != processes_.end());
@@ -293,13 +296,14 @@ void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecor
     --instance.calls;  // send() counts it
     send(instance, std::move(record));
   }
-  for (Instance* instance : its) {
+  for (const auto& [instance, was_starting] : its) {
     if (auto ended = std::exchange(instance->script_ended, {})) {
       // V8 ends its process where it gets no memory.
       const WorkerLimits& limits = instance->worker->limits();
       const std::string& name = instance->worker->name();
       ended(process.was_killed_for_time() ? cpu_error(name, limits) : memory_error(name, limits));
-    } else if (instance->process == nullptr && !instance->is_loaded) {
+    } else if (was_starting && instance->process == nullptr &&
+               std::ranges::find(waiting_, instance) == waiting_.end()) {
       load_failed(*instance, {"workers.crashed",
                               fmt::format("the process of worker {} ended while it started", instance->worker->name()),
                               "make its start do less"});

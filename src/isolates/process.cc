@@ -132,15 +132,16 @@ void Process::send(std::unique_ptr<CallRecord> owned, uint32_t worker) {
   VERGE_ASSERT(worker < 0x4000);
   out[begin + calls::kFrameHeadBytes] = static_cast<char>(worker | 0x80);
   out[begin + calls::kFrameHeadBytes + 1] = static_cast<char>(worker >> 7);
-  record.body_window = calls::kWindowBytes;
+  record.is_held = record.holds_body;
+  record.body_window = record.holds_body ? 0 : calls::kWindowBytes;
   record.body_sent = 0;
   if (record.body.size() > 0) send_body(record);
 }
 
-// What the window allows. The first piece is part of the CALL.
+// What the window allows. Where the body is not held, the first piece is part of the CALL.
 void Process::send_body(CallRecord& record) {
   while (record.body_sent < record.body.size() && record.body_window > 0) {
-    const bool is_first = record.body_sent == 0;
+    const bool is_first = record.body_sent == 0 && !record.holds_body;
     const size_t size = std::min<uint64_t>(record.body.size() - record.body_sent, record.body_window);
     const bool ends = record.body_sent + size == record.body.size();
     if (!is_first) {
@@ -194,28 +195,57 @@ void Process::supervise() {
   kill(calls::EndReason::kCpu);
 }
 
-Duration Process::take_run_delay() {
+Duration Process::take_run_delay(MonotonicTime now) {
+  const Duration since = now - std::exchange(looked_, now);
+  not_executed_ = Duration(0);
   std::array<char, 64> text;
   const ssize_t got = schedule_ ? pread(schedule_.descriptor(), text.data(), text.size(), 0) : -1;
   if (got <= 0) return Duration(0);
   const std::string_view line(text.data(), static_cast<size_t>(got));
   const std::string_view rest = line.substr(std::min(line.find(' '), line.size() - 1) + 1);
-  int64_t nanoseconds = 0;
-  std::from_chars(rest.data(), rest.data() + rest.size(), nanoseconds);
-  const Duration before = std::exchange(run_delay_, std::chrono::nanoseconds(nanoseconds));
+  int64_t executed = 0;
+  int64_t delayed = 0;
+  std::from_chars(line.data(), line.data() + line.size(), executed);
+  std::from_chars(rest.data(), rest.data() + rest.size(), delayed);
+  const Duration ran =
+      std::chrono::nanoseconds(executed) - std::exchange(executed_, std::chrono::nanoseconds(executed));
+  if (ran < since / 2) not_executed_ = since - ran;
+  const Duration before = std::exchange(run_delay_, std::chrono::nanoseconds(delayed));
   return std::max(run_delay_ - before, Duration(0));
+}
+
+Duration Process::unfinished_wait() const {
+  if (not_executed_ <= Duration(0)) return Duration(0);
+  const net::Socket state(open(fmt::format("/proc/{}/stat", id_).c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 128> text;
+  const ssize_t got = state ? read(state.descriptor(), text.data(), text.size()) : -1;
+  if (got <= 0) return Duration(0);
+  const std::string_view line(text.data(), static_cast<size_t>(got));
+  const size_t name_end = line.rfind(')');
+  const bool is_ready = name_end != std::string_view::npos && line.substr(name_end).starts_with(") R");
+  return is_ready ? not_executed_ : Duration(0);
 }
 
 void Process::end_at_wall(MonotonicTime now) {
   std::vector<CallRecord*> late;
   bool disobeys = false;
-  const Duration delay = take_run_delay();
+  const Duration delay = take_run_delay(now);
+  std::optional<Duration> unfinished;
+  const auto extend = [](CallRecord& record, Duration by) {
+    if (record.extended >= kExtendedMax) return;
+    record.extended += by;
+    record.deadline += by;
+  };
   for (const auto& [id, record] : records_) {
-    if (record->extended < kExtendedMax) {
-      record->extended += delay;
-      record->deadline += delay;
-    }
+    const Duration foreseen = std::min(record->foreseen, delay);
+    record->foreseen -= foreseen;
+    extend(*record, delay - foreseen);
     if (record->is_paused || record->deadline > now) continue;
+    if (!unfinished) unfinished = unfinished_wait();
+    const Duration its = std::min(*unfinished, now - record->begun);
+    extend(*record, its);
+    record->foreseen += its;
+    if (record->deadline > now) continue;
     if (record->is_cancelled) {
       disobeys = true;
     } else if (record->observer != nullptr || !record->has_answer) {
@@ -363,7 +393,9 @@ bool Process::take_of_call(const calls::Frame& frame) {
       return take_piece(record, frame);
     case calls::FrameType::kCallCredit: {
       const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
-      if (!bytes || *bytes > record.body_sent) return false;
+      const uint64_t owed = record.is_held ? calls::kWindowBytes : record.body_sent;
+      if (!bytes || *bytes > owed) return false;
+      record.is_held = false;
       record.body_window += *bytes;
       send_body(record);
       return true;
@@ -378,8 +410,11 @@ bool Process::take_of_call(const calls::Frame& frame) {
 bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
   if (record.has_answer || !calls::read_head(frame.payload, head_)) return false;
   if (head_.body.size() > calls::kWindowBytes) return false;
+  const bool is_relayed = (frame.flags & calls::kRelays) != 0;
+  if (is_relayed && (!record.is_held || !head_.body.empty() || !frame.ends())) return false;
   record.has_answer = true;
   record.answer_window = calls::kWindowBytes - head_.body.size();
+  if (is_relayed) head_.body = record.body.view();
   record.answer_bytes = head_.body.size();
   if (record.observer == nullptr) return true;
   if (record.answer_bytes > record.worker->limits().answer_bytes_max) {
@@ -387,7 +422,11 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
     return true;
   }
   CallObserver& observer = *record.observer;
-  observer.on_answer(head_, frame.ends());
+  if (is_relayed) {
+    observer.on_relayed(head_, record.body);
+  } else {
+    observer.on_answer(head_, frame.ends());
+  }
   // It may have gone.
   if (!frame.ends() || record.observer == nullptr) return true;
   pool_.answer_over(record);

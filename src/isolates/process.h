@@ -101,8 +101,10 @@ class Process final : private net::StreamObserver {
   // What is appended is sent when all connections that are ready have been seen to.
   std::string& output();
   void flush();
-  // How long it was ready to run and did not, since the last time.
-  Duration take_run_delay();
+  // How long it was ready to run and did not, since the last time; what it waits now is not among it.
+  Duration take_run_delay(MonotonicTime now);
+  // It is ready to run now: how much of the time between the last two looks it did not.
+  [[nodiscard]] Duration unfinished_wait() const;
   void refuse_subrequest(uint32_t id, const Error& error);
   [[nodiscard]] Error reason_of_end(const CallRecord& record, bool is_guilty) const;
   [[nodiscard]] Instance* instance(uint32_t id) const;
@@ -127,6 +129,9 @@ class Process final : private net::StreamObserver {
   Duration entry_cpu_{};
   net::Socket schedule_;  // /proc/PID/schedstat
   Duration run_delay_{};
+  Duration executed_{};
+  Duration not_executed_{};  // of the time between the last two looks
+  MonotonicTime looked_{};
   calls::EndReason killed_for_ = calls::EndReason::kUnknown;
   bool ended_ = false;
 };

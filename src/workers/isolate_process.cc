@@ -230,7 +230,8 @@ bool IsolateProcess::take_load(const calls::Frame& frame) {
   const bool fits = limits.heap_bytes_max == ready_limits_.heap_bytes_max &&
                     limits.external_bytes_max == ready_limits_.external_bytes_max;
   worker.load(fits ? std::move(ready_) : nullptr);
-  return true;
+  // A call may end the process, and the node is to know that it was not the start.
+  return outbox_.send();
 }
 
 bool IsolateProcess::take_call(const calls::Frame& frame) {

@@ -59,8 +59,8 @@ struct Body {
     None,
     Whole,    // `whole`
     Stream,   // `stream`, a number of the side that sends it
-    Relayed,  // only out of the realm, and only where Host::relays(): `stream` is one that entered and was not read;
-              // the host passes it on itself, and no more is said of it to the realm
+    Relayed,  // only out of Host::respond(), and only where Host::relays(): `stream` is one that entered and was not
+              // read; the host passes it on itself, and no more is said of it to the realm
   };
   Kind kind = Kind::None;
   Chunk whole;  // out of Host::respond() without a keeper where it is short: good until return
@@ -131,7 +131,11 @@ class Host {
   // Streams that entered.
   virtual void pull(StreamId stream) = 0;    // one chunk, end or broken is wanted
   virtual void cancel(StreamId stream) = 0;  // nothing more is wanted
-  virtual bool relays() const { return false; }
+  // Whether the answer to `event` may be relayed from `stream`, which nobody has read from.
+  virtual bool relays(EventId event, StreamId stream) const {
+    static_cast<void>(event), static_cast<void>(stream);
+    return false;
+  }
 
   // A subrequest. Redirections are not followed by the host: the realm does it.
   virtual void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) = 0;

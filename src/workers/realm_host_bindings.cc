@@ -195,7 +195,8 @@ void close(Call call) { state_of(call).host->close(id_at(call, 0)); }
 // (stream, error)
 void abort(Call call) { state_of(call).host->abort(id_at(call, 0), failure_at(call, 1)); }
 
-void relays(Call call) { call.GetReturnValue().Set(state_of(call).host->relays()); }
+// (event, stream)
+void relays(Call call) { call.GetReturnValue().Set(state_of(call).host->relays(id_at(call, 0), id_at(call, 1))); }
 
 // (operation, method, url, block, kind, body, length)
 void fetch(Call call) {

@@ -65,7 +65,7 @@ class NotingHost final : public Host {
   void abort(StreamId, const Failure& failure) override { aborted.push_back(failure); }
   void pull(StreamId stream) override { pulled.push_back(stream); }
   void cancel(StreamId stream) override { cancelled.push_back(stream); }
-  bool relays() const override { return relaying; }
+  bool relays(EventId event, StreamId stream) const override { return relaying && event == 1 && stream == 5; }
   void fetch(OperationId operation, EventId event, const RequestHead& head, Body) override {
     fetches.push_back({operation, event, std::string(head.method), std::string(head.url)});
   }

@@ -174,8 +174,10 @@ void WorkerHost::settle_ended() {
     calls_.erase(call);
     process_.note_call_over(id);
     ++calls_done_;
+    if (entering_.erase(id) != 0) unread_.push_back(id);
   }
   ended_.clear();
+  end_unread_bodies();
   if (calls_done_ >= kCallsBeforeCode && !code_sent_ && realm_ && calls_.empty()) {
     code_sent_ = true;
     const std::vector<std::byte> code = realm_->code_cache();
@@ -184,6 +186,17 @@ void WorkerHost::settle_ended() {
     program_.program.code_cache = std::as_bytes(std::span(program_.code_cache));
     calls::append_frame(process_.outbox().text(), calls::FrameType::kCode, id_, bytes);
   }
+}
+
+// The node sends no more of them.
+void WorkerHost::end_unread_bodies() {
+  while (!unread_.empty() && realm_) {
+    const StreamId stream = unread_.back();
+    unread_.pop_back();
+    const Failure gone{"workers.exception", "The event has ended, and the body of its request is gone", {}, {}};
+    enter(kNoEvent, program_.cpu_ns, [&] { realm_->broken(stream, gone); });
+  }
+  unread_.clear();
 }
 
 void WorkerHost::do_what_follows() {
@@ -231,6 +244,7 @@ void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
       if ((flags & calls::kEnd) == 0) {
         body = {.kind = Body::Kind::Stream,
                 .stream = open_entering(call, calls::FrameType::kCallCredit, call, Chunk(its.body, keeper))};
+        entering_[call].is_held = (flags & calls::kHolds) != 0;
       } else if (!its.body.empty()) {
         body = {.kind = Body::Kind::Whole, .whole = Chunk(its.body, keeper)};
       }
@@ -435,6 +449,11 @@ void WorkerHost::respond(EventId event, const ResponseHead& head, Body body) {
   its.reason = head.reason;
   its.fields.clear();
   for (const Field& field : head.fields) its.fields.push_back({field.name, field.value});
+  if (body.kind == Body::Kind::Relayed) {
+    entering_.erase(body.stream);
+    calls::append_head(out, calls::FrameType::kHead, call, its, calls::kEnd | calls::kRelays);
+    return;
+  }
   if (body.kind == Body::Kind::None || (body.kind == Body::Kind::Whole && body.whole.bytes().empty())) {
     calls::append_head(out, calls::FrameType::kHead, call, its, calls::kEnd);
     return;
@@ -561,6 +580,9 @@ void WorkerHost::pull(StreamId stream) {
   const auto found = entering_.find(stream);
   if (found == entering_.end()) return;
   found->second.pulled = true;
+  if (std::exchange(found->second.is_held, false)) {
+    calls::append_number(process_.outbox().text(), found->second.credit, found->second.id, calls::kWindowBytes);
+  }
   if (!found->second.waiting.empty() || found->second.ended) pulled_.push_back(stream);
 }
 
@@ -570,6 +592,11 @@ void WorkerHost::cancel(StreamId stream) {
   if (find_subrequest(subrequest) == nullptr) return;
   calls::append_frame(process_.outbox().text(), calls::FrameType::kRequestCancel, subrequest);
   forget_subrequest(subrequest);
+}
+
+bool WorkerHost::relays(EventId event, StreamId stream) const {
+  const auto found = entering_.find(stream);
+  return stream == event && found != entering_.end() && found->second.is_held;
 }
 
 // --- Subrequests

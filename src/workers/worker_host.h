@@ -73,6 +73,7 @@ class WorkerHost final : public Host {
   void abort(StreamId stream, const Failure& failure) override;
   void pull(StreamId stream) override;
   void cancel(StreamId stream) override;
+  bool relays(EventId event, StreamId stream) const override;
   void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) override;
   void abort_fetch(OperationId operation) override;
   void cache_match(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) override;
@@ -103,6 +104,7 @@ class WorkerHost final : public Host {
     std::deque<Chunk> waiting;
     bool pulled = false;
     bool ended = false;
+    bool is_held = false;  // the node keeps it until there is credit
   };
   struct Subrequest {
     OperationId operation;
@@ -122,6 +124,7 @@ class WorkerHost final : public Host {
   void condemn();
   void do_what_follows();
   void settle_ended();
+  void end_unread_bodies();
   std::optional<Failure> make_realm(std::unique_ptr<Realm> ready);
   bool feed(StreamId stream);
   void take_piece(StreamId stream, Chunk piece, bool ends);
@@ -147,6 +150,7 @@ class WorkerHost final : public Host {
   std::unordered_map<uint32_t, Subrequest> subrequests_;
   std::unordered_map<OperationId, uint32_t> subrequest_ids_;
   std::vector<uint32_t> ended_;   // calls, in this entry
+  std::vector<StreamId> unread_;  // bodies of calls that are over
   std::vector<StreamId> pulled_;  // to be fed
   std::vector<StreamId> roomy_;   // to be told
   std::vector<Field> fields_;     // scratch, as the next

@@ -4,11 +4,13 @@ Attackers run beside a victim of another owner: each attack ends with the error 
 process, keeps its counter: it was never restarted. Timings are measured in bench/bench_workers.py.
 """
 
+import concurrent.futures
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -102,6 +104,33 @@ class Serving(TestCase):
                     answer = served.get(f"/{name}/", "POST", body)
                     self.assertEqual(answer.status, 200, answer)
                     self.assertTrue(answer.body == body)
+
+    def test_long_bodies_are_handed_on_edited_or_left_unread(self):
+        served = Served(self, {
+            # The body of another request is no answer that the node could give by itself.
+            "swap": """let kept; export default { async fetch(request) {
+              if (request.method === "GET") return kept.go(), new Response("went");
+              if (kept?.body) { const { body } = kept; kept.body = null; return new Response(body); }
+              return new Promise((resolve) => { kept = { body: request.body, go: () => resolve(new Response("kept")) }; }); } };""",
+            "half": source("const { value } = await request.body.getReader().read(); return new Response(String(value.length > 0));"),
+            "both": source("const copy = request.clone(); const size = (await copy.arrayBuffer()).byteLength;"
+                           " return new Response(request.body, { headers: { size: String(size) } });"),
+            "unread": source('return new Response("unread");'),
+            "late": source('ctx.waitUntil(request.arrayBuffer().then(() => {})); return new Response("late");')}, EASY)
+        body = os.urandom(300_000)
+        for _ in range(3):
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                asked = {pool.submit(served.get, "/swap/", "POST", its): its for its in (body[:100_000], body[100_000:])}
+                done, pending = concurrent.futures.wait(asked, return_when=concurrent.futures.FIRST_COMPLETED)
+                self.assertEqual(served.get("/swap/").body, b"went")
+                self.assertTrue(done.pop().result().body == asked[next(iter(pending))])
+                self.assertEqual(pending.pop().result().body, b"kept")
+            self.assertEqual(served.get("/half/", "POST", body).body, b"true")
+            both = served.get("/both/", "POST", body)
+            self.assertEqual((both.fields["size"], both.body == body), ("300000", True))
+            self.assertEqual(served.get("/late/", "POST", body).body, b"late")
+            for _ in range(200):  # more than a worker may hold, if it held them
+                self.assertEqual(served.get("/unread/", "POST", body * 4).body, b"unread")
 
     def test_a_stream_comes_in_pieces(self):
         served = Served(self, {"stream": source(
@@ -253,6 +282,27 @@ class Limits(TestCase):
         for _ in range(3):
             self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
             self.assertEqual(served.get("/").body, b"well")
+
+    def test_an_end_in_the_first_call_is_no_failed_start(self):
+        # Each call finds a fresh process, which ends in it.
+        served = Served(self, {"w": source(ATTACKS["parse"])}, SLOW)
+        for _ in range(8):
+            answer = served.get()
+            self.assertIn("verge-worker-error", answer.fields, answer)
+            self.assertNotIn("workers.crashed", answer.fields["verge-worker-error"])
+
+    def test_a_wait_for_the_processor_is_not_the_workers(self):
+        served = Served(self, {"w": source("return new Response('well');")}, ["--cpu-ms", "5000", "--wall-ms", "30"])
+        self.assertEqual(served.get().body, b"well")
+        core = str(min(os.sched_getaffinity(0)))
+        spinning = spawn(["taskset", "-c", core, sys.executable, "-c", "while True: pass"])
+        self.addCleanup(end, spinning)
+        # Isolate processes run when nobody else wants to. What waits for 2 s may be given up.
+        for _ in range(10):
+            begun = time.monotonic()
+            answer = served.get()
+            if time.monotonic() - begun < 1:
+                self.assertEqual((answer.status, answer.body), (200, b"well"), answer.fields)
 
     def test_waiting_counts_as_wall_time(self):
         served = Served(self, {"w": source("await new Promise(() => setTimeout(() => {}, 60000));")}, ["--cpu-ms", "5000", "--wall-ms", "40"])

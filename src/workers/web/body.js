@@ -413,6 +413,14 @@ export function useWhole(body) {
   return kind === HELD ? 4 : source.length === 0 ? 0 : 1;
 }
 
+// Uses up a body that the host may pass on itself as the answer to an event: whether it may.
+export function relay(body, event) {
+  if (body.kind !== INCOMING || !hasSource(body) || !host.relays(event, body.source)) return false;
+  lockStream(body);
+  body.used = true;
+  return true;
+}
+
 // Hands a body to the host: calls `send(kind, body, length)` (realm_host_bindings.cc, body_at), then moves what is
 // streamed. The promise resolves when all has been handed over; it does not reject.
 export function sendBody(body, send, signalFailure) {
@@ -430,10 +438,6 @@ export function sendBody(body, send, signalFailure) {
     const { source, length } = body;
     lockStream(body);
     body.used = true;
-    if (host.relays()) {
-      send(3, source, length);
-      return undefined;
-    }
     const id = ++lastStream;
     send(2, id, length);
     return pumpIncoming(source, id);

@@ -2,7 +2,7 @@
 import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
 import { abortSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
-import { discardBody, incomingBody, isUnusable, sendBody, useWhole } from "./body.js";
+import { discardBody, incomingBody, isUnusable, relay, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
 import { receivedRequest, requestState } from "./request.js";
 import { isResponse, responseBlock, responseState } from "./response.js";
@@ -102,11 +102,11 @@ function respond(event, response) {
   }
   event.responded = true;
   const { id } = event;
-  const kind = body === null ? 0 : useWhole(body);
+  const kind = body === null ? 0 : relay(body, id) ? 3 : useWhole(body);
   if (kind >= 0) {
     const ends = --event.waiting === 0;
     if (ends) event.end();
-    host.respond(id, state.status, state.reason, responseBlock(state), kind, kind === 0 ? undefined : body.source, 0, ends);
+    host.respond(id, state.status, state.reason, responseBlock(state), kind, kind === 0 ? undefined : body.source, -1, ends);
     return;
   }
   const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length, false));

@@ -1,9 +1,12 @@
 // verge worker deploy, list, limits, rollback, remove, tail: the workers of a running node.
+#include <algorithm>
 #include <cstdio>
+#include <span>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <simdjson.h>
 #include <time.h>
 
@@ -19,8 +22,11 @@
 namespace verge::cli {
 namespace {
 
+// Of one deploy.
+constexpr int kNodesMax = 1000;
+
 struct DeployOptions {
-  std::string admin = "127.0.0.1:9180";
+  std::vector<std::string> admins = {"127.0.0.1:9180"};  // one at least
   std::string token_file;
   std::string file;
   std::string name;
@@ -51,12 +57,12 @@ Result<std::string> read_token(const DeployOptions& options) {
   return node::read_secret({.kind = node::SecretSource::Kind::kFile, .name = options.token_file});
 }
 
-// The answer, or what the node said was wrong.
-Result<AdminAnswer> ask(const DeployOptions& options, std::string_view method, const std::string& target,
-                        std::string_view body = {}) {
+// The answer of the node at `admin`, or what it said was wrong.
+Result<AdminAnswer> ask_at(const DeployOptions& options, const std::string& admin, std::string_view method,
+                           const std::string& target, std::string_view body = {}) {
   const Result<std::string> token = read_token(options);
   if (!token) return std::unexpected(token.error());
-  Result<AdminAnswer> answer = admin_request(options.admin, method, target, body, *token, std::chrono::seconds(60));
+  Result<AdminAnswer> answer = admin_request(admin, method, target, body, *token, std::chrono::seconds(60));
   if (!answer || answer->status < 400) return answer;
   const std::string code = text_at(answer->body, {"error", "code"});
   // Error codes are literals: what is told is part of the text.
@@ -64,6 +70,10 @@ Result<AdminAnswer> ask(const DeployOptions& options, std::string_view method, c
               code.empty() ? fmt::format("the node answered {}", answer->status)
                            : fmt::format("{} [{}]", text_at(answer->body, {"error", "what"}), code),
               text_at(answer->body, {"error", "fix"}));
+}
+
+Result<AdminAnswer> ask(const DeployOptions& options, std::string_view method, const std::string& target) {
+  return ask_at(options, options.admins.front(), method, target);
 }
 
 std::string path_of(const std::string& name, std::string_view rest = {}) {
@@ -103,6 +113,10 @@ std::vector<std::pair<std::string, std::string>> pairs_of(const std::vector<std:
   return pairs;
 }
 
+std::string name_of(const DeployOptions& options) {
+  return options.name.empty() ? isolates::worker_name(options.file) : options.name;
+}
+
 Result<std::string> make_bundle(const DeployOptions& options) {
   const Result<std::vector<isolates::ModuleSource>> modules = isolates::read_modules(options.file);
   if (!modules) return fail("cli.worker-file", modules.error().what, modules.error().fix);
@@ -112,7 +126,7 @@ Result<std::string> make_bundle(const DeployOptions& options) {
     if (!secret) return std::unexpected(secret.error());
     secrets.emplace_back(name, std::move(*secret));
   }
-  const std::string name = options.name.empty() ? isolates::worker_name(options.file) : options.name;
+  const std::string name = name_of(options);
   std::string out = fmt::format(R"({{"worker":{{"name":{})", json_string(name));
   append_list(out, "routes", options.routes);
   append_list(out, "cron", options.crons);
@@ -147,21 +161,70 @@ Result<std::string> make_bundle(const DeployOptions& options) {
   return out.append("]}");
 }
 
+int print_failure_at(const DeployOptions& options, const std::string& admin, const Error& error) {
+  if (options.admins.size() == 1) return print_failure(error);
+  fmt::print(stderr, "verge worker: {}: {}\n", admin, error.line());
+  return kFailure;
+}
+
+// Where it was deployed already, the version before is in effect again, or none where there was none.
+void take_back(const DeployOptions& options, std::span<const std::string> admins) {
+  const std::string name = name_of(options);
+  for (const std::string& admin : admins) {
+    Result<AdminAnswer> answer = ask_at(options, admin, "POST", path_of(name, "/rollback"));
+    const bool had_one = answer.has_value();
+    if (!had_one) answer = ask_at(options, admin, "DELETE", path_of(name));
+    if (!answer) {
+      print_failure_at(options, admin, answer.error());
+    } else if (had_one) {
+      fmt::print(stderr, "verge worker: {}: {} is back at version {:.0f}\n", admin, name,
+                 number_at(answer->body, {"version"}));
+    } else {
+      fmt::print(stderr, "verge worker: {}: {} is gone again\n", admin, name);
+    }
+  }
+}
+
+// What the nodes answered: who runs it, and how its start went.
+void print_deployed(const std::vector<std::string>& answers) {
+  std::vector<std::string> ids;
+  std::string nodes;
+  std::vector<double> latencies;
+  double started = 0, of = 0;
+  for (const std::string& answer : answers) {
+    const std::string id = text_at(answer, {"id"});
+    if (std::ranges::find(ids, id) == ids.end()) ids.push_back(id);
+    const std::string its = json_at(answer, {"nodes"}).value_or("[]");
+    if (its.size() > 2) nodes.append(nodes.empty() ? "" : ",").append(its, 1, its.size() - 2);
+    latencies.push_back(number_at(answer, {"start_p50_us"}) / 1000);
+    started += number_at(answer, {"started"});
+    of += number_at(answer, {"of"});
+  }
+  std::ranges::sort(latencies);
+  fmt::print(
+      "worker       {}\nnodes        [{}]\nsuccess      {:.0f} % (started on {:.0f} of {:.0f} event loops)\n"
+      "latency p50  {:.2f} ms (of a start)\n",
+      fmt::join(ids, ", "), nodes, of == 0 ? 0 : 100 * started / of, started, of, latencies[latencies.size() / 2]);
+}
+
+// On all nodes, or on none.
 int deploy(const DeployOptions& options) {
   const Result<std::string> bundle = make_bundle(options);
   if (!bundle) return print_failure(bundle.error(), kUsage);
-  const Result<AdminAnswer> answer = ask(options, "POST", "/v1/workers", *bundle);
-  if (!answer) return print_failure(answer.error());
-  if (options.json) {
-    fmt::print("{}", answer->body);
-    return kSuccess;
+  std::vector<std::string> answers;
+  for (const std::string& admin : options.admins) {
+    const Result<AdminAnswer> answer = ask_at(options, admin, "POST", "/v1/workers", *bundle);
+    if (!answer) {
+      take_back(options, std::span(options.admins).first(answers.size()));
+      return print_failure_at(options, admin, answer.error());
+    }
+    answers.push_back(answer->body);
   }
-  const double started = number_at(answer->body, {"started"}), of = number_at(answer->body, {"of"});
-  fmt::print(
-      "worker       {}\nnodes        {}\nsuccess      {:.0f} % (started on {:.0f} of {:.0f} event loops)\n"
-      "latency p50  {:.2f} ms (of a start)\n",
-      text_at(answer->body, {"id"}), json_at(answer->body, {"nodes"}).value_or("[]"), of == 0 ? 0 : 100 * started / of,
-      started, of, number_at(answer->body, {"start_p50_us"}) / 1000);
+  if (options.json) {
+    for (const std::string& answer : answers) fmt::print("{}", answer);
+  } else {
+    print_deployed(answers);
+  }
   return kSuccess;
 }
 
@@ -222,17 +285,30 @@ int limits(const DeployOptions& options) {
 
 int roll_back(const DeployOptions& options) {
   const std::string query = options.version == 0 ? "" : fmt::format("?version={}", options.version);
-  const Result<AdminAnswer> answer = ask(options, "POST", path_of(options.name, "/rollback" + query));
-  if (!answer) return print_failure(answer.error());
-  fmt::print("{} runs as version {:.0f}\n", options.name, number_at(answer->body, {"version"}));
-  return kSuccess;
+  int status = kSuccess;
+  for (const std::string& admin : options.admins) {
+    const Result<AdminAnswer> answer = ask_at(options, admin, "POST", path_of(options.name, "/rollback" + query));
+    if (!answer) {
+      status = print_failure_at(options, admin, answer.error());
+      continue;
+    }
+    fmt::print("{}{} runs as version {:.0f}\n", options.admins.size() == 1 ? "" : admin + ": ", options.name,
+               number_at(answer->body, {"version"}));
+  }
+  return status;
 }
 
 int remove(const DeployOptions& options) {
-  const Result<AdminAnswer> answer = ask(options, "DELETE", path_of(options.name));
-  if (!answer) return print_failure(answer.error());
-  fmt::print("{} is gone\n", options.name);
-  return kSuccess;
+  int status = kSuccess;
+  for (const std::string& admin : options.admins) {
+    const Result<AdminAnswer> answer = ask_at(options, admin, "DELETE", path_of(options.name));
+    if (!answer) {
+      status = print_failure_at(options, admin, answer.error());
+      continue;
+    }
+    fmt::print("{}{} is gone\n", options.admins.size() == 1 ? "" : admin + ": ", options.name);
+  }
+  return status;
 }
 
 int tail(const DeployOptions& options) {
@@ -262,10 +338,11 @@ int tail(const DeployOptions& options) {
 // --- Registration
 
 void add_node_options(CLI::App& command, DeployOptions& options, bool changes) {
-  command.add_option("--admin", options.admin, "The node's admin listener")
-      ->type_name("HOST:PORT")
-      ->capture_default_str();
+  CLI::Option* admin = command.add_option(
+      "--admin", options.admins, changes ? "The node's admin listener; may be repeated" : "The node's admin listener");
+  admin->type_name("HOST:PORT")->capture_default_str()->expected(1);
   if (!changes) return;
+  admin->expected(1, kNodesMax)->allow_extra_args(false);
   command.add_option("--token-file", options.token_file, "Where the token stands, if the node asks for one")
       ->type_name("FILE");
 }
@@ -301,6 +378,7 @@ void add_deploy(CLI::App& worker, Outcome& outcome) {
   add_node_options(*command, *options, /*changes=*/true);
   set_examples(*command,
                "  verge worker deploy hello.js --route 'example.com/hello*'\n"
+               "  verge worker deploy hello.js --admin 10.0.0.1:9180 --admin 10.0.0.2:9180 --token-file deploy.token\n"
                "  verge worker deploy shop.js --route 'shop.example/*' --position before --secret KEY=/etc/shop.key\n");
 }
 

@@ -164,7 +164,14 @@ void take_held_text(Call call) {
 void set_event(Call call) { call.GetIsolate()->GetCurrentContext()->SetContinuationPreservedEmbedderData(call[0]); }
 
 // (stream)
-void pull(Call call) { state_of(call).host->pull(id_at(call, 0)); }
+// (stream): false where it is over: its event may have ended.
+void pull(Call call) {
+  Realm::State& state = state_of(call);
+  const StreamId stream = id_at(call, 0);
+  const bool is_open = state.stream_events.contains(stream);
+  if (is_open) state.host->pull(stream);
+  call.GetReturnValue().Set(is_open);
+}
 
 void cancel(Call call) {
   Realm::State& state = state_of(call);

@@ -494,6 +494,37 @@ class Deploys(WithWorkers):
         self.assertNotIn("shop", self.verge(node, "list"))
         self.assertNotIn("hidden", node.log())
 
+    def test_a_deploy_is_for_all_nodes_or_none(self):
+        one = self.served()
+        two = self.node("two", HEAD.format(site="")).start()
+        # There `fixed` is configured, and is not to be deployed over.
+        three = self.node("three", HEAD.format(site="") + self.worker(
+            "fixed", source('return new Response("configured");'), 'routes = ["fixed.test/*"]')).start()
+        both = ("--admin", two.addresses["admin"])
+        said = self.deploy(one, source('return new Response("first");'), *both)
+        for part in ("shop@1", '["two","node"]', "100 %", "2 of 2"):
+            self.assertIn(part, said)
+        self.deploy(one, source('return new Response("second");'), *both)
+        for node in (one, two):
+            self.assertEqual(self.get(node).body, b"second")
+        said = self.verge(one, "rollback", "shop", *both)
+        self.assertEqual(said.count("runs as version 1"), 2)
+        for node in (one, two):
+            self.assertEqual(self.get(node).body, b"first")
+        # The last one refuses: the others are as they were.
+        refused = self.deploy(three, source('return new Response("new");'), *both, "--admin", one.addresses["admin"], name="fixed.js",
+                              code=1)
+        self.assertIn("workers.configured", refused)
+        self.assertEqual(refused.count("is gone again"), 2)
+        refused = self.deploy(three, source('return new Response("third");'), "--name", "fixed", *both, code=1)
+        self.assertIn("workers.configured", refused)
+        self.deploy(one, source('return new Response("old");'), name="fixed.js")
+        refused = self.deploy(three, source('return new Response("new");'), "--admin", one.addresses["admin"], name="fixed.js", code=1)
+        self.assertIn("is back at version 1", refused)
+        self.verge(one, "remove", "shop", *both)
+        for node in (one, two):
+            self.assertEqual(self.verge(node, "list").count("shop "), 0)
+
     def test_what_cannot_start_changes_nothing(self):
         node = self.served(("fixed", source('return new Response("fixed");'), 'routes = ["fixed.test/*"]'))
         self.deploy(node, source('return new Response("good");'))

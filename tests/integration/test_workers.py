@@ -116,6 +116,14 @@ class Serving(TestCase):
             "both": source("const copy = request.clone(); const size = (await copy.arrayBuffer()).byteLength;"
                            " return new Response(request.body, { headers: { size: String(size) } });"),
             "unread": source('return new Response("unread");'),
+            # A stream that somebody still holds: taken by the answer; or read after its event.
+            "held": """let last; export default { async fetch(request) {
+              if (request.method === "GET") return last.getReader().read().then(() => new Response("read"), (error) => new Response(String(error)));
+              last = request.body;
+              if (request.headers.get("x-drop")) return new Response(String(last.locked));
+              const answer = new Response(last);
+              setTimeout(() => {}, 1);
+              return answer; } };""",
             "late": source('ctx.waitUntil(request.arrayBuffer().then(() => {})); return new Response("late");')}, EASY)
         body = os.urandom(300_000)
         for _ in range(3):
@@ -129,6 +137,10 @@ class Serving(TestCase):
             both = served.get("/both/", "POST", body)
             self.assertEqual((both.fields["size"], both.body == body), ("300000", True))
             self.assertEqual(served.get("/late/", "POST", body).body, b"late")
+            self.assertEqual(served.get("/held/", "POST", body).body, body)
+            self.assertIn(b"TypeError", served.get("/held/").body)
+            self.assertEqual(served.get("/held/", "POST", body, {"X-Drop": "1"}).body, b"false")
+            self.assertIn(b"the body of its request is gone", served.get("/held/").body)
             for _ in range(200):  # more than a worker may hold, if it held them
                 self.assertEqual(served.get("/unread/", "POST", body * 4).body, b"unread")
 

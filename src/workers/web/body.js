@@ -4,7 +4,7 @@ import { Bytes, bytesOf, bytesSet, bytesSlice, bytesTag, charCodeAt, deferred, d
 import { blobBytes, blobType, isBlob, newBlob } from "./blob.js";
 import { decodeText, encodeText } from "./encoding.js";
 import { formOf, isFormData, parseMultipart, serializeForm } from "./form_data.js";
-import { cancelBy, cancelStream, isDisturbed, isLocked, isStream, readerOf, readFrom, ReadableStream, TransformStream } from "./streams.js";
+import { byteStream, cancelBy, cancelStream, isDisturbed, isLocked, isStream, readerOf, readFrom, ReadableStream, take, TransformStream } from "./streams.js";
 import { isParams, parseQuery, serializeParams } from "./url.js";
 import { parseMime, parameterOf } from "./mime.js";
 import { structuredClone } from "./structured_clone.js";
@@ -125,24 +125,26 @@ function streamOfIncoming(id) {
     },
   };
   let controllerOf;
-  mapSet(incoming, id, entry);
-  return new ReadableStream({
+  return byteStream({
     type: "bytes",
-    start(controller) { controllerOf = controller; },
+    start(controller) {
+      controllerOf = controller;
+      mapSet(incoming, id, entry);
+    },
     pull() {
       pending = deferred();
-      host.pull(id);
+      if (host.pull(id) === false) throw new TypeError("The event has ended, and the body of its request is gone");
       return pending.promise;
     },
     cancel() {
       mapDelete(incoming, id);
       host.cancel(id);
     },
-  }, { highWaterMark: 0 });
+  });
 }
 
 function streamOfBytes(bytesFrom) {
-  return new ReadableStream({
+  return byteStream({
     type: "bytes",
     pull(controller) {
       const bytes = bytesFrom();
@@ -150,7 +152,7 @@ function streamOfBytes(bytesFrom) {
       controller.close();
       controller.byobRequest?.respond(0);
     },
-  }, { highWaterMark: 0 });
+  });
 }
 
 export function streamOf(body) {
@@ -185,8 +187,7 @@ function lockStream(body) {
     return;
   }
   mapDelete(incoming, body.source);
-  body.stream._disturbed = true;
-  readerOf(body.stream);
+  take(body.stream);
 }
 
 // "tee" with cloned chunks: what one side does to a chunk the other does not see.
@@ -405,10 +406,7 @@ hooks.dropped = (id) => mapGet(leaving, id)?.dropped();
 export function useWhole(body) {
   const { kind, source } = body;
   if (kind === INCOMING || !hasSource(body)) return -1;
-  if (body.stream !== undefined) {
-    body.stream._disturbed = true;
-    readerOf(body.stream);
-  }
+  if (body.stream !== undefined) take(body.stream);
   body.used = true;
   return kind === HELD ? 4 : source.length === 0 ? 0 : 1;
 }

@@ -50,4 +50,35 @@ export const release = (reader) => Reflect.apply(releaseLock, reader, []);
 export const cancelStream = (stream, reason) => Reflect.apply(cancel, stream, [reason]);
 export const cancelBy = (reader, reason) => Reflect.apply(cancelReader, reader, [reason]);
 
+// What a stream has as its reader once its source was taken from under it.
+const kTaken = readerOf(new ReadableStream());
+export function take(stream) {
+  stream._disturbed = true;
+  stream._reader = kTaken;
+}
+
+// A byte stream that is set up when somebody first reads from it: most bodies whose stream is asked for are handed on as
+// they are. It has what the polyfill's have, but for the controller, which it takes from one that is made then.
+const kController = Object.getOwnPropertyDescriptor({
+  get controller() {
+    const source = this._source;
+    this._source = undefined;
+    const made = new ReadableStream(source, { highWaterMark: 0 });
+    const controller = made._readableStreamController;
+    controller._controlledReadableByteStream = this;
+    defineProperty(this, "_readableStreamController", { value: controller, writable: true, enumerable: true, configurable: true });
+    return controller;
+  },
+}, "controller");
+function UnreadStream(source) {
+  this._state = "readable";
+  this._reader = undefined;
+  this._storedError = undefined;
+  this._disturbed = false;
+  this._source = source;
+  defineProperty(this, "_readableStreamController", kController);
+}
+UnreadStream.prototype = ReadableStream.prototype;
+export const byteStream = (source) => new UnreadStream(source);
+
 export { ReadableStream, WritableStream, TransformStream };

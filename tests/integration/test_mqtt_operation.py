@@ -168,5 +168,36 @@ class Certificates(verge.TestCase):
         self.assertEqual(press.disconnections, [])
 
 
+class Import(verge.TestCase):
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def test_a_configuration_of_mosquitto_becomes_one_that_runs(self):
+        shown = Authority(self.directory).issue("IP:127.0.0.1")
+        users = self.write("users", "ann:$7$101$x$y\n")
+        rules = self.write("rules", "topic read news/#\nuser ann\ntopic deny all/secret\ntopic all/#\npattern write device/%u/#\n")
+        path = self.write("mosquitto.conf",
+                          f"listener 0 {self.directory}/m.sock\nlistener 1883 127.0.0.1\nlistener 8883 ::1\ncertfile {shown.pem}\n"
+                          f"keyfile {shown.key}\nlistener 8084 127.0.0.1\nprotocol websockets\nallow_anonymous true\n"
+                          f"password_file {users}\nacl_file {rules}\nmax_inflight_messages 20\nmax_packet_size 100000\n"
+                          "max_keepalive 120\nsys_interval 5\npersistent_client_expiration 14d\npersistence true\n"
+                          "connection cloud\naddress cloud.example\ntopic # out\n")
+        ran = verge.run("import", path)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn("for: ann", ran.stderr)
+        self.assertIn("bridge cloud", ran.stderr)
+        passwords = self.write("passwords", "")
+        os.chmod(passwords, 0o600)
+        node = self.write("node.toml", ran.stdout.replace('"passwords"', f'"{passwords}"'))
+        checked = verge.run("check", node)
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
+        bad = verge.run("import", self.write("bad.conf", "listener none\n"))
+        self.assertEqual(bad.returncode, 1)
+        self.assertIn("bad.conf:1", bad.stderr)
+
+
 if __name__ == "__main__":
     verge.unittest.main(verbosity=2)

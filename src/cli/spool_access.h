@@ -2,6 +2,7 @@
 // encrypted.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,11 @@ struct SpoolAccess {
   std::vector<std::string> key_files;  // more keys; without a configuration the first is the one to write with
 
   [[nodiscard]] std::string spool_directory() const { return data_dir + "/spool"; }
+  // What else is encrypted with the spool's keys, by name: logs of a state, of which nothing is left when a part is
+  // gone.
+  [[nodiscard]] std::map<std::string, std::string> state_logs() const {
+    return {{"sessions", data_dir + "/sessions/journal"}, {"rules", data_dir + "/rules/journal"}};
+  }
 };
 
 // --data-dir, --config, --key-file.

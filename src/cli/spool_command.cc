@@ -358,6 +358,20 @@ int replay_dead_letters(const SpoolCommandOptions& options) {
   });
 }
 
+// Removes the log if any of its files needs the key. Whether one did.
+Result<bool> forget_state(storage::FileSystem& file_system, const std::string& log, storage::KeyId key) {
+  const Result<std::map<storage::KeyId, size_t>> needed = storage::keys_in_use(file_system, log);
+  if (!needed) return std::unexpected(needed.error());
+  if (!needed->contains(key)) return false;
+  const Result<std::vector<storage::SegmentFile>> segments = storage::list_segments(file_system, log);
+  if (!segments) return std::unexpected(segments.error());
+  for (const storage::SegmentFile& segment : *segments) {
+    if (const Result<void> gone = file_system.remove(segment.path); !gone) return std::unexpected(gone.error());
+  }
+  if (const Result<void> synced = file_system.sync_directory(log); !synced) return std::unexpected(synced.error());
+  return true;
+}
+
 int purge_key(const SpoolCommandOptions& options) {
   const std::optional<storage::KeyId> key = storage::parse_key_id(options.key);
   if (!key || !options.stream.empty() || options.dead_letters) {
@@ -380,6 +394,18 @@ int purge_key(const SpoolCommandOptions& options) {
     } else {
       fmt::print("{}: records {} to {} are gone; {} of them were not delivered\n", each.log, each.sequences.begin,
                  each.sequences.end - 1, each.undelivered);
+    }
+  }
+  for (const auto& [name, log] : options.access.state_logs()) {
+    const Result<bool> forgotten = forget_state(file_system, log, *key);
+    if (!forgotten) return print_failure(forgotten.error());
+    if (!*forgotten) continue;
+    if (options.json) {
+      fmt::print(R"({{"log":"{}","forgotten":true}})"
+                 "\n",
+                 name);
+    } else {
+      fmt::print("{}: what they remembered is gone\n", name);
     }
   }
   if (!options.json) {

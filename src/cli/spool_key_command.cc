@@ -89,7 +89,9 @@ int list_keys(const KeyOptions& options) {
                           "name the node's data directory with --data-dir"});
   }
   std::map<storage::KeyId, size_t> files;
-  for (const std::string& log : spool::log_directories(access.spool_directory())) {
+  std::vector<std::string> logs = spool::log_directories(access.spool_directory());
+  for (const auto& [name, log] : access.state_logs()) logs.push_back(log);
+  for (const std::string& log : logs) {
     const Result<std::map<storage::KeyId, size_t>> needed = storage::keys_in_use(file_system, log);
     if (!needed) return print_failure(needed.error());
     for (const auto& [key, count] : *needed) files[key] += count;

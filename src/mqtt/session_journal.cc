@@ -68,7 +68,16 @@ Result<void> SessionJournal::replay() {
   }
 }
 
+void SessionJournal::renew() {
+  {
+    const std::lock_guard lock(mutex_);
+    renewing_ = true;
+  }
+  wake_.notify_one();
+}
+
 void SessionJournal::start() {
+  renewing_ = log_->has_other_keys();
   thread_ = std::thread([this] { run(); });
 }
 
@@ -103,16 +112,19 @@ void SessionJournal::run() {
   std::vector<Waiting> group;
   while (true) {
     bool stopping = false;
+    bool renewing = false;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return !waiting_.empty() || stopping_; });
-      if (!urgent_ && !stopping_) wake_.wait_for(lock, kPatience, [&] { return urgent_ || stopping_; });
+      wake_.wait(lock, [&] { return !waiting_.empty() || stopping_ || renewing_; });
+      renewing = std::exchange(renewing_, false);
+      if (!urgent_ && !stopping_ && !renewing) wake_.wait_for(lock, kPatience, [&] { return urgent_ || stopping_; });
       urgent_ = false;
       group.swap(waiting_);
       publish_bytes_ = 0;
       stopping = stopping_;
     }
-    if (!group.empty()) commit(group);
+    if (renewing && log_->has_other_keys()) is_behind_ = true;
+    if (!group.empty() || (renewing && is_behind_)) commit(group);
     group.clear();
     if (stopping) return;
   }
@@ -143,7 +155,7 @@ void SessionJournal::commit(std::vector<Waiting>& waiting) {
     if (committed || !entry.batch.is_publish) image_.apply(entry.batch.records, entry.batch.messages, now);
   }
   if (committed) {
-    commits_.add();
+    if (!waiting.empty()) commits_.add();
     if (log_->bytes() > std::max(log_bytes_min_, kSnapshotFactor * snapshot_bytes_)) {
       if (const Result<void> written = write_snapshot(); !written) {
         log_warning("mqtt", "what sessions wait for cannot be written anew: {}", written.error().line());

@@ -62,6 +62,8 @@ class SessionJournal {
   [[nodiscard]] const SessionImage& image() const { return image_; }
 
   void start();
+  // The key of new files is another: the log is written anew with it, so that nothing needs the one before.
+  void renew();
   // Commits what waits, answers, and ends the thread.
   void stop();
   // `done` may be empty.
@@ -104,6 +106,7 @@ class SessionJournal {
   std::vector<Waiting> waiting_;
   size_t publish_bytes_ = 0;
   bool urgent_ = false;
+  bool renewing_ = false;
   bool stopping_ = false;
   std::thread thread_;
 };

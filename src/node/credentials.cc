@@ -248,6 +248,11 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
   tokens.clear();
   for (const SecretSource& source : config.admin.tokens) tokens.push_back(loading.secret("admin.tokens", source));
   credentials.admin_tokens = std::make_shared<const net::BearerTokens>(tokens);
+  tokens.clear();
+  for (const SecretSource& source : config.workers_limits.deploy_tokens) {
+    tokens.push_back(loading.secret("workers.deploy_tokens", source));
+  }
+  credentials.deploy_tokens = std::make_shared<const net::BearerTokens>(tokens);
   if (!config.mqtt.password_file.empty()) {
     Result<PasswordFile> passwords = PasswordFile::read(config.mqtt.password_file);
     if (passwords) {
@@ -256,11 +261,6 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
       loading.refuse("mqtt.password_file", std::move(passwords.error()));
     }
   }
-  tokens.clear();
-  for (const SecretSource& source : config.workers_limits.deploy_tokens) {
-    tokens.push_back(loading.secret("workers.deploy_tokens", source));
-  }
-  credentials.deploy_tokens = std::make_shared<const net::BearerTokens>(tokens);
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
   if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
   credentials.spool_keys = load_spool_keys(config, loading);

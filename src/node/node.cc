@@ -366,9 +366,21 @@ Result<void> Node::open_spool() {
 
 Result<void> Node::change_spool_keys(const storage::Keys& keys) {
   const storage::KeyId before = keys_.writing();
+  storage::KeyRing fresh;
+  if (const Result<void> taken = fresh.replace(keys); !taken) return taken;
+  for (const std::string_view log : {"/sessions/journal", "/rules/journal"}) {
+    const std::string directory = data_directory_.path() + std::string(log);
+    const Result<std::map<storage::KeyId, size_t>> needed = storage::keys_in_use(file_system_, directory);
+    if (!needed) return std::unexpected(needed.error());
+    for (const auto& [key, files] : *needed) {
+      if (!fresh.has(key))
+        return storage::missing_key(key, fmt::format("{} of the files in {}", files, directory), fresh);
+    }
+  }
   std::promise<Result<void>> changed;
   spool_->change_keys(keys, [&](Result<void> result) { changed.set_value(std::move(result)); });
   Result<void> result = changed.get_future().get();
+  if (result && session_journal_) session_journal_->renew();
   if (const storage::KeyId now = keys_.writing(); result && now != before) {
     log_info("spool", "new files are {} from now on",
              now == 0 ? "not encrypted" : "encrypted with the key " + storage::key_id_text(now));

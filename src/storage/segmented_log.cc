@@ -378,6 +378,10 @@ Result<void> SegmentedLog::renew() {
   return begin_segment(0);
 }
 
+bool SegmentedLog::has_other_keys() const {
+  return std::ranges::any_of(segments_, [&](const SegmentFile& segment) { return segment.key != keys_.writing(); });
+}
+
 // Where the frames of a segment that is not the last one end: the next one's header says it.
 Result<uint64_t> SegmentedLog::frames_end(size_t index) {
   const SegmentFile& next = segments_[index + 1];

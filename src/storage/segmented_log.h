@@ -109,6 +109,8 @@ class SegmentedLog {
   Result<void> roll();
   // Ends the last segment if its key is another than that of new ones, so that the key can fall out of use.
   Result<void> renew();
+  // Whether any segment has another key than new ones.
+  [[nodiscard]] bool has_other_keys() const;
   // Cuts the segments of that key down to their headers, which still say where frames of others end, and removes those
   // at the front. The ranges of sequences that they had, which are lost with it.
   Result<std::vector<IntervalSet::Interval>> erase(KeyId key);

@@ -30,7 +30,7 @@ class Publisher:
 
     def _run(self):
         while not self._ended.is_set():
-            # As many as a client has in flight, so that what was made while the node is down stays bounded.
+            # So that what was made while the node is down stays bounded.
             with self.client.condition:
                 room = len(self.numbers) - len(self.client.acknowledged) < 50
                 if not room:
@@ -60,8 +60,9 @@ class DurableSessions(verge.TestCase):
         for reader in readers:
             self.assertEqual(reader.subscribe("exactly/#", 2), [2])
             self.assertEqual(reader.subscribe("least/#", 1), [1])
-        publishers = [Publisher(self.client(f"exactly-{i}", inflight=20), f"exactly/{i}", 2) for i in range(2)]
-        publishers += [Publisher(self.client(f"least-{i}", inflight=20), f"least/{i}", 1) for i in range(2)]
+        # Their limit is above what they have under way: paho 1.6 publishes anew what is over its limit when it connects again.
+        publishers = [Publisher(self.client(f"exactly-{i}"), f"exactly/{i}", 2) for i in range(2)]
+        publishers += [Publisher(self.client(f"least-{i}"), f"least/{i}", 1) for i in range(2)]
         for each in publishers:
             self.addCleanup(each._ended.set)
         for round_number in range(ROUNDS):

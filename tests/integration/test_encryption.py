@@ -151,7 +151,8 @@ class OnTheDisk(EncryptionTestCase):
         self.assertIn("[storage.key-missing]", refused.stderr)
         listed = verge.run("spool", "key", "ls", "--data-dir", node.data_dir, "--json")
         self.assertEqual(listed.returncode, 1)
-        self.assertEqual(json.loads(listed.stdout), {"key": name, "files": 1, "state": "not there"})
+        self.assertEqual(json.loads(listed.stdout), {"key": name, "files": 2, "state": "not there"},
+                         "of the spool and of the sessions")
 
 
 class Rotation(EncryptionTestCase):
@@ -257,12 +258,26 @@ class Missing(EncryptionTestCase):
         unsure = verge.run("spool", "purge", "--key", name, "--config", node.config_path)
         self.assertEqual(unsure.returncode, 2)
         gone = self.spool(node, "purge", "--key", name, "--yes")
+        self.assertEqual([each for each in gone if "forgotten" in each], [], "sessions were written anew with the other key")
         self.assertEqual({each["log"] for each in gone}, {"normal"})
         lost = [n for each in gone for n in range(each["first_sequence"], each["end_sequence"])]
         self.assertEqual(lost, list(range(1, 31)), "exactly what the key encrypted")
         self.assertEqual(sum(each["undelivered"] for each in gone), 30)
         node.start()
         self.assertEqual(self.numbers(node), list(range(30, 40)))
+        node.stop()
+
+    def test_sessions_whose_key_is_gone_are_forgotten(self):
+        key, name = self.new_key("key")
+        other, other_name = self.new_key("other")
+        node = self.encrypted_node(key).start()
+        self.publish(node, 3)
+        node.stop()
+        self.configure(node, other)
+        gone = self.spool(node, "purge", "--key", name, "--yes")
+        self.assertIn({"log": "sessions", "forgotten": True}, gone)
+        node.start()
+        self.assertEqual(list(self.keys(node)), [other_name])
         node.stop()
 
     def test_bad_key_files(self):

@@ -202,8 +202,9 @@ do = [{ upload = "low" }, { publish = "alarm/${hall}" }]
         self.assertIn('\nverge_rule_errors_total{rule="alarm"} 2\n', metrics)
         self.assertIn('\nverge_rule_rows_total{rule="alarm"} 3\n', metrics)
         said = [line for line in node.log().splitlines() if "was not performed" in line]
-        self.assertEqual(len(said), 1, "at most every ten seconds")
-        self.assertIn("action 2 of the rule alarm was not performed, 1 such here so far: its topic", said[0])
+        self.assertIn(len(said), (1, 2), "an event loop says it at most every ten seconds")
+        for line in said:
+            self.assertIn("action 2 of the rule alarm was not performed, 1 such here so far: its topic", line)
 
     def test_a_trial_says_it_too(self):
         file, stream = (os.path.join(self.directory, name) for name in ("edge.toml", "stream.ndjson"))

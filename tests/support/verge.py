@@ -362,9 +362,18 @@ class Tree:
 
 
 class _Client(paho.Client):
-    """paho 1.6 does not hand on the reason code of a PUBACK; this does."""
+    """paho 1.6 does not hand on the reason code of a PUBACK; this does. And when a second attempt to connect again is needed,
+    it publishes anew, without DUP, what it has sent PUBREL for, which [MQTT-4.3.3-6] forbids; this sends PUBREL."""
 
     on_puback = None
+
+    def _messages_reconnect_reset_out(self):
+        released = [message for message in list(self._out_messages.values())
+                    if message.state in (paho.mqtt_ms_wait_for_pubcomp, paho.mqtt_ms_resend_pubrel)]
+        super()._messages_reconnect_reset_out()
+        if not self._check_clean_session():
+            for message in released:
+                message.state = paho.mqtt_ms_resend_pubrel
 
     def _handle_pubackcomp(self, cmd):
         packet = self._in_packet["packet"]

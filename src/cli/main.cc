@@ -29,6 +29,8 @@ int run(int argc, char** argv) {
   add_restore(app, outcome);
   add_demo(app, outcome);
   add_bench(app, outcome);
+  add_mqtt(app, outcome);
+  add_import(app, outcome);
   add_passwd(app, outcome);
   add_pub(app, outcome);
   add_sub(app, outcome);

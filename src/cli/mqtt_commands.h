@@ -5,6 +5,8 @@
 
 namespace verge::cli {
 
+void add_import(CLI::App& app, Outcome& outcome);
+void add_mqtt(CLI::App& app, Outcome& outcome);
 void add_passwd(CLI::App& app, Outcome& outcome);
 void add_pub(CLI::App& app, Outcome& outcome);
 void add_sub(CLI::App& app, Outcome& outcome);

@@ -36,6 +36,7 @@
 #include "mqtt/authenticator.h"
 #include "mqtt/commit.h"
 #include "mqtt/connection.h"
+#include "mqtt/inspection.h"
 #include "mqtt/intake.h"
 #include "mqtt/limits.h"
 #include "mqtt/message.h"
@@ -102,6 +103,18 @@ class Broker final : private runtime::TurnEnd {
 
   // Clients have to show who they are from now on, when they connect; null: what they say of it is not looked at.
   void set_authenticator(std::shared_ptr<Authenticator> authenticator) { authenticator_ = std::move(authenticator); }
+
+  // Whether a client that shows a certificate is, from now on, the user that this names, and needs no password.
+  void set_certificate_users(bool certificate_users) { certificate_users_ = certificate_users; }
+
+  // For who runs the node: of this loop's sessions, or the one of the client id `only`, at most `most`.
+  [[nodiscard]] std::vector<ClientView> clients(std::string_view only, size_t most) const;
+  [[nodiscard]] std::vector<SubscriptionView> subscriptions(std::string_view only, size_t most) const;
+  // Of the messages retained on this loop the first that match.
+  [[nodiscard]] RetainedMessages::Page retained(std::string_view filter, size_t most) const;
+  // Closes the client's connection (0x98), and ends its session at once if that is wanted. False: there is nothing of
+  // it to be closed.
+  bool kick(std::string_view client_id, bool with_session);
 
   // Takes no more input from clients; acknowledgements still go out.
   void stop_reading();
@@ -229,6 +242,7 @@ class Broker final : private runtime::TurnEnd {
   Intake& intake_;
   std::shared_ptr<const AccessRules> access_ = std::make_shared<const AccessRules>();
   std::shared_ptr<Authenticator> authenticator_;
+  bool certificate_users_ = false;
   std::vector<Broker*> shards_;
   runtime::Passages passages_;
   Random random_;

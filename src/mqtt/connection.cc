@@ -12,6 +12,21 @@
 #include "mqtt/encode.h"
 
 namespace verge::mqtt {
+namespace {
+
+// The classes of durability that are reached here.
+constexpr std::string_view kNone = "none";
+constexpr std::string_view kLocal = "local";
+// An acknowledgement that tells the class.
+constexpr size_t kToldBytesMax = 33;
+
+bool asks_for_durability(const Properties& properties) {
+  return std::ranges::any_of(properties.user,
+                             [](const UserProperty& each) { return each.first == kDurabilityProperty; });
+}
+
+}  // namespace
+
 Connection::Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, uint64_t serial)
     : broker_(broker),
       loop_(loop),
@@ -199,6 +214,12 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     finish(/*with_will=*/false);
     return false;
   }
+  if (broker_.certificate_users_ && stream_.peer_is_verified()) {
+    const std::string user = stream_.peer_alternative_name();
+    if (!user.empty()) return accept_connect(connect, user);
+    refuse_connect(version_, Reason::kNotAuthorized, "its certificate names nobody");
+    return false;
+  }
   return broker_.authenticator_ ? authenticate(connect) : accept_connect(connect, {});
 }
 
@@ -239,7 +260,8 @@ bool Connection::accept_connect(const Connect& connect, std::string_view user) {
     refuse_connect(version_, Reason::kNotAuthorized, "a will on a topic that the client may not publish to");
     return false;
   }
-  if (broker_.authenticator_ && broker_.is_of_another(connect.client_id, user)) {
+  const bool has_users = broker_.authenticator_ || broker_.certificate_users_;
+  if (has_users && broker_.is_of_another(connect.client_id, user)) {
     refuse_connect(version_, Reason::kNotAuthorized, "the client id has a session of another user");
     return false;
   }
@@ -374,6 +396,9 @@ bool Connection::take_publish(const Frame& frame) {
     if (version_ == Version::k5 && broker_.matches_.empty() && stream_.is_open()) {
       acks_.back().reason = Reason::kNoMatchingSubscribers;
     }
+    if (asks_for_durability(publish->properties) && stream_.is_open()) {
+      acks_.back().durability = commits || verdict == Verdict::kPending ? kLocal : kNone;
+    }
     if (!commits) settle_publish(ticket);
   }
   if (verdict == Verdict::kAccepted) settle_publish(ticket);
@@ -463,17 +488,21 @@ void Connection::send_ready_acks() {
         !session_->receipts.release(pending.packet_id)) {
       pending.reason = Reason::kPacketIdentifierNotFound;
     }
-    send_acknowledgement(pending.type, pending.packet_id, pending.reason);
+    // Left out where the client takes no packet so long [MQTT-3.4.2-3] [MQTT-3.5.2-3].
+    const bool tells = !is_failure(pending.reason) && fits(kToldBytesMax);
+    send_acknowledgement(pending.type, {.packet_id = pending.packet_id,
+                                        .reason = pending.reason,
+                                        .durability = tells ? pending.durability : std::string_view()});
     pending_bytes_ -= pending.bytes;
     acks_.pop_front();
     ++first_ack_;
   }
 }
 
-void Connection::send_acknowledgement(PacketType type, uint16_t packet_id, Reason reason) {
-  const bool is_end = type != PacketType::kPubrec || is_failure(reason);
+void Connection::send_acknowledgement(PacketType type, const Acknowledgement& acknowledgement) {
+  const bool is_end = type != PacketType::kPubrec || is_failure(acknowledgement.reason);
   if (is_end && unfinished_ > 0) --unfinished_;
-  append_acknowledgement(stream_.output(), type, {packet_id, reason}, version_);
+  append_acknowledgement(stream_.output(), type, acknowledgement, version_);
 }
 
 // More than the limits divided by `share`.
@@ -535,8 +564,9 @@ bool Connection::take_acknowledgement(const Frame& frame) {
         return true;
       }
       const bool known = session_->receipts.release(acknowledgement->packet_id);
-      send_acknowledgement(PacketType::kPubcomp, acknowledgement->packet_id,
-                           known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound);
+      send_acknowledgement(PacketType::kPubcomp,
+                           {.packet_id = acknowledgement->packet_id,
+                            .reason = known ? Reason::kSuccess : Reason::kPacketIdentifierNotFound});
       return true;
     }
     default:

@@ -71,7 +71,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
     PacketType type;
     uint8_t waits;  // answers to come: none, and it is ready
     Reason reason;
-    uint32_t bytes;  // of the packet it answers
+    uint32_t bytes;                    // of the packet it answers
+    std::string_view durability = {};  // to be told that was reached; a literal
   };
 
   // False: the connection is closed or moved and no more of the input may be read.
@@ -85,7 +86,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   // Puts the topic in place of its alias, or remembers it.
   bool resolve_alias(size_t alias, Publish& publish);
   void settle_publish(const AckTicket& ticket);
-  void send_acknowledgement(PacketType type, uint16_t packet_id, Reason reason);
+  void send_acknowledgement(PacketType type, const Acknowledgement& acknowledgement);
   // What is held of the client's input: a packet that is not whole, and aliases.
   bool count_input();
   bool take_subscribe(const Frame& frame);

@@ -166,6 +166,15 @@ void append_publish(std::string& out, const Publish& publish, Version version, s
 void append_acknowledgement(std::string& out, PacketType type, const Acknowledgement& acknowledgement,
                             Version version) {
   const uint8_t flags = type == PacketType::kPubrel ? 2 : 0;
+  if (version == Version::k5 && !acknowledgement.durability.empty()) {
+    Properties properties;
+    properties.user.emplace_back(kDurabilityProperty, acknowledgement.durability);
+    std::string body;
+    put_two(body, acknowledgement.packet_id);
+    put_byte(body, static_cast<uint8_t>(acknowledgement.reason));
+    put_properties(body, properties, version);
+    return put_packet(out, type, flags, body);
+  }
   const bool has_reason = version == Version::k5 && acknowledgement.reason != Reason::kSuccess;
   put_header(out, type, flags, has_reason ? 3 : 2);
   put_two(out, acknowledgement.packet_id);

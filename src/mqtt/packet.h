@@ -61,6 +61,7 @@ enum class Reason : uint8_t {
   kTopicAliasInvalid = 0x94,
   kPacketTooLarge = 0x95,
   kQuotaExceeded = 0x97,
+  kAdministrativeAction = 0x98,
   kPayloadFormatInvalid = 0x99,
   kSharedSubscriptionsNotSupported = 0x9e,
 };
@@ -72,6 +73,9 @@ struct Violation {
   Reason reason = Reason::kMalformedPacket;
   std::string_view what;
 };
+
+// A publish that has it is told on PUBACK or PUBREC which class of durability was reached.
+inline constexpr std::string_view kDurabilityProperty = "verge-durability";
 
 using UserProperty = std::pair<std::string_view, std::string_view>;
 
@@ -145,6 +149,7 @@ struct Publish {
 struct Acknowledgement {
   uint16_t packet_id = 0;
   Reason reason = Reason::kSuccess;
+  std::string_view durability = {};  // of PUBACK and PUBREC: the user property "verge-durability"; empty: none
 };
 
 struct SubscriptionOptions {

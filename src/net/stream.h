@@ -99,6 +99,10 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   [[nodiscard]] bool peer_is_verified() const override {
     return socket_.tls() != nullptr && socket_.tls()->peer_is_verified();
   }
+  // See TlsSession.
+  [[nodiscard]] std::string peer_alternative_name() const {
+    return socket_.tls() == nullptr ? std::string() : socket_.tls()->peer_alternative_name();
+  }
   // The connection broke, or spoke TLS and ended without close_notify: the end of what the peer sent may be missing.
   [[nodiscard]] bool was_cut() const { return was_cut_; }
 

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include "base/assert.h"
 #include "net/tls_context.h"
@@ -186,6 +187,27 @@ std::string_view TlsSession::protocol() const {
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl_, &chosen, &size);
   return {reinterpret_cast<const char*>(chosen), size};
+}
+
+std::string TlsSession::peer_alternative_name() const {
+  constexpr int kNameBytesMax = 1024;
+  const X509* certificate = SSL_get0_peer_certificate(ssl_);
+  if (certificate == nullptr) return {};
+  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)),
+      &GENERAL_NAMES_free);
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    int type = 0;
+    const void* value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type);
+    if (type != GEN_URI && type != GEN_DNS && type != GEN_EMAIL) continue;
+    const auto* text = static_cast<const ASN1_STRING*>(value);
+    const int size = ASN1_STRING_length(text);
+    if (size > kNameBytesMax) return {};
+    const std::string name(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<size_t>(size));
+    const bool is_printable = std::ranges::all_of(name, [](char c) { return c > ' ' && c < '\x7f'; });
+    return is_printable ? name : std::string();
+  }
+  return {};
 }
 
 std::string TlsSession::peer_name() const {

@@ -69,6 +69,9 @@ class TlsSession {
 
   // The peer showed a certificate and it was verified.
   [[nodiscard]] bool peer_is_verified() const;
+  // Whom the peer's certificate names: the first URI, DNS name or e-mail address of its subject alternative names (RFC
+  // 5280 section 4.2.1.6). Empty: there is none, or it is not printable ASCII of at most 1,024 bytes.
+  [[nodiscard]] std::string peer_alternative_name() const;
   // For tests and logs.
   [[nodiscard]] bool is_resumed() const;
   [[nodiscard]] std::string_view version() const;   // "TLSv1.3"

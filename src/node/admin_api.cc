@@ -34,6 +34,9 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/events", {"topic", "device", "kind", "stream", "since_us", "until_us", "limit", "after"}},
       {"/v1/cache", {"url"}},
       {"/v1/purge", {}},
+      {"/v1/mqtt/clients", {"client", "limit"}},
+      {"/v1/mqtt/subscriptions", {"client", "limit"}},
+      {"/v1/mqtt/retained", {"filter", "limit"}},
       {"/v1/workers", {}},
       {"/v1/status", {}},
       {"/v1/now", {}},
@@ -152,6 +155,7 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   if (request.path == kWorkersPath || request.path.starts_with("/v1/workers/")) {
     return answer_workers(request, std::move(responder));
   }
+  if (std::string_view(request.path).starts_with("/v1/mqtt/")) return answer_mqtt(request, std::move(responder));
   if (request.method != "GET" && request.method != "HEAD") {
     return respond_problem(responder, 405, {"http.method", "only GET is served here", "use GET"},
                            {{"Allow", "GET, HEAD"}});

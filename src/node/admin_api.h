@@ -5,6 +5,7 @@
 //   GET /healthz    200 while the process runs
 //   GET /readyz     200 when the node takes work, else 503 and why
 //   GET /v1/…       JSON: status, now, tree, history, insights, goals, requests, latency, cache, rules, openapi.json
+//   GET /v1/mqtt/clients, /v1/mqtt/subscriptions, /v1/mqtt/retained, DELETE /v1/mqtt/clients/ID
 //   GET /v1/stream, /v1/tail      server-sent events (live_streams.h)
 //   POST /v1/purge
 //   POST /v1/rules, DELETE /v1/rules/NAME, POST /v1/rules/NAME/stop and …/start
@@ -63,6 +64,9 @@ class AdminApi {
 
   void receive(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_purge(const net::HttpRequest& request, net::HttpResponder responder);
+  // Clients of MQTT, their subscriptions, what is retained; DELETE of a client closes its connection.
+  void answer_mqtt(const net::HttpRequest& request, net::HttpResponder responder);
+  void kick(const net::HttpRequest& request, std::string_view client_id, net::HttpResponder responder);
   void answer_rules(const net::HttpRequest& request, net::HttpResponder responder);
   // What of the overview is served; false: something else was asked for.
   bool answer_overview(const net::HttpRequest& request, net::HttpResponder& responder);
@@ -94,7 +98,8 @@ class AdminApi {
     net::HttpResponder responder;
     std::optional<MonotonicTime> sent;  // when its answer was ready to be taken
   };
-  std::map<uint64_t, Query> queries_;  // until the client has its answer
+  std::map<uint64_t, Query> queries_;              // until the client has its answer
+  std::map<uint64_t, net::HttpResponder> asking_;  // until all event loops have answered
   uint64_t next_query_ = 1;
   runtime::Loop query_loop_{"query"};
   std::thread query_thread_;

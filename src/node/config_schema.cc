@@ -238,6 +238,11 @@ static void describe(Visitor& v, MqttConfig& c) {
         {"Who may connect, with NAME:HASH a line, as verge passwd writes them; read again on SIGHUP. Empty: anybody."});
   v.key("anonymous", c.anonymous, Flag{},
         {"With password_file: whether clients of this machine (127.0.0.1, ::1) may leave the user name out."});
+  v.key("certificate_users", c.certificate_users, Flag{},
+        {"Whether a client that shows a certificate is the user that it names, the first URI, DNS name or e-mail "
+         "address of its subject alternative names, and needs no password."});
+  v.key("sys_every", c.sys_every, Time{Duration(0), std::chrono::hours(1)},
+        {"How often $SYS/broker/… is published to who subscribes; 0s: never."});
   v.key("durable_sessions", c.durable_sessions, Flag{},
         {"Whether sessions that outlive their connection survive the end of the node too, however it ends."});
   v.sequence(

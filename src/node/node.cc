@@ -495,10 +495,18 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   }
   for (size_t i = 0; i < count; ++i) {
     shards_[i].broker->join(brokers);
+    shards_[i].broker->set_certificate_users(config_.mqtt.certificate_users);
     shards_[i].path->join(
         paths, *brokers[i],
         [this](rules::PurgeScope scope, std::string_view what, bool softly) { sites_->purge(scope, what, softly); },
         [this](WebhookCall call) { webhooks_.send(std::move(call)); });
+  }
+  if (config_.mqtt.sys_every > Duration(0)) {
+    sys_topics_ = std::make_unique<SysTopics>(*brokers[0], config_.mqtt.sys_every, [this] {
+      Totals totals;
+      for (const Shard& shard : shards_) totals.add(shard.broker->counters());
+      return totals;
+    });
   }
   children_->when_moved([paths](spool::ChildBatch stored, std::function<void()> finished) {
     EventPath& path = *paths[std::hash<std::string>()(stored.header.source()) % paths.size()];
@@ -805,6 +813,20 @@ std::string Node::addresses_json() const {
   if (!mqtt_ws_tls_addresses_.empty()) text.append(R"(,"mqtt_ws_tls":)").append(list(mqtt_ws_tls_addresses_));
   if (!http_tls_addresses_.empty()) text.append(R"(,"http_tls":)").append(list(http_tls_addresses_));
   return text.append("}");
+}
+
+void Node::ask_brokers(const std::function<void(mqtt::Broker&)>& ask, runtime::Loop& back, std::function<void()> done) {
+  struct Asking {
+    std::atomic<size_t> left;
+    std::function<void()> done;
+  };
+  const auto asking = std::make_shared<Asking>(shards_.size(), std::move(done));
+  for (Shard& shard : shards_) {
+    shard.loop->post([&shard, ask, asking, &back] {
+      ask(*shard.broker);
+      if (asking->left.fetch_sub(1) == 1) back.post([asking] { asking->done(); });
+    });
+  }
 }
 
 std::array<uint64_t, spool::kStreams> Node::durable_ends() const {

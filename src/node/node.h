@@ -37,6 +37,7 @@
 #include "node/report_sender.h"
 #include "node/rule_journal.h"
 #include "node/sites.h"
+#include "node/sys_topics.h"
 #include "node/uplink_receiver.h"
 #include "node/webhooks.h"
 #include "node/workers.h"
@@ -116,6 +117,9 @@ class Node {
   [[nodiscard]] std::string status_json() const;
   [[nodiscard]] Readings readings() const;
   [[nodiscard]] std::string metrics_text() const;
+  // Calls `ask` with each loop's broker, on that loop, and when all were asked `done` on `back`.
+  void ask_brokers(const std::function<void(mqtt::Broker&)>& ask, runtime::Loop& back, std::function<void()> done);
+  [[nodiscard]] size_t shard_count() const { return shards_.size(); }
   // Why the node does not take work; empty when it does.
   [[nodiscard]] std::string not_ready() const;
   [[nodiscard]] const NodeId& id() const { return id_; }
@@ -237,6 +241,7 @@ class Node {
   rules::MemoryBudget rule_memory_;  // outlives the shards
   EventTail tail_;                   // likewise
   std::vector<Shard> shards_;
+  std::unique_ptr<SysTopics> sys_topics_;  // null: never published
   runtime::Loop worker_{"worker"};
   std::thread worker_thread_;
   runtime::Loop express_worker_{"express"};  // for what is fresh and important on its way up

@@ -1,0 +1,405 @@
+#include "cli/mosquitto_import.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/text.h"
+#include "mqtt/access_rules.h"
+
+namespace verge::cli {
+namespace {
+
+constexpr size_t kIncludesMax = 16;
+
+// A TOML basic string: escapes as in JSON, which append_json_string() keeps to.
+std::string toml_string(std::string_view text) { return json_string(text); }
+
+std::string toml_list(const std::vector<std::string>& texts) {
+  std::vector<std::string> each;
+  for (const std::string& text : texts) each.push_back(toml_string(text));
+  return fmt::format("[{}]", fmt::join(each, ", "));
+}
+
+std::optional<uint64_t> number_of(std::string_view text) {
+  uint64_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+struct Listener {
+  std::string port = "1883";
+  std::string address;
+  bool is_default = false;  // of the settings before the first `listener`
+  bool is_websocket = false;
+  bool is_unix = false;
+  std::string certificate;
+  std::string key;
+  std::string authority;
+  bool requires_certificate = false;
+  bool names_by_certificate = false;
+};
+
+struct AccessEntry {
+  std::optional<std::string> user;  // nothing: everybody
+  std::string access;               // read, write, readwrite, deny
+  std::string topic;
+};
+
+class Import {
+ public:
+  explicit Import(const ImportFiles& files) : files_(files) { listeners_.push_back({.is_default = true}); }
+
+  Result<void> read(const std::string& path) {
+    if (++includes_ > kIncludesMax) return fail("import.syntax", path + ": too many files", "include fewer");
+    const Result<std::string> text = files_.read(path);
+    if (!text) return std::unexpected(text.error());
+    return each_line(path, *text, [this](std::string_view key, std::string_view value) { return take(key, value); });
+  }
+
+  Result<MosquittoImport> finish() {
+    if (listeners_.size() > 1 && !default_given_) listeners_.erase(listeners_.begin());
+    if (!acl_path_.empty()) {
+      if (const Result<void> read = read_access(); !read) return std::unexpected(read.error());
+    }
+    if (!password_path_.empty()) {
+      if (const Result<void> read = read_passwords(); !read) return std::unexpected(read.error());
+    }
+    MosquittoImport made{.toml = "# From a configuration of mosquitto.\n", .notes = {}};
+    write(made.toml);
+    made.notes = std::move(notes_);
+    return made;
+  }
+
+ private:
+  using Take = std::function<Result<void>(std::string_view key, std::string_view value)>;
+
+  Result<void> each_line(const std::string& path, std::string_view text, const Take& take_line) {
+    size_t number = 0;
+    const std::string outer = std::exchange(place_, {});
+    while (!text.empty()) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      const std::string_view line = trim(text.substr(0, end));
+      text.remove_prefix(std::min(end + 1, text.size()));
+      place_ = fmt::format("{}:{}", path, ++number);
+      if (line.empty() || line.starts_with('#')) continue;
+      const size_t space = std::min(line.find_first_of(" \t"), line.size());
+      const Result<void> taken = take_line(line.substr(0, space), trim(line.substr(space)));
+      if (!taken) return taken;
+    }
+    place_ = outer;
+    return {};
+  }
+
+  void note(std::string_view text) { notes_.push_back(fmt::format("{}: {}", place_, text)); }
+  void note_without_place(std::string text) { notes_.push_back(std::move(text)); }
+
+  [[nodiscard]] std::unexpected<Error> wrong(std::string_view key, std::string_view value) const {
+    return fail("import.syntax", fmt::format("{}: {} {} is not understood", place_, printable(key), printable(value)),
+                "correct it; mosquitto.conf(5) says what may stand there");
+  }
+
+  Result<void> take(std::string_view key, std::string_view value) {
+    if (in_bridge_ && key != "listener" && key != "connection") return {};
+    static const std::set<std::string_view> kNotNeeded = {"persistence_location",
+                                                          "persistence_file",
+                                                          "autosave_interval",
+                                                          "autosave_on_changes",
+                                                          "pid_file",
+                                                          "user",
+                                                          "log_dest",
+                                                          "log_type",
+                                                          "log_timestamp",
+                                                          "log_timestamp_format",
+                                                          "connection_messages",
+                                                          "set_tcp_nodelay",
+                                                          "socket_domain",
+                                                          "max_queued_messages",
+                                                          "websockets_log_level",
+                                                          "memory_limit",
+                                                          "upgrade_outgoing_qos",
+                                                          "queue_qos0_messages"};
+    Listener& listener = listeners_.back();
+    if (key == "listener") return take_listener(value);
+    if (key == "port") {
+      default_given_ = true;
+      listener.port = value;
+      return number_of(value) ? Result<void>() : wrong(key, value);
+    }
+    if (key == "bind_address") {
+      listener.address = value;
+    } else if (key == "protocol") {
+      listener.is_websocket = value == "websockets";
+      if (value != "mqtt" && value != "websockets") note(fmt::format("protocol {} is not offered", value));
+      if (listener.is_websocket) note("by WebSocket clients connect at /mqtt; mosquitto takes any path");
+    } else if (key == "certfile") {
+      listener.certificate = value;
+    } else if (key == "keyfile") {
+      listener.key = value;
+    } else if (key == "cafile") {
+      listener.authority = value;
+    } else if (key == "require_certificate") {
+      return take_flag(key, value, listener.requires_certificate);
+    } else if (key == "use_identity_as_username" || key == "use_subject_as_username") {
+      if (value == "true") {
+        note(
+            "the user is the first URI, DNS name or e-mail address of the certificate's alternative names here, not "
+            "its subject");
+      }
+      return take_flag(key, value, listener.names_by_certificate);
+    } else if (key == "allow_anonymous") {
+      allows_anonymous_ = value == "true";
+      return value == "true" || value == "false" ? Result<void>() : wrong(key, value);
+    } else if (key == "password_file") {
+      password_path_ = value;
+    } else if (key == "acl_file") {
+      acl_path_ = value;
+    } else if (key == "include_dir") {
+      for (const std::string& path : files_.list(std::string(value))) {
+        if (const Result<void> taken = read(path); !taken) return taken;
+      }
+    } else if (key == "connection") {
+      in_bridge_ = true;
+      note(fmt::format("the bridge {} is not carried over: nodes send events to their parent instead", value));
+    } else if (key == "per_listener_settings") {
+      if (value == "true") note("users and access rules are those of all listeners here: check them");
+    } else if (key == "persistence") {
+      persistence_ = value == "true";
+    } else if (kNotNeeded.contains(key)) {
+      note(fmt::format("{} has no counterpart", key));
+    } else {
+      return take_number(key, value);
+    }
+    return {};
+  }
+
+  Result<void> take_listener(std::string_view value) {
+    in_bridge_ = false;
+    const size_t space = std::min(value.find_first_of(" \t"), value.size());
+    Listener listener{.port = std::string(value.substr(0, space)), .address = std::string(trim(value.substr(space)))};
+    if (!number_of(listener.port)) return wrong("listener", value);
+    listener.is_unix = listener.port == "0";
+    if (listener.is_unix) note("Unix sockets are not listened on");
+    listeners_.push_back(std::move(listener));
+    return {};
+  }
+
+  Result<void> take_flag(std::string_view key, std::string_view value, bool& flag) {
+    if (value != "true" && value != "false") return wrong(key, value);
+    flag = value == "true";
+    return {};
+  }
+
+  // Settings that are a number or a time, by the name they have here.
+  Result<void> take_number(std::string_view key, std::string_view value) {
+    struct Target {
+      std::string_view name;
+      uint64_t least;
+      uint64_t most;
+      std::string_view unit = {};
+      uint64_t none = 0;  // what 0 stands for there
+    };
+    static const std::map<std::string_view, Target> kTargets = {
+        {"max_connections", {"connections_max", 1, 10'000'000}},
+        {"max_inflight_messages", {"inflight_max", 1, 65'535, "", 65'535}},
+        {"max_queued_bytes", {"queue_bytes_max", 1024, 1ULL << 30, "", 1ULL << 30}},
+        {"max_packet_size", {"packet_bytes_max", 128, 16ULL << 20, "", 16ULL << 20}},
+        {"message_size_limit", {"packet_bytes_max", 128, 16ULL << 20, "", 16ULL << 20}},
+        {"max_keepalive", {"keep_alive_max", 0, 65'535, "s", 0}},
+        {"max_topic_alias", {"topic_aliases_max", 0, 65'535}},
+        {"sys_interval", {"sys_every", 0, 3600, "s", 0}}};
+    if (key == "persistent_client_expiration") {
+      static const std::map<char, std::pair<uint64_t, char>> kUnits = {
+          {'h', {1, 'h'}}, {'d', {1, 'd'}}, {'w', {7, 'd'}}, {'m', {30, 'd'}}, {'y', {365, 'd'}}};
+      const auto unit = value.empty() ? kUnits.end() : kUnits.find(value.back());
+      const std::optional<uint64_t> count = number_of(value.substr(0, value.empty() ? 0 : value.size() - 1));
+      if (unit == kUnits.end() || !count) return wrong(key, value);
+      settings_["session_expiry_max"] =
+          toml_string(fmt::format("{}{}", *count * unit->second.first, unit->second.second));
+      return {};
+    }
+    if (key == "retain_available") {
+      if (value == "false") settings_["retained_max"] = "0";
+      return {};
+    }
+    const auto target = kTargets.find(key);
+    if (target == kTargets.end()) {
+      note(fmt::format("{} is not carried over", printable(key)));
+      return {};
+    }
+    if (value == "-1") return {};  // without a limit
+    const std::optional<uint64_t> number = number_of(value);
+    if (!number) return wrong(key, value);
+    const Target& its = target->second;
+    const uint64_t wanted = *number == 0 ? its.none : *number;
+    const uint64_t set = std::clamp(wanted, its.least, its.most);
+    if (set != *number) note(fmt::format("{} is {}{} here", its.name, set, its.unit));
+    settings_[std::string(its.name)] =
+        its.unit.empty() ? fmt::format("{}", set) : toml_string(fmt::format("{}{}", set, its.unit));
+    return {};
+  }
+
+  Result<void> read_access() {
+    const Result<std::string> text = files_.read(acl_path_);
+    if (!text) return std::unexpected(text.error());
+    std::optional<std::string> user = "";  // until the first line that names one: who gives none
+    return each_line(acl_path_, *text, [&](std::string_view key, std::string_view value) -> Result<void> {
+      if (key == "user") {
+        user = value;
+        return {};
+      }
+      if (key != "topic" && key != "pattern") return wrong(key, value);
+      const std::string_view first = value.substr(0, std::min(value.find_first_of(" \t"), value.size()));
+      AccessEntry entry{.user = key == "pattern" ? std::nullopt : user, .access = "readwrite", .topic = {}};
+      if (first == "read" || first == "write" || first == "readwrite" || first == "deny") {
+        entry.access = first;
+        value = trim(value.substr(first.size()));
+      }
+      entry.topic = value;
+      const bool has_placeholder = value.find('%') != std::string_view::npos;
+      if (!mqtt::is_access_pattern(value)) return wrong(key, value);
+      if (key == "topic" && has_placeholder) note("% stands for a name here, also in lines of topics");
+      entries_.push_back(std::move(entry));
+      return {};
+    });
+  }
+
+  Result<void> read_passwords() {
+    const Result<std::string> text = files_.read(password_path_);
+    if (!text) return std::unexpected(text.error());
+    std::string_view rest = *text;
+    while (!rest.empty()) {
+      const size_t end = std::min(rest.find('\n'), rest.size());
+      const std::string_view line = trim(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      if (const size_t colon = line.find(':'); colon != std::string_view::npos && colon > 0) {
+        users_.emplace_back(line.substr(0, colon));
+      }
+    }
+    return {};
+  }
+
+  // Without any listener mosquitto is for this machine only.
+  [[nodiscard]] bool is_local_only() const { return listeners_.front().is_default && !default_given_; }
+
+  void write(std::string& out) {
+    std::vector<std::string> keys[2][2];  // by WebSocket, by TLS
+    const Listener* secure = nullptr;
+    bool names_by_certificate = false;
+    bool requires_certificate = false;
+    bool is_exposed = false;
+    for (const Listener& each : listeners_) {
+      if (each.is_unix) continue;
+      const bool is_secure = !each.certificate.empty();
+      std::string host = !each.address.empty() ? each.address : is_local_only() ? "127.0.0.1" : "0.0.0.0";
+      if (host == "localhost") host = "127.0.0.1";
+      if (host.find(':') != std::string::npos) host = "[" + host + "]";
+      keys[each.is_websocket ? 1 : 0][is_secure ? 1 : 0].push_back(host + ":" + each.port);
+      names_by_certificate |= each.names_by_certificate;
+      requires_certificate |= each.requires_certificate;
+      is_exposed |= !is_secure && host != "127.0.0.1" && host != "[::1]";
+      if (!is_secure) continue;
+      if (secure != nullptr &&
+          (secure->certificate != each.certificate || secure->key != each.key || secure->authority != each.authority)) {
+        note_without_place(fmt::format("all listeners with TLS show one certificate here: {}", secure->certificate));
+      } else {
+        secure = &each;
+      }
+    }
+    if (is_exposed) {
+      out.append("\n[node]\n# A listener without TLS that others reach must be asked for:\n# allow_anonymous = true\n");
+      note_without_place("a listener without TLS is open to other machines: verge check says what to do about it");
+    }
+    out.append("\n[mqtt]\n");
+    constexpr std::string_view kNames[2][2] = {{"listen", "tls_listen"}, {"ws_listen", "ws_tls_listen"}};
+    for (const int websocket : {0, 1}) {
+      for (const int tls : {0, 1}) {
+        const std::vector<std::string>& addresses = keys[websocket][tls];
+        const bool is_on_otherwise = websocket == 0 && tls == 0;
+        if (addresses.empty() && !is_on_otherwise) continue;
+        out.append(fmt::format("{} = {}\n", kNames[websocket][tls], toml_list(addresses)));
+      }
+    }
+    for (const auto& [name, value] : settings_) out.append(fmt::format("{} = {}\n", name, value));
+    if (persistence_ == false) out.append("durable_sessions = false\n");
+    if (names_by_certificate) out.append("certificate_users = true\n");
+    write_users(out, names_by_certificate);
+    if (secure != nullptr) {
+      out.append(fmt::format("\n[tls]\ncertificate = {}\nkey = {}\n", toml_string(secure->certificate),
+                             toml_string(secure->key)));
+      if (requires_certificate && !secure->authority.empty()) {
+        out.append(fmt::format("client_ca = {}\n", toml_string(secure->authority)));
+      }
+    }
+    write_access(out);
+  }
+
+  void write_users(std::string& out, bool names_by_certificate) {
+    const bool anonymous = allows_anonymous_.value_or(false);
+    if (!password_path_.empty()) {
+      out.append("password_file = \"passwords\"\n");
+      if (anonymous) {
+        out.append("anonymous = true\n");
+        note_without_place("clients without a user name are let in from this machine only");
+      }
+      std::vector<std::string> shown;
+      for (const std::string& user : users_) shown.push_back(printable(user));
+      note_without_place(
+          fmt::format("passwords cannot be taken along; give them again with verge passwd passwords USER, "
+                      "for: {}",
+                      fmt::join(shown, ", ")));
+    } else if (!anonymous && !is_local_only() && !names_by_certificate) {
+      note_without_place(
+          "mosquitto lets nobody in without allow_anonymous; here whoever reaches a listener may connect");
+    }
+  }
+
+  // Those that deny first, as mosquitto looks at them.
+  void write_access(std::string& out) {
+    for (const bool denying : {true, false}) {
+      for (const AccessEntry& each : entries_) {
+        if ((each.access == "deny") != denying) continue;
+        out.append("\n[[mqtt.acl]]\n");
+        if (each.user) out.append(fmt::format("users = {}\n", toml_list({*each.user})));
+        out.append(fmt::format("topics = {}\n", toml_string(each.topic)));
+        if (each.access == "read") out.append("actions = \"subscribe\"\n");
+        if (each.access == "write") out.append("actions = \"publish\"\n");
+        if (denying) out.append("allow = false\n");
+      }
+    }
+    if (entries_.empty()) return;
+    note_without_place(
+        "a subscription that is wider than what a client may read is refused here, and granted by mosquitto");
+  }
+
+  const ImportFiles& files_;
+  std::string place_;
+  size_t includes_ = 0;
+  std::vector<Listener> listeners_;
+  bool default_given_ = false;
+  bool in_bridge_ = false;
+  std::optional<bool> allows_anonymous_;
+  std::optional<bool> persistence_;
+  std::string password_path_;
+  std::string acl_path_;
+  std::map<std::string, std::string> settings_;  // of [mqtt], as TOML
+  std::vector<AccessEntry> entries_;
+  std::vector<std::string> users_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace
+
+Result<MosquittoImport> import_mosquitto(const std::string& path, const ImportFiles& files) {
+  Import import(files);
+  if (const Result<void> read = import.read(path); !read) return std::unexpected(read.error());
+  return import.finish();
+}
+
+}  // namespace verge::cli

@@ -1,5 +1,7 @@
 // verge: one binary, many commands. Each command is registered here and lives in a file of its own.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include "cli/command_line.h"
@@ -45,7 +47,14 @@ int run(int argc, char** argv) {
     fmt::print(stderr, "verge: {}\n", explain(app, problem));
     return kUsage;
   }
-  return outcome.run ? outcome.run() : kUsage;
+  const int status = outcome.run ? outcome.run() : kUsage;
+  // What was printed may still be on its way to a disk that is full.
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  if (errno != EPIPE) {
+    fmt::print(stderr, "verge: what was printed could not be written: {}; print it where there is space [cli.output]\n",
+               std::strerror(errno));
+  }
+  return status == kSuccess ? kFailure : status;
 }
 
 }  // namespace

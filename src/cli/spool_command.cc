@@ -164,26 +164,32 @@ int dump(const SpoolCommandOptions& options) {
   return print_records(options, UINT64_MAX, [](const auto&) { return true; }, true);
 }
 
+std::string damage_text(const storage::DamagedRange& range) {
+  if (range.may_be_unfinished) {
+    return fmt::format("{}: the end cannot be read from byte {} on: a write that was cut off, or damage that cost {}",
+                       range.path, range.offset,
+                       range.first_sequence == range.end_sequence
+                           ? "nothing that is known"
+                           : fmt::format("records {} to {}", range.first_sequence, range.end_sequence - 1));
+  }
+  if (range.first_sequence == range.end_sequence) {
+    return fmt::format("{}: cannot be read from byte {} on; no record is known to be lost", range.path, range.offset);
+  }
+  return fmt::format("{}: damaged at byte {}: records {} to {} are lost", range.path, range.offset,
+                     range.first_sequence, range.end_sequence - 1);
+}
+
 void print_damage(const std::vector<storage::DamagedRange>& damaged, bool json, std::string& objects) {
   for (const storage::DamagedRange& range : damaged) {
-    if (json) {
-      if (!objects.empty()) objects.push_back(',');
-      fmt::format_to(std::back_inserter(objects),
-                     R"({{"file":{},"offset":{},"first_sequence":{},"end_sequence":{},"may_be_unfinished":{}}})",
-                     json_string(range.path), range.offset, range.first_sequence, range.end_sequence,
-                     range.may_be_unfinished);
-    } else if (range.may_be_unfinished) {
-      fmt::print("{}: the end cannot be read from byte {} on: a write that was cut off, or damage that cost {}\n",
-                 range.path, range.offset,
-                 range.first_sequence == range.end_sequence
-                     ? "nothing that is known"
-                     : fmt::format("records {} to {}", range.first_sequence, range.end_sequence - 1));
-    } else if (range.first_sequence == range.end_sequence) {
-      fmt::print("{}: cannot be read from byte {} on; no record is known to be lost\n", range.path, range.offset);
-    } else {
-      fmt::print("{}: damaged at byte {}: records {} to {} are lost\n", range.path, range.offset, range.first_sequence,
-                 range.end_sequence - 1);
+    if (!json) {
+      fmt::print("{}\n", damage_text(range));
+      continue;
     }
+    if (!objects.empty()) objects.push_back(',');
+    fmt::format_to(std::back_inserter(objects),
+                   R"({{"file":{},"offset":{},"first_sequence":{},"end_sequence":{},"may_be_unfinished":{}}})",
+                   json_string(range.path), range.offset, range.first_sequence, range.end_sequence,
+                   range.may_be_unfinished);
   }
 }
 
@@ -333,6 +339,25 @@ Result<storage::DataDirectory> lock_directory(storage::FileSystem& file_system, 
 constexpr spool::SpoolOptions kUnbounded{
     .bytes_max = UINT64_MAX / 2, .sources_max = SIZE_MAX, .stretches_max = SIZE_MAX};
 
+// With files of the size that the node makes: the space that it holds back has it.
+spool::SpoolOptions unbounded(storage::FileSystem& file_system, const SpoolCommandOptions& options) {
+  spool::SpoolOptions made = kUnbounded;
+  const auto held_back = file_system.open(options.directory() + "/reserve/held-back", storage::OpenMode::kRead);
+  const Result<uint64_t> size = held_back ? (*held_back)->size() : std::unexpected(held_back.error());
+  if (size && *size > 0) made.segment_bytes = *size;
+  return made;
+}
+
+// On stderr: what opening the spool found, and what it did about it.
+void print_recovery(const spool::Spool::Recovery& recovery) {
+  for (const Error& replaced : recovery.replaced) fmt::print(stderr, "verge: {}\n", replaced.line());
+  for (const storage::SetAside& each : recovery.set_aside) {
+    fmt::print(stderr, "verge: {}; {}\n", each.why,
+               each.now.empty() ? "it is left where it is" : "it was moved to " + each.now);
+  }
+  for (const storage::DamagedRange& range : recovery.damaged) fmt::print(stderr, "verge: {}\n", damage_text(range));
+}
+
 // Opens the spool for changing it, with the directory's lock held, and closes it cleanly.
 int change(const SpoolCommandOptions& options, const std::function<int(spool::Spool&)>& work) {
   storage::PosixFileSystem file_system(options.access.data_dir);
@@ -340,9 +365,9 @@ int change(const SpoolCommandOptions& options, const std::function<int(spool::Sp
   if (!lock) return print_failure(lock.error());
   spool::Spool::Recovery recovery;
   const Result<std::unique_ptr<spool::Spool>> opened =
-      spool::Spool::open(file_system, options.directory(), *options.keys, kUnbounded, recovery);
+      spool::Spool::open(file_system, options.directory(), *options.keys, unbounded(file_system, options), recovery);
   if (!opened) return print_failure(opened.error());
-  for (const Error& replaced : recovery.replaced) fmt::print(stderr, "verge: {}\n", replaced.line());
+  print_recovery(recovery);
   const int status = work(**opened);
   if (const Result<void> kept = (*opened)->checkpoint(); !kept) return print_failure(kept.error());
   return status;
@@ -350,8 +375,10 @@ int change(const SpoolCommandOptions& options, const std::function<int(spool::Sp
 
 int replay_dead_letters(const SpoolCommandOptions& options) {
   return change(options, [&](spool::Spool& spool) {
-    const Result<uint64_t> replayed = spool.replay_dead_letters();
+    std::vector<storage::DamagedRange> damaged;
+    const Result<uint64_t> replayed = spool.replay_dead_letters(damaged);
     if (!replayed) return print_failure(replayed.error());
+    for (const storage::DamagedRange& range : damaged) fmt::print(stderr, "verge: {}\n", damage_text(range));
     fmt::print("{}\n", options.json ? fmt::format(R"({{"replayed":{}}})", *replayed)
                                     : fmt::format("{} dead letters are in their streams again", *replayed));
     return kSuccess;
@@ -381,9 +408,11 @@ int purge_key(const SpoolCommandOptions& options) {
   storage::PosixFileSystem file_system(options.access.data_dir);
   const Result<storage::DataDirectory> lock = lock_directory(file_system, options);
   if (!lock) return print_failure(lock.error());
-  const Result<std::vector<spool::Spool::Erased>> erased =
-      spool::Spool::erase_key(file_system, options.directory(), *options.keys, kUnbounded, *key);
+  spool::Spool::Recovery recovery;
+  const Result<std::vector<spool::Spool::Erased>> erased = spool::Spool::erase_key(
+      file_system, options.directory(), *options.keys, unbounded(file_system, options), *key, recovery);
   if (!erased) return print_failure(erased.error());
+  print_recovery(recovery);
   uint64_t undelivered = 0;
   for (const spool::Spool::Erased& each : *erased) {
     undelivered += each.undelivered;

@@ -24,6 +24,7 @@ std::optional<std::string> zstd_content(std::string_view frame) {
   const std::optional<uint64_t> stated = zstd_stated_bytes(frame);
   if (!stated) return std::nullopt;
   std::string bytes(*stated, '\0');
+  if (ZSTD_findFrameCompressedSize(frame.data(), frame.size()) != frame.size()) return std::nullopt;
   const size_t got = ZSTD_decompress(bytes.data(), bytes.size(), frame.data(), frame.size());
   if (ZSTD_isError(got) != 0 || got != *stated) return std::nullopt;
   return bytes;

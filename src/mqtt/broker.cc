@@ -251,8 +251,9 @@ void Broker::subscribe(Connection& connection, const Subscribe& request) {
     Reason refusal = refusal_of(session, wanted, pending.answer.codes.size());
     const bool is_shared = is_shared_filter(wanted.filter);
     if (refusal == Reason::kSuccess) {
-      const AccessRules::Grant grant = access_->may_subscribe(
-          session.identity(), is_shared ? split_shared_filter(wanted.filter)->filter : wanted.filter);
+      const std::optional<SharedFilter> shared = is_shared ? split_shared_filter(wanted.filter) : std::nullopt;
+      const AccessRules::Grant grant =
+          access_->may_subscribe(session.identity(), shared ? shared->filter : wanted.filter);
       if (grant == AccessRules::Grant::kNone) refusal = Reason::kNotAuthorized;
       if (grant == AccessRules::Grant::kNoneUnsaid) refusal = Reason::kUnspecified;
       if (grant == AccessRules::Grant::kInPart) session.is_granted_in_part = true;

@@ -229,8 +229,8 @@ void Connection::authenticated(bool is_right) {
   const Framing framing = next_frame(bytes, packet.size(), frame, problem);
   VERGE_ASSERT(framing == Framing::kFrame);
   const Parsed<Connect> connect = parse_connect(frame);
-  VERGE_ASSERT(connect.has_value() && connect->user_name);
-  if (accept_connect(*connect, *connect->user_name)) go_on();
+  VERGE_ASSERT(connect.has_value());
+  if (accept_connect(*connect, connect->user_name.value_or(std::string_view()))) go_on();
 }
 
 bool Connection::accept_connect(const Connect& connect, std::string_view user) {
@@ -309,7 +309,7 @@ void Connection::keep_will(const Connect& connect) {
 bool Connection::take_publish(const Frame& frame) {
   Parsed<Publish> publish = parse_publish(frame, version_);
   if (!publish) return violation(publish.error());
-  if (publish->properties.topic_alias && !resolve_alias(*publish)) return false;
+  if (const auto alias = publish->properties.topic_alias; alias && !resolve_alias(*alias, *publish)) return false;
   if (!publish->properties.subscription_identifiers.empty()) {
     return violation({Reason::kProtocolError, "a client does not send subscription identifiers"});
   }
@@ -382,8 +382,7 @@ bool Connection::take_publish(const Frame& frame) {
   return true;
 }
 
-bool Connection::resolve_alias(Publish& publish) {
-  const size_t alias = *publish.properties.topic_alias;
+bool Connection::resolve_alias(size_t alias, Publish& publish) {
   if (alias == 0 || alias > broker_.limits_.topic_aliases_max) {
     return violation({Reason::kTopicAliasInvalid, "the topic alias is 0 or above the maximum"});
   }

@@ -83,7 +83,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   bool accept_connect(const Connect& connect, std::string_view user);
   bool take_publish(const Frame& frame);
   // Puts the topic in place of its alias, or remembers it.
-  bool resolve_alias(Publish& publish);
+  bool resolve_alias(size_t alias, Publish& publish);
   void settle_publish(const AckTicket& ticket);
   void send_acknowledgement(PacketType type, uint16_t packet_id, Reason reason);
   // What is held of the client's input: a packet that is not whole, and aliases.

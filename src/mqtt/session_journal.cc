@@ -59,9 +59,10 @@ Result<void> SessionJournal::replay() {
   while (true) {
     const Result<std::optional<storage::FrameView>> read = reader.next(log_->next_sequence());
     if (!read) return std::unexpected(read.error());
-    if (!read->has_value()) return {};
-    ByteReader in((*read)->body);
-    if (in.fixed<uint8_t>() != kVersion || !image_.apply((*read)->body.substr(1), {}, now)) {
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame) return {};
+    ByteReader in(frame->body);
+    if (in.fixed<uint8_t>() != kVersion || !image_.apply(frame->body.substr(1), {}, now)) {
       log_error("mqtt", "{} holds records of another version; they are passed over", directory_);
     }
   }

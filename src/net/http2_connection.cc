@@ -383,8 +383,8 @@ void Http2Connection::begin_request(Http2Stream& stream, bool is_whole) {
   std::swap(stream.head_, head_);
   stream.head_.rebind();
   stream.state_ = Http2Stream::State::kBody;
-  stream.body_begun_ = server_.loop_.now();
-  arm(stream.body_begun_ + limits.body_timeout);
+  stream.body_due_ = server_.loop_.now() + limits.body_timeout;
+  arm(stream.body_due_);
   if (expectation) stream.send_interim(100, {});
 }
 
@@ -410,6 +410,7 @@ void Http2Connection::take_body(Http2Stream& stream, std::string_view piece) {
   }
   server_.bodies_bytes_ += piece.size();
   stream.body_.append(piece);
+  stream.body_due_ = server_.limits_.body_due(stream.body_due_, piece.size(), server_.loop_.now());
 }
 
 void Http2Connection::end_request(Http2Stream& stream) {
@@ -622,8 +623,7 @@ MonotonicTime Http2Connection::check_streams(MonotonicTime now) {
     Http2Stream& stream = *streams_[i];
     MonotonicTime deadline = MonotonicTime::max();
     if (stream.state_ == Http2Stream::State::kBody) {
-      const auto earned = std::chrono::seconds(stream.body_.size() / limits.body_bytes_a_second);
-      deadline = stream.body_begun_ + limits.body_timeout + earned;
+      deadline = stream.body_due_;
       if (server_.draining_) deadline = std::min(deadline, server_.drain_until_);
       if (now >= deadline) stream.refuse(408, "the body did not come in time");
     } else if (!stream.out_.empty() || stream.finished_) {

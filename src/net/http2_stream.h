@@ -90,7 +90,7 @@ class Http2Stream final : public HttpExchange {
   Http2RequestHead head_;  // while the body is gathered
   std::string body_;
   BodyLimit body_limit_;
-  MonotonicTime body_begun_{};
+  MonotonicTime body_due_{};
 };
 
 }  // namespace verge::net

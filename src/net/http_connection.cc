@@ -91,8 +91,7 @@ void HttpConnection::after_input() {
   const bool discarding = discards();
   if (input_.empty() || discarding) std::string().swap(input_);
   if (state_ == State::kBody) {
-    const auto earned = std::chrono::seconds(body_.size() / server_.limits_.body_bytes_a_second);
-    set_deadline(body_begun_ + server_.limits_.body_timeout + earned - server_.loop_.now());
+    set_deadline(body_due_ - server_.loop_.now());
   }
   if (state_ == State::kHead && !input_.empty() && !output_full_ && !head_begun_) {
     head_begun_ = true;
@@ -140,7 +139,7 @@ size_t HttpConnection::begin_request(std::string_view bytes) {
   if (rest.empty() && !is_old_ && find_field(head.fields, "expect")) send("HTTP/1.1 100 Continue\r\n\r\n");
   chunks_.reset();
   state_ = State::kBody;
-  body_begun_ = server_.loop_.now();
+  body_due_ = server_.loop_.now() + server_.limits_.body_timeout;
   return head_bytes;
 }
 
@@ -196,6 +195,7 @@ bool HttpConnection::append_body(std::string_view piece) {
   }
   server_.bodies_bytes_ += piece.size();
   body_.append(piece);
+  body_due_ = server_.limits_.body_due(body_due_, piece.size(), server_.loop_.now());
   return true;
 }
 

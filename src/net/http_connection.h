@@ -133,7 +133,7 @@ class HttpConnection final : public StreamObserver,
   runtime::Timer timer_;  // runs out at timer_at_, which is never after deadline_; moved only to come sooner
   MonotonicTime timer_at_{};
   MonotonicTime deadline_ = MonotonicTime::max();
-  MonotonicTime body_begun_{};
+  MonotonicTime body_due_{};
   runtime::Timer draining_;  // until tell_drained()
   uint64_t written_bytes_ = 0;
   uint64_t taken_bytes_ = 0;  // by the kernel, when the deadline last passed

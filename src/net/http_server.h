@@ -38,9 +38,15 @@ struct HttpServerLimits {
   size_t connections_max = 10'000;                   // above it: 503
   size_t streams_max = 100;                          // of one HTTP/2 connection at a time
   Duration head_timeout = std::chrono::seconds(10);  // from the first byte of a head to its last; then 408
-  // From the head to the end of the body, to which a second is added for each body_bytes_a_second that came; then 408.
+  // A body that stands still so long, or has fallen so far behind body_bytes_a_second, is answered 408.
   Duration body_timeout = std::chrono::seconds(30);
   size_t body_bytes_a_second = 8U << 10;
+  // When a body that was due then has to go on, `bytes` of it having come at `now`.
+  [[nodiscard]] MonotonicTime body_due(MonotonicTime due, size_t bytes, MonotonicTime now) const {
+    const auto earned = std::chrono::duration_cast<Duration>(
+        std::chrono::duration<double>(static_cast<double>(bytes) / static_cast<double>(body_bytes_a_second)));
+    return std::min(due + earned, now + body_timeout);
+  }
   Duration idle_timeout = std::chrono::seconds(75);  // without a request, or with output that nobody takes
   Duration linger = std::chrono::seconds(1);
   Duration drain_grace = std::chrono::seconds(1);  // while draining, for a request to come whole and an answer to go

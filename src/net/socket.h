@@ -1,5 +1,6 @@
 // Socket: an owned socket descriptor, non-blocking and close-on-exec, that can move from one loop to another. Where TLS
-// is spoken over it, its session goes along, so that whoever accepts, moves and keeps sockets need not know.
+// or WebSocket is spoken over it, its session goes along, so that whoever accepts, moves and keeps sockets need not
+// know.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include "net/address.h"
 #include "net/local_end.h"
 #include "net/tls_session.h"
+#include "net/websocket_session.h"
 
 namespace verge::net {
 
@@ -18,10 +20,14 @@ class Socket {
  public:
   Socket() = default;
   explicit Socket(int descriptor) : descriptor_(descriptor) {}
-  Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)), tls_(std::move(other.tls_)) {}
+  Socket(Socket&& other) noexcept
+      : descriptor_(std::exchange(other.descriptor_, -1)),
+        tls_(std::move(other.tls_)),
+        websocket_(std::move(other.websocket_)) {}
   Socket& operator=(Socket&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
     std::swap(tls_, other.tls_);
+    std::swap(websocket_, other.websocket_);
     return *this;
   }
   ~Socket() {
@@ -41,6 +47,10 @@ class Socket {
   // Null: plain TCP.
   [[nodiscard]] TlsSession* tls() const { return tls_.get(); }
 
+  // The same of WebSocket, within TLS where that is spoken too.
+  void speak(std::unique_ptr<WebSocketSession> session) { websocket_ = std::move(session); }
+  [[nodiscard]] WebSocketSession* websocket() const { return websocket_.get(); }
+
   // Messages are small and waited for: no Nagle delay.
   void send_at_once() const;
   // 0 or the errno of a failed connection.
@@ -49,6 +59,7 @@ class Socket {
  private:
   int descriptor_ = -1;
   std::unique_ptr<TlsSession> tls_;
+  std::unique_ptr<WebSocketSession> websocket_;
 };
 
 }  // namespace verge::net

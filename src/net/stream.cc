@@ -25,7 +25,7 @@ TcpStream::TcpStream(runtime::Loop& loop, Socket socket, StreamObserver& observe
   interest_ = EPOLLIN;
   loop_.watch(socket_.descriptor(), interest_, *this);
   // What the handshake, or the loop before this one, left to do.
-  if (socket_.tls() != nullptr) loop_.at_turn_end(*this);
+  if (socket_.tls() != nullptr || socket_.websocket() != nullptr) loop_.at_turn_end(*this);
 }
 
 TcpStream::~TcpStream() { close(); }
@@ -51,6 +51,7 @@ void TcpStream::on_turn_end() {
       return;
     }
   }
+  if (reading_ && !take_websocket_end()) return;
   flush();
 }
 
@@ -70,7 +71,7 @@ void TcpStream::read() {
     if (ahead != 0) {
       decrypt(static_cast<size_t>(got));
     } else if (!draining_) {
-      observer_->on_bytes({buffer.data(), static_cast<size_t>(got)});
+      hand_over(buffer.data(), static_cast<size_t>(got));
     }
     return;
   }
@@ -88,7 +89,7 @@ bool TcpStream::decrypt(size_t bytes) {
   char* room = loop_.read_buffer().data();
   // Behind its end a peer may say what it likes.
   const size_t made = tls.state() == TlsSession::State::kOpen ? tls.receive(room, bytes) : 0;
-  if (made > 0 && !draining_) observer_->on_bytes({room, made});
+  if (made > 0 && !draining_ && !hand_over(room, made)) return false;
   if (!socket_) return true;
   if (!tls.output().empty()) loop_.at_turn_end(*this);  // an answer of TLS itself
   return !reading_ || take_tls_end();
@@ -103,6 +104,37 @@ bool TcpStream::take_tls_end() {
   return false;
 }
 
+bool TcpStream::hand_over(char* bytes, size_t size) {
+  WebSocketSession* websocket = socket_.websocket();
+  if (websocket == nullptr) {
+    observer_->on_bytes({bytes, size});
+    return true;
+  }
+  size = websocket->receive(bytes, size);
+  if (websocket->has_output()) loop_.at_turn_end(*this);
+  if (size > 0) observer_->on_bytes({bytes, size});
+  return !reading_ || take_websocket_end();
+}
+
+bool TcpStream::take_websocket_end() {
+  const WebSocketSession* websocket = socket_.websocket();
+  using State = WebSocketSession::State;
+  if (websocket == nullptr || draining_ || websocket->state() == State::kHandshake ||
+      websocket->state() == State::kOpen) {
+    return true;
+  }
+  was_cut_ = websocket->state() == State::kFailed;
+  broken(was_cut_ ? "the peer speaks no WebSocket, or is not served by it" : "the peer closed the connection");
+  return false;
+}
+
+void TcpStream::wrap_output(bool last) {
+  WebSocketSession* websocket = socket_.websocket();
+  if (websocket == nullptr) return;
+  if (last) websocket->close();
+  websocket->take_output(output_.text());
+}
+
 OutputQueue& TcpStream::queue() {
   if (!is_open()) {
     if (!socket_) output_.clear();
@@ -112,15 +144,20 @@ OutputQueue& TcpStream::queue() {
   return output_;
 }
 
-std::string& TcpStream::output() { return queue().text(); }
+std::string& TcpStream::output() {
+  std::string& text = queue().text();
+  return socket_.websocket() == nullptr ? text : socket_.websocket()->output();
+}
 
 void TcpStream::write(const Payload& bytes, size_t offset, size_t size) {
+  if (socket_.websocket() != nullptr) return Stream::write(bytes, offset, size);
   OutputQueue& output = queue();
   if (socket_) output.share(bytes, offset, size);
 }
 
 bool TcpStream::flush() {
   if (!socket_ || ended_) return true;
+  wrap_output(draining_);
   const Sent sent = socket_.tls() == nullptr ? send_plain() : send_encrypted();
   if (sent == Sent::kBroken) return keep_reading_after(errno);
   if (sent == Sent::kBlocked) {
@@ -218,7 +255,7 @@ void TcpStream::resume_reading() {
   if (!socket_) return;
   update_interest();
   // What TLS has already, readiness does not announce.
-  if (socket_.tls() != nullptr) loop_.at_turn_end(*this);
+  if (socket_.tls() != nullptr || socket_.websocket() != nullptr) loop_.at_turn_end(*this);
 }
 
 void TcpStream::close() {
@@ -236,6 +273,7 @@ void TcpStream::cut() {
 
 // Writes what it can without waiting, and that this is the end.
 void TcpStream::say_goodbye() {
+  wrap_output(/*last=*/true);
   TlsSession* tls = socket_.tls();
   if (tls == nullptr) {
     if (!draining_) send_plain();
@@ -270,7 +308,7 @@ Socket TcpStream::release() {
 void TcpStream::broken(std::string_view reason) {
   const bool tell = !draining_;
   // A peer that ended TLS, or broke its rules, is still told so.
-  if (socket_.tls() != nullptr && !blocked_) say_goodbye();
+  if ((socket_.tls() != nullptr || socket_.websocket() != nullptr) && !blocked_) say_goodbye();
   release();
   if (tell) observer_->on_closed(reason);
 }

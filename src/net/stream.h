@@ -1,15 +1,15 @@
-// Stream: a byte connection that lives on one loop. TcpStream is TCP, plain or with TLS, as the socket that it is
-// given; others (WebSocket) look the same to whoever speaks through them.
+// Stream: a byte connection that lives on one loop. TcpStream is TCP, plain or with TLS, WebSocket or both, as the
+// socket that it is given; others look the same to whoever speaks through them.
 //
 // Output is gathered during a turn of the loop and written with one send(2) at its end, or one sendmsg(2) where shared
 // payloads stand in it, which are kept by reference. An idle connection holds no buffer: input is read into the loop's
 // scratch memory and handed over, and the observer keeps what it cannot use yet.
 //
-// TLS is a branch here and not a class beside TcpStream, so that plain connections pay one comparison a read or write
-// and no virtual call, and a connection can move between loops as before. Input is decrypted where it was received;
-// output is encrypted in pieces of 64 KiB, as the kernel takes them, so that no more than one is ever held twice. The
-// handshake is done before (see TlsHandshake). Both ends say that they end (close_notify, RFC 8446 section 6.1): what
-// ends without was cut.
+// TLS and WebSocket are branches here and not classes beside TcpStream, so that plain connections pay one comparison a
+// read or write and no virtual call, and a connection can move between loops as before. Input is decrypted where it was
+// received; output is encrypted in pieces of 64 KiB, as the kernel takes them, so that no more than one is ever held
+// twice. The handshake is done before (see TlsHandshake). Both ends say that they end (close_notify, RFC 8446
+// section 6.1): what ends without was cut.
 #pragma once
 
 #include <memory>
@@ -81,7 +81,8 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   using Stream::write;
   void write(const Payload& bytes, size_t offset, size_t size) override;
   [[nodiscard]] size_t queued_bytes() const override {
-    return output_.size() + (socket_.tls() == nullptr ? 0 : socket_.tls()->output().size());
+    return output_.size() + (socket_.tls() == nullptr ? 0 : socket_.tls()->output().size()) +
+           (socket_.websocket() == nullptr ? 0 : socket_.websocket()->output().size());
   }
   void close() override;
   void cut() override;
@@ -121,6 +122,13 @@ class TcpStream final : public Stream, private runtime::Watcher, private runtime
   bool decrypt(size_t bytes);
   // The peer ended TLS, in whichever way; told when reading is not paused.
   bool take_tls_end();
+  // What the peer sent, TLS taken off, to the observer, WebSocket taken off too. It may be changed. False as for
+  // flush().
+  bool hand_over(char* bytes, size_t size);
+  // As take_tls_end(), of WebSocket.
+  bool take_websocket_end();
+  // Wraps what a WebSocket is to send; `last`: with its end.
+  void wrap_output(bool last);
   // False when the connection broke and the observer was told: it may have destroyed this stream.
   bool flush();
   bool keep_reading_after(int problem);

@@ -39,7 +39,6 @@ struct NodeConfig {
   bool operator==(const NodeConfig&) const = default;
 };
 
-// Every `listen` holds addresses that parse_listen_address accepts; none: off.
 enum class AclActions { kAll, kPublish, kSubscribe };
 
 // Who may do what; the first that speaks of it decides.
@@ -52,9 +51,13 @@ struct AclConfig {
   bool operator==(const AclConfig&) const = default;
 };
 
+// Every `listen` holds addresses that parse_listen_address accepts; none: off.
 struct MqttConfig {
   std::vector<std::string> listen = {"127.0.0.1:1883"};
   std::vector<std::string> tls_listen;
+  std::vector<std::string> ws_listen;
+  std::vector<std::string> ws_tls_listen;
+  std::vector<std::string> ws_origins;
   uint64_t packet_bytes_max = 1ULL << 20;
   uint64_t connections_max = 100'000;
   uint64_t inflight_max = 1024;

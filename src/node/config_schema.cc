@@ -210,6 +210,12 @@ static void describe(Visitor& v, AclConfig& c) {
 static void describe(Visitor& v, MqttConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where MQTT clients connect."});
   v.key("tls_listen", c.tls_listen, Listen{}, {"Where MQTT clients connect with TLS; 8883 is customary."});
+  v.key("ws_listen", c.ws_listen, Listen{}, {"Where MQTT clients connect by WebSocket, at /mqtt; 8083 is customary."});
+  v.key("ws_tls_listen", c.ws_tls_listen, Listen{}, {"The same with TLS; 8084 is customary."});
+  v.key(
+      "ws_origins", c.ws_origins, Texts{},
+      {"Sites whose pages may connect by WebSocket, such as https://example.com; \"*\" is all. The listener's own may.",
+       "its own"});
   v.key("packet_bytes_max", c.packet_bytes_max, Size{128, kEventBytesMax},
         {"The largest MQTT packet that is accepted or sent."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
@@ -389,7 +395,8 @@ static void describe(Visitor& v, SpoolConfig& c) {
              {"config.value", "spool.critical_reserve is larger than spool.bytes_max, of which it is kept",
               "lower critical_reserve or raise bytes_max"});
   }
-  if (c.segment_bytes > c.bytes_max) {
+  // The default gives way to a small bytes_max.
+  if (c.segment_bytes > c.bytes_max && c.segment_bytes != SpoolConfig{}.segment_bytes) {
     v.refuse("segment_bytes", {"config.value", "spool.segment_bytes is larger than spool.bytes_max",
                                "lower segment_bytes or raise bytes_max"});
   }

@@ -71,7 +71,9 @@ class Loading {
 
 void load_listeners(const Config& config, Loading& loading, Credentials& credentials) {
   const std::pair<std::string_view, const std::vector<std::string>*> listeners[] = {
-      {"mqtt.tls_listen", &config.mqtt.tls_listen}, {"http.tls_listen", &config.http.tls_listen}};
+      {"mqtt.tls_listen", &config.mqtt.tls_listen},
+      {"mqtt.ws_tls_listen", &config.mqtt.ws_tls_listen},
+      {"http.tls_listen", &config.http.tls_listen}};
   if (config.tls.certificate.empty()) {
     for (const auto& [key, addresses] : listeners) {
       if (addresses->empty()) continue;

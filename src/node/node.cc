@@ -170,7 +170,11 @@ std::vector<ListenKey> listeners_of(const Config& config) {
   return {{"mqtt.listen", &config.mqtt.listen, has_passwords ? "passwords cross the network in clear" : plain, use_tls},
           {"http.listen", &config.http.listen, plain, use_tls},
           {"admin.listen", &config.admin.listen, plain, "use a tunnel"},
-          {"mqtt.tls_listen", &config.mqtt.tls_listen, certified || !config.mqtt.password_file.empty() ? "" : plain,
+          {"mqtt.ws_listen", &config.mqtt.ws_listen, has_passwords ? "passwords cross the network in clear" : plain,
+           "use ws_tls_listen with tls.client_ca"},
+          {"mqtt.ws_tls_listen", &config.mqtt.ws_tls_listen, certified || has_passwords ? "" : plain,
+           "set tls.client_ca or mqtt.password_file"},
+          {"mqtt.tls_listen", &config.mqtt.tls_listen, certified || has_passwords ? "" : plain,
            "set tls.client_ca or mqtt.password_file"},
           {"http.tls_listen", &config.http.tls_listen, http_open, http_fix}};
 }
@@ -295,8 +299,9 @@ size_t Node::loop_count() const {
 Result<void> Node::plan_descriptors() {
   const MqttConfig& mqtt = config_.mqtt;
   const HttpConfig& http = config_.http;
-  const size_t a_loop = kDescriptorsALoop + mqtt.listen.size() + http.listen.size();
-  const bool has_mqtt = !mqtt.listen.empty() || !mqtt.tls_listen.empty();
+  const size_t a_loop = kDescriptorsALoop + mqtt.listen.size() + mqtt.ws_listen.size() + http.listen.size();
+  const bool has_mqtt =
+      !mqtt.listen.empty() || !mqtt.tls_listen.empty() || !mqtt.ws_listen.empty() || !mqtt.ws_tls_listen.empty();
   const bool has_http = !http.listen.empty() || !http.tls_listen.empty();
   const DescriptorDemand demand{.own = runtime::open_descriptors() + kDescriptorsOfOthers + loop_count() * a_loop,
                                 .mqtt = has_mqtt ? mqtt.connections_max : 0,
@@ -628,11 +633,13 @@ void Node::start() {
   }
   std::string listening;
   const auto name = [&](std::string_view what, const std::vector<std::string>& addresses) {
-    if (addresses.empty() && what.ends_with("TLS")) return;
+    if (addresses.empty() && what.find(' ') != std::string_view::npos) return;
     listening.append(fmt::format("{}{} {}", listening.empty() ? "" : ", ", what, fmt::join(addresses, " ")));
   };
   name("mqtt", mqtt_addresses_);
   name("mqtt with TLS", mqtt_tls_addresses_);
+  name("mqtt by WebSocket", mqtt_ws_addresses_);
+  name("mqtt by WebSocket with TLS", mqtt_ws_tls_addresses_);
   name("http", http_addresses_);
   name("http with TLS", http_tls_addresses_);
   name("admin", admin_addresses_);
@@ -794,6 +801,8 @@ std::string Node::addresses_json() const {
   std::string text = fmt::format(R"({{"mqtt":{},"http":{},"admin":{})", list(mqtt_addresses_), list(http_addresses_),
                                  list(admin_addresses_));
   if (!mqtt_tls_addresses_.empty()) text.append(R"(,"mqtt_tls":)").append(list(mqtt_tls_addresses_));
+  if (!mqtt_ws_addresses_.empty()) text.append(R"(,"mqtt_ws":)").append(list(mqtt_ws_addresses_));
+  if (!mqtt_ws_tls_addresses_.empty()) text.append(R"(,"mqtt_ws_tls":)").append(list(mqtt_ws_tls_addresses_));
   if (!http_tls_addresses_.empty()) text.append(R"(,"http_tls":)").append(list(http_tls_addresses_));
   return text.append("}");
 }

@@ -71,7 +71,8 @@ class Node {
   ~Node();
 
   void start();
-  // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}, and "mqtt_tls":[…], "http_tls":[…] where there are some.
+  // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}, and "mqtt_tls":[…], "mqtt_ws":[…], "mqtt_ws_tls":[…],
+  // "http_tls":[…] where there are some.
   [[nodiscard]] std::string addresses_json() const;
 
   // Takes over what can change while running (rules, sites, log, certificates and secrets, the latter for connections,
@@ -264,6 +265,8 @@ class Node {
   std::vector<std::string> http_addresses_;
   std::vector<std::string> admin_addresses_;
   std::vector<std::string> mqtt_tls_addresses_;
+  std::vector<std::string> mqtt_ws_addresses_;
+  std::vector<std::string> mqtt_ws_tls_addresses_;
   std::vector<std::string> http_tls_addresses_;
   Credentials credentials_;                         // as they were at the start, without keys: those are in keys_
   std::vector<spool::ParentAccess> parent_access_;  // by path; on the uplink's loop

@@ -11,10 +11,21 @@ namespace verge::node {
 
 Result<void> Node::open_listeners(net::HandedOver handed_over) {
   const Take to_broker = [](Shard& shard, net::Socket socket) { shard.broker->accept(std::move(socket)); };
+  const auto offer = std::make_shared<const net::WebSocketOffer>(
+      net::WebSocketOffer{.path = "/mqtt", .protocol = "mqtt", .origins = config_.mqtt.ws_origins});
+  const Take to_broker_by_websocket = [offer](Shard& shard, net::Socket socket) {
+    socket.speak(std::make_unique<net::WebSocketSession>(offer));
+    shard.broker->accept(std::move(socket));
+  };
   const Take to_http = [](Shard& shard, net::Socket socket) { shard.http->accept(std::move(socket)); };
   Result<void> opened = listen("mqtt", config_.mqtt.listen, handed_over, mqtt_addresses_, to_broker);
+  if (opened) opened = listen("mqtt", config_.mqtt.ws_listen, handed_over, mqtt_ws_addresses_, to_broker_by_websocket);
   if (opened) opened = listen("http", config_.http.listen, handed_over, http_addresses_, to_http);
   if (opened) opened = listen_with_tls("mqtt", config_.mqtt.tls_listen, handed_over, mqtt_tls_addresses_, to_broker);
+  if (opened) {
+    opened = listen_with_tls("mqtt", config_.mqtt.ws_tls_listen, handed_over, mqtt_ws_tls_addresses_,
+                             to_broker_by_websocket);
+  }
   if (opened) opened = listen_with_tls("http", config_.http.tls_listen, handed_over, http_tls_addresses_, to_http);
   if (opened) opened = open_admin_listeners(handed_over);
   expect_proxies(config_.http);  // before that loop runs

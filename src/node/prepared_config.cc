@@ -22,6 +22,8 @@ Config without_faults(const ConfigReading& reading) {
   if (is_at_fault("http.listen")) config.http.listen.clear();
   if (is_at_fault("admin.listen")) config.admin.listen.clear();
   if (is_at_fault("mqtt.tls_listen")) config.mqtt.tls_listen.clear();
+  if (is_at_fault("mqtt.ws_listen")) config.mqtt.ws_listen.clear();
+  if (is_at_fault("mqtt.ws_tls_listen")) config.mqtt.ws_tls_listen.clear();
   if (is_at_fault("http.tls_listen")) config.http.tls_listen.clear();
   if (is_at_fault("node.allow_anonymous")) config.node.allow_anonymous = true;
   for (size_t i = 0; i < config.rules.size(); ++i) {

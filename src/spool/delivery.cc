@@ -10,8 +10,6 @@ namespace {
 constexpr Duration kFirstPause = std::chrono::milliseconds(100);
 // A log that could not be read is tried again then.
 constexpr Duration kReadAgain = std::chrono::seconds(1);
-// So many refused records are tried again at a time; more wait in the log.
-constexpr size_t kRefusedMax = 1024;
 
 }  // namespace
 
@@ -44,11 +42,17 @@ void Delivery::drain() {
 void Delivery::look() {
   const MonotonicTime now = clock_.monotonic();
   look_again_ = MonotonicTime::max();
+  // After a start nobody knows yet whether the parent is there.
+  if (!std::exchange(has_begun_, true) && options_.ttl_stops_in_outage) effects_.age(false);
   if (paused_until_ && *paused_until_ > now) {
     look_again_ = *paused_until_;
     return;
   }
   paused_until_.reset();
+  if (!unburied_.empty()) {
+    if (bury_again_ <= now) offer_unburied(1);
+    look_again_ = bury_again_;
+  }
   for (LaneState& lane : lanes_) step(lane, now);
   const bool idle = std::ranges::none_of(lanes_, [](const LaneState& lane) {
     return lane.preparing || lane.next != nullptr || lane.under_way != nullptr;
@@ -134,6 +138,7 @@ void Delivery::answered(Lane which, const ParentAnswer& answer, Duration took) {
   const BatchPointer batch = std::exchange(lane.under_way, nullptr);
   failures_in_a_row_ = 0;
   plan_.line_stands();
+  if (answer.is_parents_word) reached();
   switch (answer.meaning) {
     case ParentAnswer::Meaning::kDurable:
       line_.measure(batch->event_bytes, batch->body.size(), took, batch->took);
@@ -159,19 +164,26 @@ void Delivery::on_delivered(LaneState& lane, const PreparedBatch& batch) {
   held_off_in_a_row_[static_cast<size_t>(batch.stretch.stream)] = 0;
   counters_.event_bytes.add(batch.event_bytes);
   counters_.last_delivery_us = clock_.wall().microseconds;
-  if (!counters_.connected.exchange(true)) log_info("uplink", "delivering to {}", parent_);
-  effects_.age(true);
+  reached();
   forget_attempts(batch.stretch);
   plan_.delivered(lane.lane, batch.stretch, batch.event_bytes);
   effects_.delivered(batch.stretch.stream, batch.stretch.sequences);
+}
+
+// The parent itself answered.
+void Delivery::reached() {
+  if (!counters_.connected.exchange(true)) log_info("uplink", "delivering to {}", parent_);
+  effects_.age(true);
 }
 
 // The line stands, but what was sent will not do.
 void Delivery::on_refused(const PreparedBatch& batch, const Error& refusal) {
   counters_.refusals.add();
   if (batch.records > 1) {
-    log_warning("uplink", "{} records of the {} stream were refused, will be tried in halves: {}", batch.records,
-                name_of(batch.stretch.stream), refusal.what);
+    if (refused_line_.due(clock_.monotonic())) {
+      log_warning("uplink", "{} records of the {} stream were refused, will be tried in halves: {}", batch.records,
+                  name_of(batch.stretch.stream), refusal.what);
+    }
     return plan_.halve(batch.stretch, batch.records, batch.event_bytes);
   }
   const std::pair key(batch.stretch.stream, batch.first_record);
@@ -247,11 +259,32 @@ void Delivery::buried(Priority stream, uint64_t sequence, const Result<void>& ke
               "record {} of the {} stream was refused for good and is kept as a dead letter: verge spool dlq ls",
               sequence, name_of(stream));
     plan_.delivered(Lane::kBulk, record, 0);
+    offer_unburied(kBuriedAgain);
+  } else if (kept.error().code == "spool.dead-letters-full") {
+    plan_.defer(record, sequence, MonotonicTime::max());
+    unburied_.emplace(stream, sequence);
+    bury_again_ = clock_.monotonic() + kBuryAgain;
+    if (const auto passed_over = unburied_line_.due(clock_.monotonic())) {
+      log_error("uplink", "{} refused records stay in the spool and are not sent: {}", unburied_.size(),
+                kept.error().line());
+    }
   } else {
     log_warning("uplink", "a refused record cannot be put aside, will try again: {}", kept.error().line());
     plan_.defer(record, sequence, clock_.monotonic() + options_.retry_max);
   }
   look();
+}
+
+// They are refused once more, and then perhaps buried.
+void Delivery::offer_unburied(size_t records) {
+  const MonotonicTime now = clock_.monotonic();
+  bury_again_ = now + kBuryAgain;
+  for (; records > 0 && !unburied_.empty(); --records) {
+    const auto [stream, sequence] = *unburied_.begin();
+    unburied_.erase(unburied_.begin());
+    attempts_[{stream, sequence}] = options_.attempts[static_cast<size_t>(stream)];
+    plan_.defer({.stream = stream, .sequences = {sequence, sequence + 1}}, sequence, now);
+  }
 }
 
 void Delivery::on_failure(LaneState& lane, const ParentAnswer& answer) {

@@ -8,7 +8,8 @@
 // the parent recognises what it already has. What the parent refuses for good (400, 422, 413) is tried in halves until
 // the record that it will not have stands alone. That record has a budget of attempts, by its priority; outages and
 // "not now" (429, 503, any other answer) spend none. Then it is buried among the dead letters, with what the parent
-// said; where those have no room for it, it is offered again. The others go on around it meanwhile. A parent that has
+// said; where those have no room for it, it stays where it is, and one such record is offered again every kBuryAgain to
+// see whether there is room now. The others go on around it meanwhile. A parent that has
 // no room for a stream holds up that stream alone.
 //
 // A log that cannot be read is read again later: nothing is passed over for it, and other streams go on. What is
@@ -16,8 +17,8 @@
 //
 // Invariants: a sequence is noted as delivered only after the parent's own word, the burial of its record, or when
 // nothing can be read there; no two batches hold the same sequence at one time. Memory: two batches a lane, the plan,
-// and an entry for each of 1,024 refused records. Where one more is refused, its stream waits there until others are
-// done with: it has the same attempts as they.
+// and an entry for each of kRefusedMax refused records. Where one more is refused, its stream waits there until others
+// are done with: it has the same attempts as they.
 //
 // No I/O, no threads; time comes from the clock that is passed in. After each input, look_again() says when the next
 // look() is due.
@@ -28,11 +29,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/payload.h"
 #include "base/random.h"
+#include "base/seldom_line.h"
 #include "spool/batch_reader.h"
 #include "spool/dead_letter.h"
 #include "spool/line_rate.h"
@@ -49,7 +52,7 @@ struct DeliveryOptions {
   Duration timeout = std::chrono::seconds(10);  // for an answer, beside what the line needs for the batch
   Duration retry_max = std::chrono::seconds(5);
   std::array<uint32_t, kPriorities.size()> attempts = {100, 50, 20, 10};  // of a record that the parent refuses
-  bool ttl_stops_in_outage = true;  // the time in which the parent is out of reach does not count
+  bool ttl_stops_in_outage = true;  // only the time counts in which the parent is known to be in reach
 };
 
 class Delivery {
@@ -100,6 +103,11 @@ class Delivery {
   }
   [[nodiscard]] const SendPlan& plan() const { return plan_; }
 
+  // So many refused records are tried again at a time; more wait in the log.
+  static constexpr size_t kRefusedMax = 16'384;
+  static constexpr Duration kBuryAgain = std::chrono::seconds(30);
+  static constexpr size_t kBuriedAgain = 16;  // so many more are tried where one found room
+
  private:
   using BatchPointer = std::unique_ptr<PreparedBatch>;
   struct LaneState {
@@ -117,6 +125,8 @@ class Delivery {
   void on_held_off(LaneState& lane, const PreparedBatch& batch, const ParentAnswer& answer);
   [[nodiscard]] Duration pause_after(uint32_t failures);
   void give_up(const PreparedBatch& batch, const Error& refusal);
+  void reached();
+  void offer_unburied(size_t records);
   void on_failure(LaneState& lane, const ParentAnswer& answer);
   [[nodiscard]] bool may_defer(Priority stream, uint64_t sequence) const;
   void forget_attempts(const SendPlan::Stretch& stretch);
@@ -134,6 +144,12 @@ class Delivery {
   LineRate line_;
   std::array<LaneState, kLanes> lanes_;
   std::map<std::pair<Priority, uint64_t>, uint32_t> attempts_;  // of records that the parent refused
+  // Refused for good, and still in the log because the dead letters are full.
+  std::set<std::pair<Priority, uint64_t>> unburied_;
+  MonotonicTime bury_again_{};
+  SeldomLine refused_line_{std::chrono::seconds(10)};
+  SeldomLine unburied_line_{std::chrono::seconds(60)};
+  bool has_begun_ = false;
   bool draining_ = false;
   bool is_drained_ = false;
   uint32_t failures_in_a_row_ = 0;

@@ -50,7 +50,8 @@ class Refusing : public testing::Test, public Delivery::Effects {
       for (uint64_t record = batch.begin; record < batch.end; ++record) {
         if (!bad.contains(record)) continue;
         answer.meaning = ParentAnswer::Meaning::kRefused;
-        if (live_in(batch) == 1) ++offered[record];
+        answer.is_parents_word = true;
+        if (is_alone_in(batch)) ++offered[record];
       }
       delivery->answered(lane, answer, std::chrono::milliseconds(1));
     });
@@ -66,12 +67,14 @@ class Refusing : public testing::Test, public Delivery::Effects {
       delivery->buried(letter.stream, letter.sequence, {});
     });
   }
-  void age(bool /*running*/) override {}
+  void age(bool running) override { ages = running; }
 
-  [[nodiscard]] uint64_t live_in(IntervalSet::Interval batch) const {
+  [[nodiscard]] bool is_alone_in(IntervalSet::Interval batch) const {
     uint64_t live = 0;
-    for (uint64_t record = batch.begin; record < batch.end; ++record) live += expired.contains(record) ? 0 : 1;
-    return live;
+    for (uint64_t record = batch.begin; record < batch.end && live < 2; ++record) {
+      live += expired.contains(record) ? 0 : 1;
+    }
+    return live == 1;
   }
 
   void take_turns() {
@@ -130,11 +133,12 @@ class Refusing : public testing::Test, public Delivery::Effects {
   bool letters_are_full = false;
   std::set<Priority> held_off;
   std::set<Priority> unreadable;
-  std::set<uint64_t> expired;  // passed over
+  std::set<uint64_t> expired;            // passed over
   std::map<uint64_t, uint32_t> offered;  // alone
   std::map<uint64_t, uint32_t> buried;   // after how many offers
   IntervalSet done;
   size_t deferred_most = 0;
+  bool ages = true;
 };
 
 TEST_F(Refusing, EachOfThousandsHasItsAttempts) {
@@ -146,7 +150,7 @@ TEST_F(Refusing, EachOfThousandsHasItsAttempts) {
   EXPECT_EQ(done.missing(1, kEnd), 0U);
   EXPECT_EQ(buried.size(), bad.size());
   for (const auto& [record, offers] : buried) EXPECT_GE(offers, kAttempts) << record;
-  EXPECT_LE(deferred_most, 1024U);
+  EXPECT_LE(deferred_most, Delivery::kRefusedMax);
 }
 
 TEST_F(Refusing, WhereDeadLettersAreFullARecordStays) {
@@ -223,6 +227,48 @@ TEST_F(Refusing, WhatHasExpiredBesideARefusedRecordIsCountedOnce) {
   EXPECT_EQ(done.missing(1, 16), 0U);
   EXPECT_EQ(counters.expired.value(), expired.size());
   EXPECT_EQ(counters.records.value() + counters.buried.value() + counters.expired.value(), 15U);
+}
+
+// As where the dead letters are full: what is refused stays, others go on, and the parent is asked seldom.
+TEST_F(Refusing, FullDeadLettersHoldUpNothing) {
+  constexpr uint64_t kEnd = 3001;
+  make();
+  for (uint64_t record = 1; record < kEnd; ++record) {
+    if (record % 2 != 0) bad.insert(record);
+  }
+  letters_are_full = true;
+  delivery->observe(Priority::kCritical, kEnd, kEnd);
+  const auto run_until_quiet = [&](Duration time) {
+    delivery->look();
+    const MonotonicTime until = clock.monotonic() + time;
+    for (take_turns(); delivery->look_again() < until; take_turns()) {
+      clock.advance(std::max(delivery->look_again() - clock.monotonic(), Duration(0)));
+      delivery->look();
+    }
+    clock.advance(std::max(until - clock.monotonic(), Duration(0)));
+  };
+  run_until_quiet(minutes(60));
+  EXPECT_EQ(counters.records.value(), (kEnd - 1) / 2) << "all the others";
+  const uint64_t refusals = counters.refusals.value();
+  run_until_quiet(minutes(60));
+  EXPECT_LE(counters.refusals.value() - refusals, 121U) << "one each half minute";
+  letters_are_full = false;
+  run_until_quiet(minutes(60));
+  EXPECT_EQ(done.missing(1, kEnd), 0U);
+  EXPECT_EQ(counters.buried.value(), bad.size());
+}
+
+TEST_F(Refusing, RecordsGrowOldOnceTheParentIsKnownToBeThere) {
+  make();
+  delivery->look();
+  EXPECT_FALSE(ages);
+  held_off = {Priority::kNormal};
+  bad = {1};
+  delivery->observe(Priority::kNormal, 2, 2);
+  delivery->observe(Priority::kCritical, 2, 2);
+  delivery->look();
+  take_turns();
+  EXPECT_TRUE(ages);
 }
 
 }  // namespace

@@ -10,8 +10,9 @@
 
 namespace verge::spool {
 
-// Adds to what is known to be damaged the sequences below `covered` that should be behind `end` and are not there. None
-// of them where the log has no end, because it has no files.
+// What is damaged below `covered` is no write that was cut off: it was durable. Adds to what is known to be damaged the
+// sequences below `covered` that should be behind `end` and are not there. None of them where the log has no end,
+// because it has no files.
 void add_lost_at_end(std::vector<storage::DamagedRange>& damaged, const std::optional<storage::LogEnd>& end,
                      uint64_t covered, IntervalSet delivered);
 

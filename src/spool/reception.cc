@@ -31,7 +31,8 @@ void Reception::begin_next() {
     waiting_.pop_front();
     waiting_bytes_ -= next.body.size();
     ++in_work_;
-    const bool quick = compress::zstd_stated_bytes(next.body.view()).value_or(0) <= kQuickBytesMax;
+    const bool quick = next.body.size() <= kQuickBytesMax &&
+                       compress::zstd_stated_bytes(next.body.view()).value_or(0) <= kQuickBytesMax;
     effects_.unpack(next.number, std::move(next.body), quick);
   }
 }

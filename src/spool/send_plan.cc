@@ -67,6 +67,19 @@ std::optional<MonotonicTime> SendPlan::waiting_since(Priority stream) const {
   return its.seen_at(its.delivered.first_gap(1, UINT64_MAX).begin);
 }
 
+void SendPlan::Stream::defer(uint64_t sequence, MonotonicTime until) {
+  forget_deferred({sequence, sequence + 1});
+  deferred.emplace(sequence, until);
+  deferred_until.emplace(until, sequence);
+}
+
+void SendPlan::Stream::forget_deferred(IntervalSet::Interval sequences) {
+  const auto first = deferred.lower_bound(sequences.begin);
+  const auto behind = deferred.lower_bound(sequences.end);
+  for (auto each = first; each != behind; ++each) deferred_until.erase({each->second, each->first});
+  deferred.erase(first, behind);
+}
+
 void SendPlan::end_holds(MonotonicTime now, MonotonicTime& look_again) {
   for (Stream& its : streams_) {
     if (its.held_from == UINT64_MAX) continue;
@@ -78,12 +91,12 @@ void SendPlan::end_holds(MonotonicTime now, MonotonicTime& look_again) {
   }
 }
 
-// A deferred record whose time has come.
+// A deferred record whose time has come. Others have gone before it anyhow: it may overtake what is under way.
 std::optional<uint64_t> SendPlan::due_again(const Stream& its, MonotonicTime now, MonotonicTime& look_again) {
-  for (const auto& [sequence, until] : its.deferred) {
-    if (until <= now && !would_overtake(its, sequence)) return sequence;
-    if (until > now) look_again = std::min(look_again, until);
-  }
+  if (its.deferred_until.empty()) return std::nullopt;
+  const auto& [until, sequence] = *its.deferred_until.begin();
+  if (until <= now) return sequence;
+  look_again = std::min(look_again, until);
   return std::nullopt;
 }
 
@@ -91,12 +104,18 @@ bool SendPlan::would_overtake(const Stream& its, uint64_t sequence) {
   return !its.express.intervals().empty() && its.express.intervals().front().begin < sequence;
 }
 
-std::optional<SendPlan::Stretch> SendPlan::backlog(MonotonicTime now, MonotonicTime& look_again) const {
+std::optional<SendPlan::Stretch> SendPlan::refused(MonotonicTime now, MonotonicTime& look_again) const {
   for (const Priority stream : kPriorities) {
-    const Stream& its = of(stream);
-    if (const std::optional<uint64_t> again = due_again(its, now, look_again)) {
+    if (const std::optional<uint64_t> again = due_again(of(stream), now, look_again)) {
       return Stretch{.stream = stream, .sequences = {*again, *again + 1}};
     }
+  }
+  return std::nullopt;
+}
+
+std::optional<SendPlan::Stretch> SendPlan::backlog() const {
+  for (const Priority stream : kPriorities) {
+    const Stream& its = of(stream);
     const IntervalSet::Interval gap = its.claimed.first_gap(1, std::min(its.backlog_end, its.sendable_end()));
     if (gap.begin < gap.end && !would_overtake(its, gap.begin)) return Stretch{.stream = stream, .sequences = gap};
   }
@@ -118,23 +137,15 @@ bool SendPlan::is_due(Priority stream, uint64_t next, MonotonicTime now, bool dr
 std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bool draining,
                                                 MonotonicTime& look_again) {
   end_holds(now, look_again);
-  const std::optional<Stretch> old = backlog(now, look_again);
+  const std::optional<Stretch> old = backlog();
   if (lane == Lane::kBulk) {
-    if (old) return claim(lane, old->stream, old->sequences);
-    for (const Priority stream : kBulkStreams) {
-      Stream& its = of(stream);
-      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.sendable_end());
-      if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
-    }
-    // Streams with too many stretches go in order, and so by this lane.
-    for (const Priority stream : kExpressStreams) {
-      Stream& its = of(stream);
-      if (its.delivered.intervals().size() <= kIntervalsMax) continue;
-      const IntervalSet::Interval gap = its.claimed.first_gap(1, its.sendable_end());
-      if (gap.begin == gap.end || would_overtake(its, gap.begin)) continue;
-      if (is_due(stream, gap.begin, now, draining, look_again)) return claim(lane, stream, gap);
-    }
-    return std::nullopt;
+    const std::optional<Stretch> again = refused(now, look_again);
+    const std::optional<Stretch> fresh =
+        again && !refused_last_ ? std::nullopt : next_bulk(old, now, draining, look_again);
+    const std::optional<Stretch>& chosen = fresh ? fresh : again;
+    refused_last_ = chosen && !fresh;
+    if (!chosen) return std::nullopt;
+    return claim(lane, chosen->stream, chosen->sequences);
   }
   if (!old) {
     express_credit_ = kCreditBatches * static_cast<double>(options_.batch_bytes_max);
@@ -150,11 +161,31 @@ std::optional<SendPlan::Stretch> SendPlan::next(Lane lane, MonotonicTime now, bo
   return std::nullopt;
 }
 
+// What the bulk lane has to send beside what was refused.
+std::optional<SendPlan::Stretch> SendPlan::next_bulk(const std::optional<Stretch>& old, MonotonicTime now,
+                                                     bool draining, MonotonicTime& look_again) const {
+  if (old) return old;
+  for (const Priority stream : kBulkStreams) {
+    const Stream& its = of(stream);
+    const IntervalSet::Interval gap = its.claimed.first_gap(1, its.sendable_end());
+    if (gap.begin < gap.end && is_due(stream, gap.begin, now, draining, look_again)) return Stretch{stream, gap};
+  }
+  // Streams with too many stretches go in order, and so by this lane.
+  for (const Priority stream : kExpressStreams) {
+    const Stream& its = of(stream);
+    if (its.delivered.intervals().size() <= kIntervalsMax) continue;
+    const IntervalSet::Interval gap = its.claimed.first_gap(1, its.sendable_end());
+    if (gap.begin == gap.end || would_overtake(its, gap.begin)) continue;
+    if (is_due(stream, gap.begin, now, draining, look_again)) return Stretch{stream, gap};
+  }
+  return std::nullopt;
+}
+
 SendPlan::Stretch SendPlan::claim(Lane lane, Priority stream, IntervalSet::Interval gap) {
   Stream& its = of(stream);
   Stretch stretch{.stream = stream, .sequences = gap};
   if (const auto again = its.deferred.find(gap.begin); again != its.deferred.end()) {
-    again->second = MonotonicTime::max();
+    its.defer(gap.begin, MonotonicTime::max());
     stretch.records_max = 1;
   } else if (gap.begin < its.suspect_end) {
     stretch.records_max = its.suspect_records;
@@ -181,8 +212,7 @@ void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes
   its.delivered.insert(stretch.sequences);
   its.claimed.insert(stretch.sequences);
   its.express.erase(stretch.sequences);
-  its.deferred.erase(its.deferred.lower_bound(stretch.sequences.begin),
-                     its.deferred.lower_bound(stretch.sequences.end));
+  its.forget_deferred(stretch.sequences);
   its.forget_seen();
   if (its.claimed.first_gap(1, its.end).begin >= its.end) its.taken_bytes = its.appended_bytes;
   if (stretch.sequences.end >= its.suspect_end) its.suspect_records = UINT64_MAX;
@@ -198,7 +228,7 @@ void SendPlan::delivered(Lane lane, const Stretch& stretch, uint64_t event_bytes
 void SendPlan::released(const Stretch& stretch, uint64_t event_bytes) {
   Stream& its = of(stretch.stream);
   if (const auto again = its.deferred.find(stretch.sequences.begin); again != its.deferred.end()) {
-    again->second = MonotonicTime::min();  // at once
+    its.defer(again->first, MonotonicTime::min());  // at once
     return;
   }
   its.claimed.erase(stretch.sequences);
@@ -223,7 +253,7 @@ void SendPlan::halve(const Stretch& stretch, uint64_t records, uint64_t event_by
 
 void SendPlan::defer(const Stretch& stretch, uint64_t sequence, MonotonicTime until) {
   Stream& its = of(stretch.stream);
-  its.deferred[sequence] = until;
+  its.defer(sequence, until);
   its.express.erase(stretch.sequences);
   its.delivered.insert({stretch.sequences.begin, sequence});
   its.delivered.insert({sequence + 1, stretch.sequences.end});

@@ -11,9 +11,9 @@
 //
 // Sequences are claimed while they are prepared and under way, so that the lanes never send the same, and the bulk lane
 // takes nothing of a stream that comes after what the express lane has under way: if that fails, it goes first. A
-// record that the parent refused for good is deferred, and sent again alone when its time has come; the rest goes on
-// around it. Where no more can be deferred the stream is held at that record: what is deferred goes on, what follows
-// waits.
+// record that the parent refused for good is deferred, and sent again alone when its time has come, those whose time
+// came first before others, and never two in a row while anything else waits for the bulk lane: the rest goes on around
+// them. Where no more can be deferred the stream is held at that record: what is deferred goes on, what follows waits.
 //
 // Bounds: a deferred record each, as many as the caller defers; kSeenMax marks of when records were first seen.
 //
@@ -24,6 +24,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -122,8 +123,9 @@ class SendPlan {
     uint64_t seen_end = 1;
     uint64_t suspect_end = 0;  // up to here batches have suspect_records at most
     uint64_t suspect_records = UINT64_MAX;
-    std::map<uint64_t, MonotonicTime> deferred;  // until when; max: under way, or not to be sent again
-    uint64_t held_from = UINT64_MAX;             // what is from here on, and not deferred, waits
+    std::map<uint64_t, MonotonicTime> deferred;                   // until when; max: under way, or not to be sent again
+    std::set<std::pair<MonotonicTime, uint64_t>> deferred_until;  // the same, by time
+    uint64_t held_from = UINT64_MAX;                              // what is from here on, and not deferred, waits
     MonotonicTime held_until{};
 
     [[nodiscard]] uint64_t sendable_end() const { return std::min(end, held_from); }
@@ -131,6 +133,8 @@ class SendPlan {
     [[nodiscard]] std::optional<MonotonicTime> seen_at(uint64_t sequence) const;
     void note_seen(MonotonicTime now);
     void forget_seen();
+    void defer(uint64_t sequence, MonotonicTime until);
+    void forget_deferred(IntervalSet::Interval sequences);
   };
 
   Stream& of(Priority stream) { return streams_[static_cast<size_t>(stream)]; }
@@ -138,7 +142,10 @@ class SendPlan {
   void end_holds(MonotonicTime now, MonotonicTime& look_again);
   [[nodiscard]] static std::optional<uint64_t> due_again(const Stream& its, MonotonicTime now,
                                                          MonotonicTime& look_again);
-  [[nodiscard]] std::optional<Stretch> backlog(MonotonicTime now, MonotonicTime& look_again) const;
+  [[nodiscard]] std::optional<Stretch> refused(MonotonicTime now, MonotonicTime& look_again) const;
+  [[nodiscard]] std::optional<Stretch> backlog() const;
+  [[nodiscard]] std::optional<Stretch> next_bulk(const std::optional<Stretch>& old, MonotonicTime now, bool draining,
+                                                 MonotonicTime& look_again) const;
   [[nodiscard]] static bool would_overtake(const Stream& its, uint64_t sequence);
   [[nodiscard]] bool is_due(Priority stream, uint64_t next, MonotonicTime now, bool draining,
                             MonotonicTime& look_again) const;
@@ -148,7 +155,8 @@ class SendPlan {
   std::array<Stream, kPriorities.size()> streams_;
   bool line_stands_ = true;
   bool is_short_of_space_ = false;
-  double express_credit_;  // bytes that the express lane may still send while backlog waits
+  bool refused_last_ = false;  // what the bulk lane claimed last was a deferred record
+  double express_credit_;      // bytes that the express lane may still send while backlog waits
 };
 
 }  // namespace verge::spool

@@ -1,5 +1,8 @@
 #include "spool/send_plan.h"
 
+#include <set>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "base/random.h"
@@ -60,6 +63,39 @@ class PlanningBacklog : public Planning {
  protected:
   PlanningBacklog() : Planning(Starts{{{{}, 101}, {{}, 101}, {{}, 101}, {{}, 101}}}) {}
 };
+
+TEST_F(PlanningBacklog, RefusedRecordsTakeTurnsWithOthers) {
+  for (const Priority stream : kPriorities) append(stream, 101);
+  for (uint64_t sequence = 1; sequence <= 3; ++sequence) {
+    SendPlan::Stretch poison = value_of(next(Lane::kBulk));
+    if (plan.deferred(Priority::kCritical) > 0 && poison.sequences.begin != sequence) {
+      EXPECT_LT(poison.sequences.begin, sequence);
+      plan.defer(poison, poison.sequences.begin, now);
+      poison = value_of(next(Lane::kBulk));
+    }
+    ASSERT_EQ(poison.sequences.begin, sequence);
+    plan.shorten(poison, sequence + 1, 1);
+    plan.defer(poison, sequence, now);  // due at once, always
+  }
+  std::vector<Priority> fresh;
+  std::set<uint64_t> again;
+  for (int i = 0; i < 8; ++i) {
+    const SendPlan::Stretch each = value_of(next(Lane::kBulk));
+    EXPECT_EQ(each.stream == Priority::kCritical && each.sequences.begin <= 3, i % 2 == 0) << "in turn";
+    if (i % 2 == 0) {
+      again.insert(each.sequences.begin);
+      now += std::chrono::milliseconds(1);
+      plan.defer(each, each.sequences.begin, now);
+    } else {
+      fresh.push_back(each.stream);
+      plan.delivered(Lane::kBulk, each, 1);
+    }
+  }
+  EXPECT_EQ(fresh, (std::vector{Priority::kCritical, Priority::kHigh, Priority::kNormal, Priority::kLow}));
+  EXPECT_EQ(again.size(), 3U) << "and among each other";
+  EXPECT_EQ(value_of(next(Lane::kBulk)).stream, Priority::kCritical);
+  EXPECT_EQ(value_of(next(Lane::kBulk)).stream, Priority::kCritical) << "nothing else is left";
+}
 
 TEST_F(PlanningBacklog, BacklogByImportanceLiveBesideIt) {
   for (const Priority stream : kPriorities) append(stream, 101);

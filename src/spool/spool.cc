@@ -165,9 +165,8 @@ Result<void> Spool::check_keys(const storage::KeyRing& keys) const {
 
 Result<std::vector<Spool::Erased>> Spool::erase_key(storage::FileSystem& file_system, std::string directory,
                                                     storage::KeyRing& keys, const SpoolOptions& options,
-                                                    storage::KeyId key) {
+                                                    storage::KeyId key, Recovery& recovery) {
   Spool spool(file_system, std::move(directory), keys, options);
-  Recovery recovery;
   spool.read_cursors(recovery);
   const Result<LedgerCoverage> covered = spool.read_ledger(recovery);
   if (!covered) return std::unexpected(covered.error());
@@ -237,9 +236,13 @@ Result<void> Spool::open_dead_letters(Recovery& recovery) {
     const Result<std::optional<storage::FrameView>> read = reader.next(dead_letter_log_->next_sequence());
     if (!read) return std::unexpected(read.error());
     const std::optional<storage::FrameView>& frame = *read;
-    if (!frame) return {};
+    if (!frame) break;
     dead_letters_ += frame->count;
   }
+  for (storage::DamagedRange& range : reader.take_damaged()) {
+    if (!range.may_be_unfinished) recovery.damaged.push_back(std::move(range));
+  }
+  return {};
 }
 
 Result<void> Spool::bury(const DeadLetter& letter) {
@@ -262,11 +265,18 @@ Result<void> Spool::bury(const DeadLetter& letter) {
   return {};
 }
 
+// Where the disk is full, into the space that is held back: more than that becomes free by it.
+Result<void> Spool::roll(storage::SegmentedLog& log) {
+  Result<void> rolled = log.roll();
+  if (rolled || rolled.error().code != "storage.full" || !reserve_.release()) return rolled;
+  return log.roll();
+}
+
 // The new segment that stays says which sequences were used.
 Result<uint64_t> Spool::discard(Priority priority) {
   Stream& its = stream(priority);
   const uint64_t undelivered = its.delivered.missing(1, its.durable_end);
-  if (const Result<void> rolled = its.log->roll(); !rolled) return std::unexpected(rolled.error());
+  if (const Result<void> rolled = roll(*its.log); !rolled) return std::unexpected(rolled.error());
   // The ledger must know what the segments said before they go.
   if (ledger_changed_) {
     if (const Result<void> kept = write_ledger(); !kept) return std::unexpected(kept.error());
@@ -280,7 +290,7 @@ Result<uint64_t> Spool::discard(Priority priority) {
   return undelivered;
 }
 
-Result<uint64_t> Spool::replay_dead_letters() {
+Result<uint64_t> Spool::replay_dead_letters(std::vector<storage::DamagedRange>& damaged) {
   RecordReader reader(file_system_, dead_letter_directory(directory_), keys_);
   uint64_t replayed = 0;
   while (true) {
@@ -300,12 +310,13 @@ Result<uint64_t> Spool::replay_dead_letters() {
     if (submission.fates[0] == Submission::Fate::kRefused) return std::unexpected(submission.error);
     ++replayed;
   }
+  damaged = reader.take_damaged();
   if (const Result<void> forgotten = forget_dead_letters(); !forgotten) return std::unexpected(forgotten.error());
   return replayed;
 }
 
 Result<void> Spool::forget_dead_letters() {
-  if (const Result<void> rolled = dead_letter_log_->roll(); !rolled) return rolled;
+  if (const Result<void> rolled = roll(*dead_letter_log_); !rolled) return rolled;
   const Result<size_t> removed = dead_letter_log_->remove_before(dead_letter_log_->next_sequence());
   if (!removed) return std::unexpected(removed.error());
   reserve_.drop();

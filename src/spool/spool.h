@@ -105,7 +105,8 @@ class Spool {
   // Gives up what only that key can read, in a spool that is not open: such frames are gone for good afterwards, and
   // the spool opens without the key.
   static Result<std::vector<Erased>> erase_key(storage::FileSystem& file_system, std::string directory,
-                                               storage::KeyRing& keys, const SpoolOptions& options, storage::KeyId key);
+                                               storage::KeyRing& keys, const SpoolOptions& options, storage::KeyId key,
+                                               Recovery& recovery);
 
   // Makes all submissions of the group durable and fills in their fates. Never fails as a whole.
   void commit(std::vector<Submission*>& group);
@@ -123,8 +124,8 @@ class Spool {
   // parent did not have; after an error some of the oldest may be gone.
   Result<uint64_t> discard(Priority stream);
   // Puts every dead letter back into its stream, as a new record, and forgets it. Returns how many. After an error some
-  // may be back, which a second call recognises.
-  Result<uint64_t> replay_dead_letters();
+  // may be back, which a second call recognises. `damaged`: those that could not be read, and are forgotten too.
+  Result<uint64_t> replay_dead_letters(std::vector<storage::DamagedRange>& damaged);
   Result<void> forget_dead_letters();
   // What is written from now on is encrypted with the ring's new key, beginning with a new segment in each log that is
   // in use; segments of before go as soon as they are delivered. Error storage.key-missing: the new keys lack one that
@@ -182,6 +183,7 @@ class Spool {
   [[nodiscard]] Result<void> check_keys(const storage::KeyRing& keys) const;
   Result<void> open_log(Priority priority, uint64_t covered, Recovery& recovery);
   void renew_segments();
+  Result<void> roll(storage::SegmentedLog& log);
   Result<void> make_log_directory(const std::string& path, Recovery& recovery);
   void make_room_on_disk(const std::vector<Submission*>& group);
   Result<void> free_delivered(Stream& its);

@@ -332,9 +332,13 @@ Result<void> FileSystem::replace_file(const std::string& path, std::string_view 
   Result<std::unique_ptr<File>> file = open(fresh, OpenMode::kCreate);
   if (!file && file.error().code == "storage.foreign" && set_aside(fresh)) file = open(fresh, OpenMode::kCreate);
   if (!file) return std::unexpected(file.error());
-  if (const Result<void> written = (*file)->write_at(0, content); !written) return written;
-  if (const Result<void> synced = (*file)->sync(); !synced) return synced;
+  Result<void> written = (*file)->write_at(0, content);
+  if (written) written = (*file)->sync();
   file->reset();
+  if (!written) {
+    (void)remove(fresh);  // on a full disk its space is wanted
+    return written;
+  }
   if (const Result<void> renamed = rename(fresh, path); !renamed) return renamed;
   return sync_directory(path.substr(0, path.rfind('/')));
 }

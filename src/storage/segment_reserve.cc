@@ -23,7 +23,8 @@ Result<void> SegmentReserve::open(std::vector<SetAside>& foreign) {
       const Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kRead);
       const Result<uint64_t> size = file ? (*file)->size() : std::unexpected(file.error());
       holds_back_ = size && *size == segment_bytes_;
-      if (!holds_back_) (void)file_system_.set_aside(path);
+      // Of another size: it is nothing but space.
+      if (!holds_back_ && !file_system_.remove(path)) (void)file_system_.set_aside(path);
       continue;
     }
     uint64_t number = 0;

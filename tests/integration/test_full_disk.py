@@ -265,6 +265,19 @@ class FullDisk(Full):
         self.assertEqual(self.numbers(node.events("keep/v5")), expected, "after a clean end")
         self.assertEqual(self.numbers(node.events("keep/v311")), [0])
 
+    def test_a_stream_can_be_purged(self):
+        node = self.start_node()
+        for number in range(40):
+            event = {"topic": "t", "priority": "low", "payload": "x" * 100_000}
+            self.assertEqual(node.post("/v1/events", event).status, 200)
+        node.stop()
+        self.fill_disk()
+        purged = verge.run("spool", "purge", "--stream", "low", "--yes", "--data-dir", node.data_dir)
+        self.assertEqual(purged.returncode, 0, purged.stderr)
+        self.assertIn("40 records are gone", purged.stdout)
+        with open(os.path.join(self.disk, "room"), "wb") as file:
+            file.write(b"x" * (3 << 20))
+
     def test_critical_records_have_a_file_held_back_for_them(self):
         node = self.start_node()
         self.assertTrue(any("bytes_max" in line["message"] for line in node.log_lines() if line["level"] == "warning"),

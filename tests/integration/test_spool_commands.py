@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -129,6 +130,77 @@ class SpoolCommands(verge.TestCase):
         self.assertIn("ledger", self.spool(node, "fsck", status=1).stdout)
         found = json.loads(self.spool(node, "fsck", "--json", status=1).stdout)
         self.assertEqual((found["sound"], found["ledger"]), (False, "damaged"))
+
+    def test_what_was_durable_and_cannot_be_read_is_damage(self):
+        """The last record, in a clean stop's spool: no crash cut its write off."""
+        node = self.filled()
+        directory = os.path.join(node.data_dir, "spool", "low")
+        path, = (os.path.join(directory, name) for name in os.listdir(directory))
+        with open(path, "rb") as file:
+            at = file.read().index(SECRET.encode())
+        with open(path, "r+b") as file:
+            file.seek(at)
+            file.write(b"T")
+        self.assertIn("records 1 to 1 are lost", self.spool(node, "fsck", status=1).stdout)
+        found = json.loads(self.spool(node, "fsck", "--json", status=1).stdout)
+        self.assertEqual((found["sound"], len(found["damaged"])), (False, 1))
+        self.assertFalse(found["damaged"][0]["may_be_unfinished"])
+        # A command that mends it says so.
+        self.assertIn("records 1 to 1 are lost", self.spool(node, "purge", "--dead-letters", "--yes").stderr)
+
+    def test_damaged_dead_letters_are_said(self):
+        node = self.node("edge", "", parent=self.node("parent", sets=["spool.bytes_max=64KiB"]).start(),
+                         sets=["parent.attempts.normal=1"]).start()
+        for number in range(2):
+            letter = {"topic": "t", "payload": {"number": number, "filling": str(number) * 62_000}}
+            self.assertEqual(node.post("/v1/events", letter).status, 200)
+            verge.wait_until(lambda: node.status()["spool"]["dead_letters"] == number + 1, "it is a dead letter")
+            node.stop()
+            node.start()
+        node.stop()
+        directory = os.path.join(node.data_dir, "spool", "dead-letters")
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            with open(path, "rb") as file:
+                content = file.read()
+            if b"0" * 1000 in content:
+                with open(path, "r+b") as file:
+                    file.seek(content.index(b"0" * 1000) + 500)
+                    file.write(b"x")
+        self.assertIn("1 stretches are damaged", self.spool(node, "fsck", status=1).stdout)
+        replayed = self.spool(node, "dlq", "replay")
+        self.assertIn("1 dead letters are in their streams again", replayed.stdout)
+        self.assertIn("records 1 to 1 are lost", replayed.stderr)
+
+    def test_files_keep_their_size(self):
+        node = self.node("edge", "", parent="http://127.0.0.1:9", sets=["spool.segment_bytes=64KiB"]).start()
+        self.assertEqual(node.post("/v1/events", {"topic": "t", "priority": "low", "payload": 1}).status, 200)
+        reserve = os.path.join(node.data_dir, "spool", "reserve")
+        verge.wait_until(lambda: "held-back" in os.listdir(reserve), "space is held back")
+        node.stop()
+        for _ in range(2):
+            self.assertNotIn("damaged", self.spool(node, "purge", "--stream", "low", "--yes").stderr)
+        self.assertEqual([name for name in os.listdir(reserve) if "damaged" in name], [])
+        self.assertEqual(os.path.getsize(os.path.join(reserve, "held-back")), 64 << 10)
+        # As with another size in the configuration: what is held back is nothing but space.
+        again = self.node("edge", "", data_dir=node.data_dir, sets=["spool.segment_bytes=128KiB"]).start()
+        self.assertEqual(again.post("/v1/events", {"topic": "t", "priority": "low", "payload": 2}).status, 200)
+        verge.wait_until(lambda: "held-back" in os.listdir(reserve)
+                         and os.path.getsize(os.path.join(reserve, "held-back")) == 128 << 10, "it is made anew")
+        again.stop()
+        self.assertEqual([name for name in os.listdir(reserve) if "damaged" in name], [])
+
+    def test_what_cannot_be_printed_is_a_failure(self):
+        node = self.filled()
+        for command in (["dump"], ["stat"], ["ls", "--json"], ["export"], ["fsck"]):
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = subprocess.run([verge.VERGE, "spool", *command, "--data-dir", node.data_dir], stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=verge.PATIENCE)
+            self.assertEqual(done.returncode, 1, command)
+            self.assertTrue("[cli.output]" in done.stderr or "[spool.output]" in done.stderr, done.stderr)
+
+    def test_a_small_limit_needs_no_size_of_files(self):
+        self.assertEqual(self.node("edge", "", sets=["spool.bytes_max=64KiB"]).start().admin("/readyz").status, 200)
 
     def test_a_full_spool_that_is_smaller_than_a_batch_goes_up(self):
         """Nobody waits for a batch to fill that cannot."""

@@ -128,7 +128,8 @@ TEST_F(EncryptedSpool, NothingOfARecordIsOnTheDisk) {
   open();
   EXPECT_EQ(read().numbers, numbers(1, 101));
   EXPECT_EQ(spool->dead_letters(), 1U);
-  EXPECT_EQ(spool->replay_dead_letters().value_or(0), 1U);
+  std::vector<storage::DamagedRange> damaged;
+  EXPECT_EQ(spool->replay_dead_letters(damaged).value_or(0), 1U);
   for (uint64_t number = 1; number < 101; ++number) ASSERT_EQ(store(number), Submission::Fate::kKnown);
 }
 
@@ -287,7 +288,8 @@ TEST_F(EncryptedSpool, AKeyIsGivenUpOnPurpose) {
   ASSERT_TRUE(keys.replace(writing(second)));
   ASSERT_EQ(try_open().error().code, "storage.key-missing");
 
-  const auto erased = Spool::erase_key(disk, kDirectory, keys, kOptions, name(first));
+  Spool::Recovery recovery;
+  const auto erased = Spool::erase_key(disk, kDirectory, keys, kOptions, name(first), recovery);
   ASSERT_TRUE(erased.has_value()) << erased.error().line();
   uint64_t next = 11;
   uint64_t undelivered = 0;
@@ -318,7 +320,8 @@ TEST_F(EncryptedSpool, TheOnlyKeyIsGivenUp) {
   ASSERT_TRUE(spool->checkpoint());
   spool.reset();
   ASSERT_TRUE(keys.replace({}));
-  const auto erased = Spool::erase_key(disk, kDirectory, keys, kOptions, name(first));
+  Spool::Recovery recovery;
+  const auto erased = Spool::erase_key(disk, kDirectory, keys, kOptions, name(first), recovery);
   ASSERT_TRUE(erased.has_value()) << erased.error().line();
   ASSERT_FALSE(erased->empty());
   EXPECT_EQ(erased->front().sequences.begin, 1U);

@@ -138,7 +138,8 @@ TEST_F(SpoolOnDisk, NoDeviceHasTheNameUnderWhichDeadLettersAreReplayed) {
   // What a device of any name, and a rule of any name, could have been given before.
   ASSERT_EQ(store({.source = "ddead-letter\nnormal\n0", .source_sequence = 1, .event = event}),
             Submission::Fate::kStored);
-  const Result<uint64_t> replayed = spool->replay_dead_letters();
+  std::vector<storage::DamagedRange> damaged;
+  const Result<uint64_t> replayed = spool->replay_dead_letters(damaged);
   ASSERT_TRUE(replayed);
   EXPECT_EQ(*replayed, 1U);
   EXPECT_EQ(payloads(Priority::kNormal), std::vector<std::string>(3, "refused"));
@@ -159,12 +160,13 @@ TEST_F(SpoolOnDisk, LettersThatWereReplayedAreRecognised) {
   ASSERT_EQ(store("refused"), Submission::Fate::kStored);
   ASSERT_TRUE(spool->bury({.stream = Priority::kNormal, .sequence = 1, .event = event}));
   disk->fail_operation(4, "storage.io", /*sticky=*/true);  // after the write and the sync of the record
-  const bool replayed = spool->replay_dead_letters().has_value();
+  std::vector<storage::DamagedRange> damaged;
+  const bool replayed = spool->replay_dead_letters(damaged).has_value();
   EXPECT_FALSE(replayed);
   disk->heal();
   disk->crash();
   open();
-  ASSERT_TRUE(spool->replay_dead_letters());
+  ASSERT_TRUE(spool->replay_dead_letters(damaged));
   EXPECT_LE(payloads(Priority::kNormal).size(), 2U);
   EXPECT_EQ(spool->dead_letters(), 0U);
 }

@@ -390,11 +390,13 @@ class Mqtt:
     """A paho client with its own thread; all that happens to it is counted under one condition.
 
     acknowledged: the reason code of each acknowledged publish, by the number that publish() returned.
+    listener: of the node's; one that begins with mqtt_ws is spoken to by WebSocket. tls: an ssl.SSLContext.
     """
 
     def __init__(self, node, client_id="", version=5, keepalive=60, will=None, expiry=0, clean=True, connect=True,
-                 inflight=1000):
+                 inflight=1000, listener="mqtt", tls=None):
         self.node = node
+        self.listener = listener
         self.version = version
         self.condition = threading.Condition()
         self.messages = []
@@ -412,7 +414,11 @@ class Mqtt:
         self._numbers = itertools.count()
         protocol = {5: paho.MQTTv5, 4: paho.MQTTv311}[version]
         extra = {} if version == 5 else {"clean_session": clean}
+        if listener.startswith("mqtt_ws"):
+            extra["transport"] = "websockets"
         self.client = _Client(client_id, protocol=protocol, **extra)
+        if tls:
+            self.client.tls_set_context(tls)
         self.client.max_inflight_messages_set(inflight)
         self.client.max_queued_messages_set(0)
         self.client.reconnect_delay_set(0.05, 0.2)
@@ -427,7 +433,8 @@ class Mqtt:
             self.connect()
 
     def connect(self):
-        host, _, port = self.node.addresses["mqtt"].rpartition(":")
+        host, _, port = self.node.addresses[self.listener].rpartition(":")
+        host = host.strip("[]")
         extra = {}
         if self.version == 5:
             properties = Properties(PacketTypes.CONNECT)

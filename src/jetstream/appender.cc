@@ -179,21 +179,23 @@ Result<void> Appender::read(Subject& subject, Duration wait) {
 }
 
 void Appender::verify(Subject& subject, Duration wait) {
+  const uint64_t doubted = subject.doubted.value_or(subject.last);
   std::vector<StoredMessage> found;
-  uint64_t from = *subject.doubted + 1;
+  uint64_t from = doubted + 1;
   if (subject.last > kVerifiedSpan) from = std::max(from, subject.last - kVerifiedSpan);
   while (from < subject.last) {
-    Result<std::optional<StoredMessage>> next = stream_.next(subject.name, from, wait);
-    if (!next) return;  // the doubt stays
-    if (!*next || (*next)->sequence >= subject.last) break;
+    Result<std::optional<StoredMessage>> answer = stream_.next(subject.name, from, wait);
+    if (!answer) return;  // the doubt stays
+    std::optional<StoredMessage>& next = *answer;
+    if (!next || next->sequence >= subject.last) break;
     if (found.size() == kVerifiedMax) {
       log_warning("jetstream", "{} has more than {} messages after {}: they are not looked at for repetitions",
-                  subject.name, kVerifiedMax, *subject.doubted);
+                  subject.name, kVerifiedMax, doubted);
       subject.doubted.reset();
       return;
     }
-    from = (*next)->sequence + 1;
-    found.push_back(std::move(**next));
+    from = next->sequence + 1;
+    found.push_back(*std::move(next));
   }
   // Back along the chain. Only what follows the same message as one of it is beside it for sure.
   std::set<uint64_t> followed = {subject.after};

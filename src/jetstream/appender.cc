@@ -1,8 +1,6 @@
 #include "jetstream/appender.h"
 
 #include <algorithm>
-#include <ranges>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -13,10 +11,6 @@ namespace verge::jetstream {
 namespace {
 
 constexpr size_t kOpenAttemptsMax = 16;
-// Of those that are looked at after a doubt; one that lasts longer is given up.
-constexpr size_t kVerifiedMax = 64;
-// How far back in the stream: an election takes seconds. (A server looks through its files for a subject.)
-constexpr uint64_t kVerifiedSpan = 1U << 16;
 constexpr uint64_t kSequenceMax = 1ULL << 62;
 // Room for the headers beside the known set: names, subject twice, numbers.
 constexpr size_t kHeaderBytes = 1024;
@@ -33,12 +27,6 @@ void close_holes(IntervalSet& known, uint64_t floor, const Appender::Complete& c
 uint64_t floor_in(const IntervalSet& known, uint64_t floor) {
   const IntervalSet::Interval gap = known.first_gap(1, floor);
   return gap.begin < gap.end ? gap.begin : floor;
-}
-
-bool is_covered(const IntervalSet& part, const IntervalSet& whole) {
-  return std::ranges::all_of(part.intervals(), [&](const IntervalSet::Interval& interval) {
-    return whole.missing(interval.begin, interval.end) == 0;
-  });
 }
 
 }  // namespace
@@ -100,22 +88,15 @@ Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits, cons
     return Step::kDone;
   }
   message->attempt = fmt::format("{}.{}", writer_, ++attempts_);
-  // The first on a subject is compared when it is stored, too: there is no other.
-  if (message->after > 0 && (!subject.acknowledged || clock_.monotonic() - *subject.acknowledged > kQuiet)) {
-    subject.doubted = subject.doubted.value_or(message->after);
-  }
   const Publication published = stream_.publish(*message, waits.publish);
   batch.error = published.error;
   switch (published.outcome) {
     case Publication::Outcome::kStored:
       ++messages_;
-      subject.after = subject.last;
       subject.last = published.sequence;
       subject.known = std::move(after);
       subject.open.clear();  // they follow a message that is no longer the last
       for (const size_t place : places) batch.fates[place] = Batch::Fate::kAppended;
-      subject.acknowledged = clock_.monotonic();
-      if (subject.doubted) verify(subject, waits.read);
       return Step::kAgain;
     case Publication::Outcome::kTaken:
       subject.current = false;
@@ -124,7 +105,6 @@ Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits, cons
       return Step::kPause;
     case Publication::Outcome::kUncertain:
       subject.current = false;
-      if (message->after > 0) subject.doubted = subject.doubted.value_or(message->after);
       waits.publish = std::min(kPublishWaitMax, waits.publish * 2);
       remember(subject, batch, places, *message);
       return Step::kPause;
@@ -176,56 +156,6 @@ Result<void> Appender::read(Subject& subject, Duration wait) {
   subject.known = *std::move(known);
   subject.current = true;
   return {};
-}
-
-void Appender::verify(Subject& subject, Duration wait) {
-  const uint64_t doubted = subject.doubted.value_or(subject.last);
-  std::vector<StoredMessage> found;
-  uint64_t from = doubted + 1;
-  if (subject.last > kVerifiedSpan) from = std::max(from, subject.last - kVerifiedSpan);
-  while (from < subject.last) {
-    Result<std::optional<StoredMessage>> answer = stream_.next(subject.name, from, wait);
-    if (!answer) return;  // the doubt stays
-    std::optional<StoredMessage>& next = *answer;
-    if (!next || next->sequence >= subject.last) break;
-    if (found.size() == kVerifiedMax) {
-      log_warning("jetstream", "{} has more than {} messages after {}: they are not looked at for repetitions",
-                  subject.name, kVerifiedMax, doubted);
-      subject.doubted.reset();
-      return;
-    }
-    from = next->sequence + 1;
-    found.push_back(*std::move(next));
-  }
-  // Back along the chain. Only what follows the same message as one of it is beside it for sure.
-  std::set<uint64_t> followed = {subject.after};
-  uint64_t follows = subject.after;
-  for (const StoredMessage& message : found | std::views::reverse) {
-    if (message.sequence == follows) {
-      follows = message.after;
-      followed.insert(follows);
-    } else if (followed.contains(message.after) && !settle_repetition(subject, message, wait)) {
-      return;
-    }
-  }
-  subject.doubted.reset();
-}
-
-// Whether it could be settled.
-bool Appender::settle_repetition(Subject& subject, const StoredMessage& message, Duration wait) {
-  const std::optional<IntervalSet> known = read_known(message.known);
-  if (!known) return true;
-  if (is_covered(*known, subject.known)) {
-    if (!stream_.remove(message.sequence, wait)) return false;
-    log_warning("jetstream", "the servers took message {} on {} though another follows message {}: it is deleted",
-                message.sequence, subject.name, message.after);
-  } else {
-    log_error("jetstream", "message {} on {} is beside the chain, some of its records may be stored twice",
-              message.sequence, subject.name);
-    for (const IntervalSet::Interval& interval : known->intervals()) subject.known.insert(interval);
-  }
-  ++repetitions_;
-  return true;
 }
 
 std::vector<size_t> Appender::unsettled(Subject& subject, Batch& batch) {

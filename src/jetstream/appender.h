@@ -10,11 +10,6 @@
 // have been in the overflow (overflow.h), and it comes to this stream later. So holes stay holes, the newest kHolesKept
 // of them; older ones are closed when whoever calls says that nothing is to come any more.
 //
-// Servers may take two messages that follow the same one, though they are to take only the first (2.9 around an
-// election; the message id, too, is forgotten by some). So what is stored after an answer did not come, or after
-// kQuiet without a word about the subject, is looked at: a message beside the chain whose records are all in it is
-// deleted, and what another has beyond that counts as known.
-//
 // Invariants: nothing is reported as appended or known before the stream acknowledged it. What is known of a subject
 // never goes back behind what this appender has seen acknowledged, unless the stream insists for kBehindMax (somebody
 // purged it). Bounds: `subjects_max` subjects, the longest unused is forgotten and read again when it is needed.
@@ -86,9 +81,6 @@ class Appender {
 
   static constexpr size_t kHolesKept = 256;
 
-  // No election is over sooner: who was answered meanwhile would have noticed it.
-  static constexpr Duration kQuiet = std::chrono::seconds(3);
-
   // Whether all that this child's stream was ever told to be durable, and that its floor covers, is in the stream.
   using Complete = std::function<bool()>;
 
@@ -106,8 +98,7 @@ class Appender {
   // jetstream.holes, jetstream.too-large, jetstream.behind, jetstream.raced, jetstream.foreign.
   void append(Batch& batch, MonotonicTime deadline, const Complete& complete);
 
-  [[nodiscard]] uint64_t messages() const { return messages_; }        // stored
-  [[nodiscard]] uint64_t repetitions() const { return repetitions_; }  // that were found beside a chain
+  [[nodiscard]] uint64_t messages() const { return messages_; }  // stored
   [[nodiscard]] static std::string subject_of(std::string_view stream_name, const Batch& batch);
 
  private:
@@ -122,13 +113,10 @@ class Appender {
     std::string name;
     bool current = false;  // as far as is known, `last` is still the last
     uint64_t last = 0;
-    uint64_t after = 0;  // what the last follows, if it is of this appender
     IntervalSet known;
     std::vector<Attempt> open;  // those that may still be stored
     IntervalSet own;            // stored by an attempt of ours whose answer was lost, and not reported yet
     std::optional<MonotonicTime> behind_since;
-    std::optional<MonotonicTime> acknowledged;  // when a message of this appender was, last
-    std::optional<uint64_t> doubted;            // beside what follows this message there may be others
   };
   enum class Step : uint8_t { kDone, kAgain, kPause };
   struct Waits {
@@ -139,9 +127,6 @@ class Appender {
   Subject& subject_of(const std::string& name);
   Step step(Subject& subject, Batch& batch, Waits& waits, const Complete& complete);
   Result<void> read(Subject& subject, Duration wait);
-  // Looks at what is stored after the message that is doubted.
-  void verify(Subject& subject, Duration wait);
-  bool settle_repetition(Subject& subject, const StoredMessage& message, Duration wait);
   // Notes that the message may be stored, now or later.
   static void remember(Subject& subject, const Batch& batch, const std::vector<size_t>& places, const Message& message);
   // Settles what is known by now; the rest, which is to be appended.
@@ -157,7 +142,6 @@ class Appender {
   const size_t subjects_max_;
   uint64_t attempts_ = 0;
   uint64_t messages_ = 0;
-  uint64_t repetitions_ = 0;
   std::list<Subject> subjects_;  // most recently used first
   std::unordered_map<std::string_view, std::list<Subject>::iterator, StringHash> by_name_;
 };

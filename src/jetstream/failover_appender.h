@@ -54,7 +54,6 @@ class FailoverAppender {
   // As far as is known, nothing is to be moved.
   [[nodiscard]] bool is_overflow_empty() const { return !overflow_ || (!diverted_ && overflow_->is_empty()); }
   [[nodiscard]] uint64_t messages() const { return appender_.messages(); }
-  [[nodiscard]] uint64_t repetitions() const { return appender_.repetitions(); }
   [[nodiscard]] const OverflowCounters* counters() const { return overflow_ ? &overflow_->counters() : nullptr; }
 
  private:

@@ -113,8 +113,14 @@ Result<std::optional<std::string>> NatsOverflow::get(uint64_t sequence, Duration
 }
 
 Result<void> NatsOverflow::remove(uint64_t sequence, Duration wait) {
-  if (const Result<void> there = check_connection(); !there) return there;
-  return remove_message(*connection_, setup_.name, sequence, wait);
+  if (const Result<void> there = check_connection(); !there) return std::unexpected(there.error());
+  const NatsLibrary& nats = connection_->library();
+  jsOptions options = options_with(nats, wait);
+  auto code = static_cast<jsErrCode>(0);
+  const natsStatus status = nats.js_DeleteMsg(connection_->context(), setup_.name.c_str(), sequence, &options, &code);
+  // Another was faster: then the server says that the sequence is not found, or that the deletion failed for it.
+  if (status == NATS_OK || code == JSNoMessageFoundErr || code == JSSequenceNotFoundErr) return {};
+  return no_answer(*connection_, setup_.name, status);
 }
 
 Result<bool> NatsOverflow::keep_apart(Duration wait) {

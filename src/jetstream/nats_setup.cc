@@ -83,19 +83,6 @@ Result<void> prepare_stream(const NatsConnection& connection, const StreamSetup&
               "change it with `nats stream edit`, or name another with store.stream");
 }
 
-Result<void> remove_message(const NatsConnection& connection, const std::string& stream, uint64_t sequence,
-                            Duration wait) {
-  const NatsLibrary& nats = connection.library();
-  jsOptions js_options;
-  nats.jsOptions_Init(&js_options);
-  js_options.Wait = milliseconds(wait);
-  auto code = static_cast<jsErrCode>(0);
-  const natsStatus status = nats.js_DeleteMsg(connection.context(), stream.c_str(), sequence, &js_options, &code);
-  // Another was faster: then the server says that the sequence is not found, or that the deletion failed for it.
-  if (status == NATS_OK || code == JSNoMessageFoundErr || code == JSSequenceNotFoundErr) return {};
-  return no_answer(connection, stream, status);
-}
-
 Publication failed_publication(const std::string& stream, natsStatus status, jsErrCode code, const std::string& why) {
   using Outcome = Publication::Outcome;
   const auto no = [&](Outcome outcome, std::string_view error, std::string fix) {

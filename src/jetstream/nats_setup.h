@@ -27,10 +27,6 @@ Result<void> prepare_stream(const NatsConnection& connection, const StreamSetup&
 // What the server says of its failing to answer for a stream.
 std::unexpected<Error> no_answer(const NatsConnection& connection, const std::string& stream, natsStatus status);
 
-// Deletes a message; one that is not there is no error. Errors: jetstream.unreachable, jetstream.stream.
-Result<void> remove_message(const NatsConnection& connection, const std::string& stream, uint64_t sequence,
-                            Duration wait);
-
 // What became of a publish that was not acknowledged.
 Publication failed_publication(const std::string& stream, natsStatus status, jsErrCode code, const std::string& why);
 

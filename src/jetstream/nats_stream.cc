@@ -1,7 +1,5 @@
 #include "jetstream/nats_stream.h"
 
-#include <charconv>
-#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -16,30 +14,8 @@ namespace {
 
 constexpr const char* kKnownHeader = "Verge-Known";
 constexpr const char* kAttemptHeader = "Verge-Attempt";
-constexpr const char* kAfterHeader = "Nats-Expected-Last-Subject-Sequence";
 // What children send waits meanwhile.
 constexpr Duration kOverflowMakeWait = std::chrono::seconds(1);
-
-std::string header(const NatsLibrary& nats, natsMsg* message, const char* name) {
-  const char* value = nullptr;
-  return nats.natsMsgHeader_Get(message, name, &value) == NATS_OK && value != nullptr ? std::string(value)
-                                                                                      : std::string();
-}
-
-uint64_t number_in(std::string_view text) {
-  uint64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
-}
-
-// Of an answer to STREAM.MSG.GET, {"type":…,"message":{"subject":"…","seq":12,"hdrs":…}}: subjects here have nothing
-// that could be taken for it. Nothing in an answer that there is no such message.
-std::optional<uint64_t> sequence_in(std::string_view answer) {
-  constexpr std::string_view kKey = "\"seq\":";
-  const size_t key = answer.find(kKey);
-  if (key == std::string_view::npos) return std::nullopt;
-  return number_in(answer.substr(key + kKey.size()));
-}
 
 }  // namespace
 
@@ -76,14 +52,11 @@ Result<void> NatsStream::prepare(Duration wait) {
   return prepared;
 }
 
-Result<void> NatsStream::check_connection() {
-  if (connection_->connected()) return {};
-  checked_ = false;
-  return fail("jetstream.unreachable", "there is no connection to a NATS server", "start the NATS servers");
-}
-
 Result<std::optional<LastMessage>> NatsStream::last(const std::string& subject, Duration wait) {
-  if (const Result<void> there = check_connection(); !there) return std::unexpected(there.error());
+  if (!connection_->connected()) {
+    checked_ = false;
+    return fail("jetstream.unreachable", "there is no connection to a NATS server", "start the NATS servers");
+  }
   const NatsLibrary& nats = connection_->library();
   jsOptions js_options;
   nats.jsOptions_Init(&js_options);
@@ -97,43 +70,15 @@ Result<std::optional<LastMessage>> NatsStream::last(const std::string& subject, 
     checked_ = false;
     return no_answer(*connection_, options_.stream, status);
   }
-  LastMessage last{.sequence = nats.natsMsg_GetSequence(found),
-                   .known = header(nats, found, kKnownHeader),
-                   .attempt = header(nats, found, kAttemptHeader)};
+  const auto header = [&](const char* name) {
+    const char* value = nullptr;
+    return nats.natsMsgHeader_Get(found, name, &value) == NATS_OK && value != nullptr ? std::string(value)
+                                                                                      : std::string();
+  };
+  LastMessage last{
+      .sequence = nats.natsMsg_GetSequence(found), .known = header(kKnownHeader), .attempt = header(kAttemptHeader)};
   nats.natsMsg_Destroy(found);
   return last;
-}
-
-// libnats asks for a subject's last message or for one by its sequence, and not for a subject's next.
-Result<std::optional<StoredMessage>> NatsStream::next(const std::string& subject, uint64_t sequence, Duration wait) {
-  if (const Result<void> there = check_connection(); !there) return std::unexpected(there.error());
-  const NatsLibrary& nats = connection_->library();
-  const std::string request = fmt::format(R"({{"seq":{},"next_by_subj":"{}"}})", sequence, subject);
-  natsMsg* answer = nullptr;
-  natsStatus status = nats.natsConnection_RequestString(
-      &answer, connection_->connection(), fmt::format("$JS.API.STREAM.MSG.GET.{}", options_.stream).c_str(),
-      request.c_str(), milliseconds(wait));
-  if (status != NATS_OK) return no_answer(*connection_, options_.stream, status);
-  const std::optional<uint64_t> place =
-      sequence_in({nats.natsMsg_GetData(answer), static_cast<size_t>(nats.natsMsg_GetDataLength(answer))});
-  nats.natsMsg_Destroy(answer);
-  if (!place) return std::nullopt;
-  jsOptions js_options;
-  nats.jsOptions_Init(&js_options);
-  js_options.Wait = milliseconds(wait);
-  natsMsg* found = nullptr;
-  status = nats.js_GetMsg(&found, connection_->context(), options_.stream.c_str(), *place, &js_options, nullptr);
-  if (status != NATS_OK) return no_answer(*connection_, options_.stream, status);
-  StoredMessage message{.sequence = *place,
-                        .after = number_in(header(nats, found, kAfterHeader)),
-                        .known = header(nats, found, kKnownHeader)};
-  nats.natsMsg_Destroy(found);
-  return message;
-}
-
-Result<void> NatsStream::remove(uint64_t sequence, Duration wait) {
-  if (const Result<void> there = check_connection(); !there) return there;
-  return remove_message(*connection_, options_.stream, sequence, wait);
 }
 
 Publication NatsStream::judged(Publication publication) {

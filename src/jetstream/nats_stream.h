@@ -24,15 +24,12 @@ class NatsStream final : public Stream {
   Result<void> prepare(Duration wait) override;
   Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) override;
   Publication publish(const Message& message, Duration wait) override;
-  Result<std::optional<StoredMessage>> next(const std::string& subject, uint64_t sequence, Duration wait) override;
-  Result<void> remove(uint64_t sequence, Duration wait) override;
   void pause(Duration duration) override;
   [[nodiscard]] size_t message_bytes_max() const override;
 
  private:
   NatsStream(const NatsOptions& options, std::shared_ptr<NatsConnection> connection);
   Publication judged(Publication publication);
-  Result<void> check_connection();
 
   const NatsOptions options_;
   const std::shared_ptr<NatsConnection> connection_;

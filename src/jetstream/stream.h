@@ -20,13 +20,6 @@ struct LastMessage {
   std::string attempt;
 };
 
-// A message of the stream, and what its headers say.
-struct StoredMessage {
-  uint64_t sequence = 0;
-  uint64_t after = 0;  // the message that it follows on its subject; 0: none
-  std::string known;
-};
-
 struct Message {
   std::string subject;
   uint64_t after = 0;  // the stream sequence of the subject's last message; 0: there is none
@@ -59,10 +52,6 @@ class Stream {
   // jetstream.stream.
   virtual Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) = 0;
   virtual Publication publish(const Message& message, Duration wait) = 0;
-  // The first message on the subject with this sequence or a higher one. Errors as those of last().
-  virtual Result<std::optional<StoredMessage>> next(const std::string& subject, uint64_t sequence, Duration wait) = 0;
-  // Deletes a message; one that is not there is no error. Errors as those of last().
-  virtual Result<void> remove(uint64_t sequence, Duration wait) = 0;
   // Sleeps.
   virtual void pause(Duration duration) = 0;
   // The largest message that the servers take, headers and body together.

@@ -90,7 +90,6 @@ void StreamStore::run() {
     wait = move();
     diverted_ = appender_.diverted();
     counters_.messages.set(appender_.messages());
-    counters_.repetitions.set(appender_.repetitions());
   }
   refuse_all(away_);
 }
@@ -168,7 +167,6 @@ void StreamStore::count(const Batch& batch) {
     refused += fate == Batch::Fate::kRefused ? 1 : 0;
   }
   counters_.messages.set(appender_.messages());
-  counters_.repetitions.set(appender_.repetitions());
   counters_.appended.add(appended);
   counters_.known.add(known);
   counters_.refused += refused;

@@ -38,9 +38,8 @@ struct StoreOptions {
 // Written by the store's thread, readable anywhere.
 struct StoreCounters {
   Counter messages;
-  Counter appended;     // records
-  Counter known;        // repetitions recognised
-  Counter repetitions;  // messages that were found beside a chain (appender.h)
+  Counter appended;  // records
+  Counter known;     // repetitions recognised
   std::atomic<uint64_t> refused{0};
   Histogram append;  // from submission to the stream's acknowledgement, or the overflow's
 };

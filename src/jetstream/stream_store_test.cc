@@ -22,8 +22,6 @@ class TestStream final : public Stream {
     held.release();
     return {Publication::Outcome::kStored, ++sequence, {}};
   }
-  Result<std::optional<StoredMessage>> next(const std::string&, uint64_t, Duration) override { return std::nullopt; }
-  Result<void> remove(uint64_t, Duration) override { return {}; }
   void pause(Duration) override {}
   [[nodiscard]] size_t message_bytes_max() const override { return 1U << 20; }
 

@@ -433,10 +433,6 @@ std::string Node::metrics_text() const {
     out.counter("stream_messages_total", "Messages that the stream acknowledged.", stored.messages.value());
     out.counter("stream_records_total", "Records that the stream acknowledged.", stored.appended.value());
     out.counter("stream_known_total", "Repetitions recognised.", stored.known.value());
-    out.counter("stream_repetitions_total",
-                "Messages that the servers took though another follows the same one; those that the chain covers are "
-                "deleted.",
-                stored.repetitions.value());
     out.counter("stream_refused_total", "Records refused.", stored.refused);
     out.histogram("stream_append_seconds",
                   "From a child's batch to the acknowledgement of the stream, or of its overflow.", append);

@@ -128,15 +128,12 @@ class Client:
         while self.input.readline() != b"PONG\r\n":
             pass
 
-    def request(self, subject, body=b"", headers=()):
-        """The answer's headers (bytes) and body. `headers`: pairs."""
+    def request(self, subject, body=b""):
+        """The answer's headers (bytes) and body."""
         self.inbox += 1
         inbox = f"_INBOX.test.{self.inbox}"
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        head = f"NATS/1.0\r\n{head}\r\n".encode() if head else b""
-        sizes = f"{len(head)} {len(head) + len(body)}" if head else str(len(body))
-        self.socket.sendall(f"SUB {inbox} {self.inbox}\r\nUNSUB {self.inbox} 1\r\n"
-                            f"{'HPUB' if head else 'PUB'} {subject} {inbox} {sizes}\r\n".encode() + head + body + b"\r\n")
+        self.socket.sendall(f"SUB {inbox} {self.inbox}\r\nUNSUB {self.inbox} 1\r\nPUB {subject} {inbox} {len(body)}\r\n".encode()
+                            + body + b"\r\n")
         while True:
             line = self.input.readline()
             words = line.split()

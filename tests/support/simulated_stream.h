@@ -31,7 +31,6 @@ using jetstream::LastMessage;
 using jetstream::Message;
 using jetstream::OverflowState;
 using jetstream::Publication;
-using jetstream::StoredMessage;
 
 // Bodies of these tests: "floor:1,2,3,".
 inline std::string list_sequences(std::span<const Batch::Record* const> records, uint64_t floor) {
@@ -76,7 +75,7 @@ class SimulatedCluster {
       clock_.advance(wait);
       return {Outcome::kUncertain, 0, {"jetstream.unreachable", "lost on its way", ""}};
     }
-    if (compares_sequences && message.after > 0 && last_of(message.subject) != message.after) {
+    if (message.after > 0 && last_of(message.subject) != message.after) {
       return {Outcome::kTaken, 0, {"jetstream.raced", "wrong last sequence", ""}};
     }
     proposals_.push_back(message);
@@ -95,7 +94,10 @@ class SimulatedCluster {
   }
 
   Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) {
-    if (!answers(wait)) return fail("jetstream.unreachable", "no answer");
+    if (!has_leader || fails(0.1)) {
+      clock_.advance(wait);
+      return fail("jetstream.unreachable", "no answer");
+    }
     if (!fails(0.5)) {
       while (!proposals_.empty()) apply();
     }
@@ -104,27 +106,6 @@ class SimulatedCluster {
       return LastMessage{stored->sequence, stored->message.known, stored->message.attempt};
     }
     return std::nullopt;
-  }
-
-  Result<std::optional<StoredMessage>> next(const std::string& subject, uint64_t sequence, Duration wait) {
-    if (!answers(wait)) return fail("jetstream.unreachable", "no answer");
-    for (const Stored& stored : stored_) {
-      if (stored.sequence < sequence || stored.message.subject != subject) continue;
-      return StoredMessage{stored.sequence, stored.message.after, stored.message.known};
-    }
-    return std::nullopt;
-  }
-
-  Result<void> remove(uint64_t sequence, Duration wait) {
-    if (!answers(wait)) return fail("jetstream.unreachable", "no answer");
-    std::erase_if(stored_, [&](const Stored& stored) { return stored.sequence == sequence; });
-    return {};
-  }
-
-  // As a server that forgets message ids would: what follows the same message as another is stored too.
-  uint64_t store_beside(Message message) {
-    stored_.push_back({++sequence_, std::move(message)});
-    return sequence_;
   }
 
   void settle() {
@@ -137,17 +118,10 @@ class SimulatedCluster {
   }
   [[nodiscard]] const std::vector<Stored>& stored() const { return stored_; }
   bool has_leader = true;
-  bool answers_reads = true;
-  bool compares_sequences = true;
 
   ManualClock& clock() { return clock_; }
 
  private:
-  bool answers(Duration wait) {
-    if (has_leader && answers_reads && !fails(0.1)) return true;
-    clock_.advance(wait);
-    return false;
-  }
   bool fails(double probability) { return faults_ && random_.chance(probability); }
   [[nodiscard]] uint64_t last_of(const std::string& subject) const {
     for (auto stored = stored_.rbegin(); stored != stored_.rend(); ++stored) {
@@ -191,17 +165,11 @@ class SimulatedStream final : public jetstream::Stream {
     step();
     return published;
   }
-  Result<std::optional<StoredMessage>> next(const std::string& subject, uint64_t sequence, Duration wait) override {
-    ++looks;
-    return cluster_.next(subject, sequence, wait);
-  }
-  Result<void> remove(uint64_t sequence, Duration wait) override { return cluster_.remove(sequence, wait); }
   void pause(Duration duration) override { cluster_.clock().advance(duration); }
   [[nodiscard]] size_t message_bytes_max() const override { return bytes_max; }
 
   size_t bytes_max = 1U << 20;
   int readings = 0;
-  int looks = 0;
   // Called before and after each message; may throw, as if the process ended there.
   std::function<void()> step = [] {};
 

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "cli/admin_client.h"
+#include "cli/admin_document.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "net/address.h"
@@ -37,23 +38,6 @@ struct CacheOptions {
 int print_failure(const Error& error) {
   fmt::print(stderr, "verge cache: {}\n", error.line());
   return kFailure;
-}
-
-// What the node answered, parsed; the problem that it named where the status is not 200.
-Result<simdjson::dom::element> parsed(simdjson::dom::parser& parser, const Result<AdminAnswer>& answer) {
-  if (!answer) return std::unexpected(answer.error());
-  simdjson::dom::element element;
-  if (parser.parse(answer->body).get(element) != simdjson::SUCCESS) {
-    return fail("http.bad-answer", "what answers there is no admin listener of a node",
-                "name it with --admin HOST:PORT");
-  }
-  if (answer->status == 200) return element;
-  Error error{"http.bad-answer", fmt::format("the node answered {}", answer->status), ""};
-  std::string_view text;
-  if (element["error"]["code"].get(text) == simdjson::SUCCESS) error.code = text;
-  if (element["error"]["what"].get(text) == simdjson::SUCCESS) error.what = text;
-  if (element["error"]["fix"].get(text) == simdjson::SUCCESS) error.fix = text;
-  return std::unexpected(error);
 }
 
 // --- stat

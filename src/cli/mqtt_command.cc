@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cli/admin_client.h"
+#include "cli/admin_document.h"
 #include "cli/command_line.h"
 #include "cli/mqtt_commands.h"
 #include "net/http_message.h"
@@ -27,23 +28,6 @@ struct MqttOptions {
 int print_failure(const Error& error) {
   fmt::print(stderr, "verge mqtt: {}\n", error.line());
   return kFailure;
-}
-
-// What the node answered; the problem that it named where the status is not 200.
-Result<simdjson::dom::element> parsed(simdjson::dom::parser& parser, const Result<AdminAnswer>& answer) {
-  if (!answer) return std::unexpected(answer.error());
-  simdjson::dom::element element;
-  if (parser.parse(answer->body).get(element) != simdjson::SUCCESS) {
-    return fail("http.bad-answer", "what answers there is no admin listener of a node",
-                "name it with --admin HOST:PORT");
-  }
-  if (answer->status == 200) return element;
-  Error error{"http.bad-answer", fmt::format("the node answered {}", answer->status), ""};
-  std::string_view text;
-  if (element["error"]["code"].get(text) == simdjson::SUCCESS) error.code = text;
-  if (element["error"]["what"].get(text) == simdjson::SUCCESS) error.what = text;
-  if (element["error"]["fix"].get(text) == simdjson::SUCCESS) error.fix = text;
-  return std::unexpected(error);
 }
 
 std::string text_of(simdjson::dom::element row, std::string_view name) {

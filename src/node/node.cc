@@ -339,11 +339,12 @@ Result<void> Node::open_spool() {
   }
   for (const storage::DamagedRange& range : recovery.damaged) {
     if (range.may_be_unfinished) {
-      log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk{}",
+      log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk{}{}",
                   range.path, range.offset,
                   range.first_sequence == range.end_sequence
                       ? ""
-                      : fmt::format(", which cost records {} to {}", range.first_sequence, range.end_sequence - 1));
+                      : fmt::format(", which cost records {} to {}", range.first_sequence, range.end_sequence - 1),
+                  range.kept.empty() ? "" : "; what was there is kept in " + range.kept);
     } else {
       log_error("spool", "{} is damaged at byte {}: records {} to {} cannot be read", range.path, range.offset,
                 range.first_sequence, range.end_sequence - 1);

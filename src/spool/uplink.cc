@@ -178,7 +178,7 @@ void Uplink::request(Lane lane, size_t path) {
 void Uplink::on_answer(Lane lane, size_t path, const Result<net::HttpAnswer>& answer, Duration took) {
   count_bytes();
   const bool shows_token = !connection_of(lane, path).authorization.empty();
-  const ParentAnswer read = read_answer(answer, paths_[path].authority, shows_token);
+  const ParentAnswer read = read_answer(answer, paths_[path].authority, shows_token, clock_.wall());
   turn([&] { redundant_paths_.answered(lane, path, read, took); });
 }
 

@@ -8,12 +8,10 @@
 #include <optional>
 #include <string_view>
 
-namespace verge::cache {
+namespace verge::net {
 
-// Seconds since 1970-01-01T00:00:00Z.
-using Seconds = int64_t;
+// In seconds since 1970-01-01T00:00:00Z. `now`, likewise: of a year with two digits (RFC 850 form), the one is meant
+// that is at most 50 years ahead.
+std::optional<int64_t> parse_http_date(std::string_view text, int64_t now);
 
-// `now`: of a year with two digits (RFC 850 form), the one is meant that is at most 50 years ahead.
-std::optional<Seconds> parse_http_date(std::string_view text, Seconds now);
-
-}  // namespace verge::cache
+}  // namespace verge::net

@@ -1,10 +1,10 @@
 #include "net/http_date.h"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <span>
-
-#include "net/http_message.h"
 
 namespace verge::net {
 namespace {
@@ -156,6 +156,23 @@ std::optional<int64_t> parse_http_date(std::string_view text, int64_t now) {
   if (text.size() > 3 && text[3] == ',') return read_fixed(text);
   if (text.size() > 3 && text[3] == ' ') return read_asctime(text);
   return read_rfc850(text, now);
+}
+
+std::optional<Duration> retry_after(std::span<const HttpField> fields, WallTime now, Duration most) {
+  const std::optional<std::string_view> field = find_field(fields, "retry-after");
+  if (!field || field->empty()) return std::nullopt;
+  const char* const text_end = field->data() + field->size();
+  uint32_t delay_s = 0;
+  if (const auto [end, problem] = std::from_chars(field->data(), text_end, delay_s); end == text_end) {
+    // More than a number holds is more than is waited for.
+    return problem == std::errc{} ? std::min<Duration>(std::chrono::seconds(delay_s), most) : most;
+  }
+  const int64_t now_s = now.microseconds / 1'000'000;
+  const std::optional<int64_t> until_s = parse_http_date(*field, now_s);
+  if (!until_s) return std::nullopt;
+  const std::optional<std::string_view> date = find_field(fields, "date");
+  const int64_t from_s = (date ? parse_http_date(*date, now_s) : std::nullopt).value_or(now_s);
+  return std::clamp<Duration>(std::chrono::seconds(*until_s - from_s), Duration(0), most);
 }
 
 }  // namespace verge::net

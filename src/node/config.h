@@ -106,6 +106,14 @@ struct TlsConfig {
   bool operator==(const TlsConfig&) const = default;
 };
 
+struct TracesConfig {
+  std::string endpoint;  // parse_webhook_url accepts it; empty: nothing is traced
+  uint64_t one_in = 100;
+  bool follow = false;
+  std::optional<SecretSource> token;
+  bool operator==(const TracesConfig&) const = default;
+};
+
 // By stream.
 struct AttemptsConfig {
   uint64_t critical = 100;
@@ -281,6 +289,7 @@ struct Config {
   std::vector<SiteConfig> sites;  // in the order of the file
   WorkersConfig workers_limits;
   std::vector<WorkerConfig> workers;  // in the order of the file
+  TracesConfig traces;
   AccessLogConfig access_log;
   RuntimeConfig runtime;
   LogConfig log;

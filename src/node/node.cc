@@ -252,6 +252,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (const Result<void> loaded = node->load_created_rules(); !loaded) return std::unexpected(loaded.error());
   rules = node->with_created_rules(node->config_, std::move(rules));
   node->make_overview();
+  node->make_tracer();
   node->make_shards(rules);
   if (const Result<void> restored = node->restore_sessions(); !restored) return std::unexpected(restored.error());
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
@@ -477,6 +478,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.report_receiver = std::make_unique<ReportReceiver>(*shard.loop, admin_loop_, *overview_);
     shard.path->show_in(tail_);
+    if (event_traces_) shard.path->trace_in(*event_traces_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
@@ -520,7 +522,7 @@ Result<void> Node::open_sites() {
   for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
   Result<std::unique_ptr<Sites>> opened =
       Sites::open(with_worker_sites(config_), clock_, file_system_, data_directory_.path() + "/cache", loops,
-                  descriptors_.for_connections);
+                  descriptors_.for_connections, tracer_.get());
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
   return {};
@@ -536,6 +538,21 @@ void Node::make_overview() {
                             .started = started_};
   if (const auto at = parse_position(config_.node.position)) options.position = {at->latitude, at->longitude};
   overview_ = std::make_unique<Overview>(admin_loop_, std::move(options), [this] { return readings(); });
+}
+
+void Node::make_tracer() {
+  const TracesConfig& config = config_.traces;
+  if (config.endpoint.empty()) return;
+  const Result<WebhookUrl> collector = parse_webhook_url(config.endpoint);
+  VERGE_ASSERT(collector.has_value());  // reading the configuration saw to it
+  tracer_ =
+      std::make_unique<traces::Tracer>(traces::Tracer::Options{.one_in = config.one_in, .heeds_flag = config.follow});
+  event_traces_ = std::make_unique<EventTraces>(*tracer_, id_, clock_);
+  trace_exporter_ = std::make_unique<TraceExporter>(
+      *tracer_, *collector, credentials_.traces_token,
+      traces::Resource{
+          .node = config_.node.name, .node_id = id_.text(), .tier = std::string(name_of(config_.node.tier))},
+      clock_);
 }
 
 void Node::make_uplink() {
@@ -564,7 +581,8 @@ void Node::make_uplink() {
                                         .ttl_stops_in_outage = spool.ttl_stops_in_outage},
                            .ttl = {spool.critical.ttl, spool.high.ttl, spool.normal.ttl, spool.low.ttl},
                            .redundant = parent.redundant,
-                           .access = [this](size_t path) { return parent_access_[path]; }});
+                           .access = [this](size_t path) { return parent_access_[path]; },
+                           .watch = event_traces_ ? event_traces_->watch() : spool::RecordWatch{}});
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 

@@ -64,6 +64,8 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.workers = config.workers;
   applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
   applied.access_log = config.access_log;
+  applied.traces.one_in = config.traces.one_in;
+  applied.traces.follow = config.traces.follow;
   applied.mqtt.acl = config.mqtt.acl;
   applied.mqtt.password_file = config.mqtt.password_file;
   applied.mqtt.anonymous = config.mqtt.anonymous;
@@ -147,6 +149,9 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.workers_limits.deploy_tokens = applied.workers_limits.deploy_tokens;
   credentials_.deploy_tokens = credentials.deploy_tokens;
   config_.access_log = applied.access_log;
+  config_.traces.one_in = applied.traces.one_in;
+  config_.traces.follow = applied.traces.follow;
+  if (tracer_) tracer_->change({.one_in = config_.traces.one_in, .heeds_flag = config_.traces.follow});
   config_.mqtt.acl = applied.mqtt.acl;
   config_.mqtt.password_file = applied.mqtt.password_file;
   config_.mqtt.anonymous = applied.mqtt.anonymous;

@@ -1,8 +1,5 @@
 #include "spool/parent_answer.h"
 
-#include <algorithm>
-#include <charconv>
-
 #include <fmt/format.h>
 
 #include "net/http_date.h"
@@ -27,24 +24,6 @@ ParentAnswer::Meaning meaning_of(int status, std::string_view body) {
   return Meaning::kNotNow;
 }
 
-// Seconds or a date (RFC 9110 section 10.2.3). The two clocks need not agree: a date counts from the answer's own.
-std::optional<Duration> retry_after(const net::HttpAnswer& answer, WallTime now) {
-  const std::optional<std::string_view> field = answer.field("Retry-After");
-  if (!field || field->empty()) return std::nullopt;
-  const char* const text_end = field->data() + field->size();
-  uint32_t delay_s = 0;
-  if (const auto [end, problem] = std::from_chars(field->data(), text_end, delay_s); end == text_end) {
-    // More than a number holds is more than is waited for.
-    return problem == std::errc{} ? std::min<Duration>(std::chrono::seconds(delay_s), kRetryAfterMax) : kRetryAfterMax;
-  }
-  const int64_t now_s = now.microseconds / 1'000'000;
-  const std::optional<int64_t> until_s = net::parse_http_date(*field, now_s);
-  if (!until_s) return std::nullopt;
-  const std::optional<std::string_view> date = answer.field("Date");
-  const int64_t from_s = (date ? net::parse_http_date(*date, now_s) : std::nullopt).value_or(now_s);
-  return std::clamp<Duration>(std::chrono::seconds(*until_s - from_s), Duration(0), kRetryAfterMax);
-}
-
 }  // namespace
 
 ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view parent, bool shows_token,
@@ -60,14 +39,14 @@ ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view
     return {.error = {"uplink.unauthorized",
                       fmt::format("{} {}", parent, shows_token ? "does not know this node's token" : "demands a token"),
                       "give this node (parent.token) one of the parent's http.uplink_tokens"},
-            .asked_pause = retry_after(*answer, now)};
+            .asked_pause = net::retry_after(answer->fields, now, kRetryAfterMax)};
   }
   const Meaning meaning = meaning_of(answer->status, answer->body.view());
   return {.meaning = meaning,
           .error = {"uplink.refused",
                     fmt::format("{} answered {}: {}", parent, answer->status, answer->body.view().substr(0, 200)),
                     "check that parent.url names the http listener of a Verge node"},
-          .asked_pause = retry_after(*answer, now),
+          .asked_pause = net::retry_after(answer->fields, now, kRetryAfterMax),
           .is_parents_word = meaning != Meaning::kNotNow && answer->body.view().starts_with(kProblem)};
 }
 

@@ -40,6 +40,7 @@ Uplink::Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, 
       spool_(spool),
       paths_(made_of(std::move(paths))),
       access_(options.access),
+      watch_(options.watch),
       readers_{BatchReader(file_system, spool_directory, spool.keys(), {node, spool.lives(), name}, options.ttl, clock_,
                            spool.age_clock()),
                BatchReader(file_system, spool_directory, spool.keys(), {node, spool.lives(), name}, options.ttl, clock_,
@@ -128,7 +129,8 @@ void Uplink::drain(std::function<void()> done) {
 void Uplink::prepare(Lane lane, const SendPlan::Stretch& stretch, const BatchLimits& limits) {
   workers_[static_cast<size_t>(lane)]->post([this, lane, stretch, limits, alive = guard_] {
     if (alive.expired()) return;
-    auto batch = std::make_unique<PreparedBatch>(readers_[static_cast<size_t>(lane)].read(stretch, limits));
+    auto batch =
+        std::make_unique<PreparedBatch>(readers_[static_cast<size_t>(lane)].read(stretch, limits, watch_.read));
     loop_.post([this, lane, batch = std::move(batch), alive]() mutable {
       if (!alive.expired()) turn([&] { delivery_.prepared(lane, std::move(batch)); });
     });
@@ -190,7 +192,10 @@ void Uplink::close(Lane lane, size_t path) {
   connection.client.reset();
 }
 
-void Uplink::delivered(Priority stream, IntervalSet::Interval sequences) { spool_.delivered(stream, sequences); }
+void Uplink::delivered(Priority stream, IntervalSet::Interval sequences) {
+  spool_.delivered(stream, sequences);
+  if (watch_.delivered) watch_.delivered(stream, sequences);
+}
 
 void Uplink::bury(DeadLetter letter) {
   const Priority stream = letter.stream;

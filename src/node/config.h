@@ -70,6 +70,7 @@ struct MqttConfig {
   uint64_t topic_aliases_max = 32;
   Duration keep_alive_max{0};
   bool durable_sessions = true;
+  bool durable_retained = true;
   Duration sys_every = std::chrono::seconds(10);
   bool certificate_users = false;
   std::string password_file;

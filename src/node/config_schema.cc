@@ -244,7 +244,10 @@ static void describe(Visitor& v, MqttConfig& c) {
   v.key("sys_every", c.sys_every, Time{Duration(0), std::chrono::hours(1)},
         {"How often $SYS/broker/… is published to who subscribes; 0s: never."});
   v.key("durable_sessions", c.durable_sessions, Flag{},
-        {"Whether sessions that outlive their connection survive the end of the node too, however it ends."});
+        {"Whether sessions that outlive their connection survive the end of the node too, however it ends, with their "
+         "wills."});
+  v.key("durable_retained", c.durable_retained, Flag{},
+        {"Whether retained messages survive the end of the node, however it ends."});
   v.sequence(
       "acl", c.acl,
       {"Who may publish and subscribe to what: the first that speaks of user, action and topic decides, and what "

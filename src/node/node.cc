@@ -397,19 +397,36 @@ std::shared_ptr<mqtt::Authenticator> Node::make_authenticator(const MqttConfig& 
 }
 
 Result<void> Node::restore_sessions() {
-  if (!config_.mqtt.durable_sessions) return {};
+  const mqtt::Broker::Kept kept{.sessions = config_.mqtt.durable_sessions, .retained = config_.mqtt.durable_retained};
+  if (!kept.sessions && !kept.retained) return {};
   Result<std::unique_ptr<mqtt::SessionJournal>> journal =
       mqtt::SessionJournal::open(file_system_, data_directory_.path() + "/sessions", keys_, clock_);
   if (!journal) return std::unexpected(journal.error());
   session_journal_ = std::move(*journal);
-  for (const Shard& shard : shards_) shard.broker->record_in(*session_journal_, clock_);
+  for (const Shard& shard : shards_) shard.broker->record_in(*session_journal_, clock_, kept);
   const mqtt::Clocks now{.wall_us = clock_.wall().microseconds, .monotonic = clock_.monotonic()};
   const auto& sessions = session_journal_->image().sessions();
+  std::string unwanted;  // records that end what is not to be kept any more
   for (const auto& [name, session] : sessions) {
+    if (!kept.sessions) {
+      mqtt::append_ended(unwanted, name);
+      continue;
+    }
     shards_[mqtt::Broker::shard_of(session.client_id, shards_.size())].broker->restore(session, now);
   }
+  size_t retained = 0;
+  for (const mqtt::MessagePointer& message : session_journal_->image().retained()) {
+    if (!kept.retained) {
+      mqtt::append_retained(unwanted, {.topic = message->topic, .properties = {}}, now);
+    } else if (message->expires > now.monotonic) {
+      shards_[mqtt::Broker::retaining_shard_of(message->topic, shards_.size())].broker->restore_retained(message);
+      ++retained;
+    }
+  }
+  if (!sessions.empty() && kept.sessions) log_info("mqtt", "{} sessions of before are kept", sessions.size());
+  if (retained > 0) log_info("mqtt", "{} retained messages of before are kept", retained);
   session_journal_->start();
-  if (!sessions.empty()) log_info("mqtt", "{} sessions of before are kept", sessions.size());
+  if (!unwanted.empty()) session_journal_->submit({.records = std::move(unwanted), .messages = {}}, {});
   return {};
 }
 

@@ -75,6 +75,11 @@ void Totals::add(const EventPathCounters& from) {
   given_up += from.given_up.value();
   calls += from.calls.value();
   failed_calls += from.failed_calls.value();
+  asks += from.asks.value();
+  decided += from.decided.value();
+  replaced += from.replaced.value();
+  late_decisions += from.late_decisions.value();
+  fallbacks += from.fallbacks.value();
   rules.add(from.decision);
 }
 

@@ -307,6 +307,7 @@ TEST(Memory, SurvivesAsBytes) {
       "SELECT lag(v, 3) AS l, delta(v) AS d, changed(s) AS c, hysteresis(v, 6, 3) AS h, zscore(v) AS z, anomaly(v) AS "
       "a, "
       "ewma(v) AS e, cusum(v) AS u, forest(v) AS f, seasonal(v) AS n FROM 'x/+' PARTITION BY k",
+      "SELECT round(json_value(fuse(v, 0, 10, 0.5, v + 1, 0, 20, 2), '$.value'), 9) AS f FROM 'x/+' PARTITION BY k",
       "SELECT v FROM 'x/+' WHERE v > 2 FOR 1 s PARTITION BY k",
       "SELECT v, s FROM 'x/+' TIMESTAMP BY time - 700 * k DELAY 2 s WHERE (v > 2 FOR 500 ms) AND k < 2 PARTITION BY k",
       "SELECT a.v AS x, b.s AS y FROM 'x/+' AS a JOIN 'x/+' AS b ON a.v = b.v WITHIN 10 s WHERE a.k < b.k",

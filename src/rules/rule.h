@@ -59,7 +59,22 @@ struct CallAction {
   std::string worker;
 };
 
-using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction, CallAction>;
+struct AskAction {
+  std::string question;
+  Template topic;
+  std::optional<Template> otherwise;
+  AskLevel level = AskLevel::kNext;
+  Duration deadline{0};
+  uint8_t qos = 0;
+  bool retain = false;
+  std::optional<uint32_t> urgency;  // columns, where the rule states them
+  std::optional<uint32_t> complexity;
+};
+
+struct AnswerAction {};
+
+using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction, CallAction, AskAction,
+                            AnswerAction>;
 
 struct Column {
   std::string name;
@@ -145,7 +160,8 @@ struct Rule {
   std::vector<Column> columns;   // without '*'; those that only templates name come last
   size_t selected_columns = 0;   // how many of them are in the row
   std::vector<Action> actions;
-  bool drops = false;  // one of the actions is a drop
+  bool drops = false;    // one of the actions is a drop
+  bool answers = false;  // one of them is an answer
 
   // `SELECT *` alone: the message is passed on byte by byte.
   [[nodiscard]] bool is_verbatim() const { return selects_message && selected_columns == 0; }

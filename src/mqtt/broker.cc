@@ -697,9 +697,9 @@ bool Broker::count_input(size_t before, size_t now) {
   return false;
 }
 
-void Broker::acknowledge(const AckTicket& ticket, Reason reason) {
+void Broker::acknowledge(const AckTicket& ticket, Reason reason, bool at_parent) {
   if (const auto found = connections_.find(ticket.connection); found != connections_.end()) {
-    found->second->acknowledge(ticket.number, reason);
+    found->second->acknowledge(ticket.number, reason, at_parent);
   } else {
     settle_outstanding(ticket, reason);
   }

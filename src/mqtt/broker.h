@@ -94,8 +94,8 @@ class Broker final : private runtime::TurnEnd {
   void accept(net::Socket socket);
   // To local subscribers on all loops; keeps it if it is to be retained.
   void publish(const MessagePointer& message);
-  // The answer to a ticket for which Intake::take() gave kPending.
-  void acknowledge(const AckTicket& ticket, Reason reason);
+  // The answer to a ticket for which Intake::take() gave kPending. `at_parent`: the message is not only durable here.
+  void acknowledge(const AckTicket& ticket, Reason reason, bool at_parent = false);
 
   // Who may do what from now on, at what comes next from clients and goes to them; subscriptions that were granted
   // stay.

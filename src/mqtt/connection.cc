@@ -14,11 +14,12 @@
 namespace verge::mqtt {
 namespace {
 
-// The classes of durability that are reached here.
+// The classes of durability.
 constexpr std::string_view kNone = "none";
 constexpr std::string_view kLocal = "local";
+constexpr std::string_view kParent = "parent";
 // An acknowledgement that tells the class.
-constexpr size_t kToldBytesMax = 33;
+constexpr size_t kToldBytesMax = 34;
 
 bool asks_for_durability(const Properties& properties) {
   return std::ranges::any_of(properties.user,
@@ -457,9 +458,10 @@ bool Connection::awaits_pubrec(uint16_t packet_id) const {
   });
 }
 
-void Connection::acknowledge(uint64_t number, Reason reason) {
+void Connection::acknowledge(uint64_t number, Reason reason, bool at_parent) {
   if (number < first_ack_ || number - first_ack_ >= acks_.size()) return;
   PendingAck& pending = acks_[number - first_ack_];
+  if (at_parent && !pending.durability.empty()) pending.durability = kParent;
   if (is_failure(reason)) pending.reason = reason;
   if (pending.waits == 0 || --pending.waits > 0) return;
   reason = pending.reason;

@@ -43,7 +43,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   // Sends DISCONNECT (5.0) and closes; the session stays or ends as agreed. `with_will`: publish it.
   void disconnect(Reason reason, bool with_will, std::string_view what);
   // One of the answers that the acknowledgement waits for.
-  void acknowledge(uint64_t number, Reason reason);
+  void acknowledge(uint64_t number, Reason reason, bool at_parent);
   // How many there are to come to this one, and the reason so far.
   [[nodiscard]] std::pair<uint8_t, Reason> answers_to_come(uint64_t number) const;
   // PUBREL, for the message of this number of the session.

@@ -23,6 +23,7 @@
 #include "node/config_origin.h"
 #include "node/config_site.h"
 #include "node/config_worker.h"
+#include "node/durability_classes.h"
 #include "rules/rule_source.h"
 #include "spool/stream_options.h"
 
@@ -276,6 +277,7 @@ struct Config {
   TlsConfig tls;
   ParentConfig parent;
   SpoolConfig spool;
+  std::vector<DurabilityClass> durability;  // in the order of the file
   StoreConfig store;
   CacheConfig cache;
   std::vector<SiteConfig> sites;  // in the order of the file

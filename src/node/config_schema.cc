@@ -424,6 +424,26 @@ static void describe(Visitor& v, StoreConfig& c) {
   v.key("token", c.token, Secret{}, {"With nats: the token that the servers ask for.", "none"});
 }
 
+static void describe(Visitor& v, DurabilityClass& c) {
+  using Level = DurabilityClass::Level;
+  using AtBound = DurabilityClass::AtBound;
+  v.key("topics", c.topics, Texts{}, {.description = "Topic filters.", .required = true});
+  v.key("class", c.level, Choice<Level>{{{"none", Level::kNone}, {"local", Level::kLocal}, {"parent", Level::kParent}}},
+        {"What the sender's acknowledgement waits for: nothing, that the message is durable on this disk, or that the "
+         "parent has it; with local and parent it is kept whether a rule uploads it or not, unless one drops it."});
+  v.key("priority", c.priority, priority_choice(), {"Of messages that are kept though no rule uploads them."});
+  v.key("wait", c.wait, Time{std::chrono::milliseconds(10), std::chrono::hours(1)},
+        {"With class parent: how long the acknowledgement waits at most."});
+  v.key("at_bound", c.at_bound, Choice<AtBound>{{{"acknowledge", AtBound::kAcknowledge}, {"refuse", AtBound::kRefuse}}},
+        {"With class parent: what the sender is told after that time: that it is durable here and follows, or to send "
+         "it again (PUBACK 0x97, HTTP 503)."});
+  for (const std::string& topic : c.topics) {
+    if (is_topic_filter(topic)) continue;
+    v.refuse("topics", {"config.value", fmt::format("{} is no topic filter", json_string(topic)),
+                        "'+' stands alone in a level, '#' alone in the last"});
+  }
+}
+
 static void describe(Visitor& v, CacheConfig& c) {
   v.key("memory_bytes_max", c.memory_bytes_max, Size{kMiB, kPiB}, {"Memory for stored answers, of all sites."});
   v.key("disk_bytes_max", c.disk_bytes_max, Size{0, kPiB},
@@ -634,6 +654,14 @@ void describe(Visitor& v, Config& c) {
   v.section("tls", c.tls, {"What the TLS listeners show and demand; read again on SIGHUP."});
   v.section("parent", c.parent, {"The node one tier up, to which events climb."});
   v.section("spool", c.spool, {"The queue on disk that events climb from."});
+  v.sequence("durability", c.durability,
+             {"What acknowledgements of messages on some topics mean; of several that match, the first counts."});
+  const bool demands_parent = std::ranges::any_of(
+      c.durability, [](const DurabilityClass& each) { return each.level == DurabilityClass::Level::kParent; });
+  if (demands_parent && c.parent.url.empty()) {
+    v.refuse("durability", {"config.value", "a class of durability is \"parent\", and this node has none",
+                            "give parent.url, or the class local"});
+  }
   v.section("store", c.store, {"Where what child nodes send is kept."});
   v.section("cache", c.cache, {"The HTTP cache."});
   v.sequence("site", c.sites,

@@ -463,6 +463,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .session_expiry_max = config_.mqtt.session_expiry_max};
   const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(config_.mqtt));
   const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(config_.mqtt, credentials_);
+  const auto durability = std::make_shared<const DurabilityClasses>(config_.durability);
   const net::HttpServerLimits http_limits{.connections_max = descriptors_.http / count + 1};
   shards_.resize(count);
   std::vector<EventPath*> paths;
@@ -476,6 +477,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.report_receiver = std::make_unique<ReportReceiver>(*shard.loop, admin_loop_, *overview_);
     shard.path->show_in(tail_);
+    shard.path->set_durability(durability);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
@@ -710,6 +712,7 @@ void Node::drain() {
   on_all_loops([](Shard& shard) {
     shard.listeners.clear();
     shard.broker->stop_reading();
+    shard.path->stop_waiting();
   });
   const auto from_now = [](Duration duration) { return std::chrono::steady_clock::now() + duration; };
   // What children and clients sent goes into windows on any loop, so that none may close before all of it is there.

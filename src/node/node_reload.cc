@@ -67,6 +67,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.mqtt.acl = config.mqtt.acl;
   applied.mqtt.password_file = config.mqtt.password_file;
   applied.mqtt.anonymous = config.mqtt.anonymous;
+  applied.durability = config.durability;
   applied.http.trusted_proxies = config.http.trusted_proxies;
   applied.http.proxy_protocol = config.http.proxy_protocol;
   applied.http.client_field = config.http.client_field;
@@ -110,8 +111,10 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   configure_log(config.log.level, config.log.format);
   const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(applied.mqtt));
   const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(applied.mqtt, credentials);
+  const auto durability = std::make_shared<const DurabilityClasses>(applied.durability);
   on_all_loops([&](Shard& shard) {
     shard.path->replace_rules(rules);
+    shard.path->set_durability(durability);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
     shard.uplink_tokens = credentials.uplink_tokens;
@@ -150,6 +153,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.mqtt.acl = applied.mqtt.acl;
   config_.mqtt.password_file = applied.mqtt.password_file;
   config_.mqtt.anonymous = applied.mqtt.anonymous;
+  config_.durability = applied.durability;
   config_.http.trusted_proxies = applied.http.trusted_proxies;
   config_.http.proxy_protocol = applied.http.proxy_protocol;
   config_.http.client_field = applied.http.client_field;

@@ -73,6 +73,8 @@ void Totals::add(const EventPathCounters& from) {
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
   given_up += from.given_up.value();
+  at_parent += from.at_parent.value();
+  short_of_parent += from.short_of_parent.value();
   calls += from.calls.value();
   failed_calls += from.failed_calls.value();
   rules.add(from.decision);

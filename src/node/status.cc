@@ -350,6 +350,10 @@ std::string Node::metrics_text() const {
             static_cast<double>(totals.awaiting_space));
   out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",
               totals.given_up);
+  out.counter("acknowledged_at_parent_total", "Messages and requests acknowledged when the parent had them.",
+              totals.at_parent);
+  out.counter("short_of_parent_total", "Messages and requests answered before the parent had them, as it should.",
+              totals.short_of_parent);
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);
   if (sites() != nullptr) {

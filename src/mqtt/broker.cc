@@ -62,6 +62,7 @@ Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& 
       random_(system_seed()),
       retained_(limits.retained_max, limits.retained_bytes_max),
       away_full_(kQuiet),
+      pace_timer_(loop),
       sweep_timer_(loop) {
   sweep_timer_.after(kSweepPeriod, [this] { sweep(); });
 }
@@ -686,6 +687,29 @@ void Broker::await_room(const Connection& connection) {
   passages_.await_room([this, serial = connection.serial()] {
     if (const auto found = connections_.find(serial); found != connections_.end()) found->second->has_room_again();
   });
+}
+
+void Broker::await_pace(const Connection& connection, MonotonicTime due) {
+  counters_.rate_held.add();
+  const auto place = paced_.emplace(due, connection.serial());
+  if (place == paced_.begin()) watch_pace();
+}
+
+void Broker::watch_pace() {
+  if (paced_.empty()) return pace_timer_.cancel();
+  const MonotonicTime due = std::max({paced_.begin()->first, message_pace_.due(), byte_pace_.due()});
+  pace_timer_.after(std::max(due - loop_.now(), Duration(0)), [this] { release_paced(); });
+}
+
+// One after the other, as long as all together may send: who waits the longest goes first.
+void Broker::release_paced() {
+  const MonotonicTime now = loop_.now();
+  while (!paced_.empty() && paced_.begin()->first <= now && message_pace_.due() <= now && byte_pace_.due() <= now) {
+    const uint64_t serial = paced_.begin()->second;
+    paced_.erase(paced_.begin());
+    if (const auto found = connections_.find(serial); found != connections_.end()) found->second->may_send_again();
+  }
+  watch_pace();
 }
 
 bool Broker::count_input(size_t before, size_t now) {

@@ -50,6 +50,7 @@ void Connection::on_bytes(std::string_view bytes) {
   while (stream_.is_open() && !is_held()) {
     Frame frame;
     Violation problem;
+    const size_t before = bytes.size();
     const Framing framing = next_frame(bytes, broker_.limits_.packet_bytes_max, frame, problem);
     if (framing == Framing::kNeedMore) break;
     if (framing == Framing::kViolation) {
@@ -58,6 +59,7 @@ void Connection::on_bytes(std::string_view bytes) {
     }
     const uint64_t crowded = broker_.passages_.crowded();
     if (!take_frame(frame, bytes)) break;
+    keep_pace(frame.type, before - bytes.size());
     if (broker_.passages_.crowded() != crowded) hold_until_room();
     hold_while_output_waits();
   }
@@ -96,7 +98,7 @@ void Connection::on_drained() {
 }
 
 bool Connection::is_held() const {
-  return paused_ || output_waits_ || awaits_room_ || authenticating_ ||
+  return paused_ || output_waits_ || awaits_room_ || is_too_fast_ || authenticating_ ||
          answers_awaited_ >= broker_.limits_.answers_max || broker_.stopped_;
 }
 
@@ -130,6 +132,32 @@ void Connection::hold_until_room() {
 
 void Connection::has_room_again() {
   awaits_room_ = false;
+  go_on();
+}
+
+void Connection::keep_pace(PacketType type, size_t bytes) {
+  const Rates& rates = broker_.rates_;
+  const MonotonicTime now = loop_.now();
+  const uint64_t messages = type == PacketType::kPublish ? 1 : 0;
+  message_pace_.take(messages, rates.client.messages, now);
+  byte_pace_.take(bytes, rates.client.bytes, now);
+  broker_.message_pace_.take(messages, rates.total.messages, now);
+  broker_.byte_pace_.take(bytes, rates.total.bytes, now);
+  if (!stream_.is_open()) return;
+  const MonotonicTime own = std::max(message_pace_.due(), byte_pace_.due());
+  if (own > now && rates.client_policy == Rates::Policy::kDisconnect) {
+    broker_.counters_.rate_closed.add();
+    return disconnect(Reason::kMessageRateTooHigh, /*with_will=*/true, "it sends more in a second than it may");
+  }
+  const MonotonicTime due = std::max({own, broker_.message_pace_.due(), broker_.byte_pace_.due()});
+  if (due <= now) return;
+  is_too_fast_ = true;
+  hold();
+  broker_.await_pace(*this, due);
+}
+
+void Connection::may_send_again() {
+  is_too_fast_ = false;
   go_on();
 }
 
@@ -674,7 +702,7 @@ void Connection::check_deadline(MonotonicTime now) {
   if (output_waits_ && stream_.sent_bytes() != std::exchange(sent_when_looked_, stream_.sent_bytes())) {
     last_received_ = now;
   }
-  if (silence_max_ == Duration(0) || paused_ || awaits_room_ || now - last_received_ <= silence_max_) return;
+  if (silence_max_ == Duration(0) || paused_ || awaits_room_ || is_too_fast_ || now - last_received_ <= silence_max_) return;
   if (session_ == nullptr) {
     stream_.close();
     finish(false);

@@ -5,7 +5,8 @@
 // [MQTT-4.6.0-2], and when `pending_max` or `pending_bytes_max` are waiting the connection is read no further until
 // some are answered. Neither is it while `answers_max` SUBACK and UNSUBACK are awaited, nor while more than
 // `queue_bytes_max` of output waits for the client: what answers its packets is never dropped, so the packets must
-// stop. Neither while a loop to which its last message went has not caught up (forward_max).
+// stop. Neither while a loop to which its last message went has not caught up (forward_max), nor while it, or all
+// together, have sent more than they may by now (Rates).
 //
 // What was read of a packet that is not whole is kept, and counted with that of all connections of the loop; the one
 // that needs more than there is (input_bytes_max) is closed.
@@ -21,6 +22,7 @@
 #include "mqtt/intake.h"
 #include "mqtt/limits.h"
 #include "mqtt/message.h"
+#include "mqtt/pace.h"
 #include "mqtt/packet.h"
 #include "net/stream.h"
 
@@ -54,6 +56,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void authenticated(bool is_right);
   // Another loop has caught up.
   void has_room_again();
+  // The pace allows more.
+  void may_send_again();
   // Closes with a reason if the client has been silent too long, or never sent CONNECT.
   void check_deadline(MonotonicTime now);
 
@@ -104,6 +108,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void hold_while_too_many();
   void hold_while_output_waits();
   void hold_until_room();
+  // A packet of `bytes` came.
+  void keep_pace(PacketType type, size_t bytes);
   void keep_input(std::string_view rest);
   void go_on();
   void on_turn_end() override;
@@ -131,6 +137,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   bool paused_ = false;            // too many publishes are pending
   bool output_waits_ = false;      // more than queue_bytes_max
   bool awaits_room_ = false;       // on another loop
+  bool is_too_fast_ = false;       // by itself, or with all others
   bool authenticating_ = false;    // its CONNECT waits for the node to say who it is
   std::string connect_;            // that CONNECT
   uint64_t sent_when_looked_ = 0;  // bytes that the client had taken, while output waits
@@ -139,6 +146,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   // Of the client's PUBLISH packets at QoS 1 and 2 on this connection, those that it was not told the end of (MQTT 5.0
   // section 4.9).
   size_t unfinished_ = 0;
+  Pace message_pace_;
+  Pace byte_pace_;
   std::vector<std::string> aliases_;  // topics, by alias from 1 on; empty: not given
   size_t alias_bytes_ = 0;
   std::unique_ptr<Message> will_;

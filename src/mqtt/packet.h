@@ -60,6 +60,7 @@ enum class Reason : uint8_t {
   kReceiveMaximumExceeded = 0x93,
   kTopicAliasInvalid = 0x94,
   kPacketTooLarge = 0x95,
+  kMessageRateTooHigh = 0x96,
   kQuotaExceeded = 0x97,
   kAdministrativeAction = 0x98,
   kPayloadFormatInvalid = 0x99,

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "cache/access_log.h"
 #include "model/priority.h"
+#include "mqtt/limits.h"
 #include "net/forwarded.h"
 #include "node/config_origin.h"
 #include "node/config_site.h"
@@ -72,6 +73,11 @@ struct MqttConfig {
   Duration keep_alive_max{0};
   bool durable_sessions = true;
   Duration sys_every = std::chrono::seconds(10);
+  uint64_t client_messages_max = 0;  // a second, as the three below; 0: any
+  uint64_t client_bytes_max = 0;
+  uint64_t total_messages_max = 0;
+  uint64_t total_bytes_max = 0;
+  mqtt::Rates::Policy client_rate_policy = mqtt::Rates::Policy::kHold;
   bool certificate_users = false;
   std::string password_file;
   bool anonymous = false;

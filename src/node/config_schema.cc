@@ -243,6 +243,17 @@ static void describe(Visitor& v, MqttConfig& c) {
          "address of its subject alternative names, and needs no password."});
   v.key("sys_every", c.sys_every, Time{Duration(0), std::chrono::hours(1)},
         {"How often $SYS/broker/… is published to who subscribes; 0s: never."});
+  constexpr Count kMessagesASecond{0, 1'000'000'000};
+  v.key("client_messages_max", c.client_messages_max, kMessagesASecond,
+        {"Messages that one client may publish in a second, and once as many more; 0: any number."});
+  v.key("client_bytes_max", c.client_bytes_max, Size{0, kPiB}, {"The same of the bytes that it sends."});
+  v.key("total_messages_max", c.total_messages_max, kMessagesASecond,
+        {"The same of the messages of all clients together, who are read no further until there is room for more."});
+  v.key("total_bytes_max", c.total_bytes_max, Size{0, kPiB}, {"The same of their bytes."});
+  v.key("client_rate_policy", c.client_rate_policy,
+        Choice<mqtt::Rates::Policy>{
+            {{"hold", mqtt::Rates::Policy::kHold}, {"disconnect", mqtt::Rates::Policy::kDisconnect}}},
+        {"What becomes of a client that sends faster: it is read no further for a while, or it is closed (0x96)."});
   v.key("durable_sessions", c.durable_sessions, Flag{},
         {"Whether sessions that outlive their connection survive the end of the node too, however it ends."});
   v.sequence(

@@ -181,6 +181,13 @@ std::vector<ListenKey> listeners_of(const Config& config) {
 
 }  // namespace
 
+mqtt::Rates rates_of(const MqttConfig& config, size_t loops) {
+  const auto share = [loops](uint64_t total) { return (total + loops - 1) / loops; };
+  return {.client = {.messages = config.client_messages_max, .bytes = config.client_bytes_max},
+          .client_policy = config.client_rate_policy,
+          .total = {.messages = share(config.total_messages_max), .bytes = share(config.total_bytes_max)}};
+}
+
 mqtt::AccessRules access_rules(const MqttConfig& config) {
   std::vector<mqtt::AccessRule> rules;
   for (const AclConfig& acl : config.acl) {
@@ -481,6 +488,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
+    shard.broker->set_rates(rates_of(config_.mqtt, count));
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits,
         [this, i](const net::HttpRequest& request, net::HttpResponder responder) {

@@ -62,6 +62,8 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
 ConfigProblems check_listeners(const Config& config);
 
 mqtt::AccessRules access_rules(const MqttConfig& config);
+// As each of so many loops keeps them.
+mqtt::Rates rates_of(const MqttConfig& config, size_t loops);
 
 class Node {
  public:

@@ -16,6 +16,14 @@ namespace {
 constexpr int64_t kSecondsADay = 86'400;
 constexpr int64_t kWarnDays = 14;
 
+void take_rates(MqttConfig& to, const MqttConfig& from) {
+  to.client_messages_max = from.client_messages_max;
+  to.client_bytes_max = from.client_bytes_max;
+  to.total_messages_max = from.total_messages_max;
+  to.total_bytes_max = from.total_bytes_max;
+  to.client_rate_policy = from.client_rate_policy;
+}
+
 }  // namespace
 
 void Node::warn_of_credentials(const Credentials& credentials) {
@@ -65,6 +73,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
   applied.access_log = config.access_log;
   applied.mqtt.acl = config.mqtt.acl;
+  take_rates(applied.mqtt, config.mqtt);
   applied.mqtt.password_file = config.mqtt.password_file;
   applied.mqtt.anonymous = config.mqtt.anonymous;
   applied.durability = config.durability;
@@ -117,6 +126,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     shard.path->set_durability(durability);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
+    shard.broker->set_rates(rates_of(applied.mqtt, shards_.size()));
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
   });
@@ -151,6 +161,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   credentials_.deploy_tokens = credentials.deploy_tokens;
   config_.access_log = applied.access_log;
   config_.mqtt.acl = applied.mqtt.acl;
+  take_rates(config_.mqtt, applied.mqtt);
   config_.mqtt.password_file = applied.mqtt.password_file;
   config_.mqtt.anonymous = applied.mqtt.anonymous;
   config_.durability = applied.durability;

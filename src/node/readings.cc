@@ -44,6 +44,8 @@ void Totals::add(const mqtt::BrokerCounters& from) {
   away_dropped += from.away_dropped.value();
   forward_dropped += from.forward_dropped.value();
   forward_held += from.forward_held.value();
+  rate_held += from.rate_held.value();
+  rate_closed += from.rate_closed.value();
   input_bytes += from.input_bytes.value();
   input_refused += from.input_refused.value();
   forbidden += from.forbidden.value();

@@ -702,7 +702,8 @@ void Connection::check_deadline(MonotonicTime now) {
   if (output_waits_ && stream_.sent_bytes() != std::exchange(sent_when_looked_, stream_.sent_bytes())) {
     last_received_ = now;
   }
-  if (silence_max_ == Duration(0) || paused_ || awaits_room_ || is_too_fast_ || now - last_received_ <= silence_max_) return;
+  if (silence_max_ == Duration(0) || paused_ || awaits_room_ || is_too_fast_ || now - last_received_ <= silence_max_)
+    return;
   if (session_ == nullptr) {
     stream_.close();
     finish(false);

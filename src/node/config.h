@@ -41,6 +41,9 @@ struct NodeConfig {
   bool operator==(const NodeConfig&) const = default;
 };
 
+// "0660": three octal digits, with or without the 0.
+std::optional<uint32_t> parse_mode(std::string_view text);
+
 enum class AclActions { kAll, kPublish, kSubscribe };
 
 // Who may do what; the first that speaks of it decides.
@@ -60,6 +63,10 @@ struct MqttConfig {
   std::vector<std::string> ws_listen;
   std::vector<std::string> ws_tls_listen;
   std::vector<std::string> ws_origins;
+  std::vector<std::string> unix_listen;  // paths
+  std::string unix_mode = "0660";        // parse_mode accepts it
+  std::vector<net::Network> trusted_proxies;
+  bool proxy_protocol = false;
   uint64_t packet_bytes_max = 1ULL << 20;
   uint64_t connections_max = 100'000;
   uint64_t inflight_max = 1024;

@@ -12,6 +12,7 @@
 #include "model/event.h"
 #include "model/topic.h"
 #include "mqtt/access_rules.h"
+#include "net/socket_file.h"
 #include "node/config_address.h"
 #include "node/config_site_kinds.h"
 #include "node/position.h"
@@ -162,6 +163,14 @@ void check(Visitor& visitor, const ActionForm& form) {
 
 }  // namespace
 
+std::optional<uint32_t> parse_mode(std::string_view text) {
+  if (text.size() == 4 && text.starts_with('0')) text.remove_prefix(1);
+  if (text.size() != 3 || text.find_first_not_of("01234567") != std::string_view::npos) return std::nullopt;
+  uint32_t mode = 0;
+  for (const char digit : text) mode = mode << 3U | static_cast<uint32_t>(digit - '0');
+  return mode;
+}
+
 // Not in the unnamed namespace: the templates of Visitor find these by their first argument.
 
 static void describe(Visitor& v, NodeConfig& c) {
@@ -216,6 +225,15 @@ static void describe(Visitor& v, MqttConfig& c) {
       "ws_origins", c.ws_origins, Texts{},
       {"Sites whose pages may connect by WebSocket, such as https://example.com; \"*\" is all. The listener's own may.",
        "its own"});
+  v.key("unix_listen", c.unix_listen, Texts{},
+        {"Unix sockets where MQTT clients of this machine connect, as paths; removed when the node ends."});
+  v.key("unix_mode", c.unix_mode, Text{.may_be_empty = false},
+        {"The mode of those files: who may write to one may connect."});
+  v.key("trusted_proxies", c.trusted_proxies, Networks{},
+        {"Load balancers in front of this node: who they say is connected counts as connected (proxy_protocol)."});
+  v.key("proxy_protocol", c.proxy_protocol, Flag{},
+        {"Whether connections of trusted_proxies begin with a PROXY header, version 1 or 2; one that does not is "
+         "closed."});
   v.key("packet_bytes_max", c.packet_bytes_max, Size{128, kEventBytesMax},
         {"The largest MQTT packet that is accepted or sent."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
@@ -256,6 +274,20 @@ static void describe(Visitor& v, MqttConfig& c) {
         {"What becomes of a client that sends faster: it is read no further for a while, or it is closed (0x96)."});
   v.key("durable_sessions", c.durable_sessions, Flag{},
         {"Whether sessions that outlive their connection survive the end of the node too, however it ends."});
+  for (const std::string& path : c.unix_listen) {
+    if (!path.empty() && path.size() <= net::kSocketPathMax) continue;
+    v.refuse("unix_listen",
+             {"config.value", fmt::format("a Unix socket has a path of 1 to {} bytes", net::kSocketPathMax),
+              "name a file such as /run/verge/mqtt.sock"});
+  }
+  if (!parse_mode(c.unix_mode)) {
+    v.refuse("unix_mode",
+             {"config.value", "mqtt.unix_mode is no mode of a file", "write three octal digits: \"0660\""});
+  }
+  if (c.proxy_protocol && c.trusted_proxies.empty()) {
+    v.refuse("proxy_protocol", {"config.value", "mqtt.proxy_protocol goes only with mqtt.trusted_proxies",
+                                "name the proxies that send the header"});
+  }
   v.sequence(
       "acl", c.acl,
       {"Who may publish and subscribe to what: the first that speaks of user, action and topic decides, and what "

@@ -74,6 +74,8 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.access_log = config.access_log;
   applied.mqtt.acl = config.mqtt.acl;
   take_rates(applied.mqtt, config.mqtt);
+  applied.mqtt.trusted_proxies = config.mqtt.trusted_proxies;
+  applied.mqtt.proxy_protocol = config.mqtt.proxy_protocol;
   applied.mqtt.password_file = config.mqtt.password_file;
   applied.mqtt.anonymous = config.mqtt.anonymous;
   applied.durability = config.durability;
@@ -126,6 +128,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     shard.path->set_durability(durability);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
+    shard.mqtt_proxies = proxies_of(applied.mqtt);
     shard.broker->set_rates(rates_of(applied.mqtt, shards_.size()));
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
@@ -140,7 +143,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
       const std::shared_ptr<const net::TlsContext>& context = each.is_mqtt ? credentials.mqtt : credentials.http;
       if (context) each.listener->replace(context);
     }
-    expect_proxies(config.http);
+    expect_proxies(config.http, config.mqtt);
   });
   warn_of_credentials(credentials);
   if (same_settings(applied, config)) {
@@ -162,6 +165,8 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.access_log = applied.access_log;
   config_.mqtt.acl = applied.mqtt.acl;
   take_rates(config_.mqtt, applied.mqtt);
+  config_.mqtt.trusted_proxies = applied.mqtt.trusted_proxies;
+  config_.mqtt.proxy_protocol = applied.mqtt.proxy_protocol;
   config_.mqtt.password_file = applied.mqtt.password_file;
   config_.mqtt.anonymous = applied.mqtt.anonymous;
   config_.durability = applied.durability;

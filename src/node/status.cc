@@ -321,8 +321,12 @@ std::string Node::metrics_text() const {
       totals.forward_dropped);
   out.counter("mqtt_forward_held_total", "Times that a client was not read until another event loop had caught up.",
               totals.forward_held);
-  out.counter("mqtt_rate_held_total", "Times that an MQTT client was not read because it, or all together, sent too fast.",
-              totals.rate_held);
+  out.counter("mqtt_rate_held_total",
+              "Times that an MQTT client was not read because it, or all together, sent too fast.", totals.rate_held);
+  uint64_t refused = 0;
+  for (const Shard& shard : shards_) refused += shard.mqtt_receptions->refused().value();
+  out.counter("mqtt_proxied_refused_total",
+              "MQTT connections of trusted proxies that did not begin with a PROXY header.", refused);
   out.counter("mqtt_rate_closed_total", "MQTT connections closed because they sent too fast.", totals.rate_closed);
   out.gauge("mqtt_input_bytes", "Held of MQTT packets that are not whole or not taken yet.",
             static_cast<double>(totals.input_bytes));

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "mqtt/authenticator.h"
 #include "mqtt/decode.h"
 #include "mqtt/intake.h"
 #include "mqtt/limits.h"
@@ -70,6 +71,11 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   [[nodiscard]] std::optional<Duration> will_expiry() const { return will_expiry_; }
 
  private:
+  // Enhanced authentication.
+  struct Enhanced {
+    std::string method;
+    std::unique_ptr<AuthenticationExchange> exchange;  // null: none is under way
+  };
   struct PendingAck {
     uint16_t packet_id;
     PacketType type;
@@ -84,8 +90,13 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   bool take_connect(const Frame& frame, std::string_view rest);
   // What it says of itself is to be found true first; false: refused.
   bool authenticate(const Connect& connect);
+  // By a method of its own (MQTT 5.0 section 4.12); false: refused.
+  bool begin_exchange(const Connect& connect);
+  bool take_auth(const Frame& frame);
+  bool go_on_with_exchange(std::string_view said);
+  bool end_exchange(std::string_view answer);
   // The client is who it says, and of this loop.
-  bool accept_connect(const Connect& connect, std::string_view user);
+  bool accept_connect(const Connect& connect, std::string_view user, std::string_view proof = {});
   bool take_publish(const Frame& frame);
   // Puts the topic in place of its alias, or remembers it.
   bool resolve_alias(size_t alias, Publish& publish);
@@ -131,17 +142,18 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   Duration silence_max_;  // 0: no limit
   std::deque<PendingAck> acks_;
   size_t pending_bytes_ = 0;
-  uint64_t first_ack_ = 1;         // the ticket number of acks_.front()
-  size_t answers_awaited_ = 0;     // SUBACK and UNSUBACK to come from the broker
-  bool held_ = false;              // not read, for one of these reasons
-  bool paused_ = false;            // too many publishes are pending
-  bool output_waits_ = false;      // more than queue_bytes_max
-  bool awaits_room_ = false;       // on another loop
-  bool is_too_fast_ = false;       // by itself, or with all others
-  bool authenticating_ = false;    // its CONNECT waits for the node to say who it is
-  std::string connect_;            // that CONNECT
-  uint64_t sent_when_looked_ = 0;  // bytes that the client had taken, while output waits
-  size_t packet_bytes_max_ = 0;    // that the client takes; 0: no limit
+  uint64_t first_ack_ = 1;              // the ticket number of acks_.front()
+  size_t answers_awaited_ = 0;          // SUBACK and UNSUBACK to come from the broker
+  bool held_ = false;                   // not read, for one of these reasons
+  bool paused_ = false;                 // too many publishes are pending
+  bool output_waits_ = false;           // more than queue_bytes_max
+  bool awaits_room_ = false;            // on another loop
+  bool is_too_fast_ = false;            // by itself, or with all others
+  bool authenticating_ = false;         // its CONNECT waits for the node to say who it is
+  std::string connect_;                 // that CONNECT
+  std::unique_ptr<Enhanced> enhanced_;  // of a client that names a method
+  uint64_t sent_when_looked_ = 0;       // bytes that the client had taken, while output waits
+  size_t packet_bytes_max_ = 0;         // that the client takes; 0: no limit
   bool taking_input_ = false;
   // Of the client's PUBLISH packets at QoS 1 and 2 on this connection, those that it was not told the end of (MQTT 5.0
   // section 4.9).

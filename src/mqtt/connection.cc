@@ -233,6 +233,7 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
   const Connect& connect = *parsed;
   version_ = connect.version;
   packet_bytes_max_ = connect.properties.maximum_packet_size.value_or(0);
+  takes_problems_ = connect.properties.request_problem_information.value_or(1) != 0;  // [MQTT-3.1.2-29]
   if (connect.client_id.empty() && version_ == Version::k311 && !connect.clean_start) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "an empty client id with a kept session");
     return false;
@@ -511,7 +512,7 @@ bool Connection::take_publish(const Frame& frame) {
     if (version_ == Version::k5 && broker_.matches_.empty() && stream_.is_open()) {
       acks_.back().reason = Reason::kNoMatchingSubscribers;
     }
-    if (asks_for_durability(publish->properties) && stream_.is_open()) {
+    if (takes_problems_ && asks_for_durability(publish->properties) && stream_.is_open()) {
       acks_.back().durability = commits || verdict == Verdict::kPending ? kLocal : kNone;
     }
     if (!commits) settle_publish(ticket);

@@ -153,6 +153,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   std::string connect_;                 // that CONNECT
   std::unique_ptr<Enhanced> enhanced_;  // of a client that names a method
   uint64_t sent_when_looked_ = 0;       // bytes that the client had taken, while output waits
+  bool takes_problems_ = true;          // user properties on acknowledgements
   size_t packet_bytes_max_ = 0;         // that the client takes; 0: no limit
   bool taking_input_ = false;
   // Of the client's PUBLISH packets at QoS 1 and 2 on this connection, those that it was not told the end of (MQTT 5.0

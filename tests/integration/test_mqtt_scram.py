@@ -107,6 +107,7 @@ class Authentication(verge.TestCase):
         return client, body[1]
 
     def test_who_knows_the_password_is_let_in(self):
+        # clauses: 5 4.12.0-2 4.12.0-5 3.2.0-1
         for number in range(4):  # on whichever loops
             client, reason = self.authenticated(client_id=f"client-{number}")
             self.assertEqual(reason, SUCCESS)
@@ -117,6 +118,7 @@ class Authentication(verge.TestCase):
             self.assertNotIn("secret", file.read())
 
     def test_who_does_not_is_not(self):
+        # clauses: 5 4.12.0-4
         for user, password in (("ann", "pencil"), ("nobody", "pencil"), ("plain", "plain's secret")):
             self.assertEqual(self.authenticated(user, password)[1], BAD_PASSWORD, user)
 
@@ -148,6 +150,7 @@ class Authentication(verge.TestCase):
             self.assertEqual(client.receive()[1][1], expected)
 
     def test_again_while_connected(self):
+        # clauses: 5 4.12.0-5 3.15.2-1 3.15.2-2 3.15.2-3
         client, _ = self.authenticated()
         scram = Scram("ann", "ann's secret")
         client.send(auth_packet(AGAIN, data=scram.first))
@@ -160,6 +163,7 @@ class Authentication(verge.TestCase):
         self.assertEqual(parse_properties(body[1:]), {0x15: METHOD.encode(), 0x16: scram.expected})
 
     def test_again_with_a_wrong_password_or_as_another_ends_it(self):
+        # clauses: 5 4.12.1-2
         for user, password in (("ann", "pencil"), ("a,b=c", "pencil")):
             client, _ = self.authenticated()
             scram = Scram(user, password)
@@ -178,12 +182,14 @@ class Authentication(verge.TestCase):
         self.assertEqual([(first, body[0]) for first, body in client.receive_all()], [(0xE0, NOT_AUTHORIZED)])
 
     def test_other_methods_are_not_offered(self):
+        # clauses: 5 4.12.0-1
         for node in (self.edge, self.node("other").start()):
             self.edge = node
             client = self.begin(b"x", method="GS2-KRB5" if node is not self.node else METHOD)
             self.assertEqual([(first, body[1]) for first, body in client.receive_all()], [(0x20, BAD_METHOD)])
 
     def test_auth_that_nothing_asked_for(self):
+        # clauses: 5 3.15.2-1 4.12.1-1
         scram = Scram("ann", "ann's secret")
         for hostile in (auth_packet(CONTINUE, data=scram.first), auth_packet(SUCCESS), packet(0xF0),
                         auth_packet(AGAIN, method=None), auth_packet(0x17), packet(0xF0, b"\x18\0")):
@@ -196,6 +202,7 @@ class Authentication(verge.TestCase):
         self.assertEqual([(first, body[0]) for first, body in client.receive_all()], [(0xE0, BAD_METHOD)])
 
     def test_before_connack_only_auth_and_disconnect_are_taken(self):
+        # clauses: 5 3.1.2-30 3.14.0-1
         for hostile in (publish_packet("a", b"x"), connect_packet(), auth_packet(AGAIN, data=b"n,,n=ann,r=x"),
                         auth_packet(CONTINUE, method="PLAIN", data=b"x"), packet(0xE0)):
             client = self.begin(Scram("ann", "x").first)

@@ -915,12 +915,16 @@ void Broker::on_turn_end() {
 void Broker::sweep() {
   const MonotonicTime now = loop_.now();
   std::vector<Connection*> checked;
-  for (const auto& [serial, connection] : connections_) checked.push_back(connection.get());
+  for (const auto& [serial, connection] : connections_) {
+    connection->give_back();
+    checked.push_back(connection.get());
+  }
   for (Connection* connection : checked) connection->check_deadline(now);
 
   std::vector<Session*> expired;
   for (const auto& [id, session] : sessions_) {
     if (session->has_expired(now)) expired.push_back(session.get());
+    session->give_back();
     send_retained(*session);  // which may have found no room, and then nothing told it that there was some
   }
   for (Session* session : expired) end_session(*session);

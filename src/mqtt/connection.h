@@ -12,12 +12,12 @@
 // that needs more than there is (input_bytes_max) is closed.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/lazy_deque.h"
 #include "mqtt/authenticator.h"
 #include "mqtt/decode.h"
 #include "mqtt/intake.h"
@@ -59,6 +59,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void has_room_again();
   // The pace allows more.
   void may_send_again();
+  // Memory that nothing is in.
+  void give_back() { acks_.give_back(); }
   // Closes with a reason if the client has been silent too long, or never sent CONNECT.
   void check_deadline(MonotonicTime now);
 
@@ -140,7 +142,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   size_t input_bytes_ = 0;  // of input_, as the broker counts it
   MonotonicTime last_received_;
   Duration silence_max_;  // 0: no limit
-  std::deque<PendingAck> acks_;
+  LazyDeque<PendingAck> acks_;
   size_t pending_bytes_ = 0;
   uint64_t first_ack_ = 1;              // the ticket number of acks_.front()
   size_t answers_awaited_ = 0;          // SUBACK and UNSUBACK to come from the broker

@@ -14,14 +14,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   SessionImage image;
   image.apply({reinterpret_cast<const char*>(bytes), size}, {}, kNow);
   SessionImage again;
-  for (const std::string& batch : image.snapshot(1000, kNow)) {
+  image.snapshot(1000, kNow, [&](std::string_view batch) {
     if (!again.apply(batch, {}, kNow)) abort();
-  }
+    return true;
+  });
   if (again.sessions().size() != image.sessions().size()) abort();
+  if (again.retained().size() != image.retained().size()) abort();
   for (const auto& [name, session] : image.sessions()) {
     const auto found = again.sessions().find(name);
     if (found == again.sessions().end() || found->second.waiting.size() != session.waiting.size() ||
-        found->second.receipts != session.receipts ||
+        found->second.receipts != session.receipts || (found->second.will != nullptr) != (session.will != nullptr) ||
         found->second.subscriptions.size() != session.subscriptions.size()) {
       abort();
     }

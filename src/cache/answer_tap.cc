@@ -14,7 +14,7 @@ AnswerTap::AnswerTap(const net::HttpRequest& request, net::HttpResponder inner, 
       began_(std::chrono::steady_clock::now()),
       is_head_(request.method == "HEAD") {
   inner_.when_closed([this] { on_closed(); });
-  if (!options_.log) return;
+  if (!is_noted()) return;
   protocol_ = request.protocol;
   client_ = request.peer.ip_text();
   method_ = request.method;
@@ -26,7 +26,7 @@ AnswerTap::AnswerTap(const net::HttpRequest& request, net::HttpResponder inner, 
 
 std::vector<net::HttpField> AnswerTap::edited(int status, std::span<const net::HttpField> fields) {
   status_ = status;
-  if (options_.log) cache_status_ = net::find_field(fields, "cache-status").value_or("");
+  if (is_noted()) cache_status_ = net::find_field(fields, "cache-status").value_or("");
   std::vector<net::HttpField> all(fields.begin(), fields.end());
   if (options_.edits != nullptr) apply(*options_.edits, all);
   return all;
@@ -131,21 +131,23 @@ void AnswerTap::on_closed() {
 }
 
 void AnswerTap::end(bool complete) {
-  if (options_.log) {
-    options_.log->append({.time = options_.time,
-                          .client = client_,
-                          .method = method_,
-                          .host = host_,
-                          .target = target_,
-                          .protocol = protocol_,
-                          .referer = referer_,
-                          .user_agent = user_agent_,
-                          .status = status_,
-                          .bytes = bytes_,
-                          .duration = std::chrono::steady_clock::now() - began_,
-                          .cache_status = cache_status_,
-                          .upstream = options_.note ? options_.note->upstream : Duration(0),
-                          .complete = complete});
+  if (is_noted()) {
+    const AccessLogLine line{.time = options_.time,
+                             .client = client_,
+                             .method = method_,
+                             .host = host_,
+                             .target = target_,
+                             .protocol = protocol_,
+                             .referer = referer_,
+                             .user_agent = user_agent_,
+                             .status = status_,
+                             .bytes = bytes_,
+                             .duration = std::chrono::steady_clock::now() - began_,
+                             .cache_status = cache_status_,
+                             .upstream = options_.note->upstream,
+                             .complete = complete};
+    if (options_.log) options_.log->append(line);
+    if (options_.note->trace) options_.note->trace->end(line);
   }
   const std::function<void(AnswerTap&)> ended = std::move(ended_);
   ended(*this);  // destroys this

@@ -1,5 +1,5 @@
 // AnswerTap: stands between the proxy and the exchange of one client where the answer is edited on its way out, written
-// to the access log, or counted as under way. What is none of these has no tap, and costs nothing.
+// to the access log, traced, or counted as under way. What is none of these has no tap, and costs nothing.
 //
 // It is an HttpExchange to the proxy and has the real exchange's responder: what the one is told it tells the other. It
 // ends, once, when the answer is complete, is given up, or the client has gone.
@@ -14,13 +14,15 @@
 #include "cache/access_log.h"
 #include "cache/field_edits.h"
 #include "cache/request_limiter.h"
+#include "cache/request_trace.h"
 #include "net/http_exchange.h"
 
 namespace verge::cache {
 
-// What the proxy learns on the way and the log shows. Shared: either may go first.
+// What the proxy learns on the way and the log and the trace show. Shared: either may go first.
 struct ExchangeNote {
   Duration upstream{0};
+  std::optional<RequestTrace> trace;  // none: it is not traced
 };
 
 class AnswerTap final : public net::HttpExchange {
@@ -31,7 +33,7 @@ class AnswerTap final : public net::HttpExchange {
     std::shared_ptr<AccessLog> log;     // null: none
     RequestLimiter::Ticket ticket;
     WallTime time;
-    std::shared_ptr<ExchangeNote> note;  // with a log
+    std::shared_ptr<ExchangeNote> note;  // with a log, or a trace
   };
   // `ended` may destroy the tap. `request` is read before this returns.
   AnswerTap(const net::HttpRequest& request, net::HttpResponder inner, Options options,
@@ -54,6 +56,7 @@ class AnswerTap final : public net::HttpExchange {
   void when_closed(std::function<void()> closed) override { closed_ = std::move(closed); }
 
  private:
+  [[nodiscard]] bool is_noted() const { return options_.note != nullptr; }
   // The fields with the edits; notes what the log shows.
   std::vector<net::HttpField> edited(int status, std::span<const net::HttpField> fields);
   void on_closed();
@@ -65,7 +68,7 @@ class AnswerTap final : public net::HttpExchange {
   std::function<void()> closed_;
   MonotonicTime began_;
   bool is_head_;
-  // For the log.
+  // For the log and the trace.
   std::string client_, method_, host_, target_, referer_, user_agent_, cache_status_;
   std::string_view protocol_;
   int status_ = 0;

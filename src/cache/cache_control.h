@@ -12,12 +12,13 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/http_date.h"
 #include "net/http_message.h"
 
 namespace verge::cache {
 
 // Larger numbers of seconds are read as this (RFC 9111 section 1.2.2).
+using Seconds = int64_t;
+
 inline constexpr Seconds kSecondsMax = 2'147'483'648;
 
 struct CacheControl {

@@ -28,6 +28,7 @@
 #include "cache/store.h"
 #include "cache/stored_parts.h"
 #include "runtime/loop.h"
+#include "traces/tracer.h"
 
 namespace verge::cache {
 
@@ -37,7 +38,8 @@ struct Shared {
   Purges& purges;
   PendingFetches& pending;
   const Clock& clock;
-  DiskTier* disk = nullptr;  // none: memory only
+  DiskTier* disk = nullptr;          // none: memory only
+  traces::Tracer* tracer = nullptr;  // none: nothing is traced
 };
 
 struct FetchRequest {

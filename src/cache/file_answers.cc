@@ -8,6 +8,7 @@
 #include "cache/byte_ranges.h"
 #include "cache/multipart_ranges.h"
 #include "cache/validators.h"
+#include "net/http_date.h"
 
 namespace verge::cache {
 namespace {
@@ -19,7 +20,7 @@ bool fails_condition(std::span<const net::HttpField> fields, std::string_view ta
     return !any_weakly_equal(*match, tag) || match->contains(weak);
   }
   const auto since = net::find_field(fields, "if-unmodified-since");
-  const std::optional<Seconds> date = since ? parse_http_date(*since, now_s) : std::nullopt;
+  const std::optional<Seconds> date = since ? net::parse_http_date(*since, now_s) : std::nullopt;
   return date && modified_s > *date;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "net/http_date.h"
+
 namespace verge::cache {
 namespace {
 
@@ -27,7 +29,7 @@ Seconds age_value(std::span<const net::HttpField> fields) {
 
 std::optional<Seconds> date_of(std::span<const net::HttpField> fields, std::string_view name, Seconds now) {
   const std::optional<std::string_view> field = net::find_field(fields, name);
-  return field ? parse_http_date(*field, now) : std::nullopt;
+  return field ? net::parse_http_date(*field, now) : std::nullopt;
 }
 
 struct Lifetime {

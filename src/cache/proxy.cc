@@ -78,7 +78,8 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
   }
   const SiteSet& set = *serving_->set;
   const size_t site = set.table.find(request.host);
-  if (!set.plain[site]) return take_steps(request, std::move(responder), site, nesting);
+  const bool is_traced = shared_.tracer != nullptr;
+  if (!set.plain[site] || is_traced) return take_steps(request, std::move(responder), site, nesting);
   ask(request, std::move(responder), site, set.sites[site].policy, request.query, nesting);
 }
 
@@ -453,6 +454,7 @@ Fetch& Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked&
   if (exchange != nullptr) {
     const ExchangeId id = exchange->id;
     exchange->asked_origin = std::chrono::steady_clock::now();
+    if (exchange->note && exchange->note->trace) exchange->note->trace->asked(request.fields, exchange->asked_origin);
     const auto with = [this, id](auto then) {
       const auto found = exchanges_.find(id);
       if (found != exchanges_.end()) then(*found->second);
@@ -490,7 +492,10 @@ void Proxy::on_head(Exchange& exchange, Fetched fetched) {
   const Duration upstream = std::chrono::steady_clock::now() - exchange.asked_origin;
   counters_.origin.record(upstream);
   note_tags(fetched.stored ? fetched.stored->fields() : fetched.fields.view());
-  if (exchange.note) exchange.note->upstream = upstream;
+  if (exchange.note) {
+    exchange.note->upstream = upstream;
+    if (exchange.note->trace) exchange.note->trace->answered(fetched.status, {}, exchange.asked_origin + upstream);
+  }
   if (fetched.is_validated) {
     counters_.validated.add();
     const CacheStatus status{.forwarded = exchange.why, .forwarded_status = fetched.status};
@@ -594,6 +599,9 @@ void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
 
 void Proxy::on_failed(Exchange& exchange, const Error& error) {
   exchange.fetch = nullptr;
+  if (exchange.note && exchange.note->trace) {
+    exchange.note->trace->answered(0, error.what, std::chrono::steady_clock::now());
+  }
   if (serve_stale(exchange, 0)) return;
   counters_.failures.add();
   std::string status;

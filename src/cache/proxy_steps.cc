@@ -90,8 +90,10 @@ net::HttpResponder Proxy::tap(const net::HttpRequest& request, net::HttpResponde
                               RequestLimiter::Ticket ticket) {
   note_ = nullptr;
   const std::shared_ptr<AccessLog>& log = serving_->set->access_log;
-  if (!log && policy.answer_fields.empty() && !policy.limit) return responder;
-  if (log) note_ = std::make_shared<ExchangeNote>();
+  std::optional<RequestTrace> trace;
+  if (shared_.tracer != nullptr) trace = RequestTrace::begin(*shared_.tracer, shared_.clock, request);
+  if (!log && !trace && policy.answer_fields.empty() && !policy.limit) return responder;
+  if (log || trace) note_ = std::make_shared<ExchangeNote>(ExchangeNote{.trace = std::move(trace)});
   auto made = std::make_unique<AnswerTap>(
       request, std::move(responder),
       AnswerTap::Options{.keeps = serving_,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/http_date.h"
+
 namespace verge::cache {
 namespace {
 
@@ -39,12 +41,12 @@ Precondition evaluate_preconditions(std::span<const net::HttpField> request_fiel
   if (has_tags) return matches ? Precondition::kNotModified : Precondition::kModified;
   const std::optional<std::string_view> since_text = net::find_field(request_fields, "if-modified-since");
   if (!since_text) return Precondition::kNone;
-  const std::optional<Seconds> since = parse_http_date(*since_text, now);
+  const std::optional<Seconds> since = net::parse_http_date(*since_text, now);
   if (!since) return Precondition::kNone;
   // Of an answer without Last-Modified, Date says when it was made (RFC 9111 section 4.3.2).
   std::optional<std::string_view> made = net::find_field(stored_fields, "last-modified");
   if (!made) made = net::find_field(stored_fields, "date");
-  const std::optional<Seconds> modified = made ? parse_http_date(*made, now) : std::nullopt;
+  const std::optional<Seconds> modified = made ? net::parse_http_date(*made, now) : std::nullopt;
   if (!modified) return Precondition::kNone;
   return *modified <= *since ? Precondition::kNotModified : Precondition::kModified;
 }
@@ -53,12 +55,12 @@ bool range_applies(std::span<const net::HttpField> request_fields, std::span<con
                    Seconds now) {
   const std::optional<std::string_view> condition = net::find_field(request_fields, "if-range");
   if (!condition) return true;
-  const std::optional<Seconds> named = parse_http_date(*condition, now);
+  const std::optional<Seconds> named = net::parse_http_date(*condition, now);
   if (!named) return strongly_equal(*condition, net::find_field(stored_fields, "etag").value_or(""));
   const std::optional<std::string_view> modified = net::find_field(stored_fields, "last-modified");
   const std::optional<std::string_view> date = net::find_field(stored_fields, "date");
   if (!modified || !date || *modified != *condition) return false;
-  const std::optional<Seconds> made = parse_http_date(*date, now);
+  const std::optional<Seconds> made = net::parse_http_date(*date, now);
   return made && *made > *named;
 }
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "cache/http_date.h"
+#include "cache/cache_control.h"
 #include "net/http_message.h"
 
 namespace verge::cache {

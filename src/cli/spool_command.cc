@@ -22,6 +22,7 @@
 #include "node/posted_event_line.h"
 #include "spool/inspection.h"
 #include "spool/spool.h"
+#include "storage/cut_off.h"
 #include "storage/data_directory.h"
 #include "storage/file_system.h"
 
@@ -166,11 +167,12 @@ int dump(const SpoolCommandOptions& options) {
 
 std::string damage_text(const storage::DamagedRange& range) {
   if (range.may_be_unfinished) {
-    return fmt::format("{}: the end cannot be read from byte {} on: a write that was cut off, or damage that cost {}",
+    return fmt::format("{}: the end cannot be read from byte {} on: a write that was cut off, or damage that cost {}{}",
                        range.path, range.offset,
                        range.first_sequence == range.end_sequence
                            ? "nothing that is known"
-                           : fmt::format("records {} to {}", range.first_sequence, range.end_sequence - 1));
+                           : fmt::format("records {} to {}", range.first_sequence, range.end_sequence - 1),
+                       range.kept.empty() ? "" : "; what was there is kept in " + range.kept);
   }
   if (range.first_sequence == range.end_sequence) {
     return fmt::format("{}: cannot be read from byte {} on; no record is known to be lost", range.path, range.offset);
@@ -389,6 +391,9 @@ int replay_dead_letters(const SpoolCommandOptions& options) {
 Result<bool> forget_state(storage::FileSystem& file_system, const std::string& log, storage::KeyId key) {
   const Result<std::map<storage::KeyId, size_t>> needed = storage::keys_in_use(file_system, log);
   if (!needed) return std::unexpected(needed.error());
+  if (const Result<void> gone = storage::remove_cut_off(file_system, log, key); !gone) {
+    return std::unexpected(gone.error());
+  }
   if (!needed->contains(key)) return false;
   const Result<std::vector<storage::SegmentFile>> segments = storage::list_segments(file_system, log);
   if (!segments) return std::unexpected(segments.error());

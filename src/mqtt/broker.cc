@@ -19,6 +19,8 @@ constexpr Duration kLingerMax = std::chrono::seconds(2);  // for a client to hea
 constexpr Duration kQuiet = std::chrono::seconds(10);     // between lines of the same kind
 constexpr std::string_view kSequenceProperty = "verge-sequence";
 constexpr size_t kRetainedPageBytes = 256U << 10;
+constexpr size_t kChangedBytesMax = 32U << 20;  // of retained messages that are still to be recorded
+constexpr size_t kRetainedBatchBytes = 1U << 20;
 
 // What the containers and the allocator take, rounded up: a session with its empty queues, a subscription, and a level
 // of its filter in the tree of a loop.
@@ -99,7 +101,10 @@ void Broker::adopt(net::Socket socket, std::string bytes) {
 size_t Broker::shard_of(std::string_view client_id, size_t shards) { return hash64(client_id) % shards; }
 
 Broker& Broker::home_of(std::string_view client_id) const { return *shards_[shard_of(client_id, shards_.size())]; }
-Broker& Broker::retainer_of(std::string_view topic) const { return *shards_[hash64(topic, 1) % shards_.size()]; }
+Broker& Broker::retainer_of(std::string_view topic) const {
+  return *shards_[retaining_shard_of(topic, shards_.size())];
+}
+size_t Broker::retaining_shard_of(std::string_view topic, size_t shards) { return hash64(topic, 1) % shards; }
 
 // Random until it belongs to this loop.
 std::string Broker::new_client_id() {
@@ -161,7 +166,7 @@ Session& Broker::open_session(const Connect& connect, std::string_view user, Con
   if (connect.version == Version::k311) expiry = connect.clean_start ? Duration(0) : limits_.session_expiry_max;
   session.set_expiry(std::min(expiry, limits_.session_expiry_max));
   if (journal_ == nullptr) return session;
-  if (!present && session.expiry() > Duration(0)) {
+  if (!present && kept_.sessions && session.expiry() > Duration(0)) {
     session.make_durable(random_.next() | 1);
     durable_sessions_.emplace(session.durable_name(), &session);
   }
@@ -169,9 +174,20 @@ Session& Broker::open_session(const Connect& connect, std::string_view user, Con
   return session;
 }
 
-void Broker::record_in(SessionJournal& journal, const Clock& clock) {
+void Broker::record_in(SessionJournal& journal, const Clock& clock, Kept kept) {
   journal_ = &journal;
   clock_ = &clock;
+  kept_ = kept;
+}
+
+void Broker::restore_retained(const MessagePointer& message) {
+  VERGE_ASSERT(&retainer_of(message->topic) == this);
+  // The bounds may be narrower than they were.
+  if (!retained_.set(message)) {
+    counters_.dropped.add();
+    append_retained(record(), {.topic = message->topic, .properties = {}}, clocks());
+  }
+  counters_.retained.set(retained_.size());
 }
 
 void Broker::restore(const StoredSession& stored, const Clocks& now) {
@@ -197,6 +213,15 @@ void Broker::restore(const StoredSession& stored, const Clocks& now) {
     session.subscription_bytes += filter.size();
     session_bytes_ += subscription_bytes(filter);
   }
+  if (stored.will) {
+    const StoredWill& will = *stored.will;
+    session.has_stored_will = true;
+    DelayedWill& delayed = delayed_wills_[session.serial()];
+    delayed = {.due = now.monotonic - std::chrono::microseconds(away_us) + std::chrono::seconds(will.delay_s),
+               .message = will.message,
+               .durable_name = session.durable_name()};
+    if (will.expiry_s) delayed.message.expires = delayed.due + std::chrono::seconds(*will.expiry_s);
+  }
   count_away(session);
   record_done(session);
 }
@@ -206,8 +231,9 @@ void Broker::end_session(Session& session) {
   for (const auto& [filter, options] : session.subscriptions) filters.push_back(filter);
   for (const std::string& filter : filters) forget_subscription(session, filter);
   spread(Change::kRemoved, session, filters, std::nullopt);
+  std::string ended;
   if (session.durable_name() != 0) {
-    append_ended(record(), session.durable_name());
+    append_ended(ended, session.durable_name());
     durable_sessions_.erase(session.durable_name());
   }
   session_bytes_ -= session_bytes(session.client_id());
@@ -216,7 +242,9 @@ void Broker::end_session(Session& session) {
   if (const auto will = delayed_wills_.find(session.serial()); will != delayed_wills_.end()) {
     Message message = std::move(will->second.message);
     delayed_wills_.erase(will);
-    publish_will(std::move(message));
+    publish_will(std::move(message), std::move(ended));
+  } else if (!ended.empty()) {
+    record().append(ended);
   }
   sessions_.erase(session.client_id());
 }
@@ -459,7 +487,8 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
   }
   const MessagePointer shared = std::make_shared<const Message>(std::move(message));
   std::shared_ptr<Commit> commit;
-  if (owes_receipt || (publish.qos > 0 && matches_.is_durable && journal_ != nullptr)) {
+  if (owes_receipt || (publish.qos > 0 && matches_.is_durable && journal_ != nullptr) ||
+      (ticket.number != 0 && publish.retain && kept_.retained)) {
     commit = std::make_shared<Commit>(shared, shards_.size());
     commit->ticket = ticket;
     if (owes_receipt) {
@@ -482,7 +511,7 @@ void Broker::fan_out(const MessagePointer& message, std::shared_ptr<Commit> comm
   if (!commit && journal_ != nullptr && message->qos > 0 && matches_.is_durable) {
     commit = std::make_shared<Commit>(message, shards_.size());
   }
-  if (message->retain) retain(message);
+  if (message->retain) retain(message, commit);
   uint64_t remote = matches_.remote_shards;
   while (remote != 0) {
     Broker* other = shards_[static_cast<size_t>(std::countr_zero(remote))];
@@ -664,17 +693,75 @@ void Broker::note_away_dropped(size_t count) {
               away_bytes_);
 }
 
-void Broker::retain(const MessagePointer& message) {
+void Broker::retain(const MessagePointer& message, const std::shared_ptr<Commit>& commit) {
   Broker& owner = retainer_of(message->topic);
-  const auto keep = [&owner, message] {
-    if (!owner.retained_.set(message)) owner.counters_.dropped.add();
-    owner.counters_.retained.set(owner.retained_.size());
-  };
-  if (&owner == this) {
-    keep();
-  } else if (!passages_.offer(owner.shard_, forwarded_bytes(*message), keep)) {
-    note_forward_dropped();
+  const std::shared_ptr<Commit> part = kept_.retained ? commit : nullptr;
+  if (part) part->parts.fetch_add(1, std::memory_order_relaxed);
+  if (&owner == this) return keep_retained(message, part);
+  const bool taken = passages_.offer(owner.shard_, forwarded_bytes(*message),
+                                     [&owner, message, part] { owner.keep_retained(message, part); });
+  if (taken) return;
+  note_forward_dropped();
+  if (part) part->parts.fetch_sub(1, std::memory_order_relaxed);  // this loop's own is not named yet
+}
+
+void Broker::keep_retained(const MessagePointer& message, const std::shared_ptr<Commit>& part) {
+  const size_t bytes = forwarded_bytes(*message);
+  // The disk does not keep up: what is not recorded is not kept.
+  const bool is_refused = kept_.retained && changed_bytes_ + bytes > kChangedBytesMax;
+  if (is_refused && part) part->is_refused.store(true, std::memory_order_relaxed);
+  if (is_refused || !retained_.set(message)) {
+    counters_.dropped.add();
+  } else if (kept_.retained) {
+    if (const auto before = changed_retained_.find(message); before != changed_retained_.end()) {
+      changed_bytes_ -= forwarded_bytes(**before);
+    }
+    put(changed_retained_, message);
+    changed_bytes_ += bytes;
   }
+  counters_.retained.set(retained_.size());
+  if (part) retained_parts_.push_back(part);
+  if (kept_.retained) loop_.at_turn_end(*this);
+}
+
+// What nobody waits for is gathered while the batch before is under way, so that a topic that changes often costs no
+// more than the disk gives.
+void Broker::record_retained() {
+  if (!changed_retained_.empty() && (retained_batches_ == 0 || !retained_parts_.empty())) {
+    const Clocks now = clocks();
+    SessionJournal::Batch batch;
+    batch.is_awaited = !retained_parts_.empty();
+    for (const MessagePointer& message : changed_retained_) {
+      append_retained(batch.records, *message, now);
+      batch.messages.push_back(message);
+      if (batch.records.size() < kRetainedBatchBytes) continue;
+      journal_->submit(std::exchange(batch, {.records = {}, .messages = {}, .is_awaited = batch.is_awaited}), {});
+    }
+    changed_retained_.clear();
+    changed_bytes_ = 0;
+    ++retained_batches_;
+    journal_->submit(std::move(batch), [this](bool) {
+      loop_.post([this] {
+        --retained_batches_;
+        if (!changed_retained_.empty()) record_retained();
+      });
+    });
+  }
+  for (const std::shared_ptr<Commit>& part : std::exchange(retained_parts_, {})) finish_part(part);
+}
+
+void Broker::record_will(Session& session, const Message* will, Duration delay, std::optional<Duration> expiry) {
+  if (session.durable_name() == 0) return;
+  const auto seconds = [](Duration duration) {
+    return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
+  };
+  if (will != nullptr) {
+    append_will(record(), session.durable_name(), *will, seconds(delay),
+                expiry ? std::optional(seconds(*expiry)) : std::nullopt);
+  } else if (session.has_stored_will) {
+    append_will_gone(record(), session.durable_name());
+  }
+  session.has_stored_will = will != nullptr;
 }
 
 void Broker::note_forward_dropped() {
@@ -765,10 +852,16 @@ void Broker::connection_ended(Connection& connection) {
   if (will) {
     if (const auto expiry = connection.will_expiry()) will->expires = loop_.now() + *expiry;
     if (connection.will_delay() > Duration(0)) {
-      delayed_wills_[session->serial()] = {loop_.now() + connection.will_delay(), std::move(*will)};
+      delayed_wills_[session->serial()] = {loop_.now() + connection.will_delay(), std::move(*will),
+                                           session->durable_name()};
     } else {
-      publish_will(std::move(*will));
+      std::string gone;
+      if (session->durable_name() != 0) append_will_gone(gone, session->durable_name());
+      session->has_stored_will = false;
+      publish_will(std::move(*will), std::move(gone));
     }
+  } else {
+    record_will(*session, nullptr, {}, {});
   }
   if (session->has_expired(loop_.now())) return end_session(*session);
   Outstanding outstanding{.client_id = session->client_id(), .session = session->serial(), .publishes = {}};
@@ -780,7 +873,7 @@ void Broker::connection_ended(Connection& connection) {
   if (!outstanding.publishes.empty()) outstanding_.emplace(connection.serial(), std::move(outstanding));
 }
 
-void Broker::publish_will(Message will) {
+void Broker::publish_will(Message will, std::string also) {
   will.received = loop_.now();
   const auto message = std::make_shared<const Message>(std::move(will));
   intake_.take({.client_id = {},
@@ -790,7 +883,14 @@ void Broker::publish_will(Message will) {
                 .received = message->received,
                 .sequence = std::nullopt},
                {});
-  publish(message);
+  matches_.clear();
+  tree_.match(message->topic, matches_);
+  std::shared_ptr<Commit> commit;
+  if (!also.empty()) {
+    commit = std::make_shared<Commit>(message, shards_.size());
+    commit->also = std::move(also);
+  }
+  fan_out(message, std::move(commit));
 }
 
 void Broker::finish_part(const std::shared_ptr<Commit>& commit) {
@@ -811,9 +911,16 @@ void Broker::finish_part(const std::shared_ptr<Commit>& commit) {
       shard->acknowledge(commit->ticket, durable ? Reason::kSuccess : Reason::kQuotaExceeded);
     });
   };
-  if (targets.empty() && commit->receipt_session == 0) return answer(true);
-  SessionJournal::Batch batch{.records = {}, .messages = {commit->message}, .is_publish = true, .is_awaited = true};
-  append_published(batch.records, *commit->message, targets, commit->receipt_session, commit->receipt, clocks());
+  if (commit->is_refused.load(std::memory_order_relaxed)) return answer(false);
+  SessionJournal::Batch batch{.records = {}, .messages = {}, .is_awaited = true};
+  if (!targets.empty() || commit->receipt_session != 0) {
+    batch.is_publish = true;
+    batch.messages.push_back(commit->message);
+    append_published(batch.records, *commit->message, targets, commit->receipt_session, commit->receipt, clocks());
+  }
+  batch.records.append(commit->also);
+  // What is to be retained of it is under way before: an empty batch behind that waits for it.
+  if (batch.records.empty() && !(commit->message->retain && kept_.retained)) return answer(true);
   journal_->submit(std::move(batch), answer);
 }
 
@@ -899,6 +1006,7 @@ void Broker::take_recorded(const Recorded& recorded, bool durable) {
 Clocks Broker::clocks() const { return {.wall_us = clock_->wall().microseconds, .monotonic = clock_->monotonic()}; }
 
 void Broker::on_turn_end() {
+  record_retained();
   flush_records();
   if (!decisions_.empty()) {
     const MonotonicTime now = loop_.tick();
@@ -929,13 +1037,20 @@ void Broker::sweep() {
   }
   for (Session* session : expired) end_session(*session);
 
-  std::vector<Message> due;
+  std::vector<DelayedWill> due;
   std::erase_if(delayed_wills_, [&](auto& entry) {
     if (entry.second.due > now) return false;
-    due.push_back(std::move(entry.second.message));
+    due.push_back(std::move(entry.second));
     return true;
   });
-  for (Message& will : due) publish_will(std::move(will));
+  for (DelayedWill& will : due) {
+    std::string gone;
+    if (will.durable_name != 0) append_will_gone(gone, will.durable_name);
+    publish_will(std::move(will.message), std::move(gone));
+  }
+  // Those of a part of the topics each time; they are sent to nobody meanwhile.
+  retained_.clear_expired({}, now);
+  counters_.retained.set(retained_.size());
 
   loop_.at_turn_end(*this);
   sweep_timer_.after(kSweepPeriod, [this] { sweep(); });

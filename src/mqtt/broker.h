@@ -18,6 +18,10 @@
 // subscription is. So a crash at any moment makes neither side take a message twice at QoS 2, nor lose one that was
 // acknowledged. What is on its way to those sessions alone waits: others get it at once.
 //
+// Retained messages are durable there too. The loop that keeps a topic records what it retains there, of each topic the
+// last of a turn, and while a batch of those that nobody waits for is under way, of the time that this takes. Wills of
+// durable sessions are recorded at CONNECT; that one was published is durable with the message.
+//
 // Threading: everything on the broker's loop, except what is marked. Tasks that name a broker are posted to the loops
 // of all: no broker is destroyed before they have stopped.
 #pragma once
@@ -87,11 +91,18 @@ class Broker final : private runtime::TurnEnd {
 
   // Before any loop runs: all brokers, in order of shard.
   void join(std::vector<Broker*> shards);
-  // Before any loop runs, after join(): sessions that outlive their connection are durable from now on. `journal` is
-  // stopped before the broker is destroyed.
-  void record_in(SessionJournal& journal, const Clock& clock);
+  // Before any loop runs, after join(): sessions that outlive their connection, and retained messages, are durable from
+  // now on, as far as they are wanted to be. `journal` is stopped before the broker is destroyed.
+  struct Kept {
+    bool sessions = true;
+    bool retained = true;
+  };
+  void record_in(SessionJournal& journal, const Clock& clock, Kept kept);
   // A session of this loop, as the log has it; after record_in().
   void restore(const StoredSession& stored, const Clocks& now);
+  // A retained message, as the log has it; likewise. Which loop keeps it: retaining_shard_of().
+  void restore_retained(const MessagePointer& message);
+  [[nodiscard]] static size_t retaining_shard_of(std::string_view topic, size_t shards);
   // Which loop a client's sessions belong to.
   [[nodiscard]] static size_t shard_of(std::string_view client_id, size_t shards);
 
@@ -194,7 +205,8 @@ class Broker final : private runtime::TurnEnd {
   // From a client of this loop. `message` is made only if somebody takes it.
   // `commits`: acknowledge() will be called once more with the ticket, for what is made durable of it.
   Verdict take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket, bool& commits);
-  void publish_will(Message will);
+  // `also`: records that become durable with it.
+  void publish_will(Message will, std::string also);
   // Uses matches_, which the caller has filled for the message's topic.
   void fan_out(const MessagePointer& message, std::shared_ptr<Commit> commit);
   void deliver_local(const MessagePointer& message, std::shared_ptr<Commit>& commit);
@@ -226,7 +238,12 @@ class Broker final : private runtime::TurnEnd {
   void flush_records();
   void take_recorded(const Recorded& recorded, bool durable);
   [[nodiscard]] Clocks clocks() const;
-  void retain(const MessagePointer& message);
+  // What the session's client wants to be published when it goes without saying so; null: nothing.
+  void record_will(Session& session, const Message* will, Duration delay, std::optional<Duration> expiry);
+  void retain(const MessagePointer& message, const std::shared_ptr<Commit>& commit);
+  // On the loop that keeps the topic.
+  void keep_retained(const MessagePointer& message, const std::shared_ptr<Commit>& part);
+  void record_retained();
   void note_forward_dropped();
   // Lets the connection go on once the loop has room that was found to have none.
   void await_room(const Connection& connection);
@@ -288,10 +305,16 @@ class Broker final : private runtime::TurnEnd {
   struct DelayedWill {
     MonotonicTime due;
     Message message;
+    uint64_t durable_name = 0;  // of its session
   };
   std::unordered_map<uint64_t, DelayedWill> delayed_wills_;  // by session serial
   SessionJournal* journal_ = nullptr;
   const Clock* clock_ = nullptr;
+  Kept kept_{.sessions = false, .retained = false};
+  MessagesByTopic changed_retained_;                         // not recorded yet; what was cleared has no payload
+  size_t changed_bytes_ = 0;                                 // of those
+  std::vector<std::shared_ptr<Commit>> retained_parts_;      // that wait for them to be
+  size_t retained_batches_ = 0;                              // under way
   std::unordered_map<uint64_t, Session*> durable_sessions_;  // by their durable name
   std::string records_;                                      // of this turn
   Recorded recorded_;

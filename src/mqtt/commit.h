@@ -1,11 +1,12 @@
 // Commit: one message on its way to be made durable for the sessions that it waits for, on whichever loops, together
 // with the receipt that its publisher is owed. Each loop that takes part names its own sessions; the last of them
-// submits the whole. (A record a loop was the alternative: after a crash between two of them the publisher would send
-// again what some of its subscribers have.)
+// submits the whole. The loop that retains the message takes part too: it submits that first. (A record a loop was the
+// alternative: after a crash between two of them the publisher would send again what some of its subscribers have.)
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,7 +23,9 @@ struct Commit {
   AckTicket ticket;              // answered once, whatever becomes of it; number 0: nobody waits
   uint64_t receipt_session = 0;  // 0: no receipt is owed
   uint16_t receipt = 0;
+  std::string also;                                // records that are to become durable with it
   std::vector<std::vector<StoredTarget>> targets;  // by loop, each written there
+  std::atomic<bool> is_refused{false};             // it cannot be retained
   std::atomic<size_t> parts{1};                    // that are not named yet
 };
 

@@ -419,6 +419,7 @@ bool Connection::accept_connect(const Connect& connect, std::string_view user, s
   last_received_ = loop_.now();
   silence_max_ = std::chrono::milliseconds(keep_alive_s * 1500);
   keep_will(connect);
+  broker_.record_will(*session_, will_.get(), will_delay_, will_expiry_);
   append_connack(stream_.output(), connack, version_);
   session_->resume(broker_.limits_, loop_.now(), stream_.output());
   // The disk may have failed when they were to be recorded first.

@@ -80,6 +80,7 @@ bool RetainedMessages::clear(Node& node, std::string_view rest, bool more) {
 struct RetainedMessages::Search {
   const PageLimits& limits;
   const MonotonicTime now;
+  const bool of_expired;  // those alone, instead of the others; of topics with $ too
   Page page;
   std::string path;  // of the node that is looked at
   size_t bytes = 0;
@@ -88,11 +89,22 @@ struct RetainedMessages::Search {
 
 RetainedMessages::Page RetainedMessages::page(std::string_view filter, std::string_view after, const PageLimits& limits,
                                               MonotonicTime now) const {
-  Search search{.limits = limits, .now = now, .page = {}, .path = {}};
+  Search search{.limits = limits, .now = now, .of_expired = false, .page = {}, .path = {}};
+  return this->search(filter, after, search);
+}
+
+RetainedMessages::Page RetainedMessages::search(std::string_view filter, std::string_view after, Search& search) const {
   std::vector<std::string_view> levels;
   if (!after.empty()) levels = topic_levels(after);
   search.page.complete = descend(root_, filter, /*first=*/true, {.on_way = !levels.empty(), .levels = levels}, search);
   return std::move(search.page);
+}
+
+void RetainedMessages::clear_expired(const PageLimits& limits, MonotonicTime now) {
+  Search search{.limits = limits, .now = now, .of_expired = true, .page = {}, .path = {}};
+  const Page page = this->search("#", cleared_through_, search);
+  cleared_through_ = page.complete ? std::string() : page.through;
+  for (const MessagePointer& message : page.messages) clear(root_, message->topic, true);
 }
 
 bool RetainedMessages::visit(const Node& node, std::string_view rest, bool more, const Resume& resume, Search& search) {
@@ -100,7 +112,7 @@ bool RetainedMessages::visit(const Node& node, std::string_view rest, bool more,
   if (!resume.on_way) {
     ++search.visits;
     const bool matches = !more || rest == "#";  // "a/#" also matches "a"
-    if (matches && node.message && node.message->expires > search.now) {
+    if (matches && node.message && (node.message->expires > search.now) != search.of_expired) {
       search.bytes += text_bytes(*node.message);
       search.page.messages.push_back(node.message);
     }
@@ -126,7 +138,7 @@ bool RetainedMessages::descend(const Node& node, std::string_view rest, bool fir
   if (!wild && child != node.children.end() && child->first < begin) return true;
   for (; child != node.children.end(); ++child) {
     const auto& [name, below] = *child;
-    if (wild && first && name.starts_with('$')) continue;
+    if (wild && first && name.starts_with('$') && !search.of_expired) continue;
     const bool on_way = resume.on_way && !resume.levels.empty() && name == begin;
     if (!first) search.path.push_back('/');
     search.path.append(name);

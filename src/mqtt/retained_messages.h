@@ -43,6 +43,10 @@ class RetainedMessages {
   [[nodiscard]] Page page(std::string_view filter, std::string_view after, const PageLimits& limits,
                           MonotonicTime now) const;
 
+  // Clears those that have expired among the next levels, as many as `limits` says, behind where it ended the last
+  // time; after the last topic it begins again.
+  void clear_expired(const PageLimits& limits, MonotonicTime now);
+
   [[nodiscard]] size_t size() const { return size_; }
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
@@ -58,6 +62,7 @@ class RetainedMessages {
   };
   struct Search;
 
+  Page search(std::string_view filter, std::string_view after, Search& search) const;
   // True when `node` is empty afterwards.
   bool clear(Node& node, std::string_view rest, bool more);
   // False when the page is full.
@@ -69,6 +74,7 @@ class RetainedMessages {
   Node root_;
   size_t size_ = 0;
   size_t bytes_ = 0;
+  std::string cleared_through_;
 };
 
 }  // namespace verge::mqtt

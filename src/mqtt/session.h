@@ -153,6 +153,7 @@ class Session {
   [[nodiscard]] Identity identity() const { return {.user = user, .client_id = client_id_}; }
   std::string user;
   bool is_granted_in_part = false;  // a subscription: each message is looked at
+  bool has_stored_will = false;     // where it is durable
   // Of what the client publishes at QoS 2: a repetition is not taken twice [MQTT-4.3.3-10].
   Receipts receipts;
   // Scratch for merging overlapping subscriptions while one message is matched.

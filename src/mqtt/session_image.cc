@@ -19,12 +19,16 @@ enum class Kind : uint8_t {
   kReceived = 7,
   kDone = 8,
   kReleased = 9,
+  kWill = 10,
+  kWillGone = 11,
+  kRetained = 12,
 };
 
 constexpr uint8_t kQosBits = 3;
 constexpr uint8_t kRetain = 4;
 constexpr uint8_t kNoLocal = 4;
 constexpr uint8_t kRetainAsPublished = 8;
+constexpr uint32_t kNoExpiry = UINT32_MAX;
 
 void append_kind(std::string& batch, Kind kind) { append_fixed(batch, static_cast<uint8_t>(kind)); }
 void append_named(std::string& batch, Kind kind, uint64_t session) {
@@ -45,6 +49,43 @@ int64_t wall_of(MonotonicTime time, const Clocks& clocks) {
 MonotonicTime monotonic_of(int64_t wall_us, const Clocks& clocks) {
   if (wall_us == 0) return MonotonicTime::max();
   return clocks.monotonic + std::chrono::microseconds(wall_us - clocks.wall_us);
+}
+
+void append_texts(std::string& batch, const Message& message) {
+  append_sized(batch, message.topic);
+  append_sized(batch, message.properties);
+  append_sized(batch, message.payload.view());
+}
+
+uint8_t flags_of(const Message& message) { return static_cast<uint8_t>(message.qos | (message.retain ? kRetain : 0)); }
+
+void set_flags(Message& message, uint8_t flags) {
+  message.qos = flags & kQosBits;
+  message.retain = (flags & kRetain) != 0;
+}
+
+void read_texts(ByteReader& in, Message& message) {
+  message.topic = in.sized();
+  message.properties = in.sized();
+  message.payload = Payload(in.sized());
+}
+
+StoredWill read_will(ByteReader& in) {
+  StoredWill will{.message = {.topic = {}, .properties = {}}};
+  will.delay_s = in.fixed<uint32_t>();
+  if (const auto expiry_s = in.fixed<uint32_t>(); expiry_s != kNoExpiry) will.expiry_s = expiry_s;
+  set_flags(will.message, in.fixed<uint8_t>());
+  read_texts(in, will.message);
+  return will;
+}
+
+Message read_retained(ByteReader& in, const Clocks& clocks) {
+  Message message{.topic = {}, .properties = {}};
+  set_flags(message, in.fixed<uint8_t>());
+  message.received = clocks.monotonic;
+  message.expires = monotonic_of(static_cast<int64_t>(in.fixed<uint64_t>()), clocks);
+  read_texts(in, message);
+  return message;
 }
 
 struct Published {
@@ -68,8 +109,7 @@ std::optional<Published> read_published(ByteReader& in, bool with_message, const
     read.message.topic = topic;
     read.message.properties = properties;
     read.message.payload = Payload(payload);
-    read.message.qos = flags & kQosBits;
-    read.message.retain = (flags & kRetain) != 0;
+    set_flags(read.message, flags);
     read.message.received = clocks.monotonic;
     read.message.expires = monotonic_of(expires_us, clocks);
   }
@@ -128,11 +168,9 @@ void append_published(std::string& batch, const Message& message, std::span<cons
                       uint64_t receipt_session, uint16_t receipt, const Clocks& clocks) {
   append_named(batch, Kind::kPublished, receipt_session);
   append_fixed(batch, receipt);
-  append_fixed(batch, static_cast<uint8_t>(message.qos | (message.retain ? kRetain : 0)));
+  append_fixed(batch, flags_of(message));
   append_fixed(batch, static_cast<uint64_t>(wall_of(message.expires, clocks)));
-  append_sized(batch, message.topic);
-  append_sized(batch, message.properties);
-  append_sized(batch, message.payload.view());
+  append_texts(batch, message);
   append_varint(batch, targets.size());
   for (const StoredTarget* target : targets) {
     append_fixed(batch, target->session);
@@ -156,6 +194,35 @@ void append_done(std::string& batch, uint64_t session, uint64_t number) {
 void append_released(std::string& batch, uint64_t session, uint16_t receipt) {
   append_named(batch, Kind::kReleased, session);
   append_fixed(batch, receipt);
+}
+
+void append_will(std::string& batch, uint64_t session, const Message& message, uint32_t delay_s,
+                 std::optional<uint32_t> expiry_s) {
+  append_named(batch, Kind::kWill, session);
+  append_fixed(batch, delay_s);
+  append_fixed(batch, expiry_s.value_or(kNoExpiry));
+  append_fixed(batch, flags_of(message));
+  append_texts(batch, message);
+}
+
+void append_will_gone(std::string& batch, uint64_t session) { append_named(batch, Kind::kWillGone, session); }
+
+void append_retained(std::string& batch, const Message& message, const Clocks& clocks) {
+  append_kind(batch, Kind::kRetained);
+  append_fixed(batch, flags_of(message));
+  append_fixed(batch, static_cast<uint64_t>(wall_of(message.expires, clocks)));
+  append_texts(batch, message);
+}
+
+void put(MessagesByTopic& messages, MessagePointer message) {
+  const auto found = messages.find(message);
+  if (found == messages.end()) {
+    messages.insert(std::move(message));
+    return;
+  }
+  auto node = messages.extract(found);
+  node.value() = std::move(message);
+  messages.insert(std::move(node));
 }
 
 StoredSession* SessionImage::find(uint64_t session) {
@@ -186,6 +253,20 @@ bool SessionImage::apply(std::string_view records, std::span<const MessagePointe
       }
       continue;
     }
+    if (kind == Kind::kRetained) {
+      const bool is_given = next_message < messages.size();
+      Message read = read_retained(in, clocks);
+      if (!in.ok()) return false;
+      if (read.payload.empty()) {
+        if (is_given) ++next_message;
+        if (const auto found = retained_.find(std::string_view(read.topic)); found != retained_.end()) {
+          retained_.erase(found);
+        }
+      } else {
+        put(retained_, is_given ? messages[next_message++] : std::make_shared<const Message>(std::move(read)));
+      }
+      continue;
+    }
     const auto name = in.fixed<uint64_t>();
     StoredSession* session = find(name);
     switch (kind) {
@@ -205,6 +286,7 @@ bool SessionImage::apply(std::string_view records, std::span<const MessagePointe
           opened.subscriptions = std::move(session->subscriptions);
           opened.waiting = std::move(session->waiting);
           opened.receipts = std::move(session->receipts);
+          opened.will = std::move(session->will);
         }
         sessions_.insert_or_assign(name, std::move(opened));
         break;
@@ -258,6 +340,14 @@ bool SessionImage::apply(std::string_view records, std::span<const MessagePointe
         if (session != nullptr) session->receipts.erase(receipt);
         break;
       }
+      case Kind::kWill: {
+        StoredWill will = read_will(in);
+        if (session != nullptr && in.ok()) session->will = std::make_unique<StoredWill>(std::move(will));
+        break;
+      }
+      case Kind::kWillGone:
+        if (session != nullptr) session->will.reset();
+        break;
       default:
         return false;
     }
@@ -266,10 +356,17 @@ bool SessionImage::apply(std::string_view records, std::span<const MessagePointe
   return true;
 }
 
-std::vector<std::string> SessionImage::snapshot(size_t batch_bytes, const Clocks& clocks) const {
-  std::vector<std::string> batches(1);
+void SessionImage::snapshot(size_t batch_bytes, const Clocks& clocks,
+                            const std::function<bool(std::string_view batch)>& take) {
+  std::erase_if(retained_, [&](const MessagePointer& message) { return message->expires <= clocks.monotonic; });
+  std::string batch;
+  bool goes_on = true;
   const auto next = [&]() -> std::string& {
-    return batches.back().size() < batch_bytes ? batches.back() : batches.emplace_back();
+    if (batch.size() >= batch_bytes) {
+      goes_on = goes_on && take(batch);
+      batch.clear();
+    }
+    return batch;
   };
   // A message that waits for many is written once.
   std::unordered_map<const Message*, std::vector<StoredTarget>> targets;
@@ -279,6 +376,9 @@ std::vector<std::string> SessionImage::snapshot(size_t batch_bytes, const Clocks
       append_subscribed(next(), name, filter, subscription);
     }
     for (const uint16_t receipt : session.receipts) append_published(next(), {}, {}, name, receipt, clocks);
+    if (session.will) {
+      append_will(next(), name, session.will->message, session.will->delay_s, session.will->expiry_s);
+    }
     for (const auto& [number, waiting] : session.waiting) {
       if (waiting.received) {
         append_received(next(), name, number);
@@ -290,14 +390,20 @@ std::vector<std::string> SessionImage::snapshot(size_t batch_bytes, const Clocks
                                                   .identifiers = waiting.identifiers});
       }
     }
+    if (!goes_on) return;
   }
   std::vector<const StoredTarget*> each;
   for (const auto& [message, stored] : targets) {
     each.clear();
     for (const StoredTarget& target : stored) each.push_back(&target);
     append_published(next(), *message, each, 0, 0, clocks);
+    if (!goes_on) return;
   }
-  return batches;
+  for (const MessagePointer& message : retained_) {
+    append_retained(next(), *message, clocks);
+    if (!goes_on) return;
+  }
+  if (!batch.empty()) take(batch);
 }
 
 }  // namespace verge::mqtt

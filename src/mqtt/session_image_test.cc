@@ -26,6 +26,15 @@ MessagePointer message(const std::string& topic, const std::string& payload) {
       Message{.topic = topic, .payload = Payload(payload), .qos = 2, .properties = {}});
 }
 
+std::vector<std::string> snapshot_of(SessionImage& image, size_t batch_bytes) {
+  std::vector<std::string> batches;
+  image.snapshot(batch_bytes, kNow, [&](std::string_view batch) {
+    batches.emplace_back(batch);
+    return true;
+  });
+  return batches;
+}
+
 // All that is to survive, as text.
 std::string text_of(const SessionImage& image) {
   std::map<uint64_t, std::string> sessions;
@@ -44,9 +53,16 @@ std::string text_of(const SessionImage& image) {
       for (const uint32_t identifier : waiting.identifiers) text += fmt::format("+{}", identifier);
     }
     for (const uint16_t receipt : held.receipts) text += fmt::format(" <{}>", receipt);
+    if (held.will) {
+      text += fmt::format(" will {}:{} {}s expiry {}", held.will->message.topic, held.will->message.payload.view(),
+                          held.will->delay_s, held.will->expiry_s.value_or(0));
+    }
   }
+  std::map<std::string, std::string> retained;
+  for (const MessagePointer& each : image.retained()) retained[each->topic] = each->payload.view();
   std::string all;
   for (const auto& [name, text] : sessions) all += fmt::format("{}: {}\n", name, text);
+  for (const auto& [topic, text] : retained) all += fmt::format("{} = {}\n", topic, text);
   return all;
 }
 
@@ -58,7 +74,7 @@ class Story {
   std::string next(std::vector<MessagePointer>& messages) {
     std::string records;
     const uint64_t name = 1 + random_.below(4);
-    switch (random_.below(9)) {
+    switch (random_.below(12)) {
       case 0:
         append_opened(records, session(name, fmt::format("client-{}", name)));
         break;
@@ -102,6 +118,18 @@ class Story {
       case 7:
         if (numbers_[name] > 0) append_done(records, name, 1 + random_.below(numbers_[name]));
         break;
+      case 8:
+        append_will(records, name, *message("will", fmt::format("{}", random_.below(9))),
+                    static_cast<uint32_t>(random_.below(9)), random_.chance(0.5) ? std::optional(7U) : std::nullopt);
+        break;
+      case 9:
+        append_will_gone(records, name);
+        break;
+      case 10:
+        messages.push_back(message(fmt::format("retained/{}", random_.below(5)),
+                                   random_.chance(0.3) ? "" : fmt::format("{}", random_.below(1000))));
+        append_retained(records, *messages.back(), kNow);
+        break;
       default:
         append_released(records, name, static_cast<uint16_t>(1 + random_.below(5)));
     }
@@ -125,12 +153,12 @@ TEST(SessionImage, ASnapshotMakesTheSameImageAlsoOverTheOneBefore) {
     if (i % 50 != 0) continue;
     SessionImage copy;
     SessionImage twice;
-    for (const std::string& batch : image.snapshot(64, kNow)) {
+    for (const std::string& batch : snapshot_of(image, 64)) {
       ASSERT_TRUE(copy.apply(batch, {}, kNow));
       ASSERT_TRUE(twice.apply(batch, {}, kNow));
     }
     ASSERT_EQ(text_of(copy), text_of(image));
-    for (const std::string& batch : image.snapshot(1U << 20, kNow)) ASSERT_TRUE(twice.apply(batch, {}, kNow));
+    for (const std::string& batch : snapshot_of(image, 1U << 20)) ASSERT_TRUE(twice.apply(batch, {}, kNow));
     ASSERT_EQ(text_of(twice), text_of(image));
   }
 }
@@ -153,7 +181,12 @@ TEST(SessionImage, WhatIsNoRecordIsRefusedAndWhatNamesNobodyChangesNothing) {
   append_left(records, 9, 1, 1);
   append_subscribed(records, 9, "a", {});
   EXPECT_TRUE(image.apply(records, {}, kNow));
+  append_will(records, 9, *message("a", "b"), 0, {});
+  append_will_gone(records, 9);
+  append_retained(records, *message("a", ""), kNow);
+  EXPECT_TRUE(image.apply(records, {}, kNow));
   EXPECT_TRUE(image.sessions().empty());
+  EXPECT_TRUE(image.retained().empty());
 }
 
 TEST(SessionImage, AMessageThatExpiresDoesSoOnTheWallsClock) {
@@ -168,6 +201,33 @@ TEST(SessionImage, AMessageThatExpiresDoesSoOnTheWallsClock) {
   const Clocks later{.wall_us = kNow.wall_us + 4'000'000, .monotonic = MonotonicTime(std::chrono::seconds(1))};
   ASSERT_TRUE(image.apply(records, {}, later));
   EXPECT_EQ(image.sessions().at(1).waiting.at(1).message->expires, later.monotonic + std::chrono::seconds(6));
+}
+
+TEST(SessionImage, OneMessageATopicIsRetainedUntilItIsClearedOrExpires) {
+  Message expiring{.topic = "b", .payload = Payload("x"), .qos = 0, .retain = true, .properties = {}};
+  expiring.expires = kNow.monotonic + std::chrono::seconds(10);
+  std::string records;
+  append_retained(records, *message("a", "1"), kNow);
+  append_retained(records, *message("a", "2"), kNow);
+  append_retained(records, expiring, kNow);
+  append_retained(records, *message("c", "3"), kNow);
+  append_retained(records, *message("c", ""), kNow);
+  SessionImage image;
+  ASSERT_TRUE(image.apply(records, {}, kNow));
+  EXPECT_EQ(text_of(image), "a = 2\nb = x\n");
+  image.snapshot(1000, {.wall_us = 0, .monotonic = expiring.expires}, [](std::string_view) { return true; });
+  EXPECT_EQ(text_of(image), "a = 2\n");
+}
+
+TEST(SessionImage, MessagesThatAreGivenAreShared) {
+  const std::vector<MessagePointer> given{message("a", "1"), message("b", ""), message("c", "2")};
+  std::string records;
+  for (const MessagePointer& each : given) append_retained(records, *each, kNow);
+  SessionImage image;
+  ASSERT_TRUE(image.apply(records, given, kNow));
+  ASSERT_EQ(image.retained().size(), 2U);
+  EXPECT_EQ(*image.retained().find(std::string_view("a")), given[0]);
+  EXPECT_EQ(*image.retained().find(std::string_view("c")), given[2]);
 }
 
 }  // namespace

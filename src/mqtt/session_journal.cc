@@ -13,7 +13,8 @@ namespace verge::mqtt {
 namespace {
 
 constexpr uint64_t kSegmentBytes = 4U << 20;
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersionBefore = 1;     // without wills and retained messages
 constexpr size_t kFrameBytes = 1U << 20;  // about, of a frame's records
 
 }  // namespace
@@ -62,7 +63,8 @@ Result<void> SessionJournal::replay() {
     const std::optional<storage::FrameView>& frame = *read;
     if (!frame) return {};
     ByteReader in(frame->body);
-    if (in.fixed<uint8_t>() != kVersion || !image_.apply(frame->body.substr(1), {}, now)) {
+    const auto version = in.fixed<uint8_t>();
+    if ((version != kVersion && version != kVersionBefore) || !image_.apply(frame->body.substr(1), {}, now)) {
       log_error("mqtt", "{} holds records of another version; they are passed over", directory_);
     }
   }
@@ -177,9 +179,12 @@ Result<void> SessionJournal::write_snapshot() {
   if (const Result<void> rolled = log_->roll(); !rolled) return rolled;
   const uint64_t begin = log_->next_sequence();
   const uint64_t before = log_->bytes();
-  for (const std::string& batch : image_.snapshot(kFrameBytes, clocks())) {
-    if (const Result<void> appended = append(batch); !appended) return appended;
-  }
+  Result<void> appended;
+  image_.snapshot(kFrameBytes, clocks(), [&](std::string_view batch) {
+    appended = append(batch);
+    return appended.has_value();
+  });
+  if (!appended) return appended;
   if (const Result<void> synced = log_->sync(); !synced) return synced;
   is_behind_ = false;
   snapshots_.add();

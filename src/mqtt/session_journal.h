@@ -1,7 +1,7 @@
-// SessionJournal: what happens to sessions that outlive their connection, made durable. Batches of records
-// (session_image.h) that came while a sync was under way are committed together. The journal keeps the image that its
-// records make, and writes it anew when the log has grown to several times its size, after which the log before it
-// goes; so the log needs nobody else to be kept short, and a start reads no more than that.
+// SessionJournal: what happens to sessions that outlive their connection, and what is retained, made durable. Batches
+// of records (session_image.h) that came while a sync was under way are committed together. The journal keeps the image
+// that its records make, and writes it anew when the log has grown to several times its size, after which the log
+// before it goes; so the log needs nobody else to be kept short, and a start reads no more than that.
 //
 // (Built on the spool was the alternative: its records are consumed in order, while those of sessions end in any. One
 // log a loop was another: a publish, its receipt and the sessions on other loops that it is for would not become
@@ -45,7 +45,7 @@ class SessionJournal {
 
   struct Batch {
     std::string records;
-    std::vector<MessagePointer> messages;  // of the publishes among them, in order
+    std::vector<MessagePointer> messages;  // of the publishes and what is retained among them, in order
     bool is_publish = false;               // and nothing else: may be refused
     bool is_awaited = false;
   };

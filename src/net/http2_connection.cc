@@ -405,10 +405,9 @@ bool Http2Connection::admit(Http2Stream& stream) {
 void Http2Connection::take_body(Http2Stream& stream, std::string_view piece) {
   if (stream.state_ != Http2Stream::State::kBody) return;
   if (piece.size() > stream.body_limit_.bytes_max - stream.body_.size()) return stream.refuse_long_body();
-  if (piece.size() > server_.limits_.bodies_bytes_max - server_.bodies_bytes_) {
-    return stream.refuse(503, "too many bodies are being received");
+  if (const auto refusal = server_.body_room_.take(stream_->peer(), piece.size())) {
+    return stream.refuse(503, *refusal);
   }
-  server_.bodies_bytes_ += piece.size();
   stream.body_.append(piece);
   stream.body_due_ = server_.limits_.body_due(stream.body_due_, piece.size(), server_.loop_.now());
 }

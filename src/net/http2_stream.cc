@@ -45,7 +45,7 @@ void Http2Stream::forget() {
 
 void Http2Stream::forget_body() {
   if (body_.empty()) return;
-  connection_->server_.bodies_bytes_ -= body_.size();
+  connection_->server_.body_room_.give_back(connection_->stream_->peer(), body_.size());
   std::string().swap(body_);
 }
 

@@ -189,18 +189,18 @@ size_t HttpConnection::take_body(std::string_view bytes) {
 }
 
 bool HttpConnection::append_body(std::string_view piece) {
-  if (piece.size() > server_.limits_.bodies_bytes_max - server_.bodies_bytes_) {
-    refuse(503, "too many bodies are being received");
+  if (const auto refusal = server_.body_room_.take(stream_->peer(), piece.size())) {
+    refuse(503, *refusal);
     return false;
   }
-  server_.bodies_bytes_ += piece.size();
   body_.append(piece);
   body_due_ = server_.limits_.body_due(body_due_, piece.size(), server_.loop_.now());
   return true;
 }
 
 void HttpConnection::forget_body() {
-  server_.bodies_bytes_ -= body_.size();
+  if (body_.empty()) return;
+  server_.body_room_.give_back(stream_->peer(), body_.size());
   std::string().swap(body_);
 }
 

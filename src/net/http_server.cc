@@ -25,7 +25,8 @@ HttpServer::HttpServer(runtime::Loop& loop, const HttpServerLimits& limits, Requ
     : loop_(loop),
       limits_(limits),
       receiver_(std::move(receiver)),
-      make_stream_(make_stream ? std::move(make_stream) : make_tcp_stream) {}
+      make_stream_(make_stream ? std::move(make_stream) : make_tcp_stream),
+      body_room_(limits_.bodies_bytes_max, limits_.sender_bodies_bytes_max) {}
 
 HttpServer::~HttpServer() {
   loop_.forget_turn_end(*this);

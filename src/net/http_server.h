@@ -11,7 +11,7 @@
 // then the connection is not read. The same holds while the client does not take the answers (output_bytes_max). After
 // an error that leaves input unread, input is discarded for `linger` before the connection closes, since closing at
 // once would reset it and could destroy the answer on its way (RFC 9112 section 9.6). Bodies that are being received
-// count together; the one that is too much is refused with 503.
+// count together, and those of one sender; the one that is too much is refused with 503.
 #pragma once
 
 #include <functional>
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "net/body_room.h"
 #include "net/http_exchange.h"
 #include "net/stream.h"
 #include "runtime/loop.h"
@@ -34,7 +35,9 @@ struct HttpServerLimits {
   size_t body_bytes_max = 1U << 20;
   size_t pipelined_bytes_max = 64U << 10;
   size_t output_bytes_max = 256U << 10;
-  size_t bodies_bytes_max = 256U << 20;              // received of all bodies that are not whole yet; above it: 503
+  // Received of bodies that are not whole yet, of all and of one sender (BodyRoom); above it: 503.
+  size_t bodies_bytes_max = 256U << 20;
+  size_t sender_bodies_bytes_max = 64U << 20;
   size_t connections_max = 10'000;                   // above it: 503
   size_t streams_max = 100;                          // of one HTTP/2 connection at a time
   Duration head_timeout = std::chrono::seconds(10);  // from the first byte of a head to its last; then 408
@@ -130,7 +133,7 @@ class HttpServer final : private runtime::TurnEnd {
   std::vector<std::unique_ptr<HttpServerConnection>> replaced_;
   std::vector<HttpServerConnection*> removed_;
   std::string head_scratch_;
-  size_t bodies_bytes_ = 0;
+  BodyRoom body_room_;
   std::string date_;
   MonotonicTime date_until_{};
   bool draining_ = false;

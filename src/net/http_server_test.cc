@@ -340,6 +340,20 @@ TEST_F(HttpServerTest, BodiesOfAllConnectionsAreBounded) {
   EXPECT_TRUE(talk(begin_of_body + "x").starts_with("HTTP/1.1 200 ")) << "what they took is given back";
 }
 
+TEST_F(HttpServerTest, BodiesOfOneSenderAreBounded) {
+  serve({.body_bytes_max = 1000, .bodies_bytes_max = 5000, .sender_bodies_bytes_max = 1500, .linger = milliseconds(1)});
+  const auto begin_of_body =
+      "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n" + std::string(999, 'x');
+  RawClient first(loop, address);
+  RawClient second(loop, address);
+  first.stream.write(begin_of_body);
+  second.stream.write(begin_of_body);
+  first.when_closed = second.when_closed = [&] { loop.stop(); };
+  loop.run();
+  const std::string& refused = first.closed ? first.received : second.received;
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 503 ") && refused.contains("from this address")) << refused;
+}
+
 TEST_F(HttpServerTest, AnswersLaterInOrderAndHoldsWhatIsPipelined) {
   std::vector<HttpResponder> waiting;
   std::vector<std::string> asked;

@@ -79,6 +79,7 @@ struct MqttConfig {
   uint64_t topic_aliases_max = 32;
   Duration keep_alive_max{0};
   bool durable_sessions = true;
+  bool durable_retained = true;
   Duration sys_every = std::chrono::seconds(10);
   uint64_t client_messages_max = 0;  // a second, as the three below; 0: any
   uint64_t client_bytes_max = 0;
@@ -118,6 +119,14 @@ struct TlsConfig {
   std::string key;
   std::string client_ca;
   bool operator==(const TlsConfig&) const = default;
+};
+
+struct TracesConfig {
+  std::string endpoint;  // parse_webhook_url accepts it; empty: nothing is traced
+  uint64_t one_in = 100;
+  bool follow = false;
+  std::optional<SecretSource> token;
+  bool operator==(const TracesConfig&) const = default;
 };
 
 // By stream.
@@ -296,6 +305,7 @@ struct Config {
   std::vector<SiteConfig> sites;  // in the order of the file
   WorkersConfig workers_limits;
   std::vector<WorkerConfig> workers;  // in the order of the file
+  TracesConfig traces;
   AccessLogConfig access_log;
   RuntimeConfig runtime;
   LogConfig log;

@@ -273,7 +273,10 @@ static void describe(Visitor& v, MqttConfig& c) {
             {{"hold", mqtt::Rates::Policy::kHold}, {"disconnect", mqtt::Rates::Policy::kDisconnect}}},
         {"What becomes of a client that sends faster: it is read no further for a while, or it is closed (0x96)."});
   v.key("durable_sessions", c.durable_sessions, Flag{},
-        {"Whether sessions that outlive their connection survive the end of the node too, however it ends."});
+        {"Whether sessions that outlive their connection survive the end of the node too, however it ends, with their "
+         "wills."});
+  v.key("durable_retained", c.durable_retained, Flag{},
+        {"Whether retained messages survive the end of the node, however it ends."});
   for (const std::string& path : c.unix_listen) {
     if (!path.empty() && path.size() <= net::kSocketPathMax) continue;
     v.refuse("unix_listen",
@@ -325,6 +328,18 @@ static void describe(Visitor& v, AdminConfig& c) {
         {"Where the dashboard, metrics, health and status are served; keep it off open networks."});
   v.key("tokens", c.tokens, Secrets{},
         {"Who comes from another machine must show one of these tokens; none: they need not."});
+}
+
+static void describe(Visitor& v, TracesConfig& c) {
+  v.key("endpoint", c.endpoint, Text{},
+        {"Where traces go, by OTLP/HTTP in JSON: the whole URL, such as http://127.0.0.1:4318/v1/traces.",
+         "nowhere: nothing is traced"});
+  v.key("one_in", c.one_in, Count{1, 1'000'000'000}, {"One event, and one request, in so many is traced."});
+  v.key("follow", c.follow, Flag{},
+        {"Requests whose traceparent says that they are traced are traced here too; whoever can ask can say so."});
+  v.key("token", c.token, Secret{}, {"What the collector is shown as Authorization: Bearer.", "none"});
+  if (c.endpoint.empty()) return;
+  if (const Result<WebhookUrl> url = parse_webhook_url(c.endpoint); !url) v.refuse("endpoint", url.error());
 }
 
 static void describe(Visitor& v, TlsConfig& c) {
@@ -731,6 +746,7 @@ void describe(Visitor& v, Config& c) {
     v.refuse("worker", {"config.value", fmt::format("two workers are called {}", c.workers[i].name), "rename one"});
     break;
   }
+  v.section("traces", c.traces, {"Traces of events and requests, for a collector of OpenTelemetry."});
   v.section("access_log", c.access_log, {"A line for each request to a site."});
   v.section("runtime", c.runtime, {"How the process uses the machine."});
   v.section("log", c.log, {"The log, on stderr."});

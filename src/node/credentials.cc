@@ -263,6 +263,7 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
   }
   if (config.parent.token) credentials.parent_token = loading.secret("parent.token", *config.parent.token);
   if (config.store.token) credentials.store_token = loading.secret("store.token", *config.store.token);
+  if (config.traces.token) credentials.traces_token = loading.secret("traces.token", *config.traces.token);
   credentials.spool_keys = load_spool_keys(config, loading);
   load_parent(config, loading, credentials);
   credentials.workers = load_workers(config, loading);

@@ -34,6 +34,8 @@ struct Credentials {
   std::string parent_token;
   // For the NATS servers; empty without store.token.
   std::string store_token;
+  // For the collector of traces; empty without traces.token.
+  std::string traces_token;
   storage::Keys spool_keys;
   std::vector<WorkerSpec> workers;  // their modules and secrets
   // Who may deploy workers; never null.

@@ -71,6 +71,9 @@ mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTic
   const DurabilityClass* demanded = ticket.number == 0 ? nullptr : durability_->of(incoming.topic);
   keep(demanded, incoming.topic, incoming.client_id, incoming.payload);
   const size_t end = gathered_.items.size();
+  if (traces_ != nullptr && end == begin) {
+    traces_->passed(incoming.topic, incoming.client_id, incoming.received, current_.actions);
+  }
   send_commands();
   const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr);
   if (demanded != nullptr && demanded->level == DurabilityClass::Level::kNone) return mqtt::Verdict::kAccepted;
@@ -325,11 +328,13 @@ void EventPath::evaluate_posted(const PostedEvent& event, Posted& posted) {
 
 void EventPath::climb(ChildStore& store, ChildBatch batch, std::function<void(const ChildBatch&)> done,
                       std::function<void()> finished) {
-  store.store(std::move(batch), loop_,
-              [this, done = std::move(done), finished = std::move(finished)](ChildBatch stored) mutable {
-                done(stored);
-                take_climbed(std::move(stored), std::move(finished));
-              });
+  store.store(
+      std::move(batch), loop_,
+      [this, since = loop_.tick(), done = std::move(done), finished = std::move(finished)](ChildBatch stored) mutable {
+        done(stored);
+        if (traces_ != nullptr) traces_->received(stored, since);
+        take_climbed(std::move(stored), std::move(finished));
+      });
 }
 
 void EventPath::climbed(ChildBatch stored, std::function<void()> finished) {
@@ -370,7 +375,9 @@ void EventPath::evaluate_climbed(std::string_view bytes) {
   VERGE_ASSERT(event.has_value());
   const Payload payload(event->payload);
   current_ = {.client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
+  const MonotonicTime since = traces_ != nullptr ? std::chrono::steady_clock::now() : MonotonicTime{};
   evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
+  if (traces_ != nullptr) traces_->evaluated(*event, since, current_.actions);
   send_commands();
   broker_->publish(std::make_shared<const mqtt::Message>(
       mqtt::Message{.topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
@@ -450,6 +457,11 @@ void EventPath::append(Priority priority, const EventView& event, std::string_vi
     item.source_sequence = *current_.sequence;
   }
   ++current_.uploads_of_rule;
+  if (traces_ != nullptr && traces_->writes(event)) {
+    traced_.push_back(
+        {.item = gathered_.items.size() - 1,
+         .made = {.received = current_.received, .made = std::chrono::steady_clock::now(), .rule = std::string(rule)}});
+  }
 }
 
 void EventPath::drop(const rules::Rule&) {
@@ -639,10 +651,19 @@ void EventPath::submit() {
   for (spool::Submission::Item& item : reports_) gathered_.items.push_back(std::move(item));
   reports_.clear();
   if (gathered_.items.empty()) return;
+  const MonotonicTime submitted = traced_.empty() ? MonotonicTime{} : std::chrono::steady_clock::now();
   spool_.submit(std::exchange(gathered_, {}), loop_, urgency,
-                [this, waiters = std::exchange(waiters_, {})](spool::Submission submission) mutable {
+                [this, waiters = std::exchange(waiters_, {}), traced = std::exchange(traced_, {}),
+                 submitted](spool::Submission submission) mutable {
+                  for (const Traced& each : traced) trace(submission, each, submitted);
                   settle(std::move(submission), std::move(waiters));
                 });
+}
+
+void EventPath::trace(const spool::Submission& submission, const Traced& traced, MonotonicTime submitted) {
+  if (submission.fates[traced.item] != Fate::kStored) return;
+  const spool::Submission::Item& item = submission.items[traced.item];
+  traces_->stored(item.event, traced.made, item.priority, submitted);
 }
 
 void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters) {

@@ -39,6 +39,7 @@
 #include "node/child_store.h"
 #include "node/durability_classes.h"
 #include "node/event_tail.h"
+#include "node/event_traces.h"
 #include "node/rule_journal.h"
 #include "node/webhooks.h"
 #include "rules/evaluator.h"
@@ -99,6 +100,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void join(std::vector<EventPath*> paths, mqtt::Broker& broker, Purge purge, Webhook webhook = {});
   // Likewise: who is shown what happens. It outlives the path.
   void show_in(EventTail& tail) { tail_ = &tail; }
+  // Likewise: who writes the traces of events. It outlives the path.
+  void trace_in(EventTraces& traces) { traces_ = &traces; }
   // Which acknowledgements wait for what, from now on. Before any loop runs, or on the loop.
   void set_durability(std::shared_ptr<const DurabilityClasses> classes) { durability_ = std::move(classes); }
   // Before any loop runs: who carries out the calls that rules make of workers; false where it cannot. Nobody: they are
@@ -176,6 +179,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     size_t left = 0;
     bool failed = false;
     std::function<void(bool failed)> done;
+  };
+  // An item of a submission that is traced.
+  struct Traced {
+    size_t item = 0;
+    EventTraces::Made made;
   };
   // What was refused for want of space, of a client that cannot be told, or that nobody waits for.
   struct Held {
@@ -269,6 +277,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void watch_windows();
   void submit();
   void settle(spool::Submission submission, std::vector<Waiter> waiters);
+  void trace(const spool::Submission& submission, const Traced& traced, MonotonicTime submitted);
   void hold(spool::Submission& submission, const Waiter& waiter);
   void hold_unawaited(spool::Submission submission, size_t begin);
   void hold(Held held);
@@ -283,7 +292,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::vector<EventPath*> paths_;
   mqtt::Broker* broker_ = nullptr;
   Purge purge_;
-  EventTail* tail_ = nullptr;  // null: nobody is shown anything
+  EventTail* tail_ = nullptr;      // null: nobody is shown anything
+  EventTraces* traces_ = nullptr;  // null: nothing is traced
   Webhook webhook_;
   Call call_;
   rules::Evaluator evaluator_;
@@ -300,6 +310,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
 
   spool::Submission gathered_;  // of this turn
   std::vector<Waiter> waiters_;
+  std::vector<Traced> traced_;                    // items of it
   std::vector<spool::Submission::Item> reports_;  // of this turn; nobody waits for them
   std::deque<std::shared_ptr<Posted>> posted_;    // shared with the waiters of their slices
   std::deque<Climbed> climbed_;

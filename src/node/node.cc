@@ -263,6 +263,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   if (const Result<void> loaded = node->load_created_rules(); !loaded) return std::unexpected(loaded.error());
   rules = node->with_created_rules(node->config_, std::move(rules));
   node->make_overview();
+  node->make_tracer();
   node->make_shards(rules);
   if (const Result<void> restored = node->restore_sessions(); !restored) return std::unexpected(restored.error());
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
@@ -351,11 +352,12 @@ Result<void> Node::open_spool() {
   }
   for (const storage::DamagedRange& range : recovery.damaged) {
     if (range.may_be_unfinished) {
-      log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk{}",
+      log_warning("spool", "{} cannot be read from byte {} on: a write that a crash cut off, or damage to the disk{}{}",
                   range.path, range.offset,
                   range.first_sequence == range.end_sequence
                       ? ""
-                      : fmt::format(", which cost records {} to {}", range.first_sequence, range.end_sequence - 1));
+                      : fmt::format(", which cost records {} to {}", range.first_sequence, range.end_sequence - 1),
+                  range.kept.empty() ? "" : "; what was there is kept in " + range.kept);
     } else {
       log_error("spool", "{} is damaged at byte {}: records {} to {} cannot be read", range.path, range.offset,
                 range.first_sequence, range.end_sequence - 1);
@@ -407,19 +409,36 @@ std::shared_ptr<mqtt::Authenticator> Node::make_authenticator(const MqttConfig& 
 }
 
 Result<void> Node::restore_sessions() {
-  if (!config_.mqtt.durable_sessions) return {};
+  const mqtt::Broker::Kept kept{.sessions = config_.mqtt.durable_sessions, .retained = config_.mqtt.durable_retained};
+  if (!kept.sessions && !kept.retained) return {};
   Result<std::unique_ptr<mqtt::SessionJournal>> journal =
       mqtt::SessionJournal::open(file_system_, data_directory_.path() + "/sessions", keys_, clock_);
   if (!journal) return std::unexpected(journal.error());
   session_journal_ = std::move(*journal);
-  for (const Shard& shard : shards_) shard.broker->record_in(*session_journal_, clock_);
+  for (const Shard& shard : shards_) shard.broker->record_in(*session_journal_, clock_, kept);
   const mqtt::Clocks now{.wall_us = clock_.wall().microseconds, .monotonic = clock_.monotonic()};
   const auto& sessions = session_journal_->image().sessions();
+  std::string unwanted;  // records that end what is not to be kept any more
   for (const auto& [name, session] : sessions) {
+    if (!kept.sessions) {
+      mqtt::append_ended(unwanted, name);
+      continue;
+    }
     shards_[mqtt::Broker::shard_of(session.client_id, shards_.size())].broker->restore(session, now);
   }
+  size_t retained = 0;
+  for (const mqtt::MessagePointer& message : session_journal_->image().retained()) {
+    if (!kept.retained) {
+      mqtt::append_retained(unwanted, {.topic = message->topic, .properties = {}}, now);
+    } else if (message->expires > now.monotonic) {
+      shards_[mqtt::Broker::retaining_shard_of(message->topic, shards_.size())].broker->restore_retained(message);
+      ++retained;
+    }
+  }
+  if (!sessions.empty() && kept.sessions) log_info("mqtt", "{} sessions of before are kept", sessions.size());
+  if (retained > 0) log_info("mqtt", "{} retained messages of before are kept", retained);
   session_journal_->start();
-  if (!sessions.empty()) log_info("mqtt", "{} sessions of before are kept", sessions.size());
+  if (!unwanted.empty()) session_journal_->submit({.records = std::move(unwanted), .messages = {}}, {});
   return {};
 }
 
@@ -490,6 +509,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.report_receiver = std::make_unique<ReportReceiver>(*shard.loop, admin_loop_, *overview_);
     shard.path->show_in(tail_);
     shard.path->set_durability(durability);
+    if (event_traces_) shard.path->trace_in(*event_traces_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
@@ -536,7 +556,7 @@ Result<void> Node::open_sites() {
   for (const Shard& shard : shards_) loops.push_back(shard.loop.get());
   Result<std::unique_ptr<Sites>> opened =
       Sites::open(with_worker_sites(config_), clock_, file_system_, data_directory_.path() + "/cache", loops,
-                  descriptors_.for_connections);
+                  descriptors_.for_connections, tracer_.get());
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
   return {};
@@ -552,6 +572,21 @@ void Node::make_overview() {
                             .started = started_};
   if (const auto at = parse_position(config_.node.position)) options.position = {at->latitude, at->longitude};
   overview_ = std::make_unique<Overview>(admin_loop_, std::move(options), [this] { return readings(); });
+}
+
+void Node::make_tracer() {
+  const TracesConfig& config = config_.traces;
+  if (config.endpoint.empty()) return;
+  const Result<WebhookUrl> collector = parse_webhook_url(config.endpoint);
+  VERGE_ASSERT(collector.has_value());  // reading the configuration saw to it
+  tracer_ =
+      std::make_unique<traces::Tracer>(traces::Tracer::Options{.one_in = config.one_in, .heeds_flag = config.follow});
+  event_traces_ = std::make_unique<EventTraces>(*tracer_, id_, clock_);
+  trace_exporter_ = std::make_unique<TraceExporter>(
+      *tracer_, *collector, credentials_.traces_token,
+      traces::Resource{
+          .node = config_.node.name, .node_id = id_.text(), .tier = std::string(name_of(config_.node.tier))},
+      clock_);
 }
 
 void Node::make_uplink() {
@@ -580,7 +615,8 @@ void Node::make_uplink() {
                                         .ttl_stops_in_outage = spool.ttl_stops_in_outage},
                            .ttl = {spool.critical.ttl, spool.high.ttl, spool.normal.ttl, spool.low.ttl},
                            .redundant = parent.redundant,
-                           .access = [this](size_t path) { return parent_access_[path]; }});
+                           .access = [this](size_t path) { return parent_access_[path]; },
+                           .watch = event_traces_ ? event_traces_->watch() : spool::RecordWatch{}});
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 

@@ -32,6 +32,7 @@
 #include "node/descriptor_plan.h"
 #include "node/event_path.h"
 #include "node/event_tail.h"
+#include "node/event_traces.h"
 #include "node/ingest_receiver.h"
 #include "node/overview.h"
 #include "node/readings.h"
@@ -40,6 +41,7 @@
 #include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/sys_topics.h"
+#include "node/trace_exporter.h"
 #include "node/uplink_receiver.h"
 #include "node/webhooks.h"
 #include "node/workers.h"
@@ -212,6 +214,7 @@ class Node {
   Result<void> listen_on_paths();
   // To the broker, behind its PROXY header where it is to begin with one.
   static void take_mqtt(Shard& shard, net::Socket socket, std::function<void(net::Socket)> to_broker);
+  void make_tracer();
   void make_uplink();
   [[nodiscard]] std::vector<spool::ParentPath> parent_paths() const;
   static std::vector<spool::ParentAccess> access_of(const Credentials& credentials);
@@ -251,6 +254,10 @@ class Node {
   std::string descriptors_note_;     // to be logged once the node is ready
   rules::MemoryBudget rule_memory_;  // outlives the shards
   EventTail tail_;                   // likewise
+  // Likewise; null: nothing is traced.
+  std::unique_ptr<traces::Tracer> tracer_;
+  std::unique_ptr<EventTraces> event_traces_;
+  std::unique_ptr<TraceExporter> trace_exporter_;
   std::vector<Shard> shards_;
   std::unique_ptr<SysTopics> sys_topics_;  // null: never published
   runtime::Loop worker_{"worker"};

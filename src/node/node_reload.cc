@@ -72,6 +72,8 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.workers = config.workers;
   applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
   applied.access_log = config.access_log;
+  applied.traces.one_in = config.traces.one_in;
+  applied.traces.follow = config.traces.follow;
   applied.mqtt.acl = config.mqtt.acl;
   take_rates(applied.mqtt, config.mqtt);
   applied.mqtt.trusted_proxies = config.mqtt.trusted_proxies;
@@ -163,6 +165,9 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.workers_limits.deploy_tokens = applied.workers_limits.deploy_tokens;
   credentials_.deploy_tokens = credentials.deploy_tokens;
   config_.access_log = applied.access_log;
+  config_.traces.one_in = applied.traces.one_in;
+  config_.traces.follow = applied.traces.follow;
+  if (tracer_) tracer_->change({.one_in = config_.traces.one_in, .heeds_flag = config_.traces.follow});
   config_.mqtt.acl = applied.mqtt.acl;
   take_rates(config_.mqtt, applied.mqtt);
   config_.mqtt.trusted_proxies = applied.mqtt.trusted_proxies;

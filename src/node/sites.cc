@@ -46,7 +46,7 @@ Sites::Sites(const Config& config, const Clock& clock, uint64_t descriptors_max)
 
 Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
                                            const std::string& directory, const std::vector<runtime::Loop*>& loops,
-                                           uint64_t descriptors_max) {
+                                           uint64_t descriptors_max, traces::Tracer* tracer) {
   auto sites = std::unique_ptr<Sites>(new Sites(config, clock, descriptors_max));
   if (const uint64_t bytes_max = config.cache.disk_bytes_max; bytes_max > 0) {
     Result<std::unique_ptr<cache::DiskTier>> disk =
@@ -58,7 +58,8 @@ Result<std::unique_ptr<Sites>> Sites::open(const Config& config, const Clock& cl
                              .purges = sites->purges_,
                              .pending = sites->pending_,
                              .clock = clock,
-                             .disk = sites->disk_.get()};
+                             .disk = sites->disk_.get(),
+                             .tracer = tracer};
   Result<std::shared_ptr<const cache::SiteSet>> set = sites->make_set(config);
   if (!set) return std::unexpected(set.error());
   sites->set_ = std::move(*set);

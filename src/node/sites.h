@@ -30,11 +30,11 @@ namespace verge::node {
 class Sites {
  public:
   // `config` has at least one site; `directory`: for what is kept on the disk; `descriptors_max`: those from here on
-  // are not for connections to origins. Errors: an origin's name cannot be resolved, its TLS cannot be set up; those of
-  // the disk.
+  // are not for connections to origins; `tracer`: null, or outlives it. Errors: an origin's name cannot be resolved,
+  // its TLS cannot be set up; those of the disk.
   static Result<std::unique_ptr<Sites>> open(const Config& config, const Clock& clock, storage::FileSystem& file_system,
                                              const std::string& directory, const std::vector<runtime::Loop*>& loops,
-                                             uint64_t descriptors_max);
+                                             uint64_t descriptors_max, traces::Tracer* tracer);
 
   // Of the loop with that index, on that loop.
   [[nodiscard]] cache::Proxy& proxy(size_t loop) { return *proxies_[loop]; }

@@ -350,6 +350,13 @@ std::string Node::metrics_text() const {
   out.counter("webhooks_failed_total", "Webhook calls that were given up.", webhooks.failed);
   out.counter("webhooks_dropped_total", "Webhook calls for which there was no room.", webhooks.dropped);
   out.gauge("webhooks_waiting", "Webhook calls under way or waiting.", static_cast<double>(webhooks.waiting));
+  if (tracer_) {
+    const TraceExporter::Counters& traces = trace_exporter_->counters();
+    out.counter("spans_exported_total", "Spans that the collector of traces took.", traces.exported);
+    out.counter("spans_refused_total", "Spans that it did not take, or was not to be reached for.", traces.refused);
+    out.counter("spans_dropped_total", "Spans for which there was no room.", tracer_->dropped());
+    out.gauge("spans_waiting", "Spans that wait to be exported.", static_cast<double>(tracer_->waiting()));
+  }
   out.counter("rule_calls_total", "Events that rules gave to workers.", totals.calls);
   out.counter("rule_calls_failed_total", "Of these, those that no worker took, or that too many waited before.",
               totals.failed_calls);

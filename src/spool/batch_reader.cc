@@ -15,7 +15,7 @@ RecordReader& BatchReader::reader_of(Priority stream) {
   return *reader;
 }
 
-PreparedBatch BatchReader::read(const SendPlan::Stretch& stretch, const BatchLimits& limits) {
+PreparedBatch BatchReader::read(const SendPlan::Stretch& stretch, const BatchLimits& limits, const Seen& seen) {
   const MonotonicTime start = clock_.monotonic();
   // A batch is of one life.
   const Lives::Part life = sender_.lives.part_of(stretch.stream, stretch.sequences.begin);
@@ -49,6 +49,7 @@ PreparedBatch BatchReader::read(const SendPlan::Stretch& stretch, const BatchLim
       batch.first_event = record.event;
     }
     builder.add(sequence, record.event);
+    if (seen) seen(stretch.stream, sequence, record.event);
   }
   batch.damaged = reader.take_damaged();
   batch.records = builder.count();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,7 +65,9 @@ class BatchReader {
         clock_(clock),
         age_clock_(age_clock) {}
 
-  PreparedBatch read(const SendPlan::Stretch& stretch, const BatchLimits& limits);
+  // `seen`: is shown each record of the batch; none: nobody is.
+  using Seen = std::function<void(Priority stream, uint64_t sequence, std::string_view event)>;
+  PreparedBatch read(const SendPlan::Stretch& stretch, const BatchLimits& limits, const Seen& seen = {});
 
  private:
   RecordReader& reader_of(Priority stream);

@@ -1,9 +1,8 @@
 #include "spool/parent_answer.h"
 
-#include <algorithm>
-#include <charconv>
-
 #include <fmt/format.h>
+
+#include "net/http_date.h"
 
 namespace verge::spool {
 namespace {
@@ -25,18 +24,10 @@ ParentAnswer::Meaning meaning_of(int status, std::string_view body) {
   return Meaning::kNotNow;
 }
 
-std::optional<Duration> retry_after(const net::HttpAnswer& answer) {
-  const std::optional<std::string_view> field = answer.field("Retry-After");
-  if (!field) return std::nullopt;
-  uint32_t seconds = 0;
-  const auto [end, problem] = std::from_chars(field->data(), field->data() + field->size(), seconds);
-  if (problem != std::errc{}) return std::nullopt;
-  return std::min<Duration>(std::chrono::seconds(seconds), kRetryAfterMax);
-}
-
 }  // namespace
 
-ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view parent, bool shows_token) {
+ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view parent, bool shows_token,
+                         WallTime now) {
   using Meaning = ParentAnswer::Meaning;
   if (!answer) {
     return {.error = answer.error(), .asked_pause = std::nullopt, .timed_out = answer.error().code == "http.timeout"};
@@ -48,14 +39,14 @@ ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view
     return {.error = {"uplink.unauthorized",
                       fmt::format("{} {}", parent, shows_token ? "does not know this node's token" : "demands a token"),
                       "give this node (parent.token) one of the parent's http.uplink_tokens"},
-            .asked_pause = retry_after(*answer)};
+            .asked_pause = net::retry_after(answer->fields, now, kRetryAfterMax)};
   }
   const Meaning meaning = meaning_of(answer->status, answer->body.view());
   return {.meaning = meaning,
           .error = {"uplink.refused",
                     fmt::format("{} answered {}: {}", parent, answer->status, answer->body.view().substr(0, 200)),
                     "check that parent.url names the http listener of a Verge node"},
-          .asked_pause = retry_after(*answer),
+          .asked_pause = net::retry_after(answer->fields, now, kRetryAfterMax),
           .is_parents_word = meaning != Meaning::kNotNow && answer->body.view().starts_with(kProblem)};
 }
 

@@ -28,7 +28,9 @@ struct ParentAnswer {
   bool is_parents_word = false;  // it can be nobody else's, such as a proxy's: durable, or said as Verge nodes say it
 };
 
-// `parent` as the log is to name it; `shows_token`: whether the request had one.
-ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view parent, bool shows_token);
+// `parent` as the log is to name it; `shows_token`: whether the request had one; `now`: what a date in Retry-After is
+// compared with where the answer has no Date of its own.
+ParentAnswer read_answer(const Result<net::HttpAnswer>& answer, std::string_view parent, bool shows_token,
+                         WallTime now);
 
 }  // namespace verge::spool

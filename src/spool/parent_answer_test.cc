@@ -9,8 +9,10 @@ namespace {
 
 using Meaning = ParentAnswer::Meaning;
 
+constexpr WallTime kNow{1'700'000'000'000'000};  // 14 Nov 2023 22:13:20 GMT
+
 ParentAnswer read(int status, std::string_view body) {
-  return read_answer(net::HttpAnswer{.status = status, .fields = {}, .body = Payload(body)}, "parent:80", false);
+  return read_answer(net::HttpAnswer{.status = status, .fields = {}, .body = Payload(body)}, "parent:80", false, kNow);
 }
 
 TEST(ParentAnswer, OnlyTheParentsOwnWordIsADelivery) {
@@ -22,7 +24,7 @@ TEST(ParentAnswer, OnlyTheParentsOwnWordIsADelivery) {
     EXPECT_FALSE(answer.is_parents_word) << status;
   }
   EXPECT_FALSE(read(503, error_json({"node.draining", "no", ""})).is_parents_word);
-  const ParentAnswer none = read_answer(fail("http.timeout", "late"), "parent:80", false);
+  const ParentAnswer none = read_answer(fail("http.timeout", "late"), "parent:80", false, kNow);
   EXPECT_EQ(none.meaning, Meaning::kNotNow);
   EXPECT_TRUE(none.timed_out);
 }
@@ -48,6 +50,32 @@ TEST(ParentAnswer, AParentWithoutRoomForOneStreamMayHaveItForOthers) {
     EXPECT_EQ(read(503, error_json({code, "no", ""})).meaning, Meaning::kNotNow) << code;
   }
   EXPECT_EQ(read(503, "spool.full").meaning, Meaning::kNotNow);
+}
+
+std::optional<Duration> pause_of(const std::vector<net::HttpField>& fields) {
+  const net::HttpAnswer answer{.status = 503, .fields = fields, .body = {}};
+  return read_answer(answer, "parent:80", false, kNow).asked_pause;
+}
+
+TEST(ParentAnswer, RetryAfterIsSecondsOrADate) {
+  using std::chrono::seconds;
+  EXPECT_EQ(pause_of({}), std::nullopt);
+  EXPECT_EQ(pause_of({{"Retry-After", "7"}}), seconds(7));
+  EXPECT_EQ(pause_of({{"Retry-After", "Tue, 14 Nov 2023 22:13:50 GMT"}}), seconds(30));
+  for (const char* none : {"", "soon", "7 s", "-3", "7.5"}) {
+    EXPECT_EQ(pause_of({{"Retry-After", none}}), std::nullopt) << none;
+  }
+}
+
+TEST(ParentAnswer, RetryAfterIsBoundedAndCountsByTheAnswersOwnClock) {
+  using std::chrono::seconds;
+  for (const char* long_time : {"86400", "99999999999999999999", "Thu, 14 Nov 2024 22:13:20 GMT"}) {
+    EXPECT_EQ(pause_of({{"Retry-After", long_time}}), std::chrono::minutes(5)) << long_time;
+  }
+  EXPECT_EQ(pause_of({{"Retry-After", "Tue, 14 Nov 2023 22:00:00 GMT"}}), seconds(0));
+  EXPECT_EQ(pause_of({{"Date", "Tue, 14 Nov 2023 21:59:48 GMT"}, {"Retry-After", "Tue, 14 Nov 2023 22:00:00 GMT"}}),
+            seconds(12));
+  EXPECT_EQ(pause_of({{"Date", "today"}, {"Retry-After", "Tue, 14 Nov 2023 22:13:21 GMT"}}), seconds(1));
 }
 
 }  // namespace

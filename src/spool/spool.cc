@@ -14,6 +14,7 @@
 #include "spool/lost_end.h"
 #include "spool/record.h"
 #include "spool/record_reader.h"
+#include "storage/cut_off.h"
 
 namespace verge::spool {
 namespace {
@@ -284,6 +285,9 @@ Result<uint64_t> Spool::discard(Priority priority) {
   const Result<size_t> removed = its.log->remove_before(its.log->next_sequence());
   its.delivered.insert({0, its.log->first_sequence()});
   if (!removed) return std::unexpected(removed.error());
+  if (const Result<void> gone = storage::remove_cut_off(file_system_, its.log->directory(), std::nullopt); !gone) {
+    return std::unexpected(gone.error());
+  }
   reserve_.drop();  // what became ready for new segments still holds the records
   // What is gone need not be noted as delivered: a start finds that it is gone. This is for who reads the cursors.
   if (const Result<void> noted = write_cursors(); !noted) return std::unexpected(noted.error());
@@ -321,7 +325,7 @@ Result<void> Spool::forget_dead_letters() {
   if (!removed) return std::unexpected(removed.error());
   reserve_.drop();
   dead_letters_ = 0;
-  return {};
+  return storage::remove_cut_off(file_system_, dead_letter_log_->directory(), std::nullopt);
 }
 
 // So that nothing of a start fails for it. Where it cannot be moved, what needs the place will say so.

@@ -40,6 +40,7 @@ Uplink::Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, 
       spool_(spool),
       paths_(made_of(std::move(paths))),
       access_(options.access),
+      watch_(options.watch),
       readers_{BatchReader(file_system, spool_directory, spool.keys(), {node, spool.lives(), name}, options.ttl, clock_,
                            spool.age_clock()),
                BatchReader(file_system, spool_directory, spool.keys(), {node, spool.lives(), name}, options.ttl, clock_,
@@ -129,7 +130,8 @@ void Uplink::drain(std::function<void()> done) {
 void Uplink::prepare(Lane lane, const SendPlan::Stretch& stretch, const BatchLimits& limits) {
   workers_[static_cast<size_t>(lane)]->post([this, lane, stretch, limits, alive = guard_] {
     if (alive.expired()) return;
-    auto batch = std::make_unique<PreparedBatch>(readers_[static_cast<size_t>(lane)].read(stretch, limits));
+    auto batch =
+        std::make_unique<PreparedBatch>(readers_[static_cast<size_t>(lane)].read(stretch, limits, watch_.read));
     loop_.post([this, lane, batch = std::move(batch), alive]() mutable {
       if (!alive.expired()) turn([&] { delivery_.prepared(lane, std::move(batch)); });
     });
@@ -179,7 +181,7 @@ void Uplink::request(Lane lane, size_t path) {
 void Uplink::on_answer(Lane lane, size_t path, const Result<net::HttpAnswer>& answer, Duration took) {
   count_bytes();
   const bool shows_token = !connection_of(lane, path).authorization.empty();
-  const ParentAnswer read = read_answer(answer, paths_[path].authority, shows_token);
+  const ParentAnswer read = read_answer(answer, paths_[path].authority, shows_token, clock_.wall());
   turn([&] { redundant_paths_.answered(lane, path, read, took); });
 }
 
@@ -191,7 +193,10 @@ void Uplink::close(Lane lane, size_t path) {
   connection.client.reset();
 }
 
-void Uplink::delivered(Priority stream, IntervalSet::Interval sequences) { spool_.delivered(stream, sequences); }
+void Uplink::delivered(Priority stream, IntervalSet::Interval sequences) {
+  spool_.delivered(stream, sequences);
+  if (watch_.delivered) watch_.delivered(stream, sequences);
+}
 
 void Uplink::confirmed(Priority stream, IntervalSet::Interval sequences) {
   spool_.awaited().confirmed(stream, sequences);

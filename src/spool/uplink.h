@@ -42,12 +42,19 @@ struct ParentPath {
   std::string from_text;  // as it was written; empty: nowhere in particular
 };
 
+// Who follows records on their way up.
+struct RecordWatch {
+  BatchReader::Seen read;  // for a batch, on a worker; more than once where a batch is read again
+  std::function<void(Priority stream, IntervalSet::Interval sequences)> delivered;  // on the loop
+};
+
 struct UplinkOptions {
   DeliveryOptions delivery;
   std::array<Duration, kStreams> ttl{};  // older records are not sent; 0: no limit
   size_t redundant = 1;                  // paths at a time
   // Asked on the loop for each connection, with the number of its path; none: plain HTTP, no token.
   std::function<ParentAccess(size_t path)> access = {};
+  RecordWatch watch = {};  // empty: nobody does
 };
 
 class Uplink final : private Delivery::Effects, private RedundantPaths::Effects {
@@ -115,6 +122,7 @@ class Uplink final : private Delivery::Effects, private RedundantPaths::Effects 
   SpoolWriter& spool_;
   const std::vector<Path> paths_;
   const std::function<ParentAccess(size_t path)> access_;
+  const RecordWatch watch_;
   const SystemClock clock_;
   UplinkCounters counters_;
   std::array<BatchReader, kLanes> readers_;                  // used on the lane's worker only

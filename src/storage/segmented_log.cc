@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "storage/cut_off.h"
 #include "storage/segment_header.h"
 
 namespace verge::storage {
@@ -149,7 +150,8 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
   if (!header) {
     const Result<uint64_t> lost_end = claimed_end(**file, kSegmentHeaderBytes, segment.first_sequence);
     if (!lost_end) return std::unexpected(lost_end.error());
-    recovery.damaged.push_back({segment.path, 0, segment.first_sequence, *lost_end, /*may_be_unfinished=*/true});
+    recovery.damaged.push_back(
+        {segment.path, 0, segment.first_sequence, *lost_end, /*may_be_unfinished=*/true, /*kept=*/{}});
     next_sequence_ = std::max(next_sequence_, *lost_end);
     damaged = true;
     return std::nullopt;
@@ -170,7 +172,8 @@ Result<std::optional<uint64_t>> SegmentedLog::recover_segment(SegmentFile& segme
       if (!*found) {
         const Result<uint64_t> lost_end = claimed_end(**file, end, expected);
         if (!lost_end) return std::unexpected(lost_end.error());
-        recovery.damaged.push_back({segment.path, end, expected, *lost_end, /*may_be_unfinished=*/true});
+        recovery.damaged.push_back({segment.path, end, expected, *lost_end, /*may_be_unfinished=*/true,
+                                    keep_cut_off(file_system_, segment.path, **file, end)});
         next_sequence_ = std::max(next_sequence_, *lost_end);
         break;
       }
@@ -415,6 +418,9 @@ Result<std::vector<IntervalSet::Interval>> SegmentedLog::erase(KeyId key) {
   while (segments_.size() > 1 && segments_.front().key == key) {
     if (const Result<void> gone = remove_segment(0); !gone) return std::unexpected(gone.error());
   }
+  if (const Result<void> gone = remove_cut_off(file_system_, directory_, key); !gone) {
+    return std::unexpected(gone.error());
+  }
   return lost;
 }
 
@@ -561,7 +567,7 @@ Result<std::optional<FrameView>> LogReader::next(uint64_t end_sequence) {
         } else {
           const Result<uint64_t> lost_end = claimed_end(*file_, offset_, expected_);
           if (!lost_end) return std::unexpected(lost_end.error());
-          damaged_.push_back({path_, offset_, expected_, *lost_end, /*may_be_unfinished=*/true});
+          damaged_.push_back({path_, offset_, expected_, *lost_end, /*may_be_unfinished=*/true, /*kept=*/{}});
         }
       }
       if (!next_segment_ || *next_segment_ >= end_sequence) return std::nullopt;

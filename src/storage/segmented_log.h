@@ -50,6 +50,7 @@ struct DamagedRange {
   uint64_t end_sequence = 0;    // … to before here; equal when not even the headers of its frames can be read
   // At the log's end, where a write that a crash cut off, and of which nothing was durable, looks the same.
   bool may_be_unfinished = false;
+  std::string kept;  // where the bytes that a start cut off for it are now; empty where none are
 };
 
 // Behind the last frame that can be read.

@@ -59,10 +59,14 @@ class Life {
           *loops_[i], std::move(sockets[i]), [broker = shards[i]](net::Socket s) { broker->accept(std::move(s)); }));
     }
     for (Broker* shard : shards) shard->join(shards);
-    for (Broker* shard : shards) shard->record_in(*journal_, clock);
+    for (Broker* shard : shards) shard->record_in(*journal_, clock, {});
     const Clocks now{.wall_us = clock.wall().microseconds, .monotonic = clock.monotonic()};
     for (const auto& [name, session] : journal_->image().sessions()) {
       shards[Broker::shard_of(session.client_id, kLoops)]->restore(session, now);
+    }
+    for (const MessagePointer& message : journal_->image().retained()) {
+      shards[Broker::retaining_shard_of(message->topic, kLoops)]->restore_retained(message);
+      retained_[message->topic] = message->payload.view();
     }
     journal_->start();
     for (auto& loop : loops_) threads_.emplace_back([&loop] { loop->run(); });
@@ -93,6 +97,11 @@ class Life {
   }
 
   [[nodiscard]] const net::Address& address() const { return address_; }
+  // What was retained there at the start; empty: nothing.
+  [[nodiscard]] std::string retained(const std::string& topic) const {
+    const auto found = retained_.find(topic);
+    return found == retained_.end() ? std::string() : found->second;
+  }
 
  private:
   tests::SimulatedDisk& disk_;
@@ -103,6 +112,7 @@ class Life {
   std::vector<std::unique_ptr<Broker>> brokers_;
   std::vector<std::unique_ptr<net::TcpListener>> listeners_;
   std::vector<std::thread> threads_;
+  std::map<std::string, std::string> retained_;
   net::Address address_;
 };
 
@@ -165,6 +175,8 @@ class Publisher final : public StrictClient {
   [[nodiscard]] size_t completed() const { return completed_; }
   [[nodiscard]] size_t sent() const { return next_; }
   void stop_at(size_t count) { last_ = count; }
+  // How many were acknowledged, at least.
+  [[nodiscard]] size_t acknowledged() const { return acknowledged_; }
 
  private:
   struct InFlight {
@@ -191,6 +203,7 @@ class Publisher final : public StrictClient {
     if (frame.type == PacketType::kPubrec) {
       EXPECT_FALSE(is_failure(ack->reason)) << static_cast<int>(ack->reason);
       found->is_released = true;
+      acknowledged_ = std::max(acknowledged_, found->number + 1);
       answer(PacketType::kPubrel, ack->packet_id);
     } else if (frame.type == PacketType::kPubcomp) {
       ++completed_;
@@ -211,6 +224,7 @@ class Publisher final : public StrictClient {
     append_publish(output(),
                    {.duplicate = again,
                     .qos = 2,
+                    .retain = true,
                     .topic = topic_,
                     .packet_id = each.packet_id,
                     .properties = {},
@@ -224,6 +238,7 @@ class Publisher final : public StrictClient {
   size_t next_ = 0;
   size_t last_ = SIZE_MAX;
   size_t completed_ = 0;
+  size_t acknowledged_ = 0;
 };
 
 class Subscriber final : public StrictClient {
@@ -292,6 +307,10 @@ TEST(DurableSessions, ExactlyOnceThroughPowerCuts) {
   bool is_begun = false;
   for (int number = 0; number < kLives; ++number) {
     Life life(disk, clock);
+    for (auto& each : publishers) {
+      const std::string retained = life.retained(each->topic());
+      EXPECT_GE(retained.empty() ? 0 : std::stoul(retained) + 1, each->acknowledged()) << each->topic();
+    }
     for (auto& each : subscribers) each->connect(life.address());
     if (!is_begun) until([&] { return std::ranges::all_of(subscribers, &Subscriber::is_subscribed); });
     is_begun = true;
@@ -317,6 +336,7 @@ TEST(DurableSessions, ExactlyOnceThroughPowerCuts) {
     });
   });
   for (const auto& publisher : publishers) {
+    EXPECT_GT(publisher->acknowledged(), 0U);
     std::vector<std::string> expected;
     for (size_t i = 0; i < publisher->sent(); ++i) expected.push_back(std::to_string(i));
     for (const auto& each : subscribers) EXPECT_EQ(each->messages[publisher->topic()], expected);

@@ -119,7 +119,8 @@ void SimulatedTree::send(SimulatedNode& node, spool::Lane lane, size_t path, con
   for (const auto& other : paths_[index]) met_.redundant += other->has_open(lane) ? 1 : 0;
   const auto answered = [this, &node, lane, path](const Result<net::HttpAnswer>& answer, Duration took) {
     note(answer ? static_cast<uint64_t>(answer->status) : 0);
-    node.answered(lane, path, spool::read_answer(answer, "the parent", /*shows_token=*/false), took);
+    node.answered(lane, path, spool::read_answer(answer, "the parent", /*shows_token=*/false, timeline_.clock().wall()),
+                  took);
   };
   paths_[index][path]->send(lane, body, timeout, answered);
 }

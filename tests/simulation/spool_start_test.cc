@@ -1,14 +1,17 @@
 // A spool's directory with things in it that the spool did not put there, on a real file system: it opens, has all
 // that it had, says what it found, and deletes none of it.
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "model/event.h"
 #include "spool/inspection.h"
 #include "spool/spool.h"
+#include "storage/segment_header.h"
 
 namespace verge::spool {
 namespace {
@@ -64,13 +67,36 @@ class SpoolStart : public testing::Test {
     EXPECT_TRUE(read) << read.error().line();
     return count;
   }
-  // Of those in the last segment, in their order.
-  void lose_head_of_frame(size_t frame) {
+  fs::path last_segment() const {
     fs::path segment;
     for (const fs::directory_entry& entry : fs::directory_iterator(directory / "normal")) {
       if (entry.path().extension() == ".log") segment = std::max(segment, entry.path());
     }
-    std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
+    return segment;
+  }
+  // Stores one record and flips a bit of it.
+  void store_and_damage() {
+    store(1);
+    ASSERT_TRUE(spool->checkpoint());
+    spool.reset();
+    std::fstream file(last_segment(), std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const size_t at = bytes.rfind("xxxx");
+    ASSERT_NE(at, std::string::npos);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put('y');
+  }
+  std::vector<fs::path> cut_off() const {
+    std::vector<fs::path> files;
+    for (const fs::directory_entry& entry : fs::directory_iterator(directory / "normal")) {
+      if (entry.path().extension() == ".cut-off") files.push_back(entry.path());
+    }
+    std::ranges::sort(files);
+    return files;
+  }
+  // Of those in the last segment, in their order.
+  void lose_head_of_frame(size_t frame) {
+    std::fstream file(last_segment(), std::ios::in | std::ios::out | std::ios::binary);
     std::string bytes{std::istreambuf_iterator<char>(file), {}};
     std::vector<size_t> frames;  // by their magic, behind the header of the segment
     for (size_t at = 128; at + 32 <= bytes.size(); at += 16) {
@@ -135,6 +161,37 @@ TEST_F(SpoolStart, AFrameWhoseHeadBecameZerosCostsItsOwnRecordsOnly) {
     EXPECT_EQ(recovery.damaged.empty(), frame == 4) << "what is lost at the end is said once: frame " << frame;
     ASSERT_TRUE(spool->discard(Priority::kNormal));
   }
+}
+
+TEST_F(SpoolStart, WhatIsCutOffADamagedEndIsKeptTheLatestFour) {
+  std::vector<fs::path> kept;
+  for (int start = 0; start < 6; ++start) {
+    open();
+    store_and_damage();
+    open();
+    ASSERT_EQ(recovery.damaged.size(), 1U);
+    kept.emplace_back(recovery.damaged[0].kept);
+    const std::string bytes = content(kept.back());
+    EXPECT_GT(bytes.size(), storage::kSegmentHeaderBytes + 500);
+    EXPECT_NE(bytes.find(std::string(400, 'x')), std::string::npos);
+  }
+  EXPECT_EQ(cut_off(), std::vector<fs::path>(kept.end() - 4, kept.end()));
+  ASSERT_TRUE(spool->discard(Priority::kNormal));
+  EXPECT_TRUE(cut_off().empty());
+}
+
+TEST_F(SpoolStart, WhereWhatIsCutOffCannotBeKeptTheSpoolOpensAllTheSame) {
+  open();
+  store(3);
+  store_and_damage();
+  fs::path in_the_way = last_segment();
+  in_the_way.replace_extension(".cut-off");
+  fs::create_directories(in_the_way / "inside");
+  open();
+  ASSERT_EQ(recovery.damaged.size(), 1U);
+  EXPECT_EQ(recovery.damaged[0].kept, "");
+  EXPECT_EQ(readable(), 3U);
+  EXPECT_TRUE(fs::exists(in_the_way / "inside"));
 }
 
 // To go on from it would give records names that no reader looks for.

@@ -1,12 +1,12 @@
-#include "cache/http_date.h"
+#include "net/http_date.h"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <span>
 
-#include "net/http_message.h"
-
-namespace verge::cache {
+namespace verge::net {
 namespace {
 
 constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -57,7 +57,7 @@ class Reader {
  private:
   // A cache matches names of days, months and zones whatever their case (RFC 9111 section 4.2).
   [[nodiscard]] bool begins_with(std::string_view expected) const {
-    return net::equals_ignoring_case(rest_.substr(0, expected.size()), expected);
+    return equals_ignoring_case(rest_.substr(0, expected.size()), expected);
   }
   void fail() {
     good_ = false;
@@ -81,17 +81,17 @@ TimeOfDay read_time(Reader& reader) {
   return time;
 }
 
-std::optional<Seconds> seconds_of(int year, int month_index, int day, const TimeOfDay& time) {
+std::optional<int64_t> seconds_of(int year, int month_index, int day, const TimeOfDay& time) {
   using namespace std::chrono;
   const year_month_day date{std::chrono::year(year), month(static_cast<unsigned>(month_index) + 1),
                             std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok() || time.hour > 23 || time.minute > 59 || time.second > 60) return std::nullopt;
-  return sys_days(date).time_since_epoch().count() * Seconds{86'400} + time.hour * 3600 + time.minute * 60 +
+  return sys_days(date).time_since_epoch().count() * int64_t{86'400} + time.hour * 3600 + time.minute * 60 +
          time.second;
 }
 
 // Sun, 06 Nov 1994 08:49:37 GMT
-std::optional<Seconds> read_fixed(std::string_view text) {
+std::optional<int64_t> read_fixed(std::string_view text) {
   Reader reader(text);
   reader.one_of(kDays);
   reader.literal(", ");
@@ -108,7 +108,7 @@ std::optional<Seconds> read_fixed(std::string_view text) {
 }
 
 // Sunday, 06-Nov-94 08:49:37 GMT
-std::optional<Seconds> read_rfc850(std::string_view text, Seconds now) {
+std::optional<int64_t> read_rfc850(std::string_view text, int64_t now) {
   Reader reader(text);
   reader.one_of(kLongDays);
   reader.literal(", ");
@@ -129,7 +129,7 @@ std::optional<Seconds> read_rfc850(std::string_view text, Seconds now) {
 }
 
 // Sun Nov  6 08:49:37 1994
-std::optional<Seconds> read_asctime(std::string_view text) {
+std::optional<int64_t> read_asctime(std::string_view text) {
   Reader reader(text);
   reader.one_of(kDays);
   reader.literal(" ");
@@ -152,10 +152,27 @@ std::optional<Seconds> read_asctime(std::string_view text) {
 
 }  // namespace
 
-std::optional<Seconds> parse_http_date(std::string_view text, Seconds now) {
+std::optional<int64_t> parse_http_date(std::string_view text, int64_t now) {
   if (text.size() > 3 && text[3] == ',') return read_fixed(text);
   if (text.size() > 3 && text[3] == ' ') return read_asctime(text);
   return read_rfc850(text, now);
 }
 
-}  // namespace verge::cache
+std::optional<Duration> retry_after(std::span<const HttpField> fields, WallTime now, Duration most) {
+  const std::optional<std::string_view> field = find_field(fields, "retry-after");
+  if (!field || field->empty()) return std::nullopt;
+  const char* const text_end = field->data() + field->size();
+  uint32_t delay_s = 0;
+  if (const auto [end, problem] = std::from_chars(field->data(), text_end, delay_s); end == text_end) {
+    // More than a number holds is more than is waited for.
+    return problem == std::errc{} ? std::min<Duration>(std::chrono::seconds(delay_s), most) : most;
+  }
+  const int64_t now_s = now.microseconds / 1'000'000;
+  const std::optional<int64_t> until_s = parse_http_date(*field, now_s);
+  if (!until_s) return std::nullopt;
+  const std::optional<std::string_view> date = find_field(fields, "date");
+  const int64_t from_s = (date ? parse_http_date(*date, now_s) : std::nullopt).value_or(now_s);
+  return std::clamp<Duration>(std::chrono::seconds(*until_s - from_s), Duration(0), most);
+}
+
+}  // namespace verge::net

@@ -1,0 +1,80 @@
+#include "cache/request_trace.h"
+
+#include <algorithm>
+
+namespace verge::cache {
+namespace {
+
+constexpr std::string_view kField = "traceparent";
+constexpr int kServerErrors = 500;
+
+}  // namespace
+
+std::optional<RequestTrace> RequestTrace::begin(traces::Tracer& tracer, const Clock& clock,
+                                                const net::HttpRequest& request) {
+  const std::optional<std::string_view> field = request.field(kField);
+  const std::optional<traces::TraceContext> from = field ? traces::parse_traceparent(*field) : std::nullopt;
+  const std::optional<traces::TraceContext> own = tracer.begin(from ? &*from : nullptr);
+  if (!own) return std::nullopt;
+  return RequestTrace(tracer, clock, *own, from ? from->span : 0);
+}
+
+void RequestTrace::asked(OwnedFields& fields, MonotonicTime now) {
+  if (asks_.size() >= kAsksMax) return;
+  asks_.push_back({.span = traces::Tracer::new_span(), .since = now, .until = now, .error = {}});
+  const std::string value = traces::traceparent_of({.trace = own_.trace, .span = asks_.back().span, .sampled = true});
+  std::vector<net::HttpField> all(fields.view().begin(), fields.view().end());
+  std::erase_if(all, [](const net::HttpField& field) { return net::equals_ignoring_case(field.name, kField); });
+  all.push_back({kField, value});
+  fields = OwnedFields(all);
+}
+
+void RequestTrace::answered(int status, std::string_view error, MonotonicTime now) {
+  if (asks_.empty()) return;
+  Ask& last = asks_.back();
+  last.until = now;
+  last.status = status;
+  last.error = error;
+}
+
+void RequestTrace::end(const AccessLogLine& line) {
+  const traces::Instant instant(*clock_);
+  traces::Span span{.trace = own_.trace,
+                    .id = own_.span,
+                    .parent = parent_,
+                    .kind = traces::SpanKind::kServer,
+                    .name = std::string(line.method),
+                    .begin_ns = instant.now_ns() - line.duration.count(),
+                    .end_ns = instant.now_ns(),
+                    .attributes = {{"http.request.method", std::string(line.method)},
+                                   {"server.address", std::string(line.host)},
+                                   {"client.address", std::string(line.client)},
+                                   {"http.response.body.size", static_cast<int64_t>(line.bytes)},
+                                   {"verge.cache", std::string(line.cache_status)}}};
+  const size_t query = line.target.find('?');
+  span.attributes.push_back({"url.path", std::string(line.target.substr(0, query))});
+  if (query != std::string_view::npos)
+    span.attributes.push_back({"url.query", std::string(line.target.substr(query + 1))});
+  if (line.status != 0) span.attributes.push_back({"http.response.status_code", static_cast<int64_t>(line.status)});
+  if (line.status >= kServerErrors) span.error = "answered " + std::to_string(line.status);
+  if (!line.complete) span.error = "the answer did not go out whole";
+  for (const Ask& ask : asks_) {
+    traces::Span asked{.trace = own_.trace,
+                       .id = ask.span,
+                       .parent = own_.span,
+                       .kind = traces::SpanKind::kClient,
+                       .name = "origin",
+                       .begin_ns = instant.unix_ns(ask.since),
+                       .end_ns = instant.unix_ns(ask.until),
+                       .error = ask.error};
+    if (ask.status != 0) asked.attributes.push_back({"http.response.status_code", static_cast<int64_t>(ask.status)});
+    if (ask.until == ask.since) {
+      asked.end_ns = instant.now_ns();
+      if (asked.error.empty()) asked.error = "nobody waited for its answer";
+    }
+    tracer_->add(std::move(asked));
+  }
+  tracer_->add(std::move(span));
+}
+
+}  // namespace verge::cache

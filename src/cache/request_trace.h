@@ -1,0 +1,50 @@
+// RequestTrace: the spans of one request to a site that is traced (OpenTelemetry's semantic conventions for HTTP): its
+// own, and one for each time that the origin, or code in its place, was asked for it. Those are told by traceparent
+// what they belong to, so that an origin, a parent or a worker goes on with the trace.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "cache/access_log.h"
+#include "cache/owned_fields.h"
+#include "net/http_exchange.h"
+#include "traces/tracer.h"
+
+namespace verge::cache {
+
+class RequestTrace {
+ public:
+  // Nothing where the request is not traced. `tracer` and `clock` outlive it.
+  static std::optional<RequestTrace> begin(traces::Tracer& tracer, const Clock& clock, const net::HttpRequest& request);
+
+  // The origin, or code, is asked with these fields: they get another traceparent.
+  void asked(OwnedFields& fields, MonotonicTime now);
+  // It answered, or did not: `error` says why; empty: it did.
+  void answered(int status, std::string_view error, MonotonicTime now);
+  // The request has its answer, or has none.
+  void end(const AccessLogLine& line);
+
+ private:
+  static constexpr size_t kAsksMax = 8;
+
+  struct Ask {
+    traces::SpanId span = 0;
+    MonotonicTime since{};
+    MonotonicTime until{};  // since: it is not answered yet
+    int status = 0;
+    std::string error;
+  };
+  RequestTrace(traces::Tracer& tracer, const Clock& clock, const traces::TraceContext& own, traces::SpanId parent)
+      : tracer_(&tracer), clock_(&clock), own_(own), parent_(parent) {}
+
+  traces::Tracer* tracer_;
+  const Clock* clock_;
+  traces::TraceContext own_;
+  traces::SpanId parent_;  // of whoever sent the request; 0: nobody
+  std::vector<Ask> asks_;
+};
+
+}  // namespace verge::cache

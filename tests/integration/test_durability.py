@@ -87,7 +87,7 @@ class Durability(verge.TestCase):
         self.assertEqual(self.ask(client, "parent/y", qos=2), (NO_SUBSCRIBERS, "parent"))
         self.assertEqual(self.counted(edge, "verge_acknowledged_at_parent_total"), 4)
         self.assertEqual(self.counted(edge, "verge_short_of_parent_total"), 0)
-        kept = {event["topic"]: event["priority"] for event in edge.events()}
+        kept = {event["topic"]: event["stream"] for event in edge.events()}
         self.assertEqual(kept.get("local/x"), "low", kept)
         self.assertNotIn("free/x", kept)
 
@@ -122,7 +122,7 @@ class Durability(verge.TestCase):
         answer = edge.post("/v1/events", {"topic": "parent/http", "payload": 1})
         self.assertEqual((answer.status, answer.json()["durability"]), (200, "local"))
         answer = edge.post("/v1/events", {"topic": "parent/strict/http", "payload": 1})
-        self.assertEqual((answer.status, answer.json()["code"]), (503, "ingest.not-delivered"))
+        self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "ingest.not-delivered"))
         self.assertEqual(self.counted(edge, "verge_short_of_parent_total"), 6)
         self.between.stalled = False
         self.between.cut()

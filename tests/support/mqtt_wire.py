@@ -152,6 +152,7 @@ class Client(verge.RawMqtt):
     def __init__(self, node, version=5):
         super().__init__(node, version, connect=False)
         self.version = version
+        self.early = []  # messages that came while something else was awaited
 
     def properties(self, properties):
         return properties_bytes(properties) if self.version == 5 else b""
@@ -183,10 +184,10 @@ class Client(verge.RawMqtt):
     def published(self, topic, payload=b"", qos=1, **options):
         """Publishes at QoS 1 or 2 and sees it through; the reason of the answer."""
         self.publish(topic, payload, qos, **options)
-        answer = self.expect(PUBACK if qos == 1 else PUBREC)
+        answer = self.expect_beside(PUBACK if qos == 1 else PUBREC)
         if qos == 2:
             self.acknowledge(PUBREL, answer.id)
-            assert self.expect(PUBCOMP).id == answer.id
+            assert self.expect_beside(PUBCOMP).id == answer.id
         return answer.reason
 
     def acknowledge(self, kind, packet_id, reason=None):
@@ -200,11 +201,11 @@ class Client(verge.RawMqtt):
             text, options = each if isinstance(each, tuple) else (each, 1)
             body += text_field(text) + bytes([options])
         self.send(packet(0x82, body))
-        return self.expect(SUBACK)
+        return self.expect_beside(SUBACK)
 
     def unsubscribe(self, *filters, packet_id=11):
         self.send(packet(0xA2, struct.pack("!H", packet_id) + self.properties(()) + b"".join(map(text_field, filters))))
-        return self.expect(UNSUBACK)
+        return self.expect_beside(UNSUBACK)
 
     def ping(self):
         self.send(packet(0xC0))
@@ -217,8 +218,19 @@ class Client(verge.RawMqtt):
 
     def next(self):
         """The next packet; None when the server has closed."""
+        return self.early.pop(0) if self.early else self._read()
+
+    def _read(self):
         answer = self.receive()
         return None if answer is None else Packet(*answer, self.version)
+
+    def expect_beside(self, kind):
+        """The next packet that is no PUBLISH; those before it come with next()."""
+        while (answer := self._read()) is not None and answer.type == PUBLISH:
+            self.early.append(answer)
+        if answer is None or answer.type != kind:
+            raise AssertionError(f"a packet of type {kind} expected, got {answer}")
+        return answer
 
     def expect(self, kind):
         answer = self.next()
@@ -240,4 +252,5 @@ class Client(verge.RawMqtt):
 
     def rest(self):
         """All packets until the server closes."""
-        return [Packet(*each, self.version) for each in self.receive_all()]
+        early, self.early = self.early, []
+        return early + [Packet(*each, self.version) for each in self.receive_all()]

@@ -53,6 +53,9 @@ void parse(const Frame& frame, Version version) {
     case PacketType::kDisconnect:
       (void)parse_disconnect(frame, version);
       break;
+    case PacketType::kAuth:
+      (void)parse_auth(frame, version);
+      break;
     default:
       break;
   }

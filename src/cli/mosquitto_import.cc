@@ -185,7 +185,6 @@ class Import {
     Listener listener{.port = std::string(value.substr(0, space)), .address = std::string(trim(value.substr(space)))};
     if (!number_of(listener.port)) return wrong("listener", value);
     listener.is_unix = listener.port == "0";
-    if (listener.is_unix) note("Unix sockets are not listened on");
     listeners_.push_back(std::move(listener));
     return {};
   }
@@ -290,12 +289,16 @@ class Import {
 
   void write(std::string& out) {
     std::vector<std::string> keys[2][2];  // by WebSocket, by TLS
+    std::vector<std::string> paths;       // of Unix sockets
     const Listener* secure = nullptr;
     bool names_by_certificate = false;
     bool requires_certificate = false;
     bool is_exposed = false;
     for (const Listener& each : listeners_) {
-      if (each.is_unix) continue;
+      if (each.is_unix) {
+        paths.push_back(each.address);
+        continue;
+      }
       const bool is_secure = !each.certificate.empty();
       std::string host = !each.address.empty() ? each.address : is_local_only() ? "127.0.0.1" : "0.0.0.0";
       if (host == "localhost") host = "127.0.0.1";
@@ -326,6 +329,7 @@ class Import {
         out.append(fmt::format("{} = {}\n", kNames[websocket][tls], toml_list(addresses)));
       }
     }
+    if (!paths.empty()) out.append(fmt::format("unix_listen = {}\n", toml_list(paths)));
     for (const auto& [name, value] : settings_) out.append(fmt::format("{} = {}\n", name, value));
     if (persistence_ == false) out.append("durable_sessions = false\n");
     if (names_by_certificate) out.append("certificate_users = true\n");

@@ -47,9 +47,9 @@ TEST(MosquittoImport, ListenersWithTheirProtocolsAndCertificates) {
                "keyfile /k.pem\ncafile /a.pem\nlistener 0 /run/m.sock\n"}});
   EXPECT_EQ(made->toml,
             "# From a configuration of mosquitto.\n\n[mqtt]\nlisten = [\"127.0.0.1:1883\"]\n"
-            "tls_listen = [\"[::]:8883\"]\nws_tls_listen = [\"0.0.0.0:8084\"]\n\n[tls]\ncertificate = \"/c.pem\"\n"
+            "tls_listen = [\"[::]:8883\"]\nws_tls_listen = [\"0.0.0.0:8084\"]\nunix_listen = "
+            "[\"/run/m.sock\"]\n\n[tls]\ncertificate = \"/c.pem\"\n"
             "key = \"/k.pem\"\nclient_ca = \"/a.pem\"\n");
-  EXPECT_TRUE(notes(*made, "m.conf:12: Unix sockets"));
   EXPECT_TRUE(notes(*made, "m.conf:8: by WebSocket"));
 }
 

@@ -17,6 +17,7 @@
 #include "cli/command_line.h"
 #include "cli/mqtt_commands.h"
 #include "crypto/password_hash.h"
+#include "crypto/scram.h"
 #include "node/password_file.h"
 
 namespace verge::cli {
@@ -28,6 +29,7 @@ struct PasswdOptions {
   std::string file;
   std::string user;
   bool remove = false;
+  bool scram = false;
 };
 
 int print_failure(std::string_view what) {
@@ -109,7 +111,8 @@ int change(const PasswdOptions& options) {
     if (password->empty() || password->size() > kPasswordBytesMax) {
       return print_failure("a password has 1 to 65,535 bytes");
     }
-    const Result<std::string> hash = crypto::hash_password(*password);
+    const Result<std::string> hash =
+        options.scram ? crypto::hash_scram_password(*password) : crypto::hash_password(*password);
     if (!hash) return print_failure(hash.error().line());
     after.append(options.user).append(":").append(*hash).append("\n");
   }
@@ -129,10 +132,15 @@ void add_passwd(CLI::App& app, Outcome& outcome) {
       ->required()
       ->type_name("FILE");
   passwd->add_option("user", options->user, "The user name")->required()->type_name("USER");
-  passwd->add_flag("--delete", options->remove, "Take the user out");
+  CLI::Option* remove = passwd->add_flag("--delete", options->remove, "Take the user out");
+  passwd
+      ->add_flag("--scram", options->scram,
+                 "For clients that prove that they know it (SCRAM-SHA-256), or send it; else it has to be sent")
+      ->excludes(remove);
   set_examples(*passwd,
                "  verge passwd /etc/verge/passwords press-7\n"
                "  head -c 24 /dev/urandom | base64 | tee press-7.password | verge passwd passwords press-7\n"
+               "  verge passwd /etc/verge/passwords press-8 --scram\n"
                "  verge passwd /etc/verge/passwords press-7 --delete\n");
   passwd->callback([&outcome, options] { outcome.run = [options] { return change(*options); }; });
 }

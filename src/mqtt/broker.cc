@@ -64,6 +64,7 @@ Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& 
       random_(system_seed()),
       retained_(limits.retained_max, limits.retained_bytes_max),
       away_full_(kQuiet),
+      pace_timer_(loop),
       sweep_timer_(loop) {
   sweep_timer_.after(kSweepPeriod, [this] { sweep(); });
 }
@@ -775,6 +776,29 @@ void Broker::await_room(const Connection& connection) {
   });
 }
 
+void Broker::await_pace(const Connection& connection, MonotonicTime due) {
+  counters_.rate_held.add();
+  const auto place = paced_.emplace(due, connection.serial());
+  if (place == paced_.begin()) watch_pace();
+}
+
+void Broker::watch_pace() {
+  if (paced_.empty()) return pace_timer_.cancel();
+  const MonotonicTime due = std::max({paced_.begin()->first, message_pace_.due(), byte_pace_.due()});
+  pace_timer_.after(std::max(due - loop_.now(), Duration(0)), [this] { release_paced(); });
+}
+
+// One after the other, as long as all together may send: who waits the longest goes first.
+void Broker::release_paced() {
+  const MonotonicTime now = loop_.now();
+  while (!paced_.empty() && paced_.begin()->first <= now && message_pace_.due() <= now && byte_pace_.due() <= now) {
+    const uint64_t serial = paced_.begin()->second;
+    paced_.erase(paced_.begin());
+    if (const auto found = connections_.find(serial); found != connections_.end()) found->second->may_send_again();
+  }
+  watch_pace();
+}
+
 bool Broker::count_input(size_t before, size_t now) {
   if (before == now) return true;
   input_bytes_ += now - before;
@@ -784,9 +808,9 @@ bool Broker::count_input(size_t before, size_t now) {
   return false;
 }
 
-void Broker::acknowledge(const AckTicket& ticket, Reason reason) {
+void Broker::acknowledge(const AckTicket& ticket, Reason reason, bool at_parent) {
   if (const auto found = connections_.find(ticket.connection); found != connections_.end()) {
-    found->second->acknowledge(ticket.number, reason);
+    found->second->acknowledge(ticket.number, reason, at_parent);
   } else {
     settle_outstanding(ticket, reason);
   }
@@ -999,12 +1023,16 @@ void Broker::on_turn_end() {
 void Broker::sweep() {
   const MonotonicTime now = loop_.now();
   std::vector<Connection*> checked;
-  for (const auto& [serial, connection] : connections_) checked.push_back(connection.get());
+  for (const auto& [serial, connection] : connections_) {
+    connection->give_back();
+    checked.push_back(connection.get());
+  }
   for (Connection* connection : checked) connection->check_deadline(now);
 
   std::vector<Session*> expired;
   for (const auto& [id, session] : sessions_) {
     if (session->has_expired(now)) expired.push_back(session.get());
+    session->give_back();
     send_retained(*session);  // which may have found no room, and then nothing told it that there was some
   }
   for (Session* session : expired) end_session(*session);

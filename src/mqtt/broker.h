@@ -27,6 +27,7 @@
 #pragma once
 
 #include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,7 @@
 #include "mqtt/intake.h"
 #include "mqtt/limits.h"
 #include "mqtt/message.h"
+#include "mqtt/pace.h"
 #include "mqtt/retained_messages.h"
 #include "mqtt/session.h"
 #include "mqtt/session_journal.h"
@@ -75,6 +77,8 @@ struct BrokerCounters {
   Counter forward_held;     // how often a client was read no further until another loop had caught up
   Counter input_bytes;      // of packets that are not whole or not taken yet, now
   Counter input_refused;    // connections closed for want of room among those
+  Counter rate_held;        // how often a client was read no further because it, or all together, sent too fast
+  Counter rate_closed;      // connections closed because they did
   Counter forbidden;        // PUBLISH packets to topics that are not for the client, or with a number that is none
   Counter violations;       // connections closed for what they sent
   Histogram decision;       // from the read of a message to the write of the command that a rule made of it
@@ -105,12 +109,15 @@ class Broker final : private runtime::TurnEnd {
   void accept(net::Socket socket);
   // To local subscribers on all loops; keeps it if it is to be retained.
   void publish(const MessagePointer& message);
-  // The answer to a ticket for which Intake::take() gave kPending.
-  void acknowledge(const AckTicket& ticket, Reason reason);
+  // The answer to a ticket for which Intake::take() gave kPending. `at_parent`: the message is not only durable here.
+  void acknowledge(const AckTicket& ticket, Reason reason, bool at_parent = false);
 
   // Who may do what from now on, at what comes next from clients and goes to them; subscriptions that were granted
   // stay.
   void set_access(std::shared_ptr<const AccessRules> access) { access_ = std::move(access); }
+
+  // How fast clients may send from now on.
+  void set_rates(const Rates& rates) { rates_ = rates; }
 
   // Clients have to show who they are from now on, when they connect; null: what they say of it is not looked at.
   void set_authenticator(std::shared_ptr<Authenticator> authenticator) { authenticator_ = std::move(authenticator); }
@@ -240,6 +247,10 @@ class Broker final : private runtime::TurnEnd {
   void note_forward_dropped();
   // Lets the connection go on once the loop has room that was found to have none.
   void await_room(const Connection& connection);
+  // Lets the connection go on when that time has come, and all together may send again.
+  void await_pace(const Connection& connection, MonotonicTime due);
+  void watch_pace();
+  void release_paced();
   // An input buffer took `before` bytes and takes `now`; false: that is too much.
   bool count_input(size_t before, size_t now);
 
@@ -312,6 +323,11 @@ class Broker final : private runtime::TurnEnd {
   SubscriptionTree::Matches matches_;
   std::vector<MonotonicTime> decisions_;  // received times of decisions sent in this turn
   bool stopped_ = false;                  // no more input is taken
+  Rates rates_;
+  Pace message_pace_;  // of all connections
+  Pace byte_pace_;
+  std::multimap<MonotonicTime, uint64_t> paced_;  // serials of connections that are read no further until then
+  runtime::Timer pace_timer_;
   runtime::Timer sweep_timer_;
 };
 

@@ -234,6 +234,7 @@ TEST_F(BrokerTest, RetainedMessagesOfAllLoopsFollowTheSuback) {
 }
 
 TEST_F(BrokerTest, AcknowledgementsKeepTheOrderOfThePublishes) {
+  // clauses: 3 4.6.0-2
   const auto giver = device("giver");
   giver->client->publish({.qos = 1, .topic = "later/1", .payload = ""});
   giver->client->publish({.qos = 1, .topic = "now/2", .payload = ""});
@@ -253,6 +254,7 @@ TEST_F(BrokerTest, AcknowledgementsKeepTheOrderOfThePublishes) {
 
 // The connection breaks before PUBREC: the message was taken all the same.
 TEST_F(BrokerTest, APublishAtQos2ThatIsRepeatedOnTheNextConnectionIsTakenOnce) {
+  // clauses: 3 4.3.3-2; 5 4.3.3-10
   {
     RawDevice first(*this, "device");
     first.stream.write(publish_at_2("later/a", "1", 7) + publish_at_2("now/b", "2", 8));
@@ -504,6 +506,7 @@ TEST_F(BrokerTest, ANumberThatIsNoneIsRefused) {
 }
 
 TEST_F(BrokerTest, ADeliveryAtQos2IsRepeatedFromWhereItStood) {
+  // clauses: 5 4.3.3-6 4.4.0-1
   RawDevice publisher(*this, "publisher");
   {
     RawDevice subscriber(*this, "subscriber");

@@ -155,6 +155,7 @@ TEST(Codec, PublishPacketBytesAreThoseWritten) {
 }
 
 TEST(Codec, FramesAreBoundedAndReserved) {
+  // clauses: 3 2.2.2-2; 5 2.1.3-1
   Frame frame;
   Violation violation;
   const auto framing = [&](std::string_view bytes, size_t limit) { return next_frame(bytes, limit, frame, violation); };

@@ -14,11 +14,21 @@
 namespace verge::mqtt {
 namespace {
 
-// The classes of durability that are reached here.
+// The classes of durability.
 constexpr std::string_view kNone = "none";
 constexpr std::string_view kLocal = "local";
+constexpr std::string_view kParent = "parent";
 // An acknowledgement that tells the class.
-constexpr size_t kToldBytesMax = 33;
+constexpr size_t kToldBytesMax = 34;
+
+// The frame that the packet is.
+Frame whole_frame(std::string_view packet) {
+  Frame frame;
+  Violation problem;
+  const Framing framing = next_frame(packet, packet.size(), frame, problem);
+  VERGE_ASSERT(framing == Framing::kFrame);
+  return frame;
+}
 
 bool asks_for_durability(const Properties& properties) {
   return std::ranges::any_of(properties.user,
@@ -49,6 +59,7 @@ void Connection::on_bytes(std::string_view bytes) {
   while (stream_.is_open() && !is_held()) {
     Frame frame;
     Violation problem;
+    const size_t before = bytes.size();
     const Framing framing = next_frame(bytes, broker_.limits_.packet_bytes_max, frame, problem);
     if (framing == Framing::kNeedMore) break;
     if (framing == Framing::kViolation) {
@@ -57,6 +68,7 @@ void Connection::on_bytes(std::string_view bytes) {
     }
     const uint64_t crowded = broker_.passages_.crowded();
     if (!take_frame(frame, bytes)) break;
+    keep_pace(frame.type, before - bytes.size());
     if (broker_.passages_.crowded() != crowded) hold_until_room();
     hold_while_output_waits();
   }
@@ -95,7 +107,7 @@ void Connection::on_drained() {
 }
 
 bool Connection::is_held() const {
-  return paused_ || output_waits_ || awaits_room_ || authenticating_ ||
+  return paused_ || output_waits_ || awaits_room_ || is_too_fast_ || authenticating_ ||
          answers_awaited_ >= broker_.limits_.answers_max || broker_.stopped_;
 }
 
@@ -132,6 +144,32 @@ void Connection::has_room_again() {
   go_on();
 }
 
+void Connection::keep_pace(PacketType type, size_t bytes) {
+  const Rates& rates = broker_.rates_;
+  const MonotonicTime now = loop_.now();
+  const uint64_t messages = type == PacketType::kPublish ? 1 : 0;
+  message_pace_.take(messages, rates.client.messages, now);
+  byte_pace_.take(bytes, rates.client.bytes, now);
+  broker_.message_pace_.take(messages, rates.total.messages, now);
+  broker_.byte_pace_.take(bytes, rates.total.bytes, now);
+  if (!stream_.is_open()) return;
+  const MonotonicTime own = std::max(message_pace_.due(), byte_pace_.due());
+  if (own > now && rates.client_policy == Rates::Policy::kDisconnect) {
+    broker_.counters_.rate_closed.add();
+    return disconnect(Reason::kMessageRateTooHigh, /*with_will=*/true, "it sends more in a second than it may");
+  }
+  const MonotonicTime due = std::max({own, broker_.message_pace_.due(), broker_.byte_pace_.due()});
+  if (due <= now) return;
+  is_too_fast_ = true;
+  hold();
+  broker_.await_pace(*this, due);
+}
+
+void Connection::may_send_again() {
+  is_too_fast_ = false;
+  go_on();
+}
+
 void Connection::on_turn_end() { go_on(); }
 
 // Reads on where nothing forbids it any more.
@@ -147,7 +185,13 @@ void Connection::go_on() {
 
 bool Connection::take_frame(const Frame& frame, std::string_view rest) {
   if (session_ == nullptr) {
-    if (frame.type == PacketType::kConnect) return take_connect(frame, rest);
+    if (enhanced_ && frame.type == PacketType::kAuth) return take_auth(frame);
+    if (enhanced_ && frame.type == PacketType::kDisconnect) {
+      stream_.close_when_drained();
+      finish(/*with_will=*/false);
+      return false;
+    }
+    if (frame.type == PacketType::kConnect && !enhanced_) return take_connect(frame, rest);
     return violation({Reason::kProtocolError, "the first packet is not CONNECT"});
   }
   switch (frame.type) {
@@ -168,10 +212,12 @@ bool Connection::take_frame(const Frame& frame, std::string_view rest) {
       return true;
     case PacketType::kDisconnect:
       return take_disconnect(frame);
+    case PacketType::kAuth:
+      return take_auth(frame);
     case PacketType::kConnect:
       return violation({Reason::kProtocolError, "a second CONNECT"});
     default:
-      return violation({Reason::kProtocolError, "a packet that only servers send, or AUTH"});
+      return violation({Reason::kProtocolError, "a packet that only servers send"});
   }
 }
 
@@ -187,10 +233,7 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
   const Connect& connect = *parsed;
   version_ = connect.version;
   packet_bytes_max_ = connect.properties.maximum_packet_size.value_or(0);
-  if (connect.properties.authentication_method) {
-    refuse_connect(version_, Reason::kBadAuthenticationMethod, "enhanced authentication is not offered");
-    return false;
-  }
+  takes_problems_ = connect.properties.request_problem_information.value_or(1) != 0;  // [MQTT-3.1.2-29]
   if (connect.client_id.empty() && version_ == Version::k311 && !connect.clean_start) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "an empty client id with a kept session");
     return false;
@@ -214,6 +257,7 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     finish(/*with_will=*/false);
     return false;
   }
+  if (connect.properties.authentication_method) return begin_exchange(connect);
   if (broker_.certificate_users_ && stream_.peer_is_verified()) {
     const std::string user = stream_.peer_alternative_name();
     if (!user.empty()) return accept_connect(connect, user);
@@ -221,6 +265,79 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     return false;
   }
   return broker_.authenticator_ ? authenticate(connect) : accept_connect(connect, {});
+}
+
+bool Connection::begin_exchange(const Connect& connect) {
+  const std::string_view method = *connect.properties.authentication_method;
+  auto exchange = broker_.authenticator_ ? broker_.authenticator_->begin(method) : nullptr;
+  if (!exchange) {
+    refuse_connect(version_, Reason::kBadAuthenticationMethod, "its method of authentication is not offered");
+    return false;
+  }
+  enhanced_ = std::make_unique<Enhanced>(std::string(method), std::move(exchange));
+  append_connect(connect_, connect);
+  if (connect.properties.authentication_exchange) {
+    return go_on_with_exchange(*connect.properties.authentication_exchange);
+  }
+  append_auth(stream_.output(),
+              {.reason = Reason::kContinueAuthentication, .method = enhanced_->method, .exchange = {}});
+  return true;
+}
+
+bool Connection::take_auth(const Frame& frame) {
+  const Parsed<Auth> auth = parse_auth(frame, version_);
+  if (!auth) return violation(auth.error());
+  if (!enhanced_) return violation({Reason::kProtocolError, "AUTH, and its CONNECT named no method"});
+  if (auth->method != enhanced_->method) {
+    return violation({Reason::kBadAuthenticationMethod, "another method than that of its CONNECT"});
+  }
+  const bool is_under_way = enhanced_->exchange != nullptr;
+  if (auth->reason == Reason::kReauthenticate && session_ != nullptr && !is_under_way) {
+    enhanced_->exchange = broker_.authenticator_ ? broker_.authenticator_->begin(auth->method) : nullptr;
+    if (!enhanced_->exchange) {
+      return violation({Reason::kBadAuthenticationMethod, "its method of authentication is not offered any more"});
+    }
+  } else if (auth->reason != Reason::kContinueAuthentication || !is_under_way) {
+    return violation({Reason::kProtocolError, "AUTH that nothing asked for"});
+  }
+  return go_on_with_exchange(auth->exchange);
+}
+
+bool Connection::go_on_with_exchange(std::string_view said) {
+  const std::string answer = enhanced_->exchange->take(said);
+  switch (enhanced_->exchange->state()) {
+    case AuthenticationExchange::State::kGoesOn:
+      append_auth(stream_.output(),
+                  {.reason = Reason::kContinueAuthentication, .method = enhanced_->method, .exchange = answer});
+      return true;
+    case AuthenticationExchange::State::kDone:
+      return end_exchange(answer);
+    case AuthenticationExchange::State::kFailed:
+      break;
+  }
+  constexpr std::string_view kWhat = "it did not prove who it is";
+  if (session_ == nullptr) {
+    refuse_connect(version_, Reason::kBadUserNameOrPassword, kWhat);
+  } else {
+    disconnect(Reason::kNotAuthorized, /*with_will=*/true, kWhat);
+  }
+  return false;
+}
+
+bool Connection::end_exchange(std::string_view answer) {
+  const std::unique_ptr<AuthenticationExchange> exchange = std::move(enhanced_->exchange);
+  if (session_ != nullptr) {
+    if (session_->user != exchange->user()) {
+      disconnect(Reason::kNotAuthorized, /*with_will=*/true, "it would be another user from now on");
+      return false;
+    }
+    append_auth(stream_.output(), {.reason = Reason::kSuccess, .method = enhanced_->method, .exchange = answer});
+    return true;
+  }
+  const std::string packet = std::exchange(connect_, {});
+  const Parsed<Connect> connect = parse_connect(whole_frame(packet));
+  VERGE_ASSERT(connect.has_value());
+  return accept_connect(*connect, exchange->user(), answer);
 }
 
 bool Connection::authenticate(const Connect& connect) {
@@ -244,17 +361,12 @@ void Connection::authenticated(bool is_right) {
   if (!is_right) {
     return refuse_connect(version_, Reason::kBadUserNameOrPassword, "the user name or password is wrong");
   }
-  std::string_view bytes = packet;
-  Frame frame;
-  Violation problem;
-  const Framing framing = next_frame(bytes, packet.size(), frame, problem);
-  VERGE_ASSERT(framing == Framing::kFrame);
-  const Parsed<Connect> connect = parse_connect(frame);
+  const Parsed<Connect> connect = parse_connect(whole_frame(packet));
   VERGE_ASSERT(connect.has_value());
   if (accept_connect(*connect, connect->user_name.value_or(std::string_view()))) go_on();
 }
 
-bool Connection::accept_connect(const Connect& connect, std::string_view user) {
+bool Connection::accept_connect(const Connect& connect, std::string_view user, std::string_view proof) {
   const Identity identity{.user = user, .client_id = connect.client_id};
   if (connect.will && !broker_.access_->may_publish(identity, connect.will->topic)) {
     refuse_connect(version_, Reason::kNotAuthorized, "a will on a topic that the client may not publish to");
@@ -276,6 +388,10 @@ bool Connection::accept_connect(const Connect& connect, std::string_view user) {
     accepted.client_id = assigned;
   }
   Connack connack;
+  if (enhanced_) {
+    connack.properties.authentication_method = enhanced_->method;
+    if (!proof.empty()) connack.properties.authentication_exchange = proof;
+  }
   uint16_t keep_alive_s = connect.keep_alive_s;
   if (version_ == Version::k5) {
     const auto most = std::chrono::duration_cast<std::chrono::seconds>(broker_.limits_.keep_alive_max).count();
@@ -397,7 +513,7 @@ bool Connection::take_publish(const Frame& frame) {
     if (version_ == Version::k5 && broker_.matches_.empty() && stream_.is_open()) {
       acks_.back().reason = Reason::kNoMatchingSubscribers;
     }
-    if (asks_for_durability(publish->properties) && stream_.is_open()) {
+    if (takes_problems_ && asks_for_durability(publish->properties) && stream_.is_open()) {
       acks_.back().durability = commits || verdict == Verdict::kPending ? kLocal : kNone;
     }
     if (!commits) settle_publish(ticket);
@@ -458,9 +574,10 @@ bool Connection::awaits_pubrec(uint16_t packet_id) const {
   });
 }
 
-void Connection::acknowledge(uint64_t number, Reason reason) {
+void Connection::acknowledge(uint64_t number, Reason reason, bool at_parent) {
   if (number < first_ack_ || number - first_ack_ >= acks_.size()) return;
   PendingAck& pending = acks_[number - first_ack_];
+  if (at_parent && !pending.durability.empty()) pending.durability = kParent;
   if (is_failure(reason)) pending.reason = reason;
   if (pending.waits == 0 || --pending.waits > 0) return;
   reason = pending.reason;
@@ -673,7 +790,8 @@ void Connection::check_deadline(MonotonicTime now) {
   if (output_waits_ && stream_.sent_bytes() != std::exchange(sent_when_looked_, stream_.sent_bytes())) {
     last_received_ = now;
   }
-  if (silence_max_ == Duration(0) || paused_ || awaits_room_ || now - last_received_ <= silence_max_) return;
+  if (silence_max_ == Duration(0) || paused_ || awaits_room_ || is_too_fast_ || now - last_received_ <= silence_max_)
+    return;
   if (session_ == nullptr) {
     stream_.close();
     finish(false);

@@ -82,6 +82,7 @@ enum Place : uint16_t {
   kInSuback = 1 << 6,
   kInUnsubscribe = 1 << 7,
   kInDisconnect = 1 << 8,
+  kInAuth = 1 << 9,
 };
 
 // What is wrong with a property, if anything. A value that MQTT 5.0 section 2.2.2.2 and 3 forbid is a protocol error,
@@ -141,10 +142,10 @@ PropertyFault read_property(FieldReader& reader, Place place, Properties& out) {
       if (!allowed(kInConnack)) break;
       return set_once(out.server_keep_alive_s, reader.two_bytes());
     case 0x15:
-      if (!allowed(kInConnect | kInConnack)) break;
+      if (!allowed(kInConnect | kInConnack | kInAuth)) break;
       return set_once(out.authentication_method, reader.text());
     case 0x16:
-      if (!allowed(kInConnect | kInConnack)) break;
+      if (!allowed(kInConnect | kInConnack | kInAuth)) break;
       return set_once(out.authentication_exchange, reader.binary());
     case 0x17:
       if (!allowed(kInConnect)) break;
@@ -162,7 +163,7 @@ PropertyFault read_property(FieldReader& reader, Place place, Properties& out) {
       if (!allowed(kInConnack | kInDisconnect)) break;
       return set_once(out.server_reference, reader.text());
     case 0x1f:
-      if (!allowed(kInConnack | kInAcknowledgement | kInSuback | kInDisconnect)) break;
+      if (!allowed(kInConnack | kInAcknowledgement | kInSuback | kInDisconnect | kInAuth)) break;
       return set_once(out.reason_string, reader.text());
     case 0x21:
       if (!allowed(kInConnect | kInConnack)) break;
@@ -457,6 +458,26 @@ Parsed<Disconnect> parse_disconnect(const Frame& frame, Version version) {
   if (!reader.ok() || !reader.empty()) return malformed("DISCONNECT has the wrong length");
   disconnect.session_expiry_s = properties.session_expiry_s;
   return disconnect;
+}
+
+// Without a body it says success, which only servers do, and without a method, which has to be there.
+Parsed<Auth> parse_auth(const Frame& frame, Version version) {
+  if (version == Version::k311) return protocol_error("MQTT 3.1.1 has no AUTH");
+  FieldReader reader(frame.body);
+  Auth auth;
+  Properties properties;
+  if (!reader.empty()) auth.reason = static_cast<Reason>(reader.byte());
+  if (!reader.empty()) {
+    if (auto read = read_properties(reader, version, kInAuth, properties); !read) return std::unexpected(read.error());
+  }
+  if (!reader.ok() || !reader.empty()) return malformed("AUTH has the wrong length");
+  const bool is_known = auth.reason == Reason::kSuccess || auth.reason == Reason::kContinueAuthentication ||
+                        auth.reason == Reason::kReauthenticate;
+  if (!is_known) return protocol_error("AUTH has no such reason");  // [MQTT-3.15.2-1]
+  if (!properties.authentication_method) return protocol_error("AUTH names no method");
+  auth.method = *properties.authentication_method;
+  auth.exchange = properties.authentication_exchange.value_or(std::string_view());
+  return auth;
 }
 
 }  // namespace verge::mqtt

@@ -50,5 +50,6 @@ Parsed<Unsubscribe> parse_unsubscribe(const Frame& frame, Version version);
 // Also UNSUBACK, which in 3.1.1 has no codes.
 Parsed<Suback> parse_suback(const Frame& frame, Version version);
 Parsed<Disconnect> parse_disconnect(const Frame& frame, Version version);
+Parsed<Auth> parse_auth(const Frame& frame, Version version);
 
 }  // namespace verge::mqtt

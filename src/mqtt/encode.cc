@@ -230,6 +230,16 @@ void append_disconnect(std::string& out, Reason reason, Version version, std::st
   }
 }
 
+void append_auth(std::string& out, const Auth& auth) {
+  std::string body;
+  put_byte(body, static_cast<uint8_t>(auth.reason));
+  Properties properties;
+  properties.authentication_method = auth.method;
+  if (!auth.exchange.empty()) properties.authentication_exchange = auth.exchange;
+  put_properties(body, properties, Version::k5);
+  put_packet(out, PacketType::kAuth, 0, body);
+}
+
 void append_ping(std::string& out, PacketType type) { put_header(out, type, 0, 0); }
 
 }  // namespace verge::mqtt

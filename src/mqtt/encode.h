@@ -27,6 +27,7 @@ void append_suback(std::string& out, PacketType type, const Suback& suback, Vers
 void append_unsubscribe(std::string& out, const Unsubscribe& unsubscribe, Version version);
 // `what`: words for people, in 5.0 only.
 void append_disconnect(std::string& out, Reason reason, Version version, std::string_view what = {});
+void append_auth(std::string& out, const Auth& auth);
 void append_ping(std::string& out, PacketType type);
 
 // The properties alone, without their length.

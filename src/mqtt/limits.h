@@ -48,4 +48,19 @@ struct Limits {
   Duration connect_timeout = std::chrono::seconds(10);  // from accept to CONNECT
 };
 
+// How much may come in a second, with what was not used of the second before; 0: any. All of one loop together, in
+// `total`, are read no further until it may go on; one client likewise, or it is closed (0x96).
+struct Rates {
+  struct Rate {
+    uint64_t messages = 0;  // PUBLISH packets
+    uint64_t bytes = 0;     // of all packets
+    bool operator==(const Rate&) const = default;
+  };
+  enum class Policy : uint8_t { kHold, kDisconnect };
+
+  Rate client;
+  Policy client_policy = Policy::kHold;
+  Rate total;
+};
+
 }  // namespace verge::mqtt

@@ -39,6 +39,8 @@ enum class Reason : uint8_t {
   kDisconnectWithWill = 0x04,
   kNoMatchingSubscribers = 0x10,
   kNoSubscriptionExisted = 0x11,
+  kContinueAuthentication = 0x18,
+  kReauthenticate = 0x19,
   kUnspecified = 0x80,
   kMalformedPacket = 0x81,
   kProtocolError = 0x82,
@@ -60,6 +62,7 @@ enum class Reason : uint8_t {
   kReceiveMaximumExceeded = 0x93,
   kTopicAliasInvalid = 0x94,
   kPacketTooLarge = 0x95,
+  kMessageRateTooHigh = 0x96,
   kQuotaExceeded = 0x97,
   kAdministrativeAction = 0x98,
   kPayloadFormatInvalid = 0x99,
@@ -183,6 +186,13 @@ struct Suback {
 struct Disconnect {
   Reason reason = Reason::kSuccess;
   std::optional<uint32_t> session_expiry_s;
+};
+
+// MQTT 5.0 section 3.15.
+struct Auth {
+  Reason reason = Reason::kSuccess;
+  std::string_view method;
+  std::string_view exchange;  // what the method's messages are; empty: none
 };
 
 }  // namespace verge::mqtt

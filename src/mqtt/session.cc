@@ -79,7 +79,7 @@ bool Session::can_take(const Delivery& delivery, const Limits& limits, size_t ou
 
 void Session::resume(const Limits& limits, MonotonicTime now, std::string& output) {
   // The client may take less now than the connection before.
-  dropped_ += std::erase_if(inflight_, [this](const InFlight& waiting) {
+  dropped_ += inflight_.erase_if([this](const InFlight& waiting) {
     if (waiting.received || fits(waiting.delivery)) return false;
     inflight_bytes_ -= bytes_of(waiting.delivery);
     note_done(waiting.delivery.number);
@@ -145,7 +145,7 @@ uint64_t Session::number_of(uint16_t packet_id) {
   return found == inflight_.end() ? 0 : found->delivery.number;
 }
 
-std::deque<Delivery>::iterator Session::find_queued(uint64_t number) {
+LazyDeque<Delivery>::iterator Session::find_queued(uint64_t number) {
   const auto found = std::ranges::lower_bound(queue_, number, {}, &Delivery::number);
   return found != queue_.end() && found->number == number ? found : queue_.end();
 }
@@ -211,7 +211,7 @@ void Session::restore(const StoredSession& stored, MonotonicTime since) {
 }
 
 // In order of their numbers, of which there are fewer than identifiers.
-std::deque<Session::InFlight>::iterator Session::find_in_flight(uint16_t packet_id) {
+LazyDeque<Session::InFlight>::iterator Session::find_in_flight(uint16_t packet_id) {
   if (inflight_.empty()) return inflight_.end();
   const uint64_t first = inflight_.front().delivery.number;
   const uint64_t behind = (packet_id + kPacketIds - packet_id_of(first)) % kPacketIds;

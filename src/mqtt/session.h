@@ -13,7 +13,6 @@
 // messages that a subscription asks for are not queued: a cursor says how far they were sent.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/lazy_deque.h"
 #include "mqtt/access_rules.h"
 #include "mqtt/limits.h"
 #include "mqtt/message.h"
@@ -138,6 +138,12 @@ class Session {
   // [MQTT-3.1.2-25].
   size_t take_dropped() { return std::exchange(dropped_, 0); }
 
+  // Memory that nothing is in.
+  void give_back() {
+    inflight_.give_back();
+    queue_.give_back();
+  }
+
   std::map<std::string, SubscriptionOptions, std::less<>> subscriptions;
   size_t subscription_bytes = 0;  // of their filters
   // By filter. One page of them is on its way to the session at a time.
@@ -169,8 +175,8 @@ class Session {
   bool fits(const Delivery& delivery) const;
   void send(const Delivery& delivery, bool duplicate, MonotonicTime now, std::string& output);
   size_t send_queued(const Limits& limits, MonotonicTime now, std::string& output);
-  [[nodiscard]] std::deque<InFlight>::iterator find_in_flight(uint16_t packet_id);
-  [[nodiscard]] std::deque<Delivery>::iterator find_queued(uint64_t number);
+  [[nodiscard]] LazyDeque<InFlight>::iterator find_in_flight(uint16_t packet_id);
+  [[nodiscard]] LazyDeque<Delivery>::iterator find_queued(uint64_t number);
   void note_done(uint64_t number) {
     if (durable_name_ != 0) done_.push_back(number);
   }
@@ -186,8 +192,8 @@ class Session {
   std::unique_ptr<Aliases> aliases_;
   Duration expiry_{0};
   MonotonicTime detached_at_{};
-  std::deque<InFlight> inflight_;
-  std::deque<Delivery> queue_;
+  LazyDeque<InFlight> inflight_;
+  LazyDeque<Delivery> queue_;
   size_t queue_bytes_ = 0;
   size_t inflight_bytes_ = 0;
   uint64_t last_number_ = 0;

@@ -84,22 +84,23 @@ Address Address::peer_of(int socket) {
 socklen_t Address::raw_size() const { return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in); }
 
 uint16_t Address::port() const {
-  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(storage_).sin6_port);
+  if (family() == AF_INET6) return ntohs(storage_.sin6_port);
+  if (family() != AF_INET) return 0;
   return ntohs(reinterpret_cast<const sockaddr_in&>(storage_).sin_port);
 }
 
 bool Address::is_loopback() const {
-  if (family() == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr);
+  if (family() == AF_UNIX) return true;
+  if (family() == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&storage_.sin6_addr);
   return (ntohl(reinterpret_cast<const sockaddr_in&>(storage_).sin_addr.s_addr) >> 24) == 127;
 }
 
 Address Address::of_bytes(std::string_view ip, uint16_t port) {
   Address address;
   if (ip.size() == sizeof(in6_addr)) {
-    auto& v6 = reinterpret_cast<sockaddr_in6&>(address.storage_);
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-    std::memcpy(&v6.sin6_addr, ip.data(), ip.size());
+    address.storage_.sin6_family = AF_INET6;
+    address.storage_.sin6_port = htons(port);
+    std::memcpy(&address.storage_.sin6_addr, ip.data(), ip.size());
   } else if (ip.size() == sizeof(in_addr)) {
     auto& v4 = reinterpret_cast<sockaddr_in&>(address.storage_);
     v4.sin_family = AF_INET;
@@ -115,7 +116,7 @@ std::string_view Address::ip() const {
     return {reinterpret_cast<const char*>(&v4), sizeof(v4)};
   }
   if (family() != AF_INET6) return {};
-  const in6_addr& v6 = reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr;
+  const in6_addr& v6 = storage_.sin6_addr;
   const std::string_view bytes{reinterpret_cast<const char*>(&v6), sizeof(v6)};
   return IN6_IS_ADDR_V4MAPPED(&v6) ? bytes.substr(12) : bytes;
 }
@@ -130,9 +131,10 @@ std::string Address::ip_text() const {
 std::string Address::text() const {
   char host[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET6) {
-    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr, host, sizeof(host));
+    inet_ntop(AF_INET6, &storage_.sin6_addr, host, sizeof(host));
     return fmt::format("[{}]:{}", host, port());
   }
+  if (family() == AF_UNIX) return "unix";
   inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr, host, sizeof(host));
   return fmt::format("{}:{}", host, port());
 }

@@ -1,4 +1,5 @@
-// Where to listen or connect: an IP address and a port, written "127.0.0.1:1883" or "[::1]:1883".
+// Where to listen or connect: an IP address and a port, written "127.0.0.1:1883" or "[::1]:1883". Of who is connected
+// by a Unix socket it says only that.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,9 @@ class Address {
 
   [[nodiscard]] const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   [[nodiscard]] socklen_t raw_size() const;
-  [[nodiscard]] int family() const { return storage_.ss_family; }
+  [[nodiscard]] int family() const { return storage_.sin6_family; }
   [[nodiscard]] uint16_t port() const;
+  // Of this machine.
   [[nodiscard]] bool is_loopback() const;
   // 4 bytes, or 16, in network order; of an IPv4 address in IPv6 clothes (::ffff:1.2.3.4) the 4. Empty: neither.
   [[nodiscard]] std::string_view ip() const;
@@ -38,7 +40,7 @@ class Address {
 
  private:
   static Result<Address> lookup(std::string_view text, int flags, int family = AF_UNSPEC);
-  sockaddr_storage storage_{};
+  sockaddr_in6 storage_{};  // the longest of those; each connection has one
 };
 
 }  // namespace verge::net

@@ -23,11 +23,13 @@ class Socket {
   Socket(Socket&& other) noexcept
       : descriptor_(std::exchange(other.descriptor_, -1)),
         tls_(std::move(other.tls_)),
-        websocket_(std::move(other.websocket_)) {}
+        websocket_(std::move(other.websocket_)),
+        client_(std::move(other.client_)) {}
   Socket& operator=(Socket&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
     std::swap(tls_, other.tls_);
     std::swap(websocket_, other.websocket_);
+    std::swap(client_, other.client_);
     return *this;
   }
   ~Socket() {
@@ -51,6 +53,11 @@ class Socket {
   void speak(std::unique_ptr<WebSocketSession> session) { websocket_ = std::move(session); }
   [[nodiscard]] WebSocketSession* websocket() const { return websocket_.get(); }
 
+  // A proxy is at its other end, and speaks for that client.
+  void speak_for(const Address& client) { client_ = std::make_unique<Address>(client); }
+  // Who is at its other end: whom the proxy there speaks for, if it says.
+  [[nodiscard]] Address peer() const { return client_ ? *client_ : Address::peer_of(descriptor_); }
+
   // Messages are small and waited for: no Nagle delay.
   void send_at_once() const;
   // 0 or the errno of a failed connection.
@@ -60,6 +67,7 @@ class Socket {
   int descriptor_ = -1;
   std::unique_ptr<TlsSession> tls_;
   std::unique_ptr<WebSocketSession> websocket_;
+  std::unique_ptr<Address> client_;
 };
 
 }  // namespace verge::net

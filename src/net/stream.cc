@@ -20,7 +20,7 @@ constexpr size_t kPiecesMax = 64;
 }  // namespace
 
 TcpStream::TcpStream(runtime::Loop& loop, Socket socket, StreamObserver& observer)
-    : loop_(loop), socket_(std::move(socket)), observer_(&observer), peer_(Address::peer_of(socket_.descriptor())) {
+    : loop_(loop), socket_(std::move(socket)), observer_(&observer), peer_(socket_.peer()) {
   socket_.send_at_once();
   interest_ = EPOLLIN;
   loop_.watch(socket_.descriptor(), interest_, *this);

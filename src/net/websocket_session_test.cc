@@ -50,6 +50,7 @@ std::string output(WebSocketSession& session) {
 }
 
 TEST(WebSocketSession, AgreesAsTheStandardsExampleDoes) {
+  // clauses: 3 6.0.0-4; 5 6.0.0-4
   WebSocketSession session(offer());
   EXPECT_EQ(receive(session, request("", "/mqtt?a=b", "chat, mqtt") + frame(0x82, "first")), "first");
   EXPECT_EQ(session.state(), State::kOpen);
@@ -94,6 +95,7 @@ TEST(WebSocketSession, PagesOfItsOwnHostAndOfNamedOnesMayConnect) {
 }
 
 TEST(WebSocketSession, ReadsTheSameHoweverTheBytesWereCut) {
+  // clauses: 3 6.0.0-2; 5 6.0.0-2
   const uint64_t seed = system_seed();
   SCOPED_TRACE(seed);
   Random random(seed);
@@ -155,6 +157,7 @@ TEST(WebSocketSession, AnswersPingsAndTheEnd) {
 }
 
 TEST(WebSocketSession, FailsOnWhatBreaksTheRules) {
+  // clauses: 3 6.0.0-1; 5 6.0.0-1
   const std::pair<std::string, std::string> cases[] = {
       {"\x82\x01x", "\x03\xea"},                                                  // not masked
       {frame(0xc2, "x"), "\x03\xea"},                                             // a reserved bit

@@ -19,10 +19,12 @@
 #include "base/log.h"
 #include "cache/access_log.h"
 #include "model/priority.h"
+#include "mqtt/limits.h"
 #include "net/forwarded.h"
 #include "node/config_origin.h"
 #include "node/config_site.h"
 #include "node/config_worker.h"
+#include "node/durability_classes.h"
 #include "rules/rule_source.h"
 #include "spool/stream_options.h"
 
@@ -38,6 +40,9 @@ struct NodeConfig {
   std::vector<std::string> children;  // names of nodes that should report here
   bool operator==(const NodeConfig&) const = default;
 };
+
+// "0660": three octal digits, with or without the 0.
+std::optional<uint32_t> parse_mode(std::string_view text);
 
 enum class AclActions { kAll, kPublish, kSubscribe };
 
@@ -58,6 +63,10 @@ struct MqttConfig {
   std::vector<std::string> ws_listen;
   std::vector<std::string> ws_tls_listen;
   std::vector<std::string> ws_origins;
+  std::vector<std::string> unix_listen;  // paths
+  std::string unix_mode = "0660";        // parse_mode accepts it
+  std::vector<net::Network> trusted_proxies;
+  bool proxy_protocol = false;
   uint64_t packet_bytes_max = 1ULL << 20;
   uint64_t connections_max = 100'000;
   uint64_t inflight_max = 1024;
@@ -72,6 +81,11 @@ struct MqttConfig {
   bool durable_sessions = true;
   bool durable_retained = true;
   Duration sys_every = std::chrono::seconds(10);
+  uint64_t client_messages_max = 0;  // a second, as the three below; 0: any
+  uint64_t client_bytes_max = 0;
+  uint64_t total_messages_max = 0;
+  uint64_t total_bytes_max = 0;
+  mqtt::Rates::Policy client_rate_policy = mqtt::Rates::Policy::kHold;
   bool certificate_users = false;
   std::string password_file;
   bool anonymous = false;
@@ -285,6 +299,7 @@ struct Config {
   TlsConfig tls;
   ParentConfig parent;
   SpoolConfig spool;
+  std::vector<DurabilityClass> durability;  // in the order of the file
   StoreConfig store;
   CacheConfig cache;
   std::vector<SiteConfig> sites;  // in the order of the file

@@ -12,6 +12,7 @@
 #include "model/event.h"
 #include "model/topic.h"
 #include "mqtt/access_rules.h"
+#include "net/socket_file.h"
 #include "node/config_address.h"
 #include "node/config_site_kinds.h"
 #include "node/position.h"
@@ -200,6 +201,14 @@ void check(Visitor& visitor, const ActionForm& form) {
 
 }  // namespace
 
+std::optional<uint32_t> parse_mode(std::string_view text) {
+  if (text.size() == 4 && text.starts_with('0')) text.remove_prefix(1);
+  if (text.size() != 3 || text.find_first_not_of("01234567") != std::string_view::npos) return std::nullopt;
+  uint32_t mode = 0;
+  for (const char digit : text) mode = mode << 3U | static_cast<uint32_t>(digit - '0');
+  return mode;
+}
+
 // Not in the unnamed namespace: the templates of Visitor find these by their first argument.
 
 static void describe(Visitor& v, NodeConfig& c) {
@@ -254,6 +263,15 @@ static void describe(Visitor& v, MqttConfig& c) {
       "ws_origins", c.ws_origins, Texts{},
       {"Sites whose pages may connect by WebSocket, such as https://example.com; \"*\" is all. The listener's own may.",
        "its own"});
+  v.key("unix_listen", c.unix_listen, Texts{},
+        {"Unix sockets where MQTT clients of this machine connect, as paths; removed when the node ends."});
+  v.key("unix_mode", c.unix_mode, Text{.may_be_empty = false},
+        {"The mode of those files: who may write to one may connect."});
+  v.key("trusted_proxies", c.trusted_proxies, Networks{},
+        {"Load balancers in front of this node: who they say is connected counts as connected (proxy_protocol)."});
+  v.key("proxy_protocol", c.proxy_protocol, Flag{},
+        {"Whether connections of trusted_proxies begin with a PROXY header, version 1 or 2; one that does not is "
+         "closed."});
   v.key("packet_bytes_max", c.packet_bytes_max, Size{128, kEventBytesMax},
         {"The largest MQTT packet that is accepted or sent."});
   v.key("connections_max", c.connections_max, Count{1, 10'000'000}, {"Connections beyond this are refused."});
@@ -281,11 +299,36 @@ static void describe(Visitor& v, MqttConfig& c) {
          "address of its subject alternative names, and needs no password."});
   v.key("sys_every", c.sys_every, Time{Duration(0), std::chrono::hours(1)},
         {"How often $SYS/broker/… is published to who subscribes; 0s: never."});
+  constexpr Count kMessagesASecond{0, 1'000'000'000};
+  v.key("client_messages_max", c.client_messages_max, kMessagesASecond,
+        {"Messages that one client may publish in a second, and once as many more; 0: any number."});
+  v.key("client_bytes_max", c.client_bytes_max, Size{0, kPiB}, {"The same of the bytes that it sends."});
+  v.key("total_messages_max", c.total_messages_max, kMessagesASecond,
+        {"The same of the messages of all clients together, who are read no further until there is room for more."});
+  v.key("total_bytes_max", c.total_bytes_max, Size{0, kPiB}, {"The same of their bytes."});
+  v.key("client_rate_policy", c.client_rate_policy,
+        Choice<mqtt::Rates::Policy>{
+            {{"hold", mqtt::Rates::Policy::kHold}, {"disconnect", mqtt::Rates::Policy::kDisconnect}}},
+        {"What becomes of a client that sends faster: it is read no further for a while, or it is closed (0x96)."});
   v.key("durable_sessions", c.durable_sessions, Flag{},
         {"Whether sessions that outlive their connection survive the end of the node too, however it ends, with their "
          "wills."});
   v.key("durable_retained", c.durable_retained, Flag{},
         {"Whether retained messages survive the end of the node, however it ends."});
+  for (const std::string& path : c.unix_listen) {
+    if (!path.empty() && path.size() <= net::kSocketPathMax) continue;
+    v.refuse("unix_listen",
+             {"config.value", fmt::format("a Unix socket has a path of 1 to {} bytes", net::kSocketPathMax),
+              "name a file such as /run/verge/mqtt.sock"});
+  }
+  if (!parse_mode(c.unix_mode)) {
+    v.refuse("unix_mode",
+             {"config.value", "mqtt.unix_mode is no mode of a file", "write three octal digits: \"0660\""});
+  }
+  if (c.proxy_protocol && c.trusted_proxies.empty()) {
+    v.refuse("proxy_protocol", {"config.value", "mqtt.proxy_protocol goes only with mqtt.trusted_proxies",
+                                "name the proxies that send the header"});
+  }
   v.sequence(
       "acl", c.acl,
       {"Who may publish and subscribe to what: the first that speaks of user, action and topic decides, and what "
@@ -475,6 +518,26 @@ static void describe(Visitor& v, StoreConfig& c) {
   v.key("credentials", c.credentials, Text{},
         {"With nats: the path of a .creds file to log in with; empty: none.", "empty"});
   v.key("token", c.token, Secret{}, {"With nats: the token that the servers ask for.", "none"});
+}
+
+static void describe(Visitor& v, DurabilityClass& c) {
+  using Level = DurabilityClass::Level;
+  using AtBound = DurabilityClass::AtBound;
+  v.key("topics", c.topics, Texts{}, {.description = "Topic filters.", .required = true});
+  v.key("class", c.level, Choice<Level>{{{"none", Level::kNone}, {"local", Level::kLocal}, {"parent", Level::kParent}}},
+        {"What the sender's acknowledgement waits for: nothing, that the message is durable on this disk, or that the "
+         "parent has it; with local and parent it is kept whether a rule uploads it or not, unless one drops it."});
+  v.key("priority", c.priority, priority_choice(), {"Of messages that are kept though no rule uploads them."});
+  v.key("wait", c.wait, Time{std::chrono::milliseconds(10), std::chrono::hours(1)},
+        {"With class parent: how long the acknowledgement waits at most."});
+  v.key("at_bound", c.at_bound, Choice<AtBound>{{{"acknowledge", AtBound::kAcknowledge}, {"refuse", AtBound::kRefuse}}},
+        {"With class parent: what the sender is told after that time: that it is durable here and follows, or to send "
+         "it again (PUBACK 0x97, HTTP 503)."});
+  for (const std::string& topic : c.topics) {
+    if (is_topic_filter(topic)) continue;
+    v.refuse("topics", {"config.value", fmt::format("{} is no topic filter", json_string(topic)),
+                        "'+' stands alone in a level, '#' alone in the last"});
+  }
 }
 
 static void describe(Visitor& v, CacheConfig& c) {
@@ -704,6 +767,14 @@ void describe(Visitor& v, Config& c) {
   v.section("tls", c.tls, {"What the TLS listeners show and demand; read again on SIGHUP."});
   v.section("parent", c.parent, {"The node one tier up, to which events climb."});
   v.section("spool", c.spool, {"The queue on disk that events climb from."});
+  v.sequence("durability", c.durability,
+             {"What acknowledgements of messages on some topics mean; of several that match, the first counts."});
+  const bool demands_parent = std::ranges::any_of(
+      c.durability, [](const DurabilityClass& each) { return each.level == DurabilityClass::Level::kParent; });
+  if (demands_parent && c.parent.url.empty()) {
+    v.refuse("durability", {"config.value", "a class of durability is \"parent\", and this node has none",
+                            "give parent.url, or the class local"});
+  }
   v.section("store", c.store, {"Where what child nodes send is kept."});
   v.section("cache", c.cache, {"The HTTP cache."});
   v.sequence("site", c.sites,

@@ -41,6 +41,7 @@ EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spoo
       clock_(clock),
       spool_(spool),
       evaluator_(std::move(rules), rule_memory),
+      parent_timer_(loop),
       window_timer_(loop),
       held_timer_(loop) {}
 
@@ -67,29 +68,144 @@ mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTic
             .received = current_.time,
             .source = incoming.sequence ? incoming.client_id : std::string_view{},
             .sequence = incoming.sequence.value_or(0)});
+  const DurabilityClass* demanded = ticket.number == 0 ? nullptr : durability_->of(incoming.topic);
+  keep(demanded, incoming.topic, incoming.client_id, incoming.payload);
   const size_t end = gathered_.items.size();
   if (traces_ != nullptr && end == begin) {
     traces_->passed(incoming.topic, incoming.client_id, incoming.received, current_.actions);
   }
   send_commands();
-  if (const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr)) {
-    unrecorded->done = [this, ticket](bool failed) {
-      broker_->acknowledge(ticket, failed ? mqtt::Reason::kQuotaExceeded : mqtt::Reason::kSuccess);
+  const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr);
+  if (demanded != nullptr && demanded->level == DurabilityClass::Level::kNone) return mqtt::Verdict::kAccepted;
+  std::vector<size_t> for_parent;
+  if (demanded != nullptr && demanded->level == DurabilityClass::Level::kParent) {
+    for (size_t i = begin; i < end; ++i) for_parent.push_back(i);
+  }
+  if (unrecorded != nullptr) {
+    const auto at_parent = std::make_shared<bool>(false);  // shared by the two answers
+    unrecorded->done = [this, ticket, at_parent](bool failed) {
+      broker_->acknowledge(ticket, failed ? mqtt::Reason::kQuotaExceeded : mqtt::Reason::kSuccess, *at_parent);
     };
     if (end == begin) return mqtt::Verdict::kPending;
     ++unrecorded->left;
+    uint64_t parent_wait = 0;
+    if (!for_parent.empty()) {
+      ++unrecorded->left;
+      parent_wait = await_parent(for_parent, *demanded, [unrecorded, at_parent](bool has_it, bool refused) {
+        *at_parent = has_it;
+        settle(unrecorded, refused);
+      });
+    }
     waiters_.push_back({.begin = begin,
                         .end = end,
                         .ticket = {},
                         .refusable = true,
-                        .done = [unrecorded](std::span<const Fate> fates, const Error&) {
-                          settle(unrecorded, std::ranges::find(fates, Fate::kRefused) != fates.end());
-                        }});
+                        .done =
+                            [unrecorded](std::span<const Fate> fates, const Error&) {
+                              settle(unrecorded, std::ranges::find(fates, Fate::kRefused) != fates.end());
+                            },
+                        .parent_wait = parent_wait});
     return mqtt::Verdict::kPending;
   }
   if (end == begin || ticket.number == 0) return mqtt::Verdict::kAccepted;
   waiters_.push_back({.begin = begin, .end = end, .ticket = ticket, .refusable = incoming.refusable, .done = {}});
+  if (!for_parent.empty()) {
+    waiters_.back().parent_wait = await_parent(for_parent, *demanded, [this, ticket](bool at_parent, bool refused) {
+      broker_->acknowledge(ticket, refused ? mqtt::Reason::kQuotaExceeded : mqtt::Reason::kSuccess, at_parent);
+    });
+  }
   return mqtt::Verdict::kPending;
+}
+
+void EventPath::keep(const DurabilityClass* demanded, std::string_view topic, std::string_view device,
+                     const Payload& payload) {
+  if (demanded == nullptr || demanded->level == DurabilityClass::Level::kNone) return;
+  if (current_.dropped || current_.stored_verbatim) return;
+  append(
+      demanded->priority,
+      {.kind = EventKind::kMessage, .time = current_.time, .topic = topic, .device = device, .payload = payload.view()},
+      "");
+}
+
+uint64_t EventPath::await_parent(std::span<const size_t> records, const DurabilityClass& demanded,
+                                 std::function<void(bool at_parent, bool refused)> answer) {
+  const uint64_t number = next_parent_wait_++;
+  auto wait = std::make_shared<spool::DeliveryWait>(loop_, [this, number] { parent_has(number); });
+  const bool is_entered = parent_waits_.size() < kParentWaitsMax && !waits_no_more_;
+  for (const size_t record : records) {
+    if (is_entered) gathered_.items[record].delivery = wait;
+  }
+  parent_waits_.emplace(number, ParentWait{.wait = std::move(wait),
+                                           .at_bound = demanded.at_bound,
+                                           .bound = demanded.wait,
+                                           .is_entered = is_entered,
+                                           .due = parent_waits_due_.end(),
+                                           .answer = std::move(answer)});
+  return number;
+}
+
+uint64_t EventPath::await_parent(const std::shared_ptr<Posted>& posted, std::span<const size_t> records,
+                                 const DurabilityClass& demanded) {
+  ++posted->unsettled;
+  return await_parent(records, demanded, [posted, count = records.size()](bool at_parent, bool refused) {
+    if (at_parent) posted->outcome.at_parent += count;
+    if (refused && !posted->outcome.refused) {
+      posted->outcome.refused = Error{"ingest.not-delivered", "it is durable here, and the parent does not have it yet",
+                                      "number events (\"sequence\") and send them again, later"};
+    }
+    if (--posted->unsettled == 0 && posted->next == posted->events.size()) posted->done(posted->outcome);
+  });
+}
+
+// The parent may have been faster than the word that they are durable here.
+void EventPath::parent_has(uint64_t number) {
+  const auto found = parent_waits_.find(number);
+  if (found == parent_waits_.end()) return;
+  found->second.is_confirmed = true;
+  if (found->second.is_stored) end_parent_wait(number, /*at_parent=*/true);
+}
+
+void EventPath::parent_wait_stored(uint64_t number, bool are_all_kept) {
+  ParentWait& waiting = parent_waits_.find(number)->second;
+  waiting.is_stored = true;
+  if (!are_all_kept || !waiting.is_entered) return end_parent_wait(number, /*at_parent=*/false);
+  if (waiting.is_confirmed) return end_parent_wait(number, /*at_parent=*/true);
+  if (waits_no_more_) return end_parent_wait(number, /*at_parent=*/false);
+  waiting.due = parent_waits_due_.emplace(loop_.now() + waiting.bound, number);
+  if (waiting.due == parent_waits_due_.begin()) watch_parent_waits();
+}
+
+void EventPath::drop_parent_wait(uint64_t number) {
+  const auto found = parent_waits_.find(number);
+  spool_.awaited().forget(found->second.wait);
+  counters_.short_of_parent.add();
+  parent_waits_.erase(found);
+}
+
+void EventPath::end_parent_wait(uint64_t number, bool at_parent) {
+  const auto found = parent_waits_.find(number);
+  const ParentWait waiting = std::move(found->second);
+  if (waiting.due != parent_waits_due_.end()) parent_waits_due_.erase(waiting.due);
+  parent_waits_.erase(found);
+  if (!at_parent) spool_.awaited().forget(waiting.wait);
+  (at_parent ? counters_.at_parent : counters_.short_of_parent).add();
+  waiting.answer(at_parent, !at_parent && waiting.at_bound == DurabilityClass::AtBound::kRefuse);
+}
+
+void EventPath::watch_parent_waits() {
+  if (parent_waits_due_.empty()) return parent_timer_.cancel();
+  const Duration left = std::max(parent_waits_due_.begin()->first - loop_.now(), Duration(0));
+  parent_timer_.after(left, [this] {
+    while (!parent_waits_due_.empty() && parent_waits_due_.begin()->first <= loop_.now()) {
+      end_parent_wait(parent_waits_due_.begin()->second, /*at_parent=*/false);
+    }
+    watch_parent_waits();
+  });
+}
+
+void EventPath::stop_waiting() {
+  waits_no_more_ = true;
+  while (!parent_waits_due_.empty()) end_parent_wait(parent_waits_due_.begin()->second, /*at_parent=*/false);
 }
 
 void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void()> evaluated,
@@ -127,12 +243,20 @@ void EventPath::evaluate_posted() {
 bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
   const MonotonicTime until = std::chrono::steady_clock::now() + kSlice;
   const size_t begin = gathered_.items.size();
+  const DurabilityClass* demanded = nullptr;  // the first of the slice that demands the parent
+  std::vector<size_t> for_parent;             // the records that it is demanded for
   const size_t slice_end = std::min(posted->events.size(), posted->next + kPostSliceEvents);
   std::vector<mqtt::MessagePointer> messages;
   while (posted->next < slice_end) {
     // Given back one by one too: ten thousand at once would take their time.
     const PostedEvent event = std::move(posted->events[posted->next++]);
+    const size_t first = gathered_.items.size();
     evaluate_posted(event, *posted);
+    const DurabilityClass* its = durability_->of(event.topic);
+    if (its != nullptr && its->level == DurabilityClass::Level::kParent) {
+      if (demanded == nullptr || its->at_bound == DurabilityClass::AtBound::kRefuse) demanded = its;
+      for (size_t i = first; i < gathered_.items.size(); ++i) for_parent.push_back(i);
+    }
     if (const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr)) {
       ++posted->unsettled;
       unrecorded->done = [posted](bool failed) {
@@ -152,19 +276,23 @@ bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
   if (const size_t end = gathered_.items.size(); end > begin) {
     ++posted->unsettled;
     loop_.at_turn_end(*this);
+    const uint64_t parent_wait = for_parent.empty() ? 0 : await_parent(posted, for_parent, *demanded);
     waiters_.push_back({.begin = begin,
                         .end = end,
                         .ticket = {},
                         .refusable = true,
-                        .done = [posted](std::span<const Fate> fates, const Error& error) {
-                          PostedOutcome& outcome = posted->outcome;
-                          for (const Fate fate : fates) {
-                            outcome.stored += fate == Fate::kStored ? 1 : 0;
-                            outcome.known += fate == Fate::kKnown ? 1 : 0;
-                            if (fate == Fate::kRefused) outcome.refused = error;
-                          }
-                          if (--posted->unsettled == 0 && posted->next == posted->events.size()) posted->done(outcome);
-                        }});
+                        .done =
+                            [posted](std::span<const Fate> fates, const Error& error) {
+                              PostedOutcome& outcome = posted->outcome;
+                              for (const Fate fate : fates) {
+                                outcome.stored += fate == Fate::kStored ? 1 : 0;
+                                outcome.known += fate == Fate::kKnown ? 1 : 0;
+                                if (fate == Fate::kRefused) outcome.refused = error;
+                              }
+                              if (--posted->unsettled == 0 && posted->next == posted->events.size())
+                                posted->done(outcome);
+                            },
+                        .parent_wait = parent_wait});
   }
   if (posted->next < posted->events.size()) return false;
   posted->outcome.decided_in = loop_.tick() - posted->received;
@@ -612,10 +740,19 @@ void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters
   for (const Waiter& waiter : waiters) {
     waited_through = std::max(waited_through, waiter.end);
     const std::span fates = std::span(submission.fates).subspan(waiter.begin, waiter.end - waiter.begin);
-    if (waiter.done) {
-      waiter.done(fates, submission.error);
-    } else if (std::ranges::find(fates, Fate::kRefused) == fates.end()) {
+    const bool is_refused = std::ranges::find(fates, Fate::kRefused) != fates.end();
+    if (waiter.done) waiter.done(fates, submission.error);
+    if (waiter.parent_wait != 0 && (waiter.done || !is_refused)) {
+      const bool is_dropped = std::ranges::find(fates, Fate::kDropped) != fates.end();
+      parent_wait_stored(waiter.parent_wait, !is_refused && !is_dropped);
+    } else if (waiter.done) {
+      continue;
+    } else if (!is_refused) {
       broker_->acknowledge(waiter.ticket, mqtt::Reason::kSuccess);
+    } else if (waiter.parent_wait != 0) {
+      // Nor held for who cannot be told: its acknowledgement means that the parent has it.
+      drop_parent_wait(waiter.parent_wait);
+      broker_->acknowledge(waiter.ticket, mqtt::Reason::kQuotaExceeded);
     } else if (waiter.refusable || held_bytes_ > kHeldBytesMax) {
       broker_->acknowledge(waiter.ticket, mqtt::Reason::kQuotaExceeded);
     } else {

@@ -13,6 +13,10 @@
 // of the clock, are one batch, and a message is acknowledged when that of each loop it went to is durable. Uploads of
 // rules that remember follow their batch into the spool; commands do not wait.
 //
+// Where a topic's class of durability is "parent" (node/durability_classes.h), the sender is told when the parent has
+// the records of its message, or after a while what was reached until then. At most kParentWaitsMax messages wait so;
+// further ones are answered as if that while were over.
+//
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
 // the record is kept here and offered again until it finds room, its acknowledgement outstanding, which in turn stops
 // that client at its pending_max. Beyond 64 MiB of such records a loop closes the connections they come from instead.
@@ -20,8 +24,11 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -30,6 +37,7 @@
 #include "mqtt/broker.h"
 #include "mqtt/intake.h"
 #include "node/child_store.h"
+#include "node/durability_classes.h"
 #include "node/event_tail.h"
 #include "node/event_traces.h"
 #include "node/questions.h"
@@ -43,25 +51,27 @@ namespace verge::node {
 
 // Written on the path's loop, readable anywhere.
 struct EventPathCounters {
-  Counter events_http;     // events that came by HTTP
-  Counter events_child;    // new events that came from children
-  Counter posted_bytes;    // bodies of HTTP clients and of children, as they came
-  Counter actions;         // commands that rules published
-  Counter uploads;         // records that rules or HTTP clients gave to the spool
-  Counter drops;           // events that a rule ended
-  Counter purges;          // that rules made
-  Counter webhooks;        // likewise
-  Counter not_performed;   // actions of rules that could not be made of their rows
-  Counter calls;           // of workers, that rules made
-  Counter failed_calls;    // of these, those that no worker got
-  Counter asks;            // questions of rules
-  Counter decided;         // of these, those that were answered, here too
-  Counter replaced;        // by another level than the one that was to
-  Counter late_decisions;  // not in time
-  Counter fallbacks;       // decided by `otherwise`, or not at all
-  Counter given_up;        // records of rules, and reports of actions, that the spool refused and nobody waited for
-  Counter awaiting_space;  // what is held now because the spool is full
-  Histogram decision;      // from receipt to the end of the rules, for messages that led to a command
+  Counter events_http;      // events that came by HTTP
+  Counter events_child;     // new events that came from children
+  Counter posted_bytes;     // bodies of HTTP clients and of children, as they came
+  Counter actions;          // commands that rules published
+  Counter uploads;          // records that rules or HTTP clients gave to the spool
+  Counter drops;            // events that a rule ended
+  Counter purges;           // that rules made
+  Counter webhooks;         // likewise
+  Counter not_performed;    // actions of rules that could not be made of their rows
+  Counter calls;            // of workers, that rules made
+  Counter failed_calls;     // of these, those that no worker got
+  Counter asks;             // questions of rules
+  Counter decided;          // of these, those that were answered, here too
+  Counter replaced;         // by another level than the one that was to
+  Counter late_decisions;   // not in time
+  Counter fallbacks;        // decided by `otherwise`, or not at all
+  Counter given_up;         // records of rules, and reports of actions, that the spool refused and nobody waited for
+  Counter awaiting_space;   // what is held now because the spool is full
+  Counter at_parent;        // messages and requests that were acknowledged when the parent had them
+  Counter short_of_parent;  // likewise that were to be, and were answered before
+  Histogram decision;       // from receipt to the end of the rules, for messages that led to a command
 };
 
 // An event from an HTTP client.
@@ -75,8 +85,9 @@ struct PostedEvent {
 
 struct PostedOutcome {
   size_t stored = 0;
-  size_t known = 0;    // repetitions
-  size_t dropped = 0;  // ended here by a rule
+  size_t known = 0;      // repetitions
+  size_t dropped = 0;    // ended here by a rule
+  size_t at_parent = 0;  // of `stored` and `known`, those that the parent has
   size_t actions = 0;
   Duration decided_in{0};  // until the rules and their commands were done
   std::optional<Error> refused;
@@ -97,6 +108,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void show_in(EventTail& tail) { tail_ = &tail; }
   // Likewise: who writes the traces of events. It outlives the path.
   void trace_in(EventTraces& traces) { traces_ = &traces; }
+  // Which acknowledgements wait for what, from now on. Before any loop runs, or on the loop.
+  void set_durability(std::shared_ptr<const DurabilityClasses> classes) { durability_ = std::move(classes); }
   // Before any loop runs: who carries out the calls that rules make of workers; false where it cannot. Nobody: they are
   // counted as failed.
   using Call =
@@ -117,6 +130,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   mqtt::Verdict take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) override;
 
   static constexpr size_t kPostSliceEvents = 64;
+  static constexpr size_t kParentWaitsMax = 65'536;
 
   // Events that climb by default, unless a rule drops them: evaluated in order, the first slice of them at once.
   // `evaluated` is called when the rules have run over all of them and they are forgotten here, then `done`, when those
@@ -136,6 +150,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void replace_rules(std::shared_ptr<const rules::RuleSet> rules);
   // Emits those windows; the names of the rules that had any.
   std::vector<std::string> close_replaced();
+  // Nobody waits for the parent any more, nor will.
+  void stop_waiting();
   // Emits all open windows and submits what is left. No loop may take input any more: what it gathered here afterwards
   // would stay in its window.
   void drain();
@@ -154,6 +170,18 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     mqtt::AckTicket ticket;
     bool refusable = false;
     std::function<void(std::span<const spool::Submission::Fate>, const Error&)> done;
+    uint64_t parent_wait = 0;  // where the parent is to have them too: the number of the wait
+  };
+  // A message, or a slice of a request, whose records the parent is to have first.
+  struct ParentWait {
+    spool::AwaitedDeliveries::Wait wait;
+    DurabilityClass::AtBound at_bound = DurabilityClass::AtBound::kAcknowledge;
+    Duration bound{0};
+    bool is_entered = false;  // else there were too many
+    bool is_confirmed = false;
+    bool is_stored = false;  // it is told what became of it from then on
+    std::multimap<MonotonicTime, uint64_t>::iterator due;
+    std::function<void(bool at_parent, bool refused)> answer;
   };
   // A message that waits for batches of the journal, and for the spool. Changed on its own path's loop.
   struct Unrecorded {
@@ -233,6 +261,19 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void hand_over(rules::RuleInput input) override;
   void on_turn_end() override;
 
+  // Of these of the records gathered in this turn; the number of the wait.
+  uint64_t await_parent(std::span<const size_t> records, const DurabilityClass& demanded,
+                        std::function<void(bool at_parent, bool refused)> answer);
+  uint64_t await_parent(const std::shared_ptr<Posted>& posted, std::span<const size_t> records,
+                        const DurabilityClass& demanded);
+  // They are durable here, or not all of them will be.
+  void parent_wait_stored(uint64_t number, bool are_all_kept);
+  void drop_parent_wait(uint64_t number);
+  void parent_has(uint64_t number);
+  void end_parent_wait(uint64_t number, bool at_parent);
+  void watch_parent_waits();
+  // Keeps the message where its class demands it and no rule did.
+  void keep(const DurabilityClass* demanded, std::string_view topic, std::string_view device, const Payload& payload);
   void evaluate(const rules::Message& message);
   void evaluate_posted();
   // Calls `next` in another turn, when there is room where the caller found none since passages().crowded() was
@@ -296,6 +337,12 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::vector<spool::Submission::Item> reports_;  // of this turn; nobody waits for them
   std::deque<std::shared_ptr<Posted>> posted_;    // shared with the waiters of their slices
   std::deque<Climbed> climbed_;
+  std::shared_ptr<const DurabilityClasses> durability_ = std::make_shared<const DurabilityClasses>();
+  std::unordered_map<uint64_t, ParentWait> parent_waits_;    // by number
+  std::multimap<MonotonicTime, uint64_t> parent_waits_due_;  // of those that are stored
+  uint64_t next_parent_wait_ = 1;
+  bool waits_no_more_ = false;
+  runtime::Timer parent_timer_;
   std::deque<Held> held_;
   size_t held_bytes_ = 0;  // with those that are being offered
   bool offering_ = false;

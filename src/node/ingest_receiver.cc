@@ -13,6 +13,12 @@
 namespace verge::node {
 namespace {
 
+// The class of durability that all of it reached.
+std::string_view name_of_reached(const PostedOutcome& outcome) {
+  const size_t kept = outcome.stored + outcome.known;
+  return kept == 0 ? "none" : outcome.at_parent >= kept ? "parent" : "local";
+}
+
 // What takes some ten µs to parse does not wait for the worker.
 constexpr size_t kParsedHereMax = 8U << 10;
 // An event with its allocations, beside its text; the shortest text of one is "{},".
@@ -84,9 +90,8 @@ void IngestReceiver::answer(net::HttpResponder& responder, size_t accepted, cons
   const std::string body = fmt::format(
       R"({{"accepted":{},"level":"{}","node":{},"latency_ms":{:.3f},"durability":"{}","stored":{},"known":{},"dropped":{},"actions":{}}})"
       "\n",
-      accepted, name_of(node_.tier), json_string(node_.name), latency_ms,
-      outcome.stored + outcome.known > 0 ? "local" : "none", outcome.stored, outcome.known, outcome.dropped,
-      outcome.actions);
+      accepted, name_of(node_.tier), json_string(node_.name), latency_ms, name_of_reached(outcome), outcome.stored,
+      outcome.known, outcome.dropped, outcome.actions);
   responder.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
 }
 

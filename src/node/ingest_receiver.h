@@ -24,7 +24,8 @@ class IngestReceiver {
   IngestReceiver(runtime::Loop& loop, runtime::Loop& worker, EventPath& path, const NodeConfig& node,
                  size_t held_bytes_max = kHeldBytesMax);
 
-  // On the loop. Codes of refusals: node.draining, ingest.busy, those of parse_posted_events(), and of the spool.
+  // On the loop. Codes of refusals: node.draining, ingest.busy, ingest.not-delivered, those of parse_posted_events(),
+  // and of the spool.
   void receive(const net::HttpRequest& request, net::HttpResponder responder);
   // Refuses what comes from now on, and calls `idle`, once, when all that came before is answered.
   void drain(std::function<void()> idle);

@@ -181,6 +181,17 @@ std::vector<ListenKey> listeners_of(const Config& config) {
 
 }  // namespace
 
+std::vector<net::Network> proxies_of(const MqttConfig& config) {
+  return config.proxy_protocol ? config.trusted_proxies : std::vector<net::Network>();
+}
+
+mqtt::Rates rates_of(const MqttConfig& config, size_t loops) {
+  const auto share = [loops](uint64_t total) { return (total + loops - 1) / loops; };
+  return {.client = {.messages = config.client_messages_max, .bytes = config.client_bytes_max},
+          .client_policy = config.client_rate_policy,
+          .total = {.messages = share(config.total_messages_max), .bytes = share(config.total_bytes_max)}};
+}
+
 mqtt::AccessRules access_rules(const MqttConfig& config) {
   std::vector<mqtt::AccessRule> rules;
   for (const AclConfig& acl : config.acl) {
@@ -301,9 +312,10 @@ size_t Node::loop_count() const {
 Result<void> Node::plan_descriptors() {
   const MqttConfig& mqtt = config_.mqtt;
   const HttpConfig& http = config_.http;
-  const size_t a_loop = kDescriptorsALoop + mqtt.listen.size() + mqtt.ws_listen.size() + http.listen.size();
-  const bool has_mqtt =
-      !mqtt.listen.empty() || !mqtt.tls_listen.empty() || !mqtt.ws_listen.empty() || !mqtt.ws_tls_listen.empty();
+  const size_t a_loop =
+      kDescriptorsALoop + mqtt.listen.size() + mqtt.ws_listen.size() + mqtt.unix_listen.size() + http.listen.size();
+  const bool has_mqtt = !mqtt.listen.empty() || !mqtt.unix_listen.empty() || !mqtt.tls_listen.empty() ||
+                        !mqtt.ws_listen.empty() || !mqtt.ws_tls_listen.empty();
   const bool has_http = !http.listen.empty() || !http.tls_listen.empty();
   const DescriptorDemand demand{.own = runtime::open_descriptors() + kDescriptorsOfOthers + loop_count() * a_loop,
                                 .mqtt = has_mqtt ? mqtt.connections_max : 0,
@@ -483,6 +495,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .session_expiry_max = config_.mqtt.session_expiry_max};
   const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(config_.mqtt));
   const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(config_.mqtt, credentials_);
+  const auto durability = std::make_shared<const DurabilityClasses>(config_.durability);
   const net::HttpServerLimits http_limits{.connections_max = descriptors_.http / count + 1};
   shards_.resize(count);
   std::vector<EventPath*> paths;
@@ -496,10 +509,14 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.report_receiver = std::make_unique<ReportReceiver>(*shard.loop, admin_loop_, *overview_);
     shard.path->show_in(tail_);
+    shard.path->set_durability(durability);
     if (event_traces_) shard.path->trace_in(*event_traces_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
+    shard.broker->set_rates(rates_of(config_.mqtt, count));
+    shard.mqtt_receptions = std::make_unique<net::ProxyReceptions>(*shard.loop);
+    shard.mqtt_proxies = proxies_of(config_.mqtt);
     shard.http = std::make_unique<net::HttpServer>(
         *shard.loop, http_limits,
         [this, i](const net::HttpRequest& request, net::HttpResponder responder) {
@@ -763,7 +780,9 @@ void Node::drain() {
   });
   on_all_loops([](Shard& shard) {
     shard.listeners.clear();
+    shard.mqtt_receptions->stop();
     shard.broker->stop_reading();
+    shard.path->stop_waiting();
   });
   const auto from_now = [](Duration duration) { return std::chrono::steady_clock::now() + duration; };
   // What children and clients sent goes into windows on any loop, so that none may close before all of it is there.
@@ -866,6 +885,9 @@ std::string Node::addresses_json() const {
   if (!mqtt_ws_addresses_.empty()) text.append(R"(,"mqtt_ws":)").append(list(mqtt_ws_addresses_));
   if (!mqtt_ws_tls_addresses_.empty()) text.append(R"(,"mqtt_ws_tls":)").append(list(mqtt_ws_tls_addresses_));
   if (!http_tls_addresses_.empty()) text.append(R"(,"http_tls":)").append(list(http_tls_addresses_));
+  std::vector<std::string> files;
+  for (const net::SocketFile& file : mqtt_files_) files.push_back(file.path());
+  if (!files.empty()) text.append(R"(,"mqtt_unix":)").append(list(files));
   return text.append("}");
 }
 

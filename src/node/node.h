@@ -21,6 +21,8 @@
 #include "net/handed_over.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "net/proxy_receptions.h"
+#include "net/socket_file.h"
 #include "net/tls_listener.h"
 #include "node/ask_receiver.h"
 #include "node/child_store.h"
@@ -66,6 +68,10 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
 ConfigProblems check_listeners(const Config& config);
 
 mqtt::AccessRules access_rules(const MqttConfig& config);
+// Whose connections begin with a PROXY header.
+std::vector<net::Network> proxies_of(const MqttConfig& config);
+// As each of so many loops keeps them.
+mqtt::Rates rates_of(const MqttConfig& config, size_t loops);
 
 class Node {
  public:
@@ -77,7 +83,7 @@ class Node {
 
   void start();
   // {"mqtt":["127.0.0.1:1883"],"http":[…],"admin":[…]}, and "mqtt_tls":[…], "mqtt_ws":[…], "mqtt_ws_tls":[…],
-  // "http_tls":[…] where there are some.
+  // "mqtt_unix":[…], "http_tls":[…] where there are some.
   [[nodiscard]] std::string addresses_json() const;
 
   // Takes over what can change while running (rules, sites, log, certificates and secrets, the latter for connections,
@@ -152,6 +158,8 @@ class Node {
     std::shared_ptr<const net::BearerTokens> uplink_tokens;
     std::optional<net::Address> accepting_for;  // while a connection is taken over that a proxy brought: its client
     std::vector<std::unique_ptr<net::TcpListener>> listeners;
+    std::unique_ptr<net::ProxyReceptions> mqtt_receptions;
+    std::vector<net::Network> mqtt_proxies;  // whose connections begin with a PROXY header
     std::thread thread;
   };
 
@@ -206,6 +214,9 @@ class Node {
                       std::vector<std::string>& bound, const Take& take);
   Result<void> listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
                                net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take);
+  Result<void> listen_on_paths();
+  // To the broker, behind its PROXY header where it is to begin with one.
+  static void take_mqtt(Shard& shard, net::Socket socket, std::function<void(net::Socket)> to_broker);
   void make_tracer();
   void make_questions();
   void make_uplink();
@@ -217,7 +228,7 @@ class Node {
   // Whether a request may bring a child's batch, by its head; answers it if not.
   bool authorize_child(const Shard& shard, const net::HttpRequest& request, net::HttpResponder& responder) const;
   // To the listeners of http.tls_listen, from the loop of handshakes.
-  void expect_proxies(const HttpConfig& config);
+  void expect_proxies(const HttpConfig& http, const MqttConfig& mqtt);
   [[nodiscard]] TlsTotals tls_totals() const;
   [[nodiscard]] Sites::Totals site_totals() const;
   // Says in the log when a certificate ends soon, or a token can be read on its way.
@@ -285,6 +296,7 @@ class Node {
   std::vector<std::string> mqtt_ws_addresses_;
   std::vector<std::string> mqtt_ws_tls_addresses_;
   std::vector<std::string> http_tls_addresses_;
+  std::vector<net::SocketFile> mqtt_files_;
   Credentials credentials_;                         // as they were at the start, without keys: those are in keys_
   std::vector<spool::ParentAccess> parent_access_;  // by path; on the uplink's loop
   std::unique_ptr<runtime::Loop> tls_loop_;         // null without TLS listeners

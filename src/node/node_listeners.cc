@@ -1,4 +1,5 @@
 // The sockets that a node listens on, handed over or its own, and who is given what comes from them.
+#include <tuple>
 #include <utility>
 
 #include "base/assert.h"
@@ -10,12 +11,16 @@
 namespace verge::node {
 
 Result<void> Node::open_listeners(net::HandedOver handed_over) {
-  const Take to_broker = [](Shard& shard, net::Socket socket) { shard.broker->accept(std::move(socket)); };
+  const Take to_broker = [](Shard& shard, net::Socket socket) {
+    take_mqtt(shard, std::move(socket), [&shard](net::Socket client) { shard.broker->accept(std::move(client)); });
+  };
   const auto offer = std::make_shared<const net::WebSocketOffer>(
       net::WebSocketOffer{.path = "/mqtt", .protocol = "mqtt", .origins = config_.mqtt.ws_origins});
   const Take to_broker_by_websocket = [offer](Shard& shard, net::Socket socket) {
-    socket.speak(std::make_unique<net::WebSocketSession>(offer));
-    shard.broker->accept(std::move(socket));
+    take_mqtt(shard, std::move(socket), [&shard, offer](net::Socket client) {
+      client.speak(std::make_unique<net::WebSocketSession>(offer));
+      shard.broker->accept(std::move(client));
+    });
   };
   const Take to_http = [](Shard& shard, net::Socket socket) { shard.http->accept(std::move(socket)); };
   Result<void> opened = listen("mqtt", config_.mqtt.listen, handed_over, mqtt_addresses_, to_broker);
@@ -27,9 +32,37 @@ Result<void> Node::open_listeners(net::HandedOver handed_over) {
                              to_broker_by_websocket);
   }
   if (opened) opened = listen_with_tls("http", config_.http.tls_listen, handed_over, http_tls_addresses_, to_http);
+  if (opened) opened = listen_on_paths();
   if (opened) opened = open_admin_listeners(handed_over);
-  expect_proxies(config_.http);  // before that loop runs
+  expect_proxies(config_.http, config_.mqtt);  // before those loops run
   return opened ? handed_over.check_all_claimed() : opened;
+}
+
+void Node::take_mqtt(Shard& shard, net::Socket socket, std::function<void(net::Socket)> to_broker) {
+  const bool is_proxied = !shard.mqtt_proxies.empty() && socket.tls() == nullptr &&
+                          net::any_contains(shard.mqtt_proxies, net::Address::peer_of(socket.descriptor()));
+  if (is_proxied) return shard.mqtt_receptions->take(std::move(socket), std::move(to_broker));
+  // The handshake has taken the header off.
+  if (shard.accepting_for) socket.speak_for(*shard.accepting_for);
+  to_broker(std::move(socket));
+}
+
+// Each loop accepts from them what the others did not.
+Result<void> Node::listen_on_paths() {
+  for (const std::string& path : config_.mqtt.unix_listen) {
+    Result<net::SocketFile> file = net::SocketFile::listen(path, parse_mode(config_.mqtt.unix_mode).value_or(0600));
+    if (!file) return std::unexpected(file.error());
+    mqtt_files_.push_back(std::move(*file));
+    Result<std::vector<net::Socket>> sockets = net::share_listening(mqtt_files_.back().take_socket(), shards_.size());
+    if (!sockets) return std::unexpected(sockets.error());
+    for (size_t i = 0; i < shards_.size(); ++i) {
+      Shard& shard = shards_[i];
+      shard.listeners.push_back(std::make_unique<net::TcpListener>(
+          *shard.loop, std::move((*sockets)[i]),
+          [&shard](net::Socket client) { shard.broker->accept(std::move(client)); }, descriptors_.for_connections));
+    }
+  }
+  return {};
 }
 
 // One listener for who has one loop.
@@ -118,10 +151,11 @@ std::unique_ptr<net::Stream> Node::make_http_stream(size_t shard, runtime::Loop&
   return std::make_unique<net::TcpStream>(loop, std::move(socket), observer);
 }
 
-void Node::expect_proxies(const HttpConfig& config) {
+void Node::expect_proxies(const HttpConfig& http, const MqttConfig& mqtt) {
   for (const Tls& each : tls_listeners_) {
-    if (!each.is_mqtt)
-      each.listener->expect_proxies(config.proxy_protocol ? config.trusted_proxies : std::vector<net::Network>());
+    const auto& [proxies, is_on] = each.is_mqtt ? std::tie(mqtt.trusted_proxies, mqtt.proxy_protocol)
+                                                : std::tie(http.trusted_proxies, http.proxy_protocol);
+    each.listener->expect_proxies(is_on ? proxies : std::vector<net::Network>());
   }
 }
 

@@ -16,6 +16,14 @@ namespace {
 constexpr int64_t kSecondsADay = 86'400;
 constexpr int64_t kWarnDays = 14;
 
+void take_rates(MqttConfig& to, const MqttConfig& from) {
+  to.client_messages_max = from.client_messages_max;
+  to.client_bytes_max = from.client_bytes_max;
+  to.total_messages_max = from.total_messages_max;
+  to.total_bytes_max = from.total_bytes_max;
+  to.client_rate_policy = from.client_rate_policy;
+}
+
 }  // namespace
 
 void Node::warn_of_credentials(const Credentials& credentials) {
@@ -67,8 +75,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.traces.one_in = config.traces.one_in;
   applied.traces.follow = config.traces.follow;
   applied.mqtt.acl = config.mqtt.acl;
+  take_rates(applied.mqtt, config.mqtt);
+  applied.mqtt.trusted_proxies = config.mqtt.trusted_proxies;
+  applied.mqtt.proxy_protocol = config.mqtt.proxy_protocol;
   applied.mqtt.password_file = config.mqtt.password_file;
   applied.mqtt.anonymous = config.mqtt.anonymous;
+  applied.durability = config.durability;
   applied.http.trusted_proxies = config.http.trusted_proxies;
   applied.http.proxy_protocol = config.http.proxy_protocol;
   applied.http.client_field = config.http.client_field;
@@ -112,10 +124,14 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   configure_log(config.log.level, config.log.format);
   const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(applied.mqtt));
   const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(applied.mqtt, credentials);
+  const auto durability = std::make_shared<const DurabilityClasses>(applied.durability);
   on_all_loops([&](Shard& shard) {
     shard.path->replace_rules(rules);
+    shard.path->set_durability(durability);
     shard.broker->set_access(access);
     shard.broker->set_authenticator(authenticator);
+    shard.mqtt_proxies = proxies_of(applied.mqtt);
+    shard.broker->set_rates(rates_of(applied.mqtt, shards_.size()));
     shard.uplink_tokens = credentials.uplink_tokens;
     if (&shard == shards_.data() && same_parent) {
       parent_access_ = access_of(credentials);
@@ -132,7 +148,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
       const std::shared_ptr<const net::TlsContext>& context = each.is_mqtt ? credentials.mqtt : credentials.http;
       if (context) each.listener->replace(context);
     }
-    expect_proxies(config.http);
+    expect_proxies(config.http, config.mqtt);
   });
   warn_of_credentials(credentials);
   if (same_settings(applied, config)) {
@@ -156,8 +172,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.traces.follow = applied.traces.follow;
   if (tracer_) tracer_->change({.one_in = config_.traces.one_in, .heeds_flag = config_.traces.follow});
   config_.mqtt.acl = applied.mqtt.acl;
+  take_rates(config_.mqtt, applied.mqtt);
+  config_.mqtt.trusted_proxies = applied.mqtt.trusted_proxies;
+  config_.mqtt.proxy_protocol = applied.mqtt.proxy_protocol;
   config_.mqtt.password_file = applied.mqtt.password_file;
   config_.mqtt.anonymous = applied.mqtt.anonymous;
+  config_.durability = applied.durability;
   config_.http.trusted_proxies = applied.http.trusted_proxies;
   config_.http.proxy_protocol = applied.http.proxy_protocol;
   config_.http.client_field = applied.http.client_field;

@@ -5,6 +5,7 @@
 
 #include "crypto/hkdf.h"
 #include "crypto/password_hash.h"
+#include "crypto/scram.h"
 
 namespace verge::node {
 namespace {
@@ -12,6 +13,26 @@ namespace {
 // Of nobody's password.
 constexpr std::string_view kNobody =
     "$scrypt$ln=14,r=8,p=1$bm9ib2R5J3Mgc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+class Scram final : public mqtt::AuthenticationExchange {
+ public:
+  explicit Scram(crypto::ScramExchange exchange) : exchange_(std::move(exchange)) {}
+  std::string take(std::string_view said) override { return exchange_.take(said); }
+  [[nodiscard]] State state() const override {
+    switch (exchange_.state()) {
+      case crypto::ScramExchange::State::kDone:
+        return State::kDone;
+      case crypto::ScramExchange::State::kFailed:
+        return State::kFailed;
+      default:
+        return State::kGoesOn;
+    }
+  }
+  [[nodiscard]] const std::string& user() const override { return exchange_.user(); }
+
+ private:
+  crypto::ScramExchange exchange_;
+};
 
 }  // namespace
 
@@ -46,10 +67,24 @@ std::string PasswordCheck::digest_of(std::string_view user, std::string_view pas
   return crypto::hkdf_sha256(both, secret_.bytes(), {}, digest) ? digest : std::string();
 }
 
+std::unique_ptr<mqtt::AuthenticationExchange> PasswordCheck::begin(std::string_view method) {
+  if (method != "SCRAM-SHA-256") return nullptr;
+  return std::make_unique<Scram>(crypto::ScramExchange(
+      [passwords = passwords_](std::string_view user) { return crypto::parse_scram(passwords->hash_of(user)); },
+      [self = shared_from_this()](std::string_view user) { return self->digest_of(user, "salt").substr(0, 16); }));
+}
+
+// All that any user's password costs, for each: whichever line the user has, or none.
 bool PasswordCheck::compute(std::string_view user, std::string_view password) const {
   const std::string_view hash = passwords_->hash_of(user);
-  const bool is_right = crypto::verify_password(hash.empty() ? kNobody : hash, password);
-  return is_right && !hash.empty();
+  const std::optional<crypto::ScramKeys> keys = crypto::parse_scram(hash);
+  const bool has_hash = !hash.empty() && !keys;
+  const bool by_hash = crypto::verify_password(has_hash ? hash : kNobody, password);
+  if (!passwords_->has_scram()) return by_hash && has_hash;
+  const crypto::ScramKeys nobody{
+      .salt = "nobody's salt", .iterations = crypto::kScramIterations, .stored_key = {}, .server_key = {}};
+  const bool by_scram = crypto::verify_scram(keys.value_or(nobody), password);
+  return keys ? by_scram : by_hash && has_hash;
 }
 
 }  // namespace verge::node

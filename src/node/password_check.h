@@ -2,7 +2,9 @@
 // they are computed on a thread that holds up no event loop, one after the other. What was right is remembered, as a
 // digest with a secret of this process, so that a fleet that comes back after an outage need not wait for its hashes.
 //
-// A user who is not there costs as much as one who is, so that names cannot be found out by the time it takes.
+// A user who is not there costs as much as one who is, so that names cannot be found out by the time it takes. In an
+// exchange by SCRAM such a user has a salt too, which is the same each time until the node starts again or reads the
+// file again.
 //
 // Bounds: `kWaitingMax` checks wait; one more is answered no. `kKnownMax` are remembered; then all are forgotten.
 //
@@ -30,6 +32,8 @@ class PasswordCheck final : public mqtt::Authenticator, public std::enable_share
       : worker_(worker), passwords_(std::move(passwords)), anonymous_(anonymous) {}
 
   void check(std::string user, std::string password, runtime::Loop& loop, std::function<void(bool)> done) override;
+  // SCRAM-SHA-256, for users whose line of the file has what it takes.
+  std::unique_ptr<mqtt::AuthenticationExchange> begin(std::string_view method) override;
   [[nodiscard]] bool admits_anonymous(const net::Address& peer) const override {
     return anonymous_ && peer.is_loopback();
   }

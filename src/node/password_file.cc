@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "crypto/password_hash.h"
+#include "crypto/scram.h"
 
 namespace verge::node {
 namespace {
@@ -40,7 +41,10 @@ Result<PasswordFile> PasswordFile::parse(std::string_view text, std::string_view
     };
     if (colon == std::string_view::npos || !is_user_name(name)) return refuse("this is not NAME:HASH");
     const std::string_view hash = line.substr(colon + 1);
-    if (!crypto::is_password_hash(hash)) return refuse(fmt::format("what stands behind {}: is no hash of ours", name));
+    const bool is_scram = crypto::parse_scram(hash).has_value();
+    file.has_scram_ |= is_scram;
+    if (!is_scram && !crypto::is_password_hash(hash))
+      return refuse(fmt::format("what stands behind {}: is no hash of ours", name));
     if (!file.hashes_.emplace(name, hash).second) return refuse(fmt::format("{} is there twice", name));
   }
   return file;

@@ -44,6 +44,8 @@ void Totals::add(const mqtt::BrokerCounters& from) {
   away_dropped += from.away_dropped.value();
   forward_dropped += from.forward_dropped.value();
   forward_held += from.forward_held.value();
+  rate_held += from.rate_held.value();
+  rate_closed += from.rate_closed.value();
   input_bytes += from.input_bytes.value();
   input_refused += from.input_refused.value();
   forbidden += from.forbidden.value();
@@ -73,6 +75,8 @@ void Totals::add(const EventPathCounters& from) {
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
   given_up += from.given_up.value();
+  at_parent += from.at_parent.value();
+  short_of_parent += from.short_of_parent.value();
   calls += from.calls.value();
   failed_calls += from.failed_calls.value();
   asks += from.asks.value();

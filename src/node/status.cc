@@ -321,6 +321,13 @@ std::string Node::metrics_text() const {
       totals.forward_dropped);
   out.counter("mqtt_forward_held_total", "Times that a client was not read until another event loop had caught up.",
               totals.forward_held);
+  out.counter("mqtt_rate_held_total",
+              "Times that an MQTT client was not read because it, or all together, sent too fast.", totals.rate_held);
+  uint64_t refused = 0;
+  for (const Shard& shard : shards_) refused += shard.mqtt_receptions->refused().value();
+  out.counter("mqtt_proxied_refused_total",
+              "MQTT connections of trusted proxies that did not begin with a PROXY header.", refused);
+  out.counter("mqtt_rate_closed_total", "MQTT connections closed because they sent too fast.", totals.rate_closed);
   out.gauge("mqtt_input_bytes", "Held of MQTT packets that are not whole or not taken yet.",
             static_cast<double>(totals.input_bytes));
   out.counter("mqtt_input_refused_total", "MQTT connections closed for want of room among these.",
@@ -384,6 +391,10 @@ std::string Node::metrics_text() const {
             static_cast<double>(totals.awaiting_space));
   out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",
               totals.given_up);
+  out.counter("acknowledged_at_parent_total", "Messages and requests acknowledged when the parent had them.",
+              totals.at_parent);
+  out.counter("short_of_parent_total", "Messages and requests answered before the parent had them, as it should.",
+              totals.short_of_parent);
   out.histogram("decision_seconds", "From the read of a message to the write of the command a rule made of it.",
                 totals.decision);
   if (sites() != nullptr) {

@@ -167,6 +167,8 @@ void Delivery::on_delivered(LaneState& lane, const PreparedBatch& batch) {
   reached();
   forget_attempts(batch.stretch);
   plan_.delivered(lane.lane, batch.stretch, batch.event_bytes);
+  // Which of the stretch were passed over is not known here.
+  if (batch.expired == 0 && batch.damaged.empty()) effects_.confirmed(batch.stretch.stream, batch.stretch.sequences);
   effects_.delivered(batch.stretch.stream, batch.stretch.sequences);
 }
 

@@ -67,6 +67,8 @@ class Delivery {
     virtual void send(Lane lane, const Payload& body, Duration timeout) = 0;
     // The parent has these sequences, or they will never come.
     virtual void delivered(Priority stream, IntervalSet::Interval sequences) = 0;
+    // The parent said that it has all the records of these; before they are delivered().
+    virtual void confirmed(Priority, IntervalSet::Interval) {}
     // Keep the letter, count its sequence as delivered, and say buried().
     virtual void bury(DeadLetter letter) = 0;
     // Whether records grow old.

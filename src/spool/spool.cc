@@ -683,6 +683,7 @@ void Spool::make_durable(Pending& share) {
     }
     its.appended_bytes += place.submission->items[place.item].event.size();
     place.submission->fates[place.item] = Submission::Fate::kStored;
+    place.submission->items[place.item].sequence = place.sequence;
   }
   if (synced) return;
   share.error = synced.error();

@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "model/node_id.h"
 #include "model/priority.h"
+#include "spool/awaited_deliveries.h"
 #include "spool/dead_letter.h"
 #include "spool/ledger.h"
 #include "spool/lives.h"
@@ -52,7 +53,9 @@ struct Submission {
     Priority priority = Priority::kNormal;
     std::string source;  // empty: the record is new by definition
     uint64_t source_sequence = 0;
-    std::string event;  // as append_event() wrote it
+    std::string event;                       // as append_event() wrote it
+    std::shared_ptr<DeliveryWait> delivery;  // who waits for the parent to have it; null: nobody
+    uint64_t sequence = 0;                   // filled by the commit where it was stored
   };
   enum class Fate : uint8_t {
     kStored,

@@ -134,6 +134,7 @@ void SpoolWriter::run() {
           const Result<void> noted = spool_->delivered(stream, sequences);
           if (!noted) log_warning("spool", "{}", noted.error().line());
         }
+        awaited_.delivered_through(stream, spool_->state(stream).delivered_through);
       }
       publish_progress();
     }
@@ -174,6 +175,8 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
     }
   }
   counters_.stored.add(stored);
+  // Before the uplink can see them.
+  for (const Submission* submission : group) enter_awaited(*submission);
   publish_progress();
   if (refusal != nullptr) set_full(*refusal);
 
@@ -192,6 +195,26 @@ void SpoolWriter::commit(std::vector<Waiting>& waiting) {
     }
     prepare_.notify_one();
   }
+}
+
+// Where a repetition's first stands, the ledger does not say.
+void SpoolWriter::enter_awaited(const Submission& submission) {
+  std::map<AwaitedDeliveries::Wait, std::vector<AwaitedDeliveries::Record>> waits;
+  for (size_t i = 0; i < submission.items.size(); ++i) {
+    const Submission::Item& item = submission.items[i];
+    if (!item.delivery) continue;
+    std::vector<AwaitedDeliveries::Record>& records = waits[item.delivery];
+    if (submission.fates[i] == Submission::Fate::kStored) {
+      records.push_back({.stream = item.priority, .sequence = item.sequence});
+    } else if (submission.fates[i] == Submission::Fate::kKnown) {
+      const StreamState state = spool_->state(item.priority);
+      records.push_back({.stream = item.priority,
+                         .sequence = state.end - 1,
+                         .is_repetition = true,
+                         .delivered_through = state.delivered_through});
+    }
+  }
+  for (const auto& [wait, records] : waits) awaited_.enter(wait, records);
 }
 
 void SpoolWriter::bury(std::vector<Burial>& burials) {

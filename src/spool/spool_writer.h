@@ -19,6 +19,7 @@
 #include "base/metrics.h"
 #include "runtime/loop.h"
 #include "spool/age_clock.h"
+#include "spool/awaited_deliveries.h"
 #include "spool/spool.h"
 
 namespace verge::spool {
@@ -76,6 +77,8 @@ class SpoolWriter {
     return delivered_at_start_[static_cast<size_t>(stream)];
   }
   [[nodiscard]] uint64_t dead_letters() const { return dead_letters_; }
+  // Who waits for the parent to have what was submitted. Any thread.
+  [[nodiscard]] AwaitedDeliveries& awaited() { return awaited_; }
   // By which records grow old. Any thread.
   [[nodiscard]] AgeClock& age_clock() { return age_clock_; }
   // They do not change. Any thread.
@@ -107,6 +110,7 @@ class SpoolWriter {
   void run();
   void prepare_segments();
   void commit(std::vector<Waiting>& waiting);
+  void enter_awaited(const Submission& submission);
   void bury(std::vector<Burial>& burials);
   void publish_progress();
   void set_full(const Error& refusal);
@@ -119,6 +123,7 @@ class SpoolWriter {
   std::array<IntervalSet, kStreams> delivered_at_start_;
   std::atomic<uint64_t> dead_letters_{0};
   AgeClock age_clock_;
+  AwaitedDeliveries awaited_;
   SpoolWriterCounters counters_;
   std::atomic<bool> full_{false};
   std::atomic<bool> short_of_space_{false};

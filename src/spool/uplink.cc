@@ -78,7 +78,8 @@ void Uplink::turn(const std::function<void()>& input) {
     const StreamProgress& progress = spool_.progress(stream);
     delivery_.observe(stream, progress.end, progress.appended_bytes);
   }
-  delivery_.observe_space(spool_.is_short_of_space());
+  // What somebody waits for does not wait for a batch to fill.
+  delivery_.observe_space(spool_.is_short_of_space() || spool_.awaited().any());
   input();
   while (const std::optional<RedundantPaths::Outcome> outcome = redundant_paths_.take_outcome()) {
     delivery_.answered(outcome->lane, outcome->answer, outcome->took);
@@ -195,6 +196,10 @@ void Uplink::close(Lane lane, size_t path) {
 void Uplink::delivered(Priority stream, IntervalSet::Interval sequences) {
   spool_.delivered(stream, sequences);
   if (watch_.delivered) watch_.delivered(stream, sequences);
+}
+
+void Uplink::confirmed(Priority stream, IntervalSet::Interval sequences) {
+  spool_.awaited().confirmed(stream, sequences);
 }
 
 void Uplink::bury(DeadLetter letter) {

@@ -104,6 +104,7 @@ class Uplink final : private Delivery::Effects, private RedundantPaths::Effects 
   void send(Lane lane, size_t path, const Payload& body, Duration timeout) override;
   void close(Lane lane, size_t path) override;
   void delivered(Priority stream, IntervalSet::Interval sequences) override;
+  void confirmed(Priority stream, IntervalSet::Interval sequences) override;
   void bury(DeadLetter letter) override;
   void age(bool running) override;
 

@@ -140,6 +140,7 @@ class Mqtt(verge.TestCase):
 
     def test_an_unsubscription_is_answered_in_turn(self):
         """UNSUBACK after the SUBACK of an earlier SUBSCRIBE, and no retained message after it [MQTT-3.10.4-2]."""
+        # clauses: 5 3.10.4-4
         node = self.start(sets=["runtime.loops=3"])
         self.retain(node, 50)
         for round_ in range(30):
@@ -191,6 +192,7 @@ class Mqtt(verge.TestCase):
 
     def test_the_clients_maximum_packet_size(self):
         """By the byte, for each packet [MQTT-3.1.2-24]."""
+        # clauses: 5 3.1.2-24 3.1.2-25
         node = self.start()
         giver = self.raw(node, client_id="giver")
         size = len(publish_packet("a", b"x" * 40, qos=0))

@@ -55,6 +55,7 @@ class DurableSessions(verge.TestCase):
         return self.mqtt(self.edge, name, expiry=EXPIRY, clean=False, **options)
 
     def test_kills_lose_nothing_and_repeat_nothing_at_qos_2(self):
+        # clauses: 5 4.3.3-10 4.4.0-1
         choice = random.Random(verge.seed())
         readers = [self.client(f"reader-{i}", inflight=20) for i in range(3)]
         for reader in readers:

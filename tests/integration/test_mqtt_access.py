@@ -59,6 +59,7 @@ class Access(verge.TestCase):
         return client
 
     def test_only_who_has_the_password_is_let_in(self):
+        # clauses: 5 3.1.4-2
         for version in (4, 5):
             wrong, none = (BAD_PASSWORD, NOT_AUTHORIZED) if version == 5 else (4, 5)
             self.assertEqual(self.connect("ann", "ann's secret", version=version), SUCCESS)
@@ -89,6 +90,7 @@ class Access(verge.TestCase):
         self.assertEqual(ann.disconnections, [])
 
     def test_each_may_do_what_the_rules_say(self):
+        # clauses: 3 3.3.5-2
         ann = self.paho("ann", "press-7")
         boss = self.paho("boss", "desk")
         self.assertEqual(ann.subscribe("news/#"), [1])

@@ -170,6 +170,7 @@ class Promises(Broker):
         self.assertEqual(silent.receive_all(), [])
 
     def test_takeover(self):
+        # clauses: 3 3.1.4-2; 5 3.1.4-3
         for version in (4, 5):
             first = self.raw(self.edge, version=version, client_id="twin")
             second = self.raw(self.edge, version=version, client_id="twin")
@@ -192,6 +193,7 @@ class Promises(Broker):
         verge.wait_until(lambda: self.edge.status()["mqtt"]["connections"] == 1, "one connection is left")
 
     def test_a_kept_session_queues(self):
+        # clauses: 3 3.1.2-5; 5 3.1.2-23 4.5.0-1
         for version in (4, 5):
             with self.subTest(f"version {version}"):
                 topic = f"kept/{version}"
@@ -216,6 +218,7 @@ class Promises(Broker):
                 verge.wait_until(lambda: self.edge.status()["mqtt"]["sessions"] == 0, "no session is left")
 
     def test_what_was_not_acknowledged_is_sent_again(self):
+        # clauses: 5 3.3.1-1 4.4.0-1
         first = self.raw(self.edge, client_id="careless", flags=0, properties=b"\x11\0\0\2\x58")
         first.send(verge.subscribe_packet("again"))
         self.assertEqual(first.receive()[0], 0x90)
@@ -248,6 +251,7 @@ class Promises(Broker):
 
     def test_fan_out_and_order(self):
         """200 subscribers on three loops; each sees each publisher's messages complete and in order."""
+        # clauses: 3 4.6.0-6; 5 4.6.0-5
         subscribers = [self.raw(self.edge, version=4 + i % 2, client_id=f"sub-{i}") for i in range(200)]
         for i, subscriber in enumerate(subscribers):
             subscriber.send(verge.subscribe_packet("fan/#", options=i % 3 // 2, version=4 + i % 2))

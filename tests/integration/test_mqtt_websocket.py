@@ -104,6 +104,7 @@ class WebSocket(verge.TestCase):
         self.assertEqual(watcher.wait_messages(1)[0].payload, b"gone")
 
     def test_packets_may_be_cut_anywhere_and_pings_are_answered(self):
+        # clauses: 3 6.0.0-2; 5 6.0.0-2
         connection, _ = self.ask()
         for byte in connect_packet(4, "cut"):
             connection.sendall(self.frame(2, bytes([byte])))

@@ -166,7 +166,8 @@ void Evaluator::hand_over(const Rule& rule, uint8_t number, const MessageContext
                   .sequence = message.sequence};
   for (const Program& part : feed.route) {
     const Value value = machine_.run(part, slots_, context);
-    if (value.is_null() && plan.join_within_us) return;  // NULL equals nothing
+    // NULL equals nothing; the second stream's keys are never NULL.
+    if (value.is_null() && plan.join_within_us && !(plan.keeps_unmatched && number == 0)) return;
     append_encoded(input.bytes, value);
   }
   if (input.bytes.size() > kKeyBytesMax) return counters.errors.add();

@@ -126,12 +126,13 @@ struct MemoryPlan {
   size_t slot_count = 0;
   bool is_on_one_loop = false;  // its parts are keyed differently
   std::optional<int64_t> join_within_us;
+  bool keeps_unmatched = false;  // of the first stream of a join, with NULL for the second, when its span is over
   int64_t delay_us = 0;
   bool has_event_time = false;
   LatePolicy late = LatePolicy::kDrop;
 
   std::vector<MemoryStep> steps;
-  bool follows_clock = false;                     // one of them does, and there is no window
+  bool follows_clock = false;                     // one of them does; with a window, one of the condition
   std::optional<std::vector<Program>> partition;  // none: the key of the input
   std::optional<Program> condition;
   std::optional<WindowPlan> window;

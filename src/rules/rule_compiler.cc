@@ -205,7 +205,10 @@ class RuleCompiler {
   bool compile_memory() {
     if (!rule_.memory) return true;
     MemoryPlan& plan = *rule_.memory;
-    if (statement_.join) plan.join_within_us = statement_.join->within_us;
+    if (statement_.join) {
+      plan.join_within_us = statement_.join->within_us;
+      plan.keeps_unmatched = statement_.join->keeps_unmatched;
+    }
     if (statement_.event_time) {
       plan.has_event_time = true;
       plan.delay_us = statement_.event_time->delay_us;
@@ -255,6 +258,8 @@ class RuleCompiler {
   bool compile_steps(MemoryPlan& plan) {
     plan.is_on_one_loop = plan.is_on_one_loop || (statement_.join && statement_.window);
     capture_scope_.refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
+    // In a window, time alone changes what WHERE chooses, not what was aggregated.
+    const bool is_chosen_by_clock = statement_.condition && has_for(*statement_.condition);
     for (size_t i = 0; i < capture_scope_.steps().size(); ++i) {
       const CaptureScope::Step step = capture_scope_.steps()[i];
       MemoryStep made{.slot = step.slot,
@@ -263,7 +268,7 @@ class RuleCompiler {
                       .follows_clock = has_for(*step.call),
                       .arguments = {}};
       if (!programs(step.call->operands, capture_scope_, made.arguments)) return false;
-      plan.follows_clock |= made.follows_clock && !plan.window;
+      plan.follows_clock |= made.follows_clock && (!plan.window || is_chosen_by_clock);
       plan.steps.push_back(std::move(made));
     }
     return true;

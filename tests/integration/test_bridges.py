@@ -1,6 +1,6 @@
 """Bridges to a real mosquitto, and between nodes: topics, QoS, cuts, kills, loops, TLS and passwords.
 
-VERGE_BRIDGE_ROUNDS: how often the node is killed, and mosquitto restarted, under load, 3 by default."""
+VERGE_BRIDGE_ROUNDS: how often the node is killed, or its line cut, under load, 3 by default."""
 
 import collections
 import json
@@ -13,6 +13,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import line
 import verge
 from certificates import Authority
 
@@ -83,7 +84,8 @@ class Bridges(verge.TestCase):
         verge.wait_until(lambda: self.rows(node)[name]["connected"], lambda: f"{name} is connected: {self.rows(node)}")
 
     def kept(self, node, name):
-        return self.mqtt(node, name, expiry=3600, clean=False)
+        # Below mosquitto's receive maximum, which paho 1.6 does not look at: what is beyond it mosquitto loses.
+        return self.mqtt(node, name, expiry=3600, clean=False, inflight=15)
 
     def test_topics_cross_both_ways(self):
         for version in ("5", "3.1.1"):
@@ -169,10 +171,13 @@ class Bridges(verge.TestCase):
         twos = collections.Counter(reader.payloads("in/2"))
         self.assertEqual([p for p, n in twos.items() if n > 1], [])
 
-    def test_kills_and_restarts_under_load(self):
+    def test_kills_and_cuts_under_load(self):
         choice = random.Random(verge.seed())
         broker = self.broker()
-        edge = self.node("edge", bridge(broker, [{"topic": "out/#", "qos": 2},
+        between = line.Line(broker.addresses["mqtt"])
+        self.addCleanup(between.end)
+        over_line = type("Line", (), {"addresses": {"mqtt": between.address}})
+        edge = self.node("edge", bridge(over_line, [{"topic": "out/#", "qos": 2},
                                                  {"topic": "in/#", "direction": "in", "qos": 2}]),
                          sets=["runtime.loops=3"]).start()
         self.wait_connected(edge)
@@ -194,9 +199,9 @@ class Bridges(verge.TestCase):
                 verge.pause(choice.uniform(0, 0.2))
                 edge.start()
             else:
-                broker.stop()
-                verge.pause(choice.uniform(0, 0.2))
-                broker.start()
+                for _ in range(4):
+                    between.cut()
+                    verge.pause(choice.uniform(0, 0.1))
             out.wait(lambda: out.acknowledgements >= 60, "what goes out was taken", 60)
             into.wait(lambda: into.acknowledgements >= 60, "what comes in was taken", 60)
             out.close()

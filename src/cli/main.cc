@@ -30,6 +30,7 @@ int run(int argc, char** argv) {
   add_demo(app, outcome);
   add_bench(app, outcome);
   add_mqtt(app, outcome);
+  add_twin(app, outcome);
   add_import(app, outcome);
   add_passwd(app, outcome);
   add_pub(app, outcome);

@@ -10,6 +10,7 @@
 #include "cli/command_line.h"
 #include "cli/mqtt_commands.h"
 #include "mqtt/client.h"
+#include "mqtt/twin_document.h"
 #include "net/address.h"
 
 namespace verge::cli {
@@ -243,6 +244,27 @@ void add_sub(CLI::App& app, Outcome& outcome) {
                "  verge sub 'plant/+/oven' --count 1 --json");
   sub->callback(
       [&outcome, options] { outcome.run = [options] { return Subscribing(*options).run("sub", options->broker); }; });
+}
+
+void add_twin_watch(CLI::App& twin, Outcome& outcome) {
+  CLI::App* watch = twin.add_subcommand("watch", "Print a twin, and what becomes of it, as MQTT clients see it");
+  struct WatchOptions {
+    SubOptions sub;
+    std::string device = "+";
+  };
+  const auto options = std::make_shared<WatchOptions>();
+  watch->add_option("device", options->device, "The device; all otherwise")->type_name("DEVICE");
+  watch->add_option("--count", options->sub.count, "End after so many; 0: go on")->capture_default_str();
+  add_broker_options(*watch, options->sub.broker);
+  watch->add_flag("--json", options->sub.json, "JSON on stdout, one object a line");
+  set_examples(*watch, "  verge twin watch press-7\n");
+  watch->callback([&outcome, options] {
+    outcome.run = [options] {
+      options->sub.filters = {mqtt::twin_topic(options->device, "document"),
+                              mqtt::twin_topic(options->device, "delta")};
+      return Subscribing(options->sub).run("twin", options->sub.broker);
+    };
+  });
 }
 
 }  // namespace verge::cli

@@ -52,6 +52,39 @@ struct AccessEntry {
   std::string topic;
 };
 
+struct BridgedTopic {
+  std::string topic;
+  std::string direction = "out";
+  std::string qos = "0";
+  std::string local_prefix;
+  std::string remote_prefix;
+};
+
+struct BridgeEntry {
+  std::string place;
+  std::string name;
+  std::string address;
+  std::string client_id;
+  std::string user;
+  bool has_password = false;
+  std::string authority;
+  std::string certificate;
+  std::string key;
+  bool is_311 = false;
+  std::optional<uint64_t> keep_alive_s;
+  std::vector<BridgedTopic> topics;
+};
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  while (!(text = trim(text)).empty()) {
+    const size_t end = std::min(text.find_first_of(" \t"), text.size());
+    words.emplace_back(text.substr(0, end));
+    text.remove_prefix(end);
+  }
+  return words;
+}
+
 class Import {
  public:
   explicit Import(const ImportFiles& files) : files_(files) { listeners_.push_back({.is_default = true}); }
@@ -106,7 +139,7 @@ class Import {
   }
 
   Result<void> take(std::string_view key, std::string_view value) {
-    if (in_bridge_ && key != "listener" && key != "connection") return {};
+    if (in_bridge_ && key != "listener" && key != "connection") return take_of_bridge(key, value);
     static const std::set<std::string_view> kNotNeeded = {"persistence_location",
                                                           "persistence_file",
                                                           "autosave_interval",
@@ -166,7 +199,7 @@ class Import {
       }
     } else if (key == "connection") {
       in_bridge_ = true;
-      note(fmt::format("the bridge {} is not carried over: nodes send events to their parent instead", value));
+      bridges_.push_back({.place = place_, .name = std::string(value)});
     } else if (key == "per_listener_settings") {
       if (value == "true") note("users and access rules are those of all listeners here: check them");
     } else if (key == "persistence") {
@@ -187,6 +220,111 @@ class Import {
     listener.is_unix = listener.port == "0";
     listeners_.push_back(std::move(listener));
     return {};
+  }
+
+  // What stands below `connection`.
+  Result<void> take_of_bridge(std::string_view key, std::string_view value) {
+    static const std::set<std::string_view> kNotNeeded = {
+        "start_type",          "restart_timeout",    "try_private",    "notifications",  "bridge_attempt_unsubscribe",
+        "notifications_local", "notification_topic", "local_clientid", "local_username", "local_password",
+        "cleansession",        "local_cleansession", "round_robin"};
+    BridgeEntry& bridge = bridges_.back();
+    if (key == "address" || key == "addresses") {
+      const std::vector<std::string> each = words_of(value);
+      if (each.empty()) return wrong(key, value);
+      if (each.size() > 1) note(fmt::format("the bridge {} goes to {} only", bridge.name, each.front()));
+      bridge.address = each.front();
+      const bool has_port = bridge.address.rfind(':') != std::string::npos && !bridge.address.ends_with(']');
+      if (!has_port) bridge.address.append(":1883");
+    } else if (key == "topic") {
+      return take_bridged_topic(value);
+    } else if (key == "remote_username" || key == "username") {
+      bridge.user = value;
+    } else if (key == "remote_password" || key == "password") {
+      bridge.has_password = true;
+    } else if (key == "remote_clientid" || key == "clientid") {
+      bridge.client_id = value;
+    } else if (key == "bridge_cafile") {
+      bridge.authority = value;
+    } else if (key == "bridge_certfile") {
+      bridge.certificate = value;
+    } else if (key == "bridge_keyfile") {
+      bridge.key = value;
+    } else if (key == "bridge_protocol_version") {
+      bridge.is_311 = value == "mqttv311" || value == "mqttv31";
+    } else if (key == "keepalive_interval") {
+      bridge.keep_alive_s = number_of(value);
+      if (!bridge.keep_alive_s) return wrong(key, value);
+    } else if (kNotNeeded.contains(key)) {
+      note(fmt::format("{} has no counterpart", key));
+    } else {
+      note(fmt::format("{} is not carried over", printable(key)));
+    }
+    return {};
+  }
+
+  Result<void> take_bridged_topic(std::string_view value) {
+    const std::vector<std::string> words = words_of(value);
+    if (words.empty() || words.size() > 5) return wrong("topic", value);
+    const auto text = [&](size_t place) {
+      const std::string word = place < words.size() ? words[place] : std::string();
+      return word == "\"\"" ? std::string() : word;
+    };
+    BridgedTopic topic{.topic = text(0)};
+    if (words.size() > 1) topic.direction = text(1);
+    if (words.size() > 2) topic.qos = text(2);
+    topic.local_prefix = text(3);
+    topic.remote_prefix = text(4);
+    const bool is_direction = topic.direction == "out" || topic.direction == "in" || topic.direction == "both";
+    if (!is_direction || (topic.qos != "0" && topic.qos != "1" && topic.qos != "2")) return wrong("topic", value);
+    if (topic.topic.empty()) {
+      note(fmt::format("the topic {} is not carried over: it maps one topic to another; write a bridge by hand",
+                       printable(value)));
+      return {};
+    }
+    bridges_.back().topics.push_back(std::move(topic));
+    return {};
+  }
+
+  void write_bridges(std::string& out) {
+    for (const BridgeEntry& each : bridges_) {
+      place_ = each.place;
+      if (each.address.empty()) {
+        note(fmt::format("the bridge {} has no address and is not carried over", each.name));
+        continue;
+      }
+      const bool any_both =
+          std::ranges::any_of(each.topics, [](const auto& topic) { return topic.direction == "both"; });
+      out.append(fmt::format("\n[[mqtt.bridge]]\nname = {}\naddress = {}\n", toml_string(each.name),
+                             toml_string(each.address)));
+      if (each.is_311 && !any_both) out.append("version = \"3.1.1\"\n");
+      if (each.is_311 && any_both) {
+        note(fmt::format("the bridge {} speaks MQTT 5: with 3.1.1, what goes both ways would come back", each.name));
+      }
+      const auto text = [&](std::string_view key, const std::string& value) {
+        if (!value.empty()) out.append(fmt::format("{} = {}\n", key, toml_string(value)));
+      };
+      text("client_id", each.client_id);
+      text("user", each.user);
+      if (each.has_password && !each.user.empty()) {
+        const std::string file = fmt::format("bridge-{}.password", each.name);
+        out.append(fmt::format("password = {{ file = {} }}\n", toml_string(file)));
+        note(fmt::format("put the password of the bridge {} into the file {}", each.name, file));
+      }
+      if (!each.authority.empty() || !each.certificate.empty()) out.append("tls = true\n");
+      text("ca", each.authority);
+      text("certificate", each.certificate);
+      text("key", each.key);
+      if (each.keep_alive_s) {
+        out.append(fmt::format("keep_alive = \"{}s\"\n", std::clamp<uint64_t>(*each.keep_alive_s, 1, 65'535)));
+      }
+      for (const BridgedTopic& topic : each.topics) {
+        out.append(fmt::format("\n[[mqtt.bridge.topic]]\ntopic = {}\ndirection = {}\nqos = {}\n",
+                               toml_string(topic.topic), toml_string(topic.direction), topic.qos));
+        text("local_prefix", topic.local_prefix);
+        text("remote_prefix", topic.remote_prefix);
+      }
+    }
   }
 
   Result<void> take_flag(std::string_view key, std::string_view value, bool& flag) {
@@ -331,7 +469,7 @@ class Import {
     }
     if (!paths.empty()) out.append(fmt::format("unix_listen = {}\n", toml_list(paths)));
     for (const auto& [name, value] : settings_) out.append(fmt::format("{} = {}\n", name, value));
-    if (persistence_ == false) out.append("durable_sessions = false\n");
+    if (persistence_ == false) out.append("durable_sessions = false\ndurable_retained = false\n");
     if (names_by_certificate) out.append("certificate_users = true\n");
     write_users(out, names_by_certificate);
     if (secure != nullptr) {
@@ -342,6 +480,7 @@ class Import {
       }
     }
     write_access(out);
+    write_bridges(out);
   }
 
   void write_users(std::string& out, bool names_by_certificate) {
@@ -394,6 +533,7 @@ class Import {
   std::string acl_path_;
   std::map<std::string, std::string> settings_;  // of [mqtt], as TOML
   std::vector<AccessEntry> entries_;
+  std::vector<BridgeEntry> bridges_;
   std::vector<std::string> users_;
   std::vector<std::string> notes_;
 };

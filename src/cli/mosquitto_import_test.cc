@@ -68,7 +68,7 @@ TEST(MosquittoImport, SettingsHaveTheirNamesHere) {
   EXPECT_EQ(made->toml,
             "# From a configuration of mosquitto.\n\n[mqtt]\nlisten = [\"127.0.0.1:1883\"]\ninflight_max = 65535\n"
             "keep_alive_max = \"600s\"\npacket_bytes_max = 128\nretained_max = 0\nsession_expiry_max = \"14d\"\n"
-            "durable_sessions = false\n");
+            "durable_sessions = false\ndurable_retained = false\n");
   EXPECT_TRUE(notes(*made, "m.conf:3: packet_bytes_max is 128 here"));
   EXPECT_TRUE(notes(*made, "m.conf:8: autosave_interval has no counterpart"));
   EXPECT_TRUE(notes(*made, "m.conf:9: bogus_key is not carried over"));
@@ -97,7 +97,11 @@ TEST(MosquittoImport, BridgesAreNamedAndTheirSettingsPassedOver) {
                             {"d/1.conf", "connection cloud\naddress example.com\ntopic # out 1\n"},
                             {"d/2.conf", "listener 1885 127.0.0.1\n"}});
   EXPECT_EQ(made->toml, "# From a configuration of mosquitto.\n\n[mqtt]\nlisten = [\"127.0.0.1:1885\"]\n");
-  EXPECT_TRUE(notes(*made, "d/1.conf:1: the bridge cloud is not carried over"));
+  EXPECT_NE(
+      made->toml.find("[[mqtt.bridge]]\nname = \"cloud\"\naddress = \"example.com:1883\"\n\n[[mqtt.bridge.topic]]\n"
+                      "topic = \"#\"\ndirection = \"out\"\nqos = 1\n"),
+      std::string::npos)
+      << made->toml;
 }
 
 TEST(MosquittoImport, WhatCannotBeOneIsAnError) {
@@ -108,6 +112,29 @@ TEST(MosquittoImport, WhatCannotBeOneIsAnError) {
     EXPECT_EQ(made.error().code, "import.syntax") << text;
   }
   EXPECT_EQ(import({{"m.conf", "acl_file missing\n"}}).error().code, "cli.input");
+}
+
+TEST(MosquittoImport, BridgesAreCarriedOver) {
+  const auto made = import({{"m.conf",
+                             "connection site-1\naddress broker.example:8883 other:8883\nbridge_cafile ca.pem\n"
+                             "remote_username u\nremote_password secret\nkeepalive_interval 30\ntry_private true\n"
+                             "bridge_protocol_version mqttv311\nbridge_insecure true\n"
+                             "topic oven/# out 1 plant/ site-1/\ntopic # in 2 \"\" commands/\ntopic one\n"}});
+  ASSERT_TRUE(made.has_value());
+  EXPECT_EQ(made->toml.substr(made->toml.find("[[mqtt.bridge]]")),
+            "[[mqtt.bridge]]\nname = \"site-1\"\naddress = \"broker.example:8883\"\nversion = \"3.1.1\"\nuser = \"u\"\n"
+            "password = { file = \"bridge-site-1.password\" }\ntls = true\nca = \"ca.pem\"\nkeep_alive = \"30s\"\n"
+            "\n[[mqtt.bridge.topic]]\ntopic = \"oven/#\"\ndirection = \"out\"\nqos = 1\nlocal_prefix = \"plant/\"\n"
+            "remote_prefix = \"site-1/\"\n"
+            "\n[[mqtt.bridge.topic]]\ntopic = \"#\"\ndirection = \"in\"\nqos = 2\nremote_prefix = \"commands/\"\n"
+            "\n[[mqtt.bridge.topic]]\ntopic = \"one\"\ndirection = \"out\"\nqos = 0\n");
+  EXPECT_TRUE(notes(*made, "m.conf:2: the bridge site-1 goes to broker.example:8883 only"));
+  EXPECT_TRUE(notes(*made, "m.conf:1: put the password of the bridge site-1 into the file bridge-site-1.password"));
+  EXPECT_TRUE(notes(*made, "bridge_insecure is not carried over"));
+  EXPECT_FALSE(import({{"m.conf", "connection a\naddress b\ntopic x sideways 1\n"}}).has_value());
+  const auto both = import({{"m.conf", "connection a\naddress b\nbridge_protocol_version mqttv311\ntopic # both 0\n"}});
+  EXPECT_TRUE(notes(*both, "speaks MQTT 5"));
+  EXPECT_TRUE(notes(*import({{"m.conf", "connection a\n"}}), "has no address"));
 }
 
 }  // namespace

@@ -58,11 +58,18 @@ void print_retained(simdjson::dom::element row) {
   fmt::print("{}  {}  QoS {}\n", text_of(row, "topic"), format_size(number_of(row, "bytes")), number_of(row, "qos"));
 }
 
+void print_bridge(simdjson::dom::element row) {
+  const std::string problem = text_of(row, "problem");
+  fmt::print("{}  {}  {}  {} out, {} in, {} wait{}\n", text_of(row, "bridge"), text_of(row, "address"),
+             flag_of(row, "connected") ? "connected" : "away", number_of(row, "out"), number_of(row, "in"),
+             format_size(number_of(row, "waiting_bytes")), problem.empty() ? "" : "  " + problem);
+}
+
 int print_rows(const MqttOptions& options, const std::string& name, std::string_view query,
                void (*print)(simdjson::dom::element)) {
   simdjson::dom::parser parser;
   const Result<simdjson::dom::element> page =
-      parsed(parser, admin_get(options.admin, fmt::format("/v1/mqtt/{}?limit={}{}", name, options.limit, query)));
+      parsed(parser, admin_get(options.admin, fmt::format("/v1/mqtt/{}{}", name, query)));
   if (!page) return print_failure(page.error());
   simdjson::dom::array rows;
   if ((*page)[name].get(rows) != simdjson::SUCCESS) {
@@ -80,8 +87,11 @@ int print_rows(const MqttOptions& options, const std::string& name, std::string_
   return kSuccess;
 }
 
+std::string of_limit(const MqttOptions& options) { return fmt::format("?limit={}", options.limit); }
+
 std::string of_client(const MqttOptions& options) {
-  return options.client.empty() ? std::string() : "&client=" + net::percent_encode(options.client);
+  return of_limit(options) +
+         (options.client.empty() ? std::string() : "&client=" + net::percent_encode(options.client));
 }
 
 int kick(const MqttOptions& options) {
@@ -143,9 +153,15 @@ void add_mqtt(CLI::App& app, Outcome& outcome) {
   set_examples(retained, "  verge mqtt retained 'plant/+/oven'\n");
   retained.callback([&outcome, options] {
     outcome.run = [options] {
-      return print_rows(*options, "retained", "&filter=" + net::percent_encode(options->filter), print_retained);
+      return print_rows(*options, "retained", of_limit(*options) + "&filter=" + net::percent_encode(options->filter),
+                        print_retained);
     };
   });
+
+  CLI::App& bridges = add_command(*mqtt, "bridges", "The bridges to other brokers", *options);
+  set_examples(bridges, "  verge mqtt bridges\n");
+  bridges.callback(
+      [&outcome, options] { outcome.run = [options] { return print_rows(*options, "bridges", "", print_bridge); }; });
 
   CLI::App& kicked = add_command(*mqtt, "kick", "Close a client's connection", *options);
   kicked.add_option("client", options->client, "The client id")->type_name("ID")->required();

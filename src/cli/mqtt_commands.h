@@ -10,5 +10,8 @@ void add_mqtt(CLI::App& app, Outcome& outcome);
 void add_passwd(CLI::App& app, Outcome& outcome);
 void add_pub(CLI::App& app, Outcome& outcome);
 void add_sub(CLI::App& app, Outcome& outcome);
+void add_twin(CLI::App& app, Outcome& outcome);
+// `verge twin watch`, which is a subscription.
+void add_twin_watch(CLI::App& twin, Outcome& outcome);
 
 }  // namespace verge::cli

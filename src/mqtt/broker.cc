@@ -84,6 +84,25 @@ void Broker::accept(net::Socket socket) {
   adopt(std::move(socket), {});
 }
 
+void Broker::accept_bridge(net::Socket socket) {
+  const uint64_t serial = next_serial_++;
+  auto connection = std::make_unique<Connection>(*this, loop_, std::move(socket), serial);
+  connection->be_bridge();
+  connections_.emplace(serial, std::move(connection));
+  counters_.connections_total.add();
+  counters_.connections.add();
+}
+
+void Broker::forget_receipts(std::string_view client_id) {
+  const auto found = sessions_.find(client_id);
+  if (found == sessions_.end()) return;
+  Session& session = *found->second;
+  for (uint32_t packet_id = 1; packet_id <= kPacketIds; ++packet_id) {
+    if (!session.receipts.release(static_cast<uint16_t>(packet_id)) || session.durable_name() == 0) continue;
+    append_released(record(), session.durable_name(), static_cast<uint16_t>(packet_id));
+  }
+}
+
 void Broker::adopt(net::Socket socket, std::string bytes) {
   if (connections_.size() >= limits_.connections_max) {
     counters_.connections_refused.add();
@@ -104,7 +123,10 @@ Broker& Broker::home_of(std::string_view client_id) const { return *shards_[shar
 Broker& Broker::retainer_of(std::string_view topic) const {
   return *shards_[retaining_shard_of(topic, shards_.size())];
 }
-size_t Broker::retaining_shard_of(std::string_view topic, size_t shards) { return hash64(topic, 1) % shards; }
+// What belongs to a twin is on one loop.
+size_t Broker::retaining_shard_of(std::string_view topic, size_t shards) {
+  return hash64(twin_of_topic(topic), 1) % shards;
+}
 
 // Random until it belongs to this loop.
 std::string Broker::new_client_id() {
@@ -164,7 +186,7 @@ Session& Broker::open_session(const Connect& connect, std::string_view user, Con
   // 3.1.1 keeps a session that is not clean without limit; here the configured one.
   Duration expiry = std::chrono::seconds(connect.properties.session_expiry_s.value_or(0));
   if (connect.version == Version::k311) expiry = connect.clean_start ? Duration(0) : limits_.session_expiry_max;
-  session.set_expiry(std::min(expiry, limits_.session_expiry_max));
+  session.set_expiry(connection.is_bridge() ? expiry : std::min(expiry, limits_.session_expiry_max));
   if (journal_ == nullptr) return session;
   if (!present && kept_.sessions && session.expiry() > Duration(0)) {
     session.make_durable(random_.next() | 1);
@@ -186,6 +208,8 @@ void Broker::restore_retained(const MessagePointer& message) {
   if (!retained_.set(message)) {
     counters_.dropped.add();
     append_retained(record(), {.topic = message->topic, .properties = {}}, clocks());
+  } else if (is_twin_document(message->topic)) {
+    counters_.twins.add();
   }
   counters_.retained.set(retained_.size());
 }
@@ -282,7 +306,8 @@ void Broker::subscribe(Connection& connection, const Subscribe& request) {
     if (refusal == Reason::kSuccess) {
       const std::optional<SharedFilter> shared = is_shared ? split_shared_filter(wanted.filter) : std::nullopt;
       const AccessRules::Grant grant =
-          access_->may_subscribe(session.identity(), shared ? shared->filter : wanted.filter);
+          connection.is_bridge() ? AccessRules::Grant::kWhole
+                                 : access_->may_subscribe(session.identity(), shared ? shared->filter : wanted.filter);
       if (grant == AccessRules::Grant::kNone) refusal = Reason::kNotAuthorized;
       if (grant == AccessRules::Grant::kNoneUnsaid) refusal = Reason::kUnspecified;
       if (grant == AccessRules::Grant::kInPart) session.is_granted_in_part = true;
@@ -457,6 +482,9 @@ void Broker::take_retained(const PageRequest& request, RetainedMessages::Page pa
 Verdict Broker::take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket, bool& commits) {
   counters_.received.add();
   const Session& session = *connection.session();
+  if (std::optional<TwinRequest> twin = twin_request_of(publish.topic)) {
+    return take_twin_request(session, publish, std::move(*twin), ticket, commits);
+  }
   const Payload payload(publish.payload);
   const Verdict verdict = intake_.take({.client_id = session.client_id(),
                                         .topic = publish.topic,
@@ -502,6 +530,11 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
 }
 
 void Broker::publish(const MessagePointer& message) {
+  if (is_reserved_topic(message->topic)) {
+    if (std::optional<TwinRequest> twin = twin_request_of(message->topic)) {
+      return hand_on(std::move(*twin), message, nullptr);
+    }
+  }
   matches_.clear();
   tree_.match(message->topic, matches_);
   fan_out(message, nullptr);
@@ -696,8 +729,14 @@ void Broker::note_away_dropped(size_t count) {
 void Broker::retain(const MessagePointer& message, const std::shared_ptr<Commit>& commit) {
   Broker& owner = retainer_of(message->topic);
   const std::shared_ptr<Commit> part = kept_.retained ? commit : nullptr;
-  if (part) part->parts.fetch_add(1, std::memory_order_relaxed);
-  if (&owner == this) return keep_retained(message, part);
+  if (part) {
+    part->awaits_retained = true;
+    part->parts.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (&owner == this) {
+    keep_retained(message, part);
+    return;
+  }
   const bool taken = passages_.offer(owner.shard_, forwarded_bytes(*message),
                                      [&owner, message, part] { owner.keep_retained(message, part); });
   if (taken) return;
@@ -705,12 +744,13 @@ void Broker::retain(const MessagePointer& message, const std::shared_ptr<Commit>
   if (part) part->parts.fetch_sub(1, std::memory_order_relaxed);  // this loop's own is not named yet
 }
 
-void Broker::keep_retained(const MessagePointer& message, const std::shared_ptr<Commit>& part) {
+bool Broker::keep_retained(const MessagePointer& message, const std::shared_ptr<Commit>& part) {
   const size_t bytes = forwarded_bytes(*message);
   // The disk does not keep up: what is not recorded is not kept.
   const bool is_refused = kept_.retained && changed_bytes_ + bytes > kChangedBytesMax;
   if (is_refused && part) part->is_refused.store(true, std::memory_order_relaxed);
-  if (is_refused || !retained_.set(message)) {
+  const bool is_kept = !is_refused && retained_.set(message);
+  if (!is_kept) {
     counters_.dropped.add();
   } else if (kept_.retained) {
     if (const auto before = changed_retained_.find(message); before != changed_retained_.end()) {
@@ -722,15 +762,17 @@ void Broker::keep_retained(const MessagePointer& message, const std::shared_ptr<
   counters_.retained.set(retained_.size());
   if (part) retained_parts_.push_back(part);
   if (kept_.retained) loop_.at_turn_end(*this);
+  return is_kept;
 }
 
 // What nobody waits for is gathered while the batch before is under way, so that a topic that changes often costs no
 // more than the disk gives.
 void Broker::record_retained() {
-  if (!changed_retained_.empty() && (retained_batches_ == 0 || !retained_parts_.empty())) {
+  const bool is_awaited = !retained_parts_.empty() || !twin_answers_.empty();
+  if (!changed_retained_.empty() && (retained_batches_ == 0 || is_awaited)) {
     const Clocks now = clocks();
     SessionJournal::Batch batch;
-    batch.is_awaited = !retained_parts_.empty();
+    batch.is_awaited = is_awaited;
     for (const MessagePointer& message : changed_retained_) {
       append_retained(batch.records, *message, now);
       batch.messages.push_back(message);
@@ -748,6 +790,19 @@ void Broker::record_retained() {
     });
   }
   for (const std::shared_ptr<Commit>& part : std::exchange(retained_parts_, {})) finish_part(part);
+  if (twin_answers_.empty()) return;
+  journal_->submit({.records = {}, .messages = {}, .is_awaited = true},
+                   [this, answers = std::exchange(twin_answers_, {})](bool durable) mutable {
+                     loop_.post([answers = std::move(answers), durable]() mutable {
+                       for (TwinAnswering& each : answers) {
+                         if (!durable) {
+                           each.answer.error = {"twin.not-durable", "the change cannot be written to the disk now",
+                                                "it may be there all the same: read the twin before repeating it"};
+                         }
+                         each.done(each.answer);
+                       }
+                     });
+                   });
 }
 
 void Broker::record_will(Session& session, const Message* will, Duration delay, std::optional<Duration> expiry) {
@@ -920,7 +975,7 @@ void Broker::finish_part(const std::shared_ptr<Commit>& commit) {
   }
   batch.records.append(commit->also);
   // What is to be retained of it is under way before: an empty batch behind that waits for it.
-  if (batch.records.empty() && !(commit->message->retain && kept_.retained)) return answer(true);
+  if (batch.records.empty() && !commit->awaits_retained) return answer(true);
   journal_->submit(std::move(batch), answer);
 }
 

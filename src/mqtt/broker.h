@@ -50,6 +50,7 @@
 #include "mqtt/session.h"
 #include "mqtt/session_journal.h"
 #include "mqtt/subscription_tree.h"
+#include "mqtt/twin_document.h"
 #include "runtime/loop.h"
 #include "runtime/passages.h"
 
@@ -60,6 +61,9 @@ namespace verge::mqtt {
 // instead of a number from 0 to kSourceSequenceMax.
 std::expected<std::optional<uint64_t>, std::string_view> sequence_of(const Properties& properties);
 
+// What client ids of bridges begin with; nobody else may have one.
+inline constexpr std::string_view kBridgeClients = "$bridge/";
+
 struct BrokerCounters {
   Counter connections;  // open now
   Counter connections_total;
@@ -67,6 +71,7 @@ struct BrokerCounters {
   Counter sessions;         // kept now
   Counter subscriptions;    // held now
   Counter retained;         // held now
+  Counter twins;            // likewise
   Counter received;         // PUBLISH packets from clients
   Counter received_bytes;   // all bytes from clients
   Counter sent;             // PUBLISH packets to clients
@@ -107,10 +112,25 @@ class Broker final : private runtime::TurnEnd {
   [[nodiscard]] static size_t shard_of(std::string_view client_id, size_t shards);
 
   void accept(net::Socket socket);
-  // To local subscribers on all loops; keeps it if it is to be retained.
+  // Of a bridge of this node's own (bridge.h), whose session is of this loop: it need not say who it is, rules of
+  // access do not apply, and its session stays however long it is away.
+  void accept_bridge(net::Socket socket);
+  // What was taken of the client at QoS 2 and is not released yet: its identifiers are free again.
+  void forget_receipts(std::string_view client_id);
+  // To local subscribers on all loops; keeps it if it is to be retained. One that is a request about a twin is taken
+  // so.
   void publish(const MessagePointer& message);
   // The answer to a ticket for which Intake::take() gave kPending. `at_parent`: the message is not only durable here.
   void acknowledge(const AckTicket& ticket, Reason reason, bool at_parent = false);
+
+  // Twins of devices are retained messages (twin_document.h). A request, on the loop that keeps the device's; `done` is
+  // called there, when what it changed is durable.
+  struct TwinAnswer {
+    std::optional<Error> error;
+    std::string document;  // empty after a delete
+  };
+  using TwinDone = std::move_only_function<void(const TwinAnswer& answer)>;
+  void ask_twin(const TwinRequest& request, std::string_view payload, TwinDone done);
 
   // Who may do what from now on, at what comes next from clients and goes to them; subscriptions that were granted
   // stay.
@@ -128,8 +148,9 @@ class Broker final : private runtime::TurnEnd {
   // For who runs the node: of this loop's sessions, or the one of the client id `only`, at most `most`.
   [[nodiscard]] std::vector<ClientView> clients(std::string_view only, size_t most) const;
   [[nodiscard]] std::vector<SubscriptionView> subscriptions(std::string_view only, size_t most) const;
-  // Of the messages retained on this loop the first that match.
-  [[nodiscard]] RetainedMessages::Page retained(std::string_view filter, size_t most) const;
+  // Of the messages retained on this loop the first that match, behind the topic `after`; empty: from the beginning.
+  [[nodiscard]] RetainedMessages::Page retained(std::string_view filter, size_t most,
+                                                std::string_view after = {}) const;
   // Closes the client's connection (0x98), and ends its session at once if that is wanted. False: there is nothing of
   // it to be closed.
   bool kick(std::string_view client_id, bool with_session);
@@ -145,6 +166,7 @@ class Broker final : private runtime::TurnEnd {
   [[nodiscard]] const BrokerCounters& counters() const { return counters_; }  // any thread
   [[nodiscard]] runtime::Loop& loop() { return loop_; }
   [[nodiscard]] size_t shard() const { return shard_; }
+  [[nodiscard]] const Limits& limits() const { return limits_; }
 
  private:
   friend class Connection;
@@ -207,6 +229,14 @@ class Broker final : private runtime::TurnEnd {
   Verdict take_publish(Connection& connection, const Publish& publish, const AckTicket& ticket, bool& commits);
   // `also`: records that become durable with it.
   void publish_will(Message will, std::string also);
+  Verdict take_twin_request(const Session& session, const Publish& publish, TwinRequest request,
+                            const AckTicket& ticket, bool& commits);
+  // To the loop that keeps the twin, which takes part in the commit, if there is one.
+  void hand_on(TwinRequest request, const MessagePointer& message, const std::shared_ptr<Commit>& commit);
+  // Puts it there, and tells who subscribes; an empty payload takes it away. False: there is no room.
+  bool publish_twin(std::string topic, std::string_view payload);
+  void answer_twin(const Message& request, const TwinAnswer& answer);
+  TwinAnswer change_twin(const TwinRequest& request, std::string_view payload, bool& is_changed);
   // Uses matches_, which the caller has filled for the message's topic.
   void fan_out(const MessagePointer& message, std::shared_ptr<Commit> commit);
   void deliver_local(const MessagePointer& message, std::shared_ptr<Commit>& commit);
@@ -242,7 +272,7 @@ class Broker final : private runtime::TurnEnd {
   void record_will(Session& session, const Message* will, Duration delay, std::optional<Duration> expiry);
   void retain(const MessagePointer& message, const std::shared_ptr<Commit>& commit);
   // On the loop that keeps the topic.
-  void keep_retained(const MessagePointer& message, const std::shared_ptr<Commit>& part);
+  bool keep_retained(const MessagePointer& message, const std::shared_ptr<Commit>& part);
   void record_retained();
   void note_forward_dropped();
   // Lets the connection go on once the loop has room that was found to have none.
@@ -311,10 +341,15 @@ class Broker final : private runtime::TurnEnd {
   SessionJournal* journal_ = nullptr;
   const Clock* clock_ = nullptr;
   Kept kept_{.sessions = false, .retained = false};
-  MessagesByTopic changed_retained_;                         // not recorded yet; what was cleared has no payload
-  size_t changed_bytes_ = 0;                                 // of those
-  std::vector<std::shared_ptr<Commit>> retained_parts_;      // that wait for them to be
-  size_t retained_batches_ = 0;                              // under way
+  MessagesByTopic changed_retained_;                     // not recorded yet; what was cleared has no payload
+  size_t changed_bytes_ = 0;                             // of those
+  std::vector<std::shared_ptr<Commit>> retained_parts_;  // that wait for them to be
+  size_t retained_batches_ = 0;                          // under way
+  struct TwinAnswering {
+    TwinDone done;
+    TwinAnswer answer;
+  };
+  std::vector<TwinAnswering> twin_answers_;                  // likewise, that wait for them
   std::unordered_map<uint64_t, Session*> durable_sessions_;  // by their durable name
   std::string records_;                                      // of this turn
   Recorded recorded_;

@@ -25,8 +25,10 @@ struct Commit {
   uint16_t receipt = 0;
   std::string also;                                // records that are to become durable with it
   std::vector<std::vector<StoredTarget>> targets;  // by loop, each written there
-  std::atomic<bool> is_refused{false};             // it cannot be retained
-  std::atomic<size_t> parts{1};                    // that are not named yet
+  // It is answered when what was submitted before by a loop that took part is durable.
+  bool awaits_retained = false;
+  std::atomic<bool> is_refused{false};  // it cannot be retained
+  std::atomic<size_t> parts{1};         // that are not named yet
 };
 
 }  // namespace verge::mqtt

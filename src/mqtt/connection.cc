@@ -242,6 +242,11 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
     refuse_connect(version_, Reason::kClientIdentifierNotValid, "the client id is too long to name a device");
     return false;
   }
+  if (connect.client_id.starts_with(kBridgeClients) != is_bridge_) {
+    refuse_connect(version_, Reason::kClientIdentifierNotValid, "a client id that only bridges have");
+    return false;
+  }
+  if (is_bridge_) return accept_connect(connect, {});
   if (connect.will && is_reserved_topic(connect.will->topic)) {
     refuse_connect(version_, Reason::kTopicNameInvalid, "a will on a topic of the node's own");
     return false;
@@ -395,7 +400,8 @@ bool Connection::accept_connect(const Connect& connect, std::string_view user, s
   uint16_t keep_alive_s = connect.keep_alive_s;
   if (version_ == Version::k5) {
     const auto most = std::chrono::duration_cast<std::chrono::seconds>(broker_.limits_.keep_alive_max).count();
-    if (most > 0 && (keep_alive_s == 0 || keep_alive_s > most)) keep_alive_s = static_cast<uint16_t>(most);
+    if (most > 0 && !is_bridge_ && (keep_alive_s == 0 || keep_alive_s > most))
+      keep_alive_s = static_cast<uint16_t>(most);
     if (!assigned.empty()) connack.properties.assigned_client_id = assigned;
     connack.properties.receive_maximum = static_cast<uint16_t>(std::min<size_t>(broker_.limits_.pending_max, 65535));
     connack.properties.maximum_packet_size = static_cast<uint32_t>(broker_.limits_.packet_bytes_max);
@@ -454,8 +460,9 @@ bool Connection::take_publish(const Frame& frame) {
   }
   // With a number that is none a repetition would be stored twice, and nobody would know.
   const bool is_badly_numbered = !sequence_of(publish->properties).has_value();
-  const bool forbidden = is_reserved_topic(publish->topic) || is_badly_numbered ||
-                         !broker_.access_->may_publish(session_->identity(), publish->topic);
+  const bool asks_for_twin = is_reserved_topic(publish->topic) && twin_request_of(publish->topic).has_value();
+  const bool forbidden = (is_reserved_topic(publish->topic) && !asks_for_twin) || is_badly_numbered ||
+                         (!is_bridge_ && !broker_.access_->may_publish(session_->identity(), publish->topic));
   if (forbidden) broker_.counters_.forbidden.add();
   if (publish->qos == 0) {
     if (forbidden) return true;
@@ -510,7 +517,7 @@ bool Connection::take_publish(const Frame& frame) {
     acks_.back().waits = 2;  // for the node's word, and for what is made durable of it
     verdict = broker_.take_publish(*this, *publish, ticket, commits);
     // What the broker found last is this topic's.
-    if (version_ == Version::k5 && broker_.matches_.empty() && stream_.is_open()) {
+    if (version_ == Version::k5 && !asks_for_twin && broker_.matches_.empty() && stream_.is_open()) {
       acks_.back().reason = Reason::kNoMatchingSubscribers;
     }
     if (takes_problems_ && asks_for_durability(publish->properties) && stream_.is_open()) {

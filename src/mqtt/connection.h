@@ -36,6 +36,9 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
  public:
   // `serial` is unique on the broker's loop.
   Connection(Broker& broker, runtime::Loop& loop, net::Socket socket, uint64_t serial);
+  // Before its first byte: it is a bridge of this node (Broker::accept_bridge()).
+  void be_bridge() { is_bridge_ = true; }
+  [[nodiscard]] bool is_bridge() const { return is_bridge_; }
   ~Connection() override;
 
   // Feeds bytes that were read elsewhere, before the first of its own.
@@ -158,6 +161,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   bool takes_problems_ = true;          // user properties on acknowledgements
   size_t packet_bytes_max_ = 0;         // that the client takes; 0: no limit
   bool taking_input_ = false;
+  bool is_bridge_ = false;
   // Of the client's PUBLISH packets at QoS 1 and 2 on this connection, those that it was not told the end of (MQTT 5.0
   // section 4.9).
   size_t unfinished_ = 0;

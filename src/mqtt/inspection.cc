@@ -47,8 +47,8 @@ std::vector<SubscriptionView> Broker::subscriptions(std::string_view only, size_
   return views;
 }
 
-RetainedMessages::Page Broker::retained(std::string_view filter, size_t most) const {
-  return retained_.page(filter, {}, {.messages_max = most, .bytes_max = SIZE_MAX, .visits_max = 10 * most + 10'000},
+RetainedMessages::Page Broker::retained(std::string_view filter, size_t most, std::string_view after) const {
+  return retained_.page(filter, after, {.messages_max = most, .bytes_max = SIZE_MAX, .visits_max = 10 * most + 10'000},
                         loop_.now());
 }
 

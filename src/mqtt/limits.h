@@ -22,6 +22,8 @@ struct Limits {
   size_t away_bytes_max = 256U << 20;
   size_t retained_max = 1'000'000;           // further topics are not retained
   size_t retained_bytes_max = 256U << 20;    // of retained messages, whole; further ones are not kept
+  size_t twins_max = 10'000;                 // further ones are refused
+  size_t twin_bytes_max = 32U << 10;         // of a twin's document; what would make it larger is refused
   size_t sessions_max = 100'000;             // a client that would need one more is refused (0x97)
   size_t session_bytes_max = 1U << 30;       // of all sessions: client ids, filters and what keeps them; likewise
   size_t subscriptions_max = 10'000;         // of one session; more are refused (0x97)

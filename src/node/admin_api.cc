@@ -37,6 +37,8 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/mqtt/clients", {"client", "limit"}},
       {"/v1/mqtt/subscriptions", {"client", "limit"}},
       {"/v1/mqtt/retained", {"filter", "limit"}},
+      {"/v1/mqtt/bridges", {}},
+      {"/v1/twins", {"limit", "after"}},
       {"/v1/workers", {}},
       {"/v1/status", {}},
       {"/v1/now", {}},
@@ -154,6 +156,9 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   }
   if (request.path == kWorkersPath || request.path.starts_with("/v1/workers/")) {
     return answer_workers(request, std::move(responder));
+  }
+  if (request.path == "/v1/twins" || std::string_view(request.path).starts_with("/v1/twins/")) {
+    return answer_twins(request, std::move(responder));
   }
   if (std::string_view(request.path).starts_with("/v1/mqtt/")) return answer_mqtt(request, std::move(responder));
   if (request.method != "GET" && request.method != "HEAD") {

@@ -67,6 +67,8 @@ class AdminApi {
   // Clients of MQTT, their subscriptions, what is retained; DELETE of a client closes its connection.
   void answer_mqtt(const net::HttpRequest& request, net::HttpResponder responder);
   void kick(const net::HttpRequest& request, std::string_view client_id, net::HttpResponder responder);
+  void answer_twins(const net::HttpRequest& request, net::HttpResponder responder);
+  void list_twins(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_rules(const net::HttpRequest& request, net::HttpResponder responder);
   // What of the overview is served; false: something else was asked for.
   bool answer_overview(const net::HttpRequest& request, net::HttpResponder& responder);

@@ -45,6 +45,18 @@ void add(Rows& rows, const mqtt::MessagePointer& message) {
                                                 message->payload.size(), message->qos));
 }
 
+void add(Rows& rows, const mqtt::Bridge& bridge) {
+  const mqtt::BridgeView view = bridge.view();
+  const mqtt::BridgeCounters& counters = bridge.counters();
+  rows.emplace_back(
+      view.name,
+      fmt::format(R"({{"bridge":{},"address":{},"connected":{},"problem":{},"waiting_bytes":{},)"
+                  R"("connections":{},"out":{},"in":{},"looped":{},"dropped":{}}})",
+                  json_string(view.name), json_string(view.address), view.is_connected, json_string(view.problem),
+                  view.waiting_bytes, counters.connections.value(), counters.out.value(), counters.in.value(),
+                  counters.looped.value(), counters.dropped.value()));
+}
+
 // The first `limit` of all, in order; `more`: a loop had more than it gave.
 std::string page_json(std::string_view name, std::vector<Rows>& loops, size_t limit, bool more) {
   Rows all;
@@ -67,7 +79,7 @@ void AdminApi::answer_mqtt(const net::HttpRequest& request, net::HttpResponder r
     return kick(request, path.substr(kClients.size() + 1), std::move(responder));
   }
   const std::string_view what = path.substr(path.rfind('/') + 1);
-  if (what != "clients" && what != "subscriptions" && what != "retained") {
+  if (what != "clients" && what != "subscriptions" && what != "retained" && what != "bridges") {
     return respond_problem(responder, 404,
                            {"http.not-found", fmt::format("nothing is served at {}", path), "see /v1/openapi.json"});
   }
@@ -97,13 +109,17 @@ void AdminApi::answer_mqtt(const net::HttpRequest& request, net::HttpResponder r
   };
   auto gathered = std::make_shared<Gathered>();
   gathered->loops.resize(node_.shard_count());
-  const auto ask = [gathered, limit, client, filter, name = std::string(what)](const mqtt::Broker& broker) {
+  const auto ask = [this, gathered, limit, client, filter, name = std::string(what)](const mqtt::Broker& broker) {
     Rows& rows = gathered->loops[broker.shard()];
     // One more than is wanted tells that there are more.
     if (name == "clients") {
       for (const mqtt::ClientView& each : broker.clients(client, limit + 1)) add(rows, each);
     } else if (name == "subscriptions") {
       for (const mqtt::SubscriptionView& each : broker.subscriptions(client, limit + 1)) add(rows, each);
+    } else if (name == "bridges") {
+      for (const auto& each : node_.bridges()) {
+        if (&each->home() == &broker) add(rows, *each);
+      }
     } else {
       const mqtt::RetainedMessages::Page page = broker.retained(filter, limit);
       for (const mqtt::MessagePointer& each : page.messages) add(rows, each);

@@ -56,6 +56,44 @@ struct AclConfig {
   bool operator==(const AclConfig&) const = default;
 };
 
+enum class BridgeDirection { kOut, kIn, kBoth };
+
+// What of a bridge goes which way: `topic` behind each side's prefix.
+struct BridgeTopicConfig {
+  std::string topic = "#";
+  BridgeDirection direction = BridgeDirection::kOut;
+  uint64_t qos = 1;
+  std::string local_prefix;
+  std::string remote_prefix;
+  bool operator==(const BridgeTopicConfig&) const = default;
+};
+
+enum class BridgeVersion { k5, k311 };
+
+// Another broker that messages go to and come from.
+struct BridgeConfig {
+  std::string name;
+  std::string address;  // HOST:PORT
+  BridgeVersion version = BridgeVersion::k5;
+  std::string client_id;  // empty: made of the names of node and bridge
+  std::string user;
+  std::optional<SecretSource> password;
+  bool tls = false;
+  std::string ca;  // paths of PEM files; empty: the system's authorities, and no certificate
+  std::string certificate;
+  std::string key;
+  Duration keep_alive = std::chrono::seconds(60);
+  Duration retry_max = std::chrono::seconds(30);
+  std::vector<BridgeTopicConfig> topics;
+
+  // Of the address, without the brackets of IPv6.
+  [[nodiscard]] std::string host() const {
+    const std::string host = address.substr(0, address.rfind(':'));
+    return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
+  }
+  bool operator==(const BridgeConfig&) const = default;
+};
+
 // Every `listen` holds addresses that parse_listen_address accepts; none: off.
 struct MqttConfig {
   std::vector<std::string> listen = {"127.0.0.1:1883"};
@@ -80,6 +118,8 @@ struct MqttConfig {
   Duration keep_alive_max{0};
   bool durable_sessions = true;
   bool durable_retained = true;
+  uint64_t twins_max = 10'000;
+  uint64_t twin_bytes_max = 32ULL << 10;
   Duration sys_every = std::chrono::seconds(10);
   uint64_t client_messages_max = 0;  // a second, as the three below; 0: any
   uint64_t client_bytes_max = 0;
@@ -90,6 +130,7 @@ struct MqttConfig {
   std::string password_file;
   bool anonymous = false;
   std::vector<AclConfig> acl;
+  std::vector<BridgeConfig> bridges;
   bool operator==(const MqttConfig&) const = default;
 };
 

@@ -3,6 +3,9 @@
 #include "node/config_schema.h"
 
 #include <algorithm>
+#include <cctype>
+#include <set>
+#include <string>
 #include <variant>
 
 #include <fmt/format.h>
@@ -25,6 +28,17 @@ constexpr uint64_t kMiB = 1ULL << 20;
 constexpr uint64_t kGiB = 1ULL << 30;
 constexpr uint64_t kPiB = 1ULL << 50;
 constexpr Duration kHour = std::chrono::hours(1);
+
+// A name or an IP address, that of IPv6 in brackets, and a port.
+bool is_host_and_port(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view port = text.substr(colon + 1);
+  const std::string_view host = text.substr(0, colon);
+  const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+  return !port.empty() && port.size() <= 5 && std::ranges::all_of(port, [](char c) { return c >= '0' && c <= '9'; }) &&
+         std::stoi(std::string(port)) <= 65'535 && (has_brackets || !host.contains(':'));
+}
 
 // How an upload says its priority: by name, or by the row.
 enum class UploadWord : uint8_t { kCritical, kHigh, kNormal, kLow, kImportance };
@@ -254,6 +268,73 @@ static void describe(Visitor& v, AclConfig& c) {
   }
 }
 
+static void describe(Visitor& v, BridgeTopicConfig& c) {
+  v.key("topic", c.topic, Text{.may_be_empty = false}, {"A topic filter, behind the prefix on each side."});
+  v.key("direction", c.direction,
+        Choice<BridgeDirection>{
+            {{"out", BridgeDirection::kOut}, {"in", BridgeDirection::kIn}, {"both", BridgeDirection::kBoth}}},
+        {"out: to the other broker; in: from it."});
+  v.key("qos", c.qos, Count{0, 2}, {"The highest QoS that messages cross at."});
+  v.key("local_prefix", c.local_prefix, Text{},
+        {"What topics here begin with, such as plant/; taken off on the way out.", "empty"});
+  v.key("remote_prefix", c.remote_prefix, Text{}, {"What topics there begin with; taken off on the way in.", "empty"});
+  for (const auto& [key, prefix] : {std::pair("local_prefix", &c.local_prefix), {"remote_prefix", &c.remote_prefix}}) {
+    if (is_topic_filter(*prefix + c.topic) && prefix->find_first_of("+#") == std::string::npos) continue;
+    v.refuse(is_topic_filter(c.topic) ? key : "topic",
+             {"config.value", fmt::format("{}{} is no topic filter", *prefix, c.topic),
+              "write a filter such as plant/+/oven, and prefixes without + and #"});
+    break;
+  }
+}
+
+static void describe(Visitor& v, BridgeConfig& c) {
+  v.key("name", c.name, Text{.may_be_empty = false},
+        {.description = "What metrics, the log and the other broker know it by.", .required = true});
+  v.key("address", c.address, Text{.may_be_empty = false},
+        {.description = "HOST:PORT of the other broker.", .required = true});
+  v.key("version", c.version, Choice<BridgeVersion>{{{"5", BridgeVersion::k5}, {"3.1.1", BridgeVersion::k311}}},
+        {"Of MQTT, that is spoken to it."});
+  v.key("client_id", c.client_id, Text{}, {"The client id there.", "verge-, node.name, - and the name"});
+  v.key("user", c.user, Text{}, {"The user name there.", "none"});
+  v.key("password", c.password, Secret{}, {"The password there.", "none"});
+  v.key("tls", c.tls, Flag{}, {"Whether TLS is spoken to it."});
+  v.key("ca", c.ca, Text{},
+        {"With tls: a PEM file of the authorities that its certificate may be issued by.", "those of the system"});
+  v.key("certificate", c.certificate, Text{},
+        {"With tls: the PEM file of the certificate that is shown to it.", "none"});
+  v.key("key", c.key, Text{}, {"With tls: the PEM file of its private key, without a passphrase.", "none"});
+  v.key("keep_alive", c.keep_alive, Time{std::chrono::seconds(1), std::chrono::seconds(65'535)},
+        {"How long it may hear nothing of this node; what answers nothing for one and a half times that is given up."});
+  v.key("retry_max", c.retry_max, Time{std::chrono::milliseconds(100), kHour},
+        {"The longest pause between attempts to reach it."});
+  v.sequence("topic", c.topics, {"What goes which way. A message goes by the first of them that it matches."});
+  const auto refuse = [&](std::string_view key, std::string what, std::string fix) {
+    v.refuse(key, {"config.value", std::move(what), std::move(fix)});
+  };
+  const bool is_name = c.name.size() <= 64 && std::ranges::all_of(c.name, [](unsigned char byte) {
+                         return std::isalnum(byte) != 0 || byte == '-' || byte == '_' || byte == '.';
+                       });
+  if (!is_name) refuse("name", "a bridge's name has up to 64 letters, digits, '-', '_' and '.'", "choose another");
+  if (!c.address.empty() && !is_host_and_port(c.address)) {
+    refuse("address", fmt::format("{} is no address", c.address), "write HOST:PORT, such as broker.example:1883");
+  }
+  if (!c.tls && !(c.ca.empty() && c.certificate.empty() && c.key.empty())) {
+    refuse(!c.ca.empty()            ? "ca"
+           : !c.certificate.empty() ? "certificate"
+                                    : "key",
+           "it goes only with tls = true", "set that, or leave it out");
+  } else if (c.certificate.empty() != c.key.empty()) {
+    refuse(c.certificate.empty() ? "key" : "certificate", "certificate and key go only together", "give both");
+  }
+  if (c.password && c.user.empty()) refuse("password", "a password goes only with a user", "give user too");
+  const bool any_both = std::ranges::any_of(
+      c.topics, [](const BridgeTopicConfig& topic) { return topic.direction == BridgeDirection::kBoth; });
+  if (any_both && c.version == BridgeVersion::k311) {
+    refuse("version", "with MQTT 3.1.1 topics of both directions would bring back what was sent",
+           "use version 5, or other topics each way");
+  }
+}
+
 static void describe(Visitor& v, MqttConfig& c) {
   v.key("listen", c.listen, Listen{}, {"Where MQTT clients connect."});
   v.key("tls_listen", c.tls_listen, Listen{}, {"Where MQTT clients connect with TLS; 8883 is customary."});
@@ -328,6 +409,15 @@ static void describe(Visitor& v, MqttConfig& c) {
   if (c.proxy_protocol && c.trusted_proxies.empty()) {
     v.refuse("proxy_protocol", {"config.value", "mqtt.proxy_protocol goes only with mqtt.trusted_proxies",
                                 "name the proxies that send the header"});
+  }
+  v.key("twins_max", c.twins_max, Count{0, 10'000'000}, {"Twins of devices kept; one more is refused."});
+  v.key("twin_bytes_max", c.twin_bytes_max, Size{256, kMiB},
+        {"The largest document of a twin, as it is sent; what would make it larger is refused."});
+  v.sequence("bridge", c.bridges, {"Other brokers that messages go to and come from."});
+  std::set<std::string> bridges;
+  for (const BridgeConfig& bridge : c.bridges) {
+    if (bridges.insert(bridge.name).second) continue;
+    v.refuse("bridge", {"config.value", fmt::format("two bridges are called {}", bridge.name), "rename one of them"});
   }
   v.sequence(
       "acl", c.acl,

@@ -190,6 +190,22 @@ void load_parent(const Config& config, Loading& loading, Credentials& credential
   }
 }
 
+void load_bridges(const Config& config, Loading& loading, Credentials& credentials) {
+  for (size_t i = 0; i < config.mqtt.bridges.size(); ++i) {
+    const BridgeConfig& bridge = config.mqtt.bridges[i];
+    const std::string table = fmt::format("mqtt.bridge.{}", i);
+    Credentials::Bridge& loaded = credentials.bridges.emplace_back();
+    if (bridge.password) loaded.password = loading.secret(table + ".password", *bridge.password);
+    if (!bridge.tls) continue;
+    loaded.tls =
+        loading.take(net::TlsContext::client({.server_name = bridge.host(),
+                                              .ca = bridge.ca,
+                                              .identity = {.certificate = bridge.certificate, .key = bridge.key},
+                                              .protocols = {}}),
+                     table, "ca");
+  }
+}
+
 }  // namespace
 
 std::expected<storage::Keys, ConfigProblems> load_spool_keys(const Config& config) {
@@ -266,6 +282,7 @@ std::expected<Credentials, ConfigProblems> load_credentials(const Config& config
   if (config.traces.token) credentials.traces_token = loading.secret("traces.token", *config.traces.token);
   credentials.spool_keys = load_spool_keys(config, loading);
   load_parent(config, loading, credentials);
+  load_bridges(config, loading, credentials);
   credentials.workers = load_workers(config, loading);
   if (!loading.problems().empty()) return std::unexpected(std::move(loading.problems()));
   return credentials;

@@ -32,6 +32,12 @@ struct Credentials {
   // For the parent, by path: null with http; the token is empty without parent.token.
   std::vector<std::shared_ptr<const net::TlsContext>> parent;
   std::string parent_token;
+  // For the brokers of mqtt.bridge, in that order: null without tls; empty without a password.
+  struct Bridge {
+    std::shared_ptr<const net::TlsContext> tls;
+    std::string password;
+  };
+  std::vector<Bridge> bridges;
   // For the NATS servers; empty without store.token.
   std::string store_token;
   // For the collector of traces; empty without traces.token.

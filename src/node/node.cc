@@ -278,6 +278,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
     return std::unexpected(opened.error());
   }
   node->make_uplink();
+  node->make_bridges();
   return node;
 }
 
@@ -421,7 +422,9 @@ Result<void> Node::restore_sessions() {
   const auto& sessions = session_journal_->image().sessions();
   std::string unwanted;  // records that end what is not to be kept any more
   for (const auto& [name, session] : sessions) {
-    if (!kept.sessions) {
+    const bool is_of_former_bridge =
+        session.client_id.starts_with(mqtt::kBridgeClients) && !is_bridge_session(session.client_id);
+    if (!kept.sessions || is_of_former_bridge) {
       mqtt::append_ended(unwanted, name);
       continue;
     }
@@ -485,6 +488,8 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .away_bytes_max = config_.mqtt.away_bytes_max / count,
                             .retained_max = config_.mqtt.retained_max / count + 1,
                             .retained_bytes_max = kRetainedBytesMax / count,
+                            .twins_max = config_.mqtt.twins_max / count + 1,
+                            .twin_bytes_max = config_.mqtt.twin_bytes_max,
                             .sessions_max = config_.mqtt.sessions_max / count + 1,
                             .session_bytes_max = kSessionBytesMax / count,
                             .pending_max = config_.mqtt.receive_max,
@@ -775,6 +780,7 @@ bool Node::await_all_loops(MonotonicTime deadline,
 
 void Node::drain() {
   draining_ = true;
+  stop_bridges();
   on_tls_loop([this] {
     for (const Tls& each : tls_listeners_) each.listener->stop();
   });
@@ -866,6 +872,7 @@ Node::~Node() {
   report_sender_.reset();
   overview_.reset();
   for (Shard& shard : shards_) shard.listeners.clear();
+  bridges_.clear();
   uplink_.reset();
   questions_.reset();
 }

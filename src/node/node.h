@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "mqtt/bridge.h"
 #include "mqtt/broker.h"
 #include "net/handed_over.h"
 #include "net/http_server.h"
@@ -129,6 +130,12 @@ class Node {
   [[nodiscard]] std::string metrics_text() const;
   // Calls `ask` with each loop's broker, on that loop, and when all were asked `done` on `back`.
   void ask_brokers(const std::function<void(mqtt::Broker&)>& ask, runtime::Loop& back, std::function<void()> done);
+  // Who keeps the twin of that device.
+  [[nodiscard]] mqtt::Broker& broker_of_twin(std::string_view device) const {
+    return *shards_[mqtt::Broker::retaining_shard_of(mqtt::twin_topic(device, "document"), shards_.size())].broker;
+  }
+  // Each is looked at on the loop of its home, but for its counters.
+  [[nodiscard]] const std::vector<std::unique_ptr<mqtt::Bridge>>& bridges() const { return bridges_; }
   [[nodiscard]] size_t shard_count() const { return shards_.size(); }
   // Why the node does not take work; empty when it does.
   [[nodiscard]] std::string not_ready() const;
@@ -220,6 +227,10 @@ class Node {
   void make_tracer();
   void make_questions();
   void make_uplink();
+  void make_bridges();
+  void stop_bridges();
+  // Of a bridge that is configured.
+  [[nodiscard]] bool is_bridge_session(std::string_view client_id) const;
   [[nodiscard]] std::vector<spool::ParentPath> parent_paths() const;
   static std::vector<spool::ParentAccess> access_of(const Credentials& credentials);
   // What is decided by the head of a request: whether it is admitted, else answers it; and how long its body may be.
@@ -277,6 +288,7 @@ class Node {
   std::unique_ptr<RuleJournal> rule_journal_;              // only with rules.durable
   std::unique_ptr<mqtt::SessionJournal> session_journal_;  // only with mqtt.durable_sessions
   std::unique_ptr<jetstream::StreamStore> stream_;         // only with store.engine = "nats"
+  std::vector<std::unique_ptr<mqtt::Bridge>> bridges_;     // each on the loop of its broker
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
   std::unique_ptr<Questions> questions_;  // on the first loop

@@ -335,6 +335,26 @@ std::string Node::metrics_text() const {
   out.counter("mqtt_messages_forbidden_total", "PUBLISH packets from clients to topics that are the node's own.",
               totals.forbidden);
   out.counter("mqtt_violations_total", "MQTT connections closed for what they sent.", totals.violations);
+  const auto of_bridges = [&](std::string_view name, std::string_view kind, std::string_view help,
+                              Counter mqtt::BridgeCounters::* counter) {
+    if (bridges_.empty()) return;
+    out.family(name, kind, help);
+    for (const auto& bridge : bridges_) {
+      out.value(static_cast<double>((bridge->counters().*counter).value()),
+                fmt::format("bridge={}", json_string(bridge->options().name)));
+    }
+  };
+  of_bridges("mqtt_bridge_connected", "gauge", "1 while the other broker is connected.",
+             &mqtt::BridgeCounters::connected);
+  of_bridges("mqtt_bridge_connections_total", "counter", "Connections made to the other broker.",
+             &mqtt::BridgeCounters::connections);
+  of_bridges("mqtt_bridge_out_total", "counter", "Messages sent to the other broker.", &mqtt::BridgeCounters::out);
+  of_bridges("mqtt_bridge_in_total", "counter", "Messages that came from the other broker.", &mqtt::BridgeCounters::in);
+  of_bridges("mqtt_bridge_looped_total", "counter", "Of these, those that had been at this node.",
+             &mqtt::BridgeCounters::looped);
+  of_bridges("mqtt_bridge_dropped_total", "counter",
+             "Messages too large for the other side, of no topic that is bridged, or refused there.",
+             &mqtt::BridgeCounters::dropped);
   out.counter("http_events_total", "Events that came by HTTP.", totals.events_http);
   out.counter("child_events_total", "New events that came from children.", totals.events_child);
   out.counter("actions_total", "Commands published by rules.", totals.actions);

@@ -87,11 +87,20 @@ bool Template::append_plainly(std::string& out, std::span<const Value> columns,
   return true;
 }
 
+namespace {
+
+// The node's own topics, but for those by which a twin is changed (docs/mqtt.md).
+bool is_closed(std::string_view topic) {
+  return is_reserved_topic(topic) && !(topic.starts_with("$verge/twin/") && topic.ends_with("/set"));
+}
+
+}  // namespace
+
 bool Template::append_topic(std::string& out, std::span<const Value> columns) const {
   const size_t begin = out.size();
   if (!append_plainly(out, columns, is_one_level)) return false;
   const std::string_view topic = std::string_view(out).substr(begin);
-  return is_topic_name(topic) && !is_reserved_topic(topic);
+  return is_topic_name(topic) && !is_closed(topic);
 }
 
 bool Template::append_purged(std::string& out, std::span<const Value> columns) const {
@@ -108,6 +117,6 @@ std::string Template::example() const {
 
 bool Template::can_be_topic() const { return is_topic_name(example()); }
 
-bool Template::is_reserved() const { return is_reserved_topic(example()); }
+bool Template::is_reserved() const { return is_closed(example()); }
 
 }  // namespace verge::rules

@@ -188,7 +188,7 @@ class Import(verge.TestCase):
         ran = verge.run("import", path)
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertIn("for: ann", ran.stderr)
-        self.assertIn("bridge cloud", ran.stderr)
+        self.assertIn('name = "cloud"', ran.stdout)
         passwords = self.write("passwords", "")
         os.chmod(passwords, 0o600)
         node = self.write("node.toml", ran.stdout.replace('"passwords"', f'"{passwords}"'))

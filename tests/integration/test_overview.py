@@ -46,6 +46,7 @@ class Overview(verge.TestCase):
                          sets=["node.site=Halle", "node.position=51.5, 11.97", "cache.disk_bytes_max=16MiB"]).start()
         edge.post("/v1/events", {"topic": "plant/7/oven", "device": "7", "payload": {"t": 99}})
         edge.post("/", None, {"Host": "shop.test"}, method="GET")
+        self.assertEqual(edge.admin("/v1/twins/press-7", "PATCH", '{"desired":{"speed":3}}').status, 200)
         verge.wait_until(lambda: states(cloud).get("edge") == "live", "the edge reports")
         verge.wait_until(lambda: edge.admin("/v1/now").json()["totals"]["requests"] > 0, "the request is counted")
         description = openapi.Description()
@@ -63,7 +64,7 @@ class Overview(verge.TestCase):
                 for node in (edge, cloud):
                     if node is cloud and (path == "/v1/cache" or "{" in path):
                         continue
-                    answer = node.admin(path.replace("{name}", "hot") + ("?" + query if query else ""))
+                    answer = node.admin(path.replace("{name}", "hot").replace("{device}", "press-7") + ("?" + query if query else ""))
                     self.assertEqual(answer.status, 200, f"{path}: {answer}")
                     problems = description.problems(answer.json(), description.schema_of(path))
                     self.assertEqual(problems, [], f"{path} at {node.name}")

@@ -43,7 +43,7 @@ ALLOWED = {
 OWNERS = {
     r"spdlog/": {"base"},
     r"xxhash\.h": {"base"},
-    r"simdjson\.h": {"rules", "node", "planner", "overview", "cli"},
+    r"simdjson\.h": {"mqtt", "rules", "node", "planner", "overview", "cli"},
     r"zstd\.h": {"compress"},
     r"brotli/": {"compress"},
     r"zlib\.h": {"compress"},
@@ -136,7 +136,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|history|http|import|ingest|jetstream|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|uplink|workers"
+        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|history|http|import|ingest|jetstream|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|twin|uplink|workers"
         keys = {"http.listen", "mqtt.listen", "admin.listen", "admin.tokens"}  # names of settings
         used = set()
         for path in files():

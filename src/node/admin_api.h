@@ -68,6 +68,7 @@ class AdminApi {
   void answer_mqtt(const net::HttpRequest& request, net::HttpResponder responder);
   void kick(const net::HttpRequest& request, std::string_view client_id, net::HttpResponder responder);
   void answer_rules(const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_trace(const std::string& rule, const net::HttpRequest& request, net::HttpResponder& responder);
   // What of the overview is served; false: something else was asked for.
   bool answer_overview(const net::HttpRequest& request, net::HttpResponder& responder);
   // Likewise a file of the dashboard.

@@ -32,6 +32,7 @@
 #include "node/event_path.h"
 #include "node/event_tail.h"
 #include "node/ingest_receiver.h"
+#include "node/kept_events.h"
 #include "node/overview.h"
 #include "node/questions.h"
 #include "node/readings.h"
@@ -205,6 +206,7 @@ class Node {
   Result<void> listen_with_tls(std::string_view name, const std::vector<std::string>& addresses,
                                net::HandedOver& handed_over, std::vector<std::string>& bound, const Take& take);
   void make_questions();
+  Result<void> open_kept();
   void make_uplink();
   [[nodiscard]] std::vector<spool::ParentPath> parent_paths() const;
   static std::vector<spool::ParentAccess> access_of(const Credentials& credentials);
@@ -261,6 +263,7 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;         // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  std::unique_ptr<KeptEvents> kept_;
   std::unique_ptr<Questions> questions_;  // on the first loop
   Webhooks webhooks_;                     // outlives the loops, whose paths send
   std::vector<WorkerSpec> worker_specs_;  // of the configuration

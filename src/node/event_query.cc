@@ -1,6 +1,5 @@
 #include "node/event_query.h"
 
-#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -10,7 +9,7 @@
 #include "base/text.h"
 #include "model/topic.h"
 #include "node/kept_events.h"
-#include "series/reduced_series.h"
+#include "rules/restored_series.h"
 #include "spool/record.h"
 #include "storage/segmented_log.h"
 
@@ -143,8 +142,6 @@ std::optional<std::string> payload_json(std::string_view payload) {
 
 namespace {
 
-constexpr size_t kRestoredMax = 65'536;
-
 // The member of the object that is a reduced series, with its record.
 struct ReducedMember {
   std::string column;
@@ -172,9 +169,8 @@ bool restore_readings(const EventView& event,
   if (parser.parse(copy).get_object().get(row) != simdjson::SUCCESS) return false;
   const std::optional<ReducedMember> member = reduced_member(row);
   if (!member) return false;
-  std::string_view rest = member->record;
-  const Result<series::Restored> restored = series::restore(rest);
-  if (!restored || !rest.empty() || restored->window.values.size() > kRestoredMax) return false;
+  const std::optional<rules::RestoredSeries> restored = rules::restore_series(member->record);
+  if (!restored) return false;
   // What stands before and after the reading.
   std::string before = "{";
   std::string after;
@@ -191,18 +187,13 @@ bool restore_readings(const EventView& event,
     }
   }
   after = after.size() > 1 ? after.substr(1) : std::string();
-  const int64_t unit_us = restored->window.time_name == "ms" ? 1000 : 1;
   std::string payload;
-  for (size_t i = 0; i < restored->window.values.size(); ++i) {
-    int64_t ticks = 0;
-    const std::string time = restored->window.times.text(i);
-    if (std::from_chars(time.data(), time.data() + time.size(), ticks).ec != std::errc{}) continue;
-    payload = fmt::format("{}{}{}}}", before, restored->window.values[i], after);
+  for (const rules::RestoredSeries::Reading& each : restored->readings) {
+    payload = fmt::format("{}{}{}}}", before, each.value, after);
     EventView reading = event;
-    reading.time = WallTime{ticks * unit_us};
+    reading.time = WallTime{each.time_us};
     reading.payload = payload;
-    const bool is_exact = std::ranges::binary_search(restored->exact, i);
-    found(reading, {.column = member->column, .error_bound = is_exact ? 0 : restored->error_bound});
+    found(reading, {.column = member->column, .error_bound = each.error_bound});
   }
   return true;
 }

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "rules/recording_effects.h"
+#include "rules/restored_series.h"
 #include "series/reduced_series.h"
 #include "tests/support/value_of.h"
 
@@ -394,6 +395,19 @@ TEST(Memory, ReducesTheReadingsOfAWindow) {
   EXPECT_LE(by_error.error_bound, 0.01 * series::range_of(values) * (1 + 1e-9));
   EXPECT_GT(by_error.error_bound, 0);
   EXPECT_NE(bench.effects.done[1].find(R"("arrives":true)"), std::string::npos) << bench.effects.done[1];
+}
+
+TEST(Memory, WhatIsNoReducedSeriesIsNotRestored) {
+  Bench bench({rule("SELECT reduced(v, 0.1) AS v FROM 'x' GROUP BY COUNT(20)")});
+  for (int i = 0; i < 20; ++i) bench.send("x", fmt::format(R"({{"v":{}}})", i % 3), (3600 + i) * kSecond);
+  const std::string& row = bench.effects.done.at(0);
+  const size_t begin = row.find(R"("reduced":")") + 11;
+  const std::string record = value_of(from_base64(row.substr(begin, row.find('"', begin) - begin)));
+  const RestoredSeries series = value_of(restore_series(record));
+  ASSERT_EQ(series.readings.size(), 20U);
+  EXPECT_EQ(series.readings[3].time_us, 3603 * kSecond);
+  for (size_t end = 0; end < record.size(); ++end) EXPECT_FALSE(restore_series(record.substr(0, end)).has_value());
+  EXPECT_FALSE(restore_series(record + "x").has_value());
 }
 
 TEST(Memory, TellsInsights) {

@@ -69,7 +69,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   auto compiled = rules::RuleSet::compile(
       {{.name = "fuzz",
         .sql = std::string(input.substr(0, divide)),
-        .actions = {rules::PublishSource{.topic = "out"}, rules::UploadSource{}, rules::PurgeSource{.what = "${a}"}}}},
+        .actions = {rules::PublishSource{.topic = "out"}, rules::UploadSource{}, rules::PurgeSource{.what = "${a}"},
+                    rules::AskSource{.question = "q", .topic = "out/${a}", .otherwise = "${b}"},
+                    rules::StoreSource{.by_importance = true}}}},
       tables());
   if (!compiled) return 0;
   rules::MemoryBudget budget;
@@ -94,5 +96,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     hostile.drain(effects);
   }
   evaluator.drain(effects);
+
+  // The text as what an insight is of.
+  const std::string text(input.substr(0, divide));
+  auto insight = rules::RuleSet::compile(
+      {{.name = "i", .sql = "SELECT * FROM '#'", .actions = {rules::InsightSource{.type = "t", .of = text}}}},
+      tables());
+  if (insight) {
+    rules::Evaluator telling(*insight, budget);
+    feed(telling, effects, payload, kNow);
+  }
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <deque>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -103,9 +104,20 @@ node::EventQuery query_of(const EventsOptions& options) {
 
 // For people: time, stream, topic, payload.
 std::string line_of(const node::FoundEvent& found, bool json, const DataOwner& owner) {
-  if (json) return node::event_json(found, owner.id, owner.name);
+  if (json) {
+    std::string lines;
+    node::append_event_lines(lines, found, owner.id, owner.name);
+    lines.pop_back();
+    return lines;
+  }
+  std::string lines;
+  const bool is_restored =
+      node::restore_readings(found.event, [&](const EventView& reading, const node::RestoredReading&) {
+        lines.append(lines.empty() ? "" : "\n").append(line_of({found.position, reading}, json, owner));
+      });
+  if (is_restored) return lines;
   const bool readable = is_utf8(found.event.payload);
-  return fmt::format("{}  {:8}  {}  {}", format_utc(found.event.time), name_of(found.position.stream),
+  return fmt::format("{}  {:8}  {}  {}", format_utc(found.event.time), found.position.place(),
                      printable(found.event.topic),
                      readable ? printable(found.event.payload) : base64(found.event.payload));
 }
@@ -208,9 +220,11 @@ int ask_node(const EventsOptions& options) {
     std::string_view lines = answer->body;
     while (!lines.empty() && left > 0) {
       const size_t end = lines.find('\n');
+      // Readings that were restored of one event have its position.
+      const std::string_view its = lines.substr(0, lines.find(','));
       fmt::print("{}\n", options.json ? std::string(lines.substr(0, end)) : readable_line(lines.substr(0, end)));
       lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
-      --left;
+      if (lines.substr(0, lines.find(',')) != its) --left;
     }
     after = answer->next;
   } while (left > 0 && !after.empty());

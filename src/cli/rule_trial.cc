@@ -101,6 +101,13 @@ void RuleTrial::purge(const rules::Rule& rule, rules::PurgeScope, std::string_vi
   print_(fmt::format(R"({{"rule":{},"action":"purge","what":{}}})", json_string(rule.name), json_string(what)));
 }
 
+void RuleTrial::store(const rules::Rule& rule, EventKind, bool is_hot, std::string_view topic, std::string_view device,
+                      Payload payload, WallTime time) {
+  print_(fmt::format(R"({{"rule":{},"action":"store","class":"{}","topic":{},"device":{},"time":{},"payload":{}}})",
+                     json_string(rule.name), is_hot ? "hot" : "batch", json_string(topic), json_string(device),
+                     time.microseconds / 1000, payload_json(payload.view())));
+}
+
 void RuleTrial::ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& question) {
   const std::string otherwise = question.otherwise ? payload_json(question.otherwise->view()) : "null";
   print_(fmt::format(R"({{"rule":{},"action":"ask","question":{},"topic":{},"device":{},"payload":{},"otherwise":{}}})",

@@ -9,10 +9,12 @@
 #include <fmt/ranges.h>
 
 #include "base/text.h"
+#include "cli/admin_client.h"
 #include "cli/bench_rules.h"
 #include "cli/command_line.h"
 #include "cli/line_input.h"
 #include "cli/rule_trial.h"
+#include "net/http_message.h"
 #include "node/config.h"
 #include "node/prepared_config.h"
 #include "rules/field_path.h"
@@ -24,6 +26,9 @@ struct RulesOptions {
   std::string file;
   std::string with;
   std::string name;
+  std::string admin;
+  uint64_t lines = 100;
+  uint64_t seconds = 10;
   bool keep_open = false;
   bool json = false;
   RuleBenchOptions bench;
@@ -44,7 +49,7 @@ std::unique_ptr<node::PreparedConfig> prepare(const std::string& file) {
 
 std::string actions_of(const rules::Rule& rule) {
   static constexpr std::array<std::string_view, std::variant_size_v<rules::Action>> kNames = {
-      "publish", "upload", "drop", "purge", "webhook", "worker", "ask", "answer"};
+      "publish", "upload", "drop", "purge", "webhook", "worker", "ask", "answer", "insight", "store"};
   std::vector<std::string_view> names;
   for (const rules::Action& action : rule.actions) names.push_back(kNames[action.index()]);
   return fmt::format("{}", fmt::join(names, ", "));
@@ -86,6 +91,51 @@ std::string predicate_text(const rules::Feed& feed) {
   return field;
 }
 
+std::string level_text(rules::AskLevel level) {
+  switch (level) {
+    case rules::AskLevel::kNext:
+      return "the next level";
+    case rules::AskLevel::kEdge:
+      return "the edge";
+    case rules::AskLevel::kFog:
+      return "the fog";
+    case rules::AskLevel::kCloud:
+      return "the cloud";
+    case rules::AskLevel::kPlaced:
+      return "the level that urgency and complexity name";
+  }
+  return {};
+}
+
+// Where a row goes: what is urgent is acted upon here, what is complex is asked above, what is significant goes up, and
+// of the rest nothing is kept.
+std::vector<std::pair<std::string, std::string>> ways_of(const rules::Rule& rule) {
+  std::vector<std::pair<std::string, std::string>> ways;
+  for (const rules::Action& action : rule.actions) {
+    if (std::holds_alternative<rules::PublishAction>(action)) {
+      ways.emplace_back("act", "publishes here, at once");
+    } else if (const auto* ask = std::get_if<rules::AskAction>(&action)) {
+      ways.emplace_back("up", fmt::format("asks {} of {}, for {} ms; then {}", ask->question, level_text(ask->level),
+                                          std::chrono::duration_cast<std::chrono::milliseconds>(ask->deadline).count(),
+                                          ask->otherwise ? "the fallback" : "nothing"));
+    } else if (const auto* insight = std::get_if<rules::InsightAction>(&action)) {
+      ways.emplace_back("tell", fmt::format("an insight at {} where significance is above 0.7{}",
+                                            name_of(insight->priority), insight->readings ? ", with readings" : ""));
+    } else if (const auto* upload = std::get_if<rules::UploadAction>(&action)) {
+      ways.emplace_back(rule.has_window() ? "aggregate" : "keep",
+                        upload->priority ? fmt::format("goes up at {}", name_of(*upload->priority))
+                                         : "importance: above 0.8 at once, above 0.5 in batches, else discarded");
+    } else if (const auto* store = std::get_if<rules::StoreAction>(&action)) {
+      ways.emplace_back("keep", store->importance ? "here by importance: above 0.8, above 0.5 for a day, else discarded"
+                                : store->is_hot   ? "here until its room is needed"
+                                                  : "here for a day");
+    } else if (std::holds_alternative<rules::DropAction>(action)) {
+      ways.emplace_back("discard", "nothing else keeps it");
+    }
+  }
+  return ways;
+}
+
 // The steps of a message through the rule, in order: what is done, and details.
 std::vector<std::pair<std::string, std::string>> steps_of(const rules::Rule& rule) {
   std::vector<std::pair<std::string, std::string>> steps;
@@ -119,6 +169,7 @@ std::vector<std::pair<std::string, std::string>> steps_of(const rules::Rule& rul
   }
   steps.emplace_back("row", fmt::format("{} columns{}", rule.selected_columns, rule.selects_message ? " and *" : ""));
   steps.emplace_back("actions", actions_of(rule));
+  for (auto& way : ways_of(rule)) steps.push_back(std::move(way));
   return steps;
 }
 
@@ -190,8 +241,32 @@ Counts counts_of(const RuleTrial& trial, size_t rule) {
           .refused = counters.refused.value()};
 }
 
+// Of a running node, as it happens there.
+int trace_node(const RulesOptions& options) {
+  const std::string target = fmt::format("/v1/rules/{}/trace?lines={}&seconds={}", net::percent_encode(options.name),
+                                         options.lines, options.seconds);
+  const Result<AdminAnswer> answer =
+      admin_get(options.admin, target, std::chrono::seconds(options.seconds) + std::chrono::seconds(10));
+  if (!answer) return print_failure(answer.error(), kFailure);
+  if (answer->status != 200) {
+    fmt::print(stderr, "verge rules: {} answered {}: {}\n", options.admin, answer->status, answer->body);
+    return kFailure;
+  }
+  fmt::print("{}", answer->body);
+  return kSuccess;
+}
+
 // How far each message that the rule's topic matches got, and what came of it.
-int trace(const RulesOptions& options) {
+int trace(RulesOptions& options) {
+  if (!options.admin.empty()) {
+    if (options.name.empty()) options.name = options.file;
+    return trace_node(options);
+  }
+  if (options.name.empty() || options.with.empty()) {
+    return print_failure(
+        {"rules.line", "it is not said which messages", "give FILE NAME --with MESSAGES, or NAME --admin HOST:PORT"},
+        kUsage);
+  }
   const auto prepared = prepare(options.file);
   if (!prepared) return kUsage;
   const rules::Rule* rule = prepared->rules->find(options.name);
@@ -277,17 +352,23 @@ void add_rules_explain(CLI::App& rules, Outcome& outcome) {
 }
 
 void add_trace(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = add_command(rules, "trace", "Show how far each of some recorded messages gets in a rule");
+  CLI::App* command = add_command(rules, "trace", "Show how far each message gets in a rule");
   const auto options = std::make_shared<RulesOptions>();
-  add_file(*command, *options);
-  command->add_option("name", options->name, "The rule")->required()->type_name("NAME");
-  command->add_option("--with", options->with, "Messages, one JSON object a line; - for standard input")
+  command->add_option("file", options->file, "The node's configuration file; with --admin left out")
       ->required()
       ->type_name("FILE");
+  command->add_option("name", options->name, "The rule")->type_name("NAME");
+  command->add_option("--with", options->with, "Recorded messages, one JSON object a line; - for standard input")
+      ->type_name("FILE");
+  command->add_option("--admin", options->admin, "Watch the running node with this admin listener instead")
+      ->type_name("HOST:PORT");
+  command->add_option("--lines", options->lines, "With --admin: at most so many")->check(CLI::Range(1, 10'000));
+  command->add_option("--seconds", options->seconds, "With --admin: for so long")->check(CLI::Range(1, 300));
   command->add_flag("--keep-open", options->keep_open, "Do not emit the windows that are open at the end");
   command->add_flag("--json", options->json, "Accepted for scripts: the output is JSON lines in any case");
   set_examples(*command,
-               "  verge rules trace edge.toml hot-ovens --with morning.ndjson\n\n"
+               "  verge rules trace edge.toml hot-ovens --with morning.ndjson\n"
+               "  verge rules trace hot-ovens --admin 127.0.0.1:9180 --seconds 30\n\n"
                "For each message whose topic matches: its line, what became of it, and what the rule did for it.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return trace(*options); }; });
 }

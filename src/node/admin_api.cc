@@ -254,10 +254,11 @@ AdminApi::Page AdminApi::read_page(const EventQuery& query) const {
   Page page;
   const Result<QueryEnd> end = query_events(node_.file_system(), node_.spool_directory(), node_.keys(),
                                             node_.durable_ends(), query, [&](const FoundEvent& found) {
-                                              const std::string line = event_json(found, node_.id(), node_.name());
-                                              if (!page.body.empty() && page.body.size() + line.size() >= kPageBytes)
+                                              std::string lines;
+                                              append_event_lines(lines, found, node_.id(), node_.name());
+                                              if (!page.body.empty() && page.body.size() + lines.size() > kPageBytes)
                                                 return Scan::kStopBefore;
-                                              page.body.append(line).push_back('\n');
+                                              page.body.append(lines);
                                               return Scan::kGoOn;
                                             });
   if (!end) {

@@ -70,6 +70,7 @@ class AdminApi {
   void answer_twins(const net::HttpRequest& request, net::HttpResponder responder);
   void list_twins(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_rules(const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_trace(const std::string& rule, const net::HttpRequest& request, net::HttpResponder& responder);
   // What of the overview is served; false: something else was asked for.
   bool answer_overview(const net::HttpRequest& request, net::HttpResponder& responder);
   // Likewise a file of the dashboard.

@@ -1,4 +1,7 @@
 // The rules of the node over HTTP.
+#include <algorithm>
+#include <charconv>
+
 #include <fmt/format.h>
 
 #include "net/http_message.h"
@@ -32,12 +35,14 @@ void AdminApi::answer_rules(const net::HttpRequest& request, net::HttpResponder 
   }
   const std::optional<std::string> name = net::percent_decode(rest);
   const bool is_reading = request.method == "GET" || request.method == "HEAD";
-  const bool is_known = name && (action.empty() || (!name->empty() && (action == "start" || action == "stop")));
+  const bool is_known =
+      name && (action.empty() || (!name->empty() && (action == "start" || action == "stop" || action == "trace")));
   if (!is_known) {
     return respond_problem(responder, 404,
                            {"http.not-found", fmt::format("nothing is served at {}", request.path),
-                            "see /v1/rules, /v1/rules/NAME, /v1/rules/NAME/start, /v1/rules/NAME/stop"});
+                            "see /v1/rules, /v1/rules/NAME, /v1/rules/NAME/start, …/stop, …/trace"});
   }
+  if (is_reading && action == "trace") return answer_trace(*name, request, responder);
   if (is_reading && action.empty()) {
     const std::string body = node_.rules_json(*name);
     if (!body.empty()) return answer(200, body);
@@ -62,6 +67,29 @@ void AdminApi::answer_rules(const net::HttpRequest& request, net::HttpResponder 
     return respond_problem(responder, status_of(changed.error()), changed.error());
   }
   answer(request.method == "POST" && name->empty() ? 201 : 200, node_.rules_json(""));
+}
+
+// As it happens, until there are so many lines or the time is over.
+void AdminApi::answer_trace(const std::string& rule, const net::HttpRequest& request, net::HttpResponder& responder) {
+  constexpr uint64_t kLines = 100;
+  constexpr uint64_t kSeconds = 10;
+  const auto number = [&](std::string_view name, uint64_t otherwise) {
+    const std::optional<std::string> text = net::query_parameter(request.query, name);
+    uint64_t value = otherwise;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+    return value;
+  };
+  if (node_.rules_json(rule).empty()) {
+    return respond_problem(responder, 404,
+                           {"rules.unknown", fmt::format("there is no rule {}", rule), "see GET /v1/rules"});
+  }
+  if (streams_.is_full()) {
+    return respond_problem(responder, 503, {"admin.streams", "too many streams are watched already", "close one"},
+                           {{"Retry-After", "5"}});
+  }
+  const uint64_t seconds =
+      std::min<uint64_t>(number("seconds", kSeconds), LiveStreams::kTraceMax / std::chrono::seconds(1));
+  streams_.watch_trace(rule, number("lines", kLines), std::chrono::seconds(seconds), std::move(responder));
 }
 
 }  // namespace verge::node

@@ -314,6 +314,7 @@ struct RulesConfig {
   uint64_t memory_max = 512U << 20;
   uint64_t rule_memory_max = 64U << 20;
   bool durable = false;
+  uint64_t kept_bytes_max = 256U << 20;
 };
 
 // Rows that rules look values up in.

@@ -77,6 +77,8 @@ UploadWord word_of(const std::optional<Priority>& priority) {
   return UploadWord::kImportance;
 }
 
+enum class StoreWord { kHot, kBatch, kImportance };
+
 // An action as it is written: a table whose first key says what it does.
 struct ActionForm {
   std::optional<std::string> publish;
@@ -98,6 +100,10 @@ struct ActionForm {
   std::optional<rules::AskLevel> level;
   std::optional<Duration> deadline;
   std::optional<bool> answer;
+  std::optional<StoreWord> store;
+  std::optional<std::string> insight;
+  std::optional<std::string> of;
+  std::optional<Priority> priority;
 };
 
 ActionForm form_of(const rules::ActionSource& action) {
@@ -129,6 +135,14 @@ ActionForm form_of(const rules::ActionSource& action) {
     form.deadline = ask->deadline;
     form.qos = ask->qos;
     form.retain = ask->retain;
+  } else if (const auto* insight = std::get_if<rules::InsightSource>(&action)) {
+    form.insight = insight->type;
+    form.of = insight->of;
+    form.priority = insight->priority;
+    form.topic = insight->topic;
+  } else if (const auto* store = std::get_if<rules::StoreSource>(&action)) {
+    form.store = store->by_importance ? StoreWord::kImportance : store->is_hot ? StoreWord::kHot : StoreWord::kBatch;
+    form.topic = store->topic;
   } else if (std::holds_alternative<rules::AnswerSource>(action)) {
     form.answer = true;
   } else {
@@ -145,6 +159,17 @@ rules::ActionSource action_of(const ActionForm& form) {
     ask.qos = static_cast<uint8_t>(form.qos.value_or(0));
     ask.retain = form.retain.value_or(false);
     return ask;
+  }
+  if (form.insight) {
+    return rules::InsightSource{.type = *form.insight,
+                                .of = form.of.value_or(""),
+                                .priority = form.priority.value_or(Priority::kHigh),
+                                .topic = form.topic};
+  }
+  if (form.store) {
+    return rules::StoreSource{.is_hot = *form.store == StoreWord::kHot,
+                              .by_importance = *form.store == StoreWord::kImportance,
+                              .topic = form.topic};
   }
   if (form.answer) return rules::AnswerSource{};
   if (form.publish) {
@@ -168,12 +193,18 @@ rules::ActionSource action_of(const ActionForm& form) {
 void check(Visitor& visitor, const ActionForm& form) {
   const int what = int{form.publish.has_value() && !form.ask} + int{form.upload.has_value()} +
                    int{form.drop.has_value()} + int{form.purge.has_value()} + int{form.webhook.has_value()} +
-                   int{form.worker.has_value()} + int{form.ask.has_value()} + int{form.answer.has_value()};
+                   int{form.worker.has_value()} + int{form.ask.has_value()} + int{form.answer.has_value()} +
+                   int{form.insight.has_value()} + int{form.store.has_value()};
   if (what != 1) {
-    visitor.refuse("", {"config.value",
-                        "an action has exactly one of publish, upload, purge, webhook, worker, ask, answer and drop",
-                        what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
+    visitor.refuse(
+        "",
+        {"config.value",
+         "an action has exactly one of publish, upload, store, insight, purge, webhook, worker, ask, answer and drop",
+         what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
     return;
+  }
+  if (form.insight && !form.of) {
+    visitor.refuse("insight", {"config.value", "the insight is of nothing", "add of = \"temperature\", say"});
   }
   if (form.ask && !form.publish) {
     visitor.refuse("ask", {"config.value", "what is decided goes nowhere", "add publish = \"its/topic\""});
@@ -200,7 +231,13 @@ void check(Visitor& visitor, const ActionForm& form) {
     only_with(form.qos.has_value(), "qos", "publish");
     only_with(form.retain.has_value(), "retain", "publish");
   }
-  if (!form.upload) only_with(form.topic.has_value(), "topic", "upload");
+  if (!form.upload && !form.insight && !form.store) {
+    only_with(form.topic.has_value(), "topic", "upload, store and insight");
+  }
+  if (!form.insight) {
+    only_with(form.of.has_value(), "of", "insight");
+    only_with(form.priority.has_value(), "priority", "insight");
+  }
   if (!form.purge) {
     only_with(form.by.has_value(), "by", "purge");
     only_with(form.soft.has_value(), "soft", "purge");
@@ -750,6 +787,8 @@ static void describe(Visitor& v, RulesConfig& c) {
       "durable", c.durable, Flag{},
       {"Whether what rules remember survives the end of the node, however it ends; otherwise open windows are emitted "
        "early when it stops, and lost when it is killed."});
+  v.key("kept_bytes_max", c.kept_bytes_max, Size{8 * kMiB, kGiB << 10},
+        {"What rules keep on this node (store), on the disk: hot, and batch, each so much; beyond it the oldest go."});
   v.key("rule_memory_max", c.rule_memory_max, Size{kMiB, kGiB << 10}, {"The same of one rule on one event loop."});
 }
 
@@ -801,7 +840,21 @@ static void describe(Visitor& v, rules::ActionSource& action) {
       {"Stores the event durably here and sends it up the tree at this priority; importance: at that which the column "
        "`importance` calls for, if any.",
        "none"});
-  v.key("topic", form.topic, Text{}, {"With upload: the template of the topic.", "the message's topic"});
+  v.key("topic", form.topic, Text{},
+        {"With upload, store and insight: the template of the topic.",
+         "the message's topic; insights/ and the rule's name"});
+  v.key("store", form.store,
+        Choice<StoreWord>{
+            {{"hot", StoreWord::kHot}, {"batch", StoreWord::kBatch}, {"importance", StoreWord::kImportance}}},
+        {"Keeps the row on this node, until its room is needed (hot) or compressed for a day (batch), or as the column "
+         "`importance` calls for; it does not climb.",
+         "none"});
+  v.key("insight", form.insight, Text{.may_be_empty = false},
+        {"Uploads an insight of this type where `significance` is above 0.7.", "none"});
+  v.key("of", form.of, Text{.may_be_empty = false},
+        {"With insight: the number that it is about, a field or an expression of the message.", "none"});
+  v.key("priority", form.priority, priority_choice(),
+        {"With insight: at which it climbs; critical carries the readings before it.", "high"});
   v.key("purge", form.purge, Text{.may_be_empty = false},
         {"Purges what the HTTP cache holds with this tag; ${name} stands for a column or a field.", "none"});
   v.key("by", form.by,

@@ -260,7 +260,7 @@ TEST(ConfigProblems, Actions) {
   EXPECT_THAT(action("{upload='high', retain=false}"),
               ElementsAre("f.toml:4:30: retain goes only with publish; leave it out [config.value]"));
   EXPECT_THAT(action("{publish='t', topic='u'}"),
-              ElementsAre("f.toml:4:27: topic goes only with upload; leave it out [config.value]"));
+              ElementsAre("f.toml:4:27: topic goes only with upload, store and insight; leave it out [config.value]"));
   EXPECT_THAT(action("{ask='q'}"), ElementsAre(HasSubstr("what is decided goes nowhere")));
   EXPECT_THAT(action("{ask='q', publish='t', level='fog', deadline='80ms', otherwise='{}', qos=1}"), IsEmpty());
   EXPECT_THAT(action("{publish='t', otherwise='{}'}"), ElementsAre(HasSubstr("otherwise goes only with ask")));

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "model/topic.h"
 #include "node/rule_restoration.h"
 
 namespace verge::node {
@@ -387,8 +388,44 @@ void EventPath::evaluate(const rules::Message& message) {
   if (is_watched()) {
     tail_->add(EventTail::Kind::kMessage, message.received, message.topic, message.device, message.payload.view(), {});
   }
-  evaluator_.evaluate(message, *this);
+  if (tail_ != nullptr && tail_->is_traced()) {
+    trace(message);
+  } else {
+    evaluator_.evaluate(message, *this);
+  }
   if (current_.actions > 0) counters_.decision.record(std::chrono::steady_clock::now() - current_.received);
+}
+
+void EventPath::trace(const rules::Message& message) {
+  struct Counts {
+    const rules::Rule* rule = nullptr;
+    uint64_t matched = 0, rows = 0, errors = 0;
+  };
+  const auto counts_of = [this](const rules::Rule& rule) {
+    const rules::RuleCounters& counters = evaluator_.counters(rule.index);
+    return Counts{.rule = &rule,
+                  .matched = evaluator_.matched(rule.index),
+                  .rows = counters.fired.value(),
+                  .errors = counters.errors.value()};
+  };
+  std::vector<Counts> before;
+  for (const std::string& name : tail_->traced_rules()) {
+    if (const rules::Rule* rule = evaluator_.rules().find(name)) before.push_back(counts_of(*rule));
+  }
+  evaluator_.evaluate(message, *this);
+  for (const Counts& each : before) {
+    const Counts after = counts_of(*each.rule);
+    // A rule with memory may take it on another loop, and its rows may come later.
+    const std::string_view outcome = after.rows != each.rows       ? "row"
+                                     : after.errors != each.errors ? "error"
+                                     : each.rule->memory           ? "remembered or not chosen"
+                                                                   : "not chosen by WHERE";
+    const bool is_of_second = std::ranges::any_of(
+        each.rule->feeds, [&](const rules::Feed& feed) { return topic_matches(feed.filter, message.topic); });
+    if (after.matched == each.matched && !is_of_second) continue;
+    tail_->add(EventTail::Kind::kTrace, message.received, message.topic, message.device, message.payload.view(),
+               each.rule->name, outcome);
+  }
 }
 
 void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::string_view device, Payload payload,
@@ -497,6 +534,14 @@ void EventPath::call(const rules::Rule&, std::string_view worker, std::string_vi
                      WallTime time) {
   counters_.calls.add();
   if (!call_ || !call_(worker, topic, time, payload)) counters_.failed_calls.add();
+}
+
+void EventPath::store(const rules::Rule& rule, EventKind kind, bool is_hot, std::string_view topic,
+                      std::string_view device, Payload payload, WallTime time) {
+  if (is_watched()) tail_->add(EventTail::Kind::kUpload, clock_.wall(), topic, device, payload.view(), rule.name);
+  if (kept_ == nullptr) return;
+  kept_->keep(is_hot ? rules::Handling::kHot : rules::Handling::kBatch,
+              {.kind = kind, .time = time, .topic = topic, .device = device, .payload = payload.view()});
 }
 
 void EventPath::ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& asked) {

@@ -40,6 +40,7 @@
 #include "node/durability_classes.h"
 #include "node/event_tail.h"
 #include "node/event_traces.h"
+#include "node/kept_events.h"
 #include "node/questions.h"
 #include "node/rule_journal.h"
 #include "node/webhooks.h"
@@ -116,6 +117,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
       std::function<bool(std::string_view worker, std::string_view topic, WallTime time, const Payload& payload)>;
   void call_with(Call call) { call_ = std::move(call); }
 
+  // Likewise: where rules keep what does not climb. Nobody: nothing is kept.
+  void keep_in(KeptEvents& kept) { kept_ = &kept; }
   // Likewise: who asks other levels. Nobody: questions of rules are answered here.
   void ask_by(Questions& questions) { questions_ = &questions; }
   // What the rule of that name says here. On the loop, in no evaluation. Error rules.unknown.
@@ -255,6 +258,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void not_performed(const rules::Rule& rule, size_t action, std::string_view why) override;
   void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
             WallTime time) override;
+  void store(const rules::Rule& rule, EventKind kind, bool is_hot, std::string_view topic, std::string_view device,
+             Payload payload, WallTime time) override;
   void ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& question) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void advanced(const rules::Rule& rule, WallTime now) override;
@@ -275,6 +280,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Keeps the message where its class demands it and no rule did.
   void keep(const DurabilityClass* demanded, std::string_view topic, std::string_view device, const Payload& payload);
   void evaluate(const rules::Message& message);
+  // The same, and what became of it in the rules that are traced.
+  void trace(const rules::Message& message);
   void evaluate_posted();
   // Calls `next` in another turn, when there is room where the caller found none since passages().crowded() was
   // `crowded`.
@@ -319,6 +326,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   Webhook webhook_;
   Call call_;
   Questions* questions_ = nullptr;
+  KeptEvents* kept_ = nullptr;
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published

@@ -1,6 +1,7 @@
 // EventQuery: reads what a node holds, straight from its logs, whether the node runs or not.
 //
-// Events come by stream, critical first, and in order of sequence within one. A position names an event ("normal:17");
+// Events come by stream, critical first, and in order of sequence within one; behind them what rules keep, hot first,
+// unless a stream is asked for. A position names an event ("normal:17");
 // a query goes on after one. Reading is bounded by `limit`, by whoever takes the events and, for what does not match,
 // by 64 MiB a call: then the answer says where to go on.
 #pragma once
@@ -20,7 +21,11 @@ namespace verge::node {
 struct EventPosition {
   Priority stream = Priority::kCritical;
   uint64_t sequence = 0;
+  // Of what rules keep here: 1 + the class (node/kept_events.h); 0: the event is in the stream.
+  uint8_t kept = 0;
 
+  // "critical" … "low"; "kept-hot", "kept-batch".
+  [[nodiscard]] std::string place() const;
   [[nodiscard]] std::string text() const;
   // "normal:17"; nothing otherwise.
   static std::optional<EventPosition> parse(std::string_view text);
@@ -35,6 +40,12 @@ struct EventQuery {
   WallTime until{INT64_MAX};
   size_t limit = 1000;  // from 1
   std::optional<EventPosition> after;
+};
+
+// A reading that was restored of a reduced series.
+struct RestoredReading {
+  std::string column;
+  double error_bound = 0;  // 0: it is as it was
 };
 
 struct FoundEvent {
@@ -61,7 +72,17 @@ Result<QueryEnd> query_events(storage::FileSystem& file_system, const std::strin
 // neither.
 std::optional<std::string> payload_json(std::string_view payload);
 
+// The readings of a row with a reduced series (the aggregate reduced() of a rule), as events of their own times whose
+// payloads are the row with the reading in place of its column. False where the event is no such row, or where it
+// cannot be read back; then nothing was called.
+bool restore_readings(const EventView& event,
+                      const std::function<void(const EventView& reading, const RestoredReading& restored)>& found);
+
+// event_json() of the event, or of each reading that is restored of it, each line with its end.
+void append_event_lines(std::string& out, const FoundEvent& found, const NodeId& self, std::string_view self_name);
+
 // One JSON object, without a line end. `self` and `self_name` stand for an origin that is this node.
-std::string event_json(const FoundEvent& found, const NodeId& self, std::string_view self_name);
+std::string event_json(const FoundEvent& found, const NodeId& self, std::string_view self_name,
+                       const RestoredReading* restored = nullptr);
 
 }  // namespace verge::node

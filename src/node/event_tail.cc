@@ -1,5 +1,6 @@
 #include "node/event_tail.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -11,7 +12,7 @@
 namespace verge::node {
 namespace {
 
-constexpr std::string_view kKinds[] = {"message", "command", "upload", "drop"};
+constexpr std::string_view kKinds[] = {"message", "command", "upload", "drop", "trace"};
 
 // Not in the middle of a character.
 std::string_view cut(std::string_view text, size_t bytes) {
@@ -23,11 +24,12 @@ std::string_view cut(std::string_view text, size_t bytes) {
 }  // namespace
 
 void EventTail::add(Kind kind, WallTime time, std::string_view topic, std::string_view device, std::string_view payload,
-                    std::string_view rule) {
+                    std::string_view rule, std::string_view outcome) {
   const std::scoped_lock lock(mutex_);
   std::string line;
   for (auto& [number, watcher] : watchers_) {
     if (!watcher.rule.empty() && watcher.rule != rule) continue;
+    if (kind == Kind::kTrace && !watcher.traces) continue;
     if (!topic_matches(watcher.filter, topic)) continue;
     if (watcher.waiting == kWaitingMax) {
       ++watcher.missing;
@@ -39,6 +41,10 @@ void EventTail::add(Kind kind, WallTime time, std::string_view topic, std::strin
           R"({{"time_ms":{},"kind":"{}","topic":{},"device":{},"rule":{},"payload":{},"payload_bytes":{}}})",
           time.microseconds / 1000, kKinds[static_cast<size_t>(kind)], json_string(topic), json_string(device),
           json_string(rule), json_string(shown), payload.size());
+      if (!outcome.empty()) {
+        line.pop_back();
+        line.append(",\"outcome\":").append(json_string(outcome)).push_back('}');
+      }
       line.push_back('\n');
     }
     watcher.lines += line;
@@ -46,10 +52,21 @@ void EventTail::add(Kind kind, WallTime time, std::string_view topic, std::strin
   }
 }
 
-uint64_t EventTail::watch(std::string filter, std::string rule) {
+std::vector<std::string> EventTail::traced_rules() {
   const std::scoped_lock lock(mutex_);
-  watchers_.emplace(next_, Watcher{.filter = std::move(filter), .rule = std::move(rule), .lines = {}});
+  std::vector<std::string> rules;
+  for (const auto& [number, watcher] : watchers_) {
+    if (watcher.traces && std::ranges::find(rules, watcher.rule) == rules.end()) rules.push_back(watcher.rule);
+  }
+  return rules;
+}
+
+uint64_t EventTail::watch(std::string filter, std::string rule, bool traces) {
+  const std::scoped_lock lock(mutex_);
+  watchers_.emplace(next_,
+                    Watcher{.filter = std::move(filter), .rule = std::move(rule), .traces = traces, .lines = {}});
   watched_ = true;
+  if (traces) traced_ = true;
   return next_++;
 }
 
@@ -57,6 +74,7 @@ void EventTail::unwatch(uint64_t watcher) {
   const std::scoped_lock lock(mutex_);
   watchers_.erase(watcher);
   watched_ = !watchers_.empty();
+  traced_ = std::ranges::any_of(watchers_, [](const auto& entry) { return entry.second.traces; });
 }
 
 EventTail::Taken EventTail::take(uint64_t watcher) {

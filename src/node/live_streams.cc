@@ -1,5 +1,6 @@
 #include "node/live_streams.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -36,14 +37,26 @@ void LiveStreams::watch_tail(std::string filter, std::string rule, net::HttpResp
       .responder = std::move(responder), .is_tail = true, .tail = tail, .parent = {}, .insights = {}, .goals = {}});
 }
 
+void LiveStreams::watch_trace(std::string rule, uint64_t lines, Duration duration, net::HttpResponder responder) {
+  const uint64_t tail = tail_.watch("#", std::move(rule), /*traces=*/true);
+  begin(Stream{.responder = std::move(responder),
+               .is_tail = true,
+               .until = loop_.tick() + std::min(duration, kTraceMax),
+               .lines_left = std::min(lines, kTraceLinesMax),
+               .tail = tail,
+               .parent = {},
+               .insights = {},
+               .goals = {}});
+}
+
 void LiveStreams::begin(Stream stream) {
   const uint64_t number = next_++;
   Stream& made = streams_.emplace(number, std::move(stream)).first->second;
   // The comment lets the client know at once that it is connected.
   made.responder.start_stream({.status = 200,
-                               .content_type = "text/event-stream",
+                               .content_type = made.until ? "application/x-ndjson" : "text/event-stream",
                                .fields = {{"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}},
-                               .body = ": verge\n\n"});
+                               .body = made.until ? "" : ": verge\n\n"});
   made.responder.when_closed([this, number] {
     const auto place = streams_.find(number);
     if (place == streams_.end()) return;
@@ -66,11 +79,21 @@ void LiveStreams::look() {
     const auto place = streams_.find(number);
     if (place == streams_.end() || place->second.responder.queued_bytes() > kWaitingBytesMax) continue;
     send(place->second);
+    const auto sent = streams_.find(number);
+    if (sent == streams_.end() || !sent->second.until) continue;
+    if (sent->second.lines_left > 0 && loop_.now() < *sent->second.until) continue;
+    tail_.unwatch(sent->second.tail);
+    net::HttpResponder responder = std::move(sent->second.responder);
+    streams_.erase(sent);
+    responder.when_closed({});
+    responder.finish();
   }
 }
 
 void LiveStreams::send(Stream& stream) {
-  const std::string out = stream.is_tail ? tail_events(stream) : state_events(stream);
+  const std::string out = stream.until     ? trace_lines(stream)
+                          : stream.is_tail ? tail_events(stream)
+                                           : state_events(stream);
   if (!out.empty()) stream.responder.write(out);
 }
 
@@ -97,6 +120,19 @@ std::string LiveStreams::state_events(Stream& stream) {
     stream.goals = std::move(goals);
     stream.samples = overview_.samples();
   }
+  return out;
+}
+
+std::string LiveStreams::trace_lines(Stream& stream) {
+  const EventTail::Taken taken = tail_.take(stream.tail);
+  std::string out;
+  std::string_view rest = taken.lines;
+  for (; !rest.empty() && stream.lines_left > 0; --stream.lines_left) {
+    const size_t end = rest.find('\n') + 1;
+    out.append(rest.substr(0, end));
+    rest.remove_prefix(end);
+  }
+  if (taken.missing > 0) fmt::format_to(std::back_inserter(out), "{{\"missing\":{}}}\n", taken.missing);
   return out;
 }
 

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "net/http_exchange.h"
@@ -36,13 +37,19 @@ class LiveStreams {
   void watch_state(net::HttpResponder responder);
   // `filter`: a valid topic filter; `rule`: may be empty.
   void watch_tail(std::string filter, std::string rule, net::HttpResponder responder);
+  // What becomes of each message in the rule, and what it does: so many lines of JSON, or for so long.
+  static constexpr uint64_t kTraceLinesMax = 10'000;
+  static constexpr Duration kTraceMax = std::chrono::minutes(5);
+  void watch_trace(std::string rule, uint64_t lines, Duration duration, net::HttpResponder responder);
 
  private:
   struct Stream {
     net::HttpResponder responder;
     bool is_tail = false;
-    uint64_t tail = 0;     // of the EventTail
-    uint64_t samples = 0;  // what was sent last
+    std::optional<MonotonicTime> until;  // of a trace
+    uint64_t lines_left = 0;             // likewise
+    uint64_t tail = 0;                   // of the EventTail
+    uint64_t samples = 0;                // what was sent last
     uint64_t change = 0;
     uint64_t removals = 0;
     std::string parent;
@@ -57,6 +64,7 @@ class LiveStreams {
   // What there is to be sent, noted as sent.
   std::string state_events(Stream& stream);
   std::string tail_events(Stream& stream);
+  std::string trace_lines(Stream& stream);
 
   runtime::Loop& loop_;
   Overview& overview_;

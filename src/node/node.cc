@@ -266,6 +266,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   node->make_tracer();
   node->make_shards(rules);
   node->make_questions();
+  if (const Result<void> opened = node->open_kept(); !opened) return std::unexpected(opened.error());
   if (const Result<void> restored = node->restore_sessions(); !restored) return std::unexpected(restored.error());
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
   node->worker_specs_ = credentials.workers;
@@ -384,7 +385,7 @@ Result<void> Node::change_spool_keys(const storage::Keys& keys) {
   const storage::KeyId before = keys_.writing();
   storage::KeyRing fresh;
   if (const Result<void> taken = fresh.replace(keys); !taken) return taken;
-  for (const std::string_view log : {"/sessions/journal", "/rules/journal"}) {
+  for (const std::string_view log : {"/sessions/journal", "/rules/journal", "/kept/hot/log", "/kept/batch/log"}) {
     const std::string directory = data_directory_.path() + std::string(log);
     const Result<std::map<storage::KeyId, size_t>> needed = storage::keys_in_use(file_system_, directory);
     if (!needed) return std::unexpected(needed.error());
@@ -593,6 +594,16 @@ void Node::make_tracer() {
       traces::Resource{
           .node = config_.node.name, .node_id = id_.text(), .tier = std::string(name_of(config_.node.tier))},
       clock_);
+}
+
+Result<void> Node::open_kept() {
+  Result<std::unique_ptr<KeptEvents>> opened =
+      KeptEvents::open(file_system_, data_directory_.path() + "/kept", keys_, clock_,
+                       {.bytes_max = config_.rules_limits.kept_bytes_max});
+  if (!opened) return std::unexpected(opened.error());
+  kept_ = std::move(*opened);
+  for (Shard& shard : shards_) shard.path->keep_in(*kept_);
+  return {};
 }
 
 void Node::make_questions() {
@@ -866,6 +877,7 @@ Node::~Node() {
     shard.loop->stop();
     shard.thread.join();
   }
+  if (kept_) kept_->stop();
   tls_listeners_.clear();
   admin_listeners_.clear();
   admin_.reset();

@@ -36,6 +36,7 @@
 #include "node/event_tail.h"
 #include "node/event_traces.h"
 #include "node/ingest_receiver.h"
+#include "node/kept_events.h"
 #include "node/overview.h"
 #include "node/questions.h"
 #include "node/readings.h"
@@ -226,6 +227,7 @@ class Node {
   static void take_mqtt(Shard& shard, net::Socket socket, std::function<void(net::Socket)> to_broker);
   void make_tracer();
   void make_questions();
+  Result<void> open_kept();
   void make_uplink();
   void make_bridges();
   void stop_bridges();
@@ -291,6 +293,7 @@ class Node {
   std::vector<std::unique_ptr<mqtt::Bridge>> bridges_;     // each on the loop of its broker
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  std::unique_ptr<KeptEvents> kept_;
   std::unique_ptr<Questions> questions_;  // on the first loop
   Webhooks webhooks_;                     // outlives the loops, whose paths send
   std::vector<WorkerSpec> worker_specs_;  // of the configuration

@@ -404,6 +404,13 @@ std::string Node::metrics_text() const {
   out.counter("questions_answered_total", "Of these, those that were decided here.", answered);
   out.counter("questions_replaced_total", "Of these, in place of a level that is out of reach.", replaced);
   out.counter("questions_forwarded_total", "Questions of children that are for a level above.", forwarded);
+  const KeptEvents::Counters& kept = kept_->counters();
+  out.counter("kept_events_total", "Events that rules keep here.", kept.kept);
+  out.counter("kept_events_dropped_total", "Of these, those that there was no room for, or that could not be written.",
+              kept.dropped);
+  out.counter("kept_segments_expired_total", "Files of kept events that went, by age or for want of room.",
+              kept.expired);
+  out.gauge("kept_bytes", "Written of kept events.", static_cast<double>(kept.bytes));
   out.counter("rule_calls_total", "Events that rules gave to workers.", totals.calls);
   out.counter("rule_calls_failed_total", "Of these, those that no worker took, or that too many waited before.",
               totals.failed_calls);

@@ -2,17 +2,24 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <charconv>
 #include <cmath>
+#include <iterator>
+
+#include <fmt/format.h>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "rules/operators.h"
 #include "series/information.h"
+#include "series/reduction_choice.h"
 #include "series/state.h"
 
 namespace verge::rules {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Aggregate>, 14> kAggregates = {{
+constexpr std::array<std::pair<std::string_view, Aggregate>, 15> kAggregates = {{
     {"count", Aggregate::kCount},
     {"sum", Aggregate::kSum},
     {"avg", Aggregate::kAvg},
@@ -27,6 +34,7 @@ constexpr std::array<std::pair<std::string_view, Aggregate>, 14> kAggregates = {
     {"median", Aggregate::kMedian},
     {"slope", Aggregate::kSlope},
     {"information", Aggregate::kInformation},
+    {"reduced", Aggregate::kReduced},
 }};
 
 template <class T>
@@ -77,6 +85,9 @@ Accumulator::Accumulator(const AggregateCall& call) : call_(call) {
     case Aggregate::kInformation:
       seen_.emplace<std::vector<double>>();
       return;
+    case Aggregate::kReduced:
+      seen_.emplace<std::unique_ptr<Series>>(std::make_unique<Series>());
+      return;
     default:
       if (call.is_distinct) {
         seen_.emplace<std::unique_ptr<Distinct>>(std::make_unique<Distinct>());
@@ -105,6 +116,7 @@ void Accumulator::add(const Value& value, int64_t time_us) {
     }
     return;
   }
+  if (auto* series = std::get_if<std::unique_ptr<Series>>(&seen_)) return add_reading(**series, value, time_us);
   if (call_.aggregate == Aggregate::kFirst || call_.aggregate == Aggregate::kLast) return keep(value);
   if (std::holds_alternative<Kept>(seen_)) return keep_extreme(value);
   if (!value.is_numeric()) return;
@@ -116,6 +128,58 @@ void Accumulator::add(const Value& value, int64_t time_us) {
       readings && readings->size() < kInformationReadingsMax) {
     readings->push_back(number);
   }
+}
+
+// A reading and its score, as in [20.5,0.125].
+void Accumulator::add_reading(Series& series, const Value& value, int64_t time_us) const {
+  if (value.kind() != Value::Kind::kJson) return;
+  const std::string_view text = value.view();
+  double number = 0;
+  double score = 0;
+  const char* const end = text.data() + text.size();
+  const auto [after, problem] = std::from_chars(text.data() + std::min<size_t>(1, text.size()), end, number);
+  if (problem != std::errc{} || after == end || *after != ',' || !std::isfinite(number)) return;
+  const bool is_scored = std::from_chars(after + 1, end, score).ec == std::errc{};
+  if (series.values.size() == kReducedReadingsMax) {
+    ++series.left_out;
+    return;
+  }
+  if (is_scored && score >= kExactFromScore) series.exact.push_back(series.values.size());
+  series.times_us.push_back(time_us);
+  series.values.push_back(number);
+}
+
+Value Accumulator::reduced(Series& series) const {
+  if (series.values.empty()) return {};
+  constexpr int64_t kMicroseconds = 1000;
+  const bool is_ms = std::ranges::all_of(series.times_us, [](int64_t time) { return time % kMicroseconds == 0; });
+  std::vector<std::string> times;
+  for (const int64_t time : series.times_us) times.push_back(fmt::format("{}", is_ms ? time / kMicroseconds : time));
+  const series::Window window{.time_name = is_ms ? "ms" : "us",
+                              .value_name = "value",
+                              .times = series::TimeColumn::of(times),
+                              .values = series.values};
+  const std::vector<size_t> exact(series.exact.begin(), series.exact.end());
+  const double range = series::range_of(window.values);
+  series::Choice choice;
+  if (call_.bandwidth_bps > 0) {
+    choice = series::best_within(window, series::bytes_until(call_.bandwidth_bps, call_.deadline_ms), exact);
+  } else if (call_.share > 0 && range > 0 && std::isfinite(range)) {
+    choice = series::smallest_within(window, call_.share * range, exact);
+    choice.fits = true;
+  } else {
+    choice.reduction.method = series::Method::kLossless;
+    choice.reduced = series::reduce(window, choice.reduction, {}, 0);
+    choice.fits = true;
+  }
+  const auto number = [](double value) { return std::isfinite(value) ? fmt::format("{}", value) : "null"; };
+  series.text = fmt::format(
+      R"({{"reduced":"{}","method":"{}","readings":{},"exact":{},"error_bound":{},"range":{},"quality":{},"arrives":{})",
+      base64(choice.reduced.record), series::name_of(choice.reduction.method), series.values.size(), exact.size(),
+      number(choice.reduced.error_bound), number(range), number(choice.quality), choice.fits);
+  if (series.left_out > 0) fmt::format_to(std::back_inserter(series.text), R"(,"left_out":{})", series.left_out);
+  series.text.push_back('}');
+  return Value::json(series.text);
 }
 
 void Accumulator::keep(const Value& value) {
@@ -166,6 +230,17 @@ void Accumulator::merge(const Accumulator& later) {
     std::get<std::unique_ptr<Distinct>>(seen_)->count.merge((*distinct)->count);
   } else if (const auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&later.seen_)) {
     std::get<std::unique_ptr<Sketch>>(seen_)->sketch.merge((*sketch)->sketch);
+  } else if (const auto* series = std::get_if<std::unique_ptr<Series>>(&later.seen_)) {
+    Series& mine = *std::get<std::unique_ptr<Series>>(seen_);
+    const size_t room = kReducedReadingsMax - mine.values.size();
+    const size_t taken = std::min(room, (*series)->values.size());
+    for (const uint64_t index : (*series)->exact) {
+      if (index < taken) mine.exact.push_back(mine.values.size() + index);
+    }
+    const auto end = static_cast<ptrdiff_t>(taken);
+    mine.times_us.insert(mine.times_us.end(), (*series)->times_us.begin(), (*series)->times_us.begin() + end);
+    mine.values.insert(mine.values.end(), (*series)->values.begin(), (*series)->values.begin() + end);
+    mine.left_out += (*series)->left_out + (*series)->values.size() - taken;
   } else {
     auto& mine = std::get<std::vector<double>>(seen_);
     for (const double reading : std::get<std::vector<double>>(later.seen_)) {
@@ -199,6 +274,7 @@ Value Accumulator::numeric_result() const {
   if (const auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&seen_)) {
     return Value::integer(static_cast<int64_t>((*distinct)->count.count()));
   }
+  if (const auto* series = std::get_if<std::unique_ptr<Series>>(&seen_)) return reduced(**series);
   const auto& readings = std::get<std::vector<double>>(seen_);
   return readings.empty() ? Value{} : Value::number(series::information(readings));
 }
@@ -212,6 +288,11 @@ size_t Accumulator::bytes() const {
   if (const auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) {
     const size_t readings = std::min<size_t>((*sketch)->sketch.count(), series::QuantileSketch::kExactMax);
     return sizeof(Sketch) + readings * sizeof(double);
+  }
+  if (const auto* series = std::get_if<std::unique_ptr<Series>>(&seen_)) {
+    const Series& held = **series;
+    return sizeof(Series) + held.text.capacity() +
+           (held.times_us.capacity() + held.values.capacity() + held.exact.capacity()) * sizeof(uint64_t);
   }
   if (const auto* readings = std::get_if<std::vector<double>>(&seen_)) return readings->capacity() * sizeof(double);
   return 0;
@@ -234,6 +315,16 @@ void Accumulator::append_to(std::string& out) const {
     (*distinct)->count.append_to(out);
   } else if (const auto* sketch = std::get_if<std::unique_ptr<Sketch>>(&seen_)) {
     (*sketch)->sketch.append_to(out);
+  } else if (const auto* series = std::get_if<std::unique_ptr<Series>>(&seen_)) {
+    const Series& held = **series;
+    append_varint(out, held.values.size());
+    for (size_t i = 0; i < held.values.size(); ++i) {
+      append_fixed(out, static_cast<uint64_t>(held.times_us[i]));
+      append_fixed(out, std::bit_cast<uint64_t>(held.values[i]));
+    }
+    append_varint(out, held.exact.size());
+    for (const uint64_t index : held.exact) append_varint(out, index);
+    append_varint(out, held.left_out);
   } else {
     const auto& readings = std::get<std::vector<double>>(seen_);
     append_varint(out, readings.size());
@@ -263,6 +354,23 @@ bool Accumulator::read(ByteReader& in) {
     Result<series::QuantileSketch> read = series::QuantileSketch::read(in);
     if (!read) return false;
     (*sketch)->sketch = std::move(*read);
+  } else if (auto* series = std::get_if<std::unique_ptr<Series>>(&seen_)) {
+    Series& held = **series;
+    held = {};
+    const uint64_t count = in.varint();
+    if (count > kReducedReadingsMax) return false;
+    for (uint64_t i = 0; i < count && in.ok(); ++i) {
+      held.times_us.push_back(static_cast<int64_t>(in.fixed<uint64_t>()));
+      held.values.push_back(std::bit_cast<double>(in.fixed<uint64_t>()));
+      if (!std::isfinite(held.values.back())) return false;
+    }
+    const uint64_t exact = in.varint();
+    for (uint64_t i = 0; i < exact && in.ok(); ++i) {
+      const uint64_t index = in.varint();
+      if (index >= count || (!held.exact.empty() && index <= held.exact.back())) return false;
+      held.exact.push_back(index);
+    }
+    held.left_out = in.varint();
   } else {
     auto& readings = std::get<std::vector<double>>(seen_);
     const uint64_t count = in.varint();

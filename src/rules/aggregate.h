@@ -33,13 +33,17 @@ enum class Aggregate : uint8_t {
   kMedian,
   kSlope,
   kInformation,
+  kReduced,
 };
 
 // Which aggregate is called, and how.
 struct AggregateCall {
   Aggregate aggregate{};
   bool is_distinct = false;  // of count
-  double share = 0;          // of percentile, 0..1
+  double share = 0;          // of percentile, 0..1; of reduced, what a reading may be off by, of the window's range
+  // Of reduced, where the line says how much may be sent: bits a second, and milliseconds.
+  double bandwidth_bps = 0;
+  double deadline_ms = 0;
   bool operator==(const AggregateCall&) const = default;
 };
 
@@ -47,6 +51,8 @@ std::optional<Aggregate> find_aggregate(std::string_view name);
 std::string_view name_of(Aggregate aggregate);
 const std::vector<std::string>& aggregate_names();
 
+inline constexpr size_t kReducedReadingsMax = 65'536;    // further readings of a window are left out, and counted
+inline constexpr double kExactFromScore = 0.5;           // readings that score so much are kept without loss
 inline constexpr size_t kInformationReadingsMax = 4096;  // further readings of a window do not change information()
 
 // What one aggregate has seen. Accumulators of the same call can be merged, the earlier with the later.
@@ -85,14 +91,25 @@ class Accumulator {
     series::QuantileSketch sketch;
   };
 
+  // Readings with their scores, to become one record (docs/formats/reduced-series.md).
+  struct Series {
+    std::vector<int64_t> times_us;
+    std::vector<double> values;
+    std::vector<uint64_t> exact;  // indices
+    uint64_t left_out = 0;
+    std::string text;  // of the last result
+  };
+
   void keep(const Value& value);
+  void add_reading(Series& series, const Value& value, int64_t time_us) const;
+  [[nodiscard]] Value reduced(Series& series) const;
   void keep_extreme(const Value& value);
   [[nodiscard]] Value kept() const;
   [[nodiscard]] Value numeric_result() const;
 
   AggregateCall call_;
   std::variant<std::monostate, Sum, Kept, series::Moments, series::Slope, std::unique_ptr<Distinct>,
-               std::unique_ptr<Sketch>, std::vector<double>>
+               std::unique_ptr<Sketch>, std::vector<double>, std::unique_ptr<Series>>
       seen_;
 };
 

@@ -63,6 +63,12 @@ class Effects {
     static_cast<void>(rule), static_cast<void>(worker), static_cast<void>(topic), static_cast<void>(payload);
     static_cast<void>(time);
   }
+  // To be kept here and not sent up: hot, or for a day. Else as for upload().
+  virtual void store(const Rule& rule, EventKind kind, bool is_hot, std::string_view topic, std::string_view device,
+                     Payload payload, WallTime time) {
+    static_cast<void>(rule), static_cast<void>(kind), static_cast<void>(is_hot), static_cast<void>(topic);
+    static_cast<void>(device), static_cast<void>(payload), static_cast<void>(time);
+  }
   // What is decided is published on `question.decision_topic`.
   virtual void ask(const Rule& rule, const AskAction& action, const Question& question) {
     static_cast<void>(rule), static_cast<void>(action), static_cast<void>(question);

@@ -92,6 +92,21 @@ TEST(Evaluator, PurgesWhatAMessageNames) {
   EXPECT_EQ(bench.evaluator.counters(0).errors.value(), 0U);
 }
 
+TEST(Evaluator, StoresByImportance) {
+  Bench bench(
+      {{.name = "r", .sql = "SELECT v, w AS importance FROM 'x'", .actions = {StoreSource{.by_importance = true}}},
+       {.name = "h",
+        .sql = "SELECT * FROM 'x' WHERE w > 0.8",
+        .actions = {StoreSource{.is_hot = true, .topic = "k/${v}"}}}});
+  for (const char* importance : {"0.81", "0.8", "0.5", "null"}) {
+    bench.send("x", fmt::format(R"({{"v":1,"w":{}}})", importance));
+  }
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: store hot x [client] {"v":1,"importance":0.81})",
+                                              R"(h: store hot k/1 [client] {"v":1,"w":0.81})",
+                                              R"(r: store batch x [client] {"v":1,"importance":0.8})",
+                                              R"(r: store batch x [client] {"v":1,"importance":null})"));
+}
+
 TEST(Evaluator, UploadsByImportance) {
   Bench bench({{.name = "r",
                 .sql = "SELECT v, w AS importance FROM 'x'",

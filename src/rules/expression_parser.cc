@@ -383,19 +383,55 @@ ExpressionPointer ExpressionParser::parse_aggregate(const Token& token, Aggregat
   }
   if (aggregate == Aggregate::kCount) call->aggregate.is_distinct = tokens_.take_word("DISTINCT");
   if (!parse_arguments(*call)) return nullptr;
+  if (aggregate == Aggregate::kReduced) return complete_reduced(token, std::move(call));
   const uint8_t wanted = aggregate == Aggregate::kPercentile ? 2 : 1;
   call = check_arguments(token, std::move(call), wanted, wanted);
   if (call == nullptr || wanted == 1) return call;
-  const Literal& share = call->operands[1]->literal;
-  const auto* number = std::get_if<double>(&share);
-  const auto* integer = std::get_if<int64_t>(&share);
-  call->aggregate.share = number != nullptr ? *number : integer != nullptr ? static_cast<double>(*integer) : -1;
-  if (call->operands[1]->kind != Kind::kLiteral || call->aggregate.share < 0 || call->aggregate.share > 1) {
+  call->aggregate.share = number_of(*call->operands[1]);
+  if (call->aggregate.share < 0 || call->aggregate.share > 1) {
     tokens_.fault(call->operands[1]->offset, "rule.arguments", "the share of percentile() is a number from 0 to 1",
                   "write percentile(x, 0.95)");
     return nullptr;
   }
   call->operands.pop_back();
+  return call;
+}
+
+// What is written as a number there; -1 where something else is.
+double ExpressionParser::number_of(const Expression& expression) {
+  if (expression.kind != Kind::kLiteral) return -1;
+  const auto* number = std::get_if<double>(&expression.literal);
+  const auto* integer = std::get_if<int64_t>(&expression.literal);
+  return number != nullptr ? *number : integer != nullptr ? static_cast<double>(*integer) : -1;
+}
+
+// reduced(x, max_error) or reduced(x, bits_per_second, milliseconds). Each reading comes with its score, so that what
+// is anomalous is kept as it was.
+ExpressionPointer ExpressionParser::complete_reduced(const Token& token, ExpressionPointer call) {
+  call = check_arguments(token, std::move(call), 2, 3);
+  if (call == nullptr) return nullptr;
+  const bool is_by_line = call->operands.size() == 3;
+  const double first = number_of(*call->operands[1]);
+  const double second = is_by_line ? number_of(*call->operands[2]) : 0;
+  const bool is_good = is_by_line ? first > 0 && second > 0 : first >= 0 && first <= 1;
+  if (!is_good) {
+    tokens_.fault(call->operands[1]->offset, "rule.arguments",
+                  "reduced() takes what a reading may be off by, 0 to 1 of the window's range, or bits a second and ms",
+                  "write reduced(x, 0.01) or reduced(x, 9600, 500)");
+    return nullptr;
+  }
+  call->aggregate.share = is_by_line ? 0 : first;
+  call->aggregate.bandwidth_bps = is_by_line ? first : 0;
+  call->aggregate.deadline_ms = second;
+  call->operands.resize(1);
+  ExpressionPointer score = make(Kind::kState, token.offset);
+  score->state = StateFunction::kAnomaly;
+  score->operands.push_back(clone(*call->operands[0]));
+  ExpressionPointer reading = make(Kind::kCall, token.offset);
+  reading->function = Function::kArray;
+  reading->operands.push_back(std::move(call->operands[0]));
+  reading->operands.push_back(std::move(score));
+  call->operands[0] = std::move(reading);
   return call;
 }
 

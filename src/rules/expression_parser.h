@@ -42,6 +42,8 @@ class ExpressionParser {
   ExpressionPointer parse_call();
   ExpressionPointer parse_cast(const Token& token);
   ExpressionPointer parse_aggregate(const Token& token, Aggregate aggregate);
+  ExpressionPointer complete_reduced(const Token& token, ExpressionPointer call);
+  static double number_of(const Expression& expression);
   ExpressionPointer parse_for(ExpressionPointer condition);
   bool parse_arguments(Expression& call);
   ExpressionPointer check_arguments(const Token& token, ExpressionPointer call, uint8_t least, uint8_t most);

@@ -1,10 +1,17 @@
 // What rules remember: windows of all kinds, event time, joins, functions, tables, bounds, and state as bytes.
 #include "rules/memory.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/random.h"
+#include "base/text.h"
 #include "rules/recording_effects.h"
+#include "rules/restored_series.h"
+#include "series/reduced_series.h"
 #include "tests/support/value_of.h"
 
 namespace verge::rules {
@@ -349,6 +356,114 @@ TEST(Memory, ScoresAnomaliesInAWindow) {
   EXPECT_LT(information, 1);
 }
 
+// The record of the row's reduced series.
+series::Restored restored(const std::string& row) {
+  const size_t begin = row.find(R"("reduced":")") + 11;
+  const std::string record = value_of(from_base64(row.substr(begin, row.find('"', begin) - begin)));
+  std::string_view rest = record;
+  const Result<series::Restored> result = series::restore(rest);
+  EXPECT_TRUE(result.has_value()) << row;
+  EXPECT_TRUE(rest.empty());
+  return result ? *result : series::Restored{};
+}
+
+TEST(Memory, ReducesTheReadingsOfAWindow) {
+  Random random(11);
+  Bench bench({rule("SELECT device, reduced(v, 0.01) AS v FROM 'x/+' GROUP BY device, TUMBLING(1 h)"),
+               {.name = "line",
+                .sql = "SELECT reduced(v, 4800, 1000) AS v FROM 'x/+' GROUP BY TUMBLING(1 h)",
+                .actions = {PublishSource{.topic = "o"}}}});
+  std::vector<double> values;
+  for (int i = 0; i < 2000; ++i) {
+    values.push_back(i == 1500 ? 500.0 : std::round((20 + 5 * std::sin(i / 50.0) + random.normal() / 10) * 100) / 100);
+    bench.send("x/d", fmt::format(R"({{"v":{}}})", values.back()), 3600 * kSecond + i * kSecond);
+  }
+  bench.send("x/d", R"({"v":"text"})", 3600 * kSecond + 2000 * kSecond);
+  bench.evaluator.drain(bench.effects);
+  ASSERT_EQ(bench.effects.done.size(), 2U);
+  for (const std::string& row : bench.effects.done) {
+    const series::Restored series = restored(row);
+    ASSERT_EQ(series.window.values.size(), values.size());
+    EXPECT_EQ(series.window.times.text(7), "3607000");
+    for (size_t i = 0; i < values.size(); ++i) {
+      EXPECT_LE(std::fabs(series.window.values[i] - values[i]), series.error_bound * (1 + 1e-9)) << i;
+    }
+    EXPECT_EQ(series.window.values[1500], 500.0) << "what is anomalous is as it was";
+    EXPECT_TRUE(std::ranges::binary_search(series.exact, 1500U) || series.error_bound == 0);
+  }
+  const series::Restored by_error = restored(bench.effects.done[0]);
+  EXPECT_LE(by_error.error_bound, 0.01 * series::range_of(values) * (1 + 1e-9));
+  EXPECT_GT(by_error.error_bound, 0);
+  EXPECT_NE(bench.effects.done[1].find(R"("arrives":true)"), std::string::npos) << bench.effects.done[1];
+}
+
+TEST(Memory, WhatIsNoReducedSeriesIsNotRestored) {
+  Bench bench({rule("SELECT reduced(v, 0.1) AS v FROM 'x' GROUP BY COUNT(20)")});
+  for (int i = 0; i < 20; ++i) bench.send("x", fmt::format(R"({{"v":{}}})", i % 3), (3600 + i) * kSecond);
+  const std::string& row = bench.effects.done.at(0);
+  const size_t begin = row.find(R"("reduced":")") + 11;
+  const std::string record = value_of(from_base64(row.substr(begin, row.find('"', begin) - begin)));
+  const RestoredSeries series = value_of(restore_series(record));
+  ASSERT_EQ(series.readings.size(), 20U);
+  EXPECT_EQ(series.readings[3].time_us, 3603 * kSecond);
+  for (size_t end = 0; end < record.size(); ++end) EXPECT_FALSE(restore_series(record.substr(0, end)).has_value());
+  EXPECT_FALSE(restore_series(record + "x").has_value());
+}
+
+TEST(Memory, TellsInsights) {
+  std::vector<ActionSource> actions = {InsightSource{.type = "overheating", .of = "t", .priority = Priority::kCritical},
+                                       InsightSource{.type = "rise", .of = "t", .topic = "rises/${device}"}};
+  Bench bench({{.name = "r", .sql = "SELECT device, t, t / 100 AS significance FROM 'x/+'", .actions = actions}});
+  for (int i = 0; i < 100; ++i) {
+    bench.send("x/a", fmt::format(R"({{"t":{}}})", 20 + i % 2), (1000 + i) * kSecond);
+  }
+  EXPECT_THAT(bench.effects.done, testing::IsEmpty()) << "nothing is significant";
+  bench.send("x/a", R"({"t":71})", 1100 * kSecond);
+  ASSERT_EQ(bench.effects.done.size(), 2U);
+  const std::string& critical = bench.effects.done[0];
+  EXPECT_TRUE(critical.starts_with(
+      R"(r: upload selection critical insights/r [a] {"type":"overheating","rule":"r","device":"a","topic":"x/a",)"
+      R"("time_ms":1100000,"value":71,"prediction":)"))
+      << critical;
+  EXPECT_NE(critical.find(R"("significance":0.71,"statistics":{"count":64,"since_ms":1037000,"mean":)"),
+            std::string::npos)
+      << critical;
+  EXPECT_NE(critical.find(R"("min":20,"max":71,"last":71},"readings":[[1037000,21],[1038000,20],)"), std::string::npos)
+      << critical;
+  EXPECT_TRUE(critical.ends_with("[1100000,71]]}")) << critical;
+  const std::string& other = bench.effects.done[1];
+  EXPECT_TRUE(other.starts_with("r: upload selection high rises/a [a] ")) << other;
+  EXPECT_EQ(other.find("readings"), std::string::npos) << "only what is critical carries them";
+  // What insights need is not in the row.
+  EXPECT_EQ(bench.evaluator.rules().rules()[0].selected_columns, 3U);
+}
+
+TEST(Memory, AnAnomalyIsSignificantWhereTheRuleStatesNothing) {
+  Bench bench(
+      {{.name = "r", .sql = "SELECT device, t FROM 'x/+'", .actions = {InsightSource{.type = "odd", .of = "t"}}}});
+  Random random(3);
+  for (int i = 0; i < 1000; ++i) {
+    bench.send("x/a", fmt::format(R"({{"t":{}}})", 20 + random.normal() / 10), (1000 + i * 60) * kSecond);
+  }
+  const size_t before = bench.effects.done.size();
+  bench.send("x/a", R"({"t":2000})", (1000 + 1000 * 60) * kSecond);
+  EXPECT_EQ(bench.effects.done.size(), before + 1);
+  EXPECT_LT(before, 10U);
+}
+
+TEST(Memory, PredictsTheNextReading) {
+  Bench bench(
+      {rule("SELECT json_value(predict(v), '$.value') AS p, json_value(predict(v), '$.confidence') AS c FROM 'x'")});
+  for (int i = 0; i < 300; ++i) bench.send("x", fmt::format(R"({{"v":{}}})", 3 * i), (1000 + i) * kSecond);
+  double predicted = 0;
+  double confidence = 0;
+  ASSERT_EQ(
+      std::sscanf(bench.effects.done.back().c_str(), R"(r: publish o {"p":%lf,"c":%lf})", &predicted, &confidence), 2)
+      << bench.effects.done.back();
+  EXPECT_NEAR(predicted, 900, 1);
+  EXPECT_GT(confidence, 0.9);
+}
+
 TEST(Memory, RefusesWhatThereIsNoRoomFor) {
   Bench bench({rule("SELECT k, count(*) FROM 'x/+' GROUP BY k, TUMBLING(1 h)")});
   bench.budget.rule_max = 100'000;
@@ -367,6 +482,8 @@ TEST(Memory, SurvivesAsBytes) {
       "SELECT k, sum(v) AS s, stddev(v) AS d, percentile(v, 0.5) AS p, first(v) AS f, last(s) AS l, count(DISTINCT v) "
       "AS c, slope(v) AS u, information(v) AS i, min(s) AS m FROM 'x/+' GROUP BY k, HOPPING(10 s, 5 s)",
       "SELECT k, count(*) AS n FROM 'x/+' GROUP BY k, SESSION(2 s)",
+      "SELECT k, reduced(v, 0.02) AS r FROM 'x/+' GROUP BY k, HOPPING(10 s, 5 s)",
+      "SELECT recent(v) AS r, summary(v) AS s, predict(v) AS p FROM 'x/+' PARTITION BY k",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, SLIDING(4 s)",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5)",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5, 2)",

@@ -43,6 +43,11 @@ class RecordingEffects final : public Effects {
   void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime) override {
     done.push_back(fmt::format("{}: call {} {} {}", rule.name, worker, topic, payload.view()));
   }
+  void store(const Rule& rule, EventKind, bool is_hot, std::string_view topic, std::string_view device, Payload payload,
+             WallTime) override {
+    done.push_back(
+        fmt::format("{}: store {} {} [{}] {}", rule.name, is_hot ? "hot" : "batch", topic, device, payload.view()));
+  }
   void ask(const Rule& rule, const AskAction& action, const Question& question) override {
     done.push_back(fmt::format("{}: ask {} [{}] {} {}, decide {} otherwise {}", rule.name, action.question,
                                question.topic, question.device, question.payload.view(), question.decision_topic,

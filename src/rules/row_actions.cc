@@ -1,5 +1,6 @@
 #include "rules/row_actions.h"
 
+#include <iterator>
 #include <vector>
 
 #include <fmt/format.h>
@@ -34,6 +35,10 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = call(row, *calling, effects);
     } else if (const auto* asking = std::get_if<AskAction>(&action)) {
       performed = ask(row, *asking, effects);
+    } else if (const auto* storing = std::get_if<StoreAction>(&action)) {
+      performed = store(row, *storing, effects);
+    } else if (const auto* telling = std::get_if<InsightAction>(&action)) {
+      performed = insight(row, *telling, effects);
     } else if (std::holds_alternative<DropAction>(action) && !row.rule.has_window()) {
       effects.drop(row.rule);
     }
@@ -171,6 +176,56 @@ bool RowActions::ask(const Row& row, const AskAction& action, Effects& effects) 
                     .complexity = number_of(row, action.complexity)};
   if (action.otherwise && !make_payload(row, action.otherwise, question.otherwise.emplace())) return false;
   effects.ask(row.rule, action, question);
+  return true;
+}
+
+bool RowActions::store(const Row& row, const StoreAction& action, Effects& effects) {
+  bool is_hot = action.is_hot;
+  if (action.importance) {
+    const Value& importance = row.columns[*action.importance];
+    const Handling handling = importance.is_numeric() ? handling_of(importance.as_double()) : Handling::kBatch;
+    if (handling == Handling::kAggregate) return true;
+    is_hot = handling == Handling::kHot;
+  }
+  std::string_view topic = row.topic;
+  if (action.topic) {
+    if (!make_topic(row, *action.topic)) return false;
+    topic = topic_;
+  }
+  const Payload* payload = row_payload(row);
+  if (payload == nullptr) return refuse_payload();
+  const EventKind kind = row.rule.is_verbatim() ? EventKind::kMessage : EventKind::kSelection;
+  effects.store(row.rule, kind, is_hot, topic, device_of(row), *payload, row.time);
+  return true;
+}
+
+bool RowActions::insight(const Row& row, const InsightAction& action, Effects& effects) {
+  const Value& significance = row.columns[action.significance];
+  if (!significance.is_numeric() || !is_significant(significance.as_double())) return true;
+  topic_ = "insights/" + row.rule.name;
+  if (action.topic && !make_topic(row, *action.topic)) return false;
+  const std::string device(device_of(row));
+  text_.assign("{\"type\":");
+  append_json_string(text_, action.type);
+  text_.append(",\"rule\":");
+  append_json_string(text_, row.rule.name);
+  text_.append(",\"device\":");
+  append_json_string(text_, device);
+  fmt::format_to(std::back_inserter(text_), ",\"topic\":{},\"time_ms\":{}", json_string(row.topic),
+                 row.time.microseconds / 1000);
+  const auto add = [&](std::string_view name, uint32_t column) {
+    text_.append(",\"").append(name).append("\":");
+    append_json(text_, row.columns[column]);
+  };
+  add("value", action.value);
+  add("prediction", action.prediction);
+  add("confidence", action.confidence);
+  add("significance", action.significance);
+  add("statistics", action.statistics);
+  if (action.readings) add("readings", *action.readings);
+  text_.push_back('}');
+  if (text_.size() > kEventBytesMax) return refuse_payload();
+  effects.upload(row.rule, EventKind::kSelection, action.priority, topic_, device, Payload(text_), row.time);
   return true;
 }
 

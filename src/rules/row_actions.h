@@ -48,6 +48,8 @@ class RowActions {
   bool purge(const Row& row, const PurgeAction& action, Effects& effects);
   bool call(const Row& row, const CallAction& action, Effects& effects);
   bool ask(const Row& row, const AskAction& action, Effects& effects);
+  bool store(const Row& row, const StoreAction& action, Effects& effects);
+  bool insight(const Row& row, const InsightAction& action, Effects& effects);
   // Into topic_. These say in why_ what is wrong where they are false.
   bool make_topic(const Row& row, const Template& of);
   bool refuse_payload();

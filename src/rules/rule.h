@@ -73,8 +73,27 @@ struct AskAction {
 
 struct AnswerAction {};
 
+struct InsightAction {
+  std::string type;
+  Priority priority = Priority::kHigh;
+  std::optional<Template> topic;
+  // Columns.
+  uint32_t value = 0;
+  uint32_t significance = 0;
+  uint32_t prediction = 0;
+  uint32_t confidence = 0;
+  uint32_t statistics = 0;
+  std::optional<uint32_t> readings;  // of one that is critical
+};
+
+struct StoreAction {
+  bool is_hot = false;
+  std::optional<uint32_t> importance;  // a column; none: it is as is_hot says
+  std::optional<Template> topic;
+};
+
 using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction, CallAction, AskAction,
-                            AnswerAction>;
+                            AnswerAction, InsightAction, StoreAction>;
 
 struct Column {
   std::string name;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -35,6 +36,7 @@ class RuleCompiler {
 
  private:
   using Part = RuleProblem::Part;
+  static constexpr size_t kInsightParts = 6;  // value, significance, prediction, confidence, statistics, readings
   using Kind = Expression::Kind;
 
   bool refuse_rule(Part part, Fault fault, size_t action = 0) {
@@ -62,6 +64,7 @@ class RuleCompiler {
     Checked<Statement> parsed = parse_statement(source_.sql);
     if (!parsed) return refuse_rule(Part::kSql, std::move(parsed.error()));
     statement_ = std::move(*parsed);
+    if (!add_insights()) return false;
     if (std::optional<Fault> fault = resolve_names(statement_, tables_)) {
       return refuse_rule(Part::kSql, std::move(*fault));
     }
@@ -78,6 +81,57 @@ class RuleCompiler {
     return refuse_sql(statement_.partition.front()->offset, "rule.memory",
                       "PARTITION BY divides what functions remember, and there is none",
                       "leave it out, or use a function such as lag()");
+  }
+
+  // What insights need of the series is selected too, in columns that are not in the row.
+  bool add_insights() {
+    for (size_t i = 0; i < source_.actions.size(); ++i) {
+      const auto* insight = std::get_if<InsightSource>(&source_.actions[i]);
+      if (insight == nullptr) continue;
+      if (statement_.window) {
+        return refuse_rule(Part::kActions,
+                           refuse(0, "rule.actions", "an insight is of readings, not of windows",
+                                  "leave the window out, or upload its row")
+                               .error(),
+                           i);
+      }
+      const std::string& of = insight->of;
+      const std::array<std::pair<std::string_view, std::string>, kInsightParts> wanted = {{
+          {"", of},
+          {"significance", fmt::format("anomaly({})", of)},
+          {"prediction", fmt::format("json_value(predict({}), '$.value')", of)},
+          {"confidence", fmt::format("json_value(predict({}), '$.confidence')", of)},
+          {"", fmt::format("summary({})", of)},
+          {"", insight->priority == Priority::kCritical ? fmt::format("recent({})", of) : "NULL"},
+      }};
+      std::array<std::string, kInsightParts>& names = insights_[i];
+      for (size_t part = 0; part < wanted.size(); ++part) {
+        const auto& [selected, text] = wanted[part];
+        const bool is_selected =
+            !selected.empty() && std::ranges::any_of(statement_.items, [&](const SelectItem& item) {
+              return item.expression != nullptr && item.name == selected;
+            });
+        names[part] = is_selected ? std::string(selected) : fmt::format("insight {} {}", i, part);
+        if (!is_selected && !add_hidden(text, names[part], i)) return false;
+      }
+    }
+    return true;
+  }
+
+  bool add_hidden(const std::string& text, const std::string& name, size_t action) {
+    Checked<Statement> parsed = parse_statement(fmt::format("SELECT {} FROM 'x'", text));
+    const bool is_one = parsed && parsed->items.size() == 1 && parsed->items[0].expression != nullptr &&
+                        parsed->from.filter == "x" && !parsed->condition && !parsed->window && !parsed->join;
+    if (!is_one) {
+      return refuse_rule(Part::kActions,
+                         refuse(0, "rule.actions", fmt::format("{} is no expression", json_string(text)),
+                                "write of = \"temperature\", or another expression of the message")
+                             .error(),
+                         action);
+    }
+    statement_.items.push_back({.expression = std::move(parsed->items[0].expression), .name = name});
+    ++hidden_items_;
+    return true;
   }
 
   void add_feed(const StreamSource& stream) {
@@ -188,7 +242,7 @@ class RuleCompiler {
       if (!compiled) return false;
       rule_.columns.push_back({item.name, std::move(*compiled)});
     }
-    rule_.selected_columns = rule_.columns.size();
+    rule_.selected_columns = rule_.columns.size() - hidden_items_;
     return true;
   }
 
@@ -237,7 +291,12 @@ class RuleCompiler {
     capture_scope_.refuse_aggregates("cannot be a group key", "group by what the message says");
     if (!programs(statement_.keys, capture_scope_, plan.keys)) return false;
     capture_scope_.refuse_aggregates("stands inside another aggregate", "aggregate the field itself");
+    const bool is_overlapping = plan.spec.kind == WindowKind::kSliding || plan.spec.every < plan.spec.count;
     for (const Expression* aggregate : window_scope_.aggregates()) {
+      if (aggregate->aggregate.aggregate == Aggregate::kReduced && is_overlapping) {
+        return refuse_sql(aggregate->offset, "rule.window", "reduced() would be made anew with nearly every reading",
+                          "use TUMBLING, HOPPING, SESSION or COUNT(n)");
+      }
       plan.aggregates.push_back(aggregate->aggregate);
       std::optional<Program>& reading = plan.readings.emplace_back();
       if (aggregate->operands.empty()) continue;
@@ -425,9 +484,10 @@ class RuleCompiler {
 
   bool compile_actions() {
     if (source_.actions.empty()) {
-      return refuse_rule(Part::kActions, refuse(0, "rule.actions", "the rule has no action",
-                                                "give it publish, upload, purge, webhook, worker, ask, answer or drop")
-                                             .error());
+      return refuse_rule(Part::kActions,
+                         refuse(0, "rule.actions", "the rule has no action",
+                                "give it publish, upload, store, insight, purge, webhook, worker, ask, answer or drop")
+                             .error());
     }
     for (size_t i = 0; i < source_.actions.size(); ++i) {
       const bool compiled = std::visit(Overloaded{
@@ -440,6 +500,8 @@ class RuleCompiler {
                                              return true;
                                            },
                                            [&](const AskSource& ask) { return compile_ask(ask, i); },
+                                           [&](const InsightSource& insight) { return compile_insight(insight, i); },
+                                           [&](const StoreSource& store) { return compile_store(store, i); },
                                            [&](const AnswerSource&) {
                                              rule_.actions.emplace_back(AnswerAction{});
                                              rule_.answers = true;
@@ -528,6 +590,43 @@ class RuleCompiler {
     return true;
   }
 
+  bool compile_store(const StoreSource& store, size_t action) {
+    StoreAction compiled{.is_hot = store.is_hot, .importance = {}, .topic = {}};
+    if (store.by_importance) {
+      Checked<uint32_t> column = column_of("importance", 0);
+      if (!column) return refuse_rule(Part::kActions, std::move(column.error()), action);
+      compiled.importance = *column;
+    }
+    if (store.topic) {
+      compiled.topic = compile_template(*store.topic, Part::kTopic, action);
+      if (!compiled.topic) return false;
+    }
+    rule_.actions.emplace_back(std::move(compiled));
+    return true;
+  }
+
+  bool compile_insight(const InsightSource& insight, size_t action) {
+    const std::array<std::string, kInsightParts>& names = insights_.at(action);
+    std::array<uint32_t, kInsightParts> columns{};
+    for (size_t i = 0; i < names.size(); ++i) columns[i] = selected_column(names[i]).value_or(0);
+    InsightAction compiled{.type = insight.type,
+                           .priority = insight.priority,
+                           .topic = {},
+                           .value = columns[0],
+                           .significance = columns[1],
+                           .prediction = columns[2],
+                           .confidence = columns[3],
+                           .statistics = columns[4],
+                           .readings = {}};
+    if (insight.priority == Priority::kCritical) compiled.readings = columns[5];
+    if (insight.topic) {
+      compiled.topic = compile_template(*insight.topic, Part::kTopic, action);
+      if (!compiled.topic) return false;
+    }
+    rule_.actions.emplace_back(std::move(compiled));
+    return true;
+  }
+
   [[nodiscard]] std::optional<uint32_t> selected_column(std::string_view name) const {
     const auto column = std::ranges::find(rule_.columns, name, &Column::name);
     if (column == rule_.columns.end()) return std::nullopt;
@@ -551,7 +650,9 @@ class RuleCompiler {
   Rule rule_;
   RuleProblem problem_;
   Statement statement_;
-  std::array<MessageScope, 2> message_scopes_;  // by feed
+  size_t hidden_items_ = 0;                                            // at the end of the statement's
+  std::map<size_t, std::array<std::string, kInsightParts>> insights_;  // by action: the columns that it is made of
+  std::array<MessageScope, 2> message_scopes_;                         // by feed
   CaptureScope capture_scope_{{}};
   WindowScope window_scope_{{}};  // of statement_.keys
   std::array<std::vector<ExpressionPointer>, 2> join_keys_;

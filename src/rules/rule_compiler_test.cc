@@ -35,6 +35,19 @@ TEST(RuleCompiler, ChecksWhereADecisionGoes) {
   EXPECT_EQ(problem({.question = "q", .topic = "t", .otherwise = {}, .qos = 2}).error.code, "rule.actions");
 }
 
+TEST(RuleCompiler, ChecksInsights) {
+  const auto problem = [](std::string sql, std::string of) {
+    return problem_of(std::move(sql), {InsightSource{.type = "t", .of = std::move(of)}}).error.code;
+  };
+  EXPECT_EQ(problem("SELECT a FROM 'x'", "a"), "");
+  EXPECT_EQ(problem("SELECT * FROM 'x'", "a.b * 2"), "");
+  EXPECT_EQ(problem("SELECT a FROM 'x'", "a b"), "rule.actions");
+  EXPECT_EQ(problem("SELECT a FROM 'x'", "a, b"), "rule.actions");
+  EXPECT_EQ(problem("SELECT a FROM 'x'", "a FROM 'y' WHERE b"), "rule.actions");
+  EXPECT_EQ(problem("SELECT a FROM 'x'", "*"), "rule.actions");
+  EXPECT_EQ(problem("SELECT count(*) FROM 'x' GROUP BY TUMBLING(1 s)", "a"), "rule.actions");
+}
+
 TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
   const Refusal refusals[] = {
       {"", "rule.syntax", "", ""},
@@ -72,6 +85,12 @@ TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
       {"SELECT 1e999 FROM 'x'", "rule.syntax", "1e999", ""},
       {"SELECT cast(a AS INTGER) FROM 'x'", "rule.syntax", "INTGER", "INTEGER"},
       {"SELECT lagg(a) FROM 'x'", "rule.unknown-function", "lagg", "lag"},
+      {"SELECT reduced(a, 2) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.arguments", "2", "0.01"},
+      {"SELECT reduced(a, 100, 0) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.arguments", "100", "9600"},
+      {"SELECT reduced(a, 0.1) FROM 'x' GROUP BY SLIDING(1 s)", "rule.window", "reduced", "TUMBLING"},
+      {"SELECT reduced(a, 0.1) FROM 'x' GROUP BY COUNT(10, 5)", "rule.window", "reduced", "COUNT"},
+      {"SELECT reduced(a) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.arguments", "reduced", ""},
+      {"SELECT reduced(a, 0.1) FROM 'x'", "rule.aggregate", "reduced", "TUMBLING"},
       {"SELECT percentile(a, 5) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.arguments", "5", "0.95"},
       {"SELECT count(*) FROM 'x' GROUP BY HOPPING(1 s)", "rule.syntax", ")", ""},
       {"SELECT count(*) FROM 'x' GROUP BY HOPPING(1 s, 2 s)", "rule.window", "HOPPING", "step"},

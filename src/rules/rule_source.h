@@ -74,8 +74,25 @@ struct AskSource {
 // What the rule selects is the answer to who asks it by its name.
 struct AnswerSource {};
 
+// Uploads what is significant about a series: where the column `significance` (default: anomaly(of)) is above 0.7. The
+// columns `prediction` and `confidence` are taken where they are selected, else predict(of). One that is critical
+// carries the readings before it.
+struct InsightSource {
+  std::string type;
+  std::string of;  // an expression
+  Priority priority = Priority::kHigh;
+  std::optional<std::string> topic;  // none: "insights/<rule>"
+};
+
+// Keeps the row here, to be queried, and does not send it up.
+struct StoreSource {
+  bool is_hot = false;         // else for a day, compressed
+  bool by_importance = false;  // by the column or field `importance`: above 0.8 hot, above 0.5 for a day, else not
+  std::optional<std::string> topic;
+};
+
 using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, WebhookSource, CallSource,
-                                  AskSource, AnswerSource>;
+                                  AskSource, AnswerSource, InsightSource, StoreSource>;
 
 struct RuleSource {
   std::string name;

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <deque>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,7 @@
 #include "series/control_charts.h"
 #include "series/half_space_trees.h"
 #include "series/information.h"
+#include "series/moments.h"
 #include "series/robust_z_score.h"
 #include "series/seasonal_detector.h"
 #include "series/sensor_fusion.h"
@@ -37,6 +39,9 @@ constexpr std::array kStateFunctions = {
     StateSignature{"seasonal", StateFunction::kSeasonal, 1, 1},
     StateSignature{"information", StateFunction::kInformation, 1, 1},
     StateSignature{"fuse", StateFunction::kFuse, 4, 4 * kFusedMax},
+    StateSignature{"recent", StateFunction::kRecent, 1, 1},
+    StateSignature{"summary", StateFunction::kSummary, 1, 1},
+    StateSignature{"predict", StateFunction::kPredict, 1, 1},
 };
 
 // The last values, encoded: they outlive their message.
@@ -297,6 +302,125 @@ class Fused final : public Remembered {
   std::unique_ptr<series::SensorFusion> fusion_;
 };
 
+std::string json_number(double number) { return std::isfinite(number) ? fmt::format("{}", number) : "null"; }
+
+// The last readings, or what can be said of them.
+class Recent final : public Remembered {
+ public:
+  explicit Recent(bool is_summary) : is_summary_(is_summary) {}
+  Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) override {
+    if (!arguments[0].is_numeric()) return {};
+    readings_.push_back({time_us, arguments[0].as_double()});
+    if (readings_.size() > kRecentMax) readings_.pop_front();
+    return Value::json(arena.keep(is_summary_ ? summary() : list()));
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + readings_.size() * sizeof(Reading); }
+  void append_to(std::string& out) const override {
+    append_varint(out, readings_.size());
+    for (const Reading& reading : readings_) {
+      append_fixed(out, static_cast<uint64_t>(reading.time_us));
+      append_fixed(out, std::bit_cast<uint64_t>(reading.value));
+    }
+  }
+  bool read(ByteReader& in) override {
+    readings_.clear();
+    const uint64_t count = in.varint();
+    if (count > kRecentMax) return false;
+    for (uint64_t i = 0; i < count && in.ok(); ++i) {
+      const auto time_us = static_cast<int64_t>(in.fixed<uint64_t>());
+      const double value = std::bit_cast<double>(in.fixed<uint64_t>());
+      if (!is_sane_time(time_us) || !std::isfinite(value)) return false;
+      readings_.push_back({time_us, value});
+    }
+    return in.ok();
+  }
+
+ private:
+  struct Reading {
+    int64_t time_us = 0;
+    double value = 0;
+  };
+
+  [[nodiscard]] std::string list() const {
+    std::string out = "[";
+    for (const Reading& reading : readings_) {
+      fmt::format_to(std::back_inserter(out), "{}[{},{}]", out.size() > 1 ? "," : "", reading.time_us / 1000,
+                     reading.value);
+    }
+    return out.append("]");
+  }
+  [[nodiscard]] std::string summary() const {
+    series::Moments moments;
+    double least = readings_.front().value;
+    double largest = least;
+    for (const Reading& reading : readings_) {
+      moments.add(reading.value);
+      least = std::min(least, reading.value);
+      largest = std::max(largest, reading.value);
+    }
+    const double deviation = readings_.size() > 1 ? moments.deviation() : 0;
+    return fmt::format(R"({{"count":{},"since_ms":{},"mean":{},"stddev":{},"min":{},"max":{},"last":{}}})",
+                       readings_.size(), readings_.front().time_us / 1000, json_number(moments.mean()),
+                       json_number(deviation), least, largest, readings_.back().value);
+  }
+
+  bool is_summary_;
+  std::deque<Reading> readings_;
+};
+
+// Holt's linear exponential smoothing (1957) on the readings as they come: a level and its change from one to the next.
+// Confidence is the share of the usual variance that the predictions until now have explained.
+class Predicted final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t, Arena& arena) override {
+    if (!arguments[0].is_numeric()) return {};
+    const double value = arguments[0].as_double();
+    const double before = level_;
+    if (count_++ == 0) {
+      level_ = value;
+      mean_ = value;
+    } else {
+      const double missed = value - (level_ + change_);
+      level_ += change_ + kLevel * missed;
+      change_ += kChange * (level_ - before - change_);
+      error_ += (missed * missed - error_) * kUsual;
+      spread_ += ((value - mean_) * (value - mean_) - spread_) * kUsual;
+      mean_ += (value - mean_) * kUsual;
+    }
+    const double confidence = count_ < kCountMin || spread_ <= 0 ? 0 : std::clamp(1 - error_ / spread_, 0.0, 1.0);
+    return Value::json(arena.keep(
+        fmt::format(R"({{"value":{},"confidence":{}}})", json_number(level_ + change_), json_number(confidence))));
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this); }
+  void append_to(std::string& out) const override {
+    append_fixed(out, count_);
+    for (const double each : {level_, change_, error_, spread_, mean_})
+      append_fixed(out, std::bit_cast<uint64_t>(each));
+  }
+  bool read(ByteReader& in) override {
+    count_ = in.fixed<uint64_t>();
+    bool is_good = true;
+    for (double* each : {&level_, &change_, &error_, &spread_, &mean_}) {
+      *each = std::bit_cast<double>(in.fixed<uint64_t>());
+      is_good = is_good && std::isfinite(*each);
+    }
+    return in.ok() && is_good;
+  }
+
+ private:
+  static constexpr double kLevel = 0.5;
+  static constexpr double kChange = 0.1;
+  static constexpr double kUsual = 0.02;  // of the last 50 or so
+  static constexpr uint64_t kCountMin = 10;
+
+  uint64_t count_ = 0;
+  double level_ = 0;
+  double change_ = 0;
+  double error_ = 0;   // mean square of what was missed
+  double spread_ = 0;  // likewise about the mean
+  double mean_ = 0;
+};
+
 }  // namespace
 
 const StateSignature* find_state_function(std::string_view name) {
@@ -349,6 +473,12 @@ std::unique_ptr<Remembered> make_remembered(StateFunction function, int64_t dura
       return std::make_unique<Scored<series::InformationWindow>>();
     case StateFunction::kFuse:
       return std::make_unique<Fused>();
+    case StateFunction::kRecent:
+      return std::make_unique<Recent>(/*is_summary=*/false);
+    case StateFunction::kSummary:
+      return std::make_unique<Recent>(/*is_summary=*/true);
+    case StateFunction::kPredict:
+      return std::make_unique<Predicted>();
   }
   return nullptr;
 }

@@ -32,6 +32,9 @@ enum class StateFunction : uint8_t {
   kSeasonal,
   kInformation,  // of the last 1,024 readings
   kFuse,         // fuse(x, least, largest, noise, …)
+  kRecent,       // recent(x): the last readings, as [[ms, x], …]
+  kSummary,      // summary(x): statistics of them
+  kPredict,      // predict(x): the next reading, and how far to trust it
 };
 
 struct StateSignature {
@@ -43,6 +46,7 @@ struct StateSignature {
 
 inline constexpr int64_t kLagMax = 1000;
 inline constexpr size_t kFusedMax = 8;
+inline constexpr size_t kRecentMax = 64;  // readings
 
 // By name in lower case; null when there is none. FOR is no name.
 const StateSignature* find_state_function(std::string_view name);

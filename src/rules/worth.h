@@ -25,6 +25,12 @@ constexpr std::string_view name_of(Handling handling) {
   return handling == Handling::kHot ? "hot" : handling == Handling::kBatch ? "batch" : "aggregate";
 }
 
+// Worth an insight. 0 to 1.
+constexpr bool is_significant(double significance) {
+  constexpr double kSignificant = 0.7;
+  return significance > kSignificant;
+}
+
 // The level that decides: what is urgent near by, what is complex far up. Both 0 to 1.
 constexpr std::string_view level_of(double urgency, double complexity) {
   if (urgency > 0.9 && complexity < 0.3) return "device";

@@ -30,7 +30,7 @@ void RequestTrace::asked(OwnedFields& fields, MonotonicTime now) {
 }
 
 void RequestTrace::answered(int status, std::string_view error, MonotonicTime now) {
-  if (asks_.empty()) return;
+  if (asks_.empty() || asks_.back().until != asks_.back().since) return;
   Ask& last = asks_.back();
   last.until = now;
   last.status = status;
@@ -51,10 +51,8 @@ void RequestTrace::end(const AccessLogLine& line) {
                                    {"client.address", std::string(line.client)},
                                    {"http.response.body.size", static_cast<int64_t>(line.bytes)},
                                    {"verge.cache", std::string(line.cache_status)}}};
-  const size_t query = line.target.find('?');
-  span.attributes.push_back({"url.path", std::string(line.target.substr(0, query))});
-  if (query != std::string_view::npos)
-    span.attributes.push_back({"url.query", std::string(line.target.substr(query + 1))});
+  // Without the query, which may be a signature.
+  span.attributes.push_back({"url.path", std::string(line.target.substr(0, line.target.find('?')))});
   if (line.status != 0) span.attributes.push_back({"http.response.status_code", static_cast<int64_t>(line.status)});
   if (line.status >= kServerErrors) span.error = "answered " + std::to_string(line.status);
   if (!line.complete) span.error = "the answer did not go out whole";

@@ -1,4 +1,5 @@
 // verge node, verge check: a configuration becomes a running node, or a list of what is wrong with it.
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -98,6 +99,8 @@ int run_node(const NodeOptions& options) {
     return kSuccess;
   }
   configure_log(prepared->config.log.level, prepared->config.log.format);
+  // Whoever reads the log, or a pipe that it writes to, may go before the node does.
+  std::signal(SIGPIPE, SIG_IGN);
   // Blocked in all threads, taken one by one below.
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);

@@ -13,6 +13,7 @@ std::string sender_of(const Address& address) { return std::string(address.ip().
 }  // namespace
 
 std::optional<std::string_view> BodyRoom::take(const Address& sender, size_t bytes) {
+  if (bytes == 0) return std::nullopt;
   if (bytes > bytes_max_ - bytes_) return "too many bodies are being received";
   const auto [its, is_new] = senders_.try_emplace(sender_of(sender), 0);
   if (bytes > sender_bytes_max_ - its->second) {

@@ -172,7 +172,8 @@ std::optional<Duration> retry_after(std::span<const HttpField> fields, WallTime 
   if (!until_s) return std::nullopt;
   const std::optional<std::string_view> date = find_field(fields, "date");
   const int64_t from_s = (date ? parse_http_date(*date, now_s) : std::nullopt).value_or(now_s);
-  return std::clamp<Duration>(std::chrono::seconds(*until_s - from_s), Duration(0), most);
+  const int64_t most_s = std::chrono::ceil<std::chrono::seconds>(most).count();
+  return std::min<Duration>(std::chrono::seconds(std::clamp<int64_t>(*until_s - from_s, 0, most_s)), most);
 }
 
 }  // namespace verge::net

@@ -26,6 +26,8 @@ constexpr Duration kSlice = std::chrono::microseconds(200);
 // The clock on the wall may be set: look at least so often.
 constexpr Duration kWindowLook = std::chrono::seconds(1);
 constexpr std::string_view kReportTopic = "$verge/actions/";
+// Numbers of who posts by HTTP, whoever it says it is, are not those of the MQTT client of that name: no name has it.
+constexpr char kPosted = '\0';
 
 // A reading on its way to the loop that owns its group, with the task that carries it.
 size_t bytes_of(const rules::RuleInput& input) {
@@ -72,10 +74,10 @@ mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTic
   const DurabilityClass* demanded = ticket.number == 0 ? nullptr : durability_->of(incoming.topic);
   keep(demanded, incoming.topic, incoming.client_id, incoming.payload);
   const size_t end = gathered_.items.size();
+  send_commands();
   if (traces_ != nullptr && end == begin) {
     traces_->passed(incoming.topic, incoming.client_id, incoming.received, current_.actions);
   }
-  send_commands();
   const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr);
   if (demanded != nullptr && demanded->level == DurabilityClass::Level::kNone) return mqtt::Verdict::kAccepted;
   std::vector<size_t> for_parent;
@@ -304,14 +306,14 @@ bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
 
 void EventPath::evaluate_posted(const PostedEvent& event, Posted& posted) {
   counters_.events_http.add();
-  current_ = {
-      .client_id = event.device, .sequence = event.sequence, .received = posted.received, .time = clock_.wall()};
+  const std::string source = event.sequence ? kPosted + event.device : std::string();
+  current_ = {.client_id = source, .sequence = event.sequence, .received = posted.received, .time = clock_.wall()};
   current_.is_awaited = true;
   evaluate({.topic = event.topic,
             .device = event.device,
             .payload = event.payload,
             .received = current_.time,
-            .source = event.sequence ? std::string_view(event.device) : std::string_view{},
+            .source = source,
             .sequence = event.sequence.value_or(0)});
   posted.outcome.actions += current_.actions;
   if (current_.dropped) {
@@ -378,8 +380,8 @@ void EventPath::evaluate_climbed(std::string_view bytes) {
   current_ = {.client_id = event->device, .sequence = std::nullopt, .received = loop_.now(), .time = event->time};
   const MonotonicTime since = traces_ != nullptr ? std::chrono::steady_clock::now() : MonotonicTime{};
   evaluate({.topic = event->topic, .device = event->device, .payload = payload, .received = event->time});
-  if (traces_ != nullptr) traces_->evaluated(*event, since, current_.actions);
   send_commands();
+  if (traces_ != nullptr) traces_->evaluated(*event, since, current_.actions);
   broker_->publish(std::make_shared<const mqtt::Message>(
       mqtt::Message{.topic = std::string(event->topic), .payload = payload, .qos = 1, .received = current_.received}));
 }
@@ -769,15 +771,21 @@ void EventPath::submit() {
   spool_.submit(std::exchange(gathered_, {}), loop_, urgency,
                 [this, waiters = std::exchange(waiters_, {}), traced = std::exchange(traced_, {}),
                  submitted](spool::Submission submission) mutable {
-                  for (const Traced& each : traced) trace(submission, each, submitted);
+                  const std::vector<spool::Submission::Item> shown = stored_of(submission, traced);
                   settle(std::move(submission), std::move(waiters));
+                  for (size_t i = 0; i < shown.size(); ++i) {
+                    traces_->stored(shown[i].event, traced[i].made, shown[i].priority, submitted);
+                  }
                 });
 }
 
-void EventPath::trace(const spool::Submission& submission, const Traced& traced, MonotonicTime submitted) {
-  if (submission.fates[traced.item] != Fate::kStored) return;
-  const spool::Submission::Item& item = submission.items[traced.item];
-  traces_->stored(item.event, traced.made, item.priority, submitted);
+// Those items that were stored, and of `traced` the same.
+std::vector<spool::Submission::Item> EventPath::stored_of(const spool::Submission& submission,
+                                                          std::vector<Traced>& traced) {
+  std::erase_if(traced, [&](const Traced& each) { return submission.fates[each.item] != Fate::kStored; });
+  std::vector<spool::Submission::Item> items;
+  for (const Traced& each : traced) items.push_back(submission.items[each.item]);
+  return items;
 }
 
 void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters) {

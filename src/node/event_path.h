@@ -306,7 +306,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void watch_windows();
   void submit();
   void settle(spool::Submission submission, std::vector<Waiter> waiters);
-  void trace(const spool::Submission& submission, const Traced& traced, MonotonicTime submitted);
+  static std::vector<spool::Submission::Item> stored_of(const spool::Submission& submission,
+                                                        std::vector<Traced>& traced);
   void hold(spool::Submission& submission, const Waiter& waiter);
   void hold_unawaited(spool::Submission submission, size_t begin);
   void hold(Held held);

@@ -502,7 +502,11 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   const auto access = std::make_shared<const mqtt::AccessRules>(access_rules(config_.mqtt));
   const std::shared_ptr<mqtt::Authenticator> authenticator = make_authenticator(config_.mqtt, credentials_);
   const auto durability = std::make_shared<const DurabilityClasses>(config_.durability);
-  const net::HttpServerLimits http_limits{.connections_max = descriptors_.http / count + 1};
+  net::HttpServerLimits http_limits{.connections_max = descriptors_.http / count + 1};
+  // Two of the longest from one sender, of two senders.
+  const auto body_bytes_max = static_cast<size_t>(config_.http.body_bytes_max);
+  http_limits.sender_bodies_bytes_max = std::max(http_limits.sender_bodies_bytes_max, 2 * body_bytes_max);
+  http_limits.bodies_bytes_max = std::max(http_limits.bodies_bytes_max, 4 * body_bytes_max);
   shards_.resize(count);
   std::vector<EventPath*> paths;
   std::vector<mqtt::Broker*> brokers;

@@ -98,7 +98,8 @@ void TraceExporter::answered(const Result<net::HttpAnswer>& answer) {
   }
   const std::string why = fmt::format("it answered {}: {}", answer->status, answer->body.view().substr(0, 200));
   if (!is_worth_another(answer->status)) return give_up(why);
-  try_again(net::retry_after(answer->fields, clock_.wall(), kBackoffMax).value_or(backoff), why);
+  const std::optional<Duration> asked = net::retry_after(answer->fields, clock_.wall(), kBackoffMax);
+  try_again(std::max(backoff, asked.value_or(backoff)), why);
 }
 
 void TraceExporter::try_again(Duration pause, const std::string& why) {

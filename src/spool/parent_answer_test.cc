@@ -69,7 +69,8 @@ TEST(ParentAnswer, RetryAfterIsSecondsOrADate) {
 
 TEST(ParentAnswer, RetryAfterIsBoundedAndCountsByTheAnswersOwnClock) {
   using std::chrono::seconds;
-  for (const char* long_time : {"86400", "99999999999999999999", "Thu, 14 Nov 2024 22:13:20 GMT"}) {
+  for (const char* long_time :
+       {"86400", "99999999999999999999", "Thu, 14 Nov 2024 22:13:20 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"}) {
     EXPECT_EQ(pause_of({{"Retry-After", long_time}}), std::chrono::minutes(5)) << long_time;
   }
   EXPECT_EQ(pause_of({{"Retry-After", "Tue, 14 Nov 2023 22:00:00 GMT"}}), seconds(0));

@@ -19,8 +19,9 @@ constexpr size_t kFilesMax = 4;
 // Their paths, the oldest first: they are named after sequences of one width.
 Result<std::vector<std::string>> list_cut_off(FileSystem& file_system, const std::string& directory) {
   const Result<std::vector<std::string>> names = file_system.list(directory);
-  if (!names) return std::unexpected(names.error());
   std::vector<std::string> paths;
+  if (!names && names.error().code == "storage.missing") return paths;
+  if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
     if (name.ends_with(kSuffix)) paths.push_back(directory + "/" + name);
   }
@@ -35,14 +36,17 @@ Result<void> write_cut_off(FileSystem& file_system, const std::string& path, std
   return written ? (*file)->sync() : written;
 }
 
-// One whose header is not whole may need any.
-Result<bool> may_need(FileSystem& file_system, const std::string& path, KeyId key) {
+// Whether it is one of ours, and of the key where one is meant. One whose header is not whole may need any.
+Result<bool> is_meant(FileSystem& file_system, const std::string& path, std::optional<KeyId> key) {
   const Result<std::unique_ptr<File>> file = file_system.open(path, OpenMode::kRead);
+  // Something else has taken the name.
+  if (!file && (file.error().code == "storage.foreign" || file.error().code == "storage.missing")) return false;
   if (!file) return std::unexpected(file.error());
+  if (!key) return true;
   const Result<std::optional<SegmentHeader>> read = read_segment_header(**file);
   if (!read) return std::unexpected(read.error());
   const std::optional<SegmentHeader>& header = *read;
-  return !header || header->key == key;
+  return !header || header->key == *key;
 }
 
 }  // namespace
@@ -57,7 +61,8 @@ std::string keep_cut_off(FileSystem& file_system, const std::string& path, File&
 
   const std::string directory = path.substr(0, path.rfind('/'));
   std::string kept = path.substr(0, path.size() - kSegmentSuffix.size()) + std::string(kSuffix);
-  if (!write_cut_off(file_system, kept, bytes)) {
+  // Before the segment is cut: a power cut between must not leave neither.
+  if (!write_cut_off(file_system, kept, bytes) || !file_system.sync_directory(directory)) {
     (void)file_system.remove(kept);
     return {};
   }
@@ -72,9 +77,9 @@ Result<void> remove_cut_off(FileSystem& file_system, const std::string& director
   if (!paths) return std::unexpected(paths.error());
   bool any = false;
   for (const std::string& path : *paths) {
-    const Result<bool> is_meant = key ? may_need(file_system, path, *key) : true;
-    if (!is_meant) return std::unexpected(is_meant.error());
-    if (!*is_meant) continue;
+    const Result<bool> goes = is_meant(file_system, path, key);
+    if (!goes) return std::unexpected(goes.error());
+    if (!*goes) continue;
     if (const Result<void> gone = file_system.remove(path); !gone) return gone;
     any = true;
   }

@@ -18,7 +18,7 @@
 namespace verge::storage {
 
 // Keeps what `segment`, whose file is at `path`, has from byte `from` on. The path it has now; empty where there is
-// nothing but zeros, or it could not be kept. Durable once the directory is synced.
+// nothing but zeros, or it could not be kept. Durable on return.
 std::string keep_cut_off(FileSystem& file_system, const std::string& path, File& segment, uint64_t from);
 
 // Removes what segments of that key left in a directory, or all of it. Durable on return.

@@ -61,5 +61,13 @@ TEST_F(CutOff, WhatAKeyEncryptedGoesWithIt) {
   EXPECT_FALSE(fs::exists(of_none));
 }
 
+TEST_F(CutOff, WhatIsNotThereIsNoObstacle) {
+  EXPECT_TRUE(remove_cut_off(files, root / "nowhere", 7));
+  fs::create_directories(root / "1.cut-off/somebodys");
+  EXPECT_TRUE(remove_cut_off(files, root, 7));
+  EXPECT_TRUE(remove_cut_off(files, root, std::nullopt));
+  EXPECT_TRUE(fs::exists(root / "1.cut-off/somebodys"));
+}
+
 }  // namespace
 }  // namespace verge::storage

@@ -36,8 +36,10 @@ SpanId Tracer::new_span() { return std::max<SpanId>(1, random_here().next()); }
 std::optional<TraceContext> Tracer::begin(const TraceContext* from) const {
   TraceId trace;
   if (from != nullptr) {
+    // By chance, and not by its name, which whoever asks may choose.
     trace = from->trace;
-    if (!writes(trace) && !(from->sampled && heeds_flag_.load(std::memory_order_relaxed))) return std::nullopt;
+    const bool is_told = from->sampled && heeds_flag_.load(std::memory_order_relaxed);
+    if (!is_told && !writes({.low = random_here().next()})) return std::nullopt;
   } else {
     trace.low = random_here().next();
     if (!writes(trace)) return std::nullopt;
@@ -63,16 +65,20 @@ void Tracer::add(Span span) {
 }
 
 std::vector<Span> Tracer::take(size_t count) {
-  const std::lock_guard lock(mutex_);
-  std::vector<Span> taken;
-  taken.reserve(std::min(count, spans_.size()));
-  while (!spans_.empty() && taken.size() < count) {
-    bytes_ -= spans_.front().bytes();
-    taken.push_back(std::move(spans_.front()));
-    spans_.pop_front();
+  if (taken_.empty()) {
+    // All at once: event loops add meanwhile, and whoever takes may be of a lower priority.
+    const std::lock_guard lock(mutex_);
+    taken_.swap(spans_);
+    bytes_ = 0;
+  }
+  std::vector<Span> some;
+  some.reserve(std::min(count, taken_.size()));
+  while (!taken_.empty() && some.size() < count) {
+    some.push_back(std::move(taken_.front()));
+    taken_.pop_front();
     --waiting_;
   }
-  return taken;
+  return some;
 }
 
 }  // namespace verge::traces

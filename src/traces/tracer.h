@@ -1,9 +1,9 @@
 // Tracer: decides which traces are written, and holds their spans until somebody takes them away.
 //
-// Bounds: kSpansMax spans and kBytesMax bytes; what comes beyond is dropped and counted. Whatever is traced does not
-// wait for it.
+// Bounds: kSpansMax spans and kBytesMax bytes, and as many that are being taken away; what comes beyond is dropped and
+// counted. Whatever is traced does not wait for it.
 //
-// Threading: all of it from any thread.
+// Threading: take() on one thread, the rest from any.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,7 @@ class Tracer {
 
   struct Options {
     uint64_t one_in = 0;      // so many traces is written; 0: none
-    bool heeds_flag = false;  // traces are written, too, of which a request says that they are
+    bool heeds_flag = false;  // the traces of requests that say so are written, and one in so many of others
   };
   explicit Tracer(const Options& options);
 
@@ -58,6 +58,7 @@ class Tracer {
   std::mutex mutex_;
   std::deque<Span> spans_;  // guarded by mutex_
   size_t bytes_ = 0;        // likewise
+  std::deque<Span> taken_;  // of which take() has not given all away; of its thread
   std::atomic<uint64_t> dropped_{0};
   std::atomic<uint64_t> waiting_{0};
 };

@@ -97,15 +97,17 @@ TEST(TracerTest, OneInSoManyIsWritten) {
 
 TEST(TracerTest, AFlagOfOthersCountsOnlyWhereItIsHeeded) {
   TraceContext from = *parse_traceparent(kParent);
-  from.trace.low |= (1ULL << 56U) - 1;  // never written for its name
-  EXPECT_FALSE(Tracer({.one_in = 100}).begin(&from));
+  from.trace.low = 0;  // who asks may choose the name
+  const Tracer seldom({.one_in = 1'000'000'000});
+  for (int i = 0; i < 1000; ++i) EXPECT_FALSE(seldom.begin(&from));
   EXPECT_TRUE(Tracer({.one_in = 1}).begin(&from));
-  const std::optional<TraceContext> own = Tracer({.one_in = 100, .heeds_flag = true}).begin(&from);
+  const Tracer heeding({.one_in = 1'000'000'000, .heeds_flag = true});
+  const std::optional<TraceContext> own = heeding.begin(&from);
   ASSERT_TRUE(own);
   EXPECT_EQ(own->trace, from.trace);
   EXPECT_NE(own->span, from.span);
   from.sampled = false;
-  EXPECT_FALSE(Tracer({.one_in = 100, .heeds_flag = true}).begin(&from));
+  EXPECT_FALSE(heeding.begin(&from));
 }
 
 TEST(TracerTest, IsBounded) {

@@ -28,6 +28,17 @@ actions = "subscribe"
 SUCCESS, BAD_PASSWORD, NOT_AUTHORIZED = 0, 0x86, 0x87
 
 
+class Numbers(verge.TestCase):
+    def test_who_posts_cannot_use_up_the_numbers_of_an_mqtt_client(self):
+        node = self.node("edge", '[[rule]]\nname = "all"\nsql = "SELECT * FROM \'n/#\'"\ndo = [{ upload = "normal" }]\n').start()
+        for number in range(3):
+            node.post("/v1/events", {"topic": "n/posted", "device": "press-9", "sequence": number, "payload": {"n": number}})
+        client = self.mqtt(node, "press-9")
+        client.wait_acknowledged([client.publish("n/said", {"n": number}, sequence=number) for number in (0, 1, 2, 2)])
+        found = sorted((event["topic"], event["payload"]["n"]) for event in node.events("n/#"))
+        self.assertEqual(found, [(topic, n) for topic in ("n/posted", "n/said") for n in range(3)])
+
+
 class Access(verge.TestCase):
     def setUp(self):
         super().setUp()

@@ -132,6 +132,23 @@ class Reload(verge.TestCase):
         self.assertEqual([(row["n"], row["top"]) for row in after], [(1, 5)], rows)
 
 
+class Pipes(verge.TestCase):
+    def test_who_reads_the_log_or_the_access_log_may_go_before_the_node_does(self):
+        lines = os.path.join(self.directory, "access")
+        os.mkfifo(lines)
+        reader = os.open(lines, os.O_RDONLY | os.O_NONBLOCK)
+        root = os.path.join(self.directory, "www")
+        os.mkdir(root)
+        node = self.node("edge", f'[access_log]\nfile = "{lines}"\n[[site]]\nhosts = "a.test"\nroot = "{root}"\n').start()
+        os.close(reader)
+        for _ in range(3):
+            self.assertEqual(verge.http_request(node.addresses["http"], "GET", "/none", None, {"Host": "a.test"}).status, 404)
+        # What is written is written by a thread of its own.
+        verge.wait_until(lambda: "access" in node.log(), "it says that lines cannot be written")
+        self.assertEqual(node.admin("/healthz").status, 200)
+        node.stop()
+
+
 class Terminate(verge.TestCase):
     def test_clients_are_told(self):
         edge = self.node("edge", sets=["runtime.loops=3"]).start()

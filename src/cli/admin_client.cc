@@ -1,19 +1,34 @@
 #include "cli/admin_client.h"
 
+#include <cstdlib>
+
 #include <fmt/format.h>
 
 #include "net/address.h"
 #include "net/http_client.h"
+#include "node/credentials.h"
 #include "runtime/loop.h"
 
 namespace verge::cli {
 namespace {
 
 constexpr size_t kAnswerBytesMax = 1U << 30;
+constexpr const char* kTokenFile = "VERGE_ADMIN_TOKEN_FILE";
 
-Result<AdminAnswer> ask(std::string_view authority, const net::HttpCall& call) {
+// Empty where the environment names no file.
+Result<std::string> token_of_environment() {
+  const char* const file = std::getenv(kTokenFile);
+  if (file == nullptr || *file == '\0') return std::string();
+  return node::read_secret({.kind = node::SecretSource::Kind::kFile, .name = file});
+}
+
+Result<AdminAnswer> ask(std::string_view authority, net::HttpCall call, std::string_view own_token = {}) {
   const Result<net::Address> address = net::Address::resolve(authority);
   if (!address) return std::unexpected(address.error());
+  const Result<std::string> token = own_token.empty() ? token_of_environment() : std::string(own_token);
+  if (!token) return std::unexpected(token.error());
+  const std::string authorization = "Bearer " + *token;
+  if (!token->empty()) call.fields.push_back({"Authorization", authorization});
   runtime::Loop loop("admin-client");
   net::HttpClient client(loop, *address, std::string(authority), {.body_bytes_max = kAnswerBytesMax});
   Result<AdminAnswer> result = fail("http.closed", "no answer");
@@ -27,6 +42,11 @@ Result<AdminAnswer> ask(std::string_view authority, const net::HttpCall& call) {
     loop.stop();
   });
   loop.run();
+  if (result && result->status == 401 && result->body.contains("admin.unauthorized")) {
+    return fail("admin.unauthorized",
+                fmt::format("{} {}", authority, token->empty() ? "wants a token" : "does not know this token"),
+                fmt::format("name a file with one of its admin.tokens in {}", kTokenFile));
+  }
   return result;
 }
 
@@ -43,10 +63,7 @@ Result<AdminAnswer> admin_post(std::string_view authority, std::string_view targ
 
 Result<AdminAnswer> admin_request(std::string_view authority, std::string_view method, std::string_view target,
                                   std::string_view body, std::string_view token, Duration timeout) {
-  const std::string authorization = fmt::format("Bearer {}", token);
-  net::HttpCall call{.method = method, .target = target, .body = Payload(body), .timeout = timeout};
-  if (!token.empty()) call.fields.push_back({"Authorization", authorization});
-  return ask(authority, call);
+  return ask(authority, {.method = method, .target = target, .body = Payload(body), .timeout = timeout}, token);
 }
 
 }  // namespace verge::cli

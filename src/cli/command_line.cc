@@ -62,6 +62,7 @@ void describe_program(CLI::App& app) {
                "Environment:\n"
                "  TMPDIR      where 'verge demo' keeps its files, unless --dir says so\n"
                "  NO_COLOR    set to anything: no colours on a terminal\n"
+               "  VERGE_ADMIN_TOKEN_FILE  the file with the token that a node on another machine wants\n"
                "\n"
                "Exit status:\n"
                "  0  done, and the answer is good\n"

@@ -101,6 +101,13 @@ void RuleTrial::purge(const rules::Rule& rule, rules::PurgeScope, std::string_vi
   print_(fmt::format(R"({{"rule":{},"action":"purge","what":{}}})", json_string(rule.name), json_string(what)));
 }
 
+void RuleTrial::ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& question) {
+  const std::string otherwise = question.otherwise ? payload_json(question.otherwise->view()) : "null";
+  print_(fmt::format(R"({{"rule":{},"action":"ask","question":{},"topic":{},"device":{},"payload":{},"otherwise":{}}})",
+                     json_string(rule.name), json_string(action.question), json_string(question.decision_topic),
+                     json_string(question.device), payload_json(question.payload.view()), otherwise));
+}
+
 void RuleTrial::not_performed(const rules::Rule& rule, size_t action, std::string_view why) {
   print_(fmt::format(R"({{"rule":{},"not_performed":{},"why":{}}})", json_string(rule.name), action, json_string(why)));
 }

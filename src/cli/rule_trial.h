@@ -39,6 +39,7 @@ class RuleTrial final : private rules::Effects {
   void not_performed(const rules::Rule& rule, size_t action, std::string_view why) override;
   void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
             WallTime time) override;
+  void ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& question) override;
   void hand_over(rules::RuleInput input) override;
 
   std::function<void(const std::string&)> print_;

@@ -43,7 +43,8 @@ std::unique_ptr<node::PreparedConfig> prepare(const std::string& file) {
 }
 
 std::string actions_of(const rules::Rule& rule) {
-  static constexpr std::array<std::string_view, 6> kNames = {"publish", "upload", "drop", "purge", "webhook", "worker"};
+  static constexpr std::array<std::string_view, std::variant_size_v<rules::Action>> kNames = {
+      "publish", "upload", "drop", "purge", "webhook", "worker", "ask", "answer"};
   std::vector<std::string_view> names;
   for (const rules::Action& action : rule.actions) names.push_back(kNames[action.index()]);
   return fmt::format("{}", fmt::join(names, ", "));

@@ -107,6 +107,13 @@ Result<HostAndPort> parse_nats_url(std::string_view text) {
   return parsed;
 }
 
+std::string authority_of_parent(std::string_view url) {
+  const Result<ParentAddress> parent = parse_parent_url(url);
+  if (!parent) return {};
+  const bool is_v6 = parent->at.host.find(':') != std::string::npos;
+  return (is_v6 ? "[" + parent->at.host + "]" : parent->at.host) + ":" + std::to_string(parent->at.port);
+}
+
 Result<WebhookUrl> parse_webhook_url(std::string_view text) {
   // A secret in a URL would be printed with it.
   if (text.contains('@')) return fail(kUrl, "a URL with '@' is not taken", "write https://host/path");

@@ -28,6 +28,9 @@ struct ParentAddress {
 // is none. Error: config.url.
 Result<ParentAddress> parse_parent_url(std::string_view text);
 
+// host:port of what parse_parent_url() takes, to be resolved and for the Host field.
+std::string authority_of_parent(std::string_view url);
+
 struct WebhookUrl {
   bool tls = false;
   std::string host;       // an IPv6 address without its brackets

@@ -79,6 +79,11 @@ struct ActionForm {
   std::optional<Duration> timeout;
   std::optional<uint64_t> attempts;
   std::optional<std::string> worker;
+  std::optional<std::string> ask;
+  std::optional<std::string> otherwise;
+  std::optional<rules::AskLevel> level;
+  std::optional<Duration> deadline;
+  std::optional<bool> answer;
 };
 
 ActionForm form_of(const rules::ActionSource& action) {
@@ -102,6 +107,16 @@ ActionForm form_of(const rules::ActionSource& action) {
     form.attempts = webhook->attempts;
   } else if (const auto* call = std::get_if<rules::CallSource>(&action)) {
     form.worker = call->worker;
+  } else if (const auto* ask = std::get_if<rules::AskSource>(&action)) {
+    form.ask = ask->question;
+    form.publish = ask->topic;
+    form.otherwise = ask->otherwise;
+    form.level = ask->level;
+    form.deadline = ask->deadline;
+    form.qos = ask->qos;
+    form.retain = ask->retain;
+  } else if (std::holds_alternative<rules::AnswerSource>(action)) {
+    form.answer = true;
   } else {
     form.drop = true;
   }
@@ -109,6 +124,15 @@ ActionForm form_of(const rules::ActionSource& action) {
 }
 
 rules::ActionSource action_of(const ActionForm& form) {
+  if (form.ask) {
+    rules::AskSource ask{.question = *form.ask, .topic = form.publish.value_or(""), .otherwise = form.otherwise};
+    ask.level = form.level.value_or(ask.level);
+    ask.deadline = form.deadline.value_or(ask.deadline);
+    ask.qos = static_cast<uint8_t>(form.qos.value_or(0));
+    ask.retain = form.retain.value_or(false);
+    return ask;
+  }
+  if (form.answer) return rules::AnswerSource{};
   if (form.publish) {
     return rules::PublishSource{*form.publish, form.payload, static_cast<uint8_t>(form.qos.value_or(0)),
                                 form.retain.value_or(false)};
@@ -128,19 +152,30 @@ rules::ActionSource action_of(const ActionForm& form) {
 }
 
 void check(Visitor& visitor, const ActionForm& form) {
-  const int what = int{form.publish.has_value()} + int{form.upload.has_value()} + int{form.drop.has_value()} +
-                   int{form.purge.has_value()} + int{form.webhook.has_value()} + int{form.worker.has_value()};
+  const int what = int{form.publish.has_value() && !form.ask} + int{form.upload.has_value()} +
+                   int{form.drop.has_value()} + int{form.purge.has_value()} + int{form.webhook.has_value()} +
+                   int{form.worker.has_value()} + int{form.ask.has_value()} + int{form.answer.has_value()};
   if (what != 1) {
-    visitor.refuse("", {"config.value", "an action has exactly one of publish, upload, purge, webhook, worker and drop",
+    visitor.refuse("", {"config.value",
+                        "an action has exactly one of publish, upload, purge, webhook, worker, ask, answer and drop",
                         what == 0 ? "say which" : "write several actions: do = [ {...}, {...} ]"});
     return;
+  }
+  if (form.ask && !form.publish) {
+    visitor.refuse("ask", {"config.value", "what is decided goes nowhere", "add publish = \"its/topic\""});
   }
   const auto only_with = [&](bool given, std::string_view key, std::string_view owner) {
     if (given) {
       visitor.refuse(key, {"config.value", std::string(key) + " goes only with " + std::string(owner), "leave it out"});
     }
   };
-  if (!form.publish && !form.webhook) only_with(form.payload.has_value(), "payload", "publish and webhook");
+  if (!form.ask) {
+    only_with(form.otherwise.has_value(), "otherwise", "ask");
+    only_with(form.level.has_value(), "level", "ask");
+    only_with(form.deadline.has_value(), "deadline", "ask");
+  }
+  if (form.ask || (!form.publish && !form.webhook))
+    only_with(form.payload.has_value(), "payload", "publish and webhook");
   if (!form.webhook) {
     only_with(form.timeout.has_value(), "timeout", "webhook");
     only_with(form.attempts.has_value(), "attempts", "webhook");
@@ -158,6 +193,9 @@ void check(Visitor& visitor, const ActionForm& form) {
   }
   if (form.drop == false) {
     visitor.refuse("drop", {"config.value", "drop = false does nothing", "leave the action out"});
+  }
+  if (form.answer == false) {
+    visitor.refuse("answer", {"config.value", "answer = false does nothing", "leave the action out"});
   }
 }
 
@@ -661,7 +699,9 @@ static void describe(Visitor& v, PayloadConfig& c) {
 static void describe(Visitor& v, rules::ActionSource& action) {
   ActionForm form = form_of(action);
   v.key("publish", form.publish, Text{},
-        {"Publishes to local subscribers on this topic; ${name} stands for a column or a field.", "none"});
+        {"Publishes to local subscribers on this topic; ${name} stands for a column or a field. With ask: what is "
+         "decided.",
+         "none"});
   v.key("payload", form.payload, Text{},
         {"With publish and webhook: the template of the payload.", "the selected row as JSON"});
   v.key("qos", form.qos, Count{0, 1}, {"With publish: the quality of service."});
@@ -689,6 +729,21 @@ static void describe(Visitor& v, rules::ActionSource& action) {
   v.key("attempts", form.attempts, Count{1, 100}, {"With webhook: how often it is tried.", "5"});
   v.key("worker", form.worker, Text{.may_be_empty = false},
         {"Calls `event` of the worker of this name with the selected row.", "none"});
+  v.key("ask", form.ask, Text{.may_be_empty = false},
+        {"Asks the rule of this name at another level, and publishes what it answers.", "none"});
+  v.key("otherwise", form.otherwise, Text{},
+        {"With ask: the template of the payload where no answer comes in time.", "nothing is published then"});
+  v.key("level", form.level,
+        Choice<rules::AskLevel>{{{"next", rules::AskLevel::kNext},
+                                 {"edge", rules::AskLevel::kEdge},
+                                 {"fog", rules::AskLevel::kFog},
+                                 {"cloud", rules::AskLevel::kCloud},
+                                 {"placed", rules::AskLevel::kPlaced}}},
+        {"With ask: who decides: the parent (next), a tier, or that which level(urgency, complexity) names (placed).",
+         "next"});
+  v.key("deadline", form.deadline, Time{std::chrono::milliseconds(1), std::chrono::minutes(1)},
+        {"With ask: when the decision must be there.", "100ms"});
+  v.key("answer", form.answer, Flag{}, {"What the rule selects is the answer to who asks it by its name.", "none"});
   v.key("drop", form.drop, Flag{}, {"Ends the event here: nothing else stores it.", "none"});
   check(v, form);
   action = action_of(form);

@@ -398,7 +398,7 @@ void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::st
   if (is_watched()) {
     tail_->add(EventTail::Kind::kCommand, clock_.wall(), topic, device, payload.view(), rule.name);
   }
-  if (rule.report) report(rule, *rule.report, topic, device, payload);
+  if (rule.report) report(rule.name, *rule.report, topic, device, payload);
   commands_.push_back(std::make_shared<const mqtt::Message>(mqtt::Message{.topic = std::string(topic),
                                                                           .payload = std::move(payload),
                                                                           .qos = qos,
@@ -408,10 +408,10 @@ void EventPath::publish(const rules::Rule& rule, std::string_view topic, std::st
 }
 
 // What was done, to whom, when: follows upwards on its own, nobody waits for it.
-void EventPath::report(const rules::Rule& rule, Priority priority, std::string_view topic, std::string_view device,
+void EventPath::report(std::string_view rule, Priority priority, std::string_view topic, std::string_view device,
                        const Payload& payload) {
   std::string text = "{\"rule\":";
-  append_json_string(text, rule.name);
+  append_json_string(text, rule);
   text.append(",\"device\":");
   append_json_string(text, device);
   text.append(",\"topic\":");
@@ -419,7 +419,7 @@ void EventPath::report(const rules::Rule& rule, Priority priority, std::string_v
   text.append(",\"action\":");
   append_json_string(text, payload.view().substr(0, 1024));
   text.push_back('}');
-  const std::string report_topic = std::string(kReportTopic) + rule.name;
+  const std::string report_topic = std::string(kReportTopic).append(rule);
   reports_.emplace_back();
   reports_.back().priority = priority;
   append_event(
@@ -497,6 +497,75 @@ void EventPath::call(const rules::Rule&, std::string_view worker, std::string_vi
                      WallTime time) {
   counters_.calls.add();
   if (!call_ || !call_(worker, topic, time, payload)) counters_.failed_calls.add();
+}
+
+void EventPath::ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& asked) {
+  counters_.asks.add();
+  Decision decision{.rule = rule.name,
+                    .report = rule.report,
+                    .question = {.rule = action.question,
+                                 .topic = std::string(asked.topic),
+                                 .device = std::string(asked.device),
+                                 .payload = asked.payload,
+                                 .is_placed = action.level == rules::AskLevel::kPlaced,
+                                 .urgency = asked.urgency,
+                                 .complexity = asked.complexity,
+                                 .deadline = action.deadline,
+                                 .asked = std::chrono::steady_clock::now()},
+                    .topic = std::string(asked.decision_topic),
+                    .otherwise = asked.otherwise,
+                    .qos = action.qos,
+                    .retain = action.retain};
+  if (action.level == rules::AskLevel::kEdge) decision.question.level = Tier::kEdge;
+  if (action.level == rules::AskLevel::kFog) decision.question.level = Tier::kFog;
+  if (action.level == rules::AskLevel::kCloud) decision.question.level = Tier::kCloud;
+  if (questions_ == nullptr) {
+    return loop_.post([this, decision = std::move(decision)] { decide(decision, {.kind = Outcome::Kind::kHere}); });
+  }
+  AskedQuestion question = decision.question;
+  questions_->ask(std::move(question), loop_,
+                  [this, decision = std::move(decision)](const Outcome& outcome) { decide(decision, outcome); });
+}
+
+Result<std::optional<Payload>> EventPath::answer(const AskedQuestion& question) {
+  return evaluator_.answer(
+      question.rule,
+      {.topic = question.topic, .device = question.device, .payload = question.payload, .received = clock_.wall()});
+}
+
+// In a turn of its own.
+void EventPath::decide(const Decision& decision, const Outcome& outcome) {
+  std::optional<Payload> decided;
+  bool is_replaced = outcome.is_replaced;
+  if (outcome.kind == Outcome::Kind::kAnswered) {
+    decided = outcome.answer;
+  } else if (outcome.kind == Outcome::Kind::kHere || outcome.kind == Outcome::Kind::kOutOfReach) {
+    const Result<std::optional<Payload>> own = answer(decision.question);
+    if (own) decided = *own;
+    is_replaced = outcome.kind == Outcome::Kind::kOutOfReach;
+  }
+  if (decided) {
+    counters_.decided.add();
+    if (is_replaced) counters_.replaced.add();
+  } else {
+    counters_.fallbacks.add();
+    if (outcome.kind == Outcome::Kind::kLate) counters_.late_decisions.add();
+    decided = decision.otherwise;
+  }
+  if (!decided) return;
+  current_ = {.received = decision.question.asked, .time = clock_.wall()};
+  counters_.actions.add();
+  const std::string& device = decision.question.device;
+  if (is_watched()) {
+    tail_->add(EventTail::Kind::kCommand, current_.time, decision.topic, device, decided->view(), decision.rule);
+  }
+  if (decision.report) report(decision.rule, *decision.report, decision.topic, device, *decided);
+  commands_.push_back(std::make_shared<const mqtt::Message>(mqtt::Message{.topic = decision.topic,
+                                                                          .payload = *decided,
+                                                                          .qos = decision.qos,
+                                                                          .retain = decision.retain,
+                                                                          .received = current_.received}));
+  send_commands();
 }
 
 void EventPath::begin_row(const rules::Rule&, uint64_t number) {

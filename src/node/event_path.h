@@ -40,6 +40,7 @@
 #include "node/durability_classes.h"
 #include "node/event_tail.h"
 #include "node/event_traces.h"
+#include "node/questions.h"
 #include "node/rule_journal.h"
 #include "node/webhooks.h"
 #include "rules/evaluator.h"
@@ -61,6 +62,11 @@ struct EventPathCounters {
   Counter not_performed;    // actions of rules that could not be made of their rows
   Counter calls;            // of workers, that rules made
   Counter failed_calls;     // of these, those that no worker got
+  Counter asks;             // questions of rules
+  Counter decided;          // of these, those that were answered, here too
+  Counter replaced;         // by another level than the one that was to
+  Counter late_decisions;   // not in time
+  Counter fallbacks;        // decided by `otherwise`, or not at all
   Counter given_up;         // records of rules, and reports of actions, that the spool refused and nobody waited for
   Counter awaiting_space;   // what is held now because the spool is full
   Counter at_parent;        // messages and requests that were acknowledged when the parent had them
@@ -110,6 +116,10 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
       std::function<bool(std::string_view worker, std::string_view topic, WallTime time, const Payload& payload)>;
   void call_with(Call call) { call_ = std::move(call); }
 
+  // Likewise: who asks other levels. Nobody: questions of rules are answered here.
+  void ask_by(Questions& questions) { questions_ = &questions; }
+  // What the rule of that name says here. On the loop, in no evaluation. Error rules.unknown.
+  Result<std::optional<Payload>> answer(const AskedQuestion& question);
   // Before any loop runs: what rules remember is recorded there from now on. The journal outlives the path.
   void record_in(RuleJournal& journal, const RuleLayout& layout);
   // What was restored is safe: its windows go on. On the loop.
@@ -207,6 +217,16 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     size_t next = 0;
     std::function<void()> finished;
   };
+  // What a rule asked, until it is decided.
+  struct Decision {
+    std::string rule;
+    std::optional<Priority> report;
+    AskedQuestion question;
+    std::string topic;
+    std::optional<Payload> otherwise;
+    uint8_t qos = 0;
+    bool retain = false;
+  };
   // The message that is being evaluated.
   struct Current {
     std::string_view client_id;
@@ -235,6 +255,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void not_performed(const rules::Rule& rule, size_t action, std::string_view why) override;
   void call(const rules::Rule& rule, std::string_view worker, std::string_view topic, Payload payload,
             WallTime time) override;
+  void ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& question) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void advanced(const rules::Rule& rule, WallTime now) override;
   void hand_over(rules::RuleInput input) override;
@@ -266,7 +287,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void evaluate_climbed(std::string_view bytes);
   [[nodiscard]] bool is_watched() const { return tail_ != nullptr && tail_->is_watched(); }
   void send_commands();
-  void report(const rules::Rule& rule, Priority priority, std::string_view topic, std::string_view device,
+  void decide(const Decision& decision, const Outcome& outcome);
+  void report(std::string_view rule, Priority priority, std::string_view topic, std::string_view device,
               const Payload& payload);
   // `rule`: who made the record, empty for the message itself.
   void append(Priority priority, const EventView& event, std::string_view rule);
@@ -296,6 +318,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   EventTraces* traces_ = nullptr;  // null: nothing is traced
   Webhook webhook_;
   Call call_;
+  Questions* questions_ = nullptr;
   rules::Evaluator evaluator_;
   Current current_;
   std::vector<mqtt::MessagePointer> commands_;  // made by rules, not yet published

@@ -1,4 +1,5 @@
-// What the http listener serves: POST /v1/events (devices and people), POST /v1/uplink and POST /v1/report (children).
+// What the http listener serves: POST /v1/events (devices and people), POST /v1/uplink, /v1/report and /v1/ask/RULE
+// (children).
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -29,7 +30,8 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
   const bool is_events = head.path == kEventsPath && config_.http.ingest;
   const bool is_uplink = head.path == kUplinkPath && config_.http.uplink;
   const bool is_report = head.path == kReportPath && config_.http.uplink;
-  if (!is_events && !is_uplink && !is_report) {
+  const bool is_ask = head.path.starts_with(AskReceiver::kPath) && config_.http.uplink;
+  if (!is_events && !is_uplink && !is_report && !is_ask) {
     respond_problem(responder, 404,
                     {"http.not-found", fmt::format("nothing is served at {}", head.path),
                      "devices send to POST /v1/events, children to POST /v1/uplink"});
@@ -46,6 +48,7 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
     return std::nullopt;
   }
   if (!is_events && !authorize_child(shards_[shard], head, responder)) return std::nullopt;
+  if (is_ask) return net::BodyLimit{.bytes_max = AskReceiver::kBytesMax, .name = "a question"};
   if (is_report) return net::BodyLimit{.bytes_max = overview::Report::kBytesMax, .name = "a report"};
   if (is_uplink) return net::BodyLimit{.bytes_max = kBatchBytesMax, .name = "a batch of records"};
   return net::BodyLimit{.bytes_max = config_.http.body_bytes_max, .name = "http.body_bytes_max"};
@@ -58,6 +61,9 @@ void Node::receive(size_t shard, const net::HttpRequest& request, net::HttpRespo
   if (!admit(shard, request, responder)) return;
   if (request.path == kReportPath) {
     return shards_[shard].report_receiver->receive(request.body, std::move(responder));
+  }
+  if (request.path.starts_with(AskReceiver::kPath)) {
+    return shards_[shard].ask_receiver->receive(request, std::move(responder));
   }
   shards_[shard].path->count_posted(request.body.size());
   if (request.path == kEventsPath) return shards_[shard].ingest_receiver->receive(request, std::move(responder));

@@ -265,6 +265,7 @@ Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr
   node->make_overview();
   node->make_tracer();
   node->make_shards(rules);
+  node->make_questions();
   if (const Result<void> restored = node->restore_sessions(); !restored) return std::unexpected(restored.error());
   if (const Result<void> restored = node->restore_rules(rules); !restored) return std::unexpected(restored.error());
   node->worker_specs_ = credentials.workers;
@@ -589,6 +590,24 @@ void Node::make_tracer() {
       clock_);
 }
 
+void Node::make_questions() {
+  parent_access_ = access_of(credentials_);
+  const auto look = [this]() -> std::optional<Questions::ParentMeasure> {
+    const auto measure = report_sender_ ? report_sender_->measure() : std::nullopt;
+    if (!measure) return std::nullopt;
+    return Questions::ParentMeasure{.tier = measure->first, .round_trip = measure->second};
+  };
+  const bool has_parent = !config_.parent.url.empty();
+  questions_ = std::make_unique<Questions>(
+      *shards_[0].loop, config_.node.tier, has_parent ? parent_paths() : std::vector<spool::ParentPath>(),
+      [this](size_t path) { return parent_access_[path]; }, look);
+  for (Shard& shard : shards_) {
+    shard.path->ask_by(*questions_);
+    shard.ask_receiver =
+        std::make_unique<AskReceiver>(*shard.loop, *shard.path, *questions_, config_.node.tier, config_.node.name);
+  }
+}
+
 void Node::make_uplink() {
   if (config_.parent.url.empty()) return;
   if (config_.parent.report_every > Duration(0)) {
@@ -598,7 +617,6 @@ void Node::make_uplink() {
   } else {
     overview_->look_at_parent([url = config_.parent.url] { return ParentSeen{.url = url, .who = {}}; });
   }
-  parent_access_ = access_of(credentials_);
   const ParentConfig& parent = config_.parent;
   const SpoolConfig& spool = config_.spool;
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
@@ -812,14 +830,13 @@ void Node::drain() {
 
 Node::~Node() {
   if (running_) {
-    if (uplink_) {
-      std::promise<void> stopped;
-      shards_[0].loop->post([&] {
-        uplink_->stop();
-        stopped.set_value();
-      });
-      stopped.get_future().wait();
-    }
+    std::promise<void> stopped;
+    shards_[0].loop->post([&] {
+      if (uplink_) uplink_->stop();
+      questions_->stop();
+      stopped.set_value();
+    });
+    stopped.get_future().wait();
     if (tls_loop_) {
       tls_loop_->stop();
       tls_thread_.join();
@@ -850,6 +867,7 @@ Node::~Node() {
   overview_.reset();
   for (Shard& shard : shards_) shard.listeners.clear();
   uplink_.reset();
+  questions_.reset();
 }
 
 std::string Node::addresses_json() const {

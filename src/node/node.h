@@ -24,6 +24,7 @@
 #include "net/proxy_receptions.h"
 #include "net/socket_file.h"
 #include "net/tls_listener.h"
+#include "node/ask_receiver.h"
 #include "node/child_store.h"
 #include "node/config.h"
 #include "node/created_rules.h"
@@ -35,6 +36,7 @@
 #include "node/event_traces.h"
 #include "node/ingest_receiver.h"
 #include "node/overview.h"
+#include "node/questions.h"
 #include "node/readings.h"
 #include "node/report_receiver.h"
 #include "node/report_sender.h"
@@ -150,6 +152,7 @@ class Node {
     std::unique_ptr<IngestReceiver> ingest_receiver;
     std::unique_ptr<UplinkReceiver> uplink_receiver;
     std::unique_ptr<ReportReceiver> report_receiver;
+    std::unique_ptr<AskReceiver> ask_receiver;
     std::unique_ptr<mqtt::Broker> broker;
     std::unique_ptr<net::HttpServer> http;
     std::shared_ptr<const net::BearerTokens> uplink_tokens;
@@ -215,6 +218,7 @@ class Node {
   // To the broker, behind its PROXY header where it is to begin with one.
   static void take_mqtt(Shard& shard, net::Socket socket, std::function<void(net::Socket)> to_broker);
   void make_tracer();
+  void make_questions();
   void make_uplink();
   [[nodiscard]] std::vector<spool::ParentPath> parent_paths() const;
   static std::vector<spool::ParentAccess> access_of(const Credentials& credentials);
@@ -275,6 +279,7 @@ class Node {
   std::unique_ptr<jetstream::StreamStore> stream_;         // only with store.engine = "nats"
   std::unique_ptr<ChildStore> children_;
   std::unique_ptr<spool::Uplink> uplink_;
+  std::unique_ptr<Questions> questions_;  // on the first loop
   Webhooks webhooks_;                     // outlives the loops, whose paths send
   std::vector<WorkerSpec> worker_specs_;  // of the configuration
   std::unique_ptr<DeployedWorkers> deployed_workers_;

@@ -133,7 +133,10 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     shard.mqtt_proxies = proxies_of(applied.mqtt);
     shard.broker->set_rates(rates_of(applied.mqtt, shards_.size()));
     shard.uplink_tokens = credentials.uplink_tokens;
-    if (&shard == shards_.data() && same_parent) parent_access_ = access_of(credentials);
+    if (&shard == shards_.data() && same_parent) {
+      parent_access_ = access_of(credentials);
+      questions_->renew();
+    }
   });
   admin_loop_.post([this, same_parent, access = access_of(credentials), tokens = credentials.admin_tokens] {
     admin_->replace_tokens(tokens);

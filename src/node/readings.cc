@@ -79,6 +79,11 @@ void Totals::add(const EventPathCounters& from) {
   short_of_parent += from.short_of_parent.value();
   calls += from.calls.value();
   failed_calls += from.failed_calls.value();
+  asks += from.asks.value();
+  decided += from.decided.value();
+  replaced += from.replaced.value();
+  late_decisions += from.late_decisions.value();
+  fallbacks += from.fallbacks.value();
   rules.add(from.decision);
 }
 

@@ -10,14 +10,6 @@ namespace {
 
 constexpr Duration kAskAgain = std::chrono::minutes(1);
 
-// As the address to resolve and the Host to ask.
-std::string authority_of(const std::string& url) {
-  const Result<ParentAddress> parent = parse_parent_url(url);
-  if (!parent) return {};
-  const bool is_v6 = parent->at.host.find(':') != std::string::npos;
-  return (is_v6 ? "[" + parent->at.host + "]" : parent->at.host) + ":" + std::to_string(parent->at.port);
-}
-
 }  // namespace
 
 ReportSender::ReportSender(runtime::Loop& loop, Overview& overview, std::vector<spool::ParentPath> paths,
@@ -51,7 +43,7 @@ void ReportSender::send() {
   if (under_way_ || now < not_before_) return;
   under_way_ = true;
   if (client_) return request();
-  const std::string authority = authority_of(paths_[path_].url);
+  const std::string authority = authority_of_parent(paths_[path_].url);
   resolver_.resolve(authority, paths_[path_].from.address.family(), loop_,
                     [this, authority](const Result<net::Address>& address) {
                       if (!address) return fail();
@@ -98,12 +90,15 @@ void ReportSender::on_answer(const Result<net::HttpAnswer>& answer) {
   parent_.who = std::move(who);
   parent_.heard = now;
   parent_.round_trip_ms = std::chrono::duration<double, std::milli>(now - sent_at_).count();
+  const auto round_trip = std::chrono::duration_cast<std::chrono::microseconds>(now - sent_at_);
+  measure_ = (static_cast<uint64_t>(round_trip.count()) << 2U) | static_cast<uint64_t>(parent_.who->tier);
 }
 
 void ReportSender::fail() {
   under_way_ = false;
   path_ = (path_ + 1) % paths_.size();
   climbed_.clear();  // it may be another, or have forgotten
+  measure_ = kNoMeasure;
   if (!client_) return;
   earlier_bytes_ += client_->bytes_sent();
   client_.reset();

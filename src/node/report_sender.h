@@ -10,7 +10,9 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/http_client.h"
@@ -32,6 +34,13 @@ class ReportSender {
   void replace_access(std::vector<spool::ParentAccess> access);
 
   [[nodiscard]] ParentSeen parent() const { return parent_; }
+  // What the parent is, and how long the last report took there and back; any thread.
+  [[nodiscard]] std::optional<std::pair<Tier, Duration>> measure() const {
+    constexpr uint64_t kTierMask = 3;
+    const uint64_t measure = measure_;
+    if (measure == kNoMeasure) return std::nullopt;
+    return std::pair(static_cast<Tier>(measure & kTierMask), Duration(std::chrono::microseconds(measure >> 2U)));
+  }
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }  // any thread
 
  private:
@@ -57,6 +66,8 @@ class ReportSender {
   std::unique_ptr<net::HttpClient> client_;
   std::string authorization_;
   uint64_t earlier_bytes_ = 0;  // by clients that are gone
+  static constexpr uint64_t kNoMeasure = UINT64_MAX;
+  std::atomic<uint64_t> measure_{kNoMeasure};  // microseconds, and in the last two bits the tier
   std::atomic<uint64_t> bytes_sent_{0};
   runtime::Timer timer_;
 };

@@ -357,6 +357,33 @@ std::string Node::metrics_text() const {
     out.counter("spans_dropped_total", "Spans for which there was no room.", tracer_->dropped());
     out.gauge("spans_waiting", "Spans that wait to be exported.", static_cast<double>(tracer_->waiting()));
   }
+  const Questions::Counters& questions = questions_->counters();
+  out.counter("asks_total", "Questions of rules to other levels.", totals.asks);
+  out.counter("asks_decided_total", "Of these, those that were answered in time.", totals.decided);
+  out.counter("asks_replaced_total", "Of these, by another level than the one that was to, which is out of reach.",
+              totals.replaced);
+  out.counter("asks_late_total", "Questions of rules without an answer in time.", totals.late_decisions);
+  out.counter("asks_fallback_total", "Questions of rules decided by the rule's fallback.", totals.fallbacks);
+  out.counter("asks_sent_total", "Questions to the parent, of children too.", questions.sent);
+  out.counter("asks_late_answers_total", "Answers of the parent that came too late, and were dropped.",
+              questions.late_answers);
+  out.counter("asks_refused_total", "Questions for which there was no room.", questions.refused);
+  out.gauge("asks_waiting", "Questions that wait for the parent.", static_cast<double>(questions.waiting));
+  uint64_t received = 0;
+  uint64_t answered = 0;
+  uint64_t replaced = 0;
+  uint64_t forwarded = 0;
+  for (const Shard& shard : shards_) {
+    const AskReceiver::Counters& counters = shard.ask_receiver->counters();
+    received += counters.received.value();
+    answered += counters.answered.value();
+    replaced += counters.replaced.value();
+    forwarded += counters.forwarded.value();
+  }
+  out.counter("questions_total", "Questions of children.", received);
+  out.counter("questions_answered_total", "Of these, those that were decided here.", answered);
+  out.counter("questions_replaced_total", "Of these, in place of a level that is out of reach.", replaced);
+  out.counter("questions_forwarded_total", "Questions of children that are for a level above.", forwarded);
   out.counter("rule_calls_total", "Events that rules gave to workers.", totals.calls);
   out.counter("rule_calls_failed_total", "Of these, those that no worker took, or that too many waited before.",
               totals.failed_calls);

@@ -1,6 +1,7 @@
 // What evaluating rules asks for. node/ carries it out.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "base/clock.h"
@@ -21,6 +22,17 @@ struct Message {
   // What recognises a repetition: who numbers the messages, and this one's number. Empty: nobody does.
   std::string_view source = {};
   uint64_t sequence = 0;
+};
+
+// What a rule asks another level. Views last for the call.
+struct Question {
+  std::string_view topic;   // of the message
+  std::string_view device;  // as for publish()
+  Payload payload;          // the message for '*' alone, else the row
+  std::string_view decision_topic;
+  std::optional<Payload> otherwise;
+  std::optional<double> urgency;  // where the rule states it
+  std::optional<double> complexity;
 };
 
 // Called while an Evaluator works, for each message in the order in which the actions are written and the rules
@@ -50,6 +62,10 @@ class Effects {
   virtual void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime time) {
     static_cast<void>(rule), static_cast<void>(worker), static_cast<void>(topic), static_cast<void>(payload);
     static_cast<void>(time);
+  }
+  // What is decided is published on `question.decision_topic`.
+  virtual void ask(const Rule& rule, const AskAction& action, const Question& question) {
+    static_cast<void>(rule), static_cast<void>(action), static_cast<void>(question);
   }
   // What is performed next is of this row of a rule that remembers: `number` is the same again where the same readings
   // are taken again in the same order.

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/assert.h"
 #include "base/hash.h"
 #include "model/event.h"
+#include "model/topic.h"
 
 namespace verge::rules {
 namespace {
@@ -42,9 +45,37 @@ void Evaluator::evaluate(const Message& message, Effects& effects) {
     const RuleSet::FeedPlace place = rules_->feed(number);
     evaluate_feed(rules_->rules()[place.rule], place.feed, message, effects);
   }
+  forget_fields();
+  is_evaluating_ = false;
+}
+
+void Evaluator::forget_fields() {
   for (const uint32_t slot : found_) slots_[slot] = Value{};
   found_.clear();
-  is_evaluating_ = false;
+}
+
+Result<std::optional<Payload>> Evaluator::answer(std::string_view name, const Message& message) {
+  VERGE_ASSERT(!is_evaluating_);
+  const Rule* rule = rules_->find(name);
+  if (rule == nullptr || !rule->answers) {
+    return fail("rules.unknown", fmt::format("no rule {} answers here", name),
+                "give the rule of that name the action answer = true");
+  }
+  const Feed& feed = rule->feeds.front();
+  if (!topic_matches(feed.filter, message.topic)) return std::nullopt;
+  document_is_parsed_ = false;
+  if (!feed.fields.empty()) extract(message);
+  const MessageContext context = context_of(feed, message);
+  machine_.arena().clear();
+  std::optional<Payload> answer;
+  if (!feed.condition || machine_.run(*feed.condition, slots_, context).is_true()) {
+    answer = actions_.payload_of(row_of(*rule, context, message));
+    RuleCounters& counters = *states_[rule->index].counters;
+    counters.fired.add();
+    if (!answer) counters.errors.add();
+  }
+  forget_fields();
+  return answer;
 }
 
 // Of all groups together, in order of declaration.
@@ -52,17 +83,19 @@ void Evaluator::find_candidates(const Message& message) {
   document_is_parsed_ = false;
   bool reads_fields = false;
   for (const uint32_t number : groups_) reads_fields |= rules_->groups()[number].reads_fields;
-  if (reads_fields) {
-    parse(message);
-    fields_arena_.clear();
-    document_.extract(rules_->fields(), slots_, found_, fields_arena_);
-  }
+  if (reads_fields) extract(message);
   candidates_.clear();
   for (const uint32_t number : groups_) {
     seen_[number]->add();
     rules_->groups()[number].index.candidates(slots_, scratch_, candidates_);
   }
   std::ranges::sort(candidates_);
+}
+
+void Evaluator::extract(const Message& message) {
+  parse(message);
+  fields_arena_.clear();
+  document_.extract(rules_->fields(), slots_, found_, fields_arena_);
 }
 
 void Evaluator::parse(const Message& message) {
@@ -81,12 +114,7 @@ void Evaluator::parse(std::string_view topic, const Payload& payload, Document& 
 
 void Evaluator::evaluate_feed(const Rule& rule, uint8_t number, const Message& message, Effects& effects) {
   const Feed& feed = rule.feeds[number];
-  const MessageContext context{.topic = message.topic,
-                               .device = message.device,
-                               .payload = message.payload.view(),
-                               .time_ms = message.received.microseconds / kMicrosecondsPerMillisecond,
-                               .device_level = feed.device_level,
-                               .tables = &rules_->tables()};
+  const MessageContext context = context_of(feed, message);
   machine_.arena().clear();
   if (feed.condition && !machine_.run(*feed.condition, slots_, context).is_true()) return;
   if (!rule.memory) return select(rule, context, message, effects);
@@ -94,21 +122,34 @@ void Evaluator::evaluate_feed(const Rule& rule, uint8_t number, const Message& m
   if (rule.drops) effects.drop(rule);
 }
 
+MessageContext Evaluator::context_of(const Feed& feed, const Message& message) const {
+  return {.topic = message.topic,
+          .device = message.device,
+          .payload = message.payload.view(),
+          .time_ms = message.received.microseconds / kMicrosecondsPerMillisecond,
+          .device_level = feed.device_level,
+          .tables = &rules_->tables()};
+}
+
 void Evaluator::select(const Rule& rule, const MessageContext& context, const Message& message, Effects& effects) {
+  const size_t failed = actions_.perform(row_of(rule, context, message), effects);
+  RuleCounters& counters = *states_[rule.index].counters;
+  counters.fired.add();
+  if (failed > 0) counters.errors.add(failed);
+}
+
+// Good until the next one.
+Row Evaluator::row_of(const Rule& rule, const MessageContext& context, const Message& message) {
   if (rule.selects_message && !rule.is_verbatim()) parse(message);
   columns_.clear();
   for (const Column& column : rule.columns) columns_.push_back(machine_.run(column.program, slots_, context));
-  RuleCounters& counters = *states_[rule.index].counters;
-  const Row row{.rule = rule,
-                .columns = columns_,
-                .message = &message.payload,
-                .document = &document_,
-                .topic = message.topic,
-                .device = message.device,
-                .time = message.received};
-  const size_t failed = actions_.perform(row, effects);
-  counters.fired.add();
-  if (failed > 0) counters.errors.add(failed);
+  return {.rule = rule,
+          .columns = columns_,
+          .message = &message.payload,
+          .document = &document_,
+          .topic = message.topic,
+          .device = message.device,
+          .time = message.received};
 }
 
 void Evaluator::hand_over(const Rule& rule, uint8_t number, const MessageContext& context, const Message& message,
@@ -125,7 +166,8 @@ void Evaluator::hand_over(const Rule& rule, uint8_t number, const MessageContext
                   .sequence = message.sequence};
   for (const Program& part : feed.route) {
     const Value value = machine_.run(part, slots_, context);
-    if (value.is_null() && plan.join_within_us) return;  // NULL equals nothing
+    // NULL equals nothing; the second stream's keys are never NULL.
+    if (value.is_null() && plan.join_within_us && !(plan.keeps_unmatched && number == 0)) return;
     append_encoded(input.bytes, value);
   }
   if (input.bytes.size() > kKeyBytesMax) return counters.errors.add();

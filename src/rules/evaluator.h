@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/metrics.h"
 #include "rules/document.h"
 #include "rules/effects.h"
@@ -37,6 +38,9 @@ class Evaluator : private Memory::Rows {
   Evaluator(std::shared_ptr<const RuleSet> rules, MemoryBudget& budget);
 
   void evaluate(const Message& message, Effects& effects);
+  // What the rule of that name says of the message: the payload of its row, or nothing where it does not choose it.
+  // None of its other actions are performed. Error rules.unknown: no rule of that name answers.
+  Result<std::optional<Payload>> answer(std::string_view rule, const Message& message);
   // Takes what was handed over; when advance() is next due for its rule. One for a rule that is no longer there is
   // dropped. May be called while evaluate() runs, by what it hands over.
   std::optional<WallTime> accept(const RuleInput& input, WallTime now, Effects& effects);
@@ -85,10 +89,14 @@ class Evaluator : private Memory::Rows {
 
   State make_state(const Rule& rule);
   void find_candidates(const Message& message);
+  void extract(const Message& message);
+  void forget_fields();
   void parse(const Message& message);
   // The payload as JSON, whatever its format.
   void parse(std::string_view topic, const Payload& payload, Document& into);
   void evaluate_feed(const Rule& rule, uint8_t feed, const Message& message, Effects& effects);
+  [[nodiscard]] MessageContext context_of(const Feed& feed, const Message& message) const;
+  Row row_of(const Rule& rule, const MessageContext& context, const Message& message);
   void select(const Rule& rule, const MessageContext& context, const Message& message, Effects& effects);
   void hand_over(const Rule& rule, uint8_t feed, const MessageContext& context, const Message& message,
                  Effects& effects);

@@ -20,6 +20,46 @@ TEST(RuleActions, AWorkerIsGivenTheMessageOrTheRow) {
   EXPECT_THAT(bench.effects.done, testing::ElementsAre(R"(whole: call w t/a {"x": 1})", R"(row: call v t/a {"y":2})"));
 }
 
+TEST(RuleActions, AsksWithTheRowAndAFallback) {
+  Bench bench({{.name = "near",
+                .sql = "SELECT device, d, d / 10 AS urgency FROM 'car/+/lidar' WHERE d < 50",
+                .actions = {AskSource{.question = "plan",
+                                      .topic = "car/${device}/drive",
+                                      .otherwise = R"({"slow":${d}})",
+                                      .level = AskLevel::kPlaced},
+                            AskSource{.question = "other", .topic = "out/${d}", .otherwise = {}}}}});
+  bench.send("car/7/lidar", R"({"d": 5})");
+  bench.send("car/7/lidar", R"({"d": 60})");
+  EXPECT_THAT(
+      bench.effects.done,
+      ElementsAre(
+          R"(near: ask plan [car/7/lidar] 7 {"device":"7","d":5,"urgency":0.5}, decide car/7/drive otherwise {"slow":5})",
+          R"(near: ask other [car/7/lidar] 7 {"device":"7","d":5,"urgency":0.5}, decide out/5 otherwise -)"));
+  EXPECT_THAT(bench.effects.urgencies, ElementsAre(0.5, -1)) << "only where it is placed by them";
+}
+
+TEST(RuleActions, AnswersWhoAsksItByName) {
+  Bench bench({{.name = "plan",
+                .sql = "SELECT d * 2 AS twice FROM 'car/+/lidar' WHERE d < 50",
+                .actions = {AnswerSource{}, PublishSource{.topic = "seen"}}},
+               {.name = "deaf", .sql = "SELECT d FROM 'car/+/lidar'", .actions = {PublishSource{.topic = "deaf"}}}});
+  const auto answer = [&](std::string_view rule, std::string_view topic, std::string_view payload) -> std::string {
+    const Payload bytes(payload);
+    const auto said =
+        bench.evaluator.answer(rule, {.topic = topic, .device = "c", .payload = bytes, .received = {kSecond}});
+    if (!said) return std::string(said.error().code);
+    return *said ? std::string((*said)->view()) : "nothing";
+  };
+  EXPECT_EQ(answer("plan", "car/7/lidar", R"({"d": 5})"), R"({"twice":10})");
+  EXPECT_EQ(answer("plan", "car/7/lidar", R"({"d": 60})"), "nothing");
+  EXPECT_EQ(answer("plan", "car/7/lidar", "no JSON"), "nothing") << "nothing is left of the message before";
+  EXPECT_EQ(answer("plan", "car/7/radar", R"({"d": 5})"), "nothing");
+  EXPECT_EQ(answer("deaf", "car/7/lidar", R"({"d": 5})"), "rules.unknown");
+  EXPECT_EQ(answer("nobody", "car/7/lidar", R"({"d": 5})"), "rules.unknown");
+  EXPECT_THAT(bench.effects.done, IsEmpty()) << "asking does nothing";
+  EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 1U);
+}
+
 TEST(Evaluator, ShutsDownAHotOven) {
   Bench bench(
       {{.name = "oven",

@@ -30,7 +30,9 @@ size_t Memory::bytes() const {
   return waiting_bytes_ + joined_bytes_ + partition_bytes_ + (window_ ? window_->bytes() : 0);
 }
 
-bool Memory::is_empty() const { return waiting_.empty() && (window_ == nullptr || window_->is_empty()); }
+bool Memory::is_empty() const {
+  return waiting_.empty() && (window_ == nullptr || window_->is_empty()) && !next_unmatched_us();
+}
 
 bool Memory::has_room() const {
   return bytes() < budget_.rule_max && budget_.used.load(std::memory_order_relaxed) < budget_.total_max;
@@ -93,6 +95,7 @@ void Memory::release(Rows& rows) {
     waiting_bytes_ -= kWaitingBytes + first.mapped().bytes.size();
     process(first.mapped(), first.key(), first.key(), rows);
   }
+  end_joins(watermark_us_, rows);
   follow_clock(watermark_us_, rows);
   if (window_ == nullptr) return;
   window_->advance(watermark_us_, emissions_);
@@ -100,11 +103,12 @@ void Memory::release(Rows& rows) {
 }
 
 void Memory::process(const RuleInput& input, int64_t time_us, int64_t now_us, Rows& rows) {
+  end_joins(time_us, rows);
+  follow_clock(time_us, rows);
   if (window_ != nullptr && plan().has_event_time) {
     window_->advance(time_us, emissions_);
     emit(rows);
   }
-  follow_clock(time_us, rows);
   slots_.assign(plan().slot_count, Value{});
   if (const std::optional<int64_t> within_us = plan().join_within_us) {
     join(input, time_us, *within_us, rows);
@@ -123,33 +127,57 @@ void Memory::join(const RuleInput& input, int64_t time_us, int64_t within_us, Ro
   const size_t feed = input.feed;
   JoinSide& other = sides_[1 - feed];
   const int64_t before_us = time_us - within_us;
-  for (JoinSide& side : sides_) forget_joined(side, before_us);
+  for (size_t side = 0; side < sides_.size(); ++side) forget_joined(side, before_us, rows);
+  slots_.assign(plan().slot_count, Value{});
   if (!has_room()) {
     ++losses_.refused;
     return;
   }
   const auto matches = other.by_key.find(input.key());
   if (matches != other.by_key.end()) {
-    for (const Joined& match : matches->second) {
+    for (Joined& match : matches->second) {
+      match.is_matched = true;
       capture(input.values(), feed);
       capture(match.values, 1 - feed);
       step(input.key(), time_us, time_us, rows);
     }
   }
   JoinSide& mine = sides_[feed];
-  mine.by_key[std::string(input.key())].push_back({time_us, std::string(input.values())});
+  mine.by_key[std::string(input.key())].push_back(
+      {.time_us = time_us, .values = std::string(input.values()), .is_matched = matches != other.by_key.end()});
   mine.order.emplace_back(time_us, input.key());
   joined_bytes_ += kJoinedBytes + input.bytes.size() + input.key_size;
 }
 
-void Memory::forget_joined(JoinSide& side, int64_t before_us) {
+void Memory::forget_joined(size_t number, int64_t before_us, Rows& rows) {
+  JoinSide& side = sides_[number];
   while (!side.order.empty() && side.order.front().first < before_us) {
     const auto entry = side.by_key.find(side.order.front().second);
-    joined_bytes_ -= kJoinedBytes + 2 * entry->first.size() + entry->second.front().values.size();
+    const Joined gone = std::move(entry->second.front());
+    const std::string key = std::move(side.order.front().second);
+    joined_bytes_ -= kJoinedBytes + 2 * key.size() + gone.values.size();
     entry->second.pop_front();
     if (entry->second.empty()) side.by_key.erase(entry);
     side.order.pop_front();
+    if (number != 0 || gone.is_matched || !plan().keeps_unmatched) continue;
+    const int64_t over_us = gone.time_us + *plan().join_within_us;
+    if (window_ != nullptr && plan().has_event_time) {
+      window_->advance(over_us, emissions_);
+      emit(rows);
+    }
+    slots_.assign(plan().slot_count, Value{});
+    capture(gone.values, 0);
+    step(key, over_us, over_us, rows);
   }
+}
+
+void Memory::end_joins(int64_t time_us, Rows& rows) {
+  if (plan().keeps_unmatched) forget_joined(0, time_us - *plan().join_within_us, rows);
+}
+
+std::optional<int64_t> Memory::next_unmatched_us() const {
+  if (!plan().keeps_unmatched || sides_[0].order.empty()) return std::nullopt;
+  return sides_[0].order.front().first + *plan().join_within_us + 1;
 }
 
 void Memory::step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows) {
@@ -225,10 +253,17 @@ void Memory::follow_clock(int64_t before_us, Rows& rows) {
     slots_.clear();
     for (size_t i = 0; i < plan().slot_count; ++i) slots_.push_back(read_encoded(reader));
     machine_.arena().clear();
-    take_steps(partition, key, at_us, /*by_clock=*/true);
     const std::optional<Program>& condition = plan().condition;
-    if (condition && !machine_.run(*condition, slots_, context_).is_true()) continue;
-    take(rows, {.slots = slots_, .time_us = at_us});
+    const bool was_chosen = window_ != nullptr && machine_.run(*condition, slots_, context_).is_true();
+    take_steps(partition, key, at_us, /*by_clock=*/true);
+    if (was_chosen || (condition && !machine_.run(*condition, slots_, context_).is_true())) continue;
+    if (window_ == nullptr) {
+      take(rows, {.slots = slots_, .time_us = at_us});
+      continue;
+    }
+    window_->advance(at_us, emissions_);
+    emit(rows);
+    enter_window(at_us, at_us, rows);
   }
 }
 
@@ -316,6 +351,7 @@ void Memory::reach(int64_t time_us, Rows& rows) {
     return release(rows);
   }
   last_arrival_us_ = std::max(last_arrival_us_, time_us);
+  end_joins(time_us, rows);
   follow_clock(time_us, rows);
   if (window_ != nullptr) window_->advance(time_us, emissions_);
   emit(rows);
@@ -326,6 +362,7 @@ void Memory::drain(Rows& rows) {
     watermark_us_ = std::max(watermark_us_, waiting_.begin()->first);
     release(rows);
   }
+  if (plan().keeps_unmatched) forget_joined(0, INT64_MAX, rows);
   if (window_ != nullptr) window_->drain(emissions_);
   emit(rows);
   settle_budget();
@@ -334,14 +371,18 @@ void Memory::drain(Rows& rows) {
 bool Memory::is_due(int64_t now_us) const {
   const std::optional<int64_t> due = next_due_us();
   if (!due) return false;
-  return *due <= now_us ||
-         (!plan().has_event_time && window_ != nullptr && *due - now_us > 2 * plan().window_plan().spec.size_us);
+  return *due <= now_us || (!plan().has_event_time && window_ != nullptr && window_->next_end_us() == due &&
+                            *due - now_us > 2 * plan().window_plan().spec.size_us);
 }
 
 std::optional<int64_t> Memory::next_due_us() const {
   if (!plan().has_event_time) {
-    if (window_ != nullptr) return window_->next_end_us();
-    return due_.empty() ? std::nullopt : std::optional(due_.begin()->first + 1);
+    std::optional<int64_t> next = window_ != nullptr ? window_->next_end_us() : std::nullopt;
+    const std::optional<int64_t> by_clock = due_.empty() ? std::nullopt : std::optional(due_.begin()->first + 1);
+    for (const std::optional<int64_t>& each : {by_clock, next_unmatched_us()}) {
+      if (each && (!next || *each < *next)) next = each;
+    }
+    return next;
   }
   if (is_empty() && due_.empty()) return std::nullopt;
   return last_arrival_us_ + kIdleMicroseconds;

@@ -100,6 +100,7 @@ class Memory {
   struct Joined {
     int64_t time_us = 0;
     std::string values;  // as captured
+    bool is_matched = false;
   };
   // One stream of a join: what came within the span, by key.
   struct JoinSide {
@@ -123,7 +124,10 @@ class Memory {
   void release(Rows& rows);
   void process(const RuleInput& input, int64_t time_us, int64_t now_us, Rows& rows);
   void join(const RuleInput& input, int64_t time_us, int64_t within_us, Rows& rows);
-  void forget_joined(JoinSide& side, int64_t before_us);
+  // Forgets what the span has passed; where the first stream keeps what found nothing, makes its rows.
+  void forget_joined(size_t number, int64_t before_us, Rows& rows);
+  void end_joins(int64_t time_us, Rows& rows);
+  [[nodiscard]] std::optional<int64_t> next_unmatched_us() const;
   void capture(std::string_view values, size_t feed);
   void step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows);
   bool remember(std::string_view key, int64_t time_us);
@@ -139,7 +143,7 @@ class Memory {
   void take(Rows& rows, Row row);
 
   void append_join(std::string& out) const;
-  bool read_join(ByteReader& in, const IsMine& mine);
+  bool read_join(ByteReader& in, const IsMine& mine, uint8_t version);
   void append_partitions(std::string& out) const;
   bool read_partitions(ByteReader& in, const IsMine& mine, uint8_t version);
 

@@ -6,7 +6,7 @@
 namespace verge::rules {
 namespace {
 
-constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersion = 3;
 
 void append_time(std::string& out, int64_t time_us) { append_fixed(out, static_cast<uint64_t>(time_us)); }
 int64_t read_time(ByteReader& in) { return static_cast<int64_t>(in.fixed<uint64_t>()); }
@@ -76,7 +76,7 @@ bool Memory::read(ByteReader& in, const IsMine& mine) {
     waiting_bytes_ += sizeof(RuleInput) + 64 + input->bytes.size();
     waiting_.emplace(time_us, std::move(*input));
   }
-  const bool is_good = in.ok() && read_join(in, mine) && read_partitions(in, mine, version) &&
+  const bool is_good = in.ok() && read_join(in, mine, version) && read_partitions(in, mine, version) &&
                        (window_ == nullptr || window_->read(in, mine));
   settle_budget();
   return is_good;
@@ -89,20 +89,24 @@ void Memory::append_join(std::string& out) const {
     for (const auto& [time_us, key] : side.order) {
       append_time(out, time_us);
       append_sized(out, key);
-      append_sized(out, side.by_key.find(key)->second[next[key]++].values);
+      const Joined& joined = side.by_key.find(key)->second[next[key]++];
+      append_sized(out, joined.values);
+      append_fixed(out, static_cast<uint8_t>(joined.is_matched));
     }
   }
 }
 
-bool Memory::read_join(ByteReader& in, const IsMine& mine) {
+bool Memory::read_join(ByteReader& in, const IsMine& mine, uint8_t version) {
   for (JoinSide& side : sides_) {
     for (uint64_t count = in.varint(); count > 0 && in.ok(); --count) {
       const int64_t time_us = read_time(in);
       const std::string_view key = in.sized();
       const std::string_view values = in.sized();
+      const bool is_matched = version > 2 && in.fixed<uint8_t>() != 0;
       if (!is_sane_time(time_us)) return false;
       if (!in.ok() || !mine(key)) continue;
-      side.by_key[std::string(key)].push_back({time_us, std::string(values)});
+      side.by_key[std::string(key)].push_back(
+          {.time_us = time_us, .values = std::string(values), .is_matched = is_matched});
       side.order.emplace_back(time_us, key);
       joined_bytes_ += sizeof(int64_t) + 2 * sizeof(std::string) + 96 + values.size() + 2 * key.size();
     }

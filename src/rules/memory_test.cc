@@ -227,6 +227,73 @@ TEST(Memory, JoinsStreamsWithinASpan) {
                                               R"(r: publish o {"id":1,"left_v":11,"right_w":30})"));
 }
 
+TEST(Memory, KeepsWhatFindsNothingInALeftJoin) {
+  Bench bench(
+      {rule("SELECT a.id, a.v AS left_v, b.w AS right_w FROM 'l/+' AS a LEFT JOIN 'r/+' AS b ON a.id = b.id "
+            "WITHIN 5 s")});
+  bench.send("l/1", R"({"id":1,"v":10})", 100 * kSecond);
+  bench.send("l/1", R"({"id":2,"v":20})", 101 * kSecond);
+  bench.send("l/1", R"({"id":null,"v":30})", 101 * kSecond);
+  bench.send("r/1", R"({"id":3,"w":1})", 102 * kSecond);
+  bench.send("r/1", R"({"id":null,"w":2})", 102 * kSecond);
+  bench.send("r/1", R"({"id":1,"w":3})", 105 * kSecond);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"id":1,"left_v":10,"right_w":3})"));
+  EXPECT_EQ(bench.evaluator.memory(0)->next_due_us(), 105 * kSecond + 1)
+      << "the first was matched: nothing comes of it";
+  bench.evaluator.advance({106 * kSecond + 2}, bench.effects);
+  bench.send("l/1", R"({"id":3,"v":40})", 107 * kSecond);  // what came before it counts as well
+  bench.evaluator.drain(bench.effects);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"id":1,"left_v":10,"right_w":3})",
+                                              R"(r: publish o {"id":2,"left_v":20,"right_w":null})",
+                                              R"(r: publish o {"id":null,"left_v":30,"right_w":null})",
+                                              R"(r: publish o {"id":3,"left_v":40,"right_w":1})"));
+  EXPECT_TRUE(bench.evaluator.memory(0)->is_empty());
+}
+
+TEST(Memory, CountsWhatFindsNothingInAWindow) {
+  Bench bench(
+      {rule("SELECT count(*) AS n, count(b.w) AS found FROM 'l/+' AS a LEFT JOIN 'r/+' AS b ON a.id = b.id WITHIN 2 s "
+            "GROUP BY TUMBLING(10 s)")});
+  for (int i = 0; i < 10; ++i) bench.send("l/1", fmt::format(R"({{"id":{}}})", i), (100 + i) * kSecond);
+  bench.send("r/1", R"({"id":9,"w":1})", 109 * kSecond);
+  bench.evaluator.drain(bench.effects);
+  // Those of the last two seconds are over in the next window.
+  int all = 0;
+  int found = 0;
+  for (const std::string& row : bench.effects.done) {
+    int n = 0;
+    int f = 0;
+    ASSERT_EQ(std::sscanf(row.c_str(), R"(r: publish o {"n":%d,"found":%d})", &n, &f), 2) << row;
+    all += n;
+    found += f;
+  }
+  EXPECT_EQ(all, 10);
+  EXPECT_EQ(found, 1);
+}
+
+TEST(Memory, ChoosesByTheClockWhatEntersAWindow) {
+  Bench bench({rule("SELECT count(*) AS n FROM 'x/+' WHERE v > 5 FOR 3 s GROUP BY TUMBLING(10 s)")});
+  bench.send("x/a", R"({"v":9})", 100 * kSecond);
+  bench.evaluator.advance({102 * kSecond}, bench.effects);
+  EXPECT_EQ(bench.evaluator.memory(0)->next_due_us(), 103 * kSecond + 1);
+  bench.evaluator.advance({104 * kSecond}, bench.effects);  // no message says so, but it has lasted
+  bench.send("x/a", R"({"v":9})", 105 * kSecond);
+  bench.send("x/a", R"({"v":1})", 106 * kSecond);
+  bench.send("x/a", R"({"v":9})", 107 * kSecond);
+  bench.evaluator.advance({111 * kSecond}, bench.effects);  // it lasts until the next window
+  bench.evaluator.advance({120 * kSecond}, bench.effects);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"n":2})", R"(r: publish o {"n":1})"));
+}
+
+TEST(Memory, AClockChangesNothingThatAWindowHasTaken) {
+  Bench bench(
+      {rule("SELECT count(*) AS n, max(CASE WHEN v > 5 FOR 3 s THEN 1 ELSE 0 END) AS held FROM 'x/+' "
+            "GROUP BY TUMBLING(10 s)")});
+  bench.send("x/a", R"({"v":9})", 100 * kSecond);
+  bench.evaluator.advance({120 * kSecond}, bench.effects);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"n":1,"held":0})"));
+}
+
 TEST(Memory, AggregatesJoinedStreams) {
   Bench bench(
       {rule("SELECT a.zone, count(*) AS n, max(b.w) AS w FROM 'l/+' AS a JOIN 'r/+' AS b ON a.id = b.id "
@@ -307,8 +374,11 @@ TEST(Memory, SurvivesAsBytes) {
       "SELECT lag(v, 3) AS l, delta(v) AS d, changed(s) AS c, hysteresis(v, 6, 3) AS h, zscore(v) AS z, anomaly(v) AS "
       "a, "
       "ewma(v) AS e, cusum(v) AS u, forest(v) AS f, seasonal(v) AS n FROM 'x/+' PARTITION BY k",
+      "SELECT round(json_value(fuse(v, 0, 10, 0.5, v + 1, 0, 20, 2), '$.value'), 9) AS f FROM 'x/+' PARTITION BY k",
       "SELECT v FROM 'x/+' WHERE v > 2 FOR 1 s PARTITION BY k",
       "SELECT v, s FROM 'x/+' TIMESTAMP BY time - 700 * k DELAY 2 s WHERE (v > 2 FOR 500 ms) AND k < 2 PARTITION BY k",
+      "SELECT count(*) AS n FROM 'x/+' WHERE v > 2 FOR 1 s GROUP BY k, TUMBLING(3 s)",
+      "SELECT a.v AS x, b.s AS y FROM 'x/+' AS a LEFT JOIN 'x/+' AS b ON a.v = b.k WITHIN 1 s",
       "SELECT a.v AS x, b.s AS y FROM 'x/+' AS a JOIN 'x/+' AS b ON a.v = b.v WITHIN 10 s WHERE a.k < b.k",
   };
   for (const char* const sql : kStatements) {

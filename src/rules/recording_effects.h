@@ -43,12 +43,19 @@ class RecordingEffects final : public Effects {
   void call(const Rule& rule, std::string_view worker, std::string_view topic, Payload payload, WallTime) override {
     done.push_back(fmt::format("{}: call {} {} {}", rule.name, worker, topic, payload.view()));
   }
+  void ask(const Rule& rule, const AskAction& action, const Question& question) override {
+    done.push_back(fmt::format("{}: ask {} [{}] {} {}, decide {} otherwise {}", rule.name, action.question,
+                               question.topic, question.device, question.payload.view(), question.decision_topic,
+                               question.otherwise ? question.otherwise->view() : "-"));
+    urgencies.push_back(question.urgency.value_or(-1));
+  }
   void hand_over(RuleInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<std::string> done;
   std::vector<int64_t> times;
   std::vector<std::string> devices;  // of publishes
   std::vector<std::string> refused;
+  std::vector<double> urgencies;  // of questions; -1: none is stated
   std::vector<RuleInput> inputs;
 };
 

@@ -32,7 +32,9 @@ size_t RowActions::perform(const Row& row, Effects& effects) {
       performed = webhook(row, *sending, effects);
     } else if (const auto* calling = std::get_if<CallAction>(&action)) {
       performed = call(row, *calling, effects);
-    } else if (!row.rule.has_window()) {
+    } else if (const auto* asking = std::get_if<AskAction>(&action)) {
+      performed = ask(row, *asking, effects);
+    } else if (std::holds_alternative<DropAction>(action) && !row.rule.has_window()) {
       effects.drop(row.rule);
     }
     if (performed) continue;
@@ -145,6 +147,37 @@ bool RowActions::call(const Row& row, const CallAction& action, Effects& effects
   if (payload == nullptr) return refuse_payload();
   effects.call(row.rule, action.worker, row.topic, *payload, row.time);
   return true;
+}
+
+namespace {
+
+std::optional<double> number_of(const Row& row, const std::optional<uint32_t>& column) {
+  if (!column || !row.columns[*column].is_numeric()) return std::nullopt;
+  return row.columns[*column].as_double();
+}
+
+}  // namespace
+
+bool RowActions::ask(const Row& row, const AskAction& action, Effects& effects) {
+  if (!make_topic(row, action.topic)) return false;
+  const Payload* payload = row_payload(row);
+  if (payload == nullptr) return refuse_payload();
+  Question question{.topic = row.topic,
+                    .device = device_of(row),
+                    .payload = *payload,
+                    .decision_topic = topic_,
+                    .otherwise = {},
+                    .urgency = number_of(row, action.urgency),
+                    .complexity = number_of(row, action.complexity)};
+  if (action.otherwise && !make_payload(row, action.otherwise, question.otherwise.emplace())) return false;
+  effects.ask(row.rule, action, question);
+  return true;
+}
+
+std::optional<Payload> RowActions::payload_of(const Row& row) {
+  row_is_made_ = false;
+  const Payload* payload = row_payload(row);
+  return payload == nullptr ? std::nullopt : std::optional(*payload);
 }
 
 const Payload* RowActions::row_payload(const Row& row) {

@@ -1,6 +1,7 @@
 // Performs a rule's actions for one row: a selected message, or one group of a closed window.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +30,8 @@ class RowActions {
   // How many actions failed, because their topic, or what they purge, could not be made or their payload is larger than
   // kEventBytesMax; the others were performed.
   size_t perform(const Row& row, Effects& effects);
+  // What the row is as a payload; nothing where it is too large.
+  std::optional<Payload> payload_of(const Row& row);
 
  private:
   // Made once for all actions of the row; null when it is too large.
@@ -44,6 +47,7 @@ class RowActions {
   bool make_payload(const Row& row, const std::optional<Template>& of, Payload& payload);
   bool purge(const Row& row, const PurgeAction& action, Effects& effects);
   bool call(const Row& row, const CallAction& action, Effects& effects);
+  bool ask(const Row& row, const AskAction& action, Effects& effects);
   // Into topic_. These say in why_ what is wrong where they are false.
   bool make_topic(const Row& row, const Template& of);
   bool refuse_payload();

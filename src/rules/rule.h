@@ -59,7 +59,22 @@ struct CallAction {
   std::string worker;
 };
 
-using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction, CallAction>;
+struct AskAction {
+  std::string question;
+  Template topic;
+  std::optional<Template> otherwise;
+  AskLevel level = AskLevel::kNext;
+  Duration deadline{0};
+  uint8_t qos = 0;
+  bool retain = false;
+  std::optional<uint32_t> urgency;  // columns, where the rule states them
+  std::optional<uint32_t> complexity;
+};
+
+struct AnswerAction {};
+
+using Action = std::variant<PublishAction, UploadAction, DropAction, PurgeAction, WebhookAction, CallAction, AskAction,
+                            AnswerAction>;
 
 struct Column {
   std::string name;
@@ -111,12 +126,13 @@ struct MemoryPlan {
   size_t slot_count = 0;
   bool is_on_one_loop = false;  // its parts are keyed differently
   std::optional<int64_t> join_within_us;
+  bool keeps_unmatched = false;  // of the first stream of a join, with NULL for the second, when its span is over
   int64_t delay_us = 0;
   bool has_event_time = false;
   LatePolicy late = LatePolicy::kDrop;
 
   std::vector<MemoryStep> steps;
-  bool follows_clock = false;                     // one of them does, and there is no window
+  bool follows_clock = false;                     // one of them does; with a window, one of the condition
   std::optional<std::vector<Program>> partition;  // none: the key of the input
   std::optional<Program> condition;
   std::optional<WindowPlan> window;
@@ -145,7 +161,8 @@ struct Rule {
   std::vector<Column> columns;   // without '*'; those that only templates name come last
   size_t selected_columns = 0;   // how many of them are in the row
   std::vector<Action> actions;
-  bool drops = false;  // one of the actions is a drop
+  bool drops = false;    // one of the actions is a drop
+  bool answers = false;  // one of them is an answer
 
   // `SELECT *` alone: the message is passed on byte by byte.
   [[nodiscard]] bool is_verbatim() const { return selects_message && selected_columns == 0; }

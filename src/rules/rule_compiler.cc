@@ -205,11 +205,22 @@ class RuleCompiler {
   bool compile_memory() {
     if (!rule_.memory) return true;
     MemoryPlan& plan = *rule_.memory;
-    if (statement_.join) plan.join_within_us = statement_.join->within_us;
+    if (statement_.join) {
+      plan.join_within_us = statement_.join->within_us;
+      plan.keeps_unmatched = statement_.join->keeps_unmatched;
+    }
     if (statement_.event_time) {
       plan.has_event_time = true;
       plan.delay_us = statement_.event_time->delay_us;
       plan.late = statement_.event_time->late;
+    }
+    if (rule_.answers) {
+      return refuse_rule(
+          Part::kActions,
+          refuse(0, "rule.actions", "an answer cannot wait for what the rule remembers",
+                 "answer in a rule of its own, without window, join, TIMESTAMP BY and functions that remember; "
+                 "what it needs to know may be kept in a table")
+              .error());
     }
     if (rule_.drops && !statement_.window) {
       return refuse_rule(Part::kActions,
@@ -233,8 +244,7 @@ class RuleCompiler {
       reading = program(*aggregate->operands.front(), capture_scope_);
       if (!reading) return false;
     }
-    const auto device = std::ranges::find(rule_.columns, "device", &Column::name);
-    if (device != rule_.columns.end()) plan.device_column = static_cast<uint32_t>(device - rule_.columns.begin());
+    plan.device_column = selected_column("device");
     return true;
   }
 
@@ -248,6 +258,8 @@ class RuleCompiler {
   bool compile_steps(MemoryPlan& plan) {
     plan.is_on_one_loop = plan.is_on_one_loop || (statement_.join && statement_.window);
     capture_scope_.refuse_aggregates("stands inside a function that remembers", "aggregate what it gives");
+    // In a window, time alone changes what WHERE chooses, not what was aggregated.
+    const bool is_chosen_by_clock = statement_.condition && has_for(*statement_.condition);
     for (size_t i = 0; i < capture_scope_.steps().size(); ++i) {
       const CaptureScope::Step step = capture_scope_.steps()[i];
       MemoryStep made{.slot = step.slot,
@@ -256,7 +268,7 @@ class RuleCompiler {
                       .follows_clock = has_for(*step.call),
                       .arguments = {}};
       if (!programs(step.call->operands, capture_scope_, made.arguments)) return false;
-      plan.follows_clock |= made.follows_clock && !plan.window;
+      plan.follows_clock |= made.follows_clock && (!plan.window || is_chosen_by_clock);
       plan.steps.push_back(std::move(made));
     }
     return true;
@@ -414,7 +426,7 @@ class RuleCompiler {
   bool compile_actions() {
     if (source_.actions.empty()) {
       return refuse_rule(Part::kActions, refuse(0, "rule.actions", "the rule has no action",
-                                                "give it publish, upload, purge, webhook, worker or drop")
+                                                "give it publish, upload, purge, webhook, worker, ask, answer or drop")
                                              .error());
     }
     for (size_t i = 0; i < source_.actions.size(); ++i) {
@@ -425,6 +437,12 @@ class RuleCompiler {
                                            [&](const WebhookSource& webhook) { return compile_webhook(webhook, i); },
                                            [&](const CallSource& call) {
                                              rule_.actions.emplace_back(CallAction{call.worker});
+                                             return true;
+                                           },
+                                           [&](const AskSource& ask) { return compile_ask(ask, i); },
+                                           [&](const AnswerSource&) {
+                                             rule_.actions.emplace_back(AnswerAction{});
+                                             rule_.answers = true;
                                              return true;
                                            },
                                            [&](const DropSource&) {
@@ -439,14 +457,16 @@ class RuleCompiler {
     return true;
   }
 
+  bool check_qos(uint8_t qos, size_t action) {
+    if (qos <= 1) return true;
+    return refuse_rule(
+        Part::kActions,
+        refuse(0, "rule.actions", fmt::format("a rule cannot publish with QoS {}", qos), "choose 0 or 1").error(),
+        action);
+  }
+
   bool compile_publish(const PublishSource& publish, size_t action) {
-    if (publish.qos > 1) {
-      return refuse_rule(
-          Part::kActions,
-          refuse(0, "rule.actions", fmt::format("a rule cannot publish with QoS {}", publish.qos), "choose 0 or 1")
-              .error(),
-          action);
-    }
+    if (!check_qos(publish.qos, action)) return false;
     std::optional<Template> topic = compile_template(publish.topic, Part::kTopic, action);
     if (!topic) return false;
     PublishAction compiled{.topic = std::move(*topic), .qos = publish.qos, .retain = publish.retain};
@@ -481,6 +501,37 @@ class RuleCompiler {
     }
     rule_.actions.emplace_back(std::move(compiled));
     return true;
+  }
+
+  bool compile_ask(const AskSource& ask, size_t action) {
+    if (!check_qos(ask.qos, action)) return false;
+    std::optional<Template> topic = compile_template(ask.topic, Part::kTopic, action);
+    if (!topic) return false;
+    AskAction compiled{.question = ask.question,
+                       .topic = std::move(*topic),
+                       .otherwise = {},
+                       .level = ask.level,
+                       .deadline = ask.deadline,
+                       .qos = ask.qos,
+                       .retain = ask.retain,
+                       .urgency = {},
+                       .complexity = {}};
+    if (ask.otherwise) {
+      compiled.otherwise = compile_template(*ask.otherwise, Part::kPayload, action);
+      if (!compiled.otherwise) return false;
+    }
+    if (ask.level == AskLevel::kPlaced) {
+      compiled.urgency = selected_column("urgency");
+      compiled.complexity = selected_column("complexity");
+    }
+    rule_.actions.emplace_back(std::move(compiled));
+    return true;
+  }
+
+  [[nodiscard]] std::optional<uint32_t> selected_column(std::string_view name) const {
+    const auto column = std::ranges::find(rule_.columns, name, &Column::name);
+    if (column == rule_.columns.end()) return std::nullopt;
+    return static_cast<uint32_t>(column - rule_.columns.begin());
   }
 
   bool compile_purge(const PurgeSource& purge, size_t action) {

@@ -20,6 +20,21 @@ struct Refusal {
   std::string fix;  // what the fix must contain
 };
 
+TEST(RuleCompiler, AnAnswerDoesNotWait) {
+  const std::vector<ActionSource> answer = {AnswerSource{}};
+  EXPECT_EQ(problem_of("SELECT a FROM 'x'", answer).error.code, "");
+  EXPECT_EQ(problem_of("SELECT lag(a) FROM 'x'", answer).error.code, "rule.actions");
+  EXPECT_EQ(problem_of("SELECT count(*) FROM 'x' GROUP BY TUMBLING(1 s)", answer).error.code, "rule.actions");
+}
+
+TEST(RuleCompiler, ChecksWhereADecisionGoes) {
+  const auto problem = [](AskSource ask) { return problem_of("SELECT a FROM 'x'", {std::move(ask)}); };
+  EXPECT_EQ(problem({.question = "q", .topic = "t/${a}", .otherwise = "${a}"}).error.code, "");
+  EXPECT_EQ(problem({.question = "q", .topic = "t/#", .otherwise = {}}).part, RuleProblem::Part::kTopic);
+  EXPECT_EQ(problem({.question = "q", .topic = "t", .otherwise = "${"}).part, RuleProblem::Part::kPayload);
+  EXPECT_EQ(problem({.question = "q", .topic = "t", .otherwise = {}, .qos = 2}).error.code, "rule.actions");
+}
+
 TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
   const Refusal refusals[] = {
       {"", "rule.syntax", "", ""},

@@ -56,7 +56,26 @@ struct CallSource {
   std::string worker;
 };
 
-using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, WebhookSource, CallSource>;
+// Which level decides: the parent, one of a tier, or that which level(urgency, complexity) names.
+enum class AskLevel : uint8_t { kNext, kEdge, kFog, kCloud, kPlaced };
+
+// Asks the rule `question` of another level for a decision, and publishes what it says. Without an answer in time the
+// template `otherwise` is published; without that, nothing.
+struct AskSource {
+  std::string question;
+  std::string topic;
+  std::optional<std::string> otherwise;
+  AskLevel level = AskLevel::kNext;
+  Duration deadline = std::chrono::milliseconds(100);
+  uint8_t qos = 0;  // 0..1
+  bool retain = false;
+};
+
+// What the rule selects is the answer to who asks it by its name.
+struct AnswerSource {};
+
+using ActionSource = std::variant<PublishSource, UploadSource, DropSource, PurgeSource, WebhookSource, CallSource,
+                                  AskSource, AnswerSource>;
 
 struct RuleSource {
   std::string name;

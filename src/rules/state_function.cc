@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <deque>
 
@@ -217,12 +218,13 @@ class Scored final : public Remembered {
   size_t bytes_ = sizeof(*this) + series::save_state(detector_).size();
 };
 
-// fuse(x, least, largest, noise, …): one JSON object. Its filter begins anew after a restart.
+// fuse(x, least, largest, noise, …): one JSON object. Sensors are what the first message said of them.
 class Fused final : public Remembered {
  public:
   Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) override {
     if (arguments.size() % 4 != 0) return {};
     if (!fusion_ && !begin(arguments)) return {};
+    if (arguments.size() != 4 * sensors_.size()) return {};
     std::vector<series::SensorReading> readings;
     for (size_t i = 0; i < arguments.size(); i += 4) {
       if (arguments[i].is_numeric()) readings.push_back({i / 4, arguments[i].as_double()});
@@ -234,27 +236,64 @@ class Fused final : public Remembered {
         std::chrono::duration_cast<std::chrono::microseconds>(fused.processing).count())));
   }
   [[nodiscard]] size_t bytes() const override { return sizeof(*this) + sizeof(series::SensorFusion) + 1024; }
-  void append_to(std::string&) const override {}
-  bool read(ByteReader&) override { return true; }
+  void append_to(std::string& out) const override {
+    if (!fusion_) return;
+    append_varint(out, sensors_.size());
+    for (const series::Sensor& sensor : sensors_) {
+      for (const double each : {sensor.range_min, sensor.range_max, sensor.noise}) {
+        append_fixed(out, std::bit_cast<uint64_t>(each));
+      }
+    }
+    append_sized(out, series::save_state(fusion_->state()));
+  }
+  bool read(ByteReader& in) override {
+    if (in.empty()) return true;  // it has seen nothing; that of earlier versions was not kept
+    const uint64_t count = in.varint();
+    if (count == 0 || count > kFusedMax) return false;
+    std::vector<series::Sensor> sensors;
+    for (uint64_t i = 0; i < count; ++i) {
+      const auto number = [&] { return std::bit_cast<double>(in.fixed<uint64_t>()); };
+      const double least = number();
+      const double largest = number();
+      const double noise = number();
+      if (!in.ok() || !std::isfinite(noise) || noise <= 0) return false;
+      add(sensors, least, largest, noise);
+    }
+    make(std::move(sensors));
+    series::FusionState state = fusion_->state();
+    if (!series::load_state(in.sized(), state)) return false;
+    fusion_->restore(state);
+    return true;
+  }
 
  private:
+  static void add(std::vector<series::Sensor>& sensors, double least, double largest, double noise) {
+    sensors.push_back({.name = fmt::format("{}", sensors.size()),
+                       .range_min = least,
+                       .range_max = largest,
+                       .rate_hz = 0,
+                       .noise = noise});
+  }
+
+  void make(std::vector<series::Sensor> sensors) {
+    sensors_ = std::move(sensors);
+    fusion_ = std::make_unique<series::SensorFusion>(sensors_, series::FusionOptions{}, clock_);
+  }
+
   bool begin(std::span<const Value> arguments) {
     std::vector<series::Sensor> sensors;
     for (size_t i = 0; i < arguments.size(); i += 4) {
       const bool is_good = arguments[i + 1].is_numeric() && arguments[i + 2].is_numeric() &&
                            arguments[i + 3].is_numeric() && arguments[i + 3].as_double() > 0;
       if (!is_good) return false;
-      sensors.push_back({.name = fmt::format("{}", i / 4),
-                         .range_min = arguments[i + 1].as_double(),
-                         .range_max = arguments[i + 2].as_double(),
-                         .rate_hz = 0,
-                         .noise = arguments[i + 3].as_double()});
+      add(sensors, arguments[i + 1].as_double(), arguments[i + 2].as_double(), arguments[i + 3].as_double());
     }
-    fusion_ = std::make_unique<series::SensorFusion>(std::move(sensors), series::FusionOptions{}, clock_);
+    make(std::move(sensors));
     return true;
   }
 
   SystemClock clock_;
+  std::vector<series::Sensor> sensors_;
   std::unique_ptr<series::SensorFusion> fusion_;
 };
 

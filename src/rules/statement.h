@@ -24,11 +24,12 @@ struct StreamSource {
   std::string alias;  // empty: none
 };
 
-// JOIN 'filter' AS b ON … WITHIN 5 s
+// [LEFT] JOIN 'filter' AS b ON … WITHIN 5 s
 struct StreamJoin {
   StreamSource stream;
   ExpressionPointer condition;
   int64_t within_us = 0;
+  bool keeps_unmatched = false;  // LEFT
 };
 
 // [LEFT] JOIN TABLE name AS t ON t.column = expression

@@ -106,12 +106,9 @@ class StatementParser {
     if (tokens_.peek().kind != Token::Kind::kText) {
       return tokens_.fault_expected("a topic filter in single quotes, or TABLE and a name", {"TABLE"});
     }
-    if (keeps_unmatched) {
-      return tokens_.fault(offset, "rule.join", "LEFT JOIN is for tables: of a stream the other side may still come",
-                           "write JOIN, and a second rule for what is missing");
-    }
     if (statement_.join) return tokens_.fault(offset, "rule.join", "a rule joins two streams, no more");
     StreamJoin& join = statement_.join.emplace();
+    join.keeps_unmatched = keeps_unmatched;
     if (!parse_stream(join.stream) || !tokens_.expect_word("ON")) return false;
     join.condition = expressions_.parse();
     if (join.condition == nullptr || !tokens_.expect_word("WITHIN")) return false;

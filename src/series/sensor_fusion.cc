@@ -133,6 +133,62 @@ size_t SensorFusion::silent_at(MonotonicTime time) const {
   return silent;
 }
 
+bool FusionState::is_sound() const {
+  for (const double each : {value, rate, value_variance, covariance, rate_variance, in_time_value, in_time_rate,
+                            in_time_deviation, in_time_confidence}) {
+    if (!std::isfinite(each)) return false;
+  }
+  return value_variance >= 0 && rate_variance >= 0;
+}
+
+FusionState SensorFusion::state() const {
+  const auto nanoseconds = [](MonotonicTime time) { return static_cast<int64_t>(time.time_since_epoch().count()); };
+  FusionState state{.tracks = {},
+                    .has_estimate = has_estimate_,
+                    .at_ns = nanoseconds(at_),
+                    .value = value_,
+                    .rate = rate_,
+                    .value_variance = std::max(value_variance_, 0.0),
+                    .covariance = covariance_,
+                    .rate_variance = std::max(rate_variance_, 0.0),
+                    .in_time_value = last_in_time_.value,
+                    .in_time_rate = last_in_time_.rate,
+                    .in_time_deviation = last_in_time_.deviation,
+                    .in_time_confidence = last_in_time_.confidence,
+                    .in_time_ns = nanoseconds(last_in_time_at_),
+                    .late = late_,
+                    .rejected = rejected_};
+  for (const Track& track : tracks_) {
+    state.tracks.push_back(
+        {.heard_ns = nanoseconds(track.heard), .was_heard = track.was_heard, .rejected_in_row = track.rejected_in_row});
+  }
+  return state;
+}
+
+void SensorFusion::restore(const FusionState& state) {
+  VERGE_ASSERT(state.tracks.size() == tracks_.size());
+  const auto time = [](int64_t nanoseconds) { return MonotonicTime(std::chrono::nanoseconds(nanoseconds)); };
+  for (size_t i = 0; i < tracks_.size(); ++i) {
+    tracks_[i] = {.heard = time(state.tracks[i].heard_ns),
+                  .was_heard = state.tracks[i].was_heard,
+                  .rejected_in_row = state.tracks[i].rejected_in_row};
+  }
+  has_estimate_ = state.has_estimate;
+  at_ = time(state.at_ns);
+  value_ = state.value;
+  rate_ = state.rate;
+  value_variance_ = state.value_variance;
+  covariance_ = state.covariance;
+  rate_variance_ = state.rate_variance;
+  last_in_time_ = {.value = state.in_time_value,
+                   .rate = state.in_time_rate,
+                   .deviation = state.in_time_deviation,
+                   .confidence = state.in_time_confidence};
+  last_in_time_at_ = time(state.in_time_ns);
+  late_ = state.late;
+  rejected_ = state.rejected;
+}
+
 CommandBound::Bounded CommandBound::bound(double command, double previous, Duration since,
                                           const FusedEstimate& estimate) const {
   if (!std::isfinite(command) || estimate.is_late || estimate.confidence < confidence_min) {

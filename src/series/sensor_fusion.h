@@ -57,6 +57,45 @@ struct FusedEstimate {
   size_t silent = 0;     // sensors that owe a reading
 };
 
+// What a SensorFusion of so many sensors has learnt, to be saved and gone on from.
+struct FusionState {
+  static constexpr uint8_t kStateVersion = 1;
+
+  struct Track {
+    int64_t heard_ns = 0;
+    bool was_heard = false;
+    uint64_t rejected_in_row = 0;
+    template <class Self, class Archive>
+    static void visit(Self& self, Archive& archive) {
+      archive(self.heard_ns, self.was_heard, self.rejected_in_row);
+    }
+  };
+
+  std::vector<Track> tracks;  // by sensor
+  bool has_estimate = false;
+  int64_t at_ns = 0;
+  double value = 0;
+  double rate = 0;
+  double value_variance = 0;
+  double covariance = 0;
+  double rate_variance = 0;
+  double in_time_value = 0;  // of the last answer that was in time
+  double in_time_rate = 0;
+  double in_time_deviation = 0;
+  double in_time_confidence = 0;
+  int64_t in_time_ns = 0;
+  uint64_t late = 0;
+  uint64_t rejected = 0;
+
+  template <class Self, class Archive>
+  static void visit(Self& self, Archive& archive) {
+    archive(self.tracks, self.has_estimate, self.at_ns, self.value, self.rate, self.value_variance, self.covariance,
+            self.rate_variance, self.in_time_value, self.in_time_rate, self.in_time_deviation, self.in_time_confidence,
+            self.in_time_ns, self.late, self.rejected);
+  }
+  [[nodiscard]] bool is_sound() const;
+};
+
 class SensorFusion {
  public:
   static constexpr size_t kRejectedMax = 5;
@@ -68,6 +107,10 @@ class SensorFusion {
   // What is to be believed at `time`, with the readings that came since the last step. A time before the last step's is
   // taken for the last step's.
   FusedEstimate step(MonotonicTime time, std::span<const SensorReading> readings);
+
+  [[nodiscard]] FusionState state() const;
+  // `state` is sound, and of as many sensors.
+  void restore(const FusionState& state);
 
   [[nodiscard]] uint64_t late() const { return late_; }
   [[nodiscard]] uint64_t rejected() const { return rejected_; }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "series/state.h"
 
 namespace verge::series {
 namespace {
@@ -46,6 +47,40 @@ Line least_squares(const std::vector<double>& t, const std::vector<double>& x, c
   }
   const double determinant = w * wtt - wt * wt;
   return {(wtt * wx - wt * wtx) / determinant, wtt / determinant};
+}
+
+TEST(SensorFusion, GoesOnFromItsState) {
+  Random random(7);
+  const ManualClock clock;
+  SensorFusion whole({kRadar, kUltrasonic}, {}, clock);
+  SensorFusion first({kRadar, kUltrasonic}, {}, clock);
+  const auto step = [&](SensorFusion& fusion, int64_t ms, double value) {
+    const std::vector<SensorReading> readings = {{0, value}};
+    return fusion.step(at(ms), readings);
+  };
+  double value = 20;
+  for (int64_t ms = 0; ms < 1000; ms += 50) {
+    value += random.normal();
+    step(whole, ms, value);
+    step(first, ms, value);
+  }
+  const std::string saved = save_state(first.state());
+  SensorFusion second({kRadar, kUltrasonic}, {}, clock);
+  FusionState state = second.state();
+  ASSERT_TRUE(load_state(saved, state).has_value());
+  second.restore(state);
+  for (int64_t ms = 1000; ms < 2000; ms += 50) {
+    value += random.normal();
+    const FusedEstimate expected = step(whole, ms, value);
+    const FusedEstimate found = step(second, ms, value);
+    EXPECT_EQ(found.value, expected.value);
+    EXPECT_EQ(found.rate, expected.rate);
+    EXPECT_EQ(found.confidence, expected.confidence);
+  }
+  EXPECT_EQ(second.rejected(), whole.rejected());
+  FusionState other = SensorFusion({kRadar}, {}, clock).state();
+  EXPECT_FALSE(load_state(saved, other).has_value()) << "of another number of sensors";
+  for (size_t end = 0; end < saved.size(); ++end) EXPECT_FALSE(load_state(saved.substr(0, end), state).has_value());
 }
 
 TEST(SensorFusion, WithoutAccelerationIsTheLeastSquaresLineThroughAllReadings) {

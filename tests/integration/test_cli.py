@@ -1,5 +1,6 @@
 """The command line: help that helps, guesses at what was meant, exit statuses, and reading what a node holds."""
 
+import http.server
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -34,6 +36,49 @@ def commands_of(help_text):
         if title.endswith(":") and title not in ("Options:", "Positionals:", "Examples:", "Environment:"):
             found += re.findall(r"^  ([a-z][a-z-]*) {2,}\S", group, re.MULTILINE)
     return found
+
+
+class Tokens(verge.TestCase):
+    """Asking a node on another machine; here one that takes all for strangers."""
+
+    def setUp(self):
+        super().setUp()
+
+        class Strict(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                known = self.headers.get("Authorization") == "Bearer known-there"
+                body = b'{"clients":[]}' if known else b'{"error":{"code":"admin.unauthorized","what":"","fix":""}}'
+                self.send_response(200 if known else 401)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Strict)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+
+    def ask(self, token=None):
+        environment = dict(os.environ)
+        if token is not None:
+            environment["VERGE_ADMIN_TOKEN_FILE"] = os.path.join(self.directory, "token")
+            with open(environment["VERGE_ADMIN_TOKEN_FILE"], "w", encoding="utf-8") as file:
+                file.write(token + "\n")
+        return verge.run("mqtt", "clients", "--json", "--admin", "127.0.0.1:%d" % self.server.server_address[1],
+                         env=environment)
+
+    def test_the_token_is_in_the_file_that_the_environment_names(self):
+        self.assertEqual(self.ask("known-there").returncode, 0, self.ask("known-there").stderr)
+        for answer, why in ((self.ask(), "wants a token"), (self.ask("another"), "does not know this token")):
+            self.assertEqual(answer.returncode, 1)
+            self.assertIn(why, answer.stderr)
+            self.assertIn("VERGE_ADMIN_TOKEN_FILE", answer.stderr)
+            self.assertIn("[admin.unauthorized]", answer.stderr)
+        bad = self.ask("two words")
+        self.assertIn("[config.secret]", bad.stderr)
 
 
 class Help(verge.TestCase):

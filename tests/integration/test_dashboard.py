@@ -32,13 +32,9 @@ class Served(verge.TestCase):
         self.assertEqual(node.admin("/", method="POST").status, 405)
 
 
-@unittest.skipIf(browser.missing(), browser.missing())
-class Dashboard(verge.TestCase):
+class WithBrowser(verge.TestCase):
     def setUp(self):
         super().setUp()
-        self.tree = trees.DashboardTree(self.directory)
-        self.addCleanup(self.tree.end)
-        self.tree.start()
         self.browser = browser.Browser()
         self.addCleanup(self.browser.close)
 
@@ -49,6 +45,39 @@ class Dashboard(verge.TestCase):
 
     def nothing_went_wrong(self):
         self.assertEqual(self.browser.do("errors"), [], "the console is empty, and nothing was asked elsewhere")
+
+
+@unittest.skipIf(browser.missing(), browser.missing())
+@unittest.skipIf(os.environ.get("VERGE_SANITIZE"), "a sanitizer needs what the sandbox of isolates takes away")
+class Workers(WithBrowser):
+    def test_workers_are_shown_with_what_they_cost(self):
+        script = os.path.join(self.directory, "hello.js")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write('export default { fetch(request) { if (request.url.endsWith("/bad")) throw new Error("no"); '
+                       'return new Response("hello"); } };\n')
+        node = self.node("edge", f'[[worker]]\nname = "hello"\nfile = "{script}"\nroutes = ["w.test/*"]\n'
+                                 '[[worker]]\nname = "idle"\nfile = "{script}"\nroutes = ["i.test/*"]\n'.replace("{script}", script)).start()
+        for path in ["/"] * 9 + ["/bad"]:
+            verge.http_request(node.addresses["http"], "GET", path, fields={"Host": "w.test"})
+        its = node.admin("/v1/workers").json()["workers"]
+        self.assertEqual({each["name"]: (each["calls"], each["errors"]) for each in its}, {"hello": (10, 1), "idle": (0, 0)})
+        self.look(node, "#/requests")
+        cells = "[...document.querySelectorAll('[data-worker={}] td')].map(cell => cell.innerText)"
+        self.browser.wait(cells.format("hello") + "[0] == '10'", "its calls")
+        shown = self.browser.do("evaluate", script=cells.format("hello"))
+        self.assertEqual(shown[:3], ["10", "1", "0"])
+        self.assertTrue(shown[3].endswith("s") and shown[4].endswith("B") and shown[6].endswith("s"), shown)
+        self.assertEqual(self.browser.do("evaluate", script=cells.format("idle"))[:4], ["0", "0", "0", "–"])
+        self.nothing_went_wrong()
+
+
+@unittest.skipIf(browser.missing(), browser.missing())
+class Dashboard(WithBrowser):
+    def setUp(self):
+        super().setUp()
+        self.tree = trees.DashboardTree(self.directory)
+        self.addCleanup(self.tree.end)
+        self.tree.start()
 
     def row(self, name):
         """The state that the table of nodes shows for one of them."""

@@ -386,17 +386,6 @@ do = [{ worker = "nobody" }]
         wait_until(lambda: self.metric(node, "rule_calls_failed_total") == 1, "the other call fails")
         self.assertEqual(self.metric(node, "rule_calls_total"), 2)
 
-    def test_the_clock_calls_scheduled(self):
-        origin = self.origin()
-        node = self.served(("clock", f"""
-            export default {{ async scheduled(controller) {{
-              await fetch("{origin.url}/" + encodeURIComponent(controller.cron) + "/" + controller.scheduledTime % 60000);
-            }} }};""", 'cron = ["* * * * *", "0 0 30 2 *"]\nprivate_addresses = true'))
-        self.assertEqual(node.status()["workers"][0]["errors"], 0)
-        # Within the minute.
-        wait_until(lambda: origin.requests, "a minute begins", 60 + verge.PATIENCE)
-        self.assertEqual(origin.requests[0][1], "/*%20*%20*%20*%20*/0")
-
     # --- Reload
 
     def test_what_is_saved_is_taken_on_sighup(self):

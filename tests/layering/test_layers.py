@@ -136,7 +136,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "admin|bench|cache|cli|config|crypto|demo|events|history|http|import|ingest|jetstream|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|uplink|workers"
+        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|history|http|import|ingest|jetstream|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|uplink|workers"
         keys = {"http.listen", "mqtt.listen", "admin.listen", "admin.tokens"}  # names of settings
         used = set()
         for path in files():

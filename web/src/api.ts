@@ -98,6 +98,21 @@ export interface Popular {
   tags: { key: string; share: number }[];
 }
 
+export interface Worker {
+  name: string;
+  version: number;
+  routes: string[];
+  cron: string[];
+  calls: number;
+  errors: number;
+  limited: number;
+  fallbacks: number;
+  cpu_s: number;
+  memory_bytes: number;
+  p50_us: number;
+  p99_us: number;
+}
+
 export interface Latency {
   place: string;
   nodes: {

@@ -1,8 +1,8 @@
 // Requests: how sites are served, what is asked for most, and purges by hand.
 
 import { useEffect, useState } from "preact/hooks";
-import { get, type Popular, post } from "./api";
-import { count, milliseconds, number, percent } from "./format";
+import { get, type Popular, post, type Worker } from "./api";
+import { bytes, count, microseconds, milliseconds, number, percent } from "./format";
 import { Card, Chart, Page, Table, Tiles } from "./parts";
 import { useKnown } from "./state";
 
@@ -83,12 +83,46 @@ function MostAsked({ title, list, none }: { title: string; list: Popular["urls"]
   );
 }
 
+function Workers({ list }: { list: Worker[] }) {
+  return (
+    <Card title="Workers">
+      {list.length === 0 ? (
+        <p class="quiet">No worker runs at this node.</p>
+      ) : (
+        <Table
+          caption="Workers"
+          head={["Name", ">Calls", ">Errors", ">Limited", ">CPU a call", ">Memory", ">p50", ">p99"]}
+        >
+          {list.map((each) => (
+            <tr key={each.name} data-worker={each.name}>
+              <th scope="row" title={[...each.routes, ...each.cron].join("\n")}>
+                {each.name}
+              </th>
+              <td class="right">{count(each.calls)}</td>
+              <td class={each.errors > 0 ? "right bad" : "right"}>{count(each.errors)}</td>
+              <td class={each.limited > 0 ? "right bad" : "right"}>{count(each.limited)}</td>
+              <td class="right">{microseconds(each.calls > 0 ? (each.cpu_s / each.calls) * 1e6 : null)}</td>
+              <td class="right">{bytes(each.memory_bytes)}</td>
+              <td class="right">{microseconds(each.calls > 0 ? each.p50_us : null)}</td>
+              <td class="right">{microseconds(each.calls > 0 ? each.p99_us : null)}</td>
+            </tr>
+          ))}
+        </Table>
+      )}
+    </Card>
+  );
+}
+
 export function RequestsPage() {
   const { now, connection } = useKnown();
   const [popular, setPopular] = useState<Popular>({ urls: [], tags: [] });
+  const [workers, setWorkers] = useState<Worker[]>([]);
   useEffect(() => {
     if (connection !== "live") return;
-    const ask = () => void get<Popular>("v1/requests").then(setPopular, () => {});
+    const ask = () => {
+      void get<Popular>("v1/requests").then(setPopular, () => {});
+      void get<{ workers: Worker[] }>("v1/workers").then((answer) => setWorkers(answer.workers), () => {});
+    };
     ask();
     const timer = setInterval(ask, 5000);
     return () => clearInterval(timer);
@@ -153,9 +187,7 @@ export function RequestsPage() {
           none="No answer names tags. Origins do so in Cache-Tag or Surrogate-Key; then all of a tag can be purged at once."
         />
         <PurgeForm />
-        <Card title="Workers">
-          <p class="quiet">No worker runs at this node.</p>
-        </Card>
+        <Workers list={workers} />
       </div>
     </Page>
   );

@@ -273,7 +273,7 @@ bool Connection::take_connect(const Frame& frame, std::string_view rest) {
 }
 
 bool Connection::begin_exchange(const Connect& connect) {
-  const std::string_view method = *connect.properties.authentication_method;
+  const std::string_view method = connect.properties.authentication_method.value_or(std::string_view());
   auto exchange = broker_.authenticator_ ? broker_.authenticator_->begin(method) : nullptr;
   if (!exchange) {
     refuse_connect(version_, Reason::kBadAuthenticationMethod, "its method of authentication is not offered");

@@ -795,15 +795,22 @@ class Clauses(verge.TestCase):
         for number in range(6):
             giver.published("a", str(number).encode(), 1 + number % 2, packet_id=number + 1)
         giver.publish("a", b"0", 0)
-        begun = taker.until_pong()
-        at_once = [each for each in begun if each.qos > 0]
-        self.assertEqual([each.payload for each in at_once], [b"0", b"1"], "PINGRESP came all the same")
+
+        def next_counted():
+            while not (message := taker.expect(PUBLISH)).qos:
+                pass
+            return message
+
+        at_once = [next_counted(), next_counted()]
+        self.assertEqual([each.payload for each in at_once], [b"0", b"1"])
+        self.assertEqual([each.payload for each in taker.until_pong() if each.qos], [], "PINGRESP comes all the same")
         taker.acknowledge(PUBACK, at_once[0].id, 0x80)  # refused is done with
-        self.assertEqual([each.payload for each in taker.until_pong() if each.qos], [b"2"])
+        self.assertEqual(next_counted().payload, b"2")
         taker.acknowledge(PUBREC, at_once[1].id)
-        self.assertEqual([each.type for each in taker.until_pong()], [PUBREL], "that frees no place")
+        self.assertEqual([each.type for each in taker.until_pong() if each.type != PUBLISH or each.qos], [PUBREL],
+                         "that frees no place")
         taker.acknowledge(PUBCOMP, at_once[1].id)
-        self.assertEqual([each.payload for each in taker.until_pong()], [b"3"])
+        self.assertEqual(next_counted().payload, b"3")
 
     # ---- 3.8 to 3.12: SUBSCRIBE, UNSUBSCRIBE, PINGREQ
 

@@ -11,6 +11,7 @@
 #include "cache/url_reference.h"
 #include "cache/validators.h"
 #include "cache/vary.h"
+#include "net/http_date.h"
 
 using namespace verge;
 using namespace verge::cache;
@@ -53,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static_cast<void>(parse_sf_dictionary(text));
     static_cast<void>(parse_sf_list(text));
     if (const auto seconds = parse_delta_seconds(text)) check(*seconds >= 0 && *seconds <= kSecondsMax);
-    static_cast<void>(parse_http_date(text, 1'700'000'000));
+    static_cast<void>(net::parse_http_date(text, 1'700'000'000));
     static_cast<void>(resolve_reference("http://a/b/c", text));
   }
   const auto targeted = parse_targeted_cache_control(fields);

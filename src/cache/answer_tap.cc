@@ -147,7 +147,8 @@ void AnswerTap::end(bool complete) {
                              .upstream = options_.note->upstream,
                              .complete = complete};
     if (options_.log) options_.log->append(line);
-    if (options_.note->trace) options_.note->trace->end(line);
+    std::optional<RequestTrace>& trace = options_.note->trace;
+    if (trace) trace->end(line);
   }
   const std::function<void(AnswerTap&)> ended = std::move(ended_);
   ended(*this);  // destroys this

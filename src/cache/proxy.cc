@@ -454,7 +454,10 @@ Fetch& Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked&
   if (exchange != nullptr) {
     const ExchangeId id = exchange->id;
     exchange->asked_origin = std::chrono::steady_clock::now();
-    if (exchange->note && exchange->note->trace) exchange->note->trace->asked(request.fields, exchange->asked_origin);
+    if (exchange->note) {
+      std::optional<RequestTrace>& trace = exchange->note->trace;
+      if (trace) trace->asked(request.fields, exchange->asked_origin);
+    }
     const auto with = [this, id](auto then) {
       const auto found = exchanges_.find(id);
       if (found != exchanges_.end()) then(*found->second);
@@ -494,7 +497,8 @@ void Proxy::on_head(Exchange& exchange, Fetched fetched) {
   note_tags(fetched.stored ? fetched.stored->fields() : fetched.fields.view());
   if (exchange.note) {
     exchange.note->upstream = upstream;
-    if (exchange.note->trace) exchange.note->trace->answered(fetched.status, {}, exchange.asked_origin + upstream);
+    std::optional<RequestTrace>& trace = exchange.note->trace;
+    if (trace) trace->answered(fetched.status, {}, exchange.asked_origin + upstream);
   }
   if (fetched.is_validated) {
     counters_.validated.add();
@@ -599,8 +603,9 @@ void Proxy::serve_live(Exchange& exchange, Fetched fetched) {
 
 void Proxy::on_failed(Exchange& exchange, const Error& error) {
   exchange.fetch = nullptr;
-  if (exchange.note && exchange.note->trace) {
-    exchange.note->trace->answered(0, error.what, std::chrono::steady_clock::now());
+  if (exchange.note) {
+    std::optional<RequestTrace>& trace = exchange.note->trace;
+    if (trace) trace->answered(0, error.what, std::chrono::steady_clock::now());
   }
   if (serve_stale(exchange, 0)) return;
   counters_.failures.add();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/value_of.h"
+
 namespace verge::mqtt {
 namespace {
 
@@ -96,8 +98,8 @@ TEST(TwinDocument, AnswersHaveTheTokenOfTheirRequest) {
 }
 
 TEST(TwinDocument, TopicsNameOperationAndDevice) {
-  EXPECT_EQ(twin_request_of("$verge/twin/press-7/set")->device, "press-7");
-  EXPECT_EQ(twin_request_of("$verge/twin/a/delete")->operation, TwinOperation::kDelete);
+  EXPECT_EQ(tests::value_of(twin_request_of("$verge/twin/press-7/set")).device, "press-7");
+  EXPECT_EQ(tests::value_of(twin_request_of("$verge/twin/a/delete")).operation, TwinOperation::kDelete);
   for (const std::string_view topic : {"$verge/twin/a", "$verge/twin//set", "$verge/twin/a/document",
                                        "$verge/twin/a/set/x", "verge/twin/a/set", "$verge/twin/a/b/set"}) {
     EXPECT_FALSE(twin_request_of(topic)) << topic;

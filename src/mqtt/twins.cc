@@ -118,8 +118,9 @@ bool Broker::publish_twin(std::string topic, std::string_view payload) {
 void Broker::answer_twin(const Message& request, const TwinAnswer& answer) {
   const std::optional<TwinRequest> asked = twin_request_of(request.topic);
   const std::string_view payload = request.payload.view();
-  const std::string text =
-      answer.error ? twin_rejected(*answer.error, payload) : twin_accepted(asked->device, answer.document, payload);
+  const std::string text = answer.error
+                               ? twin_rejected(*answer.error, payload)
+                               : twin_accepted(asked ? asked->device : std::string_view(), answer.document, payload);
   publish(std::make_shared<const Message>(Message{.topic = request.topic + (answer.error ? "/rejected" : "/accepted"),
                                                   .payload = Payload(text),
                                                   .qos = request.qos,

@@ -12,9 +12,7 @@ Address at(std::string_view text) { return Address::parse(text).value(); }
 TEST(BodyRoom, OneSenderLeavesRoomForOthers) {
   BodyRoom room(1000, 300);
   EXPECT_FALSE(room.take(at("10.0.0.1:1"), 300));
-  const auto refusal = room.take(at("10.0.0.1:2"), 1);
-  ASSERT_TRUE(refusal);
-  EXPECT_TRUE(refusal->contains("this address"));
+  EXPECT_TRUE(room.take(at("10.0.0.1:2"), 1).value_or("").contains("this address"));
   EXPECT_FALSE(room.take(at("10.0.0.2:1"), 300));
   room.give_back(at("10.0.0.1:1"), 1);
   EXPECT_FALSE(room.take(at("10.0.0.1:2"), 1));

@@ -14,7 +14,7 @@ namespace verge::net {
 namespace {
 
 class SocketFileTest : public testing::Test {
- protected:
+ public:
   SocketFileTest() {
     std::array<char, 64> name = {"/tmp/verge-socket-XXXXXX"};
     directory_ = ::mkdtemp(name.data());
@@ -22,6 +22,7 @@ class SocketFileTest : public testing::Test {
   }
   ~SocketFileTest() override { std::filesystem::remove_all(directory_); }
 
+ protected:
   [[nodiscard]] bool may_connect() const {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

@@ -53,7 +53,7 @@ void AskReceiver::receive(const net::HttpRequest& request, net::HttpResponder re
   counters_.received.add();
   Result<AskedQuestion> question = read_question(request, loop_.tick());
   if (!question) return respond_problem(responder, 400, question.error());
-  if (!question->level || *question->level <= own_) return decide(*question, /*is_replaced=*/false, responder);
+  if (question->level.value_or(own_) <= own_) return decide(*question, /*is_replaced=*/false, responder);
   if (answering_.size() >= kWaitingMax) {
     return respond_problem(responder, 503, {"ask.busy", "too many questions wait for the parent", "decide yourself"},
                            {{"Retry-After", "1"}});
@@ -76,8 +76,9 @@ void AskReceiver::decide(const AskedQuestion& question, bool is_replaced, net::H
   if (is_replaced) fields.push_back({"Verge-Replaced", "1"});
   counters_.answered.add();
   if (is_replaced) counters_.replaced.add();
-  if (!*answer) return responder.respond({.status = 204, .content_type = {}, .fields = std::move(fields), .body = {}});
-  const std::string_view body = (*answer)->view();
+  const std::optional<Payload>& given = *answer;
+  if (!given) return responder.respond({.status = 204, .content_type = {}, .fields = std::move(fields), .body = {}});
+  const std::string_view body = given->view();
   responder.respond({.status = 200, .content_type = "application/json", .fields = std::move(fields), .body = body});
 }
 

@@ -147,8 +147,10 @@ void KeptEvents::trim(size_t number) {
   reader.seek(old_end);
   while (true) {
     const Result<std::optional<storage::FrameView>> read = reader.next(log.next_sequence());
-    if (!read || !*read || (*read)->stamp + age_max > now) break;
-    old_end = (*read)->first_sequence + (*read)->count;
+    if (!read) break;
+    const std::optional<storage::FrameView>& frame = *read;
+    if (!frame || frame->stamp + age_max > now) break;
+    old_end = frame->first_sequence + frame->count;
   }
   if (old_end == log.next_sequence() && !log.can_remove_before(old_end) && log.bytes() > 0) {
     if (log.first_sequence() == old_end || !log.roll()) return;
@@ -167,8 +169,9 @@ Result<void> read_kept(storage::FileSystem& file_system, const std::string& dire
       if (read.error().code == "storage.missing") return {};
       return std::unexpected(read.error());
     }
-    if (!*read) return {};
-    const storage::FrameView& frame = **read;
+    const std::optional<storage::FrameView>& next = *read;
+    if (!next) return {};
+    const storage::FrameView& frame = *next;
     ByteReader head(frame.body);
     const bool is_known = head.fixed<uint8_t>() == kVersion;
     const bool is_compressed = head.fixed<uint8_t>() != 0;

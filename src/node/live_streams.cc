@@ -80,8 +80,9 @@ void LiveStreams::look() {
     if (place == streams_.end() || place->second.responder.queued_bytes() > kWaitingBytesMax) continue;
     send(place->second);
     const auto sent = streams_.find(number);
-    if (sent == streams_.end() || !sent->second.until) continue;
-    if (sent->second.lines_left > 0 && loop_.now() < *sent->second.until) continue;
+    if (sent == streams_.end()) continue;
+    const std::optional<MonotonicTime> until = sent->second.until;
+    if (!until || (sent->second.lines_left > 0 && loop_.now() < *until)) continue;
     tail_.unwatch(sent->second.tail);
     net::HttpResponder responder = std::move(sent->second.responder);
     streams_.erase(sent);

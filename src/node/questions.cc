@@ -108,7 +108,7 @@ Questions::Connection* Questions::idle_connection() {
   for (const auto& each : connections_) {
     if (!each->is_retired && each->client->pending() == 0) return each.get();
   }
-  if (connections_.size() == kConnectionsMax) return nullptr;
+  if (connections_.size() == kConnectionsMax || !address_) return nullptr;
   const spool::ParentPath& path = paths_[path_];
   const spool::ParentAccess access = access_(path_);
   auto made = std::make_unique<Connection>();

@@ -160,7 +160,7 @@ void Memory::forget_joined(size_t number, int64_t before_us, Rows& rows) {
     if (entry->second.empty()) side.by_key.erase(entry);
     side.order.pop_front();
     if (number != 0 || gone.is_matched || !plan().keeps_unmatched) continue;
-    const int64_t over_us = gone.time_us + *plan().join_within_us;
+    const int64_t over_us = gone.time_us + plan().join_within_us.value_or(0);
     if (window_ != nullptr && plan().has_event_time) {
       window_->advance(over_us, emissions_);
       emit(rows);
@@ -172,12 +172,12 @@ void Memory::forget_joined(size_t number, int64_t before_us, Rows& rows) {
 }
 
 void Memory::end_joins(int64_t time_us, Rows& rows) {
-  if (plan().keeps_unmatched) forget_joined(0, time_us - *plan().join_within_us, rows);
+  if (plan().keeps_unmatched) forget_joined(0, time_us - plan().join_within_us.value_or(0), rows);
 }
 
 std::optional<int64_t> Memory::next_unmatched_us() const {
   if (!plan().keeps_unmatched || sides_[0].order.empty()) return std::nullopt;
-  return sides_[0].order.front().first + *plan().join_within_us + 1;
+  return sides_[0].order.front().first + plan().join_within_us.value_or(0) + 1;
 }
 
 void Memory::step(std::string_view key, int64_t time_us, int64_t now_us, Rows& rows) {
@@ -254,7 +254,7 @@ void Memory::follow_clock(int64_t before_us, Rows& rows) {
     for (size_t i = 0; i < plan().slot_count; ++i) slots_.push_back(read_encoded(reader));
     machine_.arena().clear();
     const std::optional<Program>& condition = plan().condition;
-    const bool was_chosen = window_ != nullptr && machine_.run(*condition, slots_, context_).is_true();
+    const bool was_chosen = window_ != nullptr && condition && machine_.run(*condition, slots_, context_).is_true();
     take_steps(partition, key, at_us, /*by_clock=*/true);
     if (was_chosen || (condition && !machine_.run(*condition, slots_, context_).is_true())) continue;
     if (window_ == nullptr) {

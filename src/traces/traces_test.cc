@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "tests/support/value_of.h"
 #include "traces/otlp.h"
 #include "traces/tracer.h"
 
@@ -11,13 +12,12 @@ namespace {
 constexpr std::string_view kParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 TEST(TraceParent, IsReadAsItIsWritten) {
-  const std::optional<TraceContext> context = parse_traceparent(kParent);
-  ASSERT_TRUE(context);
-  EXPECT_EQ(text_of(context->trace), "4bf92f3577b34da6a3ce929d0e0e4736");
-  EXPECT_EQ(text_of(context->span), "00f067aa0ba902b7");
-  EXPECT_TRUE(context->sampled);
-  EXPECT_EQ(traceparent_of(*context), kParent);
-  EXPECT_FALSE(parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")->sampled);
+  const TraceContext context = tests::value_of(parse_traceparent(kParent));
+  EXPECT_EQ(text_of(context.trace), "4bf92f3577b34da6a3ce929d0e0e4736");
+  EXPECT_EQ(text_of(context.span), "00f067aa0ba902b7");
+  EXPECT_TRUE(context.sampled);
+  EXPECT_EQ(traceparent_of(context), kParent);
+  EXPECT_FALSE(tests::value_of(parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")).sampled);
 }
 
 // As the recommendation's own examples go.
@@ -92,20 +92,19 @@ TEST(TracerTest, OneInSoManyIsWritten) {
     written += some.writes(trace) ? 1 : 0;
   }
   // Six standard deviations.
-  EXPECT_NEAR(written, kEvents / 100, 190);
+  EXPECT_NEAR(written, 1000, 190);
 }
 
 TEST(TracerTest, AFlagOfOthersCountsOnlyWhereItIsHeeded) {
-  TraceContext from = *parse_traceparent(kParent);
+  TraceContext from = tests::value_of(parse_traceparent(kParent));
   from.trace.low = 0;  // who asks may choose the name
   const Tracer seldom({.one_in = 1'000'000'000});
   for (int i = 0; i < 1000; ++i) EXPECT_FALSE(seldom.begin(&from));
   EXPECT_TRUE(Tracer({.one_in = 1}).begin(&from));
   const Tracer heeding({.one_in = 1'000'000'000, .heeds_flag = true});
-  const std::optional<TraceContext> own = heeding.begin(&from);
-  ASSERT_TRUE(own);
-  EXPECT_EQ(own->trace, from.trace);
-  EXPECT_NE(own->span, from.span);
+  const TraceContext own = tests::value_of(heeding.begin(&from));
+  EXPECT_EQ(own.trace, from.trace);
+  EXPECT_NE(own.span, from.span);
   from.sampled = false;
   EXPECT_FALSE(heeding.begin(&from));
 }

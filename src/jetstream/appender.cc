@@ -92,6 +92,13 @@ Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits, cons
   batch.error = published.error;
   switch (published.outcome) {
     case Publication::Outcome::kStored:
+      if (const Result<bool> there = is_there(published.sequence, *message, waits.read); !there || !*there) {
+        subject.current = false;
+        remember(subject, batch, places, *message);
+        batch.error =
+            there ? Error{"jetstream.raced", "another message has its place", "send it again soon"} : there.error();
+        return Step::kPause;
+      }
       ++messages_;
       subject.last = published.sequence;
       subject.known = std::move(after);
@@ -114,6 +121,13 @@ Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits, cons
   return Step::kDone;
 }
 
+Result<bool> Appender::is_there(uint64_t sequence, const Message& message, Duration wait) {
+  const Result<std::optional<StoredMessage>> answer = stream_.at(sequence, wait);
+  if (!answer) return std::unexpected(answer.error());
+  const std::optional<StoredMessage>& stored = *answer;
+  return stored && stored->attempt == message.attempt;
+}
+
 void Appender::remember(Subject& subject, const Batch& batch, const std::vector<size_t>& places,
                         const Message& message) {
   IntervalSet sequences;
@@ -123,9 +137,9 @@ void Appender::remember(Subject& subject, const Batch& batch, const std::vector<
 }
 
 Result<void> Appender::read(Subject& subject, Duration wait) {
-  const Result<std::optional<LastMessage>> answer = stream_.last(subject.name, wait);
+  const Result<std::optional<StoredMessage>> answer = stream_.last(subject.name, wait);
   if (!answer) return std::unexpected(answer.error());
-  const LastMessage last = answer->value_or(LastMessage{});  // none: sequence 0
+  const StoredMessage last = answer->value_or(StoredMessage{});  // none: sequence 0
   if (last.sequence < subject.last) {
     const MonotonicTime now = clock_.monotonic();
     const MonotonicTime since = subject.behind_since.value_or(now);

@@ -6,6 +6,10 @@
 // is. A cache of it saves reading; whenever it might be wrong (an answer that did not come, another parent that
 // appended) it is read again.
 //
+// What a server says of a message whose id it knows is not believed without a look: after a change of leaders, one of
+// version 2.9.10 said that an attempt was stored, and named the sequence of the attempt before, whose answer had been
+// lost and which had other records. So each message is looked up where it is said to be.
+//
 // What a child's floor covers is not taken for known by that alone: the child was told that it is durable, which may
 // have been in the overflow (overflow.h), and it comes to this stream later. So holes stay holes, the newest kHolesKept
 // of them; older ones are closed when whoever calls says that nothing is to come any more.
@@ -127,6 +131,8 @@ class Appender {
   Subject& subject_of(const std::string& name);
   Step step(Subject& subject, Batch& batch, Waits& waits, const Complete& complete);
   Result<void> read(Subject& subject, Duration wait);
+  // Whether the message is what is stored at `sequence`.
+  Result<bool> is_there(uint64_t sequence, const Message& message, Duration wait);
   // Notes that the message may be stored, now or later.
   static void remember(Subject& subject, const Batch& batch, const std::vector<size_t>& places, const Message& message);
   // Settles what is known by now; the rest, which is to be appended.

@@ -62,7 +62,7 @@ TEST(Appender, AppendsWhatIsNewAndReadsOnce) {
   EXPECT_TRUE(fixture.cluster.stored()[1].message.subject.ends_with(".normal"));
 }
 
-TEST(Appender, AnotherParentKnowsFromTheLastMessage) {
+TEST(Appender, AnotherParentKnowsFromTheStoredMessage) {
   Fixture fixture;
   ClusterStream stream(fixture.cluster);
   Appender one(stream, fixture.clock, "S", "a", 10);

@@ -17,6 +17,33 @@ constexpr const char* kAttemptHeader = "Verge-Attempt";
 // What children send waits meanwhile.
 constexpr Duration kOverflowMakeWait = std::chrono::seconds(1);
 
+// `get` asks for a message.
+template <class Get>
+Result<std::optional<StoredMessage>> look_up(const NatsConnection& connection, const std::string& stream, Duration wait,
+                                             const Get& get) {
+  if (!connection.connected()) {
+    return fail("jetstream.unreachable", "there is no connection to a NATS server", "start the NATS servers");
+  }
+  const NatsLibrary& nats = connection.library();
+  jsOptions options;
+  nats.jsOptions_Init(&options);
+  options.Wait = milliseconds(wait);
+  natsMsg* found = nullptr;
+  auto code = static_cast<jsErrCode>(0);
+  const natsStatus status = get(nats, &found, &options, &code);
+  if (status == NATS_NOT_FOUND && code == JSNoMessageFoundErr) return std::nullopt;
+  if (status != NATS_OK) return no_answer(connection, stream, status);
+  const auto header = [&](const char* name) {
+    const char* value = nullptr;
+    return nats.natsMsgHeader_Get(found, name, &value) == NATS_OK && value != nullptr ? std::string(value)
+                                                                                      : std::string();
+  };
+  StoredMessage message{
+      .sequence = nats.natsMsg_GetSequence(found), .known = header(kKnownHeader), .attempt = header(kAttemptHeader)};
+  nats.natsMsg_Destroy(found);
+  return message;
+}
+
 }  // namespace
 
 NatsStream::NatsStream(const NatsOptions& options, std::shared_ptr<NatsConnection> connection)
@@ -52,33 +79,25 @@ Result<void> NatsStream::prepare(Duration wait) {
   return prepared;
 }
 
-Result<std::optional<LastMessage>> NatsStream::last(const std::string& subject, Duration wait) {
-  if (!connection_->connected()) {
-    checked_ = false;
-    return fail("jetstream.unreachable", "there is no connection to a NATS server", "start the NATS servers");
-  }
-  const NatsLibrary& nats = connection_->library();
-  jsOptions js_options;
-  nats.jsOptions_Init(&js_options);
-  js_options.Wait = milliseconds(wait);
-  natsMsg* found = nullptr;
-  auto code = static_cast<jsErrCode>(0);
-  const natsStatus status =
-      nats.js_GetLastMsg(&found, connection_->context(), options_.stream.c_str(), subject.c_str(), &js_options, &code);
-  if (status == NATS_NOT_FOUND && code == JSNoMessageFoundErr) return std::nullopt;
-  if (status != NATS_OK) {
-    checked_ = false;
-    return no_answer(*connection_, options_.stream, status);
-  }
-  const auto header = [&](const char* name) {
-    const char* value = nullptr;
-    return nats.natsMsgHeader_Get(found, name, &value) == NATS_OK && value != nullptr ? std::string(value)
-                                                                                      : std::string();
-  };
-  LastMessage last{
-      .sequence = nats.natsMsg_GetSequence(found), .known = header(kKnownHeader), .attempt = header(kAttemptHeader)};
-  nats.natsMsg_Destroy(found);
-  return last;
+Result<std::optional<StoredMessage>> NatsStream::last(const std::string& subject, Duration wait) {
+  return judged(look_up(*connection_, options_.stream, wait,
+                        [&](const NatsLibrary& nats, natsMsg** found, jsOptions* options, jsErrCode* code) {
+                          return nats.js_GetLastMsg(found, connection_->context(), options_.stream.c_str(),
+                                                    subject.c_str(), options, code);
+                        }));
+}
+
+Result<std::optional<StoredMessage>> NatsStream::at(uint64_t sequence, Duration wait) {
+  return judged(look_up(*connection_, options_.stream, wait,
+                        [&](const NatsLibrary& nats, natsMsg** found, jsOptions* options, jsErrCode* code) {
+                          return nats.js_GetMsg(found, connection_->context(), options_.stream.c_str(), sequence,
+                                                options, code);
+                        }));
+}
+
+Result<std::optional<StoredMessage>> NatsStream::judged(Result<std::optional<StoredMessage>> found) {
+  if (!found) checked_ = false;
+  return found;
 }
 
 Publication NatsStream::judged(Publication publication) {

@@ -22,7 +22,8 @@ class NatsStream final : public Stream {
   [[nodiscard]] std::unique_ptr<OverflowStream> overflow(const std::string& name, uint64_t bytes_max) const;
 
   Result<void> prepare(Duration wait) override;
-  Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) override;
+  Result<std::optional<StoredMessage>> last(const std::string& subject, Duration wait) override;
+  Result<std::optional<StoredMessage>> at(uint64_t sequence, Duration wait) override;
   Publication publish(const Message& message, Duration wait) override;
   void pause(Duration duration) override;
   [[nodiscard]] size_t message_bytes_max() const override;
@@ -30,6 +31,7 @@ class NatsStream final : public Stream {
  private:
   NatsStream(const NatsOptions& options, std::shared_ptr<NatsConnection> connection);
   Publication judged(Publication publication);
+  Result<std::optional<StoredMessage>> judged(Result<std::optional<StoredMessage>> found);
 
   const NatsOptions options_;
   const std::shared_ptr<NatsConnection> connection_;

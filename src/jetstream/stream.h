@@ -13,8 +13,8 @@
 
 namespace verge::jetstream {
 
-// The headers of the last message on a subject, and its place in the stream.
-struct LastMessage {
+// The headers of a message, and its place in the stream.
+struct StoredMessage {
   uint64_t sequence = 0;
   std::string known;
   std::string attempt;
@@ -50,7 +50,9 @@ class Stream {
   virtual Result<void> prepare(Duration wait) = 0;
   // What the stream's leader has; nothing when the subject has no message. Errors: jetstream.unreachable,
   // jetstream.stream.
-  virtual Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) = 0;
+  virtual Result<std::optional<StoredMessage>> last(const std::string& subject, Duration wait) = 0;
+  // What is stored at that place; nothing where there is nothing. Errors likewise.
+  virtual Result<std::optional<StoredMessage>> at(uint64_t sequence, Duration wait) = 0;
   virtual Publication publish(const Message& message, Duration wait) = 0;
   // Sleeps.
   virtual void pause(Duration duration) = 0;

@@ -15,8 +15,12 @@ class TestStream final : public Stream {
     if (!there) return fail("jetstream.unreachable", "not there");
     return {};
   }
-  Result<std::optional<LastMessage>> last(const std::string&, Duration) override { return std::nullopt; }
-  Publication publish(const Message&, Duration) override {
+  Result<std::optional<StoredMessage>> last(const std::string&, Duration) override { return std::nullopt; }
+  Result<std::optional<StoredMessage>> at(uint64_t its_sequence, Duration) override {
+    return StoredMessage{.sequence = its_sequence, .known = {}, .attempt = attempt};
+  }
+  Publication publish(const Message& message, Duration) override {
+    attempt = message.attempt;
     published.release();
     held.acquire();
     held.release();
@@ -29,6 +33,7 @@ class TestStream final : public Stream {
   std::counting_semaphore<> held{1};  // taken: publish() does not return
   std::counting_semaphore<> published{0};
   uint64_t sequence = 0;
+  std::string attempt;  // of the last message
 };
 
 class StreamStoreTest : public testing::Test {

@@ -9,7 +9,6 @@
 #include <iterator>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,10 +26,10 @@
 namespace verge::tests {
 
 using jetstream::Batch;
-using jetstream::LastMessage;
 using jetstream::Message;
 using jetstream::OverflowState;
 using jetstream::Publication;
+using jetstream::StoredMessage;
 
 // Bodies of these tests: "floor:1,2,3,".
 inline std::string list_sequences(std::span<const Batch::Record* const> records, uint64_t floor) {
@@ -57,7 +56,8 @@ inline std::vector<uint64_t> sequences_in(std::string_view body) {
 
 // A replicated stream as Debian's server 2.9.10 has it: the expected sequence is compared on the leader before the
 // proposal, and again as proposals are applied only if it is 0; the message id always as they are applied. Answers get
-// lost, proposals wait, a fresh leader has not applied all of them.
+// lost, proposals wait, a fresh leader has not applied all of them; and of a message whose id it knows, it may say that
+// it is stored, where another is.
 class SimulatedCluster {
  public:
   struct Stored {
@@ -89,11 +89,12 @@ class SimulatedCluster {
       clock_.advance(wait);
       return {Outcome::kUncertain, 0, {"jetstream.unreachable", "the answer was lost", ""}};
     }
+    if (sequence == 0 && fails(0.3)) return {Outcome::kStored, ids_.at(id_of(message)), {}};
     if (sequence == 0) return {Outcome::kTaken, 0, {"jetstream.raced", "another was first", ""}};
     return {Outcome::kStored, sequence, {}};
   }
 
-  Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) {
+  Result<std::optional<StoredMessage>> last(const std::string& subject, Duration wait) {
     if (!has_leader || fails(0.1)) {
       clock_.advance(wait);
       return fail("jetstream.unreachable", "no answer");
@@ -103,7 +104,18 @@ class SimulatedCluster {
     }
     for (auto stored = stored_.rbegin(); stored != stored_.rend(); ++stored) {
       if (stored->message.subject != subject) continue;
-      return LastMessage{stored->sequence, stored->message.known, stored->message.attempt};
+      return StoredMessage{stored->sequence, stored->message.known, stored->message.attempt};
+    }
+    return std::nullopt;
+  }
+
+  Result<std::optional<StoredMessage>> at(uint64_t sequence, Duration wait) {
+    if (!has_leader || fails(0.1)) {
+      clock_.advance(wait);
+      return fail("jetstream.unreachable", "no answer");
+    }
+    for (const Stored& stored : stored_) {
+      if (stored.sequence == sequence) return StoredMessage{sequence, stored.message.known, stored.message.attempt};
     }
     return std::nullopt;
   }
@@ -133,11 +145,13 @@ class SimulatedCluster {
   uint64_t apply() {
     Message message = std::move(proposals_.front());
     proposals_.pop_front();
-    if (!ids_.insert(fmt::format("{}/{}", message.subject, message.after)).second) return 0;
+    if (ids_.contains(id_of(message))) return 0;
     if (message.after == 0 && last_of(message.subject) != 0) return 0;
-    stored_.push_back({++sequence_, std::move(message)});
+    ids_.emplace(id_of(message), ++sequence_);
+    stored_.push_back({sequence_, std::move(message)});
     return sequence_;
   }
+  static std::string id_of(const Message& message) { return fmt::format("{}/{}", message.subject, message.after); }
 
   Random& random_;
   ManualClock& clock_;
@@ -145,7 +159,7 @@ class SimulatedCluster {
   uint64_t sequence_ = 0;
   std::vector<Stored> stored_;
   std::deque<Message> proposals_;
-  std::set<std::string> ids_;
+  std::map<std::string, uint64_t> ids_;  // of messages that are stored: where
 };
 
 class SimulatedStream final : public jetstream::Stream {
@@ -155,9 +169,12 @@ class SimulatedStream final : public jetstream::Stream {
     if (!cluster_.has_leader) return fail("jetstream.unreachable", "no leader");
     return {};
   }
-  Result<std::optional<LastMessage>> last(const std::string& subject, Duration wait) override {
+  Result<std::optional<StoredMessage>> last(const std::string& subject, Duration wait) override {
     ++readings;
     return cluster_.last(subject, wait);
+  }
+  Result<std::optional<StoredMessage>> at(uint64_t sequence, Duration wait) override {
+    return cluster_.at(sequence, wait);
   }
   Publication publish(const Message& message, Duration wait) override {
     step();

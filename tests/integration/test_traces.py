@@ -265,9 +265,12 @@ class Traces(verge.TestCase):
     def test_a_collector_that_is_away_holds_up_nothing(self):
         node = self.node("edge", RULE, sets=["traces.endpoint=http://127.0.0.1:1/v1/traces", "traces.one_in=1"]).start()
         device = self.mqtt(node, "d")
+        listener = self.mqtt(node, "listener")
+        listener.subscribe("alarm")
         for number in range(9000):
             device.publish("a", str(number), qos=0)
-        device.publish("oven/1", '{"t":170}', qos=1)
+        device.publish_and_wait("oven/1", '{"t":170}', qos=1)
+        listener.wait(lambda: [message.payload for message in listener.messages] == [b"170"], "the command")
         verge.wait_until(lambda: "\nverge_spans_dropped_total 0\n" not in node.admin("/metrics").body.decode(),
                          "what there is no room for is dropped and counted")
         node.stop()

@@ -9,6 +9,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/worker_server.h"
+#include "isolates/compatibility_date.h"
 #include "isolates/http_outbound.h"
 #include "isolates/pool.h"
 #include "isolates/worker_source.h"
@@ -19,7 +20,8 @@ namespace {
 struct WorkerOptions {
   std::vector<std::string> files;
   std::vector<std::string> variables;
-  WorkerServer::Options server{.listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}};
+  WorkerServer::Options server{.listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}, .geo_file = {}};
+  std::string compatibility_date;
   uint64_t cpu_ms = 10;
   uint64_t wall_ms = 30;
   uint64_t memory_mb = 128;
@@ -49,7 +51,13 @@ Result<isolates::WorkerCode> read_worker(const std::string& file, const WorkerOp
                             .kind = calls::ProgramKind::kWorker,
                             .modules = std::move(*modules),
                             .variables = {},
-                            .limits = limits_of(options)};
+                            .limits = limits_of(options),
+                            .compatibility_date = options.compatibility_date};
+  if (code.compatibility_date.empty()) {
+    Result<std::string> stated = isolates::stated_compatibility_date(code.modules.front().source);
+    if (!stated) return std::unexpected(stated.error());
+    code.compatibility_date = std::move(*stated);
+  }
   for (const std::string& variable : options.variables) {
     const size_t equals = variable.find('=');
     code.variables.emplace_back(variable.substr(0, equals),
@@ -195,7 +203,17 @@ void add_limits(Command& command, WorkerOptions& options) {
   command.add_option("--subrequests", options.subrequests, "Subrequests of a call")
       ->check(between(uint64_t{0}, uint64_t{1'000'000}))
       ->capture_default_str();
+  command.add_option("--compatibility-date", options.compatibility_date, "As of which day the platform behaves")
+      ->type_name("YYYY-MM-DD")
+      ->check([](const std::string& text) {
+        return isolates::is_compatibility_date(text) ? std::string() : text + " is no day such as 2026-11-30";
+      });
   command.add_option("--env", options.variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
+}
+
+void add_location(Command& command, WorkerOptions& options) {
+  command.add_option("--geo", options.server.geo_file, "Where clients are: a file in MaxMind's format, for request.cf")
+      ->type_name("FILE");
 }
 
 }  // namespace
@@ -219,6 +237,7 @@ void add_worker(Command& app, Outcome& outcome) {
       ->add_option("--code-cache", serving->server.code_cache,
                    "Keep what V8 compiles here, for faster starts after a restart")
       ->type_name("DIR");
+  add_location(*served, *serving);
   served->add_flag("--quiet{false}", serving->server.prints_console, "Do not print what workers say on their console");
   add_limits(*served, *serving);
   set_examples(*served,
@@ -232,6 +251,7 @@ void add_worker(Command& app, Outcome& outcome) {
   developed->add_option("--listen", developing->server.listen, "Where")->type_name("HOST:PORT")->capture_default_str();
   developed->add_option("--ready-file", developing->server.ready_file, "Written once requests are taken")
       ->type_name("FILE");
+  add_location(*developed, *developing);
   add_limits(*developed, *developing);
   set_examples(*developed, "  verge worker dev worker.js --env NAME=edge\n");
   developed->callback([developing, &outcome] { outcome.run = [developing] { return develop(*developing); }; });

@@ -36,6 +36,7 @@ struct DeployOptions {
   std::string position;
   std::string fallback;
   std::string tenant;
+  std::string compatibility_date;
   uint64_t cpu_ms = 0;
   uint64_t wall_ms = 0;
   uint64_t memory_mb = 0;
@@ -136,6 +137,7 @@ Result<std::string> make_bundle(const DeployOptions& options) {
   text("position", options.position);
   text("fallback", options.fallback);
   text("tenant", options.tenant);
+  text("compatibility_date", options.compatibility_date);
   if (options.cpu_ms > 0) text("cpu", fmt::format("{}ms", options.cpu_ms));
   if (options.wall_ms > 0) text("wall", fmt::format("{}ms", options.wall_ms));
   if (options.memory_mb > 0) text("memory", fmt::format("{}MiB", options.memory_mb));
@@ -243,15 +245,17 @@ int list(const DeployOptions& options) {
     return print_failure(
         {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
   }
-  fmt::print("{:20} {:>8} {:14} {:>10} {:>8} {:>9} {:>9}  {}\n", "worker", "version", "position", "calls", "errors",
-             "p50 ms", "p99 ms", "routes");
+  fmt::print("{:20} {:>8} {:14} {:>10} {:>8} {:>9} {:>9}  {:10}  {}\n", "worker", "version", "position", "calls",
+             "errors", "p50 ms", "p99 ms", "as of", "routes");
   for (const simdjson::dom::element worker : workers) {
     const std::string one = simdjson::minify(worker);
     const double version = number_at(one, {"version"});
-    fmt::print("{:20} {:>8} {:14} {:>10.0f} {:>8.0f} {:>9.2f} {:>9.2f}  {}\n", text_at(one, {"name"}),
+    const std::string date = text_at(one, {"compatibility_date"});
+    fmt::print("{:20} {:>8} {:14} {:>10.0f} {:>8.0f} {:>9.2f} {:>9.2f}  {:10}  {}\n", text_at(one, {"name"}),
                version == 0 ? "config" : fmt::format("{:.0f}", version), text_at(one, {"position"}),
                number_at(one, {"calls"}), number_at(one, {"errors"}), number_at(one, {"p50_us"}) / 1000,
-               number_at(one, {"p99_us"}) / 1000, json_at(one, {"routes"}).value_or("[]"));
+               number_at(one, {"p99_us"}) / 1000, date.empty() ? "newest" : date,
+               json_at(one, {"routes"}).value_or("[]"));
   }
   return kSuccess;
 }
@@ -367,6 +371,8 @@ void add_deploy(Command& worker, Outcome& outcome) {
   command->add_option("--env", options->variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
   command->add_option("--secret", options->secrets, "Likewise, from a file")->type_name("NAME=FILE");
   command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
+  command->add_option("--compatibility-date", options->compatibility_date, "As of which day the platform behaves")
+      ->type_name("YYYY-MM-DD");
   command->add_option("--cpu-ms", options->cpu_ms, "Processor time of a call");
   command->add_option("--wall-ms", options->wall_ms, "Time of a call, waiting included");
   command->add_option("--memory-mb", options->memory_mb, "Memory of a worker");

@@ -185,7 +185,9 @@ Result<void> take_handlers(Realm::State& state, v8::Local<v8::Module> entry, con
     if (env->CreateDataProperty(context, name, value).IsNothing()) continue;
   }
   v8::Local<v8::Value> names;
-  if (!state.call(Hook::Start, kNoEvent, {exported, env}).ToLocal(&names) || !names->IsString()) {
+  if (!state.call(Hook::Start, kNoEvent, {exported, env, latin1(isolate, program.compatibility_date)})
+           .ToLocal(&names) ||
+      !names->IsString()) {
     return fail("workers.no-handler", fmt::format("{} has no handlers", entry.IsEmpty() ? "" : program.modules[0].name),
                 "export default { async fetch(request, env, ctx) { return new Response(\"Hello\"); } }");
   }

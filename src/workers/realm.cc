@@ -327,7 +327,8 @@ Memory Realm::memory() const {
   state_->isolate->GetHeapStatistics(&statistics);
   return {.heap_bytes = statistics.used_heap_size(),
           .committed_bytes = statistics.total_physical_size(),
-          .external_bytes = state_->allocator->bytes()};
+          // V8 counts the memories of WebAssembly, which the allocator does not see, together with ArrayBuffers.
+          .external_bytes = std::max(state_->allocator->bytes(), statistics.external_memory())};
 }
 
 void Realm::trim() {

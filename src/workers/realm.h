@@ -150,6 +150,7 @@ class Host {
 };
 
 struct Module {
+  // Bytes whose name ends in ".wasm" are WebAssembly, and imported compiled.
   enum class Kind : std::uint8_t { JavaScript, Json, Text, Bytes };
   std::string name;  // "app.js", "lib/words.json": what imports are resolved against
   std::string source;
@@ -163,7 +164,7 @@ struct Variable {
 
 struct Program {
   enum class Kind : std::uint8_t {
-    Worker,        // modules; the first one's default export has the handlers
+    Worker,        // modules; the first one's default export has the handlers, or it is a WASI command
     ModuleScript,  // modules; the first one is run
     Script,        // modules[0] is a classic script
   };
@@ -182,7 +183,7 @@ struct Limits {
 struct Memory {
   std::size_t heap_bytes = 0;       // used
   std::size_t committed_bytes = 0;  // of the heap
-  std::size_t external_bytes = 0;
+  std::size_t external_bytes = 0;   // of ArrayBuffers and of WebAssembly's memories
 };
 
 struct Message {  // of a batch that a rule sends

@@ -25,6 +25,9 @@ enum class FrameType : uint8_t {
   kAnswerFailed,
   kSettled,
   kSubrequestCredit,
+  kSocketMessage = 20,  // socket_frames.h, as the next
+  kSocketClose,
+  kSocketRoom,
   // From the isolate process.
   kLoaded = 32,
   kLoadFailed,
@@ -40,6 +43,9 @@ enum class FrameType : uint8_t {
   kConsole,
   kCode,
   kScriptEnded,
+  kSocketSend = 56,
+  kSocketEnd,
+  kSocketTaken,
 };
 
 inline constexpr uint8_t kEnd = 1;  // the body ends with this frame

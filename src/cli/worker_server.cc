@@ -16,6 +16,7 @@
 #include "isolates/http_outbound.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "net/websocket_messages.h"
 
 namespace verge::cli {
 namespace {
@@ -62,7 +63,8 @@ class ServingLoop {
                 [this](const net::HttpRequest& request, net::HttpResponder responder) {
                   receive(request, std::move(responder));
                 }),
-        listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }) {
+        listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }),
+        ending_(loop_) {
     if (prints_console) pool_.observe_console(print_line);
     pool_.warm_up();
   }
@@ -71,7 +73,10 @@ class ServingLoop {
     thread_ = std::thread([this] { loop_.run(); });
   }
   void stop() {
-    loop_.stop();
+    loop_.post([this] {
+      calls_.close_sockets(net::websocket::kGoingAway, "the server ends");
+      ending_.after(std::chrono::milliseconds(1), [this] { loop_.stop(); });  // what was written is sent first
+    });
     thread_.join();
   }
   void change(const Routes& routes) {
@@ -96,6 +101,7 @@ class ServingLoop {
   Routes routes_;
   net::HttpServer server_;
   net::TcpListener listener_;
+  runtime::Timer ending_;
   std::thread thread_;
 };
 

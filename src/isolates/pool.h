@@ -46,6 +46,7 @@ struct Instance {
   uint32_t id = 0;             // in the process
   std::deque<std::unique_ptr<CallRecord>> waiting;
   size_t calls = 0;
+  size_t sockets = 0;  // of these
   bool is_loaded = false;
   bool has_said_code = false;  // once is enough: it costs the loop time
   std::optional<Error> load_failure;
@@ -84,6 +85,7 @@ class Pool {
   void warm_up();
 
   void observe_console(std::function<void(const ConsoleLine&)> line) { console_ = std::move(line); }
+  [[nodiscard]] runtime::Loop& loop() const { return loop_; }
   [[nodiscard]] size_t processes() const { return processes_.size(); }
   [[nodiscard]] size_t instances() const { return instances_.size(); }
   // What the sandbox lacks (calls::kLacks…), once a process has stood.
@@ -113,6 +115,8 @@ class Pool {
   void end_long_answer(CallRecord& record);
   // All of the call is.
   void call_over(std::unique_ptr<CallRecord> record);
+  void socket_begun(CallRecord& record);
+  void socket_over(CallRecord& record);
   void fail(CallRecord& record, const CallFailure& failure);
   std::unique_ptr<CallRecord> fresh_record();
   void watch_limits();
@@ -136,6 +140,7 @@ class Pool {
   std::vector<std::unique_ptr<CallRecord>> spare_;
   std::vector<calls::Field> fields_;  // scratch
   size_t looks_ = 0;
+  bool looks_slowly_ = false;
   runtime::Timer looking_;
   runtime::Timer refusing_;
   runtime::Timer evicting_;

@@ -211,6 +211,10 @@ bool IsolateProcess::take(const calls::Frame& frame) {
     case calls::FrameType::kBody:
     case calls::FrameType::kCredit:
       return take_of_call(frame);
+    case calls::FrameType::kSocketMessage:
+    case calls::FrameType::kSocketClose:
+    case calls::FrameType::kSocketRoom:
+      return take_of_socket(frame);
     case calls::FrameType::kAnswer:
     case calls::FrameType::kAnswerBody:
     case calls::FrameType::kAnswerFailed:
@@ -262,6 +266,24 @@ bool IsolateProcess::take_of_call(const calls::Frame& frame) {
   }
   const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
   if (bytes) worker.add_credit(frame.id, *bytes);
+  return bytes.has_value();
+}
+
+bool IsolateProcess::take_of_socket(const calls::Frame& frame) {
+  const auto call = calls_.find(frame.id);
+  if (call == calls_.end()) return true;
+  WorkerHost& worker = *call->second;
+  if (frame.type == calls::FrameType::kSocketMessage) {
+    worker.take_message(frame.id, (frame.flags & calls::kText) != 0, chunk_of(frame.payload));
+    return true;
+  }
+  if (frame.type == calls::FrameType::kSocketClose) {
+    const std::optional<calls::SocketClose> close = calls::read_socket_close(frame.payload);
+    if (close) worker.take_close(frame.id, *close, (frame.flags & calls::kClean) != 0);
+    return close.has_value();
+  }
+  const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
+  if (bytes) worker.add_socket_room(frame.id, *bytes);
   return bytes.has_value();
 }
 

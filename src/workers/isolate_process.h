@@ -60,6 +60,7 @@ class IsolateProcess {
   bool take_load(const calls::Frame& frame);
   bool take_call(const calls::Frame& frame);
   bool take_of_call(const calls::Frame& frame);
+  bool take_of_socket(const calls::Frame& frame);
   bool take_of_subrequest(const calls::Frame& frame);
   [[nodiscard]] Chunk chunk_of(std::string_view bytes) const;
   void make_room();

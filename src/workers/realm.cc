@@ -154,6 +154,36 @@ void Realm::event(EventId event, std::span<const Message> batch) {
   state.call(Hook::Event, event, {number(isolate, event), v8::Array::New(isolate, flat.data(), flat.size())});
 }
 
+bool Realm::socket_message(EventId socket, bool is_text, const Chunk& message) {
+  State& state = *state_;
+  if (state.condemned) return true;
+  const RealmEntry entry(state);
+  v8::Isolate* isolate = state.isolate;
+  v8::Local<v8::Value> data;
+  if (!is_text) {
+    data = buffer_of(state, message);
+  } else if (v8::Local<v8::String> text; text_of(state, message).ToLocal(&text)) {
+    data = text;
+  } else {
+    return true;
+  }
+  v8::Local<v8::Value> taken;
+  const bool is_told =
+      state.call(Hook::SocketMessage, socket, {number(isolate, socket), data, number(isolate, message.bytes().size())})
+          .ToLocal(&taken);
+  return !is_told || !taken->IsFalse();
+}
+
+void Realm::socket_closed(EventId socket, std::uint16_t code, std::string_view reason, bool is_clean) {
+  State& state = *state_;
+  if (state.condemned) return;
+  const RealmEntry entry(state);
+  v8::Isolate* isolate = state.isolate;
+  state.call(Hook::SocketClosed, socket,
+             {number(isolate, socket), number(isolate, code), text_value(isolate, reason),
+              v8::Boolean::New(isolate, is_clean)});
+}
+
 void Realm::abandon(EventId event) {
   State& state = *state_;
   if (state.condemned || !state.open_events.contains(event)) return;

@@ -36,6 +36,8 @@ enum class Hook : std::uint8_t {
   Collected,
   Writable,
   Dropped,
+  SocketMessage,
+  SocketClosed,
   Timer,
   Rejection,
   Awake,    // the first event: start-up's limits end
@@ -45,9 +47,9 @@ enum class Hook : std::uint8_t {
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
-    "start",   "fetch",  "scheduled", "event", "abandon", "answered",  "missed",
-    "done",    "failed", "chunk",     "end",   "broken",  "collected", "writable",
-    "dropped", "timer",  "rejection", "awake", "settled", "clone",     "warmUp"};
+    "start",        "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
+    "failed",       "chunk", "end",       "broken", "collected", "writable", "dropped", "socketMessage",
+    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {

@@ -308,6 +308,7 @@ void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecor
   for (Instance* instance : process.instances) {
     if (instance == nullptr) continue;
     instance->process = nullptr;
+    if (InspectorObserver* inspector = std::exchange(instance->inspector, nullptr)) inspector->on_inspector_end();
     its.emplace_back(instance, !instance->is_loaded);
   }
   const auto place_of = std::ranges::find_if(processes_, [&](const auto& one) { return one.get() == &process; });
@@ -397,6 +398,30 @@ void Pool::call_over(std::unique_ptr<CallRecord> record) {
   spare_.push_back(std::move(record));
 }
 
+// --- The inspector
+
+bool Pool::attach_inspector(const Worker& worker, InspectorObserver& observer) {
+  const auto its = instances_.find(&worker);
+  if (its == instances_.end()) return false;
+  Instance& instance = *its->second;
+  if (instance.process == nullptr || !instance.is_loaded || instance.inspector != nullptr) return false;
+  instance.inspector = &observer;
+  return true;
+}
+
+void Pool::inspect(const Worker& worker, std::string_view message) {
+  const auto its = instances_.find(&worker);
+  if (its == instances_.end() || its->second->process == nullptr || its->second->inspector == nullptr) return;
+  its->second->process->inspect(*its->second, message);
+}
+
+void Pool::detach_inspector(const Worker& worker) {
+  const auto its = instances_.find(&worker);
+  if (its == instances_.end() || std::exchange(its->second->inspector, nullptr) == nullptr) return;
+  if (its->second->process != nullptr) its->second->process->end_inspection(*its->second);
+  watch_limits();
+}
+
 // --- Limits
 
 void Pool::watch_limits() {
@@ -424,7 +449,7 @@ void Pool::look() {
   // By index: what is told may begin calls, which may begin processes.
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = *processes_[i];
-    if (!process.is_busy()) continue;
+    if (!process.is_busy() || process.is_inspected()) continue;
     (process.has_only_sockets() ? any_sockets : any_busy) = true;
     process.supervise();
     if (at_wall) process.end_at_wall(now);
@@ -441,7 +466,8 @@ void Pool::evict_idle(MonotonicTime now) {
   std::vector<Instance*> idle;
   for (const auto& [worker, instance] : instances_) {
     const bool is_script = worker->code().kind != calls::ProgramKind::kWorker;
-    if (!is_script && instance->calls == 0 && now - instance->last_call >= options_.idle_max) {
+    if (!is_script && instance->calls == 0 && instance->inspector == nullptr &&
+        now - instance->last_call >= options_.idle_max) {
       idle.push_back(instance.get());
     }
   }
@@ -451,6 +477,7 @@ void Pool::evict_idle(MonotonicTime now) {
 
 void Pool::forget(Instance& instance) {
   Process* process = instance.process;
+  if (InspectorObserver* inspector = std::exchange(instance.inspector, nullptr)) inspector->on_inspector_end();
   if (process != nullptr) {
     process->unload(instance);
     if (!process->has_instances()) {

@@ -39,6 +39,8 @@ struct PoolOptions {
   CodeCacheFiles* code_cache_files = nullptr;  // outlives the pool; null: what V8 compiles is kept in memory alone
 };
 
+class InspectorObserver;
+
 // A worker in a process.
 struct Instance {
   std::shared_ptr<Worker> worker;
@@ -50,6 +52,7 @@ struct Instance {
   bool is_loaded = false;
   bool has_said_code = false;  // once is enough: it costs the loop time
   std::optional<Error> load_failure;
+  InspectorObserver* inspector = nullptr;
   MonotonicTime failed_at{};
   MonotonicTime last_call{};
   std::function<void(const std::optional<Error>&)> script_ended;
@@ -60,6 +63,15 @@ struct ConsoleLine {
   const Worker& worker;
   calls::ConsoleLevel level;
   std::string_view text;
+};
+
+// Who inspects a worker: messages of the Chrome DevTools Protocol in pieces, and that the worker is there no more. May
+// not detach from within.
+class InspectorObserver {
+ public:
+  virtual ~InspectorObserver() = default;
+  virtual void on_inspector_message(std::string_view piece, bool ends) = 0;
+  virtual void on_inspector_end() = 0;
 };
 
 class Pool {
@@ -83,6 +95,12 @@ class Pool {
   void load(const std::shared_ptr<Worker>& worker, std::function<void(const std::optional<Error>&)> loaded);
   // Forks the processes that shall stand ready.
   void warm_up();
+
+  // Of a worker that is loaded. False: it is not, or somebody inspects it already. Until detach_inspector() no limit of
+  // time holds in its process. `observer` outlives that.
+  bool attach_inspector(const Worker& worker, InspectorObserver& observer);
+  void inspect(const Worker& worker, std::string_view message);
+  void detach_inspector(const Worker& worker);
 
   void observe_console(std::function<void(const ConsoleLine&)> line) { console_ = std::move(line); }
   [[nodiscard]] runtime::Loop& loop() const { return loop_; }

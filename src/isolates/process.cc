@@ -306,6 +306,7 @@ bool Process::take(const calls::Frame& frame) {
     case calls::FrameType::kScriptEnded:
     case calls::FrameType::kConsole:
     case calls::FrameType::kCode:
+    case calls::FrameType::kInspected:
       return take_of_worker(frame);
     case calls::FrameType::kHead:
     case calls::FrameType::kAnswerPiece:
@@ -343,6 +344,9 @@ bool Process::take_of_worker(const calls::Frame& frame) {
       if (failure) ended(error_of(*failure, *its->worker));
       return failure.has_value();
     }
+    case calls::FrameType::kInspected:
+      if (its->inspector != nullptr) its->inspector->on_inspector_message(frame.payload, frame.ends());
+      return true;
     case calls::FrameType::kConsole: {
       const std::optional<calls::Console> line = calls::read_console(frame.payload);
       if (line && pool_.console_) pool_.console_({*its->worker, line->level, line->text});
@@ -492,6 +496,29 @@ bool Process::take_done(CallRecord& record, const calls::Frame& frame) {
   auto taken = records_.extract(record.id);
   pool_.call_over(std::move(taken.mapped()));
   return true;
+}
+
+// --- The inspector
+
+bool Process::is_inspected() const {
+  return std::ranges::any_of(instances,
+                             [](const Instance* its) { return its != nullptr && its->inspector != nullptr; });
+}
+
+void Process::inspect(const Instance& instance, std::string_view message) {
+  // Longer ones are no requests that DevTools make.
+  if (message.size() > calls::kPayloadBytesMax) return;
+  calls::append_frame(output(), calls::FrameType::kInspect, instance.id, message);
+}
+
+void Process::end_inspection(const Instance& instance) {
+  calls::append_frame(output(), calls::FrameType::kInspect, instance.id, {}, calls::kDetaches);
+  // Time begins anew for what stood meanwhile.
+  entry_ = 0;
+  const MonotonicTime now = pool_.loop_.now();
+  for (const auto& [id, record] : records_) {
+    record->deadline = std::max(record->deadline, now + record->worker->limits().wall);
+  }
 }
 
 // --- WebSockets

@@ -1,6 +1,8 @@
 #include "workers/realm.h"
 
 #include "workers/realm_code_cache.h"
+#include "workers/realm_engine_state.h"
+#include "workers/realm_inspector.h"
 #include "workers/realm_state.h"
 #include "workers/realm_text.h"
 
@@ -63,6 +65,7 @@ Result<void> Realm::load(const Program& program, Host& host) {
   if (state.host == nullptr) state.kind = program.kind;
   state.host = &host;
   const RealmEntry entry(state);
+  if (state.engine.state().is_inspected) state.inspector = std::make_unique<RealmInspector>(state);
   if (program.kind != Program::Kind::Worker) {
     state.script_open = true;
     state.wake();
@@ -182,6 +185,20 @@ void Realm::socket_closed(EventId socket, std::uint16_t code, std::string_view r
   state.call(Hook::SocketClosed, socket,
              {number(isolate, socket), number(isolate, code), text_value(isolate, reason),
               v8::Boolean::New(isolate, is_clean)});
+}
+
+void Realm::inspect(std::string_view message) {
+  State& state = *state_;
+  if (state.condemned) return;
+  const RealmEntry entry(state);
+  if (state.inspector) state.inspector->dispatch(message);
+}
+
+void Realm::end_inspection() {
+  State& state = *state_;
+  if (!state.inspector) return;
+  const RealmEntry entry(state);
+  state.inspector->end();
 }
 
 void Realm::abandon(EventId event) {

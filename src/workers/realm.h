@@ -155,6 +155,12 @@ class Host {
     return 0;
   }
 
+  // What the inspector says: a message of the Chrome DevTools Protocol.
+  virtual void inspector_send(std::string_view message) { static_cast<void>(message); }
+  // Code stands at a breakpoint: waits for the next message and brings it (Realm::inspect, Realm::end_inspection).
+  // False: there will be none.
+  virtual bool inspector_wait() { return false; }
+
   // A subrequest. Redirections are not followed by the host: the realm does it.
   virtual void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) = 0;
   virtual void abort_fetch(OperationId operation) = 0;
@@ -249,6 +255,12 @@ class Realm {
   bool socket_message(EventId socket, bool is_text, const Chunk& message);
   // The other end has closed it: `is_clean`, and said so; otherwise there is nobody to answer.
   void socket_closed(EventId socket, std::uint16_t code, std::string_view reason, bool is_clean);
+
+  // A message of the Chrome DevTools Protocol, where the engine is for that. Also from within Host::inspector_wait(),
+  // as the next.
+  void inspect(std::string_view message);
+  // Nobody inspects any more.
+  void end_inspection();
 
   // When run_timers() is wanted, on the monotonic clock of Host::now().
   [[nodiscard]] std::optional<std::int64_t> next_deadline_ns() const;

@@ -19,6 +19,8 @@
 
 namespace verge::workers {
 
+class RealmInspector;
+
 // The functions that web/main.js gives, in the order of the snapshot's context data.
 enum class Hook : std::uint8_t {
   Start,  // the program's default export, env
@@ -101,6 +103,7 @@ struct Realm::State {
   // A script that waits for nothing more has ended.
   void look_for_end();
 
+  std::unique_ptr<RealmInspector> inspector;  // where the engine is for that
   Engine& engine;
   Limits limits;
   BudgetAllocator* allocator = nullptr;                         // of allocator_owner

@@ -1,4 +1,3 @@
-// An entry longer than this may have taken memory worth looking for.
 #include "workers/worker_host.h"
 
 #include <algorithm>
@@ -19,6 +18,9 @@ constexpr StreamId kOwnStream = StreamId{1} << 62;
 constexpr uint64_t kCallsBeforeCode = 32;
 // What the first call of a fresh realm may take besides: it compiles what it uses.
 constexpr uint64_t kColdNs = 5'000'000;
+// Of an entry while somebody inspects.
+constexpr uint64_t kInspectedNs = 3'600'000'000'000;
+// An entry longer than this may have taken memory worth looking for.
 constexpr uint64_t kLongEntryNs = 1'000'000;
 
 calls::ConsoleLevel level_of(ConsoleLevel level) { return static_cast<calls::ConsoleLevel>(level); }
@@ -81,7 +83,7 @@ void WorkerHost::load(std::unique_ptr<Realm> ready) {
 
 template <class Work>
 void WorkerHost::enter(EventId event, uint64_t allowed_ns, const Work& work) {
-  process_.begin_code(id_, static_cast<uint32_t>(event), allowed_ns, expired_);
+  process_.begin_code(id_, static_cast<uint32_t>(event), is_inspected_ ? kInspectedNs : allowed_ns, expired_);
   work();
   leave(event);
 }
@@ -95,7 +97,7 @@ void WorkerHost::enter_for(EventId event, const Work& work) {
     if (sockets_.contains(call->first)) call->second.former_cpu_ns += std::exchange(call->second.cpu_ns, 0);
     used = call->second.cpu_ns;
   }
-  if (used >= program_.cpu_ns) realm_->terminate("workers.cpu", "it used its processor time");
+  if (used >= program_.cpu_ns && !is_inspected_) realm_->terminate("workers.cpu", "it used its processor time");
   const uint64_t allowed = program_.cpu_ns + (is_cold_ ? kColdNs : 0);
   is_cold_ = false;
   enter(event, allowed - std::min(used, allowed - 1), work);
@@ -422,6 +424,41 @@ void WorkerHost::socket_taken(EventId socket, size_t bytes) {
 size_t WorkerHost::socket_buffered(EventId socket) const {
   const auto found = sockets_.find(static_cast<uint32_t>(socket));
   return found == sockets_.end() ? 0 : found->second.waiting_bytes;
+}
+
+// --- The inspector
+
+void WorkerHost::inspect(std::string_view message) {
+  is_inspected_ = true;
+  if (!realm_ && make_realm(nullptr)) return;
+  if (standing_ > 0) return realm_->inspect(message);
+  enter(kNoEvent, program_.cpu_ns, [&] { realm_->inspect(message); });
+  do_what_follows();
+}
+
+void WorkerHost::end_inspection() {
+  is_inspected_ = false;
+  if (!realm_) return;
+  if (standing_ > 0) return realm_->end_inspection();
+  enter(kNoEvent, program_.cpu_ns, [&] { realm_->end_inspection(); });
+  for (auto& [id, call] : calls_) call.cpu_ns = 0;
+}
+
+void WorkerHost::inspector_send(std::string_view message) {
+  do {
+    const std::string_view piece = message.substr(0, calls::kPayloadBytesMax);
+    message.remove_prefix(piece.size());
+    calls::append_frame(process_.outbox().text(), calls::FrameType::kInspected, id_, piece,
+                        message.empty() ? calls::kEnd : 0);
+    if (process_.outbox().has_much()) static_cast<void>(process_.outbox().send());
+  } while (!message.empty());
+}
+
+bool WorkerHost::inspector_wait() {
+  ++standing_;
+  const bool goes_on = process_.wait_while_standing();
+  --standing_;
+  return goes_on;
 }
 
 // --- Answers to subrequests

@@ -52,6 +52,10 @@ class WorkerHost final : public Host {
   void take_close(uint32_t call, const calls::SocketClose& close, bool is_clean);
   void add_socket_room(uint32_t call, uint64_t bytes);
 
+  // A message for the inspector; until end_inspection() processor time has no limit. Also while code stands.
+  void inspect(std::string_view message);
+  void end_inspection();
+
   // Of subrequests.
   void answer(uint32_t subrequest, const calls::Head& head, bool ends, const std::shared_ptr<const void>& keeper);
   void take_answer_body(uint32_t subrequest, Chunk piece, bool ends);
@@ -83,6 +87,8 @@ class WorkerHost final : public Host {
   bool socket_send(EventId socket, bool is_text, Chunk message) override;
   void socket_end(EventId socket, uint16_t code, std::string_view reason) override;
   void socket_taken(EventId socket, size_t bytes) override;
+  void inspector_send(std::string_view message) override;
+  bool inspector_wait() override;
   [[nodiscard]] size_t socket_buffered(EventId socket) const override;
   void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) override;
   void abort_fetch(OperationId operation) override;
@@ -182,6 +188,8 @@ class WorkerHost final : public Host {
   std::optional<Failure> load_failure_;
   uint64_t calls_done_ = 0;
   uint64_t memory_bytes_ = 0;
+  bool is_inspected_ = false;
+  size_t standing_ = 0;  // calls of inspector_wait()
   bool code_sent_ = false;
   bool is_cold_ = true;  // no call was begun in this realm
 };

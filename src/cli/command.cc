@@ -116,6 +116,7 @@ Option* Command::add_flag(const std::string& name, Value& value, const std::stri
 }
 
 template Option* Command::add_flag(const std::string&, bool&, const std::string&);
+template Option* Command::add_flag(const std::string&, std::string&, const std::string&);
 
 Command* Command::add_command(const std::string& name, const std::string& description) {
   return &commands_.emplace_back(*app_->add_subcommand(name, description));

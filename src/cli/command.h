@@ -86,7 +86,7 @@ class Command {
   // Strings, numbers, and vectors and optionals of them: those that command.cc names.
   template <class Value>
   Option* add_option(const std::string& name, Value& value, const std::string& description);
-  // True, or how often it was given.
+  // True; or, of a string, the word that the name gives it without a value: "--inspect{127.0.0.1:9229}".
   template <class Value>
   Option* add_flag(const std::string& name, Value& value, const std::string& description);
   Command* add_command(const std::string& name, const std::string& description);

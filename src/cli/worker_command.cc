@@ -20,7 +20,8 @@ namespace {
 struct WorkerOptions {
   std::vector<std::string> files;
   std::vector<std::string> variables;
-  WorkerServer::Options server{.listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}, .geo_file = {}};
+  WorkerServer::Options server{
+      .listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}, .inspect = {}, .geo_file = {}};
   std::string compatibility_date;
   uint64_t cpu_ms = 10;
   uint64_t wall_ms = 30;
@@ -211,6 +212,14 @@ void add_limits(Command& command, WorkerOptions& options) {
   command.add_option("--env", options.variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
 }
 
+void add_inspector(Command& command, WorkerOptions& options) {
+  command
+      .add_flag(
+          "--inspect{127.0.0.1:9229}", options.server.inspect,
+          "Let DevTools debug the workers, at this address (--inspect=HOST:PORT); limits of time do not hold meanwhile")
+      ->type_name("[HOST:PORT]");
+}
+
 void add_location(Command& command, WorkerOptions& options) {
   command.add_option("--geo", options.server.geo_file, "Where clients are: a file in MaxMind's format, for request.cf")
       ->type_name("FILE");
@@ -238,6 +247,7 @@ void add_worker(Command& app, Outcome& outcome) {
                    "Keep what V8 compiles here, for faster starts after a restart")
       ->type_name("DIR");
   add_location(*served, *serving);
+  add_inspector(*served, *serving);
   served->add_flag("--quiet{false}", serving->server.prints_console, "Do not print what workers say on their console");
   add_limits(*served, *serving);
   set_examples(*served,
@@ -252,6 +262,7 @@ void add_worker(Command& app, Outcome& outcome) {
   developed->add_option("--ready-file", developing->server.ready_file, "Written once requests are taken")
       ->type_name("FILE");
   add_location(*developed, *developing);
+  add_inspector(*developed, *developing);
   add_limits(*developed, *developing);
   set_examples(*developed, "  verge worker dev worker.js --env NAME=edge\n");
   developed->callback([developing, &outcome] { outcome.run = [developing] { return develop(*developing); }; });

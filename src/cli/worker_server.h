@@ -20,6 +20,7 @@ class WorkerServer {
     std::string ready_file;
     bool prints_console = true;
     std::string code_cache;  // a directory; empty: what is compiled is not kept
+    std::string inspect;     // where DevTools find the workers, on loopback; empty: nowhere
     std::string geo_file;    // empty: where clients are is not known
   };
 

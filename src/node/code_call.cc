@@ -12,9 +12,7 @@
 #include "node/loop_workers.h"
 
 namespace verge::node {
-namespace {
 
-// What the worker sees of the request: who asks is the node's word.
 std::vector<calls::Field> call_fields(std::span<const net::HttpField> fields, std::string_view url,
                                       std::string_view host, std::string_view client) {
   std::vector<calls::Field> out;
@@ -35,8 +33,6 @@ std::string_view host_of(std::string_view url) {
   const size_t begin = std::min(url.size(), url.find("//") + 2);
   return url.substr(begin, url.find_first_of("/?", begin) - begin);
 }
-
-}  // namespace
 
 // --- CodeCall
 

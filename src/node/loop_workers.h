@@ -18,6 +18,7 @@
 #include "cache/edge_code.h"
 #include "cache/proxy.h"
 #include "geo/locations.h"
+#include "isolates/http_calls.h"
 #include "isolates/http_outbound.h"
 #include "isolates/pool.h"
 #include "node/code_subrequest.h"
@@ -93,6 +94,10 @@ class LoopWorkers final : public cache::EdgeCode {
 
   // --- For calls
   [[nodiscard]] isolates::Pool& pool() { return *pool_; }
+  // Of requests that ask for a WebSocket.
+  [[nodiscard]] isolates::HttpCalls& http_calls() { return *http_calls_; }
+  // The node ends: clients of WebSockets are told so.
+  void close_sockets();
   [[nodiscard]] runtime::Loop& loop() { return loop_; }
   [[nodiscard]] cache::Proxy& proxy() { return proxy_; }
   [[nodiscard]] CodeOutbound& outbound() { return *outbound_; }
@@ -128,6 +133,7 @@ class LoopWorkers final : public cache::EdgeCode {
   const std::string node_;
   std::unique_ptr<CodeOutbound> outbound_;
   std::unique_ptr<isolates::Pool> pool_;  // null before the first worker
+  std::unique_ptr<isolates::HttpCalls> http_calls_;
   std::shared_ptr<const WorkerSet> set_;
   std::shared_ptr<const geo::Locations> locations_;
   std::vector<std::shared_ptr<Route>> routes_;  // by worker of the set

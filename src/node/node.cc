@@ -833,8 +833,9 @@ void Node::drain() {
     spool_->submit({}, *shard.loop, spool::Urgency::kAwaited,
                    [done = std::move(done)](const spool::Submission&) { done(); });
   });
-  const bool ended = await_all_loops(from_now(kRequestsDrainMax), [](Shard& shard, std::function<void()> done) {
+  const bool ended = await_all_loops(from_now(kRequestsDrainMax), [this](Shard& shard, std::function<void()> done) {
     shard.broker->shut_down();
+    workers_->on(static_cast<size_t>(&shard - shards_.data())).close_sockets();
     shard.http->drain(std::move(done));
   });
   if (!ended) {

@@ -59,6 +59,7 @@ struct Body {
     None,
     Whole,    // `whole`
     Stream,   // `stream`, a number of the side that sends it
+    Socket,   // only out of Host::respond(), with status 101: a WebSocket, whose number is the event's
     Relayed,  // only out of Host::respond(), and only where Host::relays(): `stream` is one that entered and was not
               // read; the host passes it on itself, and no more is said of it to the realm
   };
@@ -137,6 +138,28 @@ class Host {
     static_cast<void>(event), static_cast<void>(stream);
     return false;
   }
+
+  // Of a WebSocket, whose number is that of the event that it answers. False: too much waits, and it is to be ended.
+  virtual bool socket_send(EventId socket, bool is_text, Chunk message) {
+    static_cast<void>(socket), static_cast<void>(is_text), static_cast<void>(message);
+    return true;
+  }
+  // Behind all that was sent. 1005: without a code.
+  virtual void socket_end(EventId socket, std::uint16_t code, std::string_view reason) {
+    static_cast<void>(socket), static_cast<void>(code), static_cast<void>(reason);
+  }
+  // A message of that size, which socket_message() left, has been taken.
+  virtual void socket_taken(EventId socket, std::size_t bytes) { static_cast<void>(socket), static_cast<void>(bytes); }
+  [[nodiscard]] virtual std::size_t socket_buffered(EventId socket) const {
+    static_cast<void>(socket);
+    return 0;
+  }
+
+  // What the inspector says: a message of the Chrome DevTools Protocol.
+  virtual void inspector_send(std::string_view message) { static_cast<void>(message); }
+  // Code stands at a breakpoint: waits for the next message and brings it (Realm::inspect, Realm::end_inspection).
+  // False: there will be none.
+  virtual bool inspector_wait() { return false; }
 
   // A subrequest. Redirections are not followed by the host: the realm does it.
   virtual void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) = 0;
@@ -228,6 +251,17 @@ class Realm {
   void broken(StreamId stream, const Failure& failure);
   void writable(StreamId stream);
   void dropped(StreamId stream);  // the other end of a leaving stream is gone
+
+  // A message for a WebSocket. False: Host::socket_taken() says when it was taken.
+  bool socket_message(EventId socket, bool is_text, const Chunk& message);
+  // The other end has closed it: `is_clean`, and said so; otherwise there is nobody to answer.
+  void socket_closed(EventId socket, std::uint16_t code, std::string_view reason, bool is_clean);
+
+  // A message of the Chrome DevTools Protocol, where the engine is for that. Also from within Host::inspector_wait(),
+  // as the next.
+  void inspect(std::string_view message);
+  // Nobody inspects any more.
+  void end_inspection();
 
   // When run_timers() is wanted, on the monotonic clock of Host::now().
   [[nodiscard]] std::optional<std::int64_t> next_deadline_ns() const;

@@ -19,6 +19,8 @@
 
 namespace verge::workers {
 
+class RealmInspector;
+
 // The functions that web/main.js gives, in the order of the snapshot's context data.
 enum class Hook : std::uint8_t {
   Start,  // the program's default export, env
@@ -36,6 +38,8 @@ enum class Hook : std::uint8_t {
   Collected,
   Writable,
   Dropped,
+  SocketMessage,
+  SocketClosed,
   Timer,
   Rejection,
   Awake,    // the first event: start-up's limits end
@@ -45,9 +49,9 @@ enum class Hook : std::uint8_t {
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
-    "start",   "fetch",  "scheduled", "event", "abandon", "answered",  "missed",
-    "done",    "failed", "chunk",     "end",   "broken",  "collected", "writable",
-    "dropped", "timer",  "rejection", "awake", "settled", "clone",     "warmUp"};
+    "start",        "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
+    "failed",       "chunk", "end",       "broken", "collected", "writable", "dropped", "socketMessage",
+    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -100,6 +104,7 @@ struct Realm::State {
   // A script that waits for nothing more has ended.
   void look_for_end();
 
+  std::unique_ptr<RealmInspector> inspector;  // where the engine is for that
   Engine& engine;
   Limits limits;
   BudgetAllocator* allocator = nullptr;                         // of allocator_owner

@@ -10,6 +10,7 @@ import { isResponse, responseBlock, responseState } from "./response.js";
 import { reportException } from "./timers.js";
 import { commandOf } from "./wasi.js";
 import { interfaceOf, required } from "./webidl.js";
+import { checkAttachable, connectSocket } from "./websocket.js";
 
 let handlers = null;
 let env = null;
@@ -102,6 +103,7 @@ function respond(event, response) {
     event.fail(new TypeError("The body of the Response has been read already, or its stream is locked"));
     return;
   }
+  if (state.webSocket !== null) return switchProtocols(event, state);
   event.responded = true;
   const { id } = event;
   const kind = body === null ? 0 : relay(body, id) ? 3 : useWhole(body);
@@ -114,6 +116,15 @@ function respond(event, response) {
   const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length, false));
   if (sent === undefined) event.settled();
   else then(sent, () => event.settled());
+}
+
+// The event goes on for as long as the WebSocket does.
+function switchProtocols(event, state) {
+  const wrong = checkAttachable(state.webSocket);
+  if (wrong !== undefined) return event.fail(wrong);
+  event.responded = true;
+  host.respond(event.id, 101, state.reason, responseBlock(state), 5, undefined, -1, false);
+  connectSocket(state.webSocket, event.id, () => event.settled());
 }
 
 // Calls a handler; `good(event, value)` when it has settled well.

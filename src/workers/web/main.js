@@ -28,6 +28,7 @@ import { startDeterministic, wake } from "./startup.js";
 import { cloneHostObject } from "./structured_clone.js";
 import { fireTimer, reportRejection } from "./timers.js";
 import { warmUp } from "./warm_up.js";
+import { hooks as socketHooks } from "./websocket.js";
 
 startDeterministic();
 takeBack();
@@ -36,6 +37,7 @@ export default {
   ...bodyHooks,
   ...fetchHooks,
   ...dispatchHooks,
+  ...socketHooks,
   timer: fireTimer,
   rejection: reportRejection,
   awake: wake,

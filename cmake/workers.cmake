@@ -49,7 +49,7 @@ list(FILTER realm_sources EXCLUDE REGEX "(_test|_main|_built_in)\\.cc$")
 add_library(verge_realm STATIC ${realm_sources})
 verge_without_rtti(verge_realm)
 target_include_directories(verge_realm PUBLIC ${CMAKE_SOURCE_DIR}/src)
-target_link_libraries(verge_realm PUBLIC verge_base verge_v8)
+target_link_libraries(verge_realm PUBLIC verge_base verge_compress verge_v8)
 
 add_executable(verge-snapshot ${CMAKE_SOURCE_DIR}/src/workers/realm_snapshot_main.cc)
 verge_without_rtti(verge-snapshot)

@@ -82,6 +82,8 @@ struct LoadedModule {
   std::uint64_t source_hash = 0;
 };
 
+class Held;  // realm_held.h
+
 struct Realm::State {
   State(Engine& engine_in, const Limits& limits_in);
   ~State();
@@ -135,6 +137,7 @@ struct Realm::State {
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;
   v8::Global<v8::Promise> script_promise;
   bool script_open = false;
+  std::unordered_map<Held*, std::unique_ptr<Held>> held_objects;
 
   std::string text_scratch;  // the memory of what most calls need, used again; as the next two
   std::string body_scratch;

@@ -291,6 +291,103 @@ TEST_F(RealmWasmTest, WhatIsNoCommandIsRefusedWithTheReason) {
   EXPECT_EQ(broken.error().code, "workers.syntax");
 }
 
+TEST_F(RealmTest, UrlPatternsMatch) {
+  const Answer answer = answer_of(R"(
+    const pattern = new URLPattern({ pathname: "/books/:id(\\d+)/*" });
+    const found = pattern.exec("https://example.com/books/12/x?q");
+    return Response.json([found.pathname.groups, pattern.test("https://example.com/books/a/x"), pattern.hasRegExpGroups]);)");
+  EXPECT_EQ(answer.body, R"([{"0":"x","id":"12"},false,true])") << failure_text();
+}
+
+TEST_F(RealmTest, BodiesAreCompressedAndDecompressed) {
+  const Answer answer = answer_of(R"(
+    const through = (bytes, stream) => new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer();
+    const out = [];
+    const text = "some text, again and again; ".repeat(20000);
+    for (const format of ["gzip", "deflate", "deflate-raw"]) {
+      const coded = await through(text, new CompressionStream(format));
+      const plain = await through(coded, new DecompressionStream(format));
+      out.push(coded.byteLength < text.length / 50, new TextDecoder().decode(plain) === text);
+      for (const bad of [coded.slice(0, -1), new Uint8Array([...new Uint8Array(coded), 0]), new Uint8Array([1, 2, 3])]) {
+        await through(bad, new DecompressionStream(format)).catch((error) => out.push(error.name));
+      }
+    }
+    try { new CompressionStream("br"); } catch (error) { out.push(error.name); }
+    return Response.json(out);)");
+  const std::string each = R"(true,true,"TypeError","TypeError","TypeError",)";
+  EXPECT_EQ(answer.body, "[" + each + each + each + "\"TypeError\"]") << failure_text();
+}
+
+TEST_F(RealmTest, ABombIsDecompressedOnlyAsFarAsItIsRead) {
+  const Answer answer = answer_of(R"(
+    const zeros = new ReadableStream({ n: 0, pull(c) { if (this.n++ === 200) c.close(); else c.enqueue(new Uint8Array(1 << 20)); } },
+                                     { highWaterMark: 0 });
+    const bomb = await new Response(zeros.pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
+    const reader = new Blob([bomb]).stream().pipeThrough(new DecompressionStream("gzip")).getReader();
+    const { value } = await reader.read();
+    let sum = value.length;
+    for (let step; !(step = await reader.read()).done;) sum += step.value.length;
+    return Response.json([bomb.byteLength < 400000, value.length <= 65536, sum]);)");
+  EXPECT_EQ(answer.body, "[true,true,209715200]") << failure_text();
+  EXPECT_LT(realm->memory().external_bytes, 32U << 20);
+}
+
+TEST_F(RealmTest, HtmlIsRewrittenAsItStreams) {
+  const Answer answer = answer_of(R"(
+    const seen = [];
+    class Links {
+      constructor() { this.count = 0; }
+      element(a) {
+        ++this.count;
+        a.setAttribute("href", new URL(a.getAttribute("href"), "https://new.example/").href);
+        a.onEndTag((end) => { end.before(`<${this.count}>`); });
+      }
+    }
+    const rewriter = new HTMLRewriter()
+      .on("a[href]", new Links())
+      .on("h1", { async element(h) { await null; h.setInnerContent("<b>New</b>", { html: true }); },
+                  text(piece) { seen.push("never"); } })
+      .on("p", { text(piece) { seen.push(piece.text, piece.lastInTextNode); } })
+      .on("img, script", { element(e) { e.remove(); seen.push(e.removed); } })
+      .onDocument({ doctype(d) { seen.push(d.name, d.publicId); }, comments(c) { c.text = c.text.toUpperCase(); },
+                    end(end) { end.append("<!-- end -->", { html: true }); } });
+    const page = "<!doctype html><h1>Old</h1><!--note--><p>text</p><a href='/x' id=y>l</a><img><script>x</script>";
+    const answer = rewriter.transform(new Response(page, { headers: { "content-type": "text/html", "content-length": "3" } }));
+    const text = await answer.text();
+    return new Response(JSON.stringify(seen) + answer.headers.get("content-type") + answer.headers.has("content-length") + text);)");
+  EXPECT_EQ(answer.body, R"(["html",null,"text",false,"",true,true,true]text/htmlfalse)"
+                         R"(<!doctype html><h1><b>New</b></h1><!--NOTE--><p>text</p>)"
+                         R"(<a href="https://new.example/x" id=y>l&lt;1&gt;</a><!-- end -->)")
+      << failure_text();
+}
+
+TEST_F(RealmTest, MisuseOfTheHtmlRewriterIsToldOfToTheWorker) {
+  const Answer answer = answer_of(R"(
+    const caught = [];
+    const attempt = async (run) => { try { await run(); caught.push("done"); } catch (error) { caught.push(error.message); } };
+    let kept;
+    const page = () => new Response("<a x=1>t</a><!--c-->");
+    const using = (selector, handlers) => new HTMLRewriter().on(selector, handlers).transform(page()).text();
+    await attempt(() => new HTMLRewriter().on("a:hover", {}));
+    await attempt(() => new HTMLRewriter().on("a", { element: 1 }));
+    await attempt(() => using("a", { element() { throw new Error("own"); } }));
+    await attempt(() => using("a", { element(e) { kept = e; } }));
+    await attempt(() => kept.remove());
+    await attempt(() => using("a", { element(e) { e.setAttribute("a b", "1"); } }));
+    await attempt(() => using("a", { element(e) { e.tagName = ""; } }));
+    await attempt(() => new HTMLRewriter().onDocument({ comments(c) { c.text = "a-->b"; } }).transform(page()).text());
+    await attempt(() => new HTMLRewriter().transform("text"));
+    await attempt(() => new HTMLRewriter().transform(new Response(null)).text());
+    return new Response(caught.join("|"));)");
+  EXPECT_EQ(answer.body,
+            "HTMLRewriter: 'a:hover' is not a selector that is supported: see character 8|"
+            "HTMLRewriter: the handler 'element' is not a function|own|done|"
+            "This content token is no longer valid: it is so only in its handler|"
+            "The attribute name 'a b' has a character that is not allowed in it|The tag name is empty|"
+            "The text of a comment would end it|HTMLRewriter.transform: the argument is not a Response|done")
+      << failure_text();
+}
+
 TEST_F(RealmTest, LoadErrorsNameThePlace) {
   const auto syntax = load("export default {\n  fetch( { }\n};");
   ASSERT_FALSE(syntax);

@@ -409,6 +409,20 @@ class Examples(TestCase):
         self.assertEqual(answer.fields["x-kept"], "1")
         self.assertNotIn("server", answer.fields)
 
+    def test_rewrite_html(self):
+        page = ("<!doctype html><body><a href='http://ORIGIN/x?y'>here</a><a href='https://other.example/'>there</a><img src=a>"
+                "<script src='https://ads.example/a.js'></script><script src='/own.js'></script><p>text</p></body>")
+        origin = Served(self, {"origin": source(
+            'if (request.url.endsWith("/text")) return new Response("<a href=/>");'
+            f'return new Response({json.dumps(page)}.replace("ORIGIN", new URL(request.url).host), {{ headers: {{ "content-type": "text/html" }} }});')})
+        os.unlink(origin.ready)
+        served = self.serve("rewrite_html", f"ORIGIN=http://{origin.address}")
+        self.assertEqual(served.get("/").body.decode(),
+                         '<!doctype html><body><a href="/x?y">here</a><a href=\'https://other.example/\' rel="noopener">there</a>'
+                         '<img src=a loading="lazy"><script src=\'/own.js\'></script><p>text</p>'
+                         "<footer>1 scripts removed</footer></body>")
+        self.assertEqual(served.get("/text").body, b"<a href=/>")
+
     def test_rate_limit(self):
         served = self.serve("rate_limit", "LIMIT=3", "SECONDS=3600")
         statuses = [served.get(fields={"X-Api-Key": "a"}).status for _ in range(5)]

@@ -32,7 +32,7 @@ ALLOWED = {
     "esi": {"base", "model", "runtime", "net"},
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi", "traces"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
-    "workers": {"base", "calls"},
+    "workers": {"base", "calls", "compress"},
     "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
     "overview": {"base", "model"},

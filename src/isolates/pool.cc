@@ -96,6 +96,8 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
                    .kind = request.kind,
                    .method = request.method,
                    .url = request.url,
+                   .fields = {},
+                   .place = request.place,
                    .cron = request.cron,
                    .time_ms = request.time_ms};
   call.fields = std::move(fields_);

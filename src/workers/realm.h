@@ -77,6 +77,7 @@ struct RequestHead {
   std::string_view method;
   std::string_view url;  // absolute
   std::span<const Field> fields;
+  std::string_view place = {};  // into the realm: a JSON object, where the client is; empty: not known
 };
 
 struct ResponseHead {
@@ -170,6 +171,7 @@ struct Program {
   Kind kind = Kind::Worker;
   std::vector<Module> modules;
   std::vector<Variable> variables;        // env, secrets among them
+  std::string compatibility_date;         // YYYY-MM-DD; empty: the newest behaviour
   std::span<const std::byte> code_cache;  // of an earlier realm with the same modules; may be empty or stale
 };
 

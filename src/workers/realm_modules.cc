@@ -212,7 +212,11 @@ Result<void> load_command(Realm::State& state, const Program& program, const v8:
     return load_failure(state, caught, "workers.syntax", main.name);
   }
   v8::Local<v8::Value> lack;
-  if (!state.call(Hook::Start, kNoEvent, {compiled, env_of(state, program), name}).ToLocal(&lack) || lack->IsString()) {
+  if (!state
+           .call(Hook::Start, kNoEvent,
+                 {compiled, env_of(state, program), latin1(isolate, program.compatibility_date), name})
+           .ToLocal(&lack) ||
+      lack->IsString()) {
     return fail("workers.no-handler",
                 fmt::format("{} is no WASI command: {}", main.name, lack.IsEmpty() ? "" : to_utf8(isolate, lack)),
                 "compile a program with main() for wasm32-wasi (preview 1)");
@@ -234,7 +238,10 @@ Result<void> take_handlers(Realm::State& state, v8::Local<v8::Module> entry, con
     return load_failure(state, caught, "workers.exception");
   }
   v8::Local<v8::Value> names;
-  if (!state.call(Hook::Start, kNoEvent, {exported, env_of(state, program)}).ToLocal(&names) || !names->IsString()) {
+  if (!state
+           .call(Hook::Start, kNoEvent, {exported, env_of(state, program), latin1(isolate, program.compatibility_date)})
+           .ToLocal(&names) ||
+      !names->IsString()) {
     return fail("workers.no-handler", fmt::format("{} has no handlers", entry.IsEmpty() ? "" : program.modules[0].name),
                 "export default { async fetch(request, env, ctx) { return new Response(\"Hello\"); } }");
   }

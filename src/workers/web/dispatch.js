@@ -2,6 +2,7 @@
 import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
 import { abortSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
+import { setCompatibilityDate } from "./compatibility.js";
 import { discardBody, incomingBody, isUnusable, relay, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
 import { receivedRequest, requestState } from "./request.js";
@@ -176,7 +177,7 @@ interfaceOf(MessageBatch);
 export const hooks = {
   // Takes the program's default export: the names of its handlers; null where there is none. Or a WASI command's compiled
   // module and name: why it is none; null where it is.
-  start(exported, variables, command) {
+  start(exported, variables, date, command) {
     if (command !== undefined) {
       const made = commandOf(exported, variables, command);
       if (typeof made === "string") return made;
@@ -187,6 +188,7 @@ export const hooks = {
     if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return null;
     handlers = exported;
     env = variables;
+    setCompatibilityDate(date);
     let names = "";
     if (typeof exported.fetch === "function") names += "fetch,";
     if (typeof exported.scheduled === "function") names += "scheduled,";
@@ -198,8 +200,8 @@ export const hooks = {
     handlers = null;
     env = null;
   },
-  fetch(id, text, methodEnd, urlEnd, ownUrl, body, length) {
-    const request = receivedRequest(text, methodEnd, urlEnd, ownUrl, incomingBody(body, length, id));
+  fetch(id, text, methodEnd, urlEnd, ownUrl, body, length, place) {
+    const request = receivedRequest(text, methodEnd, urlEnd, ownUrl, incomingBody(body, length, id), place);
     run(new Running(id, request), "fetch", request, respond);
   },
   scheduled(id, cron, time) {

@@ -13,7 +13,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from test_workers import EASY, SLOW, Served, source
-from verge import TestCase, wait_until
+from verge import TestCase, http_request, run, wait_until
 
 EXAMPLES = os.path.join(HERE, "../../examples/workers/wasm")
 CLANG = next((found for name in ("clang-19", "clang") if (found := shutil.which(name))), None)
@@ -184,6 +184,30 @@ class Commands(WithWat):
         answer = served.get("/")
         self.assertIn("workers.no-handler", answer.fields["verge-worker-error"])
         self.assertIn("it exports no function _start", answer.body.decode())
+
+    def test_in_a_node_it_is_configured_or_deployed(self):
+        made = os.path.join(self.directory, "hello.wasm")
+        subprocess.run(["wat2wasm", "-o", made, os.path.join(EXAMPLES, "hello.wat")], check=True)
+        node = self.node("node", f"""
+            [runtime]
+            loops = 1
+            [[worker]]
+            name = "configured"
+            file = "{made}"
+            routes = ["one.test/*"]
+            cpu = "5s"
+            wall = "30s"
+            """).start()
+        deployed = run("worker", "deploy", made, "--route", "two.test/*", "--cpu-ms", "5000", "--wall-ms", "30000",
+                       "--admin", node.addresses["admin"])
+        self.assertEqual(deployed.returncode, 0, deployed.stderr)
+        for host in ("one.test", "two.test"):
+            answer = http_request(node.addresses["http"], "GET", "/", None, {"Host": host})
+            self.assertEqual((answer.status, answer.body), (200, b"Hello from WAT\n"), host)
+        refused = run("worker", "deploy", self.assemble("arithmetic", ARITHMETIC), "--route", "three.test/*",
+                      "--admin", node.addresses["admin"])
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("it exports no function _start", refused.stderr)
 
 
 if __name__ == "__main__":

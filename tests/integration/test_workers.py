@@ -34,6 +34,14 @@ ATTACKS = {
     "promises": "const f = async () => { while (true) await null; }; await f();",
     "buffers": "const a = []; for (let i = 0; i < 1024; i++) { const b = new Uint8Array(1 << 20); b.fill(1); a.push(b); }"
                " return new Response(a.length);",
+    "derive": 'const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);'
+              ' const one = () => crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-512", salt: new Uint8Array(8),'
+              ' iterations: 1_000_000_000 }, key, 512); await Promise.all(Array.from({ length: 200 }, one));',
+    "primes": 'await crypto.subtle.generateKey({ name: "RSA-PSS", modulusLength: 8192, hash: "SHA-256",'
+              ' publicExponent: new Uint8Array([1, 0, 1]) }, false, ["sign"]);',
+    "encrypt": 'const key = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt"]);'
+               ' const text = new Uint8Array(1 << 24); const iv = new Uint8Array(12);'
+               ' while (true) await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, text);',
     "recursion": "const f = (n) => f(n + 1) + 1; return new Response(f(0));",
 }
 
@@ -279,7 +287,7 @@ class Limits(TestCase):
                         self.assertIn(answer.status, (500, 503), answer)
                         code = answer.fields["verge-worker-error"]
                         self.assertRegex(code, f'workers.(cpu|memory|exception); worker="{name}"')
-                        if name in ("loop", "backtrack", "promises"):
+                        if name in ("loop", "backtrack", "promises", "derive", "primes"):
                             self.assertTrue(code.startswith("workers.cpu"), code)
         finally:
             stop.set()
@@ -315,6 +323,31 @@ class Limits(TestCase):
             answer = served.get()
             if time.monotonic() - begun < 1:
                 self.assertEqual((answer.status, answer.body), (200, b"well"), answer.fields)
+
+    def test_what_takes_long_and_is_no_javascript_lets_others_go_on(self):
+        served = Served(self, {"w": """
+            let derived = 0;
+            export default { async fetch(request) {
+              if (!request.url.endsWith("derive")) return new Response(`${derived}`);
+              const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);
+              await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-512", salt: new Uint8Array(8), iterations: 1_000_000 }, key, 512);
+              derived += 1;
+              return new Response("derived");
+            } };"""}, EASY)
+        self.assertEqual(served.get("/").body, b"0")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            deriving = pool.submit(served.get, "/derive")
+            between = []
+            while not deriving.done():
+                between.append(served.get("/").body)
+        self.assertEqual(deriving.result().body, b"derived")
+        self.assertGreater(between.count(b"0"), 3, "calls of the same isolate were answered meanwhile")
+
+    def test_what_the_client_does_not_wait_for_is_stopped(self):
+        served = Served(self, {"w": source(ATTACKS["derive"])}, ["--cpu-ms", "60000", "--wall-ms", "200"])
+        for _ in range(3):
+            answer = served.get()
+            self.assertEqual((answer.status, answer.fields["verge-worker-error"]), (503, 'workers.wall; worker="w"'))
 
     def test_waiting_counts_as_wall_time(self):
         served = Served(self, {"w": source("await new Promise(() => setTimeout(() => {}, 60000));")}, ["--cpu-ms", "5000", "--wall-ms", "40"])

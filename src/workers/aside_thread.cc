@@ -50,11 +50,11 @@ bool AsideThread::add(std::shared_ptr<AsideJob> job) {
 }
 
 std::vector<std::shared_ptr<AsideJob>> AsideThread::take_done() {
-  std::uint64_t times = 0;
-  [[maybe_unused]] const ssize_t got = read(descriptor_, &times, sizeof(times));
   std::vector<std::shared_ptr<AsideJob>> done;
   {
     const std::lock_guard lock(mutex_);
+    std::uint64_t times = 0;
+    [[maybe_unused]] const ssize_t got = read(descriptor_, &times, sizeof(times));
     done.swap(done_);
   }
   count_ -= done.size();

@@ -48,7 +48,8 @@ class CryptoKey {
   [[nodiscard]] Family family() const { return family_; }
   [[nodiscard]] bool is_private() const { return is_private_; }
   [[nodiscard]] std::string_view secret() const { return secret_; }
-  [[nodiscard]] const std::optional<Hmac>& hmac() const { return hmac_; }
+  // Null unless it is a key of HMAC.
+  [[nodiscard]] const Hmac* hmac() const { return hmac_ ? &*hmac_ : nullptr; }
   [[nodiscard]] evp_pkey_st* pkey() const { return pkey_; }
   // Of RSA's modulus.
   [[nodiscard]] std::size_t bits() const;

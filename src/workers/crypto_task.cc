@@ -192,8 +192,8 @@ bool is_slow(const CryptoTask& task) {
     case CryptoOperation::GenerateRsa:
       return true;
     case CryptoOperation::Pbkdf2: {
-      const std::uint64_t hashes = task.number / hash_bytes(task.hash) + 1;
-      return task.second_number > kSlowRounds || task.second_number * hashes > kSlowRounds;
+      const std::uint64_t hashes = (task.number + hash_bytes(task.hash) - 1) / hash_bytes(task.hash);
+      return task.second_number * hashes > kSlowRounds;
     }
     case CryptoOperation::RsaSign:
     case CryptoOperation::PssSign:
@@ -209,9 +209,11 @@ Outcome<CryptoResult> perform(const CryptoTask& task, const Stop& stop) {
     case CryptoOperation::Digest:
       return result_of(digest(task.hash, task.data, stop), Fault::Stopped);
     case CryptoOperation::HmacSign:
-      return result_of(task.key->hmac()->sign(task.data));
+      if (const Hmac* hmac = task.key->hmac()) return result_of(hmac->sign(task.data));
+      break;
     case CryptoOperation::HmacVerify:
-      return result_of(task.key->hmac()->verify(task.data, task.first));
+      if (const Hmac* hmac = task.key->hmac()) return result_of(hmac->verify(task.data, task.first));
+      break;
     case CryptoOperation::AesGcmEncrypt:
     case CryptoOperation::AesGcmDecrypt:
       return result_of(aes_gcm(task.operation == CryptoOperation::AesGcmEncrypt, task.key->secret(), task.first,

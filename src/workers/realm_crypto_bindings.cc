@@ -18,7 +18,7 @@ using Call = const v8::FunctionCallbackInfo<v8::Value>&;
 // What an ArrayBuffer that stands for a key, or for a hash under way, is over.
 struct Holder {
   CryptoKeyPointer key;
-  std::optional<Hash> hash;
+  std::unique_ptr<Hash> hash;
 };
 
 void drop_holder(void*, std::size_t, void* holder) { delete static_cast<Holder*>(holder); }
@@ -183,7 +183,7 @@ void timing_safe_equal(Call call) {
 // (hash), (handle, bytes), (handle): a hash of what comes in pieces.
 void hash_begin(Call call) {
   const auto name = static_cast<HashName>(number_at(call, 0));
-  call.GetReturnValue().Set(handle_of(call.GetIsolate(), new Holder{.key = {}, .hash = Hash(name)}));
+  call.GetReturnValue().Set(handle_of(call.GetIsolate(), new Holder{.key = {}, .hash = std::make_unique<Hash>(name)}));
 }
 void hash_add(Call call) { holder_at(call, 0).hash->add(bytes_at(call, 1)); }
 void hash_finish(Call call) {

@@ -4,7 +4,9 @@ Attackers run beside a victim of another owner: each attack ends with the error 
 process, keeps its counter: it was never restarted. Timings are measured in bench/bench_workers.py.
 """
 
+import base64
 import concurrent.futures
+import hmac
 import json
 import os
 import subprocess
@@ -441,6 +443,30 @@ class Examples(TestCase):
         self.assertEqual(answer.fields["x-content-type-options"], "nosniff")
         self.assertEqual(answer.fields["x-kept"], "1")
         self.assertNotIn("server", answer.fields)
+
+    def test_jwt_auth(self):
+        served = self.serve("jwt_auth", "KEY=a secret of the edge")
+
+        def part(data):
+            return base64.urlsafe_b64encode(data if isinstance(data, bytes) else json.dumps(data).encode()).rstrip(b"=")
+
+        def status(secret=b"a secret of the edge", algorithm="HS256", expires=None, after=b"", scheme="Bearer"):
+            claims = {"sub": "J\u00e9r\u00f4me", "exp": time.time() + 600 if expires is None else expires}
+            signed = part({"alg": algorithm, "typ": "JWT"}) + b"." + part(claims)
+            code = part(hmac.digest(secret, signed, "sha256"))
+            answer = served.get(fields={"Authorization": f"{scheme} {(signed + b'.' + code + after).decode()}"})
+            return answer.status, answer.body.decode()
+
+        refused = (401, "Unauthorized\n")
+        self.assertEqual(status(), (200, "Hello J\u00e9r\u00f4me\n"))
+        self.assertEqual(status(secret=b"another secret"), refused)
+        self.assertEqual(status(algorithm="none"), refused)
+        self.assertEqual(status(expires=1), refused)
+        self.assertEqual(status(after=b"."), refused)
+        self.assertEqual(status(scheme="Basic"), refused)
+        for field in ("Bearer", "Bearer a.b.c", "Bearer a.b", "Bearer \u00e9.\u00e9.\u00e9"):
+            self.assertEqual(served.get(fields={"Authorization": field.encode().decode("latin-1")}).status, 401, field)
+        self.assertEqual(served.get().fields["www-authenticate"], 'Bearer realm="edge"')
 
     def test_rate_limit(self):
         served = self.serve("rate_limit", "LIMIT=3", "SECONDS=3600")

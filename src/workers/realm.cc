@@ -255,6 +255,17 @@ void Realm::failed(OperationId operation, const Failure& failure) {
   state.call(Hook::Failed, event, {number(state.isolate, operation), failure_value(state.isolate, failure)});
 }
 
+void Realm::computed(OperationId operation) {
+  State& state = *state_;
+  const auto found = state.operations.find(operation);
+  const auto work = state.works.extract(operation);
+  if (state.condemned || found == state.operations.end() || work.empty()) return;
+  const RealmEntry entry(state);
+  const EventId event = found->second;
+  state.operations.erase(found);
+  state.call(Hook::Computed, event, {number(state.isolate, operation), value_of(state, work.mapped()->result())});
+}
+
 void Realm::chunk(StreamId stream, Chunk chunk) {
   State& state = *state_;
   if (state.condemned) return;

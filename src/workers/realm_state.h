@@ -14,6 +14,7 @@
 #include <v8.h>
 
 #include "workers/realm.h"
+#include "workers/realm_crypto.h"
 #include "workers/realm_engine_state.h"
 #include "workers/realm_memory.h"
 
@@ -46,12 +47,13 @@ enum class Hook : std::uint8_t {
   Settled,  // a script's evaluation promise
   Clone,    // a host object of a structured clone
   WarmUp,   // uses what workers use; (true), then, after microtasks, (false)
+  Computed,
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
     "start",        "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
     "failed",       "chunk", "end",       "broken", "collected", "writable", "dropped", "socketMessage",
-    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp"};
+    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp",  "computed"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -132,6 +134,7 @@ struct Realm::State {
   std::unordered_map<StreamId, Collector> collectors;
   std::unordered_map<StreamId, EventId> stream_events;  // on whose behalf an entering stream is read
   std::unordered_map<OperationId, EventId> operations;
+  std::unordered_map<OperationId, std::shared_ptr<CryptoWork>> works;  // at the host; each is an operation
   std::unordered_set<EventId> open_events;
   std::unordered_map<EventId, Chunk> held;  // whole bodies of requests that JavaScript has not asked for
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;

@@ -7,24 +7,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/realm_engine.h"
 #include "tests/support/value_of.h"
-#include "workers/realm_engine.h"
 
 namespace verge::workers {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-Engine& engine() {
-  // V8 is set up once for a process.
-  static Engine* const one = [] {
-    auto* made = new Engine({.snapshot = built_in_snapshot(), .flags = {}});
-    made->start_thread([] {});
-    return made;
-  }();
-  return *one;
-}
 
 struct Answer {
   std::uint16_t status = 0;
@@ -140,7 +130,7 @@ class RealmTest : public testing::Test {
 
   NotingHost host;
   std::unique_ptr<Realm> realm =
-      Realm::create(engine(), {.heap_bytes_max = 64u << 20, .external_bytes_max = 32u << 20});
+      Realm::create(tests::realm_engine(), {.heap_bytes_max = 64u << 20, .external_bytes_max = 32u << 20});
   EventId last_event = 0;
   std::vector<std::byte> code_cache;
   Result<void> loaded_script;
@@ -424,7 +414,7 @@ TEST_F(RealmTest, StartIsDeterministic) {
     export default { fetch() { return Response.json([seen, refused, Date.now() > 0]); } };)";
   ASSERT_TRUE(load(source));
   const std::string first = get().body;
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   ASSERT_TRUE(load(source));
   EXPECT_EQ(get().body, first);
   EXPECT_THAT(first, StartsWith("[[0,0,0."));
@@ -660,7 +650,7 @@ TEST_F(RealmTest, WarmingUpLeavesNoTrace) {
       return Response.json([at, await request.text(), setTimeout(() => {}, 0)]); } };)";
   ASSERT_TRUE(load(source));
   const std::string cold = get({.kind = Body::Kind::Whole, .whole = Chunk::of("b"), .stream = 0, .length = {}}).body;
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   realm->warm_up();
   realm->warm_up();
   ASSERT_TRUE(load(source));
@@ -719,11 +709,11 @@ TEST_F(RealmTest, TheCodeCacheIsTakenAndAForeignOneIgnored) {
   EXPECT_FALSE(realm->took_code_cache());
   code_cache = realm->code_cache();
   EXPECT_GT(code_cache.size(), 100U);
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   ASSERT_TRUE(load(source));
   EXPECT_TRUE(realm->took_code_cache());
   EXPECT_EQ(get().body, "xxx");
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   for (std::size_t at = 40; at < code_cache.size(); at += 7) code_cache[at] ^= std::byte{0x55};
   ASSERT_TRUE(load(source)) << "a damaged cache is no cache";
   EXPECT_FALSE(realm->took_code_cache());

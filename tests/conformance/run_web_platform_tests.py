@@ -28,7 +28,7 @@ from wpt_server import serve  # noqa: E402
 FOLDERS = [
     "url", "encoding", "streams", "fetch/api/headers", "fetch/api/request", "fetch/api/response", "fetch/api/body",
     "FileAPI", "dom/abort", "dom/events", "html/webappapis/atob", "html/webappapis/structured-clone",
-    "html/webappapis/timers", "html/webappapis/microtask-queuing", "wasm/jsapi", "urlpattern", "compression",
+    "html/webappapis/timers", "html/webappapis/microtask-queuing", "wasm/jsapi", "urlpattern", "compression", "WebCryptoAPI",
 ]
 PASS = 0
 # A .window.js test that makes documents, frames or elements tests a browser.

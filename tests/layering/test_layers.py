@@ -53,8 +53,9 @@ OWNERS = {
     r"coin/": {"planner"},
     r"maxminddb\.h": {"geo"},
     r"nghttp2/": {"net"},
-    r"openssl/": {"net", "crypto"},
-    r"openssl/(ssl|x509|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
+    r"openssl/": {"net", "crypto", "workers"},
+    r"openssl/(ssl|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
+    r"openssl/x509": {"net", "workers"},  # and public keys that come in their form
     r"toml\+\+/": {"node"},
     r"CLI/": {"cli"},
     r"v8|libplatform/": {"workers"},

@@ -9,7 +9,7 @@ import "./abort.js";
 import "./streams.js";
 import "./encoding.js";
 import "./base64.js";
-import "./crypto.js";
+import { installCrypto } from "./crypto.js";
 import "./blob.js";
 import "./url.js";
 import "./form_data.js";
@@ -18,6 +18,8 @@ import "./response.js";
 import "./request.js";
 import "./fetch.js";
 import "./caches.js";
+import { hooks as subtleHooks, subtle } from "./subtle.js";
+import { DigestStream } from "./digest_stream.js";
 import "./file_reader.js";
 import "./compression.js";
 import "./url_pattern.js";
@@ -33,6 +35,7 @@ import { fireTimer, reportRejection } from "./timers.js";
 import { warmUp } from "./warm_up.js";
 import { hooks as socketHooks } from "./websocket.js";
 
+installCrypto({ subtle, DigestStream });
 startDeterministic();
 takeBack();
 
@@ -41,6 +44,7 @@ export default {
   ...fetchHooks,
   ...dispatchHooks,
   ...socketHooks,
+  ...subtleHooks,
   timer: fireTimer,
   rejection: reportRejection,
   awake: wake,

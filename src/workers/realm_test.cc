@@ -332,6 +332,17 @@ TEST_F(RealmTest, ABombIsDecompressedOnlyAsFarAsItIsRead) {
   EXPECT_LT(realm->memory().external_bytes, 32U << 20);
 }
 
+TEST_F(RealmTest, WhatIsHeldForStreamsIsFreedWithThem) {
+  const Answer answer = answer_of(R"(
+    for (let i = 0; i < 2000; ++i) new CompressionStream("gzip");
+    for (let i = 0; i < 2000; ++i) new HTMLRewriter().on("a", {}).transform(new Response("<a>"));
+    return new Response("made");)");
+  EXPECT_EQ(answer.body, "made") << failure_text();
+  realm->trim();
+  EXPECT_LT(realm->memory().external_bytes, 4U << 20);
+  EXPECT_FALSE(realm->condemned());
+}
+
 TEST_F(RealmTest, HtmlIsRewrittenAsItStreams) {
   const Answer answer = answer_of(R"(
     const seen = [];

@@ -454,11 +454,11 @@ void add_worker_deploys(Command& worker, Outcome& outcome) {
   tailed->add_option("NAME", tailing->name, "The worker")->required();
   tailed->add_flag("--once", tailing->once, "End when all that is there was printed");
   tailed->add_option("--level", tailing->level, "Show what is of this level or above it")
-      ->check(CLI::IsMember({"debug", "log", "info", "warn", "error"}))
+      ->check(one_of({"debug", "log", "info", "warn", "error"}))
       ->capture_default_str();
   tailed->add_option("--search", tailing->search, "Show what has this text in it")->type_name("TEXT");
   tailed->add_option("--sampling", tailing->sampling, "Show that share of the lines, by chance")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(between(0.0, 1.0))
       ->capture_default_str();
   tailed->add_flag("--json", tailing->json, "Print one JSON object a line");
   add_node_options(*tailed, *tailing, /*changes=*/false);

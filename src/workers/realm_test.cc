@@ -275,7 +275,7 @@ TEST_F(RealmWasmTest, WhatIsNoCommandIsRefusedWithTheReason) {
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, "workers.no-handler");
   EXPECT_THAT(loaded.error().what, HasSubstr("cgi.wasm is no WASI command: it exports no function _start"));
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   const auto broken = load_command("text");
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().code, "workers.syntax");

@@ -51,6 +51,7 @@ inline constexpr uint8_t kThrew = 2;
 inline constexpr uint8_t kHasFetch = 2;
 inline constexpr uint8_t kHasScheduled = 4;
 inline constexpr uint8_t kHasEvent = 8;
+inline constexpr uint8_t kHasQueue = 16;
 
 inline constexpr size_t kFrameHeadBytes = 12;
 inline constexpr size_t kPayloadBytesMax = 1U << 20;

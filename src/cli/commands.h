@@ -36,6 +36,7 @@ void add_spool_key(CLI::App& spool, Outcome& outcome);  // below `verge spool`
 void add_cache(CLI::App& app, Outcome& outcome);
 void add_cache_sign(CLI::App& cache, Outcome& outcome);  // below `verge cache`
 void add_worker(CLI::App& app, Outcome& outcome);
+void add_kv(CLI::App& app, Outcome& outcome);
 void add_worker_deploys(CLI::App& worker, Outcome& outcome);  // below `verge worker`
 void add_detect(CLI::App& app, Outcome& outcome);
 void add_reduce(CLI::App& app, Outcome& outcome);

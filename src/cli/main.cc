@@ -23,6 +23,7 @@ int run(int argc, char** argv) {
   add_spool(app, outcome);
   add_cache(app, outcome);
   add_worker(app, outcome);
+  add_kv(app, outcome);
   add_rules(app, outcome);
   add_detect(app, outcome);
   add_reduce(app, outcome);

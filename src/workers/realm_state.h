@@ -41,13 +41,14 @@ enum class Hook : std::uint8_t {
   Awake,    // the first event: start-up's limits end
   Settled,  // a script's evaluation promise
   Clone,    // a host object of a structured clone
-  WarmUp,   // uses what workers use; (true), then, after microtasks, (false)
+  Queue,
+  WarmUp,  // uses what workers use; (true), then, after microtasks, (false)
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
-    "start",   "fetch",  "scheduled", "event", "abandon", "answered",  "missed",
-    "done",    "failed", "chunk",     "end",   "broken",  "collected", "writable",
-    "dropped", "timer",  "rejection", "awake", "settled", "clone",     "warmUp"};
+    "start",     "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
+    "failed",    "chunk", "end",       "broken", "collected", "writable", "dropped", "timer",
+    "rejection", "awake", "settled",   "clone",  "queue",     "warmUp"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -124,6 +125,7 @@ struct Realm::State {
   std::unordered_map<StreamId, Collector> collectors;
   std::unordered_map<StreamId, EventId> stream_events;  // on whose behalf an entering stream is read
   std::unordered_map<OperationId, EventId> operations;
+  std::unordered_set<OperationId> text_operations;  // those whose whole answer is wanted as a string
   std::unordered_set<EventId> open_events;
   std::unordered_map<EventId, Chunk> held;  // whole bodies of requests that JavaScript has not asked for
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;

@@ -80,6 +80,8 @@ class WorkerHost final : public Host {
   void cache_put(OperationId operation, EventId event, std::string_view cache, const RequestHead& request,
                  const ResponseHead& head, Body body) override;
   void cache_remove(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) override;
+  void ask_binding(OperationId operation, EventId event, std::string_view binding, const RequestHead& head,
+                   Body body) override;
 
  private:
   struct CallState {

@@ -18,6 +18,7 @@ import "./response.js";
 import "./request.js";
 import "./fetch.js";
 import "./caches.js";
+import "./bindings.js";
 import "./file_reader.js";
 import "./console.js";
 import "./globals.js";

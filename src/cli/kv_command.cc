@@ -2,7 +2,6 @@
 #include <cstdio>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <simdjson.h>
 
@@ -29,7 +28,7 @@ struct KvOptions {
   std::string token_file;
   std::string space;
   std::string key;
-  std::optional<std::string> value;
+  std::vector<std::string> value;  // one or none
   std::string file;
   std::string metadata;
   std::string prefix;
@@ -84,11 +83,12 @@ int get(const KvOptions& options) {
 }
 
 int put(const KvOptions& options) {
-  if (options.value.has_value() == !options.file.empty()) {
+  if (options.value.empty() == options.file.empty()) {
     fmt::print(stderr, "verge kv put: give a VALUE or --file\n");
     return kUsage;
   }
-  Result<std::string> value = options.value ? Result<std::string>(*options.value) : read_whole_file(options.file);
+  Result<std::string> value =
+      options.value.empty() ? read_whole_file(options.file) : Result<std::string>(options.value.front());
   if (!value) return print_failure(value.error(), kUsage);
   std::string query;
   const auto add = [&](std::string_view name, const std::string& text) {
@@ -211,9 +211,9 @@ int import_all(const KvOptions& options) {
 // --- Registration
 
 using Run = int (*)(const KvOptions&);
-CLI::App& add(CLI::App& kv, Outcome& outcome, const char* name, const char* description, Run run, bool changes,
-              const std::shared_ptr<KvOptions>& options) {
-  CLI::App* command = kv.add_subcommand(name, description);
+Command& add(Command& kv, Outcome& outcome, const char* name, const char* description, Run run, bool changes,
+             const std::shared_ptr<KvOptions>& options) {
+  Command* command = kv.add_command(name, description);
   command->add_option("--admin", options->admin, "The node's admin listener")
       ->type_name("HOST:PORT")
       ->capture_default_str();
@@ -226,19 +226,19 @@ CLI::App& add(CLI::App& kv, Outcome& outcome, const char* name, const char* desc
   return *command;
 }
 
-void add_space(CLI::App& command, KvOptions& options) {
+void add_space(Command& command, KvOptions& options) {
   command.add_option("NAMESPACE", options.space, "Of the keys")->required();
 }
 
-void add_key(CLI::App& command, KvOptions& options) {
+void add_key(Command& command, KvOptions& options) {
   add_space(command, options);
   command.add_option("KEY", options.key, "The key")->required();
 }
 
 }  // namespace
 
-void add_kv(CLI::App& app, Outcome& outcome) {
-  CLI::App* kv = add_command(app, "kv", "Read and change the keys and values of workers at a running node");
+void add_kv(Command& app, Outcome& outcome) {
+  Command* kv = app.add_command("kv", "Read and change the keys and values of workers at a running node");
   kv->group(kGroupNode);
   kv->require_subcommand(1);
   set_examples(*kv,
@@ -247,14 +247,13 @@ void add_kv(CLI::App& app, Outcome& outcome) {
                "  verge kv export links > links.ndjson\n");
   const auto options = std::make_shared<KvOptions>();
 
-  CLI::App& got = add(*kv, outcome, "get", "Print a value", get, /*changes=*/false, options);
+  Command& got = add(*kv, outcome, "get", "Print a value", get, /*changes=*/false, options);
   add_key(got, *options);
   set_examples(got, "  verge kv get links /docs\n");
 
-  CLI::App& made =
-      add(*kv, outcome, "put", "Put a value; it is durable when this ends", put, /*changes=*/true, options);
+  Command& made = add(*kv, outcome, "put", "Put a value; it is durable when this ends", put, /*changes=*/true, options);
   add_key(made, *options);
-  made.add_option("VALUE", options->value, "The value; or --file");
+  made.add_option("VALUE", options->value, "The value; or --file")->expected(0, 1);
   made.add_option("--file", options->file, "Where the value stands; '-' is standard input")->type_name("FILE");
   made.add_option("--ttl", options->ttl, "It expires after so many seconds")->type_name("SECONDS");
   made.add_option("--expiration", options->expiration, "It expires then, in seconds since 1970")->type_name("SECONDS");
@@ -263,26 +262,26 @@ void add_kv(CLI::App& app, Outcome& outcome) {
                "  verge kv put links /docs https://example.com/docs\n"
                "  verge kv put images logo --file logo.png --metadata '{\"type\":\"image/png\"}' --ttl 86400\n");
 
-  CLI::App& gone = add(*kv, outcome, "delete", "Delete a key", remove, /*changes=*/true, options);
+  Command& gone = add(*kv, outcome, "delete", "Delete a key", remove, /*changes=*/true, options);
   add_key(gone, *options);
   set_examples(gone, "  verge kv delete links /docs\n");
 
-  CLI::App& listed =
+  Command& listed =
       add(*kv, outcome, "list", "List keys in order, or all namespaces", list, /*changes=*/false, options);
   listed.add_option("NAMESPACE", options->space, "Of the keys; else the namespaces are listed");
   listed.add_option("--prefix", options->prefix, "Keys that begin so");
-  listed.add_option("--limit", options->limit, "Keys at most")->check(CLI::Range(1, 1000))->capture_default_str();
+  listed.add_option("--limit", options->limit, "Keys at most")->check(between(1, 1000))->capture_default_str();
   listed.add_option("--cursor", options->cursor, "Go on where the list with this cursor ended");
   set_examples(listed, "  verge kv list\n  verge kv list links --prefix /docs\n");
 
-  CLI::App& exported =
+  Command& exported =
       add(*kv, outcome, "export", "Print all keys with their values, one JSON object a line", export_all,
           /*changes=*/false, options);
   add_space(exported, *options);
   exported.add_option("--prefix", options->prefix, "Keys that begin so");
   set_examples(exported, "  verge kv export links > links.ndjson\n");
 
-  CLI::App& imported = add(*kv, outcome, "import", "Put all keys of an export", import_all, /*changes=*/true, options);
+  Command& imported = add(*kv, outcome, "import", "Put all keys of an export", import_all, /*changes=*/true, options);
   add_space(imported, *options);
   imported.add_option("FILE", options->file, "What `verge kv export` printed; '-' is standard input")->required();
   set_examples(imported, "  verge kv import links links.ndjson\n");

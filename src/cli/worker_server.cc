@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/ready_file.h"
+#include "geo/locations.h"
 #include "isolates/code_cache_files.h"
 #include "isolates/http_calls.h"
 #include "isolates/http_outbound.h"
@@ -51,13 +52,15 @@ void print_line(const isolates::ConsoleLine& line) {
 class ServingLoop {
  public:
   ServingLoop(size_t index, isolates::Zygote& zygote, isolates::Resolver& resolver, net::Socket listening,
-              const Routes& routes, bool prints_console, isolates::CodeCacheFiles* code_cache, const Clock& clock,
-              kv::KeyValueStore& store)
+              const Routes& routes, bool prints_console, isolates::CodeCacheFiles* code_cache,
+              const std::shared_ptr<const geo::Locations>& locations, const Clock& clock, kv::KeyValueStore& store)
       : loop_(fmt::format("loop-{}", index)),
         http_(loop_, resolver, {.allows_private = true, .allowed = {}}),
         outbound_(loop_, clock, http_),
         pool_(loop_, zygote, outbound_, {.loop = index, .code_cache_files = code_cache}),
-        calls_(pool_),
+        calls_(pool_, locations ? isolates::HttpCalls::PlaceOf(
+                                      [locations](const net::Address& client) { return locations->find(client.ip()); })
+                                : nullptr),
         routes_(routes),
         server_(loop_, {.body_bytes_max = 100U << 20, .connections_max = 100'000},
                 [this](const net::HttpRequest& request, net::HttpResponder responder) {
@@ -173,11 +176,18 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   const SystemClock clock;
   Result<std::unique_ptr<kv::KeyValueStore>> store = open_store(options.kv_directory, clock);
   if (!store) return std::unexpected(store.error());
+  std::shared_ptr<const geo::Locations> locations;
+  if (!options.geo_file.empty()) {
+    auto opened = geo::Locations::open(options.geo_file);
+    if (!opened) return std::unexpected(opened.error());
+    locations = std::move(*opened);
+  }
   const Routes routes(make_workers(std::move(workers), loops, code_cache.get()));
   std::vector<std::unique_ptr<ServingLoop>> serving;
   for (size_t i = 0; i < loops; ++i) {
     serving.push_back(std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes,
-                                                    options.prints_console, code_cache.get(), clock, **store));
+                                                    options.prints_console, code_cache.get(), locations, clock,
+                                                    **store));
   }
   for (const std::unique_ptr<ServingLoop>& one : serving) one->start();
   const Result<void> written = write_ready_file(options.ready_file, fmt::format("{{\"http\":[\"{}\"]}}", bound));

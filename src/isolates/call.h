@@ -18,6 +18,7 @@ struct CallRequest {
   std::string_view method = "GET";
   std::string_view url;
   std::span<const calls::Field> fields;
+  std::string_view place;  // a JSON object, where the client is; empty: not known
   Payload body;
   std::string_view cron;
   uint64_t time_ms = 0;

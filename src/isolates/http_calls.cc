@@ -131,7 +131,7 @@ class HttpCalls::Exchange final : private CallObserver {
   size_t owed_ = 0;  // of the body, without room given for it
 };
 
-HttpCalls::HttpCalls(Pool& pool) : pool_(pool) {}
+HttpCalls::HttpCalls(Pool& pool, PlaceOf place_of) : pool_(pool), place_of_(std::move(place_of)) {}
 HttpCalls::~HttpCalls() = default;
 
 void HttpCalls::answer(const std::shared_ptr<Worker>& worker, const net::HttpRequest& request,
@@ -151,7 +151,8 @@ void HttpCalls::answer(const std::shared_ptr<Worker>& worker, const net::HttpReq
   Exchange& its = *exchange;
   its.index = exchanges_.size();
   exchanges_.push_back(std::move(exchange));
-  its.begin(worker, {.method = request.method, .url = url_, .fields = fields_, .body = request.body},
+  const std::string place = place_of_ ? place_of_(request.peer) : std::string();
+  its.begin(worker, {.method = request.method, .url = url_, .fields = fields_, .place = place, .body = request.body},
             std::move(responder));
 }
 

@@ -18,8 +18,10 @@ namespace verge::isolates {
 
 class HttpCalls {
  public:
+  // Where a client is, as a JSON object; empty: not known.
+  using PlaceOf = std::function<std::string(const net::Address& client)>;
   // `pool` outlives it.
-  explicit HttpCalls(Pool& pool);
+  explicit HttpCalls(Pool& pool, PlaceOf place_of = {});
   // What is under way is dropped.
   ~HttpCalls();
 
@@ -30,6 +32,7 @@ class HttpCalls {
   void over(Exchange& exchange);
 
   Pool& pool_;
+  const PlaceOf place_of_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<std::unique_ptr<Exchange>> spare_;
   std::string url_;  // scratch, as the next

@@ -99,7 +99,8 @@ void Process::load(Instance& instance) {
                    .kind = code.kind,
                    .cpu_us = microseconds(code.limits.cpu),
                    .memory_bytes = code.limits.memory_bytes,
-                   .start_cpu_us = microseconds(code.limits.start_cpu)};
+                   .start_cpu_us = microseconds(code.limits.start_cpu),
+                   .compatibility_date = code.compatibility_date};
   for (const ModuleSource& module : code.modules) load.modules.push_back({module.name, module.type, module.source});
   for (const auto& [name, value] : code.variables) load.variables.push_back({name, value});
   for (const WorkerBinding& binding : code.bindings) load.bindings.push_back({binding.name, binding.kind});

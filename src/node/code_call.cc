@@ -60,8 +60,9 @@ CodeCall::CodeCall(LoopWorkers& home, std::shared_ptr<const PlacedWorker> worker
   }
   const std::string client = client_.ip_text();
   const std::vector<calls::Field> fields = call_fields(request.fields, url_, host_of(url_), client);
-  call_ = home_.pool().begin(worker_->worker, {.method = method_, .url = url_, .fields = fields, .body = request.body},
-                             *this);
+  const std::string place = home_.place_of(client_);
+  call_ = home_.pool().begin(
+      worker_->worker, {.method = method_, .url = url_, .fields = fields, .place = place, .body = request.body}, *this);
 }
 
 CodeCall::~CodeCall() = default;

@@ -535,8 +535,7 @@ std::string Node::metrics_text() const {
       out.gauge("stream_overflow_messages", "Messages in the overflow when it was looked last.",
                 static_cast<double>(overflow->messages.value()));
       out.counter("stream_overflow_records_total", "Records put there.", overflow->records.value());
-      out.counter("stream_overflow_moved_total", "Records moved from there to the stream, or found in it.",
-                  overflow->moved.value());
+      out.counter("stream_overflow_moved_total", "Records moved from there to the stream.", overflow->moved.value());
     }
   }
   if (uplink_) {

@@ -122,7 +122,8 @@ void Realm::fetch(EventId event, const RequestHead& head, Body body) {
   }
   state.call(Hook::Fetch, event,
              {number(isolate, event), latin1(isolate, text), number(isolate, head.method.size()),
-              number(isolate, url_end), url, body_told, length_value(state, body)});
+              number(isolate, url_end), url, body_told, length_value(state, body),
+              head.place.empty() ? v8::Local<v8::Value>(v8::Undefined(isolate)) : text_value(isolate, head.place)});
 }
 
 void Realm::scheduled(EventId event, std::string_view cron, std::int64_t time_ms) {
@@ -355,7 +356,8 @@ Memory Realm::memory() const {
   state_->isolate->GetHeapStatistics(&statistics);
   return {.heap_bytes = statistics.used_heap_size(),
           .committed_bytes = statistics.total_physical_size(),
-          .external_bytes = state_->allocator->bytes()};
+          // V8 counts the memories of WebAssembly, which the allocator does not see, together with ArrayBuffers.
+          .external_bytes = std::max(state_->allocator->bytes(), statistics.external_memory())};
 }
 
 void Realm::trim() {

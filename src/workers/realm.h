@@ -77,6 +77,7 @@ struct RequestHead {
   std::string_view method;
   std::string_view url;  // absolute
   std::span<const Field> fields;
+  std::string_view place = {};  // into the realm: a JSON object, where the client is; empty: not known
 };
 
 struct ResponseHead {
@@ -157,6 +158,7 @@ class Host {
 };
 
 struct Module {
+  // Bytes whose name ends in ".wasm" are WebAssembly, and imported compiled.
   enum class Kind : std::uint8_t { JavaScript, Json, Text, Bytes };
   std::string name;  // "app.js", "lib/words.json": what imports are resolved against
   std::string source;
@@ -177,7 +179,7 @@ struct BoundName {
 
 struct Program {
   enum class Kind : std::uint8_t {
-    Worker,        // modules; the first one's default export has the handlers
+    Worker,        // modules; the first one's default export has the handlers, or it is a WASI command
     ModuleScript,  // modules; the first one is run
     Script,        // modules[0] is a classic script
   };
@@ -185,6 +187,7 @@ struct Program {
   std::vector<Module> modules;
   std::vector<Variable> variables;        // env, secrets among them
   std::vector<BoundName> bindings;        // likewise
+  std::string compatibility_date;         // YYYY-MM-DD; empty: the newest behaviour
   std::span<const std::byte> code_cache;  // of an earlier realm with the same modules; may be empty or stale
 };
 
@@ -196,7 +199,7 @@ struct Limits {
 struct Memory {
   std::size_t heap_bytes = 0;       // used
   std::size_t committed_bytes = 0;  // of the heap
-  std::size_t external_bytes = 0;
+  std::size_t external_bytes = 0;   // of ArrayBuffers and of WebAssembly's memories
 };
 
 struct Message {  // of a batch that a rule sends

@@ -75,6 +75,7 @@ struct ScriptCache {
 struct LoadedModule {
   const Module* source = nullptr;  // of loaded_modules
   v8::Global<v8::Module> module;
+  v8::Global<v8::Value> value;  // what it exports, where it is JSON or WebAssembly
   std::uint64_t source_hash = 0;
 };
 

@@ -44,6 +44,7 @@ LoadedProgram::LoadedProgram(const calls::Load& load)
       start_cpu_ns(load.start_cpu_us * 1000),
       memory_bytes(load.memory_bytes) {
   program.kind = static_cast<Program::Kind>(load.kind);
+  program.compatibility_date = load.compatibility_date;
   for (const calls::Module& module : load.modules) {
     program.modules.push_back(
         {std::string(module.name), std::string(module.source), static_cast<Module::Kind>(module.type)});
@@ -251,7 +252,7 @@ void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
       } else if (!its.body.empty()) {
         body = {.kind = Body::Kind::Whole, .whole = Chunk(its.body, keeper)};
       }
-      enter_for(call, [&] { realm_->fetch(call, {its.method, its.url, fields_}, std::move(body)); });
+      enter_for(call, [&] { realm_->fetch(call, {its.method, its.url, fields_, its.place}, std::move(body)); });
       break;
     }
     case calls::CallKind::kScheduled:

@@ -48,10 +48,10 @@ VICTIM = "let n = 0; export default { fetch() { return new Response(String(++n))
 class Served:
     """`verge worker serve` of some workers, by name."""
 
-    def __init__(self, test, workers, arguments=EASY, command="serve", files=None):
+    def __init__(self, test, workers, arguments=EASY, command="serve", files=None, paths=()):
         self.ready = os.path.join(test.directory, "ready.json")
         self.log = os.path.join(test.directory, "log")
-        self.paths = []
+        self.paths = list(paths)
         for name, text in workers.items():
             path = os.path.join(test.directory, name + ".js")
             with open(path, "w", encoding="utf-8") as file:

@@ -3,12 +3,14 @@ import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./i
 import { addBindings } from "./bindings.js";
 import { abortSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
+import { setCompatibilityDate } from "./compatibility.js";
 import { discardBody, incomingBody, isUnusable, relay, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
 import { outcomeOf, queueBatch } from "./queue.js";
 import { receivedRequest, requestState } from "./request.js";
 import { isResponse, responseBlock, responseState } from "./response.js";
 import { reportException } from "./timers.js";
+import { commandOf } from "./wasi.js";
 import { interfaceOf, required } from "./webidl.js";
 
 let handlers = null;
@@ -192,12 +194,21 @@ class MessageBatch {
 interfaceOf(MessageBatch);
 
 export const hooks = {
-  // Takes the program's default export: the names of its handlers; null where there is none.
-  start(exported, variables, bindings) {
+  // Takes the program's default export: the names of its handlers; null where there is none. Or a WASI command's compiled
+  // module and name: why it is none; null where it is.
+  start(exported, variables, date, command, bindings) {
+    if (command !== undefined) {
+      const made = commandOf(exported, variables, command);
+      if (typeof made === "string") return made;
+      handlers = made;
+      env = variables;
+      return null;
+    }
     if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return null;
     handlers = exported;
     env = variables;
     if (bindings !== undefined) addBindings(env, bindings);
+    setCompatibilityDate(date);
     let names = "";
     if (typeof exported.fetch === "function") names += "fetch,";
     if (typeof exported.scheduled === "function") names += "scheduled,";
@@ -210,8 +221,8 @@ export const hooks = {
     handlers = null;
     env = null;
   },
-  fetch(id, text, methodEnd, urlEnd, ownUrl, body, length) {
-    const request = receivedRequest(text, methodEnd, urlEnd, ownUrl, incomingBody(body, length, id));
+  fetch(id, text, methodEnd, urlEnd, ownUrl, body, length, place) {
+    const request = receivedRequest(text, methodEnd, urlEnd, ownUrl, incomingBody(body, length, id), place);
     run(new Running(id, request), "fetch", request, respond);
   },
   scheduled(id, cron, time) {

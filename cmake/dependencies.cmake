@@ -64,6 +64,11 @@ find_path(CBC_INCLUDE coin/Cbc_C_Interface.h REQUIRED)
 add_library(verge_cbc INTERFACE)
 target_include_directories(verge_cbc SYSTEM INTERFACE ${CBC_INCLUDE})
 
+# kv/: its C header only. The library itself is loaded with dlopen on first use.
+find_path(ROCKSDB_INCLUDE rocksdb/c.h REQUIRED)
+add_library(verge_rocksdb INTERFACE)
+target_include_directories(verge_rocksdb SYSTEM INTERFACE ${ROCKSDB_INCLUDE})
+
 # node/: configuration files.
 pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
 add_library(verge_tomlplusplus INTERFACE)

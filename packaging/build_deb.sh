@@ -65,7 +65,7 @@ Architecture: $architecture
 Maintainer: The Verge authors <verge@example.org>
 Installed-Size: $(du -sk --exclude=DEBIAN "$stage" | cut -f1)
 Depends: $depends, adduser
-Recommends: libnats3.4, ca-certificates
+Recommends: libnats3.4, librocksdb7.8, ca-certificates
 Section: net
 Priority: optional
 Description: $(cat "$root/packaging/description")

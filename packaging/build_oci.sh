@@ -45,9 +45,9 @@ for program in "$stage/usr/bin/verge" "$stage/usr/libexec/verge/verge-isolate"; 
   strip --strip-unneeded --remove-section=.comment "$program"
   patchelf --remove-rpath "$program"
 done
-# What is loaded only when it is needed: for the planner, and for JetStream.
+# What is loaded only when it is needed: for the planner, for JetStream, and for keys and values.
 on_demand=()
-for name in libCbcSolver.so.3 libnats.so.3.4; do
+for name in libCbcSolver.so.3 libnats.so.3.4 librocksdb.so.7.8; do
   file=$(ldconfig -p | sed -n "s/.*$name .*=> //p" | head -1)
   if [ -n "$file" ]; then on_demand+=("$file"); else echo "build_oci.sh: $name is not installed: left out" >&2; fi
 done

@@ -59,6 +59,7 @@ inline constexpr uint8_t kThrew = 2;
 inline constexpr uint8_t kHasFetch = 2;
 inline constexpr uint8_t kHasScheduled = 4;
 inline constexpr uint8_t kHasEvent = 8;
+inline constexpr uint8_t kHasQueue = 16;
 
 inline constexpr uint8_t kDetaches = 2;  // of an INSPECT: nobody inspects any more
 

@@ -40,7 +40,22 @@ bool read_id(ByteReader& reader, uint32_t& id) {
 
 constexpr size_t kModulesMax = 4096;
 constexpr size_t kVariablesMax = 4096;
+constexpr size_t kBindingsMax = 4096;
 constexpr size_t kMessagesMax = 65'536;
+
+bool read_queued(ByteReader& reader, Call& call) {
+  call.queue = reader.sized();
+  const uint64_t count = reader.varint();
+  if (count > kMessagesMax) return false;
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+    QueuedMessage message{.id = reader.sized()};
+    message.time_ms = reader.varint();
+    if (!read_id(reader, message.attempts) || !read_enum(reader, ContentKind::kBytes, message.kind)) return false;
+    message.body = reader.sized();
+    call.queued.push_back(message);
+  }
+  return reader.ok() && reader.empty();
+}
 
 }  // namespace
 
@@ -57,6 +72,11 @@ void append_load(std::string& out, uint32_t worker, const Load& load) {
     append_sized(out, module.source);
   }
   append_fields(out, load.variables);
+  append_varint(out, load.bindings.size());
+  for (const Binding& binding : load.bindings) {
+    append_sized(out, binding.name);
+    append_fixed(out, static_cast<uint8_t>(binding.kind));
+  }
   append_sized(out, load.code_cache);
   frame.end();
 }
@@ -77,6 +97,13 @@ std::optional<Load> read_load(std::string_view payload) {
     load.modules.push_back(module);
   }
   if (!read_fields(reader, load.variables, kVariablesMax)) return std::nullopt;
+  const uint64_t bindings = reader.varint();
+  if (bindings > kBindingsMax) return std::nullopt;
+  for (uint64_t i = 0; i < bindings && reader.ok(); ++i) {
+    Binding binding{.name = reader.sized()};
+    if (!read_enum(reader, BindingKind::kQueue, binding.kind)) return std::nullopt;
+    load.bindings.push_back(binding);
+  }
   load.code_cache = reader.sized();
   if (!reader.ok() || !reader.empty()) return std::nullopt;
   return load;
@@ -106,17 +133,29 @@ void append_call(std::string& out, uint32_t id, const Call& call, uint8_t flags,
         append_sized(out, message.payload);
       }
       break;
+    case CallKind::kQueue:
+      append_sized(out, call.queue);
+      append_varint(out, call.queued.size());
+      for (const QueuedMessage& message : call.queued) {
+        append_sized(out, message.id);
+        append_varint(out, message.time_ms);
+        append_varint(out, message.attempts);
+        append_fixed(out, static_cast<uint8_t>(message.kind));
+        append_sized(out, message.body);
+      }
+      break;
   }
   frame.end(body_bytes);
 }
 
 bool read_call(std::string_view payload, Call& call) {
   ByteReader reader(payload);
-  call.method = call.url = call.place = call.cron = call.body = {};
+  call.method = call.url = call.place = call.cron = call.body = call.queue = {};
   call.time_ms = 0;
   call.fields.clear();
   call.messages.clear();
-  if (!read_id(reader, call.worker) || !read_enum(reader, CallKind::kEvent, call.kind)) return false;
+  call.queued.clear();
+  if (!read_id(reader, call.worker) || !read_enum(reader, CallKind::kQueue, call.kind)) return false;
   switch (call.kind) {
     case CallKind::kFetch:
       call.method = reader.sized();
@@ -130,6 +169,8 @@ bool read_call(std::string_view payload, Call& call) {
       call.cron = reader.sized();
       call.time_ms = reader.varint();
       break;
+    case CallKind::kQueue:
+      return read_queued(reader, call);
     case CallKind::kEvent:
       const uint64_t count = reader.varint();
       if (count > kMessagesMax) return false;
@@ -180,7 +221,7 @@ void append_request(std::string& out, uint32_t id, const Request& request, uint8
 std::optional<Request> read_request(std::string_view payload) {
   ByteReader reader(payload);
   Request request;
-  if (!read_id(reader, request.call) || !read_enum(reader, RequestTarget::kCacheRemove, request.target)) {
+  if (!read_id(reader, request.call) || !read_enum(reader, RequestTarget::kBinding, request.target)) {
     return std::nullopt;
   }
   request.cache = reader.sized();

@@ -29,6 +29,15 @@ struct Module {
   bool operator==(const Module&) const = default;
 };
 
+// What a member of `env` stands for, besides a text.
+enum class BindingKind : uint8_t { kKeyValue, kQueue };
+
+struct Binding {
+  std::string_view name;  // of the member
+  BindingKind kind = BindingKind::kKeyValue;
+  bool operator==(const Binding&) const = default;
+};
+
 enum class ProgramKind : uint8_t { kWorker, kModuleScript, kScript };
 
 struct Load {
@@ -40,19 +49,31 @@ struct Load {
   std::string_view compatibility_date;  // YYYY-MM-DD; empty: the newest behaviour
   std::vector<Module> modules;          // the first is the main one
   std::vector<Field> variables;         // of `env`
+  std::vector<Binding> bindings;
   std::string_view code_cache;
   bool operator==(const Load&) const = default;
 };
 void append_load(std::string& out, uint32_t worker, const Load& load);
 std::optional<Load> read_load(std::string_view payload);
 
-enum class CallKind : uint8_t { kFetch, kScheduled, kEvent };
+enum class CallKind : uint8_t { kFetch, kScheduled, kEvent, kQueue };
 
 struct Message {  // that a rule sent
   std::string_view topic;
   uint64_t time_ms = 0;  // since 1970
   std::string_view payload;
   bool operator==(const Message&) const = default;
+};
+
+enum class ContentKind : uint8_t { kJson, kText, kBytes };
+
+struct QueuedMessage {
+  std::string_view id;
+  uint64_t time_ms = 0;  // since 1970, when it was sent
+  uint32_t attempts = 1;
+  ContentKind kind = ContentKind::kJson;
+  std::string_view body;
+  bool operator==(const QueuedMessage&) const = default;
 };
 
 struct Call {
@@ -65,7 +86,9 @@ struct Call {
   std::string_view cron;          // kScheduled
   uint64_t time_ms = 0;           // kScheduled; since 1970
   std::vector<Message> messages;  // kEvent
-  std::string_view body;          // kFetch: or its beginning
+  std::string_view queue;         // kQueue, as the next
+  std::vector<QueuedMessage> queued;
+  std::string_view body;  // kFetch: or its beginning
   bool operator==(const Call&) const = default;
 };
 // `body_bytes` more of the body are sent behind what is appended, within the frame.
@@ -84,14 +107,14 @@ struct Head {
 void append_head(std::string& out, FrameType type, uint32_t id, const Head& head, uint8_t flags, size_t body_bytes = 0);
 bool read_head(std::string_view payload, Head& head);
 
-enum class RequestTarget : uint8_t { kFetch, kCacheMatch, kCachePut, kCacheRemove };
+enum class RequestTarget : uint8_t { kFetch, kCacheMatch, kCachePut, kCacheRemove, kBinding };
 
 struct Request {
   uint32_t call = 0;  // 0: of a script
   RequestTarget target = RequestTarget::kFetch;
-  std::string_view cache;  // its name; not of kFetch
-  std::string_view method;
-  std::string_view url;
+  std::string_view cache;   // its name, or of kBinding the member of `env`; not of kFetch
+  std::string_view method;  // of kBinding: what is asked of it, "get"
+  std::string_view url;     // of kBinding: the key
   std::vector<Field> fields;
   uint32_t status = 0;  // kCachePut: of the answer to be kept, as the next two
   std::string_view reason;

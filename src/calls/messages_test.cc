@@ -53,6 +53,7 @@ TEST(Messages, LoadComesBackAsItWas) {
                               {"b.txt", ModuleType::kText, ""},
                               {"c.bin", ModuleType::kBytes, std::string_view("\0\xff", 2)}},
                   .variables = {{"KEY", "value"}},
+                  .bindings = {{"LINKS", BindingKind::kKeyValue}, {"MAIL", BindingKind::kQueue}},
                   .code_cache = "code"};
   std::string out;
   append_load(out, 3, load);
@@ -68,7 +69,11 @@ TEST(Messages, CallsOfEachKindComeBack) {
   const std::vector<Call> calls = {
       {.worker = 1, .method = "POST", .url = "http://a/b?c", .fields = {{"x", "y"}}, .body = "body"},
       {.worker = 2, .kind = CallKind::kScheduled, .cron = "* * * * *", .time_ms = 1'700'000'000'000},
-      {.worker = 3, .kind = CallKind::kEvent, .messages = {{"a/b", 5, "{}"}, {"a/c", 6, ""}}}};
+      {.worker = 3, .kind = CallKind::kEvent, .messages = {{"a/b", 5, "{}"}, {"a/c", 6, ""}}},
+      {.worker = 4,
+       .kind = CallKind::kQueue,
+       .queue = "mail",
+       .queued = {{"1", 5, 2, ContentKind::kText, "hello"}, {"2", 6, 1, ContentKind::kBytes, ""}}}};
   Call read;
   for (const Call& call : calls) {
     std::string out;

@@ -13,6 +13,7 @@
 #include "isolates/http_outbound.h"
 #include "isolates/pool.h"
 #include "isolates/worker_source.h"
+#include "kv/key_value_store.h"
 
 namespace verge::cli {
 namespace {
@@ -20,8 +21,13 @@ namespace {
 struct WorkerOptions {
   std::vector<std::string> files;
   std::vector<std::string> variables;
-  WorkerServer::Options server{
-      .listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}, .inspect = {}, .geo_file = {}};
+  std::vector<std::string> spaces;
+  WorkerServer::Options server{.listen = "127.0.0.1:8787",
+                               .ready_file = {},
+                               .code_cache = {},
+                               .inspect = {},
+                               .geo_file = {},
+                               .kv_directory = {}};
   std::string compatibility_date;
   uint64_t cpu_ms = 10;
   uint64_t wall_ms = 30;
@@ -63,6 +69,15 @@ Result<isolates::WorkerCode> read_worker(const std::string& file, const WorkerOp
     const size_t equals = variable.find('=');
     code.variables.emplace_back(variable.substr(0, equals),
                                 equals == std::string::npos ? "" : variable.substr(equals + 1));
+  }
+  for (const std::string& space : options.spaces) {
+    const size_t equals = space.find('=');
+    const std::string target = equals == std::string::npos ? space : space.substr(equals + 1);
+    if (!kv::is_space_name(target)) {
+      return fail("cli.worker-file", fmt::format("{} can be no namespace", target),
+                  "use letters, digits, '-', '_', '.'");
+    }
+    code.bindings.push_back({.name = space.substr(0, equals), .target = target});
   }
   return code;
 }
@@ -191,6 +206,12 @@ int run(const WorkerOptions& options) {
 
 // --- Registration
 
+void add_kv(Command& command, WorkerOptions& options) {
+  command.add_option("--kv", options.spaces, "A namespace of keys and values as a member of `env`; may be repeated")
+      ->type_name("NAME[=NAMESPACE]");
+  command.add_option("--kv-dir", options.server.kv_directory, "Where they are kept; else in memory")->type_name("DIR");
+}
+
 void add_limits(Command& command, WorkerOptions& options) {
   command.add_option("--cpu-ms", options.cpu_ms, "Processor time of a call")
       ->check(between(uint64_t{1}, uint64_t{3'600'000}))
@@ -249,6 +270,7 @@ void add_worker(Command& app, Outcome& outcome) {
   add_location(*served, *serving);
   add_inspector(*served, *serving);
   served->add_flag("--quiet{false}", serving->server.prints_console, "Do not print what workers say on their console");
+  add_kv(*served, *serving);
   add_limits(*served, *serving);
   set_examples(*served,
                "  verge worker serve hello.js\n"
@@ -261,6 +283,7 @@ void add_worker(Command& app, Outcome& outcome) {
   developed->add_option("--listen", developing->server.listen, "Where")->type_name("HOST:PORT")->capture_default_str();
   developed->add_option("--ready-file", developing->server.ready_file, "Written once requests are taken")
       ->type_name("FILE");
+  add_kv(*developed, *developing);
   add_location(*developed, *developing);
   add_inspector(*developed, *developing);
   add_limits(*developed, *developing);

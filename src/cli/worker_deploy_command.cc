@@ -34,6 +34,7 @@ struct DeployOptions {
   std::vector<std::string> crons;
   std::vector<std::string> variables;
   std::vector<std::string> secrets;
+  std::vector<std::string> spaces;
   std::string position;
   std::string fallback;
   std::string tenant;
@@ -135,6 +136,7 @@ Result<std::string> make_bundle(const DeployOptions& options) {
   append_list(out, "routes", options.routes);
   append_list(out, "cron", options.crons);
   append_pairs(out, "env", pairs_of(options.variables));
+  append_pairs(out, "kv", pairs_of(options.spaces));
   const auto text = [&](std::string_view key, const std::string& value) {
     if (!value.empty()) fmt::format_to(std::back_inserter(out), ",{}:{}", json_string(key), json_string(value));
   };
@@ -399,6 +401,8 @@ void add_deploy(Command& worker, Outcome& outcome) {
   command->add_option("--cron", options->crons, "When its `scheduled` is called; may be repeated");
   command->add_option("--env", options->variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
   command->add_option("--secret", options->secrets, "Likewise, from a file")->type_name("NAME=FILE");
+  command->add_option("--kv", options->spaces, "A namespace of keys and values as a member of `env`; may be repeated")
+      ->type_name("NAME=NAMESPACE");
   command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
   command->add_option("--compatibility-date", options->compatibility_date, "As of which day the platform behaves")
       ->type_name("YYYY-MM-DD");

@@ -15,9 +15,12 @@
 #include "isolates/http_calls.h"
 #include "isolates/http_outbound.h"
 #include "isolates/inspector_server.h"
+#include "kv/memory_store.h"
+#include "kv/rocks_store.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/websocket_messages.h"
+#include "node/binding_calls.h"
 
 namespace verge::cli {
 namespace {
@@ -52,9 +55,10 @@ class ServingLoop {
  public:
   ServingLoop(size_t index, isolates::Zygote& zygote, isolates::Resolver& resolver, net::Socket listening,
               const Routes& routes, bool prints_console, isolates::CodeCacheFiles* code_cache,
-              const std::shared_ptr<const geo::Locations>& locations)
+              const std::shared_ptr<const geo::Locations>& locations, const Clock& clock, kv::KeyValueStore& store)
       : loop_(fmt::format("loop-{}", index)),
-        outbound_(loop_, resolver, {.allows_private = true, .allowed = {}}),
+        http_(loop_, resolver, {.allows_private = true, .allowed = {}}),
+        outbound_(loop_, clock, http_),
         pool_(loop_, zygote, outbound_, {.loop = index, .code_cache_files = code_cache}),
         calls_(pool_, locations ? isolates::HttpCalls::PlaceOf(
                                       [locations](const net::Address& client) { return locations->find(client.ip()); })
@@ -67,6 +71,7 @@ class ServingLoop {
         listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }),
         ending_(loop_) {
     if (prints_console) pool_.observe_console(print_line);
+    outbound_.bindings().use(&store);
     pool_.warm_up();
   }
 
@@ -105,7 +110,8 @@ class ServingLoop {
   }
 
   runtime::Loop loop_;
-  isolates::HttpOutbound outbound_;
+  isolates::HttpOutbound http_;
+  node::BindingOutbound outbound_;
   isolates::Pool pool_;
   isolates::HttpCalls calls_;
   Routes routes_;
@@ -126,6 +132,14 @@ std::vector<std::shared_ptr<isolates::Worker>> make_workers(std::vector<isolates
     if (!compiled.empty()) workers.back()->keep_code_cache(compiled);
   }
   return workers;
+}
+
+// On the disk where a directory is named.
+Result<std::unique_ptr<kv::KeyValueStore>> open_store(const std::string& directory, const Clock& clock) {
+  if (directory.empty()) return std::make_unique<kv::MemoryStore>(clock);
+  auto opened = kv::RocksStore::open(directory, clock, {});
+  if (!opened) return std::unexpected(opened.error());
+  return std::move(*opened);
 }
 
 // A loop for each core that this process may use.
@@ -192,6 +206,9 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
     if (!opened) return std::unexpected(opened.error());
     code_cache = std::move(*opened);
   }
+  const SystemClock clock;
+  Result<std::unique_ptr<kv::KeyValueStore>> store = open_store(options.kv_directory, clock);
+  if (!store) return std::unexpected(store.error());
   std::shared_ptr<const geo::Locations> locations;
   if (!options.geo_file.empty()) {
     auto opened = geo::Locations::open(options.geo_file);
@@ -202,7 +219,8 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   std::vector<std::unique_ptr<ServingLoop>> serving;
   for (size_t i = 0; i < loops; ++i) {
     serving.push_back(std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes,
-                                                    options.prints_console, code_cache.get(), locations));
+                                                    options.prints_console, code_cache.get(), locations, clock,
+                                                    **store));
   }
   if (is_inspected) serving.front()->open_inspector(std::move(inspector), inspector_address);
   for (const std::unique_ptr<ServingLoop>& one : serving) one->start();
@@ -222,6 +240,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   }
   if (written) wait_for_end(signals, look);
   for (const std::unique_ptr<ServingLoop>& one : serving) one->stop();
+  store->reset();  // what it answers goes to the loops
   return written;
 }
 

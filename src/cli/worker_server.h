@@ -19,9 +19,10 @@ class WorkerServer {
     std::string listen;
     std::string ready_file;
     bool prints_console = true;
-    std::string code_cache;  // a directory; empty: what is compiled is not kept
-    std::string inspect;     // where DevTools find the workers, on loopback; empty: nowhere
-    std::string geo_file;    // empty: where clients are is not known
+    std::string code_cache;    // a directory; empty: what is compiled is not kept
+    std::string inspect;       // where DevTools find the workers, on loopback; empty: nowhere
+    std::string geo_file;      // empty: where clients are is not known
+    std::string kv_directory;  // empty: keys and values end with the process
   };
 
   // One worker is served under /, several each under /its name/; requests keep their path. Returns when the process is

@@ -39,6 +39,12 @@ class Subrequest {
 class Outbound {
  public:
   virtual ~Outbound() = default;
+  // A call of a binding, whose body is request.body, that can be answered without waiting: true, and `answer` is the
+  // whole answer, of at most calls::kWindowBytes; its views are good until the next call. Else it is begun.
+  [[nodiscard]] virtual bool answer_at_once(const Worker& worker, const calls::Request& request, calls::Head& answer) {
+    static_cast<void>(worker), static_cast<void>(request), static_cast<void>(answer);
+    return false;
+  }
   // `request` is good until return. `ends`: its body is request.body; else more follows.
   [[nodiscard]] virtual std::unique_ptr<Subrequest> begin(const Worker& worker, const calls::Request& request,
                                                           bool ends, SubrequestObserver& observer) = 0;

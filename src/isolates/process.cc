@@ -105,6 +105,7 @@ void Process::load(Instance& instance) {
                    .compatibility_date = code.compatibility_date};
   for (const ModuleSource& module : code.modules) load.modules.push_back({module.name, module.type, module.source});
   for (const auto& [name, value] : code.variables) load.variables.push_back({name, value});
+  for (const WorkerBinding& binding : code.bindings) load.bindings.push_back({binding.name, binding.kind});
   const std::shared_ptr<const std::string> compiled = instance.worker->code_cache();
   if (compiled) load.code_cache = *compiled;
   calls::append_load(output(), instance.id, load);
@@ -636,13 +637,19 @@ bool Process::take_request(const calls::Frame& frame) {
     return true;
   }
   pool_.counters(*worker).subrequests.add();
+  const bool is_binding = request->target == calls::RequestTarget::kBinding;
+  if (is_binding && frame.ends() && pool_.outbound_.answer_at_once(*worker, *request, head_)) {
+    calls::append_head(output(), calls::FrameType::kAnswer, frame.id, head_, calls::kEnd);
+    return true;
+  }
   auto& record = subrequests_[frame.id] = std::make_unique<SubrequestRecord>(*this, frame.id);
   const bool lasts = std::ranges::any_of(
       request->fields, [](const calls::Field& field) { return net::equals_ignoring_case(field.name, "upgrade"); });
   if (lasts) record->call_ = request->call;
   if (!frame.ends()) record->given_ = calls::kWindowBytes - request->body.size();
   record->undrained_ = frame.ends() ? 0 : request->body.size();
-  if (of_call != nullptr) record->subrequest_ = of_call->begin_subrequest(*request, frame.ends(), *record);
+  if (of_call != nullptr && !is_binding)
+    record->subrequest_ = of_call->begin_subrequest(*request, frame.ends(), *record);
   if (!record->subrequest_) record->subrequest_ = pool_.outbound_.begin(*worker, *request, frame.ends(), *record);
   return true;
 }

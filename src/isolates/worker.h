@@ -31,6 +31,14 @@ struct ModuleSource {
   std::string source;
 };
 
+// A member of `env` that stands for something of the node's.
+struct WorkerBinding {
+  std::string name;
+  calls::BindingKind kind = calls::BindingKind::kKeyValue;
+  std::string target;  // a namespace, a queue
+  bool operator==(const WorkerBinding&) const = default;
+};
+
 struct WorkerCode {
   std::string name;
   std::string owner;  // workers of one owner may share a process
@@ -39,6 +47,7 @@ struct WorkerCode {
   std::vector<std::pair<std::string, std::string>> variables;
   WorkerLimits limits;
   std::string compatibility_date;  // empty: the newest behaviour
+  std::vector<WorkerBinding> bindings = {};
 };
 
 // Written by one loop.

@@ -20,6 +20,8 @@ namespace {
 
 constexpr size_t kLimitMax = 100'000;
 constexpr size_t kBodyBytesMax = 1U << 20;
+// A value of 25 MiB in base64, with what belongs to it.
+constexpr size_t kKvBodyBytesMax = 36U << 20;
 constexpr std::string_view kWorkersPath = "/v1/workers";
 
 template <class T>
@@ -39,6 +41,7 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/mqtt/retained", {"filter", "limit"}},
       {"/v1/mqtt/bridges", {}},
       {"/v1/twins", {"limit", "after"}},
+      {"/v1/kv", {}},
       {"/v1/workers", {}},
       {"/v1/status", {}},
       {"/v1/now", {}},
@@ -140,6 +143,11 @@ bool AdminApi::refuse_stranger(const net::HttpRequest& request, net::HttpRespond
 
 // What only those may send who may deploy is not read from others.
 std::optional<net::BodyLimit> AdminApi::admit(const net::HttpRequest& head, net::HttpResponder& responder) const {
+  const bool is_kv = std::string_view(head.path).starts_with("/v1/kv/");
+  if (is_kv && (head.method == "PUT" || head.method == "POST")) {
+    if (refuse_stranger(head, responder) || !authorize_deploy(head, responder)) return std::nullopt;
+    return net::BodyLimit{.bytes_max = kKvBodyBytesMax, .name = "values of keys"};
+  }
   if (head.path != kWorkersPath || head.method != "POST") {
     return net::BodyLimit{.bytes_max = kBodyBytesMax, .name = "the admin listener"};
   }
@@ -156,6 +164,9 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   }
   if (request.path == kWorkersPath || request.path.starts_with("/v1/workers/")) {
     return answer_workers(request, std::move(responder));
+  }
+  if (request.path == "/v1/kv" || std::string_view(request.path).starts_with("/v1/kv/")) {
+    return answer_kv(request, std::move(responder));
   }
   if (request.path == "/v1/twins" || std::string_view(request.path).starts_with("/v1/twins/")) {
     return answer_twins(request, std::move(responder));

@@ -13,6 +13,7 @@
 //   GET, DELETE /v1/workers/NAME  one worker with its counts and limits; takes a deployed one away
 //   POST /v1/workers/NAME/rollback    to the version before, or ?version=
 //   GET /v1/workers/NAME/console  NDJSON of what it said: ?after=; the field Verge-Next has the number of the last line
+//   GET /v1/kv, GET, POST /v1/kv/NAMESPACE, GET, PUT, DELETE /v1/kv/NAMESPACE/KEY
 //   GET /v1/events  NDJSON: ?topic= ?device= ?kind= ?stream= ?since_us= ?until_us= ?limit= ?after=; when there is more,
 //                   the field Verge-Next names the position to go on after
 //
@@ -31,6 +32,7 @@
 #include <string>
 #include <thread>
 
+#include "kv/key_value_store.h"
 #include "net/http_server.h"
 #include "node/admin_access.h"
 #include "node/event_query.h"
@@ -79,6 +81,14 @@ class AdminApi {
   void answer_latency(const net::HttpRequest& request, net::HttpResponder& responder);
   void answer_tail(const net::HttpRequest& request, net::HttpResponder& responder);
   void answer_workers(const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_kv(const net::HttpRequest& request, net::HttpResponder responder);
+  void list_spaces(net::HttpResponder responder);
+  void list_keys(const std::string& space, const net::HttpRequest& request, net::HttpResponder responder);
+  void import_keys(const std::string& space, const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_key(const std::string& space, const std::string& key, const net::HttpRequest& request,
+                  net::HttpResponder responder);
+  template <class T, class Tell>
+  kv::Done<T> when_kv_answers(net::HttpResponder responder, Tell tell);
   [[nodiscard]] bool shows_deploy_token(const net::HttpRequest& request) const;
   // Whether who asks may change workers; answers it if not.
   bool authorize_deploy(const net::HttpRequest& request, net::HttpResponder& responder) const;

@@ -317,14 +317,16 @@ std::unique_ptr<isolates::Subrequest> begin_site_fetch(runtime::Loop& loop, cach
   return std::make_unique<SiteFetch>(loop, proxy, request, ends, client, nesting, observer);
 }
 
-CodeOutbound::CodeOutbound(LoopWorkers& home, isolates::Resolver& resolver, std::string node)
+CodeOutbound::CodeOutbound(LoopWorkers& home, isolates::Resolver& resolver, const Clock& clock, std::string node)
     : home_(home),
       node_(std::move(node)),
+      bindings_(home.loop(), clock),
       public_(home.loop(), resolver, {}),
       private_(home.loop(), resolver, {.allows_private = true, .allowed = {}}) {}
 
 std::unique_ptr<isolates::Subrequest> CodeOutbound::begin(const isolates::Worker& worker, const calls::Request& request,
                                                           bool ends, isolates::SubrequestObserver& observer) {
+  if (request.target == calls::RequestTarget::kBinding) return bindings_.begin(worker, request, ends, observer);
   if (request.target != calls::RequestTarget::kFetch) {
     const std::string key = cache::code_cache_url(request.url, worker.code().owner, request.cache);
     if (request.target == calls::RequestTarget::kCacheMatch) {

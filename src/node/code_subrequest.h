@@ -7,6 +7,7 @@
 #include "isolates/http_outbound.h"
 #include "isolates/outbound.h"
 #include "net/address.h"
+#include "node/binding_calls.h"
 #include "runtime/loop.h"
 
 namespace verge::node {
@@ -23,8 +24,13 @@ std::unique_ptr<isolates::Subrequest> begin_site_fetch(runtime::Loop& loop, cach
 class CodeOutbound final : public isolates::Outbound {
  public:
   // All outlive it. `node`: whose name is added to CDN-Loop (RFC 8586).
-  CodeOutbound(LoopWorkers& home, isolates::Resolver& resolver, std::string node);
+  CodeOutbound(LoopWorkers& home, isolates::Resolver& resolver, const Clock& clock, std::string node);
 
+  [[nodiscard]] BindingCalls& bindings() { return bindings_; }
+
+  bool answer_at_once(const isolates::Worker& worker, const calls::Request& request, calls::Head& answer) override {
+    return bindings_.answer_at_once(worker, request, answer);
+  }
   std::unique_ptr<isolates::Subrequest> begin(const isolates::Worker& worker, const calls::Request& request, bool ends,
                                               isolates::SubrequestObserver& observer) override;
 
@@ -36,6 +42,7 @@ class CodeOutbound final : public isolates::Outbound {
  private:
   LoopWorkers& home_;
   const std::string node_;
+  BindingCalls bindings_;
   isolates::HttpOutbound public_;
   isolates::HttpOutbound private_;  // of workers that may reach private addresses
 };

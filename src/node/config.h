@@ -347,6 +347,7 @@ struct Config {
   CacheConfig cache;
   std::vector<SiteConfig> sites;  // in the order of the file
   WorkersConfig workers_limits;
+  KvConfig kv;
   std::vector<WorkerConfig> workers;  // in the order of the file
   TracesConfig traces;
   AccessLogConfig access_log;

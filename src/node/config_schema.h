@@ -78,6 +78,7 @@ class Visitor;
 void describe(Visitor& visitor, SiteRuleConfig& rule);
 void describe(Visitor& visitor, WorkersConfig& workers);
 void describe(Visitor& visitor, WorkerConfig& worker);
+void describe(Visitor& visitor, KvConfig& kv);
 
 // An array of tables.
 class Sequence {

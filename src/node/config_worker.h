@@ -21,6 +21,13 @@ struct WorkersConfig {
   bool operator==(const WorkersConfig&) const = default;
 };
 
+// Keys and values of all workers.
+struct KvConfig {
+  uint64_t bytes_max = 1U << 30;  // of a namespace
+  uint64_t memory = 32U << 20;    // for what was read of late
+  bool operator==(const KvConfig&) const = default;
+};
+
 struct WorkerConfig {
   std::string name;
   std::string file;                 // of its main module
@@ -37,6 +44,7 @@ struct WorkerConfig {
   uint64_t answer_bytes_max = 256U << 20;
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::pair<std::string, SecretSource>> secrets;
+  std::vector<std::pair<std::string, std::string>> kv;  // member of env, namespace
   bool private_addresses = false;
   bool operator==(const WorkerConfig&) const = default;
 };

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "isolates/compatibility_date.h"
+#include "kv/key_value_store.h"
 #include "node/cron_times.h"
 #include "node/worker_routes.h"
 
@@ -117,6 +118,19 @@ std::string Variables::write(const Type& variables) const {
   for (const auto& [name, text] : variables) written.push_back(toml_string(name) + " = " + toml_string(text));
   return written.empty() ? "{}" : fmt::format("{{ {} }}", fmt::join(written, ", "));
 }
+
+Reading<SpaceNames::Type> SpaceNames::read(const Value& value) const {
+  Reading<Type> names = Variables().read(value);
+  if (!names) return names;
+  for (const auto& [name, target] : *names) {
+    if (kv::is_space_name(target)) continue;
+    return wrong("config.value", value,
+                 fmt::format("1 to {} letters, digits, '-', '_' and '.'", kv::kNamespaceNameMax));
+  }
+  return names;
+}
+
+std::string SpaceNames::write(const Type& names) const { return Variables().write(names); }
 
 Reading<NamedSecrets::Type> NamedSecrets::read(const Value& value) const {
   const Reading<const Table*> table = read_table(value, range());

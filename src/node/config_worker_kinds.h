@@ -46,6 +46,16 @@ struct Variables {
   [[nodiscard]] std::string write(const Type& variables) const;
 };
 
+// Namespaces by the name of the member that stands for them.
+struct SpaceNames {
+  using Type = std::vector<std::pair<std::string, std::string>>;
+  static constexpr Spelling kSpelling = Spelling::kToml;
+  [[nodiscard]] std::string type() const { return "table"; }
+  [[nodiscard]] std::string range() const { return R"({ NAME = "namespace" }, of letters, digits, "-", "_", ".")"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& names) const;
+};
+
 // Secrets by name.
 struct NamedSecrets {
   using Type = std::vector<std::pair<std::string, SecretSource>>;

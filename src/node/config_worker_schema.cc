@@ -22,6 +22,13 @@ void describe(Visitor& v, WorkersConfig& c) {
          "none"});
 }
 
+void describe(Visitor& v, KvConfig& c) {
+  constexpr uint64_t kMiB = 1U << 20;
+  v.key("bytes_max", c.bytes_max, Size{1024, 1ULL << 40},
+        {"Keys, values and metadata of one namespace; a put beyond it is refused."});
+  v.key("memory", c.memory, Size{kMiB, 4096 * kMiB}, {"For what was read of late."});
+}
+
 void describe(Visitor& v, WorkerConfig& c) {
   constexpr Duration kHour = std::chrono::hours(1);
   constexpr uint64_t kMiB = 1U << 20;
@@ -53,8 +60,16 @@ void describe(Visitor& v, WorkerConfig& c) {
   v.key("answer_bytes_max", c.answer_bytes_max, Size{1024, 1ULL << 40}, {"The longest answer."});
   v.key("env", c.env, Variables{}, {"Variables, as members of `env`.", "none"});
   v.key("secrets", c.secrets, NamedSecrets{}, {"Likewise, of which only the place stands here.", "none"});
+  v.key("kv", c.kv, SpaceNames{}, {"Namespaces of keys and values, as members of `env`.", "none"});
   v.key("private_addresses", c.private_addresses, Flag{},
         {"Whether it may fetch from addresses that only this machine or its network reaches."});
+  for (const auto& [name, space] : c.kv) {
+    const auto is_its = [&](const auto& variable) { return variable.first == name; };
+    if (std::ranges::any_of(c.env, is_its) || std::ranges::any_of(c.secrets, is_its)) {
+      v.refuse("kv",
+               {"config.value", fmt::format("{} is both in kv and in env or secrets", name), "name one otherwise"});
+    }
+  }
   for (const auto& [name, secret] : c.secrets) {
     const bool is_twice = std::ranges::any_of(c.env, [&](const auto& variable) { return variable.first == name; });
     if (is_twice) {

@@ -105,7 +105,7 @@ LoopWorkers::~LoopWorkers() = default;
 void LoopWorkers::open(isolates::Zygote& zygote, isolates::Resolver& resolver, const isolates::PoolOptions& options,
                        const std::function<void(const isolates::ConsoleLine&)>& console) {
   if (pool_) return;
-  outbound_ = std::make_unique<CodeOutbound>(*this, resolver, node_);
+  outbound_ = std::make_unique<CodeOutbound>(*this, resolver, clock_, node_);
   pool_ = std::make_unique<isolates::Pool>(loop_, zygote, *outbound_, options);
   http_calls_ = std::make_unique<isolates::HttpCalls>(*pool_);
   pool_->observe_console(console);

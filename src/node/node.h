@@ -118,6 +118,11 @@ class Node {
   [[nodiscard]] std::string workers_json(std::string_view only) const;
   // NDJSON of what the worker said after that line, and the number of the last line.
   [[nodiscard]] std::pair<std::string, uint64_t> worker_console(std::string_view name, uint64_t after) const;
+  // Null: no worker has a namespace.
+  [[nodiscard]] kv::KeyValueStore* kv() const { return workers_->kv(); }
+  // Those that have keys, and those that workers name, by name.
+  [[nodiscard]] std::vector<kv::SpaceTotals> kv_spaces() const;
+  [[nodiscard]] int64_t now_s() const { return clock_.wall().microseconds / 1'000'000; }
   // Who may deploy: those who show one of these; none are asked for: whoever reaches an admin listener on loopback.
   [[nodiscard]] std::shared_ptr<const net::BearerTokens> deploy_tokens() const {
     const std::lock_guard lock(rules_mutex_);

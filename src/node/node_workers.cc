@@ -2,6 +2,7 @@
 // change at a time, whoever asks for it.
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -54,7 +55,8 @@ Result<void> Node::open_workers() {
           return sent.has_value();
         });
   }
-  workers_ = std::make_unique<Workers>(config_, clock_, *sites_, loops, data_directory_.path() + "/workers/compiled");
+  workers_ = std::make_unique<Workers>(config_, clock_, *sites_, loops, data_directory_.path() + "/workers/compiled",
+                                       data_directory_.path() + "/kv");
   // Before the loops run.
   const auto on_loops = [&](const std::function<void(size_t)>& work) {
     for (size_t i = 0; i < loops.size(); ++i) work(i);
@@ -173,6 +175,22 @@ std::pair<std::string, uint64_t> Node::worker_console(std::string_view name, uin
     out.push_back('\n');
   }
   return {std::move(out), last};
+}
+
+std::vector<kv::SpaceTotals> Node::kv_spaces() const {
+  std::map<std::string, kv::SpaceTotals> spaces;
+  for (const std::shared_ptr<const PlacedWorker>& worker : workers_->set()->workers) {
+    for (const isolates::WorkerBinding& binding : worker->worker->code().bindings) {
+      if (binding.kind != calls::BindingKind::kKeyValue) continue;
+      spaces[binding.target] = {.name = binding.target, .bytes_max = workers_->kv_options().bytes_max};
+    }
+  }
+  if (const kv::KeyValueStore* store = kv()) {
+    for (const kv::SpaceTotals& space : store->totals()) spaces[space.name] = space;
+  }
+  std::vector<kv::SpaceTotals> all;
+  for (auto& [name, space] : spaces) all.push_back(std::move(space));
+  return all;
 }
 
 bool Node::has_open_admin_listener() const {

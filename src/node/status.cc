@@ -124,6 +124,24 @@ void write_workers(MetricsText& out, const std::vector<Workers::Totals>& workers
   }
 }
 
+// Families by namespace, and what the store did.
+void write_kv(MetricsText& out, const kv::RocksStore* kv) {
+  if (kv == nullptr) return;
+  const std::vector<kv::SpaceTotals> spaces = kv->totals();
+  const auto family = [&](std::string_view name, std::string_view help, const auto& value_of) {
+    out.family(name, "gauge", help);
+    for (const kv::SpaceTotals& space : spaces) {
+      out.value(static_cast<double>(value_of(space)), fmt::format("namespace={}", json_string(space.name)));
+    }
+  };
+  using Space = kv::SpaceTotals;
+  family("kv_bytes", "Keys, values and metadata of the namespace.", [](const Space& space) { return space.bytes; });
+  family("kv_bytes_max", "How many it may have.", [](const Space& space) { return space.bytes_max; });
+  family("kv_keys", "Keys of the namespace.", [](const Space& space) { return space.keys; });
+  out.counter("kv_writes_total", "Keys that were put or removed.", kv->writes());
+  out.counter("kv_commits_total", "Batches that they were made durable in.", kv->groups());
+}
+
 // A family by path.
 void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const spool::PathCounters> counters) {
   std::vector<std::string> labels;
@@ -476,6 +494,7 @@ std::string Node::metrics_text() const {
     out.gauge("edge_hit_ratio_goal", "What it should be.", 0.95);
   }
   write_workers(out, workers_->totals());
+  write_kv(out, workers_->kv());
   const spool::SpoolWriterCounters& spooled = spool_->counters();
   out.counter("spool_stored_total", "Records made durable.", spooled.stored.value());
   out.counter("spool_known_total", "Repetitions recognised.", spooled.known.value());

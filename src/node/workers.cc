@@ -29,7 +29,7 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
     return std::tie(its.cpu, its.wall, its.memory_bytes, its.subrequests_max, its.answer_bytes_max);
   };
   return a.owner == b.owner && a.compatibility_date == b.compatibility_date && a.variables == b.variables &&
-         limits(a.limits) == limits(b.limits) &&
+         a.bindings == b.bindings && limits(a.limits) == limits(b.limits) &&
          std::ranges::equal(a.modules, b.modules,
                             [](const isolates::ModuleSource& one, const isolates::ModuleSource& other) {
                               return one.name == other.name && one.type == other.type && one.source == other.source;
@@ -39,8 +39,13 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
 }  // namespace
 
 Workers::Workers(const Config& config, const Clock& clock, Sites& sites, const std::vector<runtime::Loop*>& loops,
-                 std::string directory)
-    : limits_(config.workers_limits), directory_(std::move(directory)), loops_(loops), clock_(clock) {
+                 std::string directory, std::string kv_directory)
+    : limits_(config.workers_limits),
+      directory_(std::move(directory)),
+      kv_options_(config.kv),
+      kv_directory_(std::move(kv_directory)),
+      loops_(loops),
+      clock_(clock) {
   for (size_t i = 0; i < loops_.size(); ++i) {
     loops_workers_.push_back(std::make_unique<LoopWorkers>(*loops_[i], i, sites.proxy(i), clock, config.node.name));
   }
@@ -57,6 +62,9 @@ std::shared_ptr<const PlacedWorker> Workers::place(const WorkerSpec& spec, const
                             .variables = spec.variables,
                             .limits = limits_of(config),
                             .compatibility_date = config.compatibility_date};
+  for (const auto& [name, space] : config.kv) {
+    code.bindings.push_back({.name = name, .kind = calls::BindingKind::kKeyValue, .target = space});
+  }
   std::shared_ptr<const PlacedWorker> before = former.find(config.name);
   std::shared_ptr<isolates::Worker> worker;  // shared with the calls that are under way
   if (before && is_same_code(before->worker->code(), code)) worker = before->worker;
@@ -108,6 +116,18 @@ Result<void> Workers::open(const OnLoops& on_loops) {
   return {};
 }
 
+Result<void> Workers::open_kv(const OnLoops& on_loops) {
+  if (!kv_) {
+    Result<std::unique_ptr<kv::RocksStore>> opened = kv::RocksStore::open(
+        kv_directory_, clock_, {.bytes_max = kv_options_.bytes_max, .memory_bytes = kv_options_.memory});
+    if (!opened) return std::unexpected(opened.error());
+    kv_ = std::move(*opened);
+    kv_in_use_.store(kv_.get(), std::memory_order_release);
+  }
+  on_loops([&](size_t loop) { loops_workers_[loop]->outbound().bindings().use(kv_.get()); });
+  return {};
+}
+
 void Workers::locate(const std::shared_ptr<const geo::Locations>& locations, const OnLoops& on_loops) {
   on_loops([&](size_t loop) { loops_workers_[loop]->locate(locations); });
 }
@@ -144,6 +164,10 @@ Result<std::vector<Duration>> Workers::start(const WorkerSpec& spec, const OnLoo
 Result<void> Workers::change(const std::vector<WorkerSpec>& specs, const OnLoops& on_loops) {
   if (!specs.empty()) {
     if (const Result<void> opened = open(on_loops); !opened) return opened;
+  }
+  const bool has_space = std::ranges::any_of(specs, [](const WorkerSpec& spec) { return !spec.config.kv.empty(); });
+  if (has_space && !kv_) {
+    if (const Result<void> opened = open_kv(on_loops); !opened) return opened;
   }
   const std::shared_ptr<const WorkerSet> former = set();
   auto made = std::make_shared<WorkerSet>();

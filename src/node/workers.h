@@ -20,6 +20,7 @@
 #include "isolates/code_cache_files.h"
 #include "isolates/http_outbound.h"
 #include "isolates/zygote.h"
+#include "kv/rocks_store.h"
 #include "node/config.h"
 #include "node/loop_workers.h"
 #include "node/sites.h"
@@ -33,15 +34,16 @@ class Workers {
   // `work` is called with each loop's index on that loop, or before it runs; returns when all is done.
   using OnLoops = std::function<void(const std::function<void(size_t loop)>& work)>;
 
-  // All outlive it, and its loops end before. `directory`: for what V8 compiles.
+  // All outlive it, and its loops end before. `directory`: for what V8 compiles. `kv_directory`: for keys and values,
+  // which are opened with the first namespace.
   Workers(const Config& config, const Clock& clock, Sites& sites, const std::vector<runtime::Loop*>& loops,
-          std::string directory);
+          std::string directory, std::string kv_directory);
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
   // These are there from now on, and no others. Those whose code, variables and limits are as they were go on in their
-  // isolates. Errors: workers.program; then nothing has changed.
+  // isolates. Errors: workers.program, those of opening keys and values; then nothing has changed.
   Result<void> change(const std::vector<WorkerSpec>& specs, const OnLoops& on_loops);
 
   // From now on calls are told where clients are; null: nobody knows.
@@ -68,6 +70,9 @@ class Workers {
   // By worker, any thread.
   [[nodiscard]] std::vector<Totals> totals() const;
   [[nodiscard]] uint64_t event_failures() const;  // any thread
+  [[nodiscard]] const KvConfig& kv_options() const { return kv_options_; }
+  // Null before the first namespace. Any thread.
+  [[nodiscard]] kv::RocksStore* kv() const { return kv_in_use_.load(std::memory_order_acquire); }
 
   // What a worker said on its console, of late.
   struct ConsoleLine {
@@ -82,12 +87,17 @@ class Workers {
 
  private:
   Result<void> open(const OnLoops& on_loops);
+  Result<void> open_kv(const OnLoops& on_loops);
   [[nodiscard]] std::shared_ptr<const PlacedWorker> place(const WorkerSpec& spec, const WorkerSet& former) const;
   void take_line(const isolates::ConsoleLine& line);
 
   const WorkersConfig limits_;
   const std::string directory_;
+  const KvConfig kv_options_;
+  const std::string kv_directory_;
   std::vector<runtime::Loop*> loops_;
+  std::unique_ptr<kv::RocksStore> kv_;  // outlives the calls of the loops
+  std::atomic<kv::RocksStore*> kv_in_use_ = nullptr;
   std::unique_ptr<isolates::Zygote> zygote_;
   std::unique_ptr<isolates::Resolver> resolver_;
   std::unique_ptr<isolates::CodeCacheFiles> code_cache_;

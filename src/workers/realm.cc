@@ -201,6 +201,26 @@ void Realm::end_inspection() {
   state.inspector->end();
 }
 
+void Realm::queue(EventId event, std::string_view name, std::span<const QueuedMessage> batch) {
+  State& state = *state_;
+  if (state.condemned) return state.host->ended(event, {.failure = state.condemned, .pass_through = false});
+  const RealmEntry entry(state);
+  state.wake();
+  state.open_events.insert(event);
+  v8::Isolate* isolate = state.isolate;
+  std::vector<v8::Local<v8::Value>> flat;  // id, body, time, attempts, kind, id, …
+  flat.reserve(batch.size() * 5);
+  for (const QueuedMessage& message : batch) {
+    flat.push_back(text_value(isolate, message.id));
+    flat.push_back(buffer_of(state, Chunk::of(std::string(message.body))));
+    flat.push_back(v8::Number::New(isolate, static_cast<double>(message.time_ms)));
+    flat.push_back(number(isolate, message.attempts));
+    flat.push_back(v8::Integer::New(isolate, static_cast<int>(message.kind)));
+  }
+  state.call(Hook::Queue, event,
+             {number(isolate, event), text_value(isolate, name), v8::Array::New(isolate, flat.data(), flat.size())});
+}
+
 void Realm::abandon(EventId event) {
   State& state = *state_;
   if (state.condemned || !state.open_events.contains(event)) return;
@@ -220,9 +240,17 @@ void Realm::answered(OperationId operation, const ResponseHead& head, Body body)
   state.operations.erase(found);
   if (body.kind == Body::Kind::Stream) state.stream_events[body.stream] = event;
   v8::Isolate* isolate = state.isolate;
+  v8::Local<v8::Value> told;
+  const bool as_text = !state.text_operations.empty() && state.text_operations.erase(operation) != 0;
+  v8::Local<v8::String> text;
+  if (as_text && body.kind == Body::Kind::Whole && text_of(state, body.whole).ToLocal(&text)) {
+    told = text;
+  } else {
+    told = body_value(state, body);
+  }
   state.call(Hook::Answered, event,
              {number(isolate, operation), v8::Integer::New(isolate, head.status), latin1(isolate, head.reason),
-              block_value(isolate, head.fields), body_value(state, body), length_value(state, body)});
+              block_value(isolate, head.fields), told, length_value(state, body)});
 }
 
 void Realm::missed(OperationId operation) {
@@ -252,6 +280,7 @@ void Realm::failed(OperationId operation, const Failure& failure) {
   const RealmEntry entry(state);
   const EventId event = found->second;
   state.operations.erase(found);
+  state.text_operations.erase(operation);
   state.call(Hook::Failed, event, {number(state.isolate, operation), failure_value(state.isolate, failure)});
 }
 

@@ -185,6 +185,14 @@ class Host {
     static_cast<void>(operation), static_cast<void>(event), static_cast<void>(work);
     return false;
   }
+
+  // A member of `env` that is a binding is asked for something: `head.method` is what, `head.url` the key. Answered
+  // like a fetch. Hosts without bindings are never asked.
+  virtual void ask_binding(OperationId operation, EventId event, std::string_view binding, const RequestHead& head,
+                           Body body) {
+    static_cast<void>(operation), static_cast<void>(event), static_cast<void>(binding);
+    static_cast<void>(head), static_cast<void>(body);
+  }
 };
 
 struct Module {
@@ -200,6 +208,13 @@ struct Variable {
   std::string value;
 };
 
+// A member of env that stands for something of the host's.
+struct BoundName {
+  enum class Kind : std::uint8_t { KeyValue, Queue };
+  std::string name;
+  Kind kind = Kind::KeyValue;
+};
+
 struct Program {
   enum class Kind : std::uint8_t {
     Worker,        // modules; the first one's default export has the handlers, or it is a WASI command
@@ -209,6 +224,7 @@ struct Program {
   Kind kind = Kind::Worker;
   std::vector<Module> modules;
   std::vector<Variable> variables;        // env, secrets among them
+  std::vector<BoundName> bindings;        // likewise
   std::string compatibility_date;         // YYYY-MM-DD; empty: the newest behaviour
   std::span<const std::byte> code_cache;  // of an earlier realm with the same modules; may be empty or stale
 };
@@ -230,6 +246,15 @@ struct Message {  // of a batch that a rule sends
   std::int64_t time_ms = 0;
 };
 
+struct QueuedMessage {
+  enum class Kind : std::uint8_t { Json, Text, Bytes };
+  std::string_view id;
+  std::string_view body;
+  std::int64_t time_ms = 0;
+  std::uint32_t attempts = 1;
+  Kind kind = Kind::Json;
+};
+
 class Realm {
  public:
   // A realm with the platform, without a program: what a pool keeps ready. `engine` outlives it.
@@ -247,12 +272,15 @@ class Realm {
   [[nodiscard]] std::vector<std::byte> code_cache();
   // All that load() compiled came out of the code cache.
   [[nodiscard]] bool took_code_cache() const;
-  // "fetch", "scheduled", "event": whether the worker has such a handler.
+  // "fetch", "scheduled", "event", "queue": whether the worker has such a handler.
   [[nodiscard]] bool handles(std::string_view kind) const;
 
   void fetch(EventId event, const RequestHead& head, Body body);
   void scheduled(EventId event, std::string_view cron, std::int64_t time_ms);
   void event(EventId event, std::span<const Message> batch);
+  // Answered by Host::respond() without a body: status 200, or 500 where the handler failed; for each message that is
+  // to come again a field `retry`, "INDEX SECONDS", or "INDEX -" after the queue's own delay.
+  void queue(EventId event, std::string_view name, std::span<const QueuedMessage> batch);
   // The client has gone: request.signal aborts, and the answer, if any is yet to come, is dropped.
   void abandon(EventId event);
 

@@ -289,6 +289,22 @@ void cache_put(Call call) {
                         body_at(call, 7));
 }
 
+// (operation, binding, what, key, block, kind, body, length, as text)
+void ask_binding(Call call) {
+  Realm::State& state = state_of(call);
+  const OperationId operation = id_at(call, 0);
+  const EventId event = event_here(call);
+  const std::string binding = to_utf8(call.GetIsolate(), call[1]);
+  const std::string what = latin1_at(call, 2);
+  const std::string key = to_utf8(call.GetIsolate(), call[3]);
+  latin1_at(call, 4, state.text_scratch);
+  fields_of(state.text_scratch, state.fields_scratch);
+  state.operations[operation] = event;
+  if (call[8]->IsTrue()) state.text_operations.insert(operation);
+  state.host->ask_binding(operation, event, binding, {.method = what, .url = key, .fields = state.fields_scratch},
+                          body_at(call, 5));
+}
+
 // (id, milliseconds)
 void timer(Call call) {
   Realm::State& state = state_of(call);
@@ -353,6 +369,7 @@ constexpr Binding kBindings[] = {
     {"cacheMatch", cache_match},
     {"cacheRemove", cache_remove},
     {"cachePut", cache_put},
+    {"askBinding", ask_binding},
     {"timer", timer},
     {"clearTimer", clear_timer},
     {"now", now},

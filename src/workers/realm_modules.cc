@@ -237,9 +237,18 @@ Result<void> take_handlers(Realm::State& state, v8::Local<v8::Module> entry, con
            .ToLocal(&exported)) {
     return load_failure(state, caught, "workers.exception");
   }
+  std::vector<v8::Local<v8::Value>> bindings;  // name, kind, name, …
+  for (const BoundName& binding : program.bindings) {
+    v8::Local<v8::String> name;
+    if (!utf8(isolate, binding.name).ToLocal(&name)) continue;
+    bindings.push_back(name);
+    bindings.push_back(v8::Integer::New(isolate, static_cast<int>(binding.kind)));
+  }
   v8::Local<v8::Value> names;
   if (!state
-           .call(Hook::Start, kNoEvent, {exported, env_of(state, program), latin1(isolate, program.compatibility_date)})
+           .call(Hook::Start, kNoEvent,
+                 {exported, env_of(state, program), latin1(isolate, program.compatibility_date), v8::Undefined(isolate),
+                  v8::Array::New(isolate, bindings.data(), bindings.size())})
            .ToLocal(&names) ||
       !names->IsString()) {
     return fail("workers.no-handler", fmt::format("{} has no handlers", entry.IsEmpty() ? "" : program.modules[0].name),

@@ -48,12 +48,13 @@ enum class Hook : std::uint8_t {
   Clone,    // a host object of a structured clone
   WarmUp,   // uses what workers use; (true), then, after microtasks, (false)
   Computed,
+  Queue,
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
-    "start",        "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
-    "failed",       "chunk", "end",       "broken", "collected", "writable", "dropped", "socketMessage",
-    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp",  "computed"};
+    "start",     "fetch", "scheduled", "event",     "abandon",  "answered", "missed",        "done",         "failed",
+    "chunk",     "end",   "broken",    "collected", "writable", "dropped",  "socketMessage", "socketClosed", "timer",
+    "rejection", "awake", "settled",   "clone",     "warmUp",   "computed", "queue"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -135,6 +136,7 @@ struct Realm::State {
   std::unordered_map<StreamId, EventId> stream_events;  // on whose behalf an entering stream is read
   std::unordered_map<OperationId, EventId> operations;
   std::unordered_map<OperationId, std::shared_ptr<CryptoWork>> works;  // at the host; each is an operation
+  std::unordered_set<OperationId> text_operations;                     // those whose whole answer is wanted as a string
   std::unordered_set<EventId> open_events;
   std::unordered_map<EventId, Chunk> held;  // whole bodies of requests that JavaScript has not asked for
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <thread>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,6 +23,7 @@ struct Answer {
   std::string body;
   StreamId stream = 0;
   Body::Kind kind = Body::Kind::None;
+  std::string retries;  // of a queue's batch
 };
 
 class NotingHost final : public Host {
@@ -38,6 +40,8 @@ class NotingHost final : public Host {
     Answer& answer = answers[event];
     answer.status = head.status;
     for (const Field& field : head.fields) answer.fields.emplace(field.name, field.value);
+    for (const Field& field : head.fields)
+      answer.retries += field.name == "retry" ? fmt::format("{};", field.value) : "";
     answer.kind = body.kind;
     answer.body = body.whole.bytes();
     answer.stream = body.stream;
@@ -71,6 +75,13 @@ class NotingHost final : public Host {
     fetches.push_back({operation, event, "remove", std::string(head.url)});
   }
 
+  void ask_binding(OperationId operation, EventId event, std::string_view binding, const RequestHead& head,
+                   Body body) override {
+    std::string asked = fmt::format("{} {} {} [{}]", binding, head.method, head.url, body.whole.bytes());
+    for (const Field& field : head.fields) asked += fmt::format(" {}={}", field.name, field.value);
+    fetches.push_back({operation, event, std::move(asked), std::string(head.url)});
+  }
+
   struct Subrequest {
     OperationId operation;
     EventId event;
@@ -101,6 +112,8 @@ class RealmTest : public testing::Test {
     program.modules.push_back({.name = "app.js", .source = std::move(source), .kind = Module::Kind::JavaScript});
     for (Module& module : others) program.modules.push_back(std::move(module));
     program.variables = {{.name = "GREETING", .value = "hej"}};
+    program.bindings = {{.name = "NS", .kind = BoundName::Kind::KeyValue},
+                        {.name = "Q", .kind = BoundName::Kind::Queue}};
     program.code_cache = code_cache;
     return realm->load(program, host);
   }
@@ -460,6 +473,61 @@ TEST_F(RealmTest, FailuresCarryTheirPosition) {
   EXPECT_EQ(tests::value_of(host.ends[1].failure).position, "app.js:2:8");
   EXPECT_THAT(tests::value_of(host.ends[1].failure).stack, HasSubstr("app.js:2:8"));
   EXPECT_FALSE(host.ends[1].pass_through);
+}
+
+TEST_F(RealmTest, ANamespaceAsksForItsKeys) {
+  answer_of(R"(
+    const { value, metadata } = await env.NS.getWithMetadata("a", "json");
+    await env.NS.put("b", "c", { expirationTtl: 60, metadata: { d: "é" } });
+    return Response.json([value, metadata, await env.NS.get("none")]);)");
+  ASSERT_EQ(host.fetches.size(), 1U);
+  EXPECT_EQ(host.fetches[0].method, "NS get a []");
+  const Field fields[] = {{"metadata", "[\"\xC3\xA9\"]"}};
+  realm->answered(host.fetches[0].operation, {.status = 200, .fields = fields},
+                  {.kind = Body::Kind::Whole, .whole = Chunk::of(R"({"x":1})")});
+  ASSERT_EQ(host.fetches.size(), 2U);
+  EXPECT_EQ(host.fetches[1].method, "NS put b [c] ttl=60 metadata={\"d\":\"\xC3\xA9\"}");
+  realm->answered(host.fetches[1].operation, {.status = 204}, {});
+  ASSERT_EQ(host.fetches.size(), 3U);
+  realm->answered(host.fetches[2].operation, {.status = 404}, {});
+  EXPECT_EQ(host.answers.at(1).body, "[{\"x\":1},[\"é\"],null]");
+}
+
+TEST_F(RealmTest, WhatTheNodeRefusesRejects) {
+  answer_of("try { await env.NS.put('a', 'b'); } catch (error) { return new Response(error.message); }");
+  realm->failed(host.fetches.at(0).operation, {.code = "kv.busy", .text = "too much [kv.busy]"});
+  EXPECT_EQ(host.answers.at(1).body, "KV put failed: too much [kv.busy]");
+}
+
+TEST_F(RealmTest, AQueueSendsMessages) {
+  answer_of("await env.Q.sendBatch([{ body: { a: 1 } }, { body: 'é', contentType: 'text', delaySeconds: 5 }]);");
+  ASSERT_EQ(host.fetches.size(), 1U);
+  EXPECT_EQ(host.fetches[0].method, "Q send  [{\"a\":1}é] message=0 7 - message=1 2 5");
+}
+
+TEST_F(RealmTest, ABatchIsAnsweredWithWhatComesAgain) {
+  ASSERT_TRUE(load(R"(export default { async queue(batch, env) {
+    const [one, two, three, four] = batch.messages;
+    if (batch.queue !== "jobs" || one.attempts !== 1 || one.body.a !== 1 || two.body !== "é" || three.body.byteLength !== 2) throw 1;
+    two.retry({ delaySeconds: 7 });
+    two.ack();
+    three.ack();
+    if (four !== undefined) { four.retry(); throw new Error("fails"); }
+  } };)"));
+  EXPECT_TRUE(realm->handles("queue"));
+  std::vector<QueuedMessage> batch = {{.id = "1", .body = R"({"a":1})"},
+                                      {.id = "2", .body = "é", .kind = QueuedMessage::Kind::Text},
+                                      {.id = "3", .body = "ab", .kind = QueuedMessage::Kind::Bytes}};
+  realm->queue(1, "jobs", batch);
+  EXPECT_EQ(host.answers.at(1).status, 200);
+  EXPECT_EQ(host.answers.at(1).retries, "1 7;");
+  EXPECT_TRUE(host.ends.contains(1));
+  // Where the handler fails, what was not acknowledged comes again.
+  batch.push_back({.id = "4", .body = "1"});
+  realm->queue(2, "jobs", batch);
+  EXPECT_EQ(host.answers.at(2).status, 500);
+  EXPECT_EQ(host.answers.at(2).retries, "0 -;1 7;3 -;");
+  EXPECT_EQ(host.uncaught_failures.size(), 1U);
 }
 
 TEST_F(RealmTest, PassThroughIsTold) {

@@ -54,6 +54,9 @@ LoadedProgram::LoadedProgram(const calls::Load& load)
   for (const calls::Field& variable : load.variables) {
     program.variables.push_back({std::string(variable.name), std::string(variable.value)});
   }
+  for (const calls::Binding& binding : load.bindings) {
+    program.bindings.push_back({std::string(binding.name), static_cast<BoundName::Kind>(binding.kind)});
+  }
 }
 
 WorkerHost::WorkerHost(IsolateProcess& process, uint32_t id, const calls::Load& load)
@@ -76,9 +79,9 @@ void WorkerHost::load(std::unique_ptr<Realm> ready) {
     send_failure(calls::FrameType::kLoadFailed, id_, *problem);
     return;
   }
-  const uint8_t flags = (realm_->handles("fetch") ? calls::kHasFetch : 0) |
-                        (realm_->handles("scheduled") ? calls::kHasScheduled : 0) |
-                        (realm_->handles("event") ? calls::kHasEvent : 0);
+  const uint8_t flags =
+      (realm_->handles("fetch") ? calls::kHasFetch : 0) | (realm_->handles("scheduled") ? calls::kHasScheduled : 0) |
+      (realm_->handles("event") ? calls::kHasEvent : 0) | (realm_->handles("queue") ? calls::kHasQueue : 0);
   calls::append_number(out, calls::FrameType::kLoaded, id_, memory_bytes_, flags);
 }
 
@@ -274,6 +277,19 @@ void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
         messages.push_back({message.topic, message.payload, static_cast<int64_t>(message.time_ms)});
       }
       enter_for(call, [&] { realm_->event(call, messages); });
+      break;
+    }
+    case calls::CallKind::kQueue: {
+      std::vector<QueuedMessage> messages;
+      messages.reserve(its.queued.size());
+      for (const calls::QueuedMessage& message : its.queued) {
+        messages.push_back({.id = message.id,
+                            .body = message.body,
+                            .time_ms = static_cast<int64_t>(message.time_ms),
+                            .attempts = message.attempts,
+                            .kind = static_cast<QueuedMessage::Kind>(message.kind)});
+      }
+      enter_for(call, [&] { realm_->queue(call, its.queue, messages); });
       break;
     }
   }
@@ -834,6 +850,12 @@ void WorkerHost::cache_put(OperationId operation, EventId event, std::string_vie
 void WorkerHost::cache_remove(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) {
   calls::Request request{.target = calls::RequestTarget::kCacheRemove, .cache = cache};
   begin_subrequest(operation, event, request, head, {});
+}
+
+void WorkerHost::ask_binding(OperationId operation, EventId event, std::string_view binding, const RequestHead& head,
+                             Body body) {
+  calls::Request request{.target = calls::RequestTarget::kBinding, .cache = binding};
+  begin_subrequest(operation, event, request, head, std::move(body));
 }
 
 }  // namespace verge::workers

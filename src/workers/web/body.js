@@ -321,7 +321,7 @@ function readAll(stream) {
 const isUint8Array = (value) => isView(value) && bytesTag(value) === "Uint8Array";
 
 // A promise of the bytes (or, `asText`, of a string), made without a stream where none is needed.
-function consume(body, asText) {
+export function consume(body, asText) {
   if (body === null) return resolved(asText ? "" : kNoBytes);
   if (!hasSource(body)) return then(readAll(body.stream), (bytes) => (asText ? decodeText(bytes) : bytes));
   const { kind, source } = body;

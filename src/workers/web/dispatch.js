@@ -1,10 +1,12 @@
 // Events for a worker's handlers, from the call to the moment when all that belongs to them has settled.
 import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
+import { addBindings } from "./bindings.js";
 import { abortSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
 import { setCompatibilityDate } from "./compatibility.js";
 import { discardBody, incomingBody, isUnusable, relay, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
+import { outcomeOf, queueBatch } from "./queue.js";
 import { receivedRequest, requestState } from "./request.js";
 import { isResponse, responseBlock, responseState } from "./response.js";
 import { reportException } from "./timers.js";
@@ -50,6 +52,23 @@ class Running {
     }
     this.end();
     host.ended(this.id, error, this.passThrough);
+  }
+}
+// A batch of a queue: which of its messages are to come again is the answer, also where the handler fails.
+class RunningQueue extends Running {
+  constructor(id, batch) {
+    super(id, null);
+    this.batch = batch;
+  }
+  conclude(status) {
+    if (this.over || this.responded) return;
+    this.responded = true;
+    host.respond(this.id, status, "", outcomeOf(this.batch, status === 500), 0, undefined, -1, false);
+    this.settled();
+  }
+  fail(error) {
+    reportException(error);
+    this.conclude(500);
   }
 }
 const running = new NativeMap();
@@ -188,7 +207,7 @@ interfaceOf(MessageBatch);
 export const hooks = {
   // Takes the program's default export: the names of its handlers; null where there is none. Or a WASI command's compiled
   // module and name: why it is none; null where it is.
-  start(exported, variables, date, command) {
+  start(exported, variables, date, command, bindings) {
     if (command !== undefined) {
       const made = commandOf(exported, variables, command);
       if (typeof made === "string") return made;
@@ -199,11 +218,13 @@ export const hooks = {
     if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return null;
     handlers = exported;
     env = variables;
+    if (bindings !== undefined) addBindings(env, bindings);
     setCompatibilityDate(date);
     let names = "";
     if (typeof exported.fetch === "function") names += "fetch,";
     if (typeof exported.scheduled === "function") names += "scheduled,";
     if (typeof exported.event === "function") names += "event,";
+    if (typeof exported.queue === "function") names += "queue,";
     return names === "" ? null : slice(names, 0, -1);
   },
   // As it was before start().
@@ -222,6 +243,10 @@ export const hooks = {
     const messages = [];
     for (let at = 0; at < flat.length; at += 3) messages[messages.length] = new Message(flat[at], flat[at + 1], flat[at + 2]);
     run(new Running(id, null), "event", new MessageBatch(Object.freeze(messages)), (event) => event.settled());
+  },
+  queue(id, name, flat) {
+    const batch = queueBatch(name, flat);
+    run(new RunningQueue(id, batch), "queue", batch, (event) => event.conclude(200));
   },
   abandon(id) {
     const event = mapGet(running, id);

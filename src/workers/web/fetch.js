@@ -18,6 +18,7 @@ let lastOperation = 0;
 export const nextOperation = () => ++lastOperation;
 const operations = new NativeMap();  // number → {resolve, reject, …}
 export const expectOperation = (id, waiting) => mapSet(operations, id, waiting);
+export const forgetOperation = (id) => take(id) !== undefined;
 const take = (id) => {
   const waiting = mapGet(operations, id);
   mapDelete(operations, id);
@@ -31,7 +32,7 @@ export const hooks = {
       if (typeof body === "number") host.cancel(body);
       return;
     }
-    waiting.answered(status, reason, block, incomingBody(body, length));
+    waiting.answered(status, reason, block, typeof body === "string" ? body : incomingBody(body, length));
   },
   missed(id) { take(id)?.missed(); },
   done(id, found) { take(id)?.done(found); },

@@ -20,6 +20,7 @@ import "./fetch.js";
 import "./caches.js";
 import { hooks as subtleHooks, subtle } from "./subtle.js";
 import { DigestStream } from "./digest_stream.js";
+import "./bindings.js";
 import "./file_reader.js";
 import "./compression.js";
 import "./url_pattern.js";

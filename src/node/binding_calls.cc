@@ -1,0 +1,219 @@
+#include "node/binding_calls.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "node/key_value_text.h"
+
+namespace verge::node {
+namespace {
+
+const isolates::WorkerBinding* binding_of(const isolates::Worker& worker, std::string_view name) {
+  const std::vector<isolates::WorkerBinding>& all = worker.code().bindings;
+  const auto found = std::ranges::find(all, name, &isolates::WorkerBinding::name);
+  return found == all.end() ? nullptr : &*found;
+}
+
+std::string_view field_of(const calls::Request& request, std::string_view name) {
+  const auto found = std::ranges::find(request.fields, name, &calls::Field::name);
+  return found == request.fields.end() ? std::string_view() : found->value;
+}
+
+// What of an item is told beside its value; `expiration` is written to.
+void append_fields(std::vector<calls::Field>& fields, const kv::Item& item, std::string& expiration) {
+  if (!item.metadata.empty()) fields.push_back({"metadata", item.metadata});
+  if (item.expires_s == 0) return;
+  expiration = fmt::format("{}", item.expires_s);
+  fields.push_back({"expiration", expiration});
+}
+
+// Who is told, while somebody is there to be told. Shared by the subrequest and what the store answers to.
+struct Told {
+  isolates::SubrequestObserver* observer;
+};
+
+class KeyValueCall final : public isolates::Subrequest {
+ public:
+  KeyValueCall(runtime::Loop& loop, kv::KeyValueStore& store, int64_t now_s, const isolates::WorkerBinding& binding,
+               const calls::Request& request, bool ends, isolates::SubrequestObserver& observer)
+      : loop_(loop),
+        store_(store),
+        now_s_(now_s),
+        told_(std::make_shared<Told>(&observer)),
+        space_(binding.target),
+        what_(request.method),
+        key_(request.url),
+        ttl_(field_of(request, "ttl")),
+        expiration_(field_of(request, "expiration")),
+        metadata_(field_of(request, "metadata")),
+        limit_(field_of(request, "limit")),
+        cursor_(field_of(request, "cursor")),
+        body_(request.body) {
+    if (ends) {
+      finish_body();
+    } else {
+      tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
+    }
+  }
+  ~KeyValueCall() override { told_->observer = nullptr; }
+  KeyValueCall(const KeyValueCall&) = delete;
+  KeyValueCall& operator=(const KeyValueCall&) = delete;
+
+  void write_body(std::string_view piece) override {
+    // One byte more than may be says that it was too long.
+    body_.append(piece.substr(0, kv::kValueBytesMax + 1 - std::min(body_.size(), kv::kValueBytesMax + 1)));
+    tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
+  }
+  void finish_body() override {
+    if (const Result<void> begun = ask(); !begun) refuse(begun.error());
+  }
+  // An answer comes as a whole, and waits with who asked.
+  void pause() override {}
+  void resume() override {}
+
+ private:
+  Result<void> ask() {
+    if (what_ == "list") return list();
+    if (const Result<void> good = check_text_key(key_); !good) return good;
+    if (what_ == "get") return get();
+    if (what_ == "put") return put();
+    if (what_ == "delete") return write(std::nullopt);
+    return fail("workers.binding", fmt::format("keys and values know no '{}'", what_), "get, put, delete, list");
+  }
+
+  Result<void> get() {
+    store_.get(space_, key_, answer<kv::ItemPointer>([](kv::ItemPointer item, isolates::SubrequestObserver& its) {
+                 calls::Head head{.status = item ? 200U : 404U};
+                 std::string expiration;
+                 if (item) append_fields(head.fields, *item, expiration);
+                 if (item) head.body = item->value;
+                 its.on_answer(head, true);
+               }));
+    return {};
+  }
+
+  Result<void> put() {
+    if (const Result<void> good = check_metadata(metadata_); !good) return good;
+    const Result<int64_t> expires_s = expiry_of(ttl_, expiration_, now_s_);
+    if (!expires_s) return std::unexpected(expires_s.error());
+    return write(kv::Item{std::move(body_), std::move(metadata_), *expires_s});
+  }
+
+  Result<void> write(std::optional<kv::Item> item) {
+    auto done = answer<bool>([](bool, isolates::SubrequestObserver& its) { its.on_answer({.status = 204}, true); });
+    store_.write({space_, key_, std::move(item)}, [done = std::move(done)](Result<void> result) mutable {
+      done(result ? Result<bool>(true) : std::unexpected(std::move(result.error())));
+    });
+    return {};
+  }
+
+  Result<void> list() {
+    kv::ListRequest request{.space = space_, .prefix = key_};
+    if (!limit_.empty()) {
+      size_t limit = 0;
+      std::from_chars(limit_.data(), limit_.data() + limit_.size(), limit);
+      request.limit = std::clamp<size_t>(limit, 1, kv::kListMax);
+    }
+    if (!cursor_.empty()) {
+      std::optional<std::string> after = read_cursor(cursor_);
+      if (!after) return fail("kv.value", "the cursor is none of a list", "give that of the list before");
+      request.after = *std::move(after);
+    }
+    auto done = answer<std::string>([](const std::string& json, isolates::SubrequestObserver& its) {
+      its.on_answer({.status = 200, .body = json}, true);
+    });
+    store_.list(std::move(request), [done = std::move(done)](Result<kv::Listing> listing) mutable {
+      // On the store's thread: a list may be long.
+      done(listing ? Result<std::string>(listing_json(*listing)) : std::unexpected(std::move(listing.error())));
+    });
+    return {};
+  }
+
+  void refuse(Error error) {
+    tell([error = std::move(error)](isolates::SubrequestObserver& its) { its.on_failed(error); });
+  }
+
+  // Says something in a later turn, if somebody is there still.
+  template <class Say>
+  void tell(Say say) {
+    loop_.post([told = told_, say = std::move(say)] {
+      if (told->observer != nullptr) say(*told->observer);
+    });
+  }
+
+  // What a store is given to answer to.
+  template <class T, class Say>
+  kv::Done<T> answer(Say say) {
+    return [told = told_, &loop = loop_, say](Result<T> result) mutable {
+      loop.post([told = std::move(told), result = std::move(result), say]() mutable {
+        if (told->observer == nullptr) return;
+        if (!result) return told->observer->on_failed(result.error());
+        say(*std::move(result), *told->observer);
+      });
+    };
+  }
+
+  runtime::Loop& loop_;
+  kv::KeyValueStore& store_;
+  const int64_t now_s_;
+  const std::shared_ptr<Told> told_;
+  const std::string space_;
+  const std::string what_;
+  const std::string key_;
+  const std::string ttl_;
+  const std::string expiration_;
+  std::string metadata_;
+  const std::string limit_;
+  const std::string cursor_;
+  std::string body_;
+};
+
+class Refusal final : public isolates::Subrequest {
+ public:
+  Refusal(runtime::Loop& loop, const Error& error, isolates::SubrequestObserver& observer) : later_(loop) {
+    later_.after(Duration(0), [error, &observer] { observer.on_failed(error); });
+  }
+  void write_body(std::string_view) override {}
+  void finish_body() override {}
+  void pause() override {}
+  void resume() override {}
+
+ private:
+  runtime::Timer later_;
+};
+
+}  // namespace
+
+bool BindingCalls::answer_at_once(const isolates::Worker& worker, const calls::Request& request, calls::Head& answer) {
+  if (request.method != "get" || store_ == nullptr) return false;
+  const isolates::WorkerBinding* binding = binding_of(worker, request.cache);
+  if (binding == nullptr || binding->kind != calls::BindingKind::kKeyValue) return false;
+  std::optional<kv::ItemPointer> item = store_->find(binding->target, request.url);
+  if (!item || (*item && (*item)->value.size() > calls::kWindowBytes)) return false;
+  answered_ = *std::move(item);
+  answer.status = answered_ ? 200 : 404;
+  answer.reason = {};
+  answer.fields.clear();
+  answer.body = {};
+  if (!answered_) return true;
+  append_fields(answer.fields, *answered_, expiration_);
+  answer.body = answered_->value;
+  return true;
+}
+
+std::unique_ptr<isolates::Subrequest> BindingCalls::begin(const isolates::Worker& worker, const calls::Request& request,
+                                                          bool ends, isolates::SubrequestObserver& observer) {
+  const isolates::WorkerBinding* binding = binding_of(worker, request.cache);
+  if (binding == nullptr || store_ == nullptr) {
+    return std::make_unique<Refusal>(
+        loop_, Error{"workers.binding", fmt::format("the worker has no binding {}", request.cache), "configure it"},
+        observer);
+  }
+  const int64_t now_s = clock_.wall().microseconds / 1'000'000;
+  return std::make_unique<KeyValueCall>(loop_, *store_, now_s, *binding, request, ends, observer);
+}
+
+}  // namespace verge::node

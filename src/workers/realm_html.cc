@@ -299,7 +299,10 @@ std::size_t HtmlRewriter::script_end(std::string_view text, bool& found) {
 // What begins with "<".
 HtmlRewriter::Markup HtmlRewriter::markup_of(std::string_view text) {
   if (text.size() < 2) return {};
-  if (is_letter(text[1])) return tag_of(text, 1, nullptr, nullptr);
+  if (is_letter(text[1])) {
+    attributes_.clear();
+    return tag_of(text, 1, &attributes_, &closes_itself_);
+  }
   if (text[1] == '!') return declaration_of(text);
   const bool is_end = text[1] == '/';
   if (is_end && text.size() < 3) return {};
@@ -420,9 +423,6 @@ std::optional<HtmlRewriter::Token> HtmlRewriter::take_start(const Markup& markup
   const bool foreign = in_foreign();
   if (!foreign) close_implied(name);
   is_foreign_ = foreign || name == "svg" || name == "math";
-  begin_token(Token::kElement, raw, name);
-  attributes_.clear();
-  tag_of(raw_token_, 1, &attributes_, &closes_itself_);
   has_content_ = is_foreign_ ? !closes_itself_ : !is_one_of(name, kVoid);
   at_ += markup.length;
   Open& parent = open_.empty() ? root_ : open_.back();
@@ -432,16 +432,30 @@ std::optional<HtmlRewriter::Token> HtmlRewriter::take_start(const Markup& markup
   places_ = {};
   handlers_.clear();
   if (dropping_ == 0) {
-    const std::vector<HtmlAttribute> views = attributes();
-    selectors_.match({.name = name, .attributes = views, .child = child, .of_type = of_type},
+    views_.clear();
+    for (const Attribute& attribute : attributes_) views_.push_back(attribute.its);
+    selectors_.match({.name = name, .attributes = views_, .child = child, .of_type = of_type},
                      open_.empty() ? nullptr : &open_.back().places, places_, matched_);
     for (const uint32_t id : matched_) {
       if ((wants_[id] & kElements) != 0) handlers_.push_back(id);
     }
   }
-  if (!handlers_.empty()) return Token::kElement;
-  commit();
-  return std::nullopt;
+  if (handlers_.empty()) {
+    emit(raw);
+    if (has_content_) open_element(std::move(name), Open());
+    return std::nullopt;
+  }
+  begin_token(Token::kElement, raw, name);
+  name_ = std::move(name);
+  // The attributes were found in the input, which does not stay.
+  const auto moved = [&](std::string_view view) {
+    return view.empty() ? view : std::string_view(raw_token_).substr(view.data() - raw.data(), view.size());
+  };
+  for (Attribute& attribute : attributes_) {
+    attribute.its = {moved(attribute.its.name), moved(attribute.its.value)};
+    attribute.raw = moved(attribute.raw);
+  }
+  return Token::kElement;
 }
 
 std::optional<HtmlRewriter::Token> HtmlRewriter::take_end(const Markup& markup) {
@@ -644,9 +658,6 @@ void HtmlRewriter::append_tag() {
 }
 
 void HtmlRewriter::commit_element() {
-  const std::size_t name_end = static_cast<std::size_t>(
-      std::ranges::find_if(raw_token_.begin() + 1, raw_token_.end(), ends_name) - raw_token_.begin());
-  std::string name = lower(std::string_view(raw_token_).substr(1, name_end - 1));
   emit(before_);
   if (removed_) {
     emit(replacement_);
@@ -659,11 +670,19 @@ void HtmlRewriter::commit_element() {
     if (has_inner_) emit(inner_);
   }
   Open open;
-  open.is_foreign = is_foreign_;
   open.drops_tags = removed_ || tags_removed_;
   open.drops_content = removed_ || has_inner_;
   open.after = after_;
-  if (!removed_) open.append = append_;
+  if (!removed_) {
+    open.append = append_;
+    open.end_handlers = end_handlers_;
+  }
+  open_element(std::move(name_), std::move(open));
+}
+
+// The content of the element that was begun last comes next.
+void HtmlRewriter::open_element(std::string name, Open open) {
+  open.is_foreign = is_foreign_;
   if (open.drops_content) {
     ++dropping_;
   } else if (dropping_ == 0) {
@@ -672,7 +691,6 @@ void HtmlRewriter::commit_element() {
       if ((wants_[handler] & kComments) != 0) open.comment_handlers.push_back(handler), ++active_comments_[handler];
     }
   }
-  if (!removed_) open.end_handlers = end_handlers_;
   open.places = std::move(places_);
   if (!is_foreign_) {
     if (name == "script") {

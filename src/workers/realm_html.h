@@ -131,6 +131,7 @@ class HtmlRewriter {
   Token begin_token(Token token, std::string_view raw, std::string_view text);
   void commit();
   void commit_element();
+  void open_element(std::string name, Open open);
   void close_top();
   void close_implied(std::string_view name);
   void append_tag();
@@ -164,6 +165,7 @@ class HtmlRewriter {
   std::optional<Token> token_;
   std::vector<uint32_t> handlers_;
   std::string raw_token_;
+  std::string name_;  // of the element
   std::string text_;
   bool is_text_own_ = false;
   bool is_last_ = false;
@@ -173,6 +175,7 @@ class HtmlRewriter {
   std::vector<Attribute> attributes_;
   bool are_attributes_own_ = false;
   std::vector<uint32_t> matched_;
+  std::vector<HtmlAttribute> views_;  // scratch
   HtmlSelectors::Places places_;
   std::string before_, after_, prepend_, append_, replacement_, inner_;
   bool removed_ = false;

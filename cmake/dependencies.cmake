@@ -49,6 +49,11 @@ pkg_check_modules(protobuf REQUIRED IMPORTED_TARGET protobuf)
 add_library(verge_protobuf INTERFACE)
 target_link_libraries(verge_protobuf INTERFACE PkgConfig::protobuf)
 
+# geo/: where addresses are.
+pkg_check_modules(maxminddb REQUIRED IMPORTED_TARGET libmaxminddb)
+add_library(verge_maxminddb INTERFACE)
+target_link_libraries(verge_maxminddb INTERFACE PkgConfig::maxminddb)
+
 # jetstream/: its headers only. The library itself is loaded with dlopen on first use.
 find_path(NATS_INCLUDE nats/nats.h REQUIRED)
 add_library(verge_nats INTERFACE)

@@ -16,6 +16,7 @@
 #include "cache/code_position.h"
 #include "cache/composition.h"
 #include "net/address.h"
+#include "net/http_exchange.h"
 #include "net/upstream.h"
 
 namespace verge::cache {
@@ -48,6 +49,13 @@ class CodeRoute {
   [[nodiscard]] virtual std::unique_ptr<net::UpstreamCall> begin_on_answer(const Request& request,
                                                                            const BeginAnswer& begin_answer,
                                                                            net::UpstreamObserver& observer) = 0;
+  // A client's request that asks for a WebSocket: the code answers it, with one or otherwise; or `pass_by` is called
+  // with the responder, in a later turn, to go on as though there were no code.
+  virtual void answer_upgrade(const Request& request, const net::HttpRequest& asked, net::HttpResponder responder,
+                              std::function<void(net::HttpResponder)> pass_by) {
+    static_cast<void>(request), static_cast<void>(asked);
+    pass_by(std::move(responder));
+  }
 };
 
 class EdgeCode {

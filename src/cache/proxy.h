@@ -172,8 +172,9 @@ class Proxy {
                                                                   std::optional<uint64_t> length) const;
   bool serve_if_not_modified(const Asked& asked, net::HttpResponder& responder, const Answer& answer,
                              const CacheStatus& status, std::optional<compress::ContentCoding> coding);
-  // A WebSocket, to an origin.
+  // A WebSocket, which code answers, or that goes to an origin.
   void open_tunnel(const Asked& asked, const net::HttpRequest& request, net::HttpResponder responder);
+  void begin_tunnel(size_t site, const FetchRequest& made, net::HttpResponder responder);
   void fail_tunnel(uint64_t id, Origins& origins, size_t origin, std::string_view url, const Error& error);
   // The head of a page that is composed, and what becomes of it.
   struct Composing {

@@ -25,6 +25,10 @@ enum class FrameType : uint8_t {
   kAnswerFailed,
   kSettled,
   kSubrequestCredit,
+  kSocketMessage = 20,  // socket_frames.h, as the next
+  kSocketClose,
+  kSocketRoom,
+  kInspect,
   // From the isolate process.
   kLoaded = 32,
   kLoadFailed,
@@ -40,6 +44,10 @@ enum class FrameType : uint8_t {
   kConsole,
   kCode,
   kScriptEnded,
+  kSocketSend = 56,
+  kSocketEnd,
+  kSocketTaken,
+  kInspected,
 };
 
 inline constexpr uint8_t kEnd = 1;  // the body ends with this frame
@@ -51,6 +59,8 @@ inline constexpr uint8_t kThrew = 2;
 inline constexpr uint8_t kHasFetch = 2;
 inline constexpr uint8_t kHasScheduled = 4;
 inline constexpr uint8_t kHasEvent = 8;
+
+inline constexpr uint8_t kDetaches = 2;  // of an INSPECT: nobody inspects any more
 
 inline constexpr size_t kFrameHeadBytes = 12;
 inline constexpr size_t kPayloadBytesMax = 1U << 20;

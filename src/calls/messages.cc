@@ -49,6 +49,7 @@ void append_load(std::string& out, uint32_t worker, const Load& load) {
   append_sized(out, load.name);
   append_fixed(out, static_cast<uint8_t>(load.kind));
   for (const uint64_t limit : {load.cpu_us, load.memory_bytes, load.start_cpu_us}) append_varint(out, limit);
+  append_sized(out, load.compatibility_date);
   append_varint(out, load.modules.size());
   for (const Module& module : load.modules) {
     append_sized(out, module.name);
@@ -66,6 +67,7 @@ std::optional<Load> read_load(std::string_view payload) {
   load.name = reader.sized();
   if (!read_enum(reader, ProgramKind::kScript, load.kind)) return std::nullopt;
   for (uint64_t* limit : {&load.cpu_us, &load.memory_bytes, &load.start_cpu_us}) *limit = reader.varint();
+  load.compatibility_date = reader.sized();
   const uint64_t modules = reader.varint();
   if (modules == 0 || modules > kModulesMax) return std::nullopt;
   for (uint64_t i = 0; i < modules && reader.ok(); ++i) {
@@ -89,6 +91,7 @@ void append_call(std::string& out, uint32_t id, const Call& call, uint8_t flags,
       append_sized(out, call.method);
       append_sized(out, call.url);
       append_fields(out, call.fields);
+      append_sized(out, call.place);
       out.append(call.body);
       break;
     case CallKind::kScheduled:
@@ -109,7 +112,7 @@ void append_call(std::string& out, uint32_t id, const Call& call, uint8_t flags,
 
 bool read_call(std::string_view payload, Call& call) {
   ByteReader reader(payload);
-  call.method = call.url = call.cron = call.body = {};
+  call.method = call.url = call.place = call.cron = call.body = {};
   call.time_ms = 0;
   call.fields.clear();
   call.messages.clear();
@@ -119,6 +122,8 @@ bool read_call(std::string_view payload, Call& call) {
       call.method = reader.sized();
       call.url = reader.sized();
       if (!read_fields(reader, call.fields)) return false;
+      call.place = reader.sized();
+      if (!reader.ok()) return false;
       call.body = reader.rest();
       return true;
     case CallKind::kScheduled:

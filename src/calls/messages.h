@@ -37,8 +37,9 @@ struct Load {
   uint64_t cpu_us = 0;  // a call
   uint64_t memory_bytes = 0;
   uint64_t start_cpu_us = 0;
-  std::vector<Module> modules;   // the first is the main one
-  std::vector<Field> variables;  // of `env`
+  std::string_view compatibility_date;  // YYYY-MM-DD; empty: the newest behaviour
+  std::vector<Module> modules;          // the first is the main one
+  std::vector<Field> variables;         // of `env`
   std::string_view code_cache;
   bool operator==(const Load&) const = default;
 };
@@ -60,6 +61,7 @@ struct Call {
   std::string_view method;  // kFetch, as the next two
   std::string_view url;
   std::vector<Field> fields;
+  std::string_view place;         // kFetch: a JSON object, where the client is; empty: not known
   std::string_view cron;          // kScheduled
   uint64_t time_ms = 0;           // kScheduled; since 1970
   std::vector<Message> messages;  // kEvent

@@ -47,6 +47,7 @@ TEST(Messages, LoadComesBackAsItWas) {
                   .cpu_us = 10'000,
                   .memory_bytes = 128U << 20,
                   .start_cpu_us = 400'000,
+                  .compatibility_date = "2026-11-30",
                   .modules = {{"main.js", ModuleType::kJavaScript, "export default {}"},
                               {"a.json", ModuleType::kJson, "{}"},
                               {"b.txt", ModuleType::kText, ""},

@@ -4,12 +4,12 @@
 #include <cstdio>
 #include <cstring>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/worker_server.h"
+#include "isolates/compatibility_date.h"
 #include "isolates/http_outbound.h"
 #include "isolates/pool.h"
 #include "isolates/worker_source.h"
@@ -20,7 +20,9 @@ namespace {
 struct WorkerOptions {
   std::vector<std::string> files;
   std::vector<std::string> variables;
-  WorkerServer::Options server{.listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}};
+  WorkerServer::Options server{
+      .listen = "127.0.0.1:8787", .ready_file = {}, .code_cache = {}, .inspect = {}, .geo_file = {}};
+  std::string compatibility_date;
   uint64_t cpu_ms = 10;
   uint64_t wall_ms = 30;
   uint64_t memory_mb = 128;
@@ -50,7 +52,13 @@ Result<isolates::WorkerCode> read_worker(const std::string& file, const WorkerOp
                             .kind = calls::ProgramKind::kWorker,
                             .modules = std::move(*modules),
                             .variables = {},
-                            .limits = limits_of(options)};
+                            .limits = limits_of(options),
+                            .compatibility_date = options.compatibility_date};
+  if (code.compatibility_date.empty()) {
+    Result<std::string> stated = isolates::stated_compatibility_date(code.modules.front().source);
+    if (!stated) return std::unexpected(stated.error());
+    code.compatibility_date = std::move(*stated);
+  }
   for (const std::string& variable : options.variables) {
     const size_t equals = variable.find('=');
     code.variables.emplace_back(variable.substr(0, equals),
@@ -183,26 +191,44 @@ int run(const WorkerOptions& options) {
 
 // --- Registration
 
-void add_limits(CLI::App& command, WorkerOptions& options) {
+void add_limits(Command& command, WorkerOptions& options) {
   command.add_option("--cpu-ms", options.cpu_ms, "Processor time of a call")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{3'600'000}))
+      ->check(between(uint64_t{1}, uint64_t{3'600'000}))
       ->capture_default_str();
   command.add_option("--wall-ms", options.wall_ms, "Time of a call, waiting included")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{86'400'000}))
+      ->check(between(uint64_t{1}, uint64_t{86'400'000}))
       ->capture_default_str();
   command.add_option("--memory-mb", options.memory_mb, "Memory of a worker")
-      ->check(CLI::Range(uint64_t{8}, uint64_t{4096}))
+      ->check(between(uint64_t{8}, uint64_t{4096}))
       ->capture_default_str();
   command.add_option("--subrequests", options.subrequests, "Subrequests of a call")
-      ->check(CLI::Range(uint64_t{0}, uint64_t{1'000'000}))
+      ->check(between(uint64_t{0}, uint64_t{1'000'000}))
       ->capture_default_str();
+  command.add_option("--compatibility-date", options.compatibility_date, "As of which day the platform behaves")
+      ->type_name("YYYY-MM-DD")
+      ->check([](const std::string& text) {
+        return isolates::is_compatibility_date(text) ? std::string() : text + " is no day such as 2026-11-30";
+      });
   command.add_option("--env", options.variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
+}
+
+void add_inspector(Command& command, WorkerOptions& options) {
+  command
+      .add_flag(
+          "--inspect{127.0.0.1:9229}", options.server.inspect,
+          "Let DevTools debug the workers, at this address (--inspect=HOST:PORT); limits of time do not hold meanwhile")
+      ->type_name("[HOST:PORT]");
+}
+
+void add_location(Command& command, WorkerOptions& options) {
+  command.add_option("--geo", options.server.geo_file, "Where clients are: a file in MaxMind's format, for request.cf")
+      ->type_name("FILE");
 }
 
 }  // namespace
 
-void add_worker(CLI::App& app, Outcome& outcome) {
-  CLI::App* worker = add_command(app, "worker", "Run JavaScript at the edge, in isolates with limits");
+void add_worker(Command& app, Outcome& outcome) {
+  Command* worker = app.add_command("worker", "Run JavaScript at the edge, in isolates with limits");
   worker->group(kGroupNode);
   worker->require_subcommand(1);
   set_examples(*worker,
@@ -211,7 +237,7 @@ void add_worker(CLI::App& app, Outcome& outcome) {
                "  verge worker deploy hello.js --route 'example.com/hello*'\n");
 
   const auto serving = std::make_shared<WorkerOptions>();
-  CLI::App* served = add_command(*worker, "serve", "Serve workers over HTTP, one under /, several under /NAME/");
+  Command* served = worker->add_command("serve", "Serve workers over HTTP, one under /, several under /NAME/");
   served->add_option("FILE", serving->files, "Modules with handlers: export default { fetch(request, env, ctx) }")
       ->required();
   served->add_option("--listen", serving->server.listen, "Where")->type_name("HOST:PORT")->capture_default_str();
@@ -220,6 +246,8 @@ void add_worker(CLI::App& app, Outcome& outcome) {
       ->add_option("--code-cache", serving->server.code_cache,
                    "Keep what V8 compiles here, for faster starts after a restart")
       ->type_name("DIR");
+  add_location(*served, *serving);
+  add_inspector(*served, *serving);
   served->add_flag("--quiet{false}", serving->server.prints_console, "Do not print what workers say on their console");
   add_limits(*served, *serving);
   set_examples(*served,
@@ -228,18 +256,20 @@ void add_worker(CLI::App& app, Outcome& outcome) {
   served->callback([serving, &outcome] { outcome.run = [serving] { return serve(*serving); }; });
 
   const auto developing = std::make_shared<WorkerOptions>();
-  CLI::App* developed = add_command(*worker, "dev", "Serve workers while they are written: reload what is saved");
+  Command* developed = worker->add_command("dev", "Serve workers while they are written: reload what is saved");
   developed->add_option("FILE", developing->files, "Modules with handlers")->required();
   developed->add_option("--listen", developing->server.listen, "Where")->type_name("HOST:PORT")->capture_default_str();
   developed->add_option("--ready-file", developing->server.ready_file, "Written once requests are taken")
       ->type_name("FILE");
+  add_location(*developed, *developing);
+  add_inspector(*developed, *developing);
   add_limits(*developed, *developing);
   set_examples(*developed, "  verge worker dev worker.js --env NAME=edge\n");
   developed->callback([developing, &outcome] { outcome.run = [developing] { return develop(*developing); }; });
 
   const auto first = std::make_shared<WorkerOptions>();
   first->files = {"worker.js"};
-  CLI::App* begun = add_command(*worker, "init", "Make a first worker to begin with");
+  Command* begun = worker->add_command("init", "Make a first worker to begin with");
   begun->add_option("FILE", first->files, "Where; it must not be there yet")->expected(0, 1)->capture_default_str();
   set_examples(*begun, "  verge worker init hello.js && verge worker dev hello.js\n");
   begun->callback([first, &outcome] { outcome.run = [first] { return make_first_worker(*first); }; });
@@ -249,7 +279,7 @@ void add_worker(CLI::App& app, Outcome& outcome) {
   running->wall_ms = 300'000;
   running->memory_mb = 512;
   running->subrequests = 10'000;
-  CLI::App* ran = add_command(*worker, "run", "Run a script in the sandbox and print its console");
+  Command* ran = worker->add_command("run", "Run a script in the sandbox and print its console");
   ran->add_option("FILE", running->files, "The script")->required()->expected(1);
   ran->add_flag("--module", running->is_module, "It is a module; so is what ends in .mjs");
   add_limits(*ran, *running);

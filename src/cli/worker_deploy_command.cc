@@ -4,7 +4,6 @@
 #include <span>
 #include <string_view>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <simdjson.h>
@@ -37,6 +36,7 @@ struct DeployOptions {
   std::string position;
   std::string fallback;
   std::string tenant;
+  std::string compatibility_date;
   uint64_t cpu_ms = 0;
   uint64_t wall_ms = 0;
   uint64_t memory_mb = 0;
@@ -137,6 +137,7 @@ Result<std::string> make_bundle(const DeployOptions& options) {
   text("position", options.position);
   text("fallback", options.fallback);
   text("tenant", options.tenant);
+  text("compatibility_date", options.compatibility_date);
   if (options.cpu_ms > 0) text("cpu", fmt::format("{}ms", options.cpu_ms));
   if (options.wall_ms > 0) text("wall", fmt::format("{}ms", options.wall_ms));
   if (options.memory_mb > 0) text("memory", fmt::format("{}MiB", options.memory_mb));
@@ -244,15 +245,17 @@ int list(const DeployOptions& options) {
     return print_failure(
         {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
   }
-  fmt::print("{:20} {:>8} {:14} {:>10} {:>8} {:>9} {:>9}  {}\n", "worker", "version", "position", "calls", "errors",
-             "p50 ms", "p99 ms", "routes");
+  fmt::print("{:20} {:>8} {:14} {:>10} {:>8} {:>9} {:>9}  {:10}  {}\n", "worker", "version", "position", "calls",
+             "errors", "p50 ms", "p99 ms", "as of", "routes");
   for (const simdjson::dom::element worker : workers) {
     const std::string one = simdjson::minify(worker);
     const double version = number_at(one, {"version"});
-    fmt::print("{:20} {:>8} {:14} {:>10.0f} {:>8.0f} {:>9.2f} {:>9.2f}  {}\n", text_at(one, {"name"}),
+    const std::string date = text_at(one, {"compatibility_date"});
+    fmt::print("{:20} {:>8} {:14} {:>10.0f} {:>8.0f} {:>9.2f} {:>9.2f}  {:10}  {}\n", text_at(one, {"name"}),
                version == 0 ? "config" : fmt::format("{:.0f}", version), text_at(one, {"position"}),
                number_at(one, {"calls"}), number_at(one, {"errors"}), number_at(one, {"p50_us"}) / 1000,
-               number_at(one, {"p99_us"}) / 1000, json_at(one, {"routes"}).value_or("[]"));
+               number_at(one, {"p99_us"}) / 1000, date.empty() ? "newest" : date,
+               json_at(one, {"routes"}).value_or("[]"));
   }
   return kSuccess;
 }
@@ -337,8 +340,8 @@ int tail(const DeployOptions& options) {
 
 // --- Registration
 
-void add_node_options(CLI::App& command, DeployOptions& options, bool changes) {
-  CLI::Option* admin = command.add_option(
+void add_node_options(Command& command, DeployOptions& options, bool changes) {
+  Option* admin = command.add_option(
       "--admin", options.admins, changes ? "The node's admin listener; may be repeated" : "The node's admin listener");
   admin->type_name("HOST:PORT")->capture_default_str()->expected(1);
   if (!changes) return;
@@ -348,16 +351,16 @@ void add_node_options(CLI::App& command, DeployOptions& options, bool changes) {
 }
 
 using Run = int (*)(const DeployOptions&);
-CLI::App* add(CLI::App& worker, Outcome& outcome, const std::shared_ptr<DeployOptions>& options, const char* name,
-              const char* description, Run run) {
-  CLI::App* command = worker.add_subcommand(name, description);
+Command* add(Command& worker, Outcome& outcome, const std::shared_ptr<DeployOptions>& options, const char* name,
+             const char* description, Run run) {
+  Command* command = worker.add_command(name, description);
   command->callback([options, run, &outcome] { outcome.run = [options, run] { return run(*options); }; });
   return command;
 }
 
-void add_deploy(CLI::App& worker, Outcome& outcome) {
+void add_deploy(Command& worker, Outcome& outcome) {
   const auto options = std::make_shared<DeployOptions>();
-  CLI::App* command = add(worker, outcome, options, "deploy", "Put a worker into effect on a running node", deploy);
+  Command* command = add(worker, outcome, options, "deploy", "Put a worker into effect on a running node", deploy);
   command->add_option("FILE", options->file, "Its main module")->required();
   command->add_option("--name", options->name, "What it is called; else as the file is");
   command->add_option("--route", options->routes, "Which requests it answers; may be repeated")
@@ -368,6 +371,8 @@ void add_deploy(CLI::App& worker, Outcome& outcome) {
   command->add_option("--env", options->variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
   command->add_option("--secret", options->secrets, "Likewise, from a file")->type_name("NAME=FILE");
   command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
+  command->add_option("--compatibility-date", options->compatibility_date, "As of which day the platform behaves")
+      ->type_name("YYYY-MM-DD");
   command->add_option("--cpu-ms", options->cpu_ms, "Processor time of a call");
   command->add_option("--wall-ms", options->wall_ms, "Time of a call, waiting included");
   command->add_option("--memory-mb", options->memory_mb, "Memory of a worker");
@@ -384,17 +389,17 @@ void add_deploy(CLI::App& worker, Outcome& outcome) {
 
 }  // namespace
 
-void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
+void add_worker_deploys(Command& worker, Outcome& outcome) {
   add_deploy(worker, outcome);
 
   const auto listing = std::make_shared<DeployOptions>();
-  CLI::App* listed = add(worker, outcome, listing, "list", "List the workers of a running node", list);
+  Command* listed = add(worker, outcome, listing, "list", "List the workers of a running node", list);
   listed->add_flag("--json", listing->json, "Print the node's answer");
   add_node_options(*listed, *listing, /*changes=*/false);
   set_examples(*listed, "  verge worker list --admin 127.0.0.1:9180\n");
 
   const auto limiting = std::make_shared<DeployOptions>();
-  CLI::App* limited =
+  Command* limited =
       add(worker, outcome, limiting, "limits", "Show a worker's limits, and what it uses of them", limits);
   limited->add_option("NAME", limiting->name, "The worker")->required();
   limited->add_flag("--json", limiting->json, "Print them as JSON");
@@ -402,20 +407,20 @@ void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
   set_examples(*limited, "  verge worker limits hello\n");
 
   const auto rolling = std::make_shared<DeployOptions>();
-  CLI::App* rolled = add(worker, outcome, rolling, "rollback", "Go back to an earlier version of a worker", roll_back);
+  Command* rolled = add(worker, outcome, rolling, "rollback", "Go back to an earlier version of a worker", roll_back);
   rolled->add_option("NAME", rolling->name, "The worker")->required();
   rolled->add_option("--version", rolling->version, "Which; else the one before");
   add_node_options(*rolled, *rolling, /*changes=*/true);
   set_examples(*rolled, "  verge worker rollback hello\n");
 
   const auto removing = std::make_shared<DeployOptions>();
-  CLI::App* removed = add(worker, outcome, removing, "remove", "Take a deployed worker away", remove);
+  Command* removed = add(worker, outcome, removing, "remove", "Take a deployed worker away", remove);
   removed->add_option("NAME", removing->name, "The worker")->required();
   add_node_options(*removed, *removing, /*changes=*/true);
   set_examples(*removed, "  verge worker remove hello\n");
 
   const auto tailing = std::make_shared<DeployOptions>();
-  CLI::App* tailed =
+  Command* tailed =
       add(worker, outcome, tailing, "tail", "Print what a worker says on its console, as it says it", tail);
   tailed->add_option("NAME", tailing->name, "The worker")->required();
   tailed->add_flag("--once", tailing->once, "End when all that is there was printed");

@@ -10,11 +10,14 @@
 
 #include "base/clock.h"
 #include "cli/ready_file.h"
+#include "geo/locations.h"
 #include "isolates/code_cache_files.h"
 #include "isolates/http_calls.h"
 #include "isolates/http_outbound.h"
+#include "isolates/inspector_server.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "net/websocket_messages.h"
 
 namespace verge::cli {
 namespace {
@@ -48,26 +51,42 @@ void print_line(const isolates::ConsoleLine& line) {
 class ServingLoop {
  public:
   ServingLoop(size_t index, isolates::Zygote& zygote, isolates::Resolver& resolver, net::Socket listening,
-              const Routes& routes, bool prints_console, isolates::CodeCacheFiles* code_cache)
+              const Routes& routes, bool prints_console, isolates::CodeCacheFiles* code_cache,
+              const std::shared_ptr<const geo::Locations>& locations)
       : loop_(fmt::format("loop-{}", index)),
         outbound_(loop_, resolver, {.allows_private = true, .allowed = {}}),
         pool_(loop_, zygote, outbound_, {.loop = index, .code_cache_files = code_cache}),
-        calls_(pool_),
+        calls_(pool_, locations ? isolates::HttpCalls::PlaceOf(
+                                      [locations](const net::Address& client) { return locations->find(client.ip()); })
+                                : nullptr),
         routes_(routes),
         server_(loop_, {.body_bytes_max = 100U << 20, .connections_max = 100'000},
                 [this](const net::HttpRequest& request, net::HttpResponder responder) {
                   receive(request, std::move(responder));
                 }),
-        listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }) {
+        listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }),
+        ending_(loop_) {
     if (prints_console) pool_.observe_console(print_line);
     pool_.warm_up();
   }
 
+  // Before start().
+  void open_inspector(net::Socket listening, std::string address) {
+    inspector_ =
+        std::make_unique<isolates::InspectorServer>(loop_, pool_, std::move(listening), std::move(address), [this] {
+          std::vector<std::shared_ptr<isolates::Worker>> workers;
+          for (const auto& [name, worker] : routes_.by_name) workers.push_back(worker);
+          return workers;
+        });
+  }
   void start() {
     thread_ = std::thread([this] { loop_.run(); });
   }
   void stop() {
-    loop_.stop();
+    loop_.post([this] {
+      calls_.close_sockets(net::websocket::kGoingAway, "the server ends");
+      ending_.after(std::chrono::milliseconds(1), [this] { loop_.stop(); });  // what was written is sent first
+    });
     thread_.join();
   }
   void change(const Routes& routes) {
@@ -90,8 +109,10 @@ class ServingLoop {
   isolates::Pool pool_;
   isolates::HttpCalls calls_;
   Routes routes_;
+  std::unique_ptr<isolates::InspectorServer> inspector_;
   net::HttpServer server_;
   net::TcpListener listener_;
+  runtime::Timer ending_;
   std::thread thread_;
 };
 
@@ -136,9 +157,25 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   if (!program) return std::unexpected(program.error());
   const Result<net::Address> address = net::Address::resolve(options.listen);
   if (!address) return std::unexpected(address.error());
-  const size_t loops = usable_cores();
+  const bool is_inspected = !options.inspect.empty();
+  // DevTools look at one isolate.
+  const size_t loops = is_inspected ? 1 : usable_cores();
   Result<std::vector<net::Socket>> listening = net::listen_on_loops(*address, loops);
   if (!listening) return std::unexpected(listening.error());
+  net::Socket inspector;
+  std::string inspector_address;
+  if (is_inspected) {
+    const Result<net::Address> its = net::Address::resolve(options.inspect);
+    if (!its) return std::unexpected(its.error());
+    if (!its->is_loopback()) {
+      return fail("cli.inspect", "the inspector gives everything away, and listens on loopback only",
+                  "name an address such as 127.0.0.1:9229; reach it from elsewhere by SSH");
+    }
+    Result<std::vector<net::Socket>> opened = net::listen_on_loops(*its, 1);
+    if (!opened) return std::unexpected(opened.error());
+    inspector = std::move(opened->front());
+    inspector_address = net::Address::local_of(inspector.descriptor()).text();
+  }
   const std::string bound = net::Address::local_of(listening->front().descriptor()).text();
 
   sigset_t signals;
@@ -147,7 +184,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-  isolates::Zygote zygote(*program);
+  isolates::Zygote zygote(*program, is_inspected);
   isolates::Resolver resolver;
   std::unique_ptr<isolates::CodeCacheFiles> code_cache;
   if (!options.code_cache.empty()) {
@@ -155,15 +192,25 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
     if (!opened) return std::unexpected(opened.error());
     code_cache = std::move(*opened);
   }
+  std::shared_ptr<const geo::Locations> locations;
+  if (!options.geo_file.empty()) {
+    auto opened = geo::Locations::open(options.geo_file);
+    if (!opened) return std::unexpected(opened.error());
+    locations = std::move(*opened);
+  }
   const Routes routes(make_workers(std::move(workers), loops, code_cache.get()));
   std::vector<std::unique_ptr<ServingLoop>> serving;
   for (size_t i = 0; i < loops; ++i) {
     serving.push_back(std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes,
-                                                    options.prints_console, code_cache.get()));
+                                                    options.prints_console, code_cache.get(), locations));
   }
+  if (is_inspected) serving.front()->open_inspector(std::move(inspector), inspector_address);
   for (const std::unique_ptr<ServingLoop>& one : serving) one->start();
-  const Result<void> written = write_ready_file(options.ready_file, fmt::format("{{\"http\":[\"{}\"]}}", bound));
+  const Result<void> written = write_ready_file(
+      options.ready_file, fmt::format("{{\"http\":[\"{}\"]{}}}", bound,
+                                      is_inspected ? fmt::format(",\"inspector\":\"{}\"", inspector_address) : ""));
   fmt::print(stderr, "serving on http://{}\n", bound);
+  if (is_inspected) fmt::print(stderr, "DevTools: chrome://inspect, with {}\n", inspector_address);
   std::function<void()> look;
   if (changed) {
     look = [&] {

@@ -18,6 +18,7 @@ struct CallRequest {
   std::string_view method = "GET";
   std::string_view url;
   std::span<const calls::Field> fields;
+  std::string_view place;  // a JSON object, where the client is; empty: not known
   Payload body;
   std::string_view cron;
   uint64_t time_ms = 0;
@@ -44,6 +45,16 @@ class CallObserver {
   }
   virtual void on_body(std::string_view piece) = 0;
   virtual void on_end() = 0;
+  // After an answer with status 101 that does not end, the answer is a WebSocket: its messages, at most
+  // calls::kMessageBytesMax each; that the worker closes it; and that there is room again where send_message() said
+  // there was none.
+  virtual void on_socket_message(bool is_text, std::string_view payload) {
+    static_cast<void>(is_text), static_cast<void>(payload);
+  }
+  virtual void on_socket_end(uint16_t code, std::string_view reason) {
+    static_cast<void>(code), static_cast<void>(reason);
+  }
+  virtual void on_socket_room() {}
   virtual void on_failed(const CallFailure& failure) = 0;
   // What the code asks for until its answer is over: who began the call may answer that itself, as an Outbound does.
   // Null: the pool's Outbound is asked.
@@ -68,6 +79,16 @@ class Call {
   void taken(size_t bytes);
   // The client does not take what is there: its time is not the worker's.
   void pause_clock(bool paused);
+
+  // --- Of a WebSocket
+  // A message of the client's. False: no further one before on_socket_room().
+  bool send_message(bool is_text, std::string_view payload);
+  // The client has closed it: `is_clean`, and said so.
+  void send_close(uint16_t code, std::string_view reason, bool is_clean);
+  // The client has taken a message of that size.
+  void message_taken(size_t bytes);
+  // Nothing more comes from the client, nor is anything wanted of the worker; it may end what it is at.
+  void end_socket();
 
  private:
   friend struct CallRecord;

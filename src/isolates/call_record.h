@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -35,7 +36,13 @@ struct CallRecord {
   MonotonicTime paused_since{};
   bool is_paused = false;
   bool has_answer = false;
-  bool is_cancelled = false;  // the process was told
+  bool is_socket = false;      // the answer switched to a WebSocket, which is open
+  bool was_socket = false;     // as is_socket, and then from its end on
+  uint64_t socket_window = 0;  // for messages to the worker
+  uint64_t socket_given = 0;   // of messages from the worker, that may come
+  bool waiting_is_text = false;
+  std::optional<std::string> waiting_message;  // to the worker, for want of room
+  bool is_cancelled = false;                   // the process was told
   int attempts = 0;
 
   void let_go() {

@@ -1,9 +1,11 @@
 #include "isolates/http_calls.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "isolates/client_socket.h"
 #include "isolates/failures.h"
 #include "net/http_response.h"
 
@@ -28,17 +30,45 @@ std::string error_field(const Error& error, const std::string& worker) {
   return fmt::format("{}; worker=\"{}\"", error.code, worker);
 }
 
+namespace {
+
+// What nobody answers: the call that asked for it ends.
+class Passed final : public Subrequest {
+ public:
+  void write_body(std::string_view) override {}
+  void finish_body() override {}
+  void pause() override {}
+  void resume() override {}
+};
+
+}  // namespace
+
 class HttpCalls::Exchange final : private CallObserver {
  public:
-  explicit Exchange(HttpCalls& calls) : calls_(calls) {}
+  explicit Exchange(HttpCalls& calls) : calls_(calls), passing_(calls.pool_.loop()) {}
 
-  void begin(const std::shared_ptr<Worker>& worker, const CallRequest& request, net::HttpResponder responder) {
+  void begin(const std::shared_ptr<Worker>& worker, const CallRequest& request, ClientSocket::Offer offer,
+             net::HttpResponder responder) {
     worker_ = worker;
+    offer_ = std::move(offer);
     responder_ = std::move(responder);
     call_ = calls_.pool_.begin(worker, request, *this);
     responder_.when_closed([this] { calls_.over(*this); });
   }
+  void begin_upgrade(const std::shared_ptr<Worker>& worker, Upgrade upgrade, ClientSocket::Offer offer,
+                     net::HttpResponder responder) {
+    upgrade_ = std::make_unique<Upgrade>(std::move(upgrade));
+    url_ = upgrade_->call.url;
+    begin(worker, upgrade_->call, std::move(offer), std::move(responder));
+  }
+  void close_socket(uint16_t code, std::string_view reason) {
+    if (socket_) socket_->leave(code, reason);
+  }
   void reset() {
+    passing_.cancel();
+    socket_.reset();
+    upgrade_.reset();
+    offer_ = {};
     call_.reset();
     responder_ = {};
     worker_.reset();
@@ -49,11 +79,57 @@ class HttpCalls::Exchange final : private CallObserver {
 
  private:
   void on_answer(const calls::Head& head, bool ends) override {
+    if (head.status == 101) return open_socket(head);
     net::BodyFraming framing{.kind = net::BodyFraming::Kind::kChunked};
     if (ends) framing = {.kind = net::BodyFraming::Kind::kLength, .length = head.body.size()};
     if (!start(head, framing)) return;
     write(head.body);
     if (!ends) settle(head.body.size());
+  }
+
+  void open_socket(const calls::Head& head) {
+    has_head_ = true;
+    if (offer_.key.empty()) {
+      call_.reset();
+      constexpr std::string_view kText = "this is a WebSocket\n";
+      responder_.respond({.status = 426,
+                          .content_type = "text/plain; charset=utf-8",
+                          .fields = {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}},
+                          .body = kText});
+      return calls_.over(*this);
+    }
+    fields_.clear();
+    for (const calls::Field& field : head.fields) fields_.push_back({field.name, field.value});
+    if (!net::can_be_written({.status = 101, .reason = {}, .fields = fields_})) fields_.clear();
+    socket_ = std::make_unique<ClientSocket>(calls_.pool_.loop(), std::move(responder_), *call_,
+                                             [this] { calls_.over(*this); });
+    socket_->open(offer_, fields_);
+  }
+
+  void on_socket_message(bool is_text, std::string_view payload) override { socket_->send(is_text, payload); }
+  void on_socket_end(uint16_t code, std::string_view reason) override { socket_->end(code, reason); }
+  void on_socket_room() override { socket_->take_room(); }
+
+  std::unique_ptr<Subrequest> begin_subrequest(const calls::Request& request, bool ends,
+                                               SubrequestObserver& observer) override {
+    if (!upgrade_) return nullptr;
+    const bool asks_upgrade = std::ranges::any_of(
+        request.fields, [](const calls::Field& field) { return net::equals_ignoring_case(field.name, "upgrade"); });
+    if (!has_head_ && asks_upgrade && request.target == calls::RequestTarget::kFetch && request.url == url_) {
+      pass_by_soon();
+      return std::make_unique<Passed>();
+    }
+    return upgrade_->subrequest(request, ends, observer);
+  }
+  // In a turn of its own: the call ends with it.
+  void pass_by_soon() {
+    passing_.after(Duration(0), [this] {
+      const auto pass_by = std::move(upgrade_->pass_by);
+      responder_.when_closed({});
+      net::HttpResponder responder = std::move(responder_);
+      calls_.over(*this);
+      pass_by(std::move(responder));
+    });
   }
 
   void on_relayed(const calls::Head& head, const Payload& body) override {
@@ -82,11 +158,14 @@ class HttpCalls::Exchange final : private CallObserver {
   }
 
   void on_end() override {
+    if (socket_) return socket_->leave(net::websocket::kInternalError, "the worker ended");
     responder_.finish();
     calls_.over(*this);
   }
 
   void on_failed(const CallFailure& failure) override {
+    if (socket_) return socket_->leave(net::websocket::kInternalError, failure.error.code);
+    if (upgrade_ && !has_head_ && responder_.is_open() && upgrade_->falls_back(failure)) return pass_by_soon();
     if (!has_head_ || !responder_.is_open()) {
       const std::string field = error_field(failure.error, worker_->name());
       const std::string text = fmt::format("{} [{}]\n", failure.error.what, failure.error.code);
@@ -129,9 +208,15 @@ class HttpCalls::Exchange final : private CallObserver {
   std::vector<net::HttpField> fields_;
   bool has_head_ = false;
   size_t owed_ = 0;  // of the body, without room given for it
+  // Of a WebSocket.
+  ClientSocket::Offer offer_;
+  std::unique_ptr<ClientSocket> socket_;
+  std::unique_ptr<Upgrade> upgrade_;
+  std::string url_;  // of upgrade_
+  runtime::Timer passing_;
 };
 
-HttpCalls::HttpCalls(Pool& pool) : pool_(pool) {}
+HttpCalls::HttpCalls(Pool& pool, PlaceOf place_of) : pool_(pool), place_of_(std::move(place_of)) {}
 HttpCalls::~HttpCalls() = default;
 
 void HttpCalls::answer(const std::shared_ptr<Worker>& worker, const net::HttpRequest& request,
@@ -141,6 +226,24 @@ void HttpCalls::answer(const std::shared_ptr<Worker>& worker, const net::HttpReq
   if (!request.query.empty()) url_.append("?").append(request.query);
   fields_.clear();
   for (const net::HttpField& field : request.fields) fields_.push_back({field.name, field.value});
+  const std::string place = place_of_ ? place_of_(request.peer) : std::string();
+  ClientSocket::Offer offer = ClientSocket::offer_of(request, responder);
+  fresh_exchange().begin(
+      worker, {.method = request.method, .url = url_, .fields = fields_, .place = place, .body = request.body},
+      std::move(offer), std::move(responder));
+}
+
+void HttpCalls::answer(const std::shared_ptr<Worker>& worker, const net::HttpRequest& request,
+                       net::HttpResponder responder, Upgrade upgrade) {
+  ClientSocket::Offer offer = ClientSocket::offer_of(request, responder);
+  fresh_exchange().begin_upgrade(worker, std::move(upgrade), std::move(offer), std::move(responder));
+}
+
+void HttpCalls::close_sockets(uint16_t code, std::string_view reason) {
+  for (const std::unique_ptr<Exchange>& exchange : exchanges_) exchange->close_socket(code, reason);
+}
+
+HttpCalls::Exchange& HttpCalls::fresh_exchange() {
   std::unique_ptr<Exchange> exchange;
   if (spare_.empty()) {
     exchange = std::make_unique<Exchange>(*this);
@@ -151,8 +254,7 @@ void HttpCalls::answer(const std::shared_ptr<Worker>& worker, const net::HttpReq
   Exchange& its = *exchange;
   its.index = exchanges_.size();
   exchanges_.push_back(std::move(exchange));
-  its.begin(worker, {.method = request.method, .url = url_, .fields = fields_, .body = request.body},
-            std::move(responder));
+  return its;
 }
 
 void HttpCalls::over(Exchange& exchange) {

@@ -14,6 +14,10 @@ namespace {
 // How often limits are looked at while calls are under way; wall time every other time.
 constexpr Duration kLook = std::chrono::milliseconds(2);
 constexpr size_t kLooksAWall = 2;
+// Where nothing but WebSockets is under way, whose code runs now and then.
+constexpr Duration kLookAtSockets = std::chrono::milliseconds(50);
+// Of a worker, on one loop.
+constexpr size_t kSocketsMax = 10'000;
 // A worker that did not start is not tried again for this long.
 constexpr Duration kLoadAgainAfter = std::chrono::seconds(1);
 // Beside what its workers may hold: what V8 and the start take.
@@ -56,6 +60,26 @@ void Call::pause_clock(bool paused) {
   record_->is_paused = paused;
 }
 
+bool Call::send_message(bool is_text, std::string_view payload) {
+  if (record_ == nullptr || record_->process == nullptr) return true;
+  return record_->process->send_message(*record_, is_text, payload);
+}
+
+void Call::send_close(uint16_t code, std::string_view reason, bool is_clean) {
+  if (record_ == nullptr || record_->process == nullptr) return;
+  record_->process->send_close(*record_, code, reason, is_clean);
+}
+
+void Call::message_taken(size_t bytes) {
+  if (record_ == nullptr || record_->process == nullptr || !record_->is_socket) return;
+  record_->process->give_socket(*record_, bytes);
+}
+
+void Call::end_socket() {
+  if (record_ == nullptr || record_->process == nullptr || !record_->is_socket) return;
+  record_->process->end_socket(*record_);
+}
+
 // --- Pool
 
 Pool::Pool(runtime::Loop& loop, Zygote& zygote, Outbound& outbound, const PoolOptions& options)
@@ -96,6 +120,8 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
                    .kind = request.kind,
                    .method = request.method,
                    .url = request.url,
+                   .fields = {},
+                   .place = request.place,
                    .cron = request.cron,
                    .time_ms = request.time_ms};
   call.fields = std::move(fields_);
@@ -109,7 +135,7 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
   counters(*worker).calls.add();
   if (instance.load_failure && loop_.now() - instance.failed_at < kLoadAgainAfter) {
     refuse(std::move(record), *instance.load_failure);
-  } else if (instance.calls >= worker->limits().calls_max) {
+  } else if (instance.calls - instance.sockets >= worker->limits().calls_max || instance.sockets >= kSocketsMax) {
     refuse(std::move(record),
            {"workers.busy", fmt::format("worker {} has {} calls under way", worker->name(), instance.calls),
             "try again, or give it more processes"});
@@ -215,8 +241,15 @@ void Pool::warm_up() { refill(); }
 
 // As many as wait for one; those that shall stand ready are forked later, and not beside the start that took one.
 void Pool::fork_wanted() {
-  while (forking_ < waiting_.size() && processes_.size() + forking_ < options_.processes_max) {
-    fork(waiting_[forking_]->worker->limits().memory_bytes);
+  // Of each bound of memory: one that is forked with another is no use to them.
+  std::map<uint64_t, size_t> wanted;
+  for (const Instance* instance : waiting_) {
+    ++wanted[instance->worker->limits().memory_bytes];
+  }
+  for (const auto& [memory_bytes, count] : wanted) {
+    while (forking_of_[memory_bytes] < count && processes_.size() + forking_ < options_.processes_max) {
+      fork(memory_bytes);
+    }
   }
   if (!waiting_.empty() && processes_.size() + forking_ >= options_.processes_max && forking_ == 0) make_way();
   if (!refilling_.pending()) refilling_.after(kRefillAfter, [this] { refill(); });
@@ -231,8 +264,10 @@ void Pool::refill() {
 
 void Pool::fork(uint64_t memory_bytes) {
   ++forking_;
+  ++forking_of_[memory_bytes];
   forks_.fork(kOwnDataBytes + 2 * memory_bytes, [this, memory_bytes](Result<ForkedProcess> forked) {
     --forking_;
+    --forking_of_[memory_bytes];
     take_forked(std::move(forked), memory_bytes);
   });
 }
@@ -250,6 +285,7 @@ void Pool::take_forked(Result<ForkedProcess> forked, uint64_t memory_bytes) {
       waiting_, [&](const Instance* instance) { return instance->worker->limits().memory_bytes == memory_bytes; });
   if (first == waiting_.end()) {
     ready_.push_back(&process);
+    if (!waiting_.empty()) fork_wanted();
     return;
   }
   Instance* instance = *first;
@@ -282,6 +318,7 @@ void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecor
   for (Instance* instance : process.instances) {
     if (instance == nullptr) continue;
     instance->process = nullptr;
+    if (InspectorObserver* inspector = std::exchange(instance->inspector, nullptr)) inspector->on_inspector_end();
     its.emplace_back(instance, !instance->is_loaded);
   }
   const auto place_of = std::ranges::find_if(processes_, [&](const auto& one) { return one.get() == &process; });
@@ -359,7 +396,10 @@ void Pool::end_long_answer(CallRecord& record) {
 }
 
 void Pool::call_over(std::unique_ptr<CallRecord> record) {
-  if (const auto its = instances_.find(record->worker.get()); its != instances_.end()) --its->second->calls;
+  if (const auto its = instances_.find(record->worker.get()); its != instances_.end()) {
+    --its->second->calls;
+    if (record->is_socket) --its->second->sockets;
+  }
   if (spare_.size() >= kSpareRecordsMax || record->frame.capacity() > kSpareFrameBytesMax) return;
   std::string frame = std::move(record->frame);
   frame.clear();
@@ -368,32 +408,76 @@ void Pool::call_over(std::unique_ptr<CallRecord> record) {
   spare_.push_back(std::move(record));
 }
 
+// --- The inspector
+
+bool Pool::attach_inspector(const Worker& worker, InspectorObserver& observer) {
+  const auto its = instances_.find(&worker);
+  if (its == instances_.end()) return false;
+  Instance& instance = *its->second;
+  if (instance.process == nullptr || !instance.is_loaded || instance.inspector != nullptr) return false;
+  instance.inspector = &observer;
+  return true;
+}
+
+void Pool::inspect(const Worker& worker, std::string_view message) {
+  const auto its = instances_.find(&worker);
+  if (its == instances_.end() || its->second->process == nullptr || its->second->inspector == nullptr) return;
+  its->second->process->inspect(*its->second, message);
+}
+
+void Pool::detach_inspector(const Worker& worker) {
+  const auto its = instances_.find(&worker);
+  if (its == instances_.end() || std::exchange(its->second->inspector, nullptr) == nullptr) return;
+  if (its->second->process != nullptr) its->second->process->end_inspection(*its->second);
+  watch_limits();
+}
+
 // --- Limits
 
 void Pool::watch_limits() {
-  if (!looking_.pending()) looking_.after(kLook, [this] { look(); });
+  if (looking_.pending() && !looks_slowly_) return;
+  looks_slowly_ = false;
+  looking_.after(kLook, [this] { look(); });
+}
+
+void Pool::socket_begun(CallRecord& record) {
+  record.is_socket = record.was_socket = true;
+  ++instances_.at(record.worker.get())->sockets;
+}
+
+void Pool::socket_over(CallRecord& record) {
+  if (!std::exchange(record.is_socket, false)) return;
+  record.deadline = loop_.now() + record.worker->limits().wall;
+  if (const auto its = instances_.find(record.worker.get()); its != instances_.end()) --its->second->sockets;
 }
 
 void Pool::look() {
   const MonotonicTime now = loop_.now();
   const bool at_wall = ++looks_ % kLooksAWall == 0;
   bool any_busy = false;
+  bool any_sockets = false;
   // By index: what is told may begin calls, which may begin processes.
   for (size_t i = 0; i < processes_.size(); ++i) {
     Process& process = *processes_[i];
-    if (!process.is_busy()) continue;
-    any_busy = true;
+    if (!process.is_busy() || process.is_inspected()) continue;
+    (process.has_only_sockets() ? any_sockets : any_busy) = true;
     process.supervise();
     if (at_wall) process.end_at_wall(now);
   }
-  if (any_busy) watch_limits();
+  if (any_busy) {
+    watch_limits();
+  } else if (any_sockets && !looking_.pending()) {
+    looks_slowly_ = true;
+    looking_.after(kLookAtSockets, [this] { look(); });
+  }
 }
 
 void Pool::evict_idle(MonotonicTime now) {
   std::vector<Instance*> idle;
   for (const auto& [worker, instance] : instances_) {
     const bool is_script = worker->code().kind != calls::ProgramKind::kWorker;
-    if (!is_script && instance->calls == 0 && now - instance->last_call >= options_.idle_max) {
+    if (!is_script && instance->calls == 0 && instance->inspector == nullptr &&
+        now - instance->last_call >= options_.idle_max) {
       idle.push_back(instance.get());
     }
   }
@@ -403,6 +487,7 @@ void Pool::evict_idle(MonotonicTime now) {
 
 void Pool::forget(Instance& instance) {
   Process* process = instance.process;
+  if (InspectorObserver* inspector = std::exchange(instance.inspector, nullptr)) inspector->on_inspector_end();
   if (process != nullptr) {
     process->unload(instance);
     if (!process->has_instances()) {

@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,8 @@ struct PoolOptions {
   CodeCacheFiles* code_cache_files = nullptr;  // outlives the pool; null: what V8 compiles is kept in memory alone
 };
 
+class InspectorObserver;
+
 // A worker in a process.
 struct Instance {
   std::shared_ptr<Worker> worker;
@@ -46,9 +49,11 @@ struct Instance {
   uint32_t id = 0;             // in the process
   std::deque<std::unique_ptr<CallRecord>> waiting;
   size_t calls = 0;
+  size_t sockets = 0;  // of these
   bool is_loaded = false;
   bool has_said_code = false;  // once is enough: it costs the loop time
   std::optional<Error> load_failure;
+  InspectorObserver* inspector = nullptr;
   MonotonicTime failed_at{};
   MonotonicTime last_call{};
   std::function<void(const std::optional<Error>&)> script_ended;
@@ -59,6 +64,15 @@ struct ConsoleLine {
   const Worker& worker;
   calls::ConsoleLevel level;
   std::string_view text;
+};
+
+// Who inspects a worker: messages of the Chrome DevTools Protocol in pieces, and that the worker is there no more. May
+// not detach from within.
+class InspectorObserver {
+ public:
+  virtual ~InspectorObserver() = default;
+  virtual void on_inspector_message(std::string_view piece, bool ends) = 0;
+  virtual void on_inspector_end() = 0;
 };
 
 class Pool {
@@ -83,7 +97,14 @@ class Pool {
   // Forks the processes that shall stand ready.
   void warm_up();
 
+  // Of a worker that is loaded. False: it is not, or somebody inspects it already. Until detach_inspector() no limit of
+  // time holds in its process. `observer` outlives that.
+  bool attach_inspector(const Worker& worker, InspectorObserver& observer);
+  void inspect(const Worker& worker, std::string_view message);
+  void detach_inspector(const Worker& worker);
+
   void observe_console(std::function<void(const ConsoleLine&)> line) { console_ = std::move(line); }
+  [[nodiscard]] runtime::Loop& loop() const { return loop_; }
   [[nodiscard]] size_t processes() const { return processes_.size(); }
   [[nodiscard]] size_t instances() const { return instances_.size(); }
   // What the sandbox lacks (calls::kLacks…), once a process has stood.
@@ -113,6 +134,8 @@ class Pool {
   void end_long_answer(CallRecord& record);
   // All of the call is.
   void call_over(std::unique_ptr<CallRecord> record);
+  void socket_begun(CallRecord& record);
+  void socket_over(CallRecord& record);
   void fail(CallRecord& record, const CallFailure& failure);
   std::unique_ptr<CallRecord> fresh_record();
   void watch_limits();
@@ -132,10 +155,12 @@ class Pool {
   std::vector<std::unique_ptr<Process>> gone_;  // destroyed in a later turn
   std::deque<Instance*> waiting_;               // for a process
   size_t forking_ = 0;
+  std::map<uint64_t, size_t> forking_of_;  // by bound of memory
   std::vector<std::pair<std::unique_ptr<CallRecord>, Error>> refused_;
   std::vector<std::unique_ptr<CallRecord>> spare_;
   std::vector<calls::Field> fields_;  // scratch
   size_t looks_ = 0;
+  bool looks_slowly_ = false;
   runtime::Timer looking_;
   runtime::Timer refusing_;
   runtime::Timer evicting_;

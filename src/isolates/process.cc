@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "calls/socket_frames.h"
 #include "isolates/code_cache_files.h"
 #include "isolates/failures.h"
 #include "isolates/pool.h"
@@ -99,7 +100,8 @@ void Process::load(Instance& instance) {
                    .kind = code.kind,
                    .cpu_us = microseconds(code.limits.cpu),
                    .memory_bytes = code.limits.memory_bytes,
-                   .start_cpu_us = microseconds(code.limits.start_cpu)};
+                   .start_cpu_us = microseconds(code.limits.start_cpu),
+                   .compatibility_date = code.compatibility_date};
   for (const ModuleSource& module : code.modules) load.modules.push_back({module.name, module.type, module.source});
   for (const auto& [name, value] : code.variables) load.variables.push_back({name, value});
   const std::shared_ptr<const std::string> compiled = instance.worker->code_cache();
@@ -240,6 +242,8 @@ void Process::end_at_wall(MonotonicTime now) {
     const Duration foreseen = std::min(record->foreseen, delay);
     record->foreseen -= foreseen;
     extend(*record, delay - foreseen);
+    // A WebSocket lasts as long as it is used; who holds it sees to that.
+    if (record->is_socket && !record->is_cancelled) continue;
     if (record->is_paused || record->deadline > now) continue;
     if (!unfinished) unfinished = unfinished_wait();
     const Duration its = std::min(*unfinished, now - record->begun);
@@ -302,12 +306,16 @@ bool Process::take(const calls::Frame& frame) {
     case calls::FrameType::kScriptEnded:
     case calls::FrameType::kConsole:
     case calls::FrameType::kCode:
+    case calls::FrameType::kInspected:
       return take_of_worker(frame);
     case calls::FrameType::kHead:
     case calls::FrameType::kAnswerPiece:
     case calls::FrameType::kCallCredit:
     case calls::FrameType::kFailed:
     case calls::FrameType::kDone:
+    case calls::FrameType::kSocketSend:
+    case calls::FrameType::kSocketEnd:
+    case calls::FrameType::kSocketTaken:
       return take_of_call(frame);
     case calls::FrameType::kRequest:
       return take_request(frame);
@@ -336,6 +344,9 @@ bool Process::take_of_worker(const calls::Frame& frame) {
       if (failure) ended(error_of(*failure, *its->worker));
       return failure.has_value();
     }
+    case calls::FrameType::kInspected:
+      if (its->inspector != nullptr) its->inspector->on_inspector_message(frame.payload, frame.ends());
+      return true;
     case calls::FrameType::kConsole: {
       const std::optional<calls::Console> line = calls::read_console(frame.payload);
       if (line && pool_.console_) pool_.console_({*its->worker, line->level, line->text});
@@ -402,6 +413,10 @@ bool Process::take_of_call(const calls::Frame& frame) {
     }
     case calls::FrameType::kFailed:
       return take_failed(record, frame);
+    case calls::FrameType::kSocketSend:
+    case calls::FrameType::kSocketEnd:
+    case calls::FrameType::kSocketTaken:
+      return take_of_socket(record, frame);
     default:
       return take_done(record, frame);
   }
@@ -412,6 +427,8 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
   if (head_.body.size() > calls::kWindowBytes) return false;
   const bool is_relayed = (frame.flags & calls::kRelays) != 0;
   if (is_relayed && (!record.is_held || !head_.body.empty() || !frame.ends())) return false;
+  const bool switches = (frame.flags & calls::kSwitches) != 0;
+  if (switches != (head_.status == 101) || (switches && (frame.ends() || !head_.body.empty()))) return false;
   record.has_answer = true;
   record.answer_window = calls::kWindowBytes - head_.body.size();
   if (is_relayed) head_.body = record.body.view();
@@ -422,6 +439,11 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
     return true;
   }
   CallObserver& observer = *record.observer;
+  if (switches) {
+    pool_.socket_begun(record);
+    ++sockets_;
+    record.socket_window = record.socket_given = calls::kSocketWindowBytes;
+  }
   if (is_relayed) {
     observer.on_relayed(head_, record.body);
   } else {
@@ -435,7 +457,7 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
 }
 
 bool Process::take_piece(CallRecord& record, const calls::Frame& frame) {
-  if (!record.has_answer || frame.payload.size() > record.answer_window) return false;
+  if (!record.has_answer || record.was_socket || frame.payload.size() > record.answer_window) return false;
   record.answer_window -= frame.payload.size();
   record.answer_bytes += frame.payload.size();
   if (record.observer == nullptr) return true;
@@ -470,9 +492,111 @@ bool Process::take_done(CallRecord& record, const calls::Frame& frame) {
     pool_.answer_over(record);
     observer->on_end();
   }
+  if (record.is_socket) --sockets_;
   auto taken = records_.extract(record.id);
   pool_.call_over(std::move(taken.mapped()));
   return true;
+}
+
+// --- The inspector
+
+bool Process::is_inspected() const {
+  return std::ranges::any_of(instances,
+                             [](const Instance* its) { return its != nullptr && its->inspector != nullptr; });
+}
+
+void Process::inspect(const Instance& instance, std::string_view message) {
+  // Longer ones are no requests that DevTools make.
+  if (message.size() > calls::kPayloadBytesMax) return;
+  calls::append_frame(output(), calls::FrameType::kInspect, instance.id, message);
+}
+
+void Process::end_inspection(const Instance& instance) {
+  calls::append_frame(output(), calls::FrameType::kInspect, instance.id, {}, calls::kDetaches);
+  // Time begins anew for what stood meanwhile.
+  entry_ = 0;
+  const MonotonicTime now = pool_.loop_.now();
+  for (const auto& [id, record] : records_) {
+    record->deadline = std::max(record->deadline, now + record->worker->limits().wall);
+  }
+}
+
+// --- WebSockets
+
+bool Process::has_only_sockets() const {
+  constexpr Duration kLately = std::chrono::seconds(1);
+  return loading_ == 0 && sockets_ == records_.size() && pool_.loop_.now() - told_socket_ > kLately &&
+         page_->entries.load(std::memory_order_acquire) % 2 == 0;
+}
+
+bool Process::send_message(CallRecord& record, bool is_text, std::string_view payload) {
+  if (!record.is_socket) return true;
+  VERGE_ASSERT(payload.size() <= calls::kMessageBytesMax && !record.waiting_message);
+  const uint64_t cost = calls::socket_cost(payload.size());
+  if (cost > record.socket_window) {
+    record.waiting_message = payload;
+    record.waiting_is_text = is_text;
+    return false;
+  }
+  record.socket_window -= cost;
+  record.subrequests = 0;  // each message may make as many
+  told_socket_ = pool_.loop_.now();
+  pool_.watch_limits();
+  calls::append_frame(output(), calls::FrameType::kSocketMessage, record.id, payload, is_text ? calls::kText : 0);
+  return true;
+}
+
+void Process::send_close(const CallRecord& record, uint16_t code, std::string_view reason, bool is_clean) {
+  if (!record.is_socket) return;
+  told_socket_ = pool_.loop_.now();
+  pool_.watch_limits();
+  calls::append_socket_close(output(), calls::FrameType::kSocketClose, record.id, {code, reason},
+                             is_clean ? calls::kClean : 0);
+}
+
+void Process::give_socket(CallRecord& record, size_t bytes) {
+  const uint64_t cost = calls::socket_cost(bytes);
+  record.socket_given += cost;
+  calls::append_number(output(), calls::FrameType::kSocketRoom, record.id, cost);
+}
+
+void Process::end_socket(CallRecord& record) {
+  --sockets_;
+  pool_.socket_over(record);
+  record.waiting_message.reset();
+  pool_.answer_over(record);
+  pool_.watch_limits();
+}
+
+bool Process::take_of_socket(CallRecord& record, const calls::Frame& frame) {
+  if (!record.was_socket) return false;
+  if (!record.is_socket || record.observer == nullptr) return true;
+  switch (frame.type) {
+    case calls::FrameType::kSocketSend: {
+      const uint64_t cost = calls::socket_cost(frame.payload.size());
+      if (cost > record.socket_given) return false;
+      record.socket_given -= cost;
+      record.observer->on_socket_message((frame.flags & calls::kText) != 0, frame.payload);
+      return true;
+    }
+    case calls::FrameType::kSocketEnd: {
+      const std::optional<calls::SocketClose> close = calls::read_socket_close(frame.payload);
+      if (close) record.observer->on_socket_end(close->code, close->reason);
+      return close.has_value();
+    }
+    default: {
+      const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
+      if (!bytes || *bytes > calls::kSocketWindowBytes - record.socket_window) return false;
+      record.socket_window += *bytes;
+      if (!record.waiting_message || calls::socket_cost(record.waiting_message->size()) > record.socket_window) {
+        return true;
+      }
+      const std::string message = *std::exchange(record.waiting_message, std::nullopt);
+      send_message(record, record.waiting_is_text, message);
+      record.observer->on_socket_room();
+      return true;
+    }
+  }
 }
 
 // --- Subrequests

@@ -59,6 +59,11 @@ class Process final : private net::StreamObserver {
   void cancel(CallRecord& record);
   // Gives the worker more room for the answer.
   void credit(const CallRecord& record, uint64_t bytes);
+  // Of a record that is a WebSocket; see Call.
+  bool send_message(CallRecord& record, bool is_text, std::string_view payload);
+  void send_close(const CallRecord& record, uint16_t code, std::string_view reason, bool is_clean);
+  void give_socket(CallRecord& record, size_t bytes);
+  void end_socket(CallRecord& record);
   // Looks whether code runs that should have ended, and then kills the process.
   void supervise();
   void kill(calls::EndReason reason);
@@ -68,6 +73,11 @@ class Process final : private net::StreamObserver {
   // Calls of an instance whose start failed.
   void fail_instance(const Instance& instance, const Error& error);
   [[nodiscard]] bool is_busy() const { return !records_.empty() || loading_ > 0; }
+  void inspect(const Instance& instance, std::string_view message);
+  void end_inspection(const Instance& instance);
+  [[nodiscard]] bool is_inspected() const;
+  // Nothing but WebSockets, of which none was told anything of late.
+  [[nodiscard]] bool has_only_sockets() const;
   [[nodiscard]] int id() const { return id_; }
   [[nodiscard]] uint32_t lacks() const { return page_->lacks.load(std::memory_order_relaxed); }
   // CPU time of the process, its threads together.
@@ -94,6 +104,7 @@ class Process final : private net::StreamObserver {
   bool take_piece(CallRecord& record, const calls::Frame& frame);
   bool take_failed(CallRecord& record, const calls::Frame& frame);
   bool take_done(CallRecord& record, const calls::Frame& frame);
+  bool take_of_socket(CallRecord& record, const calls::Frame& frame);
   bool take_request(const calls::Frame& frame);
   bool take_of_subrequest(const calls::Frame& frame);
   bool take_of_worker(const calls::Frame& frame);
@@ -123,6 +134,8 @@ class Process final : private net::StreamObserver {
   uint32_t last_call_ = 0;
   uint32_t last_subrequest_ = 0;
   size_t loading_ = 0;
+  size_t sockets_ = 0;  // of records_
+  MonotonicTime told_socket_{};
   calls::Head head_;  // scratch
   // Of the code that runs now.
   uint64_t entry_ = 0;

@@ -38,6 +38,7 @@ struct WorkerCode {
   std::vector<ModuleSource> modules;  // the first is the main one
   std::vector<std::pair<std::string, std::string>> variables;
   WorkerLimits limits;
+  std::string compatibility_date;  // empty: the newest behaviour
 };
 
 // Written by one loop.

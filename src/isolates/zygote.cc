@@ -129,7 +129,8 @@ Result<void> Zygote::start() {
   // A group of its own: what a terminal sends to the node's is for the node to answer.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   std::string name = kProgramName;
-  std::array<char*, 2> arguments = {name.data(), nullptr};
+  std::string inspected = "--inspected";
+  std::array<char*, 3> arguments = {name.data(), is_inspected_ ? inspected.data() : nullptr, nullptr};
   // Nothing of the node's environment is for owners' code.
   std::string zone = "TZ=UTC", language = "LANG=C.UTF-8";
   std::array<char*, 3> environment = {zone.data(), language.data(), nullptr};

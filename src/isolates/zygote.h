@@ -24,7 +24,9 @@ Result<std::string> find_isolate_program();
 // Started when first asked for, and again, once it has ended. Any thread.
 class Zygote {
  public:
-  explicit Zygote(std::string program) : program_(std::move(program)) {}
+  // `is_inspected`: its processes may make threads, as profilers do.
+  explicit Zygote(std::string program, bool is_inspected = false)
+      : program_(std::move(program)), is_inspected_(is_inspected) {}
   // All lines to it are closed before. Processes that still run end with their sockets.
   ~Zygote();
   Zygote(const Zygote&) = delete;
@@ -39,6 +41,7 @@ class Zygote {
   [[nodiscard]] bool send_line(int line) const;
 
   const std::string program_;
+  const bool is_inspected_;
   std::mutex mutex_;  // guards what follows
   net::Socket control_;
   int process_ = 0;

@@ -12,9 +12,7 @@
 #include "node/loop_workers.h"
 
 namespace verge::node {
-namespace {
 
-// What the worker sees of the request: who asks is the node's word.
 std::vector<calls::Field> call_fields(std::span<const net::HttpField> fields, std::string_view url,
                                       std::string_view host, std::string_view client) {
   std::vector<calls::Field> out;
@@ -35,8 +33,6 @@ std::string_view host_of(std::string_view url) {
   const size_t begin = std::min(url.size(), url.find("//") + 2);
   return url.substr(begin, url.find_first_of("/?", begin) - begin);
 }
-
-}  // namespace
 
 // --- CodeCall
 
@@ -60,8 +56,9 @@ CodeCall::CodeCall(LoopWorkers& home, std::shared_ptr<const PlacedWorker> worker
   }
   const std::string client = client_.ip_text();
   const std::vector<calls::Field> fields = call_fields(request.fields, url_, host_of(url_), client);
-  call_ = home_.pool().begin(worker_->worker, {.method = method_, .url = url_, .fields = fields, .body = request.body},
-                             *this);
+  const std::string place = home_.place_of(client_);
+  call_ = home_.pool().begin(
+      worker_->worker, {.method = method_, .url = url_, .fields = fields, .place = place, .body = request.body}, *this);
 }
 
 CodeCall::~CodeCall() = default;

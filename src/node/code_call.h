@@ -21,6 +21,12 @@ namespace verge::node {
 class LoopWorkers;
 struct PlacedWorker;
 
+// What a worker sees of a request's fields: who asks is the node's word. Views of what it is given.
+std::vector<calls::Field> call_fields(std::span<const net::HttpField> fields, std::string_view url,
+                                      std::string_view host, std::string_view client);
+// Of a URL.
+std::string_view host_of(std::string_view url);
+
 class CodeCall final : public net::UpstreamCall, private isolates::CallObserver {
  public:
   // Who answers what the worker fetches under the request's own URL; null: nobody does.

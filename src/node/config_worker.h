@@ -17,6 +17,7 @@ struct WorkersConfig {
   uint64_t processes_max = 512;
   Duration idle_max = std::chrono::seconds(60);
   std::vector<SecretSource> deploy_tokens;
+  std::string geo_file;  // empty: where clients are is not known
   bool operator==(const WorkersConfig&) const = default;
 };
 
@@ -26,8 +27,9 @@ struct WorkerConfig {
   std::vector<std::string> routes;  // parse_worker_route accepts each
   cache::CodePosition position = cache::CodePosition::kMiss;
   bool falls_back = false;
-  std::vector<std::string> cron;  // CronTimes::parse accepts each
-  std::string tenant;             // empty: itself
+  std::vector<std::string> cron;   // CronTimes::parse accepts each
+  std::string tenant;              // empty: itself
+  std::string compatibility_date;  // YYYY-MM-DD; empty: the newest behaviour
   Duration cpu = std::chrono::milliseconds(10);
   Duration wall = std::chrono::milliseconds(30);
   uint64_t memory = 128U << 20;

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/text.h"
+#include "isolates/compatibility_date.h"
 #include "node/cron_times.h"
 #include "node/worker_routes.h"
 
@@ -84,6 +85,17 @@ Reading<std::vector<std::string>> CronExpressions::read(const Value& value) cons
 }
 
 std::string CronExpressions::write(const Type& expressions) const { return list(expressions); }
+
+Reading<std::string> CompatibilityDate::read(const Value& value) const {
+  const auto* text = std::get_if<std::string>(&value.content);
+  if (text == nullptr) return wrong("config.type", value, "a date such as " + range());
+  if (!text->empty() && !isolates::is_compatibility_date(*text)) {
+    return wrong("config.value", value, "a date such as " + range());
+  }
+  return *text;
+}
+
+std::string CompatibilityDate::write(const Type& date) const { return toml_string(date); }
 
 Reading<Variables::Type> Variables::read(const Value& value) const {
   const Reading<const Table*> table = read_table(value, range());

@@ -27,6 +27,15 @@ struct CronExpressions {
   [[nodiscard]] std::string write(const Type& expressions) const;
 };
 
+struct CompatibilityDate {
+  using Type = std::string;
+  static constexpr Spelling kSpelling = Spelling::kText;
+  [[nodiscard]] std::string type() const { return "string"; }
+  [[nodiscard]] std::string range() const { return R"("2026-11-30")"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& date) const;
+};
+
 // Variables by name.
 struct Variables {
   using Type = std::vector<std::pair<std::string, std::string>>;

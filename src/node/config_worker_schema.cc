@@ -16,6 +16,10 @@ void describe(Visitor& v, WorkersConfig& c) {
       "deploy_tokens", c.deploy_tokens, Secrets{},
       {"Who deploys workers must show one of these tokens; none: whoever reaches the admin listener may, where that is "
        "on loopback only."});
+  v.key("geo_file", c.geo_file, Text{},
+        {"A file in MaxMind's format, such as GeoLite2-City.mmdb: where clients are, as `request.cf` says it. Read "
+         "again on SIGHUP.",
+         "none"});
 }
 
 void describe(Visitor& v, WorkerConfig& c) {
@@ -39,6 +43,9 @@ void describe(Visitor& v, WorkerConfig& c) {
          "there were no worker."});
   v.key("cron", c.cron, CronExpressions{}, {"When its `scheduled` is called, in UTC.", "none"});
   v.key("tenant", c.tenant, Text{}, {"Workers of one tenant may share a process.", "the worker's name"});
+  v.key("compatibility_date", c.compatibility_date, CompatibilityDate{},
+        {"As of which day the platform behaves, where its behaviour changed.",
+         "what its main module says in a comment, or the newest behaviour"});
   v.key("cpu", c.cpu, Time{std::chrono::milliseconds(1), kHour}, {"Processor time of a call."});
   v.key("wall", c.wall, Time{std::chrono::milliseconds(1), 24 * kHour}, {"Time of a call, waiting included."});
   v.key("memory", c.memory, Size{8 * kMiB, 4096 * kMiB}, {"Its heap, and likewise its buffers."});

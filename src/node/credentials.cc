@@ -243,6 +243,8 @@ static std::vector<WorkerSpec> load_workers(const Config& config, Loading& loadi
     Result<std::vector<isolates::ModuleSource>> modules = isolates::read_modules(spec.config.file);
     if (!modules) loading.refuse(path + ".file", modules.error());
     if (modules) spec.modules = std::move(*modules);
+    if (const Result<void> dated = settle_compatibility_date(spec); !dated)
+      loading.refuse(path + ".file", dated.error());
     spec.variables = spec.config.env;
     for (const auto& [name, source] : spec.config.secrets) {
       spec.variables.emplace_back(name, loading.secret(path + ".secrets", source));

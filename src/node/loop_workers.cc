@@ -7,7 +7,9 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "net/websocket_messages.h"
 #include "node/code_call.h"
+#include "node/code_socket.h"
 
 namespace verge::node {
 namespace {
@@ -40,6 +42,10 @@ class LoopWorkers::Route final : public cache::CodeRoute {
   std::unique_ptr<net::UpstreamCall> begin_on_answer(const Request& request, const BeginAnswer& begin_answer,
                                                      net::UpstreamObserver& observer) override {
     return std::make_unique<AnswerCodeCall>(home_, worker_, request, begin_answer, observer);
+  }
+  void answer_upgrade(const Request& request, const net::HttpRequest& asked, net::HttpResponder responder,
+                      std::function<void(net::HttpResponder)> pass_by) override {
+    node::answer_upgrade(home_, worker_, request, asked, std::move(responder), std::move(pass_by));
   }
 
  private:
@@ -101,8 +107,13 @@ void LoopWorkers::open(isolates::Zygote& zygote, isolates::Resolver& resolver, c
   if (pool_) return;
   outbound_ = std::make_unique<CodeOutbound>(*this, resolver, node_);
   pool_ = std::make_unique<isolates::Pool>(loop_, zygote, *outbound_, options);
+  http_calls_ = std::make_unique<isolates::HttpCalls>(*pool_);
   pool_->observe_console(console);
   pool_->warm_up();
+}
+
+void LoopWorkers::close_sockets() {
+  if (http_calls_) http_calls_->close_sockets(net::websocket::kGoingAway, "the node ends");
 }
 
 void LoopWorkers::start(const std::shared_ptr<isolates::Worker>& worker,

@@ -17,6 +17,8 @@
 #include "base/payload.h"
 #include "cache/edge_code.h"
 #include "cache/proxy.h"
+#include "geo/locations.h"
+#include "isolates/http_calls.h"
 #include "isolates/http_outbound.h"
 #include "isolates/pool.h"
 #include "node/code_subrequest.h"
@@ -70,6 +72,13 @@ class LoopWorkers final : public cache::EdgeCode {
   // Calls from now on go to these; after open(), where there are some.
   void change(std::shared_ptr<const WorkerSet> set);
 
+  // Where clients are; null: nobody knows.
+  void locate(std::shared_ptr<const geo::Locations> locations) { locations_ = std::move(locations); }
+  // As a JSON object; empty: not known.
+  [[nodiscard]] std::string place_of(const net::Address& client) const {
+    return locations_ ? locations_->find(client.ip()) : std::string();
+  }
+
   // Makes the pool, if there is none.
   void open(isolates::Zygote& zygote, isolates::Resolver& resolver, const isolates::PoolOptions& options,
             const std::function<void(const isolates::ConsoleLine&)>& console);
@@ -85,6 +94,10 @@ class LoopWorkers final : public cache::EdgeCode {
 
   // --- For calls
   [[nodiscard]] isolates::Pool& pool() { return *pool_; }
+  // Of requests that ask for a WebSocket.
+  [[nodiscard]] isolates::HttpCalls& http_calls() { return *http_calls_; }
+  // The node ends: clients of WebSockets are told so.
+  void close_sockets();
   [[nodiscard]] runtime::Loop& loop() { return loop_; }
   [[nodiscard]] cache::Proxy& proxy() { return proxy_; }
   [[nodiscard]] CodeOutbound& outbound() { return *outbound_; }
@@ -120,7 +133,9 @@ class LoopWorkers final : public cache::EdgeCode {
   const std::string node_;
   std::unique_ptr<CodeOutbound> outbound_;
   std::unique_ptr<isolates::Pool> pool_;  // null before the first worker
+  std::unique_ptr<isolates::HttpCalls> http_calls_;
   std::shared_ptr<const WorkerSet> set_;
+  std::shared_ptr<const geo::Locations> locations_;
   std::vector<std::shared_ptr<Route>> routes_;  // by worker of the set
   std::vector<std::unique_ptr<Background>> background_;
   std::vector<std::unique_ptr<Events>> events_;  // of this turn, by worker

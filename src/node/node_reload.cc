@@ -71,6 +71,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   applied.sites = config.sites;
   applied.workers = config.workers;
   applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
+  applied.workers_limits.geo_file = config.workers_limits.geo_file;
   applied.access_log = config.access_log;
   applied.traces.one_in = config.traces.one_in;
   applied.traces.follow = config.traces.follow;
@@ -103,6 +104,11 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   const auto on_loops = [this](const std::function<void(size_t)>& work) {
     on_all_loops([&](Shard& shard) { work(static_cast<size_t>(&shard - shards_.data())); });
   };
+  const auto locations = open_locations(config);
+  if (!locations) {
+    log_error("node", "not reloaded: {}", locations.error().line());
+    return;
+  }
   const std::vector<WorkerSpec> former = std::exchange(worker_specs_, credentials.workers);
   Result<void> served = sites_->reload(with_worker_sites(config), on_loops);
   if (served) served = workers_->change(all_workers(), on_loops);
@@ -119,6 +125,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     static_cast<void>(workers_->change(all_workers(), on_loops));
     return;
   }
+  workers_->locate(*locations, on_loops);
   applied.spool.encryption_key = config.spool.encryption_key;
   applied.spool.decryption_keys = config.spool.decryption_keys;
   configure_log(config.log.level, config.log.format);
@@ -166,6 +173,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.sites = applied.sites;
   config_.workers = applied.workers;
   config_.workers_limits.deploy_tokens = applied.workers_limits.deploy_tokens;
+  config_.workers_limits.geo_file = applied.workers_limits.geo_file;
   credentials_.deploy_tokens = credentials.deploy_tokens;
   config_.access_log = applied.access_log;
   config_.traces.one_in = applied.traces.one_in;

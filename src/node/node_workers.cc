@@ -56,9 +56,13 @@ Result<void> Node::open_workers() {
   }
   workers_ = std::make_unique<Workers>(config_, clock_, *sites_, loops, data_directory_.path() + "/workers/compiled");
   // Before the loops run.
-  return workers_->change(all_workers(), [&](const std::function<void(size_t)>& work) {
+  const auto on_loops = [&](const std::function<void(size_t)>& work) {
     for (size_t i = 0; i < loops.size(); ++i) work(i);
-  });
+  };
+  const auto locations = open_locations(config_);
+  if (!locations) return std::unexpected(locations.error());
+  workers_->locate(*locations, on_loops);
+  return workers_->change(all_workers(), on_loops);
 }
 
 Result<void> Node::serve_workers() {
@@ -137,15 +141,15 @@ std::string Node::worker_json(const Workers::Totals& totals, const PlacedWorker&
     }
   }
   return fmt::format(
-      R"({{"name":{},"version":{},"versions":[{}],"routes":[{}],"position":"{}","fallback":"{}","cron":[{}],)"
+      R"({{"name":{},"version":{},"versions":[{}],"routes":[{}],"position":"{}","fallback":"{}","cron":[{}],"compatibility_date":"{}",)"
       R"("calls":{},"errors":{},"limited":{},"fallbacks":{},"cpu_s":{:.6f},"memory_bytes":{},"p50_us":{:.1f},"p99_us":{:.1f},)"
       R"("limits":{{"cpu_ms":{},"wall_ms":{},"memory_bytes":{},"subrequests":{},"answer_bytes":{}}}}})",
       json_string(totals.name), totals.version, fmt::join(versions, ","), fmt::join(routes, ","),
-      name_of(worker.position), worker.falls_back ? "origin" : "error", fmt::join(crons, ","), totals.calls,
-      totals.errors, totals.limited, totals.fallbacks, totals.cpu_seconds, totals.memory_bytes,
-      microseconds(totals.latency.quantile(0.5)), microseconds(totals.latency.quantile(0.99)),
-      limits.cpu / std::chrono::milliseconds(1), limits.wall / std::chrono::milliseconds(1), limits.memory_bytes,
-      limits.subrequests_max, limits.answer_bytes_max);
+      name_of(worker.position), worker.falls_back ? "origin" : "error", fmt::join(crons, ","),
+      worker.worker->code().compatibility_date, totals.calls, totals.errors, totals.limited, totals.fallbacks,
+      totals.cpu_seconds, totals.memory_bytes, microseconds(totals.latency.quantile(0.5)),
+      microseconds(totals.latency.quantile(0.99)), limits.cpu / std::chrono::milliseconds(1),
+      limits.wall / std::chrono::milliseconds(1), limits.memory_bytes, limits.subrequests_max, limits.answer_bytes_max);
 }
 
 std::string Node::workers_json(std::string_view only) const {

@@ -86,6 +86,7 @@ Result<WorkerSpec> read_worker_bundle(std::string_view json) {
   Result<WorkerConfig> config = read_keys(keys, spec.modules.front().name);
   if (!config) return std::unexpected(config.error());
   spec.config = std::move(*config);
+  if (const Result<void> dated = settle_compatibility_date(spec); !dated) return std::unexpected(dated.error());
   spec.variables = spec.config.env;
   simdjson::dom::object secrets;
   if (root["secrets"].get(secrets) == simdjson::SUCCESS) {

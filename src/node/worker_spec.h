@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "isolates/worker.h"
 #include "node/config_worker.h"
 
@@ -17,5 +18,8 @@ struct WorkerSpec {
   std::vector<std::pair<std::string, std::string>> variables;  // of `env`, secrets among them
   uint64_t version = 0;                                        // of a deploy; 0: it is of the configuration
 };
+
+// Where the configuration names no compatibility_date, the main module may. Error: workers.compatibility-date.
+Result<void> settle_compatibility_date(WorkerSpec& spec);
 
 }  // namespace verge::node

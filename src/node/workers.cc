@@ -28,7 +28,8 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
   const auto limits = [](const isolates::WorkerLimits& its) {
     return std::tie(its.cpu, its.wall, its.memory_bytes, its.subrequests_max, its.answer_bytes_max);
   };
-  return a.owner == b.owner && a.variables == b.variables && limits(a.limits) == limits(b.limits) &&
+  return a.owner == b.owner && a.compatibility_date == b.compatibility_date && a.variables == b.variables &&
+         limits(a.limits) == limits(b.limits) &&
          std::ranges::equal(a.modules, b.modules,
                             [](const isolates::ModuleSource& one, const isolates::ModuleSource& other) {
                               return one.name == other.name && one.type == other.type && one.source == other.source;
@@ -54,7 +55,8 @@ std::shared_ptr<const PlacedWorker> Workers::place(const WorkerSpec& spec, const
                             .kind = calls::ProgramKind::kWorker,
                             .modules = spec.modules,
                             .variables = spec.variables,
-                            .limits = limits_of(config)};
+                            .limits = limits_of(config),
+                            .compatibility_date = config.compatibility_date};
   std::shared_ptr<const PlacedWorker> before = former.find(config.name);
   std::shared_ptr<isolates::Worker> worker;  // shared with the calls that are under way
   if (before && is_same_code(before->worker->code(), code)) worker = before->worker;
@@ -104,6 +106,10 @@ Result<void> Workers::open(const OnLoops& on_loops) {
                                [this](const isolates::ConsoleLine& line) { take_line(line); });
   });
   return {};
+}
+
+void Workers::locate(const std::shared_ptr<const geo::Locations>& locations, const OnLoops& on_loops) {
+  on_loops([&](size_t loop) { loops_workers_[loop]->locate(locations); });
 }
 
 Result<std::vector<Duration>> Workers::start(const WorkerSpec& spec, const OnLoops& on_loops) {
@@ -215,6 +221,11 @@ uint64_t Workers::event_failures() const {
   uint64_t sum = 0;
   for (const std::unique_ptr<LoopWorkers>& loop : loops_workers_) sum += loop->event_failures();
   return sum;
+}
+
+Result<std::shared_ptr<const geo::Locations>> open_locations(const Config& config) {
+  if (config.workers_limits.geo_file.empty()) return std::shared_ptr<const geo::Locations>();
+  return geo::Locations::open(config.workers_limits.geo_file);
 }
 
 std::vector<SiteConfig> sites_of_workers(const std::vector<SiteConfig>& sites, const std::vector<WorkerSpec>& workers) {

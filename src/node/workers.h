@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/metrics.h"
+#include "geo/locations.h"
 #include "isolates/code_cache_files.h"
 #include "isolates/http_outbound.h"
 #include "isolates/zygote.h"
@@ -42,6 +43,9 @@ class Workers {
   // These are there from now on, and no others. Those whose code, variables and limits are as they were go on in their
   // isolates. Errors: workers.program; then nothing has changed.
   Result<void> change(const std::vector<WorkerSpec>& specs, const OnLoops& on_loops);
+
+  // From now on calls are told where clients are; null: nobody knows.
+  void locate(const std::shared_ptr<const geo::Locations>& locations, const OnLoops& on_loops);
 
   // Starts the worker on each loop, so that its code is known to be good before change() puts it there, and it is warm
   // then: how long each took, rising. Errors: workers.program; that which the worker's start failed with.
@@ -96,6 +100,9 @@ class Workers {
   uint64_t last_line_ = 0;
   std::vector<std::unique_ptr<LoopWorkers>> loops_workers_;
 };
+
+// Of workers.geo_file; null where there is none. Error: geo.file.
+Result<std::shared_ptr<const geo::Locations>> open_locations(const Config& config);
 
 // Hosts that routes of workers name and no site stands for: each is a site of its own, without an origin.
 std::vector<SiteConfig> sites_of_workers(const std::vector<SiteConfig>& sites, const std::vector<WorkerSpec>& workers);

@@ -57,7 +57,7 @@ int64_t IsolateProcess::monotonic_ns() {
 
 int IsolateProcess::run() {
   if (ready_) ready_->warm_up();
-  while (wait() && receive()) {
+  while ((!put_off_.empty() || wait()) && receive()) {
     run_timers();
     if (!outbox_.send()) return 0;
   }
@@ -112,7 +112,13 @@ void IsolateProcess::take_computed() {
 
 bool IsolateProcess::receive() {
   make_room();
-  const ssize_t got = read(socket_, inbox_->memory.get() + end_, inbox_->size - end_);
+  ssize_t got = 0;
+  if (put_off_.empty()) {
+    got = read(socket_, inbox_->memory.get() + end_, inbox_->size - end_);
+  } else {
+    got = static_cast<ssize_t>(put_off_.copy(inbox_->memory.get() + end_, inbox_->size - end_));
+    put_off_.erase(0, static_cast<size_t>(got));
+  }
   if (got < 0 && errno == EINTR) return true;
   if (got < 0 && errno == EAGAIN) return rest(), true;
   if (got <= 0) return false;
@@ -123,12 +129,13 @@ bool IsolateProcess::receive() {
   while (true) {
     const calls::FrameReader::Step step = calls::FrameReader::next({inbox_->memory.get() + begin_, end_ - begin_});
     if (step.progress == calls::FrameReader::Progress::kNeedMore) return true;
+    taken_ = begin_ + step.consumed;
     if (step.progress == calls::FrameReader::Progress::kBreach || !take(step.frame)) {
       page_.end_reason.store(calls::EndReason::kBreach);
       broken_ = true;
       return false;
     }
-    begin_ += step.consumed;
+    begin_ = taken_;
     send_if_slow();
   }
 }
@@ -156,7 +163,7 @@ void IsolateProcess::make_room() {
     std::memmove(inbox_->memory.get(), rest.data(), rest.size());
   }
   end_ = rest.size();
-  begin_ = 0;
+  begin_ = taken_ = 0;
 }
 
 // Code that runs long does not hold back the answers of the calls before it.
@@ -227,6 +234,12 @@ bool IsolateProcess::take(const calls::Frame& frame) {
     case calls::FrameType::kBody:
     case calls::FrameType::kCredit:
       return take_of_call(frame);
+    case calls::FrameType::kInspect:
+      return take_inspect(frame);
+    case calls::FrameType::kSocketMessage:
+    case calls::FrameType::kSocketClose:
+    case calls::FrameType::kSocketRoom:
+      return take_of_socket(frame);
     case calls::FrameType::kAnswer:
     case calls::FrameType::kAnswerBody:
     case calls::FrameType::kAnswerFailed:
@@ -278,6 +291,61 @@ bool IsolateProcess::take_of_call(const calls::Frame& frame) {
   }
   const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
   if (bytes) worker.add_credit(frame.id, *bytes);
+  return bytes.has_value();
+}
+
+bool IsolateProcess::take_inspect(const calls::Frame& frame) {
+  const auto worker = workers_.find(frame.id);
+  if (worker == workers_.end()) return false;
+  if ((frame.flags & calls::kDetaches) != 0) {
+    worker->second->end_inspection();
+  } else {
+    worker->second->inspect(frame.payload);
+  }
+  return true;
+}
+
+bool IsolateProcess::wait_while_standing() {
+  // Behind the frame that is being taken; what was put off before came later.
+  put_off_.insert(0, inbox_->memory.get() + taken_, end_ - taken_);
+  put_off_seen_ = 0;
+  end_ = taken_;
+  while (true) {
+    const calls::FrameReader::Step step = calls::FrameReader::next(std::string_view(put_off_).substr(put_off_seen_));
+    if (step.progress == calls::FrameReader::Progress::kBreach) return false;
+    if (step.progress == calls::FrameReader::Progress::kFrame) {
+      if (step.frame.type != calls::FrameType::kInspect) {
+        put_off_seen_ += step.consumed;
+        continue;
+      }
+      const std::string payload(step.frame.payload);
+      const calls::Frame frame{step.frame.type, step.frame.flags, step.frame.id, payload};
+      put_off_.erase(put_off_seen_, step.consumed);
+      return take_inspect(frame) && outbox_.send();
+    }
+    if (!outbox_.send()) return false;
+    std::array<char, 65536> bytes;
+    const ssize_t got = read(socket_, bytes.data(), bytes.size());
+    if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN)) return false;
+    if (got > 0) put_off_.append(bytes.data(), static_cast<size_t>(got));
+  }
+}
+
+bool IsolateProcess::take_of_socket(const calls::Frame& frame) {
+  const auto call = calls_.find(frame.id);
+  if (call == calls_.end()) return true;
+  WorkerHost& worker = *call->second;
+  if (frame.type == calls::FrameType::kSocketMessage) {
+    worker.take_message(frame.id, (frame.flags & calls::kText) != 0, chunk_of(frame.payload));
+    return true;
+  }
+  if (frame.type == calls::FrameType::kSocketClose) {
+    const std::optional<calls::SocketClose> close = calls::read_socket_close(frame.payload);
+    if (close) worker.take_close(frame.id, *close, (frame.flags & calls::kClean) != 0);
+    return close.has_value();
+  }
+  const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
+  if (bytes) worker.add_socket_room(frame.id, *bytes);
   return bytes.has_value();
 }
 

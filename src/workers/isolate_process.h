@@ -47,6 +47,9 @@ class IsolateProcess {
   uint32_t add_subrequest(WorkerHost& worker);
   void remove_subrequest(uint32_t subrequest) { subrequests_.erase(subrequest); }
   void note_call_over(uint32_t call) { calls_.erase(call); }
+  // Code stands at a breakpoint: sends what there is to be sent, and takes the next message for an inspector; all else
+  // waits until later. False: the node is gone.
+  bool wait_while_standing();
 
  private:
   // What was received.
@@ -64,6 +67,8 @@ class IsolateProcess {
   bool take_load(const calls::Frame& frame);
   bool take_call(const calls::Frame& frame);
   bool take_of_call(const calls::Frame& frame);
+  bool take_of_socket(const calls::Frame& frame);
+  bool take_inspect(const calls::Frame& frame);
   bool take_of_subrequest(const calls::Frame& frame);
   [[nodiscard]] Chunk chunk_of(std::string_view bytes) const;
   void take_computed();
@@ -88,6 +93,9 @@ class IsolateProcess {
   std::vector<std::shared_ptr<Inbox>> former_;  // the last few, to be used again when the realm has let go of them
   size_t begin_ = 0;                            // of what was received and not taken
   size_t end_ = 0;
+  size_t taken_ = 0;         // of the inbox: behind the frame that is being taken
+  std::string put_off_;      // came while code stood
+  size_t put_off_seen_ = 0;  // of that: looked at
   bool rested_ = false;
   bool broken_ = false;
   calls::Call call_;  // scratch, as the next

@@ -16,7 +16,7 @@
 
 namespace {
 
-int run() {
+int run(bool is_inspected) {
   using namespace verge;
   if (fcntl(calls::kControlDescriptor, F_GETFD) < 0) {
     std::fprintf(stderr, "verge-isolate: this program is started by verge, which runs workers in it\n");
@@ -25,8 +25,8 @@ int run() {
   prctl(PR_SET_NAME, "zygote");
   mallopt(M_ARENA_MAX, 1);  // the thread that compiles shares the memory of the one that runs JavaScript
   workers::prepare_crypto();
-  workers::Engine engine({.snapshot = workers::built_in_snapshot()});
-  workers::Zygote zygote(engine, calls::kControlDescriptor);
+  workers::Engine engine({.snapshot = workers::built_in_snapshot(), .flags = {}, .is_inspected = is_inspected});
+  workers::Zygote zygote(engine, calls::kControlDescriptor, is_inspected);
   const Result<uint32_t> lacks = workers::give_up_files();
   if (!lacks) {
     std::fprintf(stderr, "verge-isolate: %s\n", lacks.error().line().c_str());
@@ -37,9 +37,9 @@ int run() {
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
   try {
-    return run();
+    return run(count > 1 && std::string_view(arguments[1]) == "--inspected");
   } catch (const std::exception& problem) {
     std::fprintf(stderr, "verge-isolate: %s\n", problem.what());
     return 1;

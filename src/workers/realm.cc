@@ -1,6 +1,8 @@
 #include "workers/realm.h"
 
 #include "workers/realm_code_cache.h"
+#include "workers/realm_engine_state.h"
+#include "workers/realm_inspector.h"
 #include "workers/realm_state.h"
 #include "workers/realm_text.h"
 
@@ -63,6 +65,7 @@ Result<void> Realm::load(const Program& program, Host& host) {
   if (state.host == nullptr) state.kind = program.kind;
   state.host = &host;
   const RealmEntry entry(state);
+  if (state.engine.state().is_inspected) state.inspector = std::make_unique<RealmInspector>(state);
   if (program.kind != Program::Kind::Worker) {
     state.script_open = true;
     state.wake();
@@ -122,7 +125,8 @@ void Realm::fetch(EventId event, const RequestHead& head, Body body) {
   }
   state.call(Hook::Fetch, event,
              {number(isolate, event), latin1(isolate, text), number(isolate, head.method.size()),
-              number(isolate, url_end), url, body_told, length_value(state, body)});
+              number(isolate, url_end), url, body_told, length_value(state, body),
+              head.place.empty() ? v8::Local<v8::Value>(v8::Undefined(isolate)) : text_value(isolate, head.place)});
 }
 
 void Realm::scheduled(EventId event, std::string_view cron, std::int64_t time_ms) {
@@ -151,6 +155,50 @@ void Realm::event(EventId event, std::span<const Message> batch) {
     flat.push_back(v8::Number::New(isolate, static_cast<double>(message.time_ms)));
   }
   state.call(Hook::Event, event, {number(isolate, event), v8::Array::New(isolate, flat.data(), flat.size())});
+}
+
+bool Realm::socket_message(EventId socket, bool is_text, const Chunk& message) {
+  State& state = *state_;
+  if (state.condemned) return true;
+  const RealmEntry entry(state);
+  v8::Isolate* isolate = state.isolate;
+  v8::Local<v8::Value> data;
+  if (!is_text) {
+    data = buffer_of(state, message);
+  } else if (v8::Local<v8::String> text; text_of(state, message).ToLocal(&text)) {
+    data = text;
+  } else {
+    return true;
+  }
+  v8::Local<v8::Value> taken;
+  const bool is_told =
+      state.call(Hook::SocketMessage, socket, {number(isolate, socket), data, number(isolate, message.bytes().size())})
+          .ToLocal(&taken);
+  return !is_told || !taken->IsFalse();
+}
+
+void Realm::socket_closed(EventId socket, std::uint16_t code, std::string_view reason, bool is_clean) {
+  State& state = *state_;
+  if (state.condemned) return;
+  const RealmEntry entry(state);
+  v8::Isolate* isolate = state.isolate;
+  state.call(Hook::SocketClosed, socket,
+             {number(isolate, socket), number(isolate, code), text_value(isolate, reason),
+              v8::Boolean::New(isolate, is_clean)});
+}
+
+void Realm::inspect(std::string_view message) {
+  State& state = *state_;
+  if (state.condemned) return;
+  const RealmEntry entry(state);
+  if (state.inspector) state.inspector->dispatch(message);
+}
+
+void Realm::end_inspection() {
+  State& state = *state_;
+  if (!state.inspector) return;
+  const RealmEntry entry(state);
+  state.inspector->end();
 }
 
 void Realm::abandon(EventId event) {
@@ -337,7 +385,8 @@ Memory Realm::memory() const {
   state_->isolate->GetHeapStatistics(&statistics);
   return {.heap_bytes = statistics.used_heap_size(),
           .committed_bytes = statistics.total_physical_size(),
-          .external_bytes = state_->allocator->bytes()};
+          // V8 counts the memories of WebAssembly, which the allocator does not see, together with ArrayBuffers.
+          .external_bytes = std::max(state_->allocator->bytes(), statistics.external_memory())};
 }
 
 void Realm::trim() {

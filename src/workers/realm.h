@@ -60,6 +60,7 @@ struct Body {
     None,
     Whole,    // `whole`
     Stream,   // `stream`, a number of the side that sends it
+    Socket,   // only out of Host::respond(), with status 101: a WebSocket, whose number is the event's
     Relayed,  // only out of Host::respond(), and only where Host::relays(): `stream` is one that entered and was not
               // read; the host passes it on itself, and no more is said of it to the realm
   };
@@ -78,6 +79,7 @@ struct RequestHead {
   std::string_view method;
   std::string_view url;  // absolute
   std::span<const Field> fields;
+  std::string_view place = {};  // into the realm: a JSON object, where the client is; empty: not known
 };
 
 struct ResponseHead {
@@ -145,6 +147,28 @@ class Host {
     return false;
   }
 
+  // Of a WebSocket, whose number is that of the event that it answers. False: too much waits, and it is to be ended.
+  virtual bool socket_send(EventId socket, bool is_text, Chunk message) {
+    static_cast<void>(socket), static_cast<void>(is_text), static_cast<void>(message);
+    return true;
+  }
+  // Behind all that was sent. 1005: without a code.
+  virtual void socket_end(EventId socket, std::uint16_t code, std::string_view reason) {
+    static_cast<void>(socket), static_cast<void>(code), static_cast<void>(reason);
+  }
+  // A message of that size, which socket_message() left, has been taken.
+  virtual void socket_taken(EventId socket, std::size_t bytes) { static_cast<void>(socket), static_cast<void>(bytes); }
+  [[nodiscard]] virtual std::size_t socket_buffered(EventId socket) const {
+    static_cast<void>(socket);
+    return 0;
+  }
+
+  // What the inspector says: a message of the Chrome DevTools Protocol.
+  virtual void inspector_send(std::string_view message) { static_cast<void>(message); }
+  // Code stands at a breakpoint: waits for the next message and brings it (Realm::inspect, Realm::end_inspection).
+  // False: there will be none.
+  virtual bool inspector_wait() { return false; }
+
   // A subrequest. Redirections are not followed by the host: the realm does it.
   virtual void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) = 0;
   virtual void abort_fetch(OperationId operation) = 0;
@@ -164,6 +188,7 @@ class Host {
 };
 
 struct Module {
+  // Bytes whose name ends in ".wasm" are WebAssembly, and imported compiled.
   enum class Kind : std::uint8_t { JavaScript, Json, Text, Bytes };
   std::string name;  // "app.js", "lib/words.json": what imports are resolved against
   std::string source;
@@ -177,13 +202,14 @@ struct Variable {
 
 struct Program {
   enum class Kind : std::uint8_t {
-    Worker,        // modules; the first one's default export has the handlers
+    Worker,        // modules; the first one's default export has the handlers, or it is a WASI command
     ModuleScript,  // modules; the first one is run
     Script,        // modules[0] is a classic script
   };
   Kind kind = Kind::Worker;
   std::vector<Module> modules;
   std::vector<Variable> variables;        // env, secrets among them
+  std::string compatibility_date;         // YYYY-MM-DD; empty: the newest behaviour
   std::span<const std::byte> code_cache;  // of an earlier realm with the same modules; may be empty or stale
 };
 
@@ -195,7 +221,7 @@ struct Limits {
 struct Memory {
   std::size_t heap_bytes = 0;       // used
   std::size_t committed_bytes = 0;  // of the heap
-  std::size_t external_bytes = 0;
+  std::size_t external_bytes = 0;   // of ArrayBuffers and of WebAssembly's memories
 };
 
 struct Message {  // of a batch that a rule sends
@@ -241,6 +267,17 @@ class Realm {
   void broken(StreamId stream, const Failure& failure);
   void writable(StreamId stream);
   void dropped(StreamId stream);  // the other end of a leaving stream is gone
+
+  // A message for a WebSocket. False: Host::socket_taken() says when it was taken.
+  bool socket_message(EventId socket, bool is_text, const Chunk& message);
+  // The other end has closed it: `is_clean`, and said so; otherwise there is nobody to answer.
+  void socket_closed(EventId socket, std::uint16_t code, std::string_view reason, bool is_clean);
+
+  // A message of the Chrome DevTools Protocol, where the engine is for that. Also from within Host::inspector_wait(),
+  // as the next.
+  void inspect(std::string_view message);
+  // Nobody inspects any more.
+  void end_inspection();
 
   // When run_timers() is wanted, on the monotonic clock of Host::now().
   [[nodiscard]] std::optional<std::int64_t> next_deadline_ns() const;

@@ -8,8 +8,9 @@
 namespace verge::workers {
 namespace {
 
-std::array<std::span<const Binding>, 4> all_bindings() {
-  return {host_bindings(), text_bindings(), value_bindings(), crypto_bindings()};
+std::array<std::span<const Binding>, 6> all_bindings() {
+  return {host_bindings(),        text_bindings(), value_bindings(),
+          compression_bindings(), html_bindings(), crypto_bindings()};
 }
 
 }  // namespace

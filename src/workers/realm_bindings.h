@@ -20,6 +20,10 @@ std::span<const Binding> host_bindings();
 std::span<const Binding> text_bindings();
 // realm_value_bindings.cc: structured clones, promises and proxies looked into, memory of ArrayBuffers moved.
 std::span<const Binding> value_bindings();
+// realm_compression_bindings.cc: steps of zlib.
+std::span<const Binding> compression_bindings();
+// realm_html_bindings.cc: HTML that is rewritten as it streams.
+std::span<const Binding> html_bindings();
 // realm_crypto_bindings.cc: Web Cryptography.
 std::span<const Binding> crypto_bindings();
 

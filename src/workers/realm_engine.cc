@@ -74,6 +74,7 @@ Engine::Engine(const EngineOptions& options) : state_(std::make_unique<State>())
   state_->platform = std::make_unique<EnginePlatform>(v8::platform::NewSingleThreadedDefaultPlatform());
   v8::V8::InitializePlatform(state_->platform.get());
   v8::V8::Initialize();
+  state_->is_inspected = options.is_inspected;
   bundle_text().set(options.snapshot.bundle);
   state_->snapshot.data = options.snapshot.heap.data();
   state_->snapshot.raw_size = static_cast<int>(options.snapshot.heap.size());

@@ -20,6 +20,7 @@ struct EngineOptions {
   Snapshot snapshot;                     // lives as long as the engine. Empty: only to build one.
   std::string flags;                     // further flags of V8, for measurements
   std::size_t stack_bytes = 984u << 10;  // of the thread, that JavaScript may use
+  bool is_inspected = false;             // its realms can be inspected: they know their scripts from the start on
 };
 
 class Engine {

@@ -57,6 +57,7 @@ class EnginePlatform final : public v8::Platform {
 struct Engine::State {
   std::unique_ptr<EnginePlatform> platform;
   v8::StartupData snapshot{};
+  bool is_inspected = false;
 };
 
 }  // namespace verge::workers

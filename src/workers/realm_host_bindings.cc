@@ -47,7 +47,7 @@ Chunk take_held(Realm::State& state, EventId event) {
 }
 
 // (kind, body, length) at `first`: kind 0 none, 1 a string or memory, 2 a stream of ours, 3 one that entered, relayed,
-// 4 the whole body that an event came with.
+// 4 the whole body that an event came with. (5, of an answer only: a WebSocket.)
 Body body_at(Call call, int first) {
   Body body;
   const auto kind = static_cast<int>(number_at(call, first));
@@ -84,7 +84,9 @@ void respond(Call call) {
   latin1_at(call, 3, state.text_scratch);
   fields_of(state.text_scratch, state.fields_scratch);
   Body body;
-  if (static_cast<int>(number_at(call, 4)) == 1) {
+  if (static_cast<int>(number_at(call, 4)) == 5) {
+    body.kind = Body::Kind::Socket;
+  } else if (static_cast<int>(number_at(call, 4)) == 1) {
     body.kind = Body::Kind::Whole;
     body.whole = passing_chunk_of(state, call[5], state.body_scratch);
   } else {
@@ -201,6 +203,28 @@ void close(Call call) { state_of(call).host->close(id_at(call, 0)); }
 
 // (stream, error)
 void abort(Call call) { state_of(call).host->abort(id_at(call, 0), failure_at(call, 1)); }
+
+// (socket, bytes or string): false where too much waits.
+void socket_send(Call call) {
+  Realm::State& state = state_of(call);
+  call.GetReturnValue().Set(state.host->socket_send(id_at(call, 0), call[1]->IsString(), chunk_of(state, call[1])));
+}
+
+// (socket, code, reason)
+void socket_end(Call call) {
+  state_of(call).host->socket_end(id_at(call, 0), static_cast<std::uint16_t>(number_at(call, 1)),
+                                  to_utf8(call.GetIsolate(), call[2]));
+}
+
+// (socket, bytes)
+void socket_taken(Call call) {
+  state_of(call).host->socket_taken(id_at(call, 0), static_cast<std::size_t>(number_at(call, 1)));
+}
+
+// (socket)
+void socket_buffered(Call call) {
+  call.GetReturnValue().Set(static_cast<double>(state_of(call).host->socket_buffered(id_at(call, 0))));
+}
 
 // (event, stream)
 void relays(Call call) { call.GetReturnValue().Set(state_of(call).host->relays(id_at(call, 0), id_at(call, 1))); }
@@ -319,6 +343,10 @@ constexpr Binding kBindings[] = {
     {"write", write},
     {"close", close},
     {"abort", abort},
+    {"socketSend", socket_send},
+    {"socketEnd", socket_end},
+    {"socketTaken", socket_taken},
+    {"socketBuffered", socket_buffered},
     {"relays", relays},
     {"fetch", fetch},
     {"abortFetch", abort_fetch},

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "workers/realm_bindings.h"
+#include "workers/realm_held.h"
+#include "workers/realm_inspector.h"
 
 namespace verge::workers {
 namespace {
@@ -72,9 +74,12 @@ Realm::State::State(Engine& engine_in, const Limits& limits_in) : engine(engine_
 Realm::State::~State() {
   {
     const v8::Isolate::Scope isolate_scope(isolate);
+    const v8::HandleScope handles(isolate);
+    inspector.reset();
     for (auto& function : hooks) function.Reset();
     rejections.clear();
     modules.clear();
+    held_objects.clear();
     script_promise.Reset();
     context.Reset();
   }
@@ -199,6 +204,7 @@ RealmEntry::RealmEntry(Realm::State& state)
 
 RealmEntry::~RealmEntry() {
   if (--state_.depth > 0) return;
+  if (state_.inspector) state_.inspector->settle();
   state_.finish_entry();
   state_.look_for_end();
 }

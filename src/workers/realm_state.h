@@ -20,6 +20,8 @@
 
 namespace verge::workers {
 
+class RealmInspector;
+
 // The functions that web/main.js gives, in the order of the snapshot's context data.
 enum class Hook : std::uint8_t {
   Start,  // the program's default export, env
@@ -37,6 +39,8 @@ enum class Hook : std::uint8_t {
   Collected,
   Writable,
   Dropped,
+  SocketMessage,
+  SocketClosed,
   Timer,
   Rejection,
   Awake,    // the first event: start-up's limits end
@@ -47,9 +51,9 @@ enum class Hook : std::uint8_t {
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
-    "start",     "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
-    "failed",    "chunk", "end",       "broken", "collected", "writable", "dropped", "timer",
-    "rejection", "awake", "settled",   "clone",  "warmUp",    "computed"};
+    "start",        "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
+    "failed",       "chunk", "end",       "broken", "collected", "writable", "dropped", "socketMessage",
+    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp",  "computed"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -76,8 +80,11 @@ struct ScriptCache {
 struct LoadedModule {
   const Module* source = nullptr;  // of loaded_modules
   v8::Global<v8::Module> module;
+  v8::Global<v8::Value> value;  // what it exports, where it is JSON or WebAssembly
   std::uint64_t source_hash = 0;
 };
+
+class Held;  // realm_held.h
 
 struct Realm::State {
   State(Engine& engine_in, const Limits& limits_in);
@@ -101,6 +108,7 @@ struct Realm::State {
   // A script that waits for nothing more has ended.
   void look_for_end();
 
+  std::unique_ptr<RealmInspector> inspector;  // where the engine is for that
   Engine& engine;
   Limits limits;
   BudgetAllocator* allocator = nullptr;                         // of allocator_owner
@@ -132,6 +140,7 @@ struct Realm::State {
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;
   v8::Global<v8::Promise> script_promise;
   bool script_open = false;
+  std::unordered_map<Held*, std::unique_ptr<Held>> held_objects;
 
   std::string text_scratch;  // the memory of what most calls need, used again; as the next two
   std::string body_scratch;

@@ -96,12 +96,22 @@ sock_filter give(uint32_t verdict) { return BPF_STMT(BPF_RET | BPF_K, verdict); 
 // Goes on behind the next `skipped` instructions unless what was loaded is `value`.
 sock_filter unless(uint32_t value, uint8_t skipped) { return BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skipped); }
 
-std::vector<sock_filter> system_call_filter() {
+std::vector<sock_filter> system_call_filter(bool may_make_threads) {
   std::vector<sock_filter> filter = {load(kArchitectureAt), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0),
                                      give(SECCOMP_RET_KILL_PROCESS), load(kNumberAt)};
   for (const long number : kAllowed) {
     filter.push_back(unless(static_cast<uint32_t>(number), 1));
     filter.push_back(give(SECCOMP_RET_ALLOW));
+  }
+  if (may_make_threads) {
+    // Of this process only; the C library goes on to clone(2) where there is no clone3(2), whose flags are in memory.
+    filter.push_back(unless(__NR_clone3, 1));
+    filter.push_back(give(SECCOMP_RET_ERRNO | ENOSYS));
+    filter.push_back(unless(__NR_clone, 4));
+    filter.push_back(load(kFirstArgumentAt));
+    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1));
+    filter.push_back(give(SECCOMP_RET_ALLOW));
+    filter.push_back(give(SECCOMP_RET_KILL_PROCESS));
   }
   for (const long number : kDeadly) {
     filter.push_back(unless(static_cast<uint32_t>(number), 1));
@@ -158,14 +168,14 @@ Result<uint32_t> give_up_files() {
   return refuse_files() ? 0U : calls::kLacksLandlock;
 }
 
-uint32_t give_up_system(uint64_t data_bytes) {
+uint32_t give_up_system(uint64_t data_bytes, bool may_make_threads) {
   limit(RLIMIT_DATA, data_bytes);
   limit(RLIMIT_NOFILE, kDescriptorsMax);
   limit(RLIMIT_FSIZE, 0);
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_MSGQUEUE, 0);
   limit(RLIMIT_MEMLOCK, 0);
-  std::vector<sock_filter> filter = system_call_filter();
+  std::vector<sock_filter> filter = system_call_filter(may_make_threads);
   const sock_fprog program{.len = static_cast<unsigned short>(filter.size()), .filter = filter.data()};
   const bool filtered = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
   return filtered ? 0U : calls::kLacksSeccomp;

@@ -22,6 +22,6 @@ Result<uint32_t> give_up_files();
 
 // For a process that was just forked, with all its threads: resource limits, and the list of system calls.
 // `data_bytes`: of memory that may be written to (RLIMIT_DATA). Gives what the kernel lacks.
-uint32_t give_up_system(uint64_t data_bytes);
+uint32_t give_up_system(uint64_t data_bytes, bool may_make_threads = false);
 
 }  // namespace verge::workers

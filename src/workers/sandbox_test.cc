@@ -27,11 +27,11 @@ constexpr int kNoSandbox = 12;
 constexpr uint64_t kDataBytes = 256U << 20;
 
 // The wait status of a process that entered the sandbox and ran `attempt`; exits with kEscaped where it gives true.
-int status_of(const std::function<bool()>& attempt) {
+int status_of(const std::function<bool()>& attempt, bool may_make_threads = false) {
   const pid_t child = fork();
   if (child == 0) {
     if (!give_up_files()) _exit(kNoSandbox);
-    give_up_system(kDataBytes);
+    give_up_system(kDataBytes, may_make_threads);
     _exit(attempt() ? kEscaped : kFailed);
   }
   int status = 0;
@@ -117,6 +117,25 @@ TEST(Sandbox, MemoryEndsAtItsBound) {
   EXPECT_EQ(WEXITSTATUS(reserved), kEscaped);
   const int within = status_of([take] { return take(kDataBytes / 4); });
   EXPECT_EQ(WEXITSTATUS(within), kEscaped);
+}
+
+TEST(Sandbox, ThreadsAreForThoseThatAreInspected) {
+  const auto make_thread = [] {
+    bool ran = false;
+    std::thread([&ran] { ran = true; }).join();
+    return ran;
+  };
+  EXPECT_TRUE(was_ended(status_of(make_thread)));
+  EXPECT_EQ(WEXITSTATUS(status_of(make_thread, /*may_make_threads=*/true)), kEscaped);
+  // And no process beside.
+  const int forked = status_of(
+      [] {
+        const pid_t child = fork();
+        if (child == 0) _exit(0);
+        return child > 0;
+      },
+      /*may_make_threads=*/true);
+  EXPECT_TRUE(was_refused(forked) || was_ended(forked)) << forked;
 }
 
 TEST(Sandbox, ItsOwnWorkGoesOn) {

@@ -18,6 +18,8 @@ constexpr StreamId kOwnStream = StreamId{1} << 62;
 constexpr uint64_t kCallsBeforeCode = 32;
 // What the first call of a fresh realm may take besides: it compiles what it uses.
 constexpr uint64_t kColdNs = 5'000'000;
+// Of an entry while somebody inspects.
+constexpr uint64_t kInspectedNs = 3'600'000'000'000;
 // An entry longer than this may have taken memory worth looking for.
 constexpr uint64_t kLongEntryNs = 1'000'000;
 
@@ -44,6 +46,7 @@ LoadedProgram::LoadedProgram(const calls::Load& load)
       start_cpu_ns(load.start_cpu_us * 1000),
       memory_bytes(load.memory_bytes) {
   program.kind = static_cast<Program::Kind>(load.kind);
+  program.compatibility_date = load.compatibility_date;
   for (const calls::Module& module : load.modules) {
     program.modules.push_back(
         {std::string(module.name), std::string(module.source), static_cast<Module::Kind>(module.type)});
@@ -81,7 +84,7 @@ void WorkerHost::load(std::unique_ptr<Realm> ready) {
 
 template <class Work>
 void WorkerHost::enter(EventId event, uint64_t allowed_ns, const Work& work) {
-  process_.begin_code(id_, static_cast<uint32_t>(event), allowed_ns, expired_);
+  process_.begin_code(id_, static_cast<uint32_t>(event), is_inspected_ ? kInspectedNs : allowed_ns, expired_);
   work();
   leave(event);
 }
@@ -90,8 +93,12 @@ template <class Work>
 void WorkerHost::enter_for(EventId event, const Work& work) {
   if (!realm_) return;
   uint64_t used = 0;
-  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) used = call->second.cpu_ns;
-  if (used >= program_.cpu_ns) realm_->terminate("workers.cpu", "it used its processor time");
+  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) {
+    // Each message of a WebSocket has the time of a call.
+    if (sockets_.contains(call->first)) call->second.former_cpu_ns += std::exchange(call->second.cpu_ns, 0);
+    used = call->second.cpu_ns;
+  }
+  if (used >= program_.cpu_ns && !is_inspected_) realm_->terminate("workers.cpu", "it used its processor time");
   const uint64_t allowed = program_.cpu_ns + (is_cold_ ? kColdNs : 0);
   is_cold_ = false;
   enter(event, allowed - std::min(used, allowed - 1), work);
@@ -162,6 +169,7 @@ void WorkerHost::condemn() {
   subrequest_ids_.clear();
   leaving_.clear();
   entering_.clear();
+  sockets_.clear();
   for (auto& [id, call] : calls_) call.leaving = 0;
   pulled_.clear();
   roomy_.clear();
@@ -173,8 +181,10 @@ void WorkerHost::settle_ended() {
   for (const uint32_t id : ended_) {
     const auto call = calls_.find(id);
     if (call == calls_.end() || call->second.leaving != 0) continue;
-    calls::append_done(process_.outbox().text(), id, {call->second.cpu_ns / 1000, memory_bytes_});
+    calls::append_done(process_.outbox().text(), id,
+                       {(call->second.former_cpu_ns + call->second.cpu_ns) / 1000, memory_bytes_});
     calls_.erase(call);
+    sockets_.erase(id);
     process_.note_call_over(id);
     ++calls_done_;
     if (entering_.erase(id) != 0) unread_.push_back(id);
@@ -251,7 +261,7 @@ void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
       } else if (!its.body.empty()) {
         body = {.kind = Body::Kind::Whole, .whole = Chunk(its.body, keeper)};
       }
-      enter_for(call, [&] { realm_->fetch(call, {its.method, its.url, fields_}, std::move(body)); });
+      enter_for(call, [&] { realm_->fetch(call, {its.method, its.url, fields_, its.place}, std::move(body)); });
       break;
     }
     case calls::CallKind::kScheduled:
@@ -342,6 +352,117 @@ void WorkerHost::abandon(uint32_t call) {
     if (leaving != 0 && leaving < kOwnStream) realm_->dropped(leaving);
     realm_->abandon(call);
   });
+}
+
+// --- WebSockets
+
+void WorkerHost::take_message(uint32_t call, bool is_text, const Chunk& message) {
+  if (!sockets_.contains(call)) return;
+  bool is_taken = true;
+  enter_for(call, [&] { is_taken = realm_->socket_message(call, is_text, message); });
+  if (is_taken) socket_taken(call, message.bytes().size());
+}
+
+void WorkerHost::take_close(uint32_t call, const calls::SocketClose& close, bool is_clean) {
+  const auto found = sockets_.find(call);
+  if (found == sockets_.end()) return;
+  // Nobody reads it any more.
+  found->second.is_closed = true;
+  found->second.waiting.clear();
+  found->second.waiting_bytes = 0;
+  pump_socket(call, found->second);
+  enter_for(call, [&] { realm_->socket_closed(call, close.code, close.reason, is_clean); });
+}
+
+void WorkerHost::add_socket_room(uint32_t call, uint64_t bytes) {
+  const auto found = sockets_.find(call);
+  if (found == sockets_.end()) return;
+  found->second.window += bytes;
+  pump_socket(call, found->second);
+}
+
+void WorkerHost::pump_socket(uint32_t call, Socket& socket) {
+  Outbox& outbox = process_.outbox();
+  while (!socket.waiting.empty()) {
+    const Socket::Message& message = socket.waiting.front();
+    const std::string_view bytes = message.bytes.bytes();
+    const uint64_t cost = calls::socket_cost(bytes.size());
+    if (cost > socket.window) return;
+    socket.window -= cost;
+    socket.waiting_bytes -= bytes.size();
+    calls::FrameWriter frame(outbox.text(), calls::FrameType::kSocketSend, call, message.is_text ? calls::kText : 0);
+    frame.end(bytes.size());
+    outbox.share(message.bytes, bytes);
+    socket.waiting.pop_front();
+  }
+  if (!socket.close) return;
+  const auto [code, reason] = *std::exchange(socket.close, std::nullopt);
+  calls::append_socket_close(outbox.text(), calls::FrameType::kSocketEnd, call, {code, reason});
+}
+
+bool WorkerHost::socket_send(EventId socket, bool is_text, Chunk message) {
+  constexpr size_t kWaitingMax = 8U << 20;
+  const auto call = static_cast<uint32_t>(socket);
+  const auto found = sockets_.find(call);
+  if (found == sockets_.end() || found->second.is_closed) return true;
+  found->second.waiting_bytes += message.bytes().size();
+  found->second.waiting.push_back({is_text, std::move(message)});
+  pump_socket(call, found->second);
+  // Each takes memory beside its bytes.
+  return found->second.waiting_bytes + found->second.waiting.size() * calls::kMessageCost <= kWaitingMax;
+}
+
+void WorkerHost::socket_end(EventId socket, uint16_t code, std::string_view reason) {
+  const auto call = static_cast<uint32_t>(socket);
+  const auto found = sockets_.find(call);
+  if (found == sockets_.end()) return;
+  found->second.close.emplace(code, reason);
+  pump_socket(call, found->second);
+}
+
+void WorkerHost::socket_taken(EventId socket, size_t bytes) {
+  calls::append_number(process_.outbox().text(), calls::FrameType::kSocketTaken, static_cast<uint32_t>(socket),
+                       calls::socket_cost(bytes));
+}
+
+size_t WorkerHost::socket_buffered(EventId socket) const {
+  const auto found = sockets_.find(static_cast<uint32_t>(socket));
+  return found == sockets_.end() ? 0 : found->second.waiting_bytes;
+}
+
+// --- The inspector
+
+void WorkerHost::inspect(std::string_view message) {
+  is_inspected_ = true;
+  if (!realm_ && make_realm(nullptr)) return;
+  if (standing_ > 0) return realm_->inspect(message);
+  enter(kNoEvent, program_.cpu_ns, [&] { realm_->inspect(message); });
+  do_what_follows();
+}
+
+void WorkerHost::end_inspection() {
+  is_inspected_ = false;
+  if (!realm_) return;
+  if (standing_ > 0) return realm_->end_inspection();
+  enter(kNoEvent, program_.cpu_ns, [&] { realm_->end_inspection(); });
+  for (auto& [id, call] : calls_) call.cpu_ns = 0;
+}
+
+void WorkerHost::inspector_send(std::string_view message) {
+  do {
+    const std::string_view piece = message.substr(0, calls::kPayloadBytesMax);
+    message.remove_prefix(piece.size());
+    calls::append_frame(process_.outbox().text(), calls::FrameType::kInspected, id_, piece,
+                        message.empty() ? calls::kEnd : 0);
+    if (process_.outbox().has_much()) static_cast<void>(process_.outbox().send());
+  } while (!message.empty());
+}
+
+bool WorkerHost::inspector_wait() {
+  ++standing_;
+  const bool goes_on = process_.wait_while_standing();
+  --standing_;
+  return goes_on;
 }
 
 // --- Answers to subrequests
@@ -453,6 +574,11 @@ void WorkerHost::respond(EventId event, const ResponseHead& head, Body body) {
   its.reason = head.reason;
   its.fields.clear();
   for (const Field& field : head.fields) its.fields.push_back({field.name, field.value});
+  if (body.kind == Body::Kind::Socket) {
+    calls::append_head(out, calls::FrameType::kHead, call, its, calls::kSwitches);
+    sockets_[call];
+    return;
+  }
   if (body.kind == Body::Kind::Relayed) {
     entering_.erase(body.stream);
     calls::append_head(out, calls::FrameType::kHead, call, its, calls::kEnd | calls::kRelays);
@@ -480,6 +606,8 @@ void WorkerHost::respond(EventId event, const ResponseHead& head, Body body) {
 }
 
 void WorkerHost::ended(EventId event, const EventEnd& end) {
+  // Whose fault it was is told to each call by condemn().
+  if (realm_ && realm_->condemned()) return;
   const auto call = calls_.find(static_cast<uint32_t>(event));
   if (call == calls_.end() || call->second.has_ended) return;
   if (end.failure) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "calls/messages.h"
+#include "calls/socket_frames.h"
 #include "workers/realm.h"
 
 namespace verge::workers {
@@ -48,6 +49,15 @@ class WorkerHost final : public Host {
   void add_credit(uint32_t call, uint64_t bytes);
   void abandon(uint32_t call);
 
+  // Of WebSockets.
+  void take_message(uint32_t call, bool is_text, const Chunk& message);
+  void take_close(uint32_t call, const calls::SocketClose& close, bool is_clean);
+  void add_socket_room(uint32_t call, uint64_t bytes);
+
+  // A message for the inspector; until end_inspection() processor time has no limit. Also while code stands.
+  void inspect(std::string_view message);
+  void end_inspection();
+
   // Of subrequests.
   void answer(uint32_t subrequest, const calls::Head& head, bool ends, const std::shared_ptr<const void>& keeper);
   void take_answer_body(uint32_t subrequest, Chunk piece, bool ends);
@@ -78,6 +88,12 @@ class WorkerHost final : public Host {
   void pull(StreamId stream) override;
   void cancel(StreamId stream) override;
   bool relays(EventId event, StreamId stream) const override;
+  bool socket_send(EventId socket, bool is_text, Chunk message) override;
+  void socket_end(EventId socket, uint16_t code, std::string_view reason) override;
+  void socket_taken(EventId socket, size_t bytes) override;
+  void inspector_send(std::string_view message) override;
+  bool inspector_wait() override;
+  [[nodiscard]] size_t socket_buffered(EventId socket) const override;
   void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) override;
   void abort_fetch(OperationId operation) override;
   void cache_match(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) override;
@@ -89,6 +105,7 @@ class WorkerHost final : public Host {
  private:
   struct CallState {
     uint64_t cpu_ns = 0;
+    uint64_t former_cpu_ns = 0;                         // of a WebSocket: of the messages before
     uint64_t aside_ns = 0;                              // of that, what jobs used
     std::shared_ptr<std::atomic<uint64_t>> aside_used;  // by its jobs, so far; null where it had none
     bool has_ended = false;
@@ -112,6 +129,17 @@ class WorkerHost final : public Host {
     bool pulled = false;
     bool ended = false;
     bool is_held = false;  // the node keeps it until there is credit
+  };
+  struct Socket {
+    struct Message {
+      bool is_text;
+      Chunk bytes;
+    };
+    uint64_t window = calls::kSocketWindowBytes;
+    std::deque<Message> waiting;
+    size_t waiting_bytes = 0;
+    std::optional<std::pair<uint16_t, std::string>> close;  // behind those that wait
+    bool is_closed = false;                                 // by the other end
   };
   struct Subrequest {
     OperationId operation;
@@ -142,6 +170,7 @@ class WorkerHost final : public Host {
   bool pump(StreamId stream, Leaving& leaving);
   void add_room(StreamId stream, uint64_t bytes);
   void end_leaving(const Leaving& leaving);
+  void pump_socket(uint32_t call, Socket& socket);
   uint32_t begin_subrequest(OperationId operation, EventId event, calls::Request& request, const RequestHead& head,
                             Body body);
   Subrequest* find_subrequest(uint32_t subrequest);
@@ -156,6 +185,7 @@ class WorkerHost final : public Host {
   std::unordered_map<uint32_t, CallState> calls_;
   std::unordered_map<StreamId, Leaving> leaving_;
   std::unordered_map<StreamId, Entering> entering_;
+  std::unordered_map<uint32_t, Socket> sockets_;  // by call
   std::unordered_map<uint32_t, Subrequest> subrequests_;
   std::unordered_map<OperationId, uint32_t> subrequest_ids_;
   std::vector<std::shared_ptr<AsideJob>> jobs_;  // what the realm waits for
@@ -168,6 +198,8 @@ class WorkerHost final : public Host {
   std::optional<Failure> load_failure_;
   uint64_t calls_done_ = 0;
   uint64_t memory_bytes_ = 0;
+  bool is_inspected_ = false;
+  size_t standing_ = 0;  // calls of inspector_wait()
   bool code_sent_ = false;
   bool is_cold_ = true;  // no call was begun in this realm
 };

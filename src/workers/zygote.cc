@@ -69,8 +69,11 @@ bool take_idle_priority() {
 
 struct Zygote::Request : calls::ControlRequest {};
 
-Zygote::Zygote(Engine& engine, int control)
-    : engine_(engine), controls_{control}, ready_(Realm::create(engine, ready_limits_)) {
+Zygote::Zygote(Engine& engine, int control, bool may_make_threads)
+    : engine_(engine),
+      may_make_threads_(may_make_threads),
+      controls_{control},
+      ready_(Realm::create(engine, ready_limits_)) {
   let_memory_be_inherited();
 }
 
@@ -167,7 +170,7 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   process.aside().start([] { take_idle_priority(); });
   engine_.start_thread([] { take_idle_priority(); });
   if (!take_idle_priority()) lacks |= calls::kLacksIdlePriority;
-  lacks |= give_up_system(data_bytes);
+  lacks |= give_up_system(data_bytes, may_make_threads_);
   status.lacks.store(lacks);
   const int result = process.run();
   // Nothing of this process outlives it: no destructors.

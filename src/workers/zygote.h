@@ -19,7 +19,8 @@ namespace verge::workers {
 class Zygote {
  public:
   // `control`: a seqpacket socket. Makes the realm that forked processes begin with.
-  Zygote(Engine& engine, int control);
+  // `may_make_threads`: what a profiler needs.
+  Zygote(Engine& engine, int control, bool may_make_threads = false);
   ~Zygote();
   // In the zygote until all control sockets are closed; in each forked process until its node closes its socket. Gives
   // the exit status of either.
@@ -34,6 +35,7 @@ class Zygote {
   void collect();
 
   Engine& engine_;
+  const bool may_make_threads_;
   std::vector<int> controls_;
   std::unordered_map<int, int> children_;  // process id to the control socket that asked for it
   Limits ready_limits_;

@@ -58,10 +58,10 @@ VICTIM = "let n = 0; export default { fetch() { return new Response(String(++n))
 class Served:
     """`verge worker serve` of some workers, by name."""
 
-    def __init__(self, test, workers, arguments=EASY, command="serve", files=None):
+    def __init__(self, test, workers, arguments=EASY, command="serve", files=None, paths=()):
         self.ready = os.path.join(test.directory, "ready.json")
         self.log = os.path.join(test.directory, "log")
-        self.paths = []
+        self.paths = list(paths)
         for name, text in workers.items():
             path = os.path.join(test.directory, name + ".js")
             with open(path, "w", encoding="utf-8") as file:
@@ -443,6 +443,20 @@ class Examples(TestCase):
         self.assertEqual(answer.fields["x-content-type-options"], "nosniff")
         self.assertEqual(answer.fields["x-kept"], "1")
         self.assertNotIn("server", answer.fields)
+
+    def test_rewrite_html(self):
+        page = ("<!doctype html><body><a href='http://ORIGIN/x?y'>here</a><a href='https://other.example/'>there</a><img src=a>"
+                "<script src='https://ads.example/a.js'></script><script src='/own.js'></script><p>text</p></body>")
+        origin = Served(self, {"origin": source(
+            'if (request.url.endsWith("/text")) return new Response("<a href=/>");'
+            f'return new Response({json.dumps(page)}.replace("ORIGIN", new URL(request.url).host), {{ headers: {{ "content-type": "text/html" }} }});')})
+        os.unlink(origin.ready)
+        served = self.serve("rewrite_html", f"ORIGIN=http://{origin.address}")
+        self.assertEqual(served.get("/").body.decode(),
+                         '<!doctype html><body><a href="/x?y">here</a><a href=\'https://other.example/\' rel="noopener">there</a>'
+                         '<img src=a loading="lazy"><script src=\'/own.js\'></script><p>text</p>'
+                         "<footer>1 scripts removed</footer></body>")
+        self.assertEqual(served.get("/text").body, b"<a href=/>")
 
     def test_jwt_auth(self):
         served = self.serve("jwt_auth", "KEY=a secret of the edge")

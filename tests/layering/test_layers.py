@@ -18,6 +18,7 @@ ALLOWED = {
     "compress": {"base"},
     "crypto": {"base"},
     "model": {"base"},
+    "geo": {"base"},
     "calls": {"base"},
     "series": {"base", "model"},
     "payloads": {"base"},
@@ -31,12 +32,12 @@ ALLOWED = {
     "esi": {"base", "model", "runtime", "net"},
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi", "traces"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
-    "workers": {"base", "calls"},
+    "workers": {"base", "calls", "compress"},
     "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
     "overview": {"base", "model"},
-    "node": {"base", "calls", "isolates", "compress", "crypto", "model", "payloads", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview", "traces"},
-    "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "calls", "isolates", "node", "planner", "overview", "series"},
+    "node": {"base", "calls", "geo", "isolates", "compress", "crypto", "model", "payloads", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview", "traces"},
+    "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "calls", "geo", "isolates", "node", "planner", "overview", "series"},
 }
 
 # Third-party headers and the folders that own them. fmt is everywhere, as the standard library is.
@@ -50,6 +51,7 @@ OWNERS = {
     r"cbor\.h|google/protobuf/": {"payloads"},
     r"nats/": {"jetstream"},
     r"coin/": {"planner"},
+    r"maxminddb\.h": {"geo"},
     r"nghttp2/": {"net"},
     r"openssl/": {"net", "crypto", "workers"},
     r"openssl/(ssl|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
@@ -137,7 +139,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|history|http|import|ingest|jetstream|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|twin|uplink|workers"
+        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|geo|history|http|import|ingest|jetstream|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|twin|uplink|workers"
         keys = {"http.listen", "mqtt.listen", "admin.listen", "admin.tokens"}  # names of settings
         used = set()
         for path in files():

@@ -2,12 +2,15 @@
 import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
 import { abortSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
+import { setCompatibilityDate } from "./compatibility.js";
 import { discardBody, incomingBody, isUnusable, relay, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
 import { receivedRequest, requestState } from "./request.js";
 import { isResponse, responseBlock, responseState } from "./response.js";
 import { reportException } from "./timers.js";
+import { commandOf } from "./wasi.js";
 import { interfaceOf, required } from "./webidl.js";
+import { checkAttachable, connectSocket } from "./websocket.js";
 
 let handlers = null;
 let env = null;
@@ -100,6 +103,7 @@ function respond(event, response) {
     event.fail(new TypeError("The body of the Response has been read already, or its stream is locked"));
     return;
   }
+  if (state.webSocket !== null) return switchProtocols(event, state);
   event.responded = true;
   const { id } = event;
   const kind = body === null ? 0 : relay(body, id) ? 3 : useWhole(body);
@@ -112,6 +116,15 @@ function respond(event, response) {
   const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length, false));
   if (sent === undefined) event.settled();
   else then(sent, () => event.settled());
+}
+
+// The event goes on for as long as the WebSocket does.
+function switchProtocols(event, state) {
+  const wrong = checkAttachable(state.webSocket);
+  if (wrong !== undefined) return event.fail(wrong);
+  event.responded = true;
+  host.respond(event.id, 101, state.reason, responseBlock(state), 5, undefined, -1, false);
+  connectSocket(state.webSocket, event.id, () => event.settled());
 }
 
 // Calls a handler; `good(event, value)` when it has settled well.
@@ -173,11 +186,20 @@ class MessageBatch {
 interfaceOf(MessageBatch);
 
 export const hooks = {
-  // Takes the program's default export: the names of its handlers; null where there is none.
-  start(exported, variables) {
+  // Takes the program's default export: the names of its handlers; null where there is none. Or a WASI command's compiled
+  // module and name: why it is none; null where it is.
+  start(exported, variables, date, command) {
+    if (command !== undefined) {
+      const made = commandOf(exported, variables, command);
+      if (typeof made === "string") return made;
+      handlers = made;
+      env = variables;
+      return null;
+    }
     if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return null;
     handlers = exported;
     env = variables;
+    setCompatibilityDate(date);
     let names = "";
     if (typeof exported.fetch === "function") names += "fetch,";
     if (typeof exported.scheduled === "function") names += "scheduled,";
@@ -189,8 +211,8 @@ export const hooks = {
     handlers = null;
     env = null;
   },
-  fetch(id, text, methodEnd, urlEnd, ownUrl, body, length) {
-    const request = receivedRequest(text, methodEnd, urlEnd, ownUrl, incomingBody(body, length, id));
+  fetch(id, text, methodEnd, urlEnd, ownUrl, body, length, place) {
+    const request = receivedRequest(text, methodEnd, urlEnd, ownUrl, incomingBody(body, length, id), place);
     run(new Running(id, request), "fetch", request, respond);
   },
   scheduled(id, cron, time) {

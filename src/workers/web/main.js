@@ -21,6 +21,9 @@ import "./caches.js";
 import { hooks as subtleHooks, subtle } from "./subtle.js";
 import { DigestStream } from "./digest_stream.js";
 import "./file_reader.js";
+import "./compression.js";
+import "./url_pattern.js";
+import "./html_rewriter.js";
 import "./console.js";
 import "./globals.js";
 import { hooks as bodyHooks } from "./body.js";
@@ -30,6 +33,7 @@ import { startDeterministic, wake } from "./startup.js";
 import { cloneHostObject } from "./structured_clone.js";
 import { fireTimer, reportRejection } from "./timers.js";
 import { warmUp } from "./warm_up.js";
+import { hooks as socketHooks } from "./websocket.js";
 
 installCrypto({ subtle, DigestStream });
 startDeterministic();
@@ -39,6 +43,7 @@ export default {
   ...bodyHooks,
   ...fetchHooks,
   ...dispatchHooks,
+  ...socketHooks,
   ...subtleHooks,
   timer: fireTimer,
   rejection: reportRejection,

@@ -10,6 +10,7 @@ import { ReadableStream } from "./streams.js";
 import { baseUrl, normalizeUrl, originOf, resolveUrl, withoutFragment } from "./url.js";
 import { expose, interfaceOf, required, toByteString, toDictionary, toEnumeration, toUSVString } from "./webidl.js";
 
+const { parse } = JSON;
 const kToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const kUsualMethods = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
 const kReferrerPolicies = [
@@ -32,7 +33,7 @@ class State {
 // The request of a fetch event, as it came: "METHODURLname\0value\0…", not taken apart until somebody looks. `ownUrl` is
 // given where the URL is not ASCII, and not in the text.
 class ReceivedState {
-  constructor(text, methodEnd, urlEnd, ownUrl, body) {
+  constructor(text, methodEnd, urlEnd, ownUrl, body, place) {
     this.text = text;
     this.methodEnd = methodEnd;
     this.urlEnd = urlEnd;
@@ -40,6 +41,7 @@ class ReceivedState {
     this.headers = undefined;
     this.body = body;
     this.signal = undefined;
+    if (place !== undefined) this.cf = place;
   }
   get method() { return slice(this.text, 0, this.methodEnd); }
   get url() { return this.ownUrl ??= slice(this.text, this.methodEnd, this.urlEnd); }
@@ -49,6 +51,7 @@ class ReceivedState {
 
 // What nearly every request leaves as it is costs none of them a field.
 const kUsual = {
+  cf: undefined,    // where the client is; a string as long as nobody has looked
   blob: undefined,  // of a blob: URL, as it was when the request was made
   redirect: "follow",
   mode: "cors",
@@ -102,6 +105,11 @@ export class Request {
     this.#state;
     return false;
   }
+  get cf() {
+    const state = this.#state;
+    if (typeof state.cf === "string") state.cf = parse(state.cf);
+    return state.cf;
+  }
   get signal() { return this.#state.signal ??= newSignal(); }
   get duplex() { return this.#state.duplex; }
   clone() {
@@ -122,6 +130,7 @@ function copyState(state) {
   const copy = new State();
   copy.method = state.method;
   copy.url = state.url;
+  copy.cf = state.cf;
   copy.blob = state.blob;
   copy.block = state.headers === undefined ? state.block : blockOf(state.headers);
   copy.guard = state.guard;
@@ -177,6 +186,7 @@ function stateFrom(input, init) {
   if (init.cache !== undefined) {
     state.cache = toEnumeration(init.cache, ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"], "RequestCache");
   }
+  if (init.cf !== undefined) state.cf = init.cf === null ? undefined : toDictionary(init.cf, "cf");
   if (init.credentials !== undefined) {
     state.credentials = toEnumeration(init.credentials, ["omit", "same-origin", "include"], "RequestCredentials");
   }
@@ -259,8 +269,8 @@ function newRequest(state) {
 }
 
 // The one of a fetch event.
-export function receivedRequest(text, methodEnd, urlEnd, ownUrl, body) {
-  return newRequest(new ReceivedState(text, methodEnd, urlEnd, ownUrl, body));
+export function receivedRequest(text, methodEnd, urlEnd, ownUrl, body, place) {
+  return newRequest(new ReceivedState(text, methodEnd, urlEnd, ownUrl, body, place));
 }
 
 export const requestBlock = (state) => (state.headers === undefined ? state.block : blockOf(state.headers));

@@ -5,6 +5,7 @@ import { blockOf, fieldOf, fill, guardOf, makeHeaders, setField } from "./header
 import { extractMime, serializeMime } from "./mime.js";
 import { resolveUrl, withoutFragment } from "./url.js";
 import { Body, TEXT } from "./body.js";
+import { isWebSocket } from "./websocket.js";
 import { expose, interfaceOf, required, toByteString, toDictionary, toUnsignedShort, toUSVString } from "./webidl.js";
 
 const kReason = /^[\t\x20-\x7E\x80-\xFF]*$/;
@@ -24,6 +25,9 @@ class State {
     this.body = null;
   }
 }
+
+// Only answers that switch to one have it.
+State.prototype.webSocket = null;
 
 let making = null;
 export let responseState;
@@ -81,8 +85,10 @@ export class Response {
     const state = this.#state;
     return state.headers ??= makeHeaders(state.block, state.guard);
   }
+  get webSocket() { return this.#state.webSocket; }
   clone() {
     const state = this.#state;
+    if (state.webSocket !== null) throw new TypeError("A Response with a WebSocket cannot be cloned");
     if (isUnusable(state.body)) throw new TypeError("The body has been read already, or its stream is locked");
     const copy = new State();
     copy.type = state.type;
@@ -106,7 +112,13 @@ function initialize(state, init, extracted) {
   const status = init.status === undefined ? 200 : toUnsignedShort(init.status);
   const reason = init.statusText === undefined ? "" : toByteString(init.statusText);
   const { headers } = init;
-  if (status < 200 || status > 599) throw new RangeError(`${status} is not a status from 200 to 599`);
+  const webSocket = init.webSocket ?? null;
+  if (webSocket !== null) {
+    if (!isWebSocket(webSocket)) throw new TypeError("webSocket is no WebSocket");
+    if (status !== 101) throw new RangeError("A Response with a WebSocket has the status 101");
+    if (extracted !== null) throw new TypeError("A Response with a WebSocket has no body");
+    state.webSocket = webSocket;
+  } else if (status < 200 || status > 599) throw new RangeError(`${status} is not a status from 200 to 599`);
   if (!test(kReason, reason)) throw new TypeError("The status text has characters that are not allowed");
   state.status = status;
   state.reason = reason;

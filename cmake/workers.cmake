@@ -1,6 +1,9 @@
 # What runs JavaScript. src/workers is two libraries: verge_workers (processes, frames: no V8) and verge_realm (realm*.cc:
 # V8, which only verge-isolate and tests link). V8 is Debian's libnode, in a prefix that ./dev deps makes, or installed.
 set(VERGE_LIBNODE ${CMAKE_SOURCE_DIR}/build/deps/libnode)
+if(CMAKE_CROSSCOMPILING)
+  set(VERGE_LIBNODE ${CMAKE_SYSROOT})
+endif()
 find_path(V8_INCLUDE v8.h NO_DEFAULT_PATH PATHS ${VERGE_LIBNODE}/usr/include/node /usr/include/node)
 file(GLOB libnode_candidates ${VERGE_LIBNODE}/usr/lib/*/libnode.so /usr/lib/*/libnode.so)
 if(NOT V8_INCLUDE OR NOT libnode_candidates)

@@ -9,6 +9,7 @@
 #include <simdjson.h>
 #include <time.h>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "cli/admin_client.h"
 #include "cli/command_line.h"
@@ -42,6 +43,9 @@ struct DeployOptions {
   uint64_t memory_mb = 0;
   uint64_t subrequests = UINT64_MAX;
   uint64_t version = 0;
+  std::string level = "debug";  // of `tail`: what is below is not shown, as what the next three leave out
+  std::string search;
+  double sampling = 1;
   bool private_addresses = false;
   bool json = false;
   bool once = false;
@@ -314,7 +318,31 @@ int remove(const DeployOptions& options) {
   return status;
 }
 
+constexpr std::string_view kLevels[] = {"debug", "log", "info", "warn", "error"};
+
+// Which of what a worker says is shown.
+class Sieve {
+ public:
+  explicit Sieve(const DeployOptions& options)
+      : least_(rank(options.level)), search_(options.search), share_(options.sampling), random_(system_seed()) {}
+
+  bool passes(std::string_view level, std::string_view text) {
+    return rank(level) >= least_ && text.find(search_) != std::string_view::npos && random_.chance(share_);
+  }
+
+ private:
+  static size_t rank(std::string_view level) {
+    return static_cast<size_t>(std::ranges::find(kLevels, level) - std::begin(kLevels));
+  }
+
+  const size_t least_;
+  const std::string search_;
+  const double share_;
+  Random random_;
+};
+
 int tail(const DeployOptions& options) {
+  Sieve sieve(options);
   std::string after = "0";
   while (true) {
     const Result<AdminAnswer> answer = ask(options, "GET", path_of(options.name, "/console?after=" + after));
@@ -323,6 +351,7 @@ int tail(const DeployOptions& options) {
     while (!lines.empty()) {
       const std::string line(lines.substr(0, lines.find('\n')));
       lines.remove_prefix(std::min(lines.size(), line.size() + 1));
+      if (!sieve.passes(text_at(line, {"level"}), text_at(line, {"text"}))) continue;
       if (options.json) {
         fmt::print("{}\n", line);
       } else {
@@ -424,9 +453,18 @@ void add_worker_deploys(Command& worker, Outcome& outcome) {
       add(worker, outcome, tailing, "tail", "Print what a worker says on its console, as it says it", tail);
   tailed->add_option("NAME", tailing->name, "The worker")->required();
   tailed->add_flag("--once", tailing->once, "End when all that is there was printed");
+  tailed->add_option("--level", tailing->level, "Show what is of this level or above it")
+      ->check(one_of({"debug", "log", "info", "warn", "error"}))
+      ->capture_default_str();
+  tailed->add_option("--search", tailing->search, "Show what has this text in it")->type_name("TEXT");
+  tailed->add_option("--sampling", tailing->sampling, "Show that share of the lines, by chance")
+      ->check(between(0.0, 1.0))
+      ->capture_default_str();
   tailed->add_flag("--json", tailing->json, "Print one JSON object a line");
   add_node_options(*tailed, *tailing, /*changes=*/false);
-  set_examples(*tailed, "  verge worker tail hello\n");
+  set_examples(*tailed,
+               "  verge worker tail hello\n"
+               "  verge worker tail hello --level warn --search checkout\n");
 }
 
 }  // namespace verge::cli

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "isolates/socket_records.h"
 #include "isolates/url.h"
 #include "net/tls_context.h"
 
@@ -82,8 +83,23 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
     method_ = request.method;
     target_ = target;
     // Host, framing and connection are the client's own; a worker may not speak for them.
-    for (const calls::Field& field : request.fields) fields_.emplace_back(field.name, field.value);
-    const bool has_body = !ends || !request.body.empty();
+    const auto its = std::ranges::find_if(
+        request.fields, [](const calls::Field& field) { return net::equals_ignoring_case(field.name, "upgrade"); });
+    const bool asks_socket = its != request.fields.end() && net::equals_ignoring_case(its->value, "websocket");
+    if (asks_socket) socket_ = std::make_unique<SocketRecords>();
+    for (const calls::Field& field : request.fields) {
+      const bool is_handshake = net::equals_ignoring_case(field.name, "upgrade") ||
+                                net::equals_ignoring_case(field.name, "connection") ||
+                                net::equals_ignoring_case(field.name, "sec-websocket-key") ||
+                                net::equals_ignoring_case(field.name, "sec-websocket-version") ||
+                                net::equals_ignoring_case(field.name, "sec-websocket-extensions");
+      if (!asks_socket || !is_handshake) fields_.emplace_back(field.name, field.value);
+    }
+    if (socket_) {
+      fields_.emplace_back("Sec-WebSocket-Key", socket_->key());
+      fields_.emplace_back("Sec-WebSocket-Version", "13");
+    }
+    const bool has_body = !socket_ && (!ends || !request.body.empty());
     if (has_body) {
       framing_.kind = ends ? net::BodyFraming::Kind::kLength : net::BodyFraming::Kind::kChunked;
       framing_.length = request.body.size();
@@ -108,15 +124,22 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
                                     .authority = origin_->authority,
                                     .fields = fields,
                                     .framing = framing_,
-                                    .upgrade = {}};
+                                    .upgrade = socket_ ? std::optional<std::string_view>("websocket") : std::nullopt};
     call_ = origin_->pool->begin(head, *this);
+    if (socket_) return;  // its records are for the time after the answer
     if (!early_.empty()) call_->write_body(early_);
     if (finished_ && framing_.kind != net::BodyFraming::Kind::kNone) call_->finish_body({});
     early_.clear();
   }
 
   void write_body(std::string_view piece) override {
-    if (call_) {
+    if (socket_) {
+      if (!switched_) return;
+      wire_.clear();
+      socket_->take(piece, wire_);
+      if (!wire_.empty()) call_->write_body(wire_);
+      end_if_over();
+    } else if (call_) {
       call_->write_body(piece);
     } else if (early_.size() + piece.size() <= kEarlyBytesMax) {
       early_.append(piece);
@@ -124,7 +147,7 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
   }
   void finish_body() override {
     finished_ = true;
-    if (call_) call_->finish_body({});
+    if (call_ && !socket_) call_->finish_body({});
   }
   void pause() override {
     if (call_) call_->pause();
@@ -136,6 +159,12 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
  private:
   void on_head(const net::ResponseHead& head, const net::BodyFraming& framing) override {
     calls::Head its{.status = static_cast<uint32_t>(head.status), .reason = head.reason};
+    if (head.status == 101) {
+      if (!socket_ || !socket_->is_accepted_by(net::find_field(head.fields, "sec-websocket-accept").value_or(""))) {
+        return later_failure("the server switched to what is no WebSocket");
+      }
+      switched_ = true;
+    }
     for (const net::HttpField& field : head.fields) {
       if (!net::equals_ignoring_case(field.name, "connection") &&
           !net::equals_ignoring_case(field.name, "transfer-encoding") &&
@@ -143,16 +172,47 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
         its.fields.push_back({field.name, field.value});
       }
     }
-    const bool ends = framing.kind == net::BodyFraming::Kind::kNone ||
+    const bool ends = (framing.kind == net::BodyFraming::Kind::kNone && !switched_) ||
                       (framing.kind == net::BodyFraming::Kind::kLength && framing.length == 0);
     observer_.on_answer(its, ends);
   }
-  void on_body(std::string_view piece) override { observer_.on_body(piece, false); }
+  void on_body(std::string_view piece) override {
+    if (!switched_) return observer_.on_body(piece, false);
+    records_.clear();
+    wire_.clear();
+    socket_->receive(piece, records_, wire_);
+    if (!wire_.empty()) call_->write_body(wire_);
+    end_if_over();
+    if (!records_.empty()) observer_.on_body(records_, false);
+  }
+  // In a turn of its own, behind what was written last.
+  void end_if_over() {
+    if (!socket_->is_over() || later_.pending()) return;
+    later_.after(Duration(0), [this] {
+      call_->finish_body({});
+      observer_.on_body({}, true);
+    });
+  }
+  void later_failure(std::string_view what) {
+    failed_ = true;
+    later_.after(Duration(0), [this, text = std::string(what)] {
+      observer_.on_failed({"workers.subrequest", text, "ask a server that speaks WebSocket"});
+    });
+  }
   void on_end(std::span<const net::HttpField> trailers) override {
     static_cast<void>(trailers);
+    if (failed_ || (switched_ && later_.pending())) return;
+    if (switched_) {
+      records_.clear();
+      socket_->end(records_);
+      return observer_.on_body(records_, true);
+    }
     observer_.on_body({}, true);
   }
-  void on_failed(const Error& error) override { observer_.on_failed(error); }
+  void on_failed(const Error& error) override {
+    if (failed_ || (switched_ && later_.pending())) return;
+    observer_.on_failed(error);
+  }
   void on_request_drained() override { observer_.on_drained(); }
 
   SubrequestObserver& observer_;
@@ -163,6 +223,11 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
   net::BodyFraming framing_;
   std::string early_;  // of the body, while there is no connection
   bool finished_ = false;
+  std::unique_ptr<SocketRecords> socket_;  // of a request for a WebSocket
+  bool switched_ = false;
+  bool failed_ = false;
+  std::string records_;  // scratch, as the next
+  std::string wire_;
   std::unique_ptr<net::UpstreamCall> call_;
   runtime::Timer later_;
 };

@@ -18,6 +18,7 @@
 #include "isolates/code_cache_files.h"
 #include "isolates/failures.h"
 #include "isolates/pool.h"
+#include "net/http_message.h"
 
 namespace verge::isolates {
 namespace {
@@ -493,6 +494,11 @@ bool Process::take_done(CallRecord& record, const calls::Frame& frame) {
     observer->on_end();
   }
   if (record.is_socket) --sockets_;
+  std::erase_if(subrequests_, [&](const auto& entry) {
+    if (entry.second->call_ != record.id) return false;
+    refuse_subrequest(entry.first, {"workers.subrequest", "the call that it belongs to is over", ""});
+    return true;
+  });
   auto taken = records_.extract(record.id);
   pool_.call_over(std::move(taken.mapped()));
   return true;
@@ -631,6 +637,9 @@ bool Process::take_request(const calls::Frame& frame) {
   }
   pool_.counters(*worker).subrequests.add();
   auto& record = subrequests_[frame.id] = std::make_unique<SubrequestRecord>(*this, frame.id);
+  const bool lasts = std::ranges::any_of(
+      request->fields, [](const calls::Field& field) { return net::equals_ignoring_case(field.name, "upgrade"); });
+  if (lasts) record->call_ = request->call;
   if (!frame.ends()) record->given_ = calls::kWindowBytes - request->body.size();
   record->undrained_ = frame.ends() ? 0 : request->body.size();
   if (of_call != nullptr) record->subrequest_ = of_call->begin_subrequest(*request, frame.ends(), *record);

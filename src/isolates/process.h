@@ -44,6 +44,7 @@ class SubrequestRecord final : public SubrequestObserver {
   std::string waiting_;     // of the answer's body, for want of credit
   uint64_t window_ = calls::kWindowBytes;
   bool ended_ = false;  // the answer, behind what waits
+  uint32_t call_ = 0;   // whose it is, of one that lasts as long as that: a WebSocket
 };
 
 class Process final : private net::StreamObserver {

@@ -1,6 +1,15 @@
 #include "workers/realm_held.h"
 
+#include <utility>
+
 namespace verge::workers {
+
+void Held::count(v8::Isolate* isolate, std::size_t bytes) {
+  const auto now = static_cast<std::int64_t>(bytes);
+  const std::int64_t gone = std::exchange(Realm::State::of(isolate).held_bytes_gone, 0);
+  isolate->AdjustAmountOfExternalAllocatedMemory(now - counted_ - gone);
+  counted_ = now;
+}
 
 v8::MaybeLocal<v8::Object> hold(Realm::State& state, std::unique_ptr<Held> held) {
   v8::Isolate* isolate = state.isolate;
@@ -14,13 +23,12 @@ v8::MaybeLocal<v8::Object> hold(Realm::State& state, std::unique_ptr<Held> held)
   its->object_.SetWeak(
       its,
       [](const v8::WeakCallbackInfo<Held>& info) {
+        // Within a collection nothing of V8 may be called: what it counted is taken off later.
         Held* gone = info.GetParameter();
+        Realm::State& its_state = Realm::State::of(info.GetIsolate());
         gone->object_.Reset();
-        // Memory is given back to V8's count in the second pass, where V8 may be called.
-        info.SetSecondPassCallback([](const v8::WeakCallbackInfo<Held>& later) {
-          later.GetParameter()->count(later.GetIsolate(), 0);
-          Realm::State::of(later.GetIsolate()).held_objects.erase(later.GetParameter());
-        });
+        its_state.held_bytes_gone += gone->counted_;
+        its_state.held_objects.erase(gone);
       },
       v8::WeakCallbackType::kParameter);
   state.held_objects.emplace(its, std::move(held));

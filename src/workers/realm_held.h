@@ -18,11 +18,7 @@ class Held {
   Held& operator=(const Held&) = delete;
 
   // About how much memory it takes; to be told again when that has changed.
-  void count(v8::Isolate* isolate, std::size_t bytes) {
-    const auto now = static_cast<std::int64_t>(bytes);
-    isolate->AdjustAmountOfExternalAllocatedMemory(now - counted_);
-    counted_ = now;
-  }
+  void count(v8::Isolate* isolate, std::size_t bytes);
 
  private:
   friend v8::MaybeLocal<v8::Object> hold(Realm::State& state, std::unique_ptr<Held> held);

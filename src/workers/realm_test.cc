@@ -275,7 +275,7 @@ TEST_F(RealmWasmTest, WhatIsNoCommandIsRefusedWithTheReason) {
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, "workers.no-handler");
   EXPECT_THAT(loaded.error().what, HasSubstr("cgi.wasm is no WASI command: it exports no function _start"));
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   const auto broken = load_command("text");
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().code, "workers.syntax");
@@ -320,6 +320,33 @@ TEST_F(RealmTest, ABombIsDecompressedOnlyAsFarAsItIsRead) {
     return Response.json([bomb.byteLength < 400000, value.length <= 65536, sum]);)");
   EXPECT_EQ(answer.body, "[true,true,209715200]") << failure_text();
   EXPECT_LT(realm->memory().external_bytes, 32U << 20);
+}
+
+TEST_F(RealmTest, WhatWasWrittenToBeDecompressedMayBeTakenBack) {
+  const Answer answer = answer_of(R"(
+    const zeros = await new Response(new Blob([new Uint8Array(1000000)]).stream().pipeThrough(new CompressionStream("deflate"))).arrayBuffer();
+    const stream = new DecompressionStream("deflate");
+    const writer = stream.writable.getWriter();
+    const written = new Uint8Array(zeros);
+    const done = [writer.write(written), writer.close()];
+    const reader = stream.readable.getReader();
+    let sum = (await reader.read()).value.length;
+    structuredClone(written, { transfer: [written.buffer] });
+    for (let step; !(step = await reader.read()).done;) sum += step.value.length;
+    await Promise.all(done);
+    return new Response(`${written.length} ${sum}`);)");
+  EXPECT_EQ(answer.body, "0 1000000") << failure_text();
+}
+
+TEST_F(RealmTest, WhatIsHeldForStreamsIsFreedWithThem) {
+  const Answer answer = answer_of(R"(
+    for (let i = 0; i < 2000; ++i) new CompressionStream("gzip");
+    for (let i = 0; i < 2000; ++i) new HTMLRewriter().on("a", {}).transform(new Response("<a>"));
+    return new Response("made");)");
+  EXPECT_EQ(answer.body, "made") << failure_text();
+  realm->trim();
+  EXPECT_LT(realm->memory().external_bytes, 4U << 20);
+  EXPECT_FALSE(realm->condemned());
 }
 
 TEST_F(RealmTest, HtmlIsRewrittenAsItStreams) {

@@ -453,6 +453,20 @@ class Deploys(WithWorkers):
         return self.verge(node, "deploy", self.file(name, text), "--route", "shop.test/*", "--cpu-ms", "5000",
                           "--wall-ms", "30000", *arguments, code=code)
 
+    def test_tail_shows_what_is_asked_for(self):
+        node = self.served()
+        self.deploy(node, source("""for (const level of ["debug", "log", "info", "warn", "error"]) console[level](`${level} of a cart`);
+          console.warn("another thing"); return new Response("said");"""))
+        self.assertEqual(self.get(node).body, b"said")
+        tail = lambda *arguments: [line.split(" ", 1)[1] for line in self.verge(node, "tail", "shop", "--once", *arguments).splitlines()]
+        wait_until(lambda: len(tail()) == 6, "all is there")
+        self.assertEqual(tail("--level", "warn"), ["warn  warn of a cart", "error error of a cart", "warn  another thing"])
+        self.assertEqual(tail("--level", "info", "--search", "cart"),
+                         ["info  info of a cart", "warn  warn of a cart", "error error of a cart"])
+        self.assertEqual(tail("--search", "no such thing"), [])
+        self.assertEqual((tail("--sampling", "0"), len(tail("--sampling", "1"))), ([], 6))
+        self.assertIn("--level", self.verge(node, "tail", "shop", "--once", "--level", "loud", code=2))
+
     def test_versions_go_forth_and_back(self):
         node = self.served()
         # Nobody's host before the first deploy.

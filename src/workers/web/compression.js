@@ -53,7 +53,7 @@ class Pair {
 
   take(bytes, last) {
     return new Promise((resolve, reject) => {
-      this.input = { bytes, taken: 0, last, resolve, reject };
+      this.input = { bytes, taken: 0, own: false, last, resolve, reject };
       this.run();
     });
   }
@@ -86,6 +86,12 @@ class Pair {
         return this.fail(error);
       }
       input.taken = step[1];
+      // What is left is ours from here on: whoever wrote it may take the memory back.
+      if (step[0] === kOutputFull && !input.own) {
+        input.bytes = new Uint8Array(input.bytes).subarray(input.taken);
+        input.taken = 0;
+        input.own = true;
+      }
       if (step[2] !== undefined) {
         const { wanted } = this;
         this.wanted = null;

@@ -1,5 +1,5 @@
 // fetch() (Fetch 5.6): what the host does is one HTTP exchange; redirections, data: and blob: URLs are done here.
-import { Bytes, deferred, defineProperty, mapDelete, mapGet, mapSet, NativeMap, rejected, then } from "./intrinsics.js";
+import { Bytes, deferred, defineProperty, indexOf, mapDelete, mapGet, mapSet, NativeMap, rejected, then } from "./intrinsics.js";
 import { onAbort } from "./abort.js";
 import { blobBytes, blobType } from "./blob.js";
 import { BYTES, Body, discardBody, incomingBody, INCOMING, sendBody, STREAM, streamOf, takeHeld } from "./body.js";
@@ -11,6 +11,7 @@ import { receivedResponse, responseState } from "./response.js";
 import { needAwake } from "./timers.js";
 import { normalizeUrl, originOf, resolveUrl, withoutFragment } from "./url.js";
 import { required } from "./webidl.js";
+import { fetchSocket } from "./websocket.js";
 
 const kRedirections = 20;
 let lastOperation = 0;
@@ -37,6 +38,13 @@ export const hooks = {
   failed(id, text) { take(id)?.failed(text); },
 };
 
+// One exchange without a Request, for who speaks another protocol over it; `waiting` has answered(), failed(), missed().
+export function openExchange(href, block, body, waiting) {
+  const id = nextOperation();
+  mapSet(operations, id, waiting);
+  sendBody(body, (kind, value, length) => host.fetch(id, "GET", withoutFragment(href), block, kind, value, length), () => {});
+}
+
 function fetch(input, init = undefined) {
   try {
     required("fetch", arguments.length, 1);
@@ -47,6 +55,9 @@ function fetch(input, init = undefined) {
       discardBody(state.body);
       return rejected(state.signal.reason);
     }
+    if (state.method === "GET" && state.body === null && asksForSocket(state)) {
+      return fetchSocket(withoutFragment(state.url), requestBlock(state), giveSocket);
+    }
     return new Exchange(state).promise;
   } catch (error) {
     return rejected(error);
@@ -54,6 +65,18 @@ function fetch(input, init = undefined) {
 }
 defineProperty(fetch, "length", { value: 1 });
 defineProperty(globalThis, "fetch", { value: fetch, writable: true, enumerable: true, configurable: true });
+
+const asksForSocket = (state) => {
+  const block = requestBlock(state);
+  if (indexOf(block, "pgrade\0") < 0) return false;  // nearly none
+  const upgrade = fieldOf(makeHeaders(block, "none"), "upgrade");
+  return upgrade !== null && upgrade.toLowerCase() === "websocket";
+};
+const giveSocket = (status, block, body, socket, reason = "") => {
+  const response = receivedResponse(status, reason, block, body, "", false);
+  if (socket !== undefined) responseState(response).webSocket = socket;
+  return response;
+};
 
 // Fetch 4.5, "HTTP-network-or-cache fetch", steps 15 to 17: a cache mode as fields, which the node's cache understands.
 function cacheFields(state, block) {

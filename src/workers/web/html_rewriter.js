@@ -183,30 +183,34 @@ class Run {
     return this.lastWatched;
   }
 
-  // Lets the handlers of a token see it, one after the other.
-  async show(kind) {
-    const [type, name] = kTypes[kind];
+  // Lets the handlers of a token see it, one after the other; a promise where one of them gave one.
+  show(kind) {
     making = true;
-    const token = this.token = new type(this);
+    this.token = new kTypes[kind][0](this);
     making = false;
-    try {
-      const ids = kind === kEnd ? this.handlers.keys() : host.htmlHandlers(this.rewriter);
-      for (const id of ids) {
-        let value;
-        if (kind === kEndTag) {
-          const handler = this.watched.get(id);
-          this.watched.delete(id);
-          value = handler(token);
-        } else {
-          const { its } = this.handlers[id];
-          const handler = its[name];
-          if (typeof handler === "function") value = Reflect.apply(handler, its, [token]);
-        }
-        if (value !== undefined && value !== null && typeof value.then === "function") await value;
+    return this.showTo(kind === kEnd ? [...this.handlers.keys()] : host.htmlHandlers(this.rewriter), 0, kind);
+  }
+
+  showTo(ids, from, kind) {
+    for (let at = from; at < ids.length; ++at) {
+      const value = this.handle(ids[at], kind);
+      if (value !== undefined && value !== null && typeof value.then === "function") {
+        return Promise.resolve(value).then(() => this.showTo(ids, at + 1, kind));
       }
-    } finally {
-      this.token = null;
     }
+    this.token = null;
+    return undefined;
+  }
+
+  handle(id, kind) {
+    if (kind !== kEndTag) {
+      const { its } = this.handlers[id];
+      const handler = its[kTypes[kind][1]];
+      return typeof handler === "function" ? Reflect.apply(handler, its, [this.token]) : undefined;
+    }
+    const handler = this.watched.get(id);
+    this.watched.delete(id);
+    return handler(this.token);
   }
 
   // Enqueues a piece of output, or comes to the end.
@@ -214,7 +218,8 @@ class Run {
     for (;;) {
       const kind = host.htmlNext(this.rewriter);
       if (kind >= kElement && kind <= kEnd) {
-        await this.show(kind);
+        const shown = this.show(kind);
+        if (shown !== undefined) await shown;
         continue;
       }
       if (kind === kFailed) throw new TypeError(`HTMLRewriter: ${host.htmlFailure(this.rewriter)}`);
@@ -280,6 +285,7 @@ class HTMLRewriter {
         try {
           await run.pull(controller);
         } catch (error) {
+          run.token = null;
           source.cancel(error).catch(() => {});
           throw error;
         }

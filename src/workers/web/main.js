@@ -34,6 +34,8 @@ import { cloneHostObject } from "./structured_clone.js";
 import { fireTimer, reportRejection } from "./timers.js";
 import { warmUp } from "./warm_up.js";
 import { hooks as socketHooks } from "./websocket.js";
+import "./websocket_client.js";
+import "./event_source.js";
 
 installCrypto({ subtle, DigestStream });
 startDeterministic();

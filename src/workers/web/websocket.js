@@ -3,14 +3,14 @@
 // pair out as an answer (attachSocket) makes the other the host's.
 //
 // Until it is accepted an end keeps what comes. Messages of the host's that are not taken yet hold back further ones.
-import { Bytes, bytesOf, bytesSlice, mapDelete, mapGet, mapSet, NativeMap, push } from "./intrinsics.js";
+import { Bytes, bytesOf, bytesSlice, deferred, mapDelete, mapGet, mapSet, NativeMap, push } from "./intrinsics.js";
 import { behavesAsOf } from "./compatibility.js";
 import { blobBytes, isBlob, newBlob } from "./blob.js";
 import { DOMException } from "./dom_exception.js";
 import { dispatch, Event, EventTarget, handlerAttribute, MessageEvent, trust } from "./events.js";
 import { encodeText } from "./encoding.js";
-import { addTask } from "./timers.js";
-import { expose, interfaceOf, required, toDictionary, toUnsignedShort, toUSVString } from "./webidl.js";
+import { addTask, needAwake } from "./timers.js";
+import { expose, interfaceOf, required, sequenceOf, toDictionary, toDOMString, toUnsignedShort, toUSVString } from "./webidl.js";
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -44,6 +44,7 @@ class State {
     this.ready = CONNECTING;
     this.accepted = false;
     this.given = false;       // it is part of an answer
+    this.out = null;          // of one that was opened: what sends (Output of websocket_client.js)
     this.peer = null;         // the other end, where that is here
     this.socket = 0;          // the host's number of the connection, where it is beyond
     this.inbox = [];          // that was not told yet
@@ -55,6 +56,7 @@ class State {
     this.url = "";
     this.protocol = "";
     this.over = undefined;    // called once, at the end
+    this.connect = undefined; // of one that fetch() opened: begins reading
   }
 }
 
@@ -63,15 +65,24 @@ let stateOf;
 export let isWebSocket;
 class WebSocket extends EventTarget {
   #state;
-  constructor() {
-    if (!making) throw new TypeError("WebSocket: this platform opens none yet: new WebSocketPair() makes two ends");
+  constructor(url = undefined, protocols = []) {
+    if (!making) required("WebSocket", arguments.length, 1);
     super();
-    this.#state = new State(this);
+    const state = this.#state = new State(this);
+    if (making) return;
+    const [own, href] = client.urlOf(toUSVString(url));
+    const list = typeof protocols === "object" && protocols !== null && typeof protocols[Symbol.iterator] === "function"
+      ? sequenceOf(protocols, toDOMString, "WebSocket: protocols") : [toDOMString(protocols)];
+    needAwake("WebSocket");
+    state.url = own;
+    state.accepted = true;
+    openClient(state, href, client.protocolsOf(list));
   }
   get url() { return this.#state.url; }
   get readyState() { return this.#state.ready; }
   get bufferedAmount() {
     const state = this.#state;
+    if (state.out !== null) return state.out.buffered;
     return state.socket === 0 ? 0 : host.socketBuffered(state.socket);
   }
   get extensions() {
@@ -92,6 +103,10 @@ class WebSocket extends EventTarget {
     state.accepted = true;
     state.halfOpen = !!allowHalfOpen;
     if (state.ready === CONNECTING) state.ready = OPEN;
+    if (state.connect !== undefined) {
+      state.connect(tellClient(state));
+      state.connect = undefined;
+    }
     tellLater(state);
   }
   send(data) {
@@ -99,6 +114,7 @@ class WebSocket extends EventTarget {
     const state = this.#state;
     const message = toMessage(data);
     needAccepted(state);
+    if (state.ready === CONNECTING) throw new DOMException("The WebSocket is not open yet", "InvalidStateError");
     if (state.ready !== OPEN) return;  // as the standard has it: it is lost
     transmit(state, message);
   }
@@ -110,6 +126,10 @@ class WebSocket extends EventTarget {
     if (encodeText(text).length > kReasonBytesMax) throw new DOMException("The reason is longer than 123 bytes", "SyntaxError");
     needAccepted(state);
     if (state.sentClose || state.ready === CLOSED) return;
+    if (state.ready === CONNECTING) {
+      state.ready = CLOSING;  // openClient() ends it
+      return;
+    }
     state.sentClose = true;
     transmitClose(state, code === undefined && text !== "" ? 1000 : number, text);
     state.ready = state.gotClose ? CLOSED : CLOSING;
@@ -158,7 +178,7 @@ function newSocket() {
 function transmit(state, message) {
   if (state.peer !== null) {
     deliver(state.peer, { message });
-  } else if (state.socket !== 0 && !host.socketSend(state.socket, message)) {
+  } else if (state.out !== null ? !state.out.send(message) : state.socket !== 0 && !host.socketSend(state.socket, message)) {
     // What waits to be taken by the client has a bound.
     state.sentClose = true;
     state.ready = CLOSING;
@@ -168,6 +188,7 @@ function transmit(state, message) {
 
 function transmitClose(state, code, reason) {
   if (state.peer !== null) deliver(state.peer, { close: { code, reason, clean: true } });
+  else if (state.out !== null) state.out.close(code, reason);
   else if (state.socket !== 0) host.socketEnd(state.socket, code, reason);
 }
 
@@ -195,6 +216,7 @@ function tellAll(state) {
     if (close !== undefined) tellClose(state, close);
     else tellMessage(state, message);
     if (taken !== undefined) host.socketTaken(state.socket, taken);
+    items[at].done?.();
   }
 }
 
@@ -229,11 +251,59 @@ function tellClose(state, { code, reason, clean }) {
 
 function finish(state) {
   state.peer = null;
+  state.out?.end();
   if (state.socket !== 0) mapDelete(sockets, state.socket);
   const { over } = state;
   state.over = undefined;
   if (over !== undefined) over();
 }
+
+// --- Those that a worker opens
+
+let client;
+export const setClient = (its) => { client = its; };
+
+// What comes of one: it waits until the WebSocket is accepted, and what was told then has been.
+const tellClient = (state) => ({ message, close }) => {
+  if (state.accepted && !state.telling) {
+    if (close !== undefined) tellClose(state, close);
+    else tellMessage(state, message);
+    return undefined;
+  }
+  const made = deferred();
+  deliver(state, { message, close, done: made.resolve });
+  return made.promise;
+};
+
+function openClient(state, href, protocols) {
+  const fails = () => {
+    state.ready = CLOSED;
+    state.gotClose = true;
+    dispatch(state.target, trust(new Event("error")));
+    dispatch(state.target, trust(new CloseEvent("close", { wasClean: false, code: 1006, reason: "" })));
+  };
+  client.open(href, protocols, (protocol, out, connect) => {
+    if (state.ready !== CONNECTING) {  // close() was called meanwhile
+      out.end();
+      return fails();
+    }
+    state.out = out;
+    state.protocol = protocol;
+    state.ready = OPEN;
+    dispatch(state.target, trust(new Event("open")));
+    connect(tellClient(state));
+  }, () => fails());
+}
+
+// fetch() of a request that asks for a WebSocket; `give(status, block, body, WebSocket, reason)` makes the Response.
+export const fetchSocket = (href, block, give) => client.fetch(href, block, (status, answerBlock, body, opened, reason) => {
+  if (opened === undefined) return give(status, answerBlock, body, undefined, reason);
+  const made = newSocket();
+  const state = stateOf(made);
+  state.out = opened.out;
+  state.connect = opened.connect;
+  return give(status, answerBlock, null, made);
+});
 
 // --- The host's
 
@@ -245,13 +315,14 @@ export function checkAttachable(socket) {
   const state = stateOf(socket);
   if (state.given) return new TypeError("The WebSocket is part of another Response already");
   if (state.accepted) return new TypeError("The WebSocket of a Response must be the end that was not accepted");
-  if (state.peer === null) return new TypeError("The other end of the WebSocket is gone");
+  if (state.peer === null && state.out === null) return new TypeError("The other end of the WebSocket is gone");
   return undefined;
 }
 export function connectSocket(socket, id, over) {
   const state = stateOf(socket);
-  const own = state.peer;
+  let own = state.peer;
   state.given = true;
+  if (own === null) own = relay(state);
   state.peer = own.peer = null;
   own.socket = id;
   own.over = over;
@@ -264,6 +335,35 @@ export function connectSocket(socket, id, over) {
     if (close === undefined) transmit(own, message);
     else transmitClose(own, close.code, close.reason);
   }
+}
+
+// One that fetch() opened leaves as an answer: what comes at either end goes on to the other.
+function relay(opened) {
+  const own = stateOf(newSocket());
+  own.accepted = opened.accepted = own.halfOpen = opened.halfOpen = true;
+  own.ready = opened.ready = OPEN;
+  const pass = (from, to) => {
+    from.target.addEventListener("message", ({ data }) => { if (to.ready === OPEN) transmit(to, typeof data === "string" ? data : new Bytes(data)); });
+    from.target.addEventListener("close", ({ code, reason, wasClean }) => {
+      if (to.sentClose) return;
+      to.sentClose = true;
+      transmitClose(to, wasClean ? code : 1011, reason);
+      to.ready = to.gotClose ? CLOSED : CLOSING;
+      if (to.gotClose) finish(to);
+      if (!from.sentClose && from.gotClose && wasClean) {
+        from.sentClose = true;
+        from.ready = CLOSED;
+        transmitClose(from, code, "");
+        finish(from);
+      }
+    });
+  };
+  pass(own, opened);
+  pass(opened, own);
+  const { connect } = opened;
+  opened.connect = undefined;
+  addTask(() => connect(tellClient(opened)));
+  return own;
 }
 
 export const hooks = {

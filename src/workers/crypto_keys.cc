@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

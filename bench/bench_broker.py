@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a broker is beside taking messages in, beside Debian's mosquitto, alternating in one run: fan-out from one publisher
 to 1,000 subscribers (CPU of the server by the kernel's accounting), memory of idle connections, and a wildcard
-subscription over half a million retained topics.
+subscription over a million retained topics.
 
     bench/bench_broker.py [fan-out] [idle] [retained]
 """
@@ -18,7 +18,7 @@ from bench_support import Mosquitto, Node, find_mosquitto, machine, median
 RUNS = 3
 SUBSCRIBERS, MESSAGES, FAN_OUT_RATE = 1000, 400, 100
 IDLE = 15_000
-RETAINED, GROUPS = 500_000, 5_000
+RETAINED, GROUPS = 1_000_000, 10_000
 
 
 def text(value):

@@ -1,7 +1,7 @@
 # verge-isolate: the zygote and isolate processes of a node, beside `verge`, which has no V8. What of src/workers does
 # without V8 is verge_workers.
 file(GLOB process_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/workers/*.cc)
-list(FILTER process_sources EXCLUDE REGEX "/realm[^/]*\\.cc$")
+list(FILTER process_sources EXCLUDE REGEX "/(realm|crypto_)[^/]*\\.cc$")
 set(process_tests ${process_sources})
 list(FILTER process_tests INCLUDE REGEX "_test\\.cc$")
 list(FILTER process_sources EXCLUDE REGEX "(_test|/main)\\.cc$")

@@ -13,29 +13,27 @@
 namespace verge::cli {
 namespace {
 
-void add_load(CLI::App& command, Load& load) {
+void add_load(Command& command, Load& load) {
   command.add_option("--target", load.target, "Where the broker listens")->required()->type_name("HOST:PORT");
   command.add_option("--publishers", load.publishers, "Connections that publish")
-      ->check(CLI::Range(1, 60000))
+      ->check(between(1, 60000))
       ->capture_default_str();
   command.add_option("--rate", load.rate, "Messages a second, all publishers together")
-      ->check(CLI::Range(0.001, 1e8))
+      ->check(between(0.001, 1e8))
       ->capture_default_str();
   command.add_option("--seconds", load.seconds, "How long is measured")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(between(0.001, 1e6))
       ->capture_default_str();
   command.add_option("--warmup", load.warmup_seconds, "Seconds at the same rate before that, not counted")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(between(0.0, 1e6))
       ->capture_default_str();
-  command.add_option("--qos", load.qos, "MQTT quality of service, 0 or 1")
-      ->check(CLI::Range(0, 1))
-      ->capture_default_str();
+  command.add_option("--qos", load.qos, "MQTT quality of service, 0 or 1")->check(between(0, 1))->capture_default_str();
   command.add_option("--payload-bytes", load.payload_bytes, "Size of a payload; a shorter one is padded")
-      ->check(CLI::Range(0, 1 << 20))
+      ->check(between(0, 1 << 20))
       ->capture_default_str();
-  command.add_option("--batch", load.batch, "Messages a write")->check(CLI::Range(1, 100000))->capture_default_str();
+  command.add_option("--batch", load.batch, "Messages a write")->check(between(1, 100000))->capture_default_str();
   command.add_option("--mqtt-version", load.mqtt_version, "311 for MQTT 3.1.1, or 5")
-      ->check(CLI::IsMember({311, 5}))
+      ->check(one_of({311, 5}))
       ->capture_default_str();
 }
 
@@ -66,8 +64,8 @@ int run_ingest(const IngestOptions& options, bool json) {
   return kSuccess;
 }
 
-void add_decide(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = add_command(bench, "decide", "Time from a publish to the command that a rule makes of it");
+void add_decide(Command& bench, Outcome& outcome) {
+  Command* command = bench.add_command("decide", "Time from a publish to the command that a rule makes of it");
   const auto options = std::make_shared<DecideOptions>();
   const auto json = std::make_shared<bool>(false);
   add_load(*command, options->load);
@@ -86,8 +84,8 @@ void add_decide(CLI::App& bench, Outcome& outcome) {
   command->callback([&outcome, options, json] { outcome.run = [=] { return run_decide(*options, *json); }; });
 }
 
-void add_ingest(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = add_command(bench, "ingest", "How fast a broker takes messages in, and what they cost it");
+void add_ingest(Command& bench, Outcome& outcome) {
+  Command* command = bench.add_command("ingest", "How fast a broker takes messages in, and what they cost it");
   const auto options = std::make_shared<IngestOptions>();
   const auto json = std::make_shared<bool>(false);
   options->load.payload_bytes = 128;
@@ -110,15 +108,15 @@ int run_spool(const SpoolBenchOptions& options, bool json) {
   return kSuccess;
 }
 
-void add_purge_bench(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = add_command(bench, "purge", "A purge of one tag that all stored answers carry");
+void add_purge_bench(Command& bench, Outcome& outcome) {
+  Command* command = bench.add_command("purge", "A purge of one tag that all stored answers carry");
   const auto options = std::make_shared<PurgeBenchOptions>();
   const auto json = std::make_shared<bool>(false);
   command->add_option("--answers", options->answers, "How many are stored; each takes about a KiB")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{10'000'000}))
+      ->check(between(uint64_t{1}, uint64_t{10'000'000}))
       ->capture_default_str();
   command->add_option("--tags", options->tags, "How many each carries")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1000}))
+      ->check(between(uint64_t{1}, uint64_t{1000}))
       ->capture_default_str();
   command->add_flag("--json", *json, "For machines: one JSON object");
   set_examples(*command, "  verge bench purge --answers 1000000 --tags 100\n");
@@ -131,18 +129,18 @@ void add_purge_bench(CLI::App& bench, Outcome& outcome) {
   });
 }
 
-void add_spool_bench(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = add_command(bench, "spool", "Durable appends a second, beside what the disk allows");
+void add_spool_bench(Command& bench, Outcome& outcome) {
+  Command* command = bench.add_command("spool", "Durable appends a second, beside what the disk allows");
   const auto options = std::make_shared<SpoolBenchOptions>();
   const auto json = std::make_shared<bool>(false);
   command->add_option("--batch", options->batch_records, "Records a commit")
-      ->check(CLI::Range(1, 100000))
+      ->check(between(1, 100000))
       ->capture_default_str();
   command->add_option("--record-bytes", options->record_bytes, "Size of a record")
-      ->check(CLI::Range(64, 1 << 20))
+      ->check(between(64, 1 << 20))
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "How long is measured, both together")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(between(0.001, 1e6))
       ->capture_default_str();
   command->add_flag("--encrypt", options->encrypt, "Encrypt the spool, with a key made for this run");
   command->add_option("--directory", options->directory, "On the disk to be measured; made, and removed afterwards")
@@ -161,8 +159,8 @@ int run_jetstream(const JetstreamBenchOptions& options, bool json) {
   return kSuccess;
 }
 
-void add_jetstream_bench(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = add_command(bench, "jetstream", "Appends a second that a NATS JetStream server acknowledges");
+void add_jetstream_bench(Command& bench, Outcome& outcome) {
+  Command* command = bench.add_command("jetstream", "Appends a second that a NATS JetStream server acknowledges");
   const auto options = std::make_shared<JetstreamBenchOptions>();
   const auto json = std::make_shared<bool>(false);
   command->add_option("--url", options->url, "Where the server listens")
@@ -171,16 +169,16 @@ void add_jetstream_bench(CLI::App& bench, Outcome& outcome) {
   command->add_option("--stream", options->stream, "Made if it is not there; one replica, file storage, up to 1 GiB")
       ->capture_default_str();
   command->add_option("--inflight", options->inflight, "Publishes that wait for their acknowledgement")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(between(1, 1'000'000))
       ->capture_default_str();
   command->add_option("--record-bytes", options->record_bytes, "Size of a record")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(between(1, 1 << 20))
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "How long is measured")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(between(0.001, 1e6))
       ->capture_default_str();
   command->add_option("--warmup", options->warmup_seconds, "Seconds before that, not counted")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(between(0.0, 1e6))
       ->capture_default_str();
   command->add_option("--pid", options->process_id, "Process of the server, whose processor time is measured");
   command->add_flag("--json", *json, "One JSON object: appends_per_s, records, cpu_us_per_record, ...");
@@ -195,8 +193,8 @@ struct EchoOptions {
   std::string ready_file;
 };
 
-void add_echo(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = add_command(bench, "echo", "The bare server that 'bench decide' is compared with");
+void add_echo(Command& bench, Outcome& outcome) {
+  Command* command = bench.add_command("echo", "The bare server that 'bench decide' is compared with");
   const auto options = std::make_shared<EchoOptions>();
   command->add_option("--listen", options->listen, "Address; port 0 is any")
       ->type_name("HOST:PORT")
@@ -220,14 +218,14 @@ struct ConstantOptions {
   std::string ready_file;
 };
 
-void add_constant(CLI::App& bench, Outcome& outcome) {
-  CLI::App* command = add_command(bench, "constant", "The bare HTTP server that caches are compared with");
+void add_constant(Command& bench, Outcome& outcome) {
+  Command* command = bench.add_command("constant", "The bare HTTP server that caches are compared with");
   const auto options = std::make_shared<ConstantOptions>();
   command->add_option("--listen", options->listen, "Address; port 0 is any")
       ->type_name("HOST:PORT")
       ->capture_default_str();
   command->add_option("--body-bytes", options->body_bytes, "Size of the body that answers every request")
-      ->check(CLI::Range(0, 1 << 30))
+      ->check(between(0, 1 << 30))
       ->capture_default_str();
   command->add_option("--ready-file", options->ready_file, "Written once it listens: {\"http\":[\"HOST:PORT\"]}");
   set_examples(*command,
@@ -243,8 +241,8 @@ void add_constant(CLI::App& bench, Outcome& outcome) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Outcome& outcome) {
-  CLI::App* bench = add_command(app, "bench", "Measure this or any other MQTT broker, and the disk");
+void add_bench(Command& app, Outcome& outcome) {
+  Command* bench = app.add_command("bench", "Measure this or any other MQTT broker, and the disk");
   bench->group(kGroupTry);
   bench->require_subcommand(1);
   set_examples(*bench,

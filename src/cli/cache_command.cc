@@ -4,7 +4,6 @@
 #include <iostream>
 #include <map>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <simdjson.h>
 #include <unistd.h>
@@ -331,10 +330,10 @@ int purge(const CacheOptions& options) {
 
 // --- Registering
 
-CLI::App* add_command(CLI::App& cache, const std::string& name, const std::string& what,
-                      const std::shared_ptr<CacheOptions>& options, const std::string& examples,
-                      const std::function<int(const CacheOptions&)>& run, Outcome& outcome) {
-  CLI::App* command = verge::cli::add_command(cache, name, what);
+Command* add_cache_command(Command& cache, const std::string& name, const std::string& what,
+                           const std::shared_ptr<CacheOptions>& options, const std::string& examples,
+                           const std::function<int(const CacheOptions&)>& run, Outcome& outcome) {
+  Command* command = cache.add_command(name, what);
   command->add_option("--admin", options->admin, "The node's admin listener")
       ->type_name("HOST:PORT")
       ->capture_default_str();
@@ -343,42 +342,42 @@ CLI::App* add_command(CLI::App& cache, const std::string& name, const std::strin
   return command;
 }
 
-void add_json(CLI::App& command, CacheOptions& options) {
+void add_json(Command& command, CacheOptions& options) {
   command.add_flag("--json", options.json, "For machines: one JSON object");
 }
 
 }  // namespace
 
-void add_cache(CLI::App& app, Outcome& outcome) {
-  CLI::App* cache = add_command(app, "cache", "See, explain, purge and warm what a node's sites have stored");
+void add_cache(Command& app, Outcome& outcome) {
+  Command* cache = app.add_command("cache", "See, explain, purge and warm what a node's sites have stored");
   cache->group(kGroupNode);
   cache->require_subcommand(1);
   set_examples(*cache, "  verge cache explain http://www.example.com/index.html\n");
 
   const auto stat = std::make_shared<CacheOptions>();
-  add_json(*add_command(*cache, "stat", "Print how much is stored and how often it was of use", stat,
-                        "  verge cache stat --json\n", print_stat, outcome),
+  add_json(*add_cache_command(*cache, "stat", "Print how much is stored and how often it was of use", stat,
+                              "  verge cache stat --json\n", print_stat, outcome),
            *stat);
 
   const auto why = std::make_shared<CacheOptions>();
-  CLI::App* explanation =
-      add_command(*cache, "explain", "Print what is stored for a URL, until when and why, or why nothing is", why,
-                  "  verge cache explain http://www.example.com/index.html\n", print_explanation, outcome);
+  Command* explanation =
+      add_cache_command(*cache, "explain", "Print what is stored for a URL, until when and why, or why nothing is", why,
+                        "  verge cache explain http://www.example.com/index.html\n", print_explanation, outcome);
   explanation->add_option("URL", why->url, "With scheme and host, as clients ask for it")->required();
   add_json(*explanation, *why);
 
   const auto one = std::make_shared<CacheOptions>();
-  CLI::App* get =
-      add_command(*cache, "get", "Print the body that is stored for a URL; the origin is not asked", one,
-                  "  verge cache get -i http://www.example.com/logo.svg >logo.svg\n", print_stored, outcome);
+  Command* get =
+      add_cache_command(*cache, "get", "Print the body that is stored for a URL; the origin is not asked", one,
+                        "  verge cache get -i http://www.example.com/logo.svg >logo.svg\n", print_stored, outcome);
   get->add_option("URL", one->url, "With scheme and host, as clients ask for it")->required();
   get->add_flag("-i,--include", one->with_head, "Print the status and the fields, too, on stderr");
 
   const auto gone = std::make_shared<CacheOptions>();
-  CLI::App* purging = add_command(*cache, "purge", "Take stored answers out, or make them stale", gone,
-                                  "  verge cache purge --tag product-17 --tag front\n"
-                                  "  verge cache purge --prefix http://www.example.com/blog/ --soft\n",
-                                  purge, outcome);
+  Command* purging = add_cache_command(*cache, "purge", "Take stored answers out, or make them stale", gone,
+                                       "  verge cache purge --tag product-17 --tag front\n"
+                                       "  verge cache purge --prefix http://www.example.com/blog/ --soft\n",
+                                       purge, outcome);
   purging->add_option("--tag", gone->tags, "Of Surrogate-Key and Cache-Tag; may be repeated")->type_name("TAG");
   purging->add_option("--url", gone->urls, "A whole URL; may be repeated")->type_name("URL");
   purging->add_option("--prefix", gone->prefixes, "How URLs begin; may be repeated")->type_name("URL");
@@ -388,13 +387,13 @@ void add_cache(CLI::App& app, Outcome& outcome) {
   add_json(*purging, *gone);
 
   const auto ahead = std::make_shared<CacheOptions>();
-  CLI::App* warming = add_command(*cache, "warm", "Ask the node for URLs, so that it has them", ahead,
-                                  "  verge cache warm http://www.example.com/ http://www.example.com/logo.svg\n"
-                                  "  verge cache warm - <urls.txt\n",
-                                  warm, outcome);
+  Command* warming = add_cache_command(*cache, "warm", "Ask the node for URLs, so that it has them", ahead,
+                                       "  verge cache warm http://www.example.com/ http://www.example.com/logo.svg\n"
+                                       "  verge cache warm - <urls.txt\n",
+                                       warm, outcome);
   warming->add_option("URL", ahead->urls, "With scheme and host; - or none: one a line from stdin");
   warming->add_option("--at-a-time", ahead->at_a_time, "How many are under way")
-      ->check(CLI::Range(size_t{1}, size_t{256}))
+      ->check(between(size_t{1}, size_t{256}))
       ->capture_default_str();
   add_json(*warming, *ahead);
 

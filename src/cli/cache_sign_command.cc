@@ -5,7 +5,6 @@
 #include <cstring>
 #include <ctime>
 
-#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -132,9 +131,9 @@ int make_key(const SignOptions& options) {
 
 }  // namespace
 
-void add_cache_sign(CLI::App& cache, Outcome& outcome) {
+void add_cache_sign(Command& cache, Outcome& outcome) {
   const auto options = std::make_shared<SignOptions>();
-  CLI::App* signing = add_command(cache, "sign", "Sign a URL, or with --prefix make a cookie for all paths below it");
+  Command* signing = cache.add_command("sign", "Sign a URL, or with --prefix make a cookie for all paths below it");
   signing->add_option("URL", options->url, "With scheme and host, as clients will ask for it")->required();
   signing->add_option("--key-file", options->key_file, "The key, as sign-key makes it")->required()->type_name("FILE");
   signing->add_option("--key-id", options->key_id, "Its id in the site's signing_keys")->required()->type_name("ID");
@@ -154,12 +153,12 @@ void add_cache_sign(CLI::App& cache, Outcome& outcome) {
   signing->callback([&outcome, options] { outcome.run = [options] { return sign(*options); }; });
 
   const auto fresh = std::make_shared<SignOptions>();
-  CLI::App* making = add_command(cache, "sign-key", "Make a key for signed URLs, in a new file that only you can read");
+  Command* making = cache.add_command("sign-key", "Make a key for signed URLs, in a new file that only you can read");
   making->add_option("--out", fresh->output, "The file; with ed25519 the public half is in FILE.pub")
       ->required()
       ->type_name("FILE");
   making->add_option("--algorithm", fresh->algorithm, "hmac-sha256 or ed25519")
-      ->check(CLI::IsMember({"hmac-sha256", "ed25519"}))
+      ->check(one_of({"hmac-sha256", "ed25519"}))
       ->capture_default_str();
   making->add_flag("--json", fresh->json, "JSON on stdout: the files, never the key");
   set_examples(*making, "  verge cache sign-key --algorithm ed25519 --out /etc/verge/sign.key\n");

@@ -1,5 +1,7 @@
 #include "cli/command_line.h"
 
+#include <CLI/CLI.hpp>
+
 #include "base/text.h"
 #include "base/version.h"
 
@@ -43,7 +45,8 @@ std::string unknown_word(const CLI::App& command, const std::string& word) {
 
 }  // namespace
 
-void describe_program(CLI::App& app) {
+void describe_program(Command& program) {
+  CLI::App& app = program.app();
   app.name("verge");
   app.description(
       "verge - an edge node: devices publish over MQTT or HTTP, rules written in SQL decide\n"
@@ -51,7 +54,7 @@ void describe_program(CLI::App& app) {
       "durable and exactly once.");
   app.set_version_flag("--version", std::string("verge ").append(kVersion));
   app.get_formatter()->column_width(34);
-  set_examples(app,
+  set_examples(program,
                "  verge demo                           see it work: three nodes, 200 machines, 40 seconds\n"
                "  verge node --config node.toml        run a node\n"
                "  verge check node.toml                is this configuration right?\n"
@@ -72,11 +75,7 @@ void describe_program(CLI::App& app) {
                "What a command yields goes to standard output, what it has to say to standard error.");
 }
 
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description) {
-  return parent.add_subcommand(name, description);
-}
-
-void set_examples(CLI::App& command, const std::string& text) { command.footer("Examples:\n" + text); }
+void set_examples(Command& command, const std::string& text) { command.app().footer("Examples:\n" + text); }
 
 std::vector<std::string> option_spellings(const CLI::App& command) {
   std::vector<std::string> spellings;

@@ -2,19 +2,21 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
-#include <CLI/CLI.hpp>
+#include "cli/command.h"
+
+namespace CLI {
+class ParseError;
+}
 
 namespace verge::cli {
 
 // Name, description, examples, environment and exit codes of the program; no commands yet.
-void describe_program(CLI::App& app);
-
-// A command below `parent`. What CLI11 makes of it is compiled in one place instead of in each that has commands.
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& description);
+void describe_program(Command& program);
 
 // Ends the help of a command: `text` is one or more indented lines, beginning with an example.
-void set_examples(CLI::App& command, const std::string& text);
+void set_examples(Command& command, const std::string& text);
 
 // One line about a command line that could not be understood, with the nearest spelling where a word is unknown.
 std::string explain(const CLI::App& app, const CLI::ParseError& problem);

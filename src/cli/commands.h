@@ -5,9 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace CLI {
-class App;
-}
+#include "cli/command.h"
 
 namespace verge::cli {
 
@@ -28,26 +26,26 @@ inline const std::string kGroupTry = "Try and measure";
 inline const std::string kGroupPlan = "Plan a fleet";
 inline const std::string kGroupShell = "Shell";
 
-void add_node(CLI::App& app, Outcome& outcome);
-void add_check(CLI::App& app, Outcome& outcome);
-void add_events(CLI::App& app, Outcome& outcome);
-void add_spool(CLI::App& app, Outcome& outcome);
-void add_spool_key(CLI::App& spool, Outcome& outcome);  // below `verge spool`
-void add_cache(CLI::App& app, Outcome& outcome);
-void add_cache_sign(CLI::App& cache, Outcome& outcome);  // below `verge cache`
-void add_worker(CLI::App& app, Outcome& outcome);
-void add_worker_deploys(CLI::App& worker, Outcome& outcome);  // below `verge worker`
-void add_detect(CLI::App& app, Outcome& outcome);
-void add_reduce(CLI::App& app, Outcome& outcome);
-void add_restore(CLI::App& app, Outcome& outcome);
-void add_demo(CLI::App& app, Outcome& outcome);
-void add_bench(CLI::App& app, Outcome& outcome);
-void add_plan(CLI::App& app, Outcome& outcome);
-void add_top(CLI::App& app, Outcome& outcome);
-void add_doctor(CLI::App& app, Outcome& outcome);
-void add_explain(CLI::App& app, Outcome& outcome);
-void add_manual(CLI::App& app, Outcome& outcome);
-void add_completion(CLI::App& app, Outcome& outcome);
-void add_version(CLI::App& app, Outcome& outcome);
+void add_node(Command& app, Outcome& outcome);
+void add_check(Command& app, Outcome& outcome);
+void add_events(Command& app, Outcome& outcome);
+void add_spool(Command& app, Outcome& outcome);
+void add_spool_key(Command& spool, Outcome& outcome);  // below `verge spool`
+void add_cache(Command& app, Outcome& outcome);
+void add_cache_sign(Command& cache, Outcome& outcome);  // below `verge cache`
+void add_worker(Command& app, Outcome& outcome);
+void add_worker_deploys(Command& worker, Outcome& outcome);  // below `verge worker`
+void add_detect(Command& app, Outcome& outcome);
+void add_reduce(Command& app, Outcome& outcome);
+void add_restore(Command& app, Outcome& outcome);
+void add_demo(Command& app, Outcome& outcome);
+void add_bench(Command& app, Outcome& outcome);
+void add_plan(Command& app, Outcome& outcome);
+void add_top(Command& app, Outcome& outcome);
+void add_doctor(Command& app, Outcome& outcome);
+void add_explain(Command& app, Outcome& outcome);
+void add_manual(Command& app, Outcome& outcome);
+void add_completion(Command& app, Outcome& outcome);
+void add_version(Command& app, Outcome& outcome);
 
 }  // namespace verge::cli

@@ -1,5 +1,7 @@
 #include <cstdio>
 
+#include <CLI/CLI.hpp>
+
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
@@ -26,18 +28,18 @@ void collect(const CLI::App& command, const std::vector<std::string>& path, std:
 
 }  // namespace
 
-void add_completion(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "completion", "Print the completion script of a shell");
+void add_completion(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("completion", "Print the completion script of a shell");
   command->group(kGroupShell);
   const auto shell = std::make_shared<std::string>();
-  command->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->add_option("shell", *shell, "bash, zsh or fish")->required()->check(one_of({"bash", "zsh", "fish"}));
   set_examples(*command,
                "  source <(verge completion bash)\n"
                "  verge completion fish > ~/.config/fish/completions/verge.fish");
   command->callback([&outcome, &app, shell] {
     outcome.run = [&app, shell] {
       std::vector<CompletionNode> nodes;
-      collect(app, {}, nodes);
+      collect(app.app(), {}, nodes);
       const auto write = *shell == "bash" ? bash_completion : *shell == "zsh" ? zsh_completion : fish_completion;
       fmt::print("{}", write(nodes));
       return kSuccess;

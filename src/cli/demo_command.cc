@@ -21,8 +21,8 @@ std::string no_demo_seconds(const std::string& text) {
 
 }  // namespace
 
-void add_demo(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "demo", "See it work: three nodes, 200 machines, a cut and a kill");
+void add_demo(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("demo", "See it work: three nodes, 200 machines, a cut and a kill");
   command->group(kGroupTry);
   const auto options = std::make_shared<DemoOptions>();
   command->add_option("--seconds", options->seconds, "How long, 12 at least, without the drain at the end")

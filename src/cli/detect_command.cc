@@ -94,8 +94,8 @@ int detect(const DetectOptions& options) {
 
 }  // namespace
 
-void add_detect(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "detect", "Score how anomalous each reading of a series is, from 0 to 1");
+void add_detect(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("detect", "Score how anomalous each reading of a series is, from 0 to 1");
   command->group(kGroupSeries);
   const auto options = std::make_shared<DetectOptions>();
   command->add_option("file", options->file, "The CSV file; - for standard input")->required()->type_name("FILE");

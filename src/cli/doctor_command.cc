@@ -112,8 +112,8 @@ int run_doctor(const DoctorOptions& options) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "doctor", "Find what could keep a node from its work, and say what to do");
+void add_doctor(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("doctor", "Find what could keep a node from its work, and say what to do");
   command->group(kGroupNode);
   const auto options = std::make_shared<DoctorOptions>();
   command->add_option("--config", options->config, "The node's TOML file; without one the defaults are looked at")
@@ -128,7 +128,7 @@ void add_doctor(CLI::App& app, Outcome& outcome) {
   command->add_option("--only", options->only, "Run this check alone; repeatable")
       ->type_name("ID")
       ->allow_extra_args(false)
-      ->check(CLI::IsMember(ids));
+      ->check(one_of(ids));
   command->add_flag("--list", options->list, "List the checks");
   command->add_flag("--fix", options->fix, "Mend what can be mended safely: the modes of directories and secret files");
   command->add_flag("--json", options->json, "One JSON object a line: id, health, what, fix, mended");

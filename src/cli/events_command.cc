@@ -275,7 +275,7 @@ int run_tail(EventsOptions& options) {
   }
 }
 
-void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& options, uint64_t limit_min) {
+void add_options(Command& command, const std::shared_ptr<EventsOptions>& options, uint64_t limit_min) {
   add_access_options(command, options->access);
   command.add_option("--topic", options->topic, "Topic filter; # is all")->type_name("FILTER")->check(no_topic_filter);
   command.add_option("--device", options->device, "Only of this device")->type_name("NAME");
@@ -291,12 +291,12 @@ void add_options(CLI::App& command, const std::shared_ptr<EventsOptions>& option
 
 }  // namespace
 
-void add_events(CLI::App& app, Outcome& outcome) {
-  CLI::App* events = add_command(app, "events", "Read what a node holds");
+void add_events(Command& app, Outcome& outcome) {
+  Command* events = app.add_command("events", "Read what a node holds");
   events->group(kGroupNode);
   events->require_subcommand(1);
   set_examples(*events, "  verge events query --topic 'plant/#' --limit 20\n");
-  CLI::App* query = add_command(*events, "query", "Print events that are there, oldest first by stream");
+  Command* query = events->add_command("query", "Print events that are there, oldest first by stream");
   const auto query_options = std::make_shared<EventsOptions>();
   add_options(*query, query_options, 1);
   query->add_option("--admin", query_options->admin, "Ask the running node with this admin listener instead")
@@ -309,7 +309,7 @@ void add_events(CLI::App& app, Outcome& outcome) {
                "  verge events query --admin 127.0.0.1:9180 --kind action\n");
   query->callback([&outcome, query_options] { outcome.run = [query_options] { return run_query(*query_options); }; });
 
-  CLI::App* tail = add_command(*events, "tail", "Print the last events, then new ones as they are written");
+  Command* tail = events->add_command("tail", "Print the last events, then new ones as they are written");
   const auto tail_options = std::make_shared<EventsOptions>();
   tail_options->limit = 10;
   add_options(*tail, tail_options, 0);

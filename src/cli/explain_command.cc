@@ -47,8 +47,8 @@ int explain_code(std::string_view wanted, bool json) {
 
 }  // namespace
 
-void add_explain(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "explain", "Say what an error code means and what to do about it");
+void add_explain(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("explain", "Say what an error code means and what to do about it");
   command->group(kGroupNode);
   const auto code = std::make_shared<std::string>();
   const auto json = std::make_shared<bool>(false);

@@ -50,8 +50,8 @@ int import(const std::string& path) {
 
 }  // namespace
 
-void add_import(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "import", "Write a node's configuration from one of mosquitto");
+void add_import(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("import", "Write a node's configuration from one of mosquitto");
   command->group(kGroupNode);
   const auto path = std::make_shared<std::string>();
   command->add_option("file", *path, "mosquitto.conf; what it names is read too")->required()->type_name("FILE");

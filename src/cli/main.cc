@@ -4,6 +4,8 @@
 #include <cstring>
 #include <exception>
 
+#include <CLI/CLI.hpp>
+
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/mqtt_commands.h"
@@ -14,34 +16,35 @@ namespace {
 int run(int argc, char** argv) {
   using namespace verge::cli;
   CLI::App app;
+  Command program(app);
   Outcome outcome;
-  describe_program(app);
-  app.require_subcommand(1);
-  add_node(app, outcome);
-  add_check(app, outcome);
-  add_events(app, outcome);
-  add_spool(app, outcome);
-  add_cache(app, outcome);
-  add_worker(app, outcome);
-  add_rules(app, outcome);
-  add_detect(app, outcome);
-  add_reduce(app, outcome);
-  add_restore(app, outcome);
-  add_demo(app, outcome);
-  add_bench(app, outcome);
-  add_mqtt(app, outcome);
-  add_twin(app, outcome);
-  add_import(app, outcome);
-  add_passwd(app, outcome);
-  add_pub(app, outcome);
-  add_sub(app, outcome);
-  add_plan(app, outcome);
-  add_top(app, outcome);
-  add_doctor(app, outcome);
-  add_explain(app, outcome);
-  add_completion(app, outcome);
-  add_manual(app, outcome);
-  add_version(app, outcome);
+  describe_program(program);
+  program.require_subcommand(1);
+  add_node(program, outcome);
+  add_check(program, outcome);
+  add_events(program, outcome);
+  add_spool(program, outcome);
+  add_cache(program, outcome);
+  add_worker(program, outcome);
+  add_rules(program, outcome);
+  add_detect(program, outcome);
+  add_reduce(program, outcome);
+  add_restore(program, outcome);
+  add_demo(program, outcome);
+  add_bench(program, outcome);
+  add_mqtt(program, outcome);
+  add_twin(program, outcome);
+  add_import(program, outcome);
+  add_passwd(program, outcome);
+  add_pub(program, outcome);
+  add_sub(program, outcome);
+  add_plan(program, outcome);
+  add_top(program, outcome);
+  add_doctor(program, outcome);
+  add_explain(program, outcome);
+  add_completion(program, outcome);
+  add_manual(program, outcome);
+  add_version(program, outcome);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& answer) {

@@ -1,5 +1,7 @@
 #include "cli/manual.h"
 
+#include <CLI/CLI.hpp>
+
 #include "base/version.h"
 
 namespace verge::cli {

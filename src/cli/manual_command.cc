@@ -30,8 +30,8 @@ int write_pages(const std::vector<ManualPage>& pages, const std::string& directo
 
 }  // namespace
 
-void add_manual(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "manual", "Write the manual pages of all commands");
+void add_manual(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("manual", "Write the manual pages of all commands");
   command->group(kGroupShell);
   const auto directory = std::make_shared<std::string>();
   command->add_option("--directory", *directory, "Where to; without it the page of the program is printed")
@@ -41,7 +41,7 @@ void add_manual(CLI::App& app, Outcome& outcome) {
                "  verge manual --directory /usr/local/share/man/man1");
   command->callback([&outcome, &app, directory] {
     outcome.run = [&app, directory] {
-      const std::vector<ManualPage> pages = manual_pages(app);
+      const std::vector<ManualPage> pages = manual_pages(app.app());
       if (!directory->empty()) return write_pages(pages, *directory);
       fmt::print("{}", pages.front().text);
       return kSuccess;

@@ -1,5 +1,6 @@
 #include "cli/manual.h"
 
+#include <CLI/CLI.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,9 +19,10 @@ TEST(Manual, RoffShowsTextUnchanged) {
 
 TEST(Manual, HasAPageForEachCommand) {
   CLI::App app;
-  describe_program(app);
-  CLI::App* spool = app.add_subcommand("spool", "Look at a spool");
-  CLI::App* stat = spool->add_subcommand("stat", "Count what is there");
+  Command program(app);
+  describe_program(program);
+  Command* spool = program.add_command("spool", "Look at a spool");
+  Command* stat = spool->add_command("stat", "Count what is there");
   std::string directory = "here";
   std::string file;
   stat->add_option("--data-dir,-d", directory, "Where it is")->type_name("DIR")->capture_default_str();

@@ -25,7 +25,7 @@ struct BrokerOptions {
   std::string password_file;
 };
 
-void add_broker_options(CLI::App& command, BrokerOptions& options) {
+void add_broker_options(Command& command, BrokerOptions& options) {
   command.add_option("--target", options.target, "Where the broker listens, without TLS")
       ->type_name("HOST:PORT")
       ->capture_default_str();
@@ -212,14 +212,14 @@ class Subscribing final : public Exchange {
 
 }  // namespace
 
-void add_pub(CLI::App& app, Outcome& outcome) {
-  CLI::App* pub = app.add_subcommand("pub", "Publish one message by MQTT");
+void add_pub(Command& app, Outcome& outcome) {
+  Command* pub = app.add_command("pub", "Publish one message by MQTT");
   pub->group(kGroupTry);
   const auto options = std::make_shared<PubOptions>();
   pub->add_option("topic", options->topic, "The topic")->required()->type_name("TOPIC");
   pub->add_option("payload", options->payload, "The payload")->type_name("PAYLOAD");
   pub->add_option("--file", options->file, "The payload is this file; - for standard input")->type_name("FILE");
-  pub->add_option("--qos", options->qos, "0, 1 or 2")->check(CLI::Range(0, 2))->capture_default_str();
+  pub->add_option("--qos", options->qos, "0, 1 or 2")->check(between(0, 2))->capture_default_str();
   pub->add_flag("--retain", options->retain, "The broker keeps it for who subscribes later");
   pub->add_option("--property", options->properties, "A user property; again for more")->type_name("NAME=VALUE");
   add_broker_options(*pub, options->broker);
@@ -230,12 +230,12 @@ void add_pub(CLI::App& app, Outcome& outcome) {
   pub->callback([&outcome, options] { outcome.run = [options] { return publish(*options); }; });
 }
 
-void add_sub(CLI::App& app, Outcome& outcome) {
-  CLI::App* sub = app.add_subcommand("sub", "Print the messages that come by MQTT");
+void add_sub(Command& app, Outcome& outcome) {
+  Command* sub = app.add_command("sub", "Print the messages that come by MQTT");
   sub->group(kGroupTry);
   const auto options = std::make_shared<SubOptions>();
   sub->add_option("filter", options->filters, "Topic filters")->required()->type_name("FILTER");
-  sub->add_option("--qos", options->qos, "0, 1 or 2")->check(CLI::Range(0, 2))->capture_default_str();
+  sub->add_option("--qos", options->qos, "0, 1 or 2")->check(between(0, 2))->capture_default_str();
   sub->add_option("--count", options->count, "End after so many; 0: go on")->capture_default_str();
   add_broker_options(*sub, options->broker);
   sub->add_flag("--json", options->json, "JSON on stdout, one object a line");
@@ -246,8 +246,8 @@ void add_sub(CLI::App& app, Outcome& outcome) {
       [&outcome, options] { outcome.run = [options] { return Subscribing(*options).run("sub", options->broker); }; });
 }
 
-void add_twin_watch(CLI::App& twin, Outcome& outcome) {
-  CLI::App* watch = twin.add_subcommand("watch", "Print a twin, and what becomes of it, as MQTT clients see it");
+void add_twin_watch(Command& twin, Outcome& outcome) {
+  Command* watch = twin.add_command("watch", "Print a twin, and what becomes of it, as MQTT clients see it");
   struct WatchOptions {
     SubOptions sub;
     std::string device = "+";

@@ -110,8 +110,9 @@ int kick(const MqttOptions& options) {
   return kSuccess;
 }
 
-CLI::App& add_command(CLI::App& mqtt, const std::string& name, const std::string& description, MqttOptions& options) {
-  CLI::App* command = mqtt.add_subcommand(name, description);
+Command& add_mqtt_command(Command& mqtt, const std::string& name, const std::string& description,
+                          MqttOptions& options) {
+  Command* command = mqtt.add_command(name, description);
   command->add_option("--admin", options.admin, "The node's admin listener")
       ->type_name("HOST:PORT")
       ->capture_default_str();
@@ -119,19 +120,19 @@ CLI::App& add_command(CLI::App& mqtt, const std::string& name, const std::string
   return *command;
 }
 
-void add_limit(CLI::App& command, MqttOptions& options) {
-  command.add_option("--limit", options.limit, "Rows at most")->check(CLI::Range(1, 10'000))->capture_default_str();
+void add_limit(Command& command, MqttOptions& options) {
+  command.add_option("--limit", options.limit, "Rows at most")->check(between(1, 10'000))->capture_default_str();
 }
 
 }  // namespace
 
-void add_mqtt(CLI::App& app, Outcome& outcome) {
-  CLI::App* mqtt = app.add_subcommand("mqtt", "Show the MQTT clients of a running node, or close one");
+void add_mqtt(Command& app, Outcome& outcome) {
+  Command* mqtt = app.add_command("mqtt", "Show the MQTT clients of a running node, or close one");
   mqtt->group(kGroupNode);
   mqtt->require_subcommand(1);
   const auto options = std::make_shared<MqttOptions>();
 
-  CLI::App& clients = add_command(*mqtt, "clients", "Who has a session, connected or away", *options);
+  Command& clients = add_mqtt_command(*mqtt, "clients", "Who has a session, connected or away", *options);
   clients.add_option("client", options->client, "Only this client id")->type_name("ID");
   add_limit(clients, *options);
   set_examples(clients, "  verge mqtt clients\n  verge mqtt clients press-7 --json\n");
@@ -139,7 +140,7 @@ void add_mqtt(CLI::App& app, Outcome& outcome) {
     outcome.run = [options] { return print_rows(*options, "clients", of_client(*options), print_client); };
   });
 
-  CLI::App& subscriptions = add_command(*mqtt, "subscriptions", "Who subscribes to what", *options);
+  Command& subscriptions = add_mqtt_command(*mqtt, "subscriptions", "Who subscribes to what", *options);
   subscriptions.add_option("client", options->client, "Only of this client id")->type_name("ID");
   add_limit(subscriptions, *options);
   set_examples(subscriptions, "  verge mqtt subscriptions\n");
@@ -147,7 +148,7 @@ void add_mqtt(CLI::App& app, Outcome& outcome) {
     outcome.run = [options] { return print_rows(*options, "subscriptions", of_client(*options), print_subscription); };
   });
 
-  CLI::App& retained = add_command(*mqtt, "retained", "Which topics have a retained message", *options);
+  Command& retained = add_mqtt_command(*mqtt, "retained", "Which topics have a retained message", *options);
   retained.add_option("filter", options->filter, "Only topics that match")->type_name("FILTER")->capture_default_str();
   add_limit(retained, *options);
   set_examples(retained, "  verge mqtt retained 'plant/+/oven'\n");
@@ -158,12 +159,12 @@ void add_mqtt(CLI::App& app, Outcome& outcome) {
     };
   });
 
-  CLI::App& bridges = add_command(*mqtt, "bridges", "The bridges to other brokers", *options);
+  Command& bridges = add_mqtt_command(*mqtt, "bridges", "The bridges to other brokers", *options);
   set_examples(bridges, "  verge mqtt bridges\n");
   bridges.callback(
       [&outcome, options] { outcome.run = [options] { return print_rows(*options, "bridges", "", print_bridge); }; });
 
-  CLI::App& kicked = add_command(*mqtt, "kick", "Close a client's connection", *options);
+  Command& kicked = add_mqtt_command(*mqtt, "kick", "Close a client's connection", *options);
   kicked.add_option("client", options->client, "The client id")->type_name("ID")->required();
   kicked.add_flag("--end-session", options->with_session, "End its session too, also when it is away");
   set_examples(kicked, "  verge mqtt kick press-7\n");

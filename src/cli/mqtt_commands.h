@@ -5,13 +5,13 @@
 
 namespace verge::cli {
 
-void add_import(CLI::App& app, Outcome& outcome);
-void add_mqtt(CLI::App& app, Outcome& outcome);
-void add_passwd(CLI::App& app, Outcome& outcome);
-void add_pub(CLI::App& app, Outcome& outcome);
-void add_sub(CLI::App& app, Outcome& outcome);
-void add_twin(CLI::App& app, Outcome& outcome);
+void add_import(Command& app, Outcome& outcome);
+void add_mqtt(Command& app, Outcome& outcome);
+void add_passwd(Command& app, Outcome& outcome);
+void add_pub(Command& app, Outcome& outcome);
+void add_sub(Command& app, Outcome& outcome);
+void add_twin(Command& app, Outcome& outcome);
 // `verge twin watch`, which is a subscription.
-void add_twin_watch(CLI::App& twin, Outcome& outcome);
+void add_twin_watch(Command& twin, Outcome& outcome);
 
 }  // namespace verge::cli

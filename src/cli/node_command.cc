@@ -164,8 +164,8 @@ int run_check(const NodeOptions& options) {
 
 }  // namespace
 
-void add_node(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "node", "Run a node: gateway, rules, spool and uplink");
+void add_node(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("node", "Run a node: gateway, rules, spool and uplink");
   command->group(kGroupNode);
   const auto options = std::make_shared<NodeOptions>();
   command->add_option("--config", options->config, "TOML file; without one the defaults listen on loopback")
@@ -186,8 +186,8 @@ void add_node(CLI::App& app, Outcome& outcome) {
   command->callback([&outcome, options] { outcome.run = [options] { return run_node(*options); }; });
 }
 
-void add_check(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "check", "Say what is wrong with a configuration file, without starting");
+void add_check(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("check", "Say what is wrong with a configuration file, without starting");
   command->group(kGroupNode);
   const auto options = std::make_shared<NodeOptions>();
   command->add_option("file", options->config, "The file")->required()->type_name("FILE");

@@ -124,15 +124,15 @@ int change(const PasswdOptions& options) {
 
 }  // namespace
 
-void add_passwd(CLI::App& app, Outcome& outcome) {
-  CLI::App* passwd = app.add_subcommand("passwd", "Set a password for MQTT clients, or take one away");
+void add_passwd(Command& app, Outcome& outcome) {
+  Command* passwd = app.add_command("passwd", "Set a password for MQTT clients, or take one away");
   passwd->group(kGroupNode);
   const auto options = std::make_shared<PasswdOptions>();
   passwd->add_option("file", options->file, "The file of mqtt.password_file; made if it is not there")
       ->required()
       ->type_name("FILE");
   passwd->add_option("user", options->user, "The user name")->required()->type_name("USER");
-  CLI::Option* remove = passwd->add_flag("--delete", options->remove, "Take the user out");
+  Option* remove = passwd->add_flag("--delete", options->remove, "Take the user out");
   passwd
       ->add_flag("--scram", options->scram,
                  "For clients that prove that they know it (SCRAM-SHA-256), or send it; else it has to be sent")

@@ -77,9 +77,9 @@ int run_advise(const AdviseOptions& options) {
 
 }  // namespace
 
-void add_plan_advise(CLI::App& plan, Outcome& outcome) {
+void add_plan_advise(Command& plan, Outcome& outcome) {
   const auto options = std::make_shared<AdviseOptions>();
-  CLI::App* command = add_command(plan, "advise", "Edge or cloud, and which of the usual mistakes the plan makes");
+  Command* command = plan.add_command("advise", "Edge or cloud, and which of the usual mistakes the plan makes");
   command->add_option("PLAN", options->files, "Files with a table [advise]; options come after them");
   add_figures(*command, figures_of(*options));
   add_plan_output(*command, options->output);

@@ -4,10 +4,9 @@
 
 namespace verge::cli {
 
-void add_plan(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(
-      app, "plan",
-      "Where things should be: latency, selection, replicas, placement, protocols, money (no node is needed)");
+void add_plan(Command& app, Outcome& outcome) {
+  Command* command = app.add_command(
+      "plan", "Where things should be: latency, selection, replicas, placement, protocols, money (no node is needed)");
   command->group(kGroupPlan);
   command->require_subcommand(1);
   add_plan_latency(*command, outcome);

@@ -5,12 +5,12 @@
 
 namespace verge::cli {
 
-void add_plan_latency(CLI::App& plan, Outcome& outcome);
-void add_plan_select(CLI::App& plan, Outcome& outcome);
-void add_plan_replicate(CLI::App& plan, Outcome& outcome);
-void add_plan_place(CLI::App& plan, Outcome& outcome);
-void add_plan_protocol(CLI::App& plan, Outcome& outcome);
-void add_plan_roi(CLI::App& plan, Outcome& outcome);
-void add_plan_advise(CLI::App& plan, Outcome& outcome);
+void add_plan_latency(Command& plan, Outcome& outcome);
+void add_plan_select(Command& plan, Outcome& outcome);
+void add_plan_replicate(Command& plan, Outcome& outcome);
+void add_plan_place(Command& plan, Outcome& outcome);
+void add_plan_protocol(Command& plan, Outcome& outcome);
+void add_plan_roi(Command& plan, Outcome& outcome);
+void add_plan_advise(Command& plan, Outcome& outcome);
 
 }  // namespace verge::cli

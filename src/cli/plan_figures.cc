@@ -73,25 +73,25 @@ Result<void> read_figures(const std::vector<std::string>& files, const std::stri
   return {};
 }
 
-void add_figures(CLI::App& command, const std::vector<Figure>& figures) {
+void add_figures(Command& command, const std::vector<Figure>& figures) {
   for (const Figure& figure : figures) {
     if (double* const* number = std::get_if<double*>(&figure.into)) {
       command.add_option(option_of(figure), **number, figure.words)
-          ->check(number_between(figure.least, figure.most))
+          ->check(between<double>(figure.least, figure.most))
           ->capture_default_str();
     } else if (bool* const* yes = std::get_if<bool*>(&figure.into)) {
       command.add_option(option_of(figure), **yes, figure.words)->type_name("true|false")->capture_default_str();
     } else {
-      CLI::Option* const option =
+      Option* const option =
           command.add_option(option_of(figure), **std::get_if<std::string*>(&figure.into), figure.words);
-      if (!figure.words_allowed.empty()) option->check(CLI::IsMember(figure.words_allowed));
+      if (!figure.words_allowed.empty()) option->check(one_of(figure.words_allowed));
     }
   }
 }
 
-void apply_typed(const CLI::App& command, const std::vector<Figure>& typed, const std::vector<Figure>& into) {
+void apply_typed(const Command& command, const std::vector<Figure>& typed, const std::vector<Figure>& into) {
   for (size_t i = 0; i < typed.size(); ++i) {
-    if (command.get_option(option_of(typed[i]))->count() == 0) continue;
+    if (command.count(option_of(typed[i])) == 0) continue;
     std::visit([&](auto* to) { *to = *std::get<decltype(to)>(typed[i].into); }, into[i].into);
   }
 }

@@ -5,9 +5,8 @@
 #include <variant>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "base/error.h"
+#include "cli/command.h"
 #include "planner/plan_document.h"
 
 namespace verge::cli {
@@ -26,9 +25,9 @@ Result<void> read_figures(const std::vector<std::string>& files, const std::stri
                           const std::vector<Figure>& figures);
 
 // An option a figure.
-void add_figures(CLI::App& command, const std::vector<Figure>& figures);
+void add_figures(Command& command, const std::vector<Figure>& figures);
 
 // What was typed goes over what files say: from the figures that add_figures() was given to others of the same order.
-void apply_typed(const CLI::App& command, const std::vector<Figure>& typed, const std::vector<Figure>& into);
+void apply_typed(const Command& command, const std::vector<Figure>& typed, const std::vector<Figure>& into);
 
 }  // namespace verge::cli

@@ -122,7 +122,7 @@ Result<std::vector<Record>> records_of(const std::string& path, const std::strin
 
 }  // namespace
 
-void add_plan_files(CLI::App& command, PlanFiles& files, bool has_workloads) {
+void add_plan_files(Command& command, PlanFiles& files, bool has_workloads) {
   command.add_option("PLAN", files.plans, "Files of nodes, users and workloads: TOML, CSV or GeoJSON");
   command.add_option("--nodes", files.nodes, "A file of nodes, or a built-in table: aws, gcp, azure, clouds, cities")
       ->type_name("FILE|TABLE");

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
+#include "cli/command.h"
 #include "planner/plan_document.h"
 
 namespace verge::cli {
@@ -18,7 +17,7 @@ struct PlanFiles {
 };
 
 // PLAN…, --nodes, --users and, where asked for, --workloads.
-void add_plan_files(CLI::App& command, PlanFiles& files, bool has_workloads);
+void add_plan_files(Command& command, PlanFiles& files, bool has_workloads);
 
 // Errors: those of reading, parsing and checking (planner/plan_document.h).
 Result<planner::PlanDocument> read_plan_files(const PlanFiles& files);

@@ -370,38 +370,38 @@ int run_latency(const LatencyOptions& options) {
 
 }  // namespace
 
-void add_plan_latency(CLI::App& plan, Outcome& outcome) {
+void add_plan_latency(Command& plan, Outcome& outcome) {
   const auto options = std::make_shared<LatencyOptions>();
-  CLI::App* command =
-      add_command(plan, "latency", "Predict round trips, edge against cloud, by physics and measurements");
-  const auto positive = number_between(0.0, 1e12);
+  Command* command =
+      plan.add_command("latency", "Predict round trips, edge against cloud, by physics and measurements");
+  const auto positive = between<double>(0.0, 1e12);
   command->add_option("--from", options->from, "LATITUDE,LONGITUDE, a cloud region or a large city")
       ->type_name("PLACE");
   command->add_option("--to", options->to, "Likewise: the cloud")->type_name("PLACE");
   command->add_option("--distance", options->distance_km, "Instead of two places: km to the cloud")
-      ->check(number_between(0.0, 20038.0));
+      ->check(between<double>(0.0, 20038.0));
   command->add_option("--edge-distance", options->edge_km, "km to the edge; a tenth of the cloud's by default")
-      ->check(number_between(0.0, 20038.0));
+      ->check(between<double>(0.0, 20038.0));
   command->add_flag("--ellipsoid", options->ellipsoid, "Distances on WGS 84 instead of a sphere");
   command
       ->add_option("--factor", options->factor,
                    "The way's length over the great circle's; calibrated, or usual, by default")
-      ->check(number_between(1.0, 100.0));
+      ->check(between<double>(1.0, 100.0));
   command->add_option("--access", options->access_ms, "ms that both ends' access takes")
       ->check(positive)
       ->capture_default_str();
   command->add_option("--bytes", options->bytes, "That are sent")->check(positive)->capture_default_str();
   command->add_option("--mbps", options->mbps, "Over a line so fast")
-      ->check(number_between(1e-6, 1e9))
+      ->check(between<double>(1e-6, 1e9))
       ->capture_default_str();
   command->add_option("--complexity", options->complexity, "Of the computation")
       ->check(positive)
       ->capture_default_str();
   command->add_option("--power", options->power, "Complexity that the cloud does in a ms")
-      ->check(number_between(1e-9, 1e12))
+      ->check(between<double>(1e-9, 1e12))
       ->capture_default_str();
   command->add_option("--edge-power", options->edge_power, "And the edge; as the cloud by default")
-      ->check(number_between(1e-9, 1e12));
+      ->check(between<double>(1e-9, 1e12));
   command->add_option("--arrivals", options->arrivals, "Requests a second")->check(positive)->capture_default_str();
   command->add_option("--services", options->services, "That a second serves; 0: no queue")
       ->check(positive)

@@ -32,21 +32,10 @@ void print_lines(std::string_view text) {
 
 }  // namespace
 
-void add_plan_output(CLI::App& command, PlanOutput& output) {
+void add_plan_output(Command& command, PlanOutput& output) {
   command.add_flag("--json", output.json, "For machines: one JSON object");
   command.add_flag("--explain", output.explain, "Say how the answer came about: formulas, figures, reasons");
   command.add_option("--svg", output.svg, "Draw the answer into this file as well")->type_name("FILE");
-}
-
-CLI::Validator number_between(double least, double most) {
-  CLI::Validator range = CLI::Range(least, most);
-  std::string description = range.get_description();
-  return {[range](std::string& text) {
-            double value = 0;
-            if (CLI::detail::lexical_cast(text, value) && std::isnan(value)) return "'" + text + "' is no number";
-            return range(text);
-          },
-          std::move(description)};
 }
 
 Result<std::string> read_plan_file(const std::string& path) {

@@ -8,9 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "base/error.h"
+#include "cli/command.h"
 #include "cli/commands.h"
 
 namespace verge::cli {
@@ -22,10 +21,7 @@ struct PlanOutput {
 };
 
 // --json, --explain and --svg.
-void add_plan_output(CLI::App& command, PlanOutput& output);
-
-// What an option takes: a number from `least` to `most`; NaN is none.
-CLI::Validator number_between(double least, double most);
+void add_plan_output(Command& command, PlanOutput& output);
 
 // Whole, of 256 MiB at most. Errors: plan.file.
 Result<std::string> read_plan_file(const std::string& path);

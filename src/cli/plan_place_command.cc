@@ -233,10 +233,10 @@ int place_plan(const PlaceOptions& options) {
 
 }  // namespace
 
-void add_plan_place(CLI::App& plan, Outcome& outcome) {
+void add_plan_place(Command& plan, Outcome& outcome) {
   const auto options = std::make_shared<PlaceOptions>();
-  CLI::App* command =
-      add_command(plan, "place", "Put workloads onto nodes, with a bound on how far from the best that is");
+  Command* command =
+      plan.add_command("place", "Put workloads onto nodes, with a bound on how far from the best that is");
   add_plan_files(*command, options->files, true);
   command
       ->add_option("--gap", options->gap,
@@ -245,16 +245,16 @@ void add_plan_place(CLI::App& plan, Outcome& outcome) {
       ->excludes("PLAN", "--nodes", "--users", "--workloads");
   command
       ->add_option("--mode", options->mode, "greedy (a scheduler's), anytime (bound and local search) or exact (CBC)")
-      ->check(CLI::IsMember({"greedy", "anytime", "exact"}))
+      ->check(one_of({"greedy", "anytime", "exact"}))
       ->capture_default_str();
   command->add_option("--seconds", options->seconds, "How long anytime and exact may take")
-      ->check(number_between(0.01, 86400.0))
+      ->check(between<double>(0.01, 86400.0))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "That search")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("--threads", options->threads, "That search")->check(between(1, 256))->capture_default_str();
   command->add_option("--seed", options->seed, "Of the search's random choices")->capture_default_str();
   command
       ->add_option("--hysteresis", options->hysteresis, "Share of its latency that a move must gain beyond its price")
-      ->check(number_between(0.0, 10.0))
+      ->check(between<double>(0.0, 10.0))
       ->capture_default_str();
   add_plan_output(*command, options->output);
   set_examples(*command,

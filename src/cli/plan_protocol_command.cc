@@ -279,9 +279,9 @@ int run_protocol(const ProtocolOptions& options) {
 
 }  // namespace
 
-void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
+void add_plan_protocol(Command& plan, Outcome& outcome) {
   const auto options = std::make_shared<ProtocolOptions>();
-  CLI::App* command = add_command(plan, "protocol", "Simulate a replication protocol over a map of round trips");
+  Command* command = plan.add_command("protocol", "Simulate a replication protocol over a map of round trips");
   add_plan_files(*command, options->files, false);
   command
       ->add_option("--matrix", options->matrix,
@@ -290,33 +290,33 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
       ->excludes("PLAN", "--nodes", "--users");
   command
       ->add_option("--protocol", options->protocol, "raft, multipaxos, epaxos, chain, quorum, primary-backup or crdt")
-      ->check(CLI::IsMember(planner::protocol_names()))
+      ->check(one_of(planner::protocol_names()))
       ->capture_default_str();
   command->add_option("--leader", options->leader, "The site that leads (or heads the chain); the fittest by default")
       ->type_name("SITE");
   command->add_option("--conflict", options->conflict, "Share of operations about one hot key")
-      ->check(number_between(0.0, 1.0))
+      ->check(between<double>(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--operations", options->operations, "How many are simulated")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{20'000'000}))
+      ->check(between(uint64_t{1}, uint64_t{20'000'000}))
       ->capture_default_str();
   command->add_option("--clients", options->clients, "At each site")
-      ->check(CLI::Range(1U, 10'000U))
+      ->check(between(1U, 10'000U))
       ->capture_default_str();
   command->add_option("--payload-bytes", options->payload, "Of an operation")
-      ->check(number_between(0.0, 1e9))
+      ->check(between<double>(0.0, 1e9))
       ->capture_default_str();
   command->add_option("--seed", options->seed, "The same seed gives the same answer")->capture_default_str();
   command->add_option("--site-availability", options->site_availability, "Probability that a site is up")
-      ->check(number_between(0.0, 1.0))
+      ->check(between<double>(0.0, 1.0))
       ->capture_default_str();
   command
       ->add_option("--activity", options->activity, "Of each site, 0 to 1, for the choice of a leader; 0.5 by default")
       ->delimiter(',')
-      ->check(number_between(0.0, 1.0));
+      ->check(between<double>(0.0, 1.0));
   command->add_option("--stability", options->stability, "Likewise; 1 by default")
       ->delimiter(',')
-      ->check(number_between(0.0, 1.0));
+      ->check(between<double>(0.0, 1.0));
   command
       ->add_option("--fail", options->failing,
                    "Sites that are down from one second to another, repeatable: VA,CA@10-20")
@@ -328,9 +328,9 @@ void add_plan_protocol(CLI::App& plan, Outcome& outcome) {
   command
       ->add_option("--outage-seconds", options->outage_seconds,
                    "Random outages of each site, so long on average and so often that --site-availability holds")
-      ->check(number_between(0.0, 1e6));
+      ->check(between<double>(0.0, 1e6));
   command->add_option("--loss", options->loss, "Share of the messages that are lost, and sent again after 100 ms")
-      ->check(number_between(0.0, 0.9));
+      ->check(between<double>(0.0, 0.9));
   command->add_flag("--take-out", options->takes_out,
                     "A second after they failed, sites are taken out of a chain, or from a primary's backups");
   add_plan_output(*command, options->output);

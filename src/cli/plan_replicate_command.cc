@@ -176,33 +176,33 @@ int run_replicate(const ReplicateOptions& options) {
 
 }  // namespace
 
-void add_plan_replicate(CLI::App& plan, Outcome& outcome) {
+void add_plan_replicate(Command& plan, Outcome& outcome) {
   const auto options = std::make_shared<ReplicateOptions>();
-  CLI::App* command = add_command(plan, "replicate", "Place replicas by who reads where, or spread keys over shards");
+  Command* command = plan.add_command("replicate", "Place replicas by who reads where, or spread keys over shards");
   add_plan_files(*command, options->files, false);
   command->add_option("--replicas-max", options->replicas_max, "At most so many")
-      ->check(CLI::Range(size_t{1}, size_t{1000}))
+      ->check(between(size_t{1}, size_t{1000}))
       ->capture_default_str();
   command->add_option("--storage-cost", options->storage_cost, "Dollars a month that all replicas may cost")
-      ->check(number_between(0.0, 1e12))
+      ->check(between<double>(0.0, 1e12))
       ->capture_default_str();
   command->add_option("--replica-cost", options->replica_cost, "Dollars a month for one, where its node does not say")
-      ->check(number_between(0.0, 1e12))
+      ->check(between<double>(0.0, 1e12))
       ->capture_default_str();
   command->add_option("--lag", options->lag_ms, "ms that a replica may lag behind the first")
-      ->check(number_between(0.0, 1e6))
+      ->check(between<double>(0.0, 1e6))
       ->capture_default_str();
   command->add_option("--coverage", options->coverage_ms, "ms within which a user counts as covered")
-      ->check(number_between(0.0, 1e6))
+      ->check(between<double>(0.0, 1e6))
       ->capture_default_str();
   command
       ->add_option("--sharding", options->sharding, "Spread keys over all nodes instead: hash or geo (a user is a key)")
-      ->check(CLI::IsMember({"hash", "geo"}));
+      ->check(one_of({"hash", "geo"}));
   command->add_option("--keys", options->keys, "That are hashed")
-      ->check(CLI::Range(size_t{1}, size_t{10'000'000}))
+      ->check(between(size_t{1}, size_t{10'000'000}))
       ->capture_default_str();
   command->add_option("--slack", options->slack, "Share of the mean that a shard may have more")
-      ->check(number_between(0.0, 100.0))
+      ->check(between<double>(0.0, 100.0))
       ->capture_default_str();
   add_plan_output(*command, options->output);
   set_examples(*command,

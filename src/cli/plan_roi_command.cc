@@ -104,9 +104,9 @@ int run_roi(RoiOptions& options) {
 
 }  // namespace
 
-void add_plan_roi(CLI::App& plan, Outcome& outcome) {
+void add_plan_roi(Command& plan, Outcome& outcome) {
   const auto options = std::make_shared<RoiOptions>();
-  CLI::App* command = add_command(plan, "roi", "What an edge costs and brings: payback, ROI, what it depends on");
+  Command* command = plan.add_command("roi", "What an edge costs and brings: payback, ROI, what it depends on");
   command->add_option("PLAN", options->files, "Files with a table [roi]; options come after them");
   add_figures(*command, figures_of(*options));
   add_plan_output(*command, options->output);

@@ -201,17 +201,17 @@ int run_select(const SelectOptions& options) {
 
 }  // namespace
 
-void add_plan_select(CLI::App& plan, Outcome& outcome) {
+void add_plan_select(Command& plan, Outcome& outcome) {
   const auto options = std::make_shared<SelectOptions>();
-  CLI::App* command = add_command(plan, "select", "Choose each user's node and two fallbacks");
+  Command* command = plan.add_command("select", "Choose each user's node and two fallbacks");
   add_plan_files(*command, options->files, false);
   command->add_flag("--plain", options->plain, "By score alone: no fallback outside the primary's zone is sought");
   command->add_flag("!--no-relays", options->relays, "Do not look for relays that beat the direct path by 10 %");
   command->add_option("--table", options->cells, "Instead: a routing table of so many cells over the Earth")
-      ->check(CLI::Range(size_t{1}, size_t{50'000'000}))
+      ->check(between(size_t{1}, size_t{50'000'000}))
       ->type_name("CELLS");
   command->add_option("--threads", options->threads, "That build the table")
-      ->check(CLI::Range(1, 256))
+      ->check(between(1, 256))
       ->capture_default_str();
   add_plan_output(*command, options->output);
   set_examples(*command,

@@ -229,8 +229,8 @@ int reduce(const ReduceOptions& options) {
 
 }  // namespace
 
-void add_reduce(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "reduce", "Write a series in few bytes, with a bound on the error");
+void add_reduce(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("reduce", "Write a series in few bytes, with a bound on the error");
   command->group(kGroupSeries);
   const auto options = std::make_shared<ReduceOptions>();
   command->add_option("file", options->file, "The CSV file, timestamp,value; - for standard input")

@@ -63,8 +63,8 @@ int restore(const RestoreOptions& options) {
 
 }  // namespace
 
-void add_restore(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "restore", "Print the series that verge reduce wrote");
+void add_restore(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("restore", "Print the series that verge reduce wrote");
   command->group(kGroupSeries);
   const auto options = std::make_shared<RestoreOptions>();
   command->add_option("file", options->file, "What verge reduce wrote; - for standard input")

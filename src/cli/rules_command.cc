@@ -311,12 +311,12 @@ int bench(const RulesOptions& options) {
   return kSuccess;
 }
 
-void add_file(CLI::App& command, RulesOptions& options) {
+void add_file(Command& command, RulesOptions& options) {
   command.add_option("file", options.file, "The node's configuration file")->required()->type_name("FILE");
 }
 
-void add_test(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = add_command(rules, "test", "Run the rules over recorded messages and print what they do");
+void add_test(Command& rules, Outcome& outcome) {
+  Command* command = rules.add_command("test", "Run the rules over recorded messages and print what they do");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_option("--with", options->with, "Messages, one JSON object a line; - for standard input")
@@ -332,8 +332,8 @@ void add_test(CLI::App& rules, Outcome& outcome) {
   command->callback([&outcome, options] { outcome.run = [options] { return test(*options); }; });
 }
 
-void add_list(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = add_command(rules, "list", "List the rules of a configuration");
+void add_list(Command& rules, Outcome& outcome) {
+  Command* command = rules.add_command("list", "List the rules of a configuration");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_flag("--json", options->json, "One JSON object a rule");
@@ -341,8 +341,8 @@ void add_list(CLI::App& rules, Outcome& outcome) {
   command->callback([&outcome, options] { outcome.run = [options] { return list(*options); }; });
 }
 
-void add_rules_explain(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = add_command(rules, "explain", "Show the steps of a message through a rule");
+void add_rules_explain(Command& rules, Outcome& outcome) {
+  Command* command = rules.add_command("explain", "Show the steps of a message through a rule");
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_option("name", options->name, "The rule; without one, all")->type_name("NAME");
@@ -351,8 +351,8 @@ void add_rules_explain(CLI::App& rules, Outcome& outcome) {
   command->callback([&outcome, options] { outcome.run = [options] { return explain(*options); }; });
 }
 
-void add_trace(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = add_command(rules, "trace", "Show how far each message gets in a rule");
+void add_trace(Command& rules, Outcome& outcome) {
+  Command* command = rules.add_command("trace", "Show how far each message gets in a rule");
   const auto options = std::make_shared<RulesOptions>();
   command->add_option("file", options->file, "The node's configuration file; with --admin left out")
       ->required()
@@ -362,8 +362,8 @@ void add_trace(CLI::App& rules, Outcome& outcome) {
       ->type_name("FILE");
   command->add_option("--admin", options->admin, "Watch the running node with this admin listener instead")
       ->type_name("HOST:PORT");
-  command->add_option("--lines", options->lines, "With --admin: at most so many")->check(CLI::Range(1, 10'000));
-  command->add_option("--seconds", options->seconds, "With --admin: for so long")->check(CLI::Range(1, 300));
+  command->add_option("--lines", options->lines, "With --admin: at most so many")->check(between(1, 10'000));
+  command->add_option("--seconds", options->seconds, "With --admin: for so long")->check(between(1, 300));
   command->add_flag("--keep-open", options->keep_open, "Do not emit the windows that are open at the end");
   command->add_flag("--json", options->json, "Accepted for scripts: the output is JSON lines in any case");
   set_examples(*command,
@@ -373,14 +373,14 @@ void add_trace(CLI::App& rules, Outcome& outcome) {
   command->callback([&outcome, options] { outcome.run = [options] { return trace(*options); }; });
 }
 
-void add_rules_bench(CLI::App& rules, Outcome& outcome) {
-  CLI::App* command = add_command(rules, "bench", "Measure evaluations a second, a decision's time and loading");
+void add_rules_bench(Command& rules, Outcome& outcome) {
+  Command* command = rules.add_command("bench", "Measure evaluations a second, a decision's time and loading");
   const auto options = std::make_shared<RulesOptions>();
-  command->add_option("--rules", options->bench.rules, "Rules that each message meets")->check(CLI::Range(1, 100'000));
+  command->add_option("--rules", options->bench.rules, "Rules that each message meets")->check(between(1, 100'000));
   command->add_option("--decision-rules", options->bench.decision_rules, "Rules that a decision goes through")
-      ->check(CLI::Range(1, 100'000));
-  command->add_option("--load", options->bench.loaded_rules, "Rules that are loaded")->check(CLI::Range(1, 1'000'000));
-  command->add_option("--seconds", options->bench.seconds, "How long each is measured")->check(CLI::Range(0.1, 60.0));
+      ->check(between(1, 100'000));
+  command->add_option("--load", options->bench.loaded_rules, "Rules that are loaded")->check(between(1, 1'000'000));
+  command->add_option("--seconds", options->bench.seconds, "How long each is measured")->check(between(0.1, 60.0));
   command->add_flag("--json", options->json, "One JSON object");
   set_examples(*command,
                "  verge rules bench\n"
@@ -391,8 +391,8 @@ void add_rules_bench(CLI::App& rules, Outcome& outcome) {
 
 }  // namespace
 
-void add_rules(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "rules", "List, explain, test and measure rules");
+void add_rules(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("rules", "List, explain, test and measure rules");
   command->group(kGroupNode);
   command->require_subcommand(1);
   add_list(*command, outcome);

@@ -5,6 +5,6 @@
 
 namespace verge::cli {
 
-void add_rules(CLI::App& app, Outcome& outcome);
+void add_rules(Command& app, Outcome& outcome);
 
 }  // namespace verge::cli

@@ -2,8 +2,6 @@
 
 #include <filesystem>
 
-#include <CLI/CLI.hpp>
-
 #include "node/config.h"
 #include "node/credentials.h"
 
@@ -20,7 +18,7 @@ std::unexpected<Error> first_of(const node::ConfigProblems& problems) {
 
 }  // namespace
 
-void add_access_options(CLI::App& command, SpoolAccess& access) {
+void add_access_options(Command& command, SpoolAccess& access) {
   command.add_option("--data-dir", access.data_dir, "The node's data directory")->type_name("DIR");
   command.add_option("--config", access.config, "The node's configuration, for its data directory and its keys")
       ->type_name("FILE");

@@ -7,11 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/command.h"
 #include "storage/key_ring.h"
-
-namespace CLI {
-class App;
-}
 
 namespace verge::cli {
 
@@ -29,7 +26,7 @@ struct SpoolAccess {
 };
 
 // --data-dir, --config, --key-file.
-void add_access_options(CLI::App& command, SpoolAccess& access);
+void add_access_options(Command& command, SpoolAccess& access);
 
 // Settles data_dir and reads the keys. Errors: those of the configuration and of its secrets.
 Result<storage::Keys> settle_access(SpoolAccess& access);

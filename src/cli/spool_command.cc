@@ -476,9 +476,9 @@ int purge(const SpoolCommandOptions& options) {
 
 using Run = int (*)(const SpoolCommandOptions&);
 
-CLI::App* add(CLI::App& group, Outcome& outcome, const std::string& name, const std::string& description, Run run,
-              const std::string& examples, const std::function<void(CLI::App&, SpoolCommandOptions&)>& more = {}) {
-  CLI::App* command = add_command(group, name, description);
+Command* add(Command& group, Outcome& outcome, const std::string& name, const std::string& description, Run run,
+             const std::string& examples, const std::function<void(Command&, SpoolCommandOptions&)>& more = {}) {
+  Command* command = group.add_command(name, description);
   const auto options = std::make_shared<SpoolCommandOptions>();
   add_access_options(*command, options->access);
   if (more) more(*command, *options);
@@ -503,14 +503,14 @@ std::string no_count(const std::string& text) {
   return is_number && count > 0 ? "" : fmt::format("'{}' is no number of records, from 1 on", text);
 }
 
-void with_stream(CLI::App& command, SpoolCommandOptions& options) {
+void with_stream(Command& command, SpoolCommandOptions& options) {
   command.add_option("--stream", options.stream, "Only critical, high, normal or low")->type_name("PRIORITY");
 }
 
 }  // namespace
 
-void add_spool(CLI::App& app, Outcome& outcome) {
-  CLI::App* spool = add_command(app, "spool", "Look into a node's spool, and mend it");
+void add_spool(Command& app, Outcome& outcome) {
+  Command* spool = app.add_command("spool", "Look into a node's spool, and mend it");
   spool->group(kGroupNode);
   spool->require_subcommand(1);
   set_examples(*spool,
@@ -520,7 +520,7 @@ void add_spool(CLI::App& app, Outcome& outcome) {
   add(*spool, outcome, "stat", "What waits, by stream", stat, "  verge spool stat --json --data-dir /var/lib/verge\n");
   add(*spool, outcome, "ls", "The files, and what is in each", list, "  verge spool ls\n");
   add(*spool, outcome, "peek", "The next records to go up", peek, "  verge spool peek --stream critical --count 3\n",
-      [](CLI::App& command, SpoolCommandOptions& options) {
+      [](Command& command, SpoolCommandOptions& options) {
         with_stream(command, options);
         command.add_option("--count", options.count, "At most so many")->type_name("N")->check(no_count);
       });
@@ -531,12 +531,12 @@ void add_spool(CLI::App& app, Outcome& outcome) {
   add(*spool, outcome, "export", "What is not delivered, as lines that POST /v1/events takes", export_records,
       "  verge spool export --output waiting.ndjson\n"
       "  curl --data-binary @waiting.ndjson http://127.0.0.1:8080/v1/events\n",
-      [](CLI::App& command, SpoolCommandOptions& options) {
+      [](Command& command, SpoolCommandOptions& options) {
         with_stream(command, options);
         command.add_option("--output", options.output, "Write there instead of to stdout")->type_name("FILE");
       });
   add_spool_key(*spool, outcome);
-  CLI::App* letters = add_command(*spool, "dlq", "Dead letters: records that the parent would not have");
+  Command* letters = spool->add_command("dlq", "Dead letters: records that the parent would not have");
   letters->require_subcommand(1);
   set_examples(*letters, "  verge spool dlq ls\n");
   add(*letters, outcome, "ls", "The dead letters, and what the parent said", list_dead_letters,
@@ -544,7 +544,7 @@ void add_spool(CLI::App& app, Outcome& outcome) {
   add(*letters, outcome, "replay", "Put them back into their streams", replay_dead_letters,
       "  verge spool dlq replay\n");
   add(*spool, outcome, "purge", "Throw away what waits in a stream, the dead letters, or what a key encrypted", purge,
-      "  verge spool purge --dead-letters --yes\n", [](CLI::App& command, SpoolCommandOptions& options) {
+      "  verge spool purge --dead-letters --yes\n", [](Command& command, SpoolCommandOptions& options) {
         with_stream(command, options);
         command.add_flag("--dead-letters", options.dead_letters, "The dead letters");
         command.add_option("--key", options.key, "What only this key can read")->type_name("ID");

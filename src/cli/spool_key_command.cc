@@ -115,19 +115,19 @@ int list_keys(const KeyOptions& options) {
 
 }  // namespace
 
-void add_spool_key(CLI::App& spool, Outcome& outcome) {
-  CLI::App* key = add_command(spool, "key", "Keys that the spool is encrypted with");
+void add_spool_key(Command& spool, Outcome& outcome) {
+  Command* key = spool.add_command("key", "Keys that the spool is encrypted with");
   key->require_subcommand(1);
   set_examples(*key, "  verge spool key new --out /etc/verge/spool.key\n");
 
-  CLI::App* fresh = add_command(*key, "new", "Make a key, in a new file that only you can read");
+  Command* fresh = key->add_command("new", "Make a key, in a new file that only you can read");
   const auto fresh_options = std::make_shared<KeyOptions>();
   fresh->add_option("--out", fresh_options->output, "The file; - for standard output")->required()->type_name("FILE");
   fresh->add_flag("--json", fresh_options->json, "JSON on stdout: the key's name and file, never the key");
   set_examples(*fresh, "  verge spool key new --out /etc/verge/spool.key\n");
   fresh->callback([&outcome, fresh_options] { outcome.run = [fresh_options] { return make_key(*fresh_options); }; });
 
-  CLI::App* list = add_command(*key, "ls", "The keys that the spool's files need; exit status 1 if one is not there");
+  Command* list = key->add_command("ls", "The keys that the spool's files need; exit status 1 if one is not there");
   const auto list_options = std::make_shared<KeyOptions>();
   add_access_options(*list, list_options->access);
   list->add_flag("--json", list_options->json, "JSON on stdout, one object a line");

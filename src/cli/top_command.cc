@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <thread>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -100,8 +99,8 @@ int run_top(const TopOptions& options, Duration every) {
 
 }  // namespace
 
-void add_top(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = app.add_subcommand("top", "How a node is, and those below it, at a terminal");
+void add_top(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("top", "How a node is, and those below it, at a terminal");
   command->group(kGroupNode);
   const auto options = std::make_shared<TopOptions>();
   command->add_option("--admin", options->admin, "The node's admin listener")

@@ -118,8 +118,9 @@ int list(const TwinOptions& options) {
   return kSuccess;
 }
 
-CLI::App& add_command(CLI::App& twin, const std::string& name, const std::string& description, TwinOptions& options) {
-  CLI::App* command = twin.add_subcommand(name, description);
+Command& add_twin_command(Command& twin, const std::string& name, const std::string& description,
+                          TwinOptions& options) {
+  Command* command = twin.add_command(name, description);
   command->add_option("--admin", options.admin, "The node's admin listener")
       ->type_name("HOST:PORT")
       ->capture_default_str();
@@ -127,30 +128,31 @@ CLI::App& add_command(CLI::App& twin, const std::string& name, const std::string
   return *command;
 }
 
-void add_device(CLI::App& command, TwinOptions& options) {
+void add_device(Command& command, TwinOptions& options) {
   command.add_option("device", options.device, "The device")->required()->type_name("DEVICE");
 }
 
-void add_version(CLI::App& command, TwinOptions& options) {
+void add_version(Command& command, TwinOptions& options) {
   command.add_option("--version", options.version, "Only if the twin has this version")->type_name("N");
 }
 
 }  // namespace
 
-void add_twin(CLI::App& app, Outcome& outcome) {
-  CLI::App* twin = app.add_subcommand("twin", "Read and change the twins of devices at a running node");
+void add_twin(Command& app, Outcome& outcome) {
+  Command* twin = app.add_command("twin", "Read and change the twins of devices at a running node");
   twin->group(kGroupNode);
   twin->require_subcommand(1);
   const auto options = std::make_shared<TwinOptions>();
 
-  CLI::App& got = add_command(*twin, "get", "What is desired of a device, and what it reports", *options);
+  Command& got = add_twin_command(*twin, "get", "What is desired of a device, and what it reports", *options);
   add_device(got, *options);
   set_examples(got, "  verge twin get press-7\n");
   got.callback([&outcome, options] {
     outcome.run = [options] { return print_answer(*options, admin_get(options->admin, path_of(*options))); };
   });
 
-  CLI::App& changed = add_command(*twin, "set", "Change it: members that are null go, objects are merged", *options);
+  Command& changed =
+      add_twin_command(*twin, "set", "Change it: members that are null go, objects are merged", *options);
   add_device(changed, *options);
   changed.add_option("--desired", options->desired, "What is desired of it")->type_name("JSON");
   changed.add_option("--reported", options->reported, "What it is to have reported")->type_name("JSON");
@@ -160,13 +162,13 @@ void add_twin(CLI::App& app, Outcome& outcome) {
                "  verge twin set press-7 --desired '{\"speed\":null}' --version 4\n");
   changed.callback([&outcome, options] { outcome.run = [options] { return set(*options); }; });
 
-  CLI::App& listed = add_command(*twin, "list", "All twins, by device", *options);
-  listed.add_option("--limit", options->limit, "Twins at most")->check(CLI::Range(1, 10'000))->capture_default_str();
+  Command& listed = add_twin_command(*twin, "list", "All twins, by device", *options);
+  listed.add_option("--limit", options->limit, "Twins at most")->check(between(1, 10'000))->capture_default_str();
   listed.add_option("--after", options->after, "Those behind this device")->type_name("DEVICE");
   set_examples(listed, "  verge twin list\n");
   listed.callback([&outcome, options] { outcome.run = [options] { return list(*options); }; });
 
-  CLI::App& removed = add_command(*twin, "delete", "Delete a twin", *options);
+  Command& removed = add_twin_command(*twin, "delete", "Delete a twin", *options);
   add_device(removed, *options);
   add_version(removed, *options);
   set_examples(removed, "  verge twin delete press-7\n");

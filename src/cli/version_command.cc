@@ -6,8 +6,8 @@
 
 namespace verge::cli {
 
-void add_version(CLI::App& app, Outcome& outcome) {
-  CLI::App* command = add_command(app, "version", "Print the version of this program");
+void add_version(Command& app, Outcome& outcome) {
+  Command* command = app.add_command("version", "Print the version of this program");
   command->group(kGroupShell);
   const auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "One JSON object");

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstring>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
@@ -192,18 +191,18 @@ int run(const WorkerOptions& options) {
 
 // --- Registration
 
-void add_limits(CLI::App& command, WorkerOptions& options) {
+void add_limits(Command& command, WorkerOptions& options) {
   command.add_option("--cpu-ms", options.cpu_ms, "Processor time of a call")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{3'600'000}))
+      ->check(between(uint64_t{1}, uint64_t{3'600'000}))
       ->capture_default_str();
   command.add_option("--wall-ms", options.wall_ms, "Time of a call, waiting included")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{86'400'000}))
+      ->check(between(uint64_t{1}, uint64_t{86'400'000}))
       ->capture_default_str();
   command.add_option("--memory-mb", options.memory_mb, "Memory of a worker")
-      ->check(CLI::Range(uint64_t{8}, uint64_t{4096}))
+      ->check(between(uint64_t{8}, uint64_t{4096}))
       ->capture_default_str();
   command.add_option("--subrequests", options.subrequests, "Subrequests of a call")
-      ->check(CLI::Range(uint64_t{0}, uint64_t{1'000'000}))
+      ->check(between(uint64_t{0}, uint64_t{1'000'000}))
       ->capture_default_str();
   command.add_option("--compatibility-date", options.compatibility_date, "As of which day the platform behaves")
       ->type_name("YYYY-MM-DD")
@@ -213,7 +212,7 @@ void add_limits(CLI::App& command, WorkerOptions& options) {
   command.add_option("--env", options.variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
 }
 
-void add_inspector(CLI::App& command, WorkerOptions& options) {
+void add_inspector(Command& command, WorkerOptions& options) {
   command
       .add_flag(
           "--inspect{127.0.0.1:9229}", options.server.inspect,
@@ -221,15 +220,15 @@ void add_inspector(CLI::App& command, WorkerOptions& options) {
       ->type_name("[HOST:PORT]");
 }
 
-void add_location(CLI::App& command, WorkerOptions& options) {
+void add_location(Command& command, WorkerOptions& options) {
   command.add_option("--geo", options.server.geo_file, "Where clients are: a file in MaxMind's format, for request.cf")
       ->type_name("FILE");
 }
 
 }  // namespace
 
-void add_worker(CLI::App& app, Outcome& outcome) {
-  CLI::App* worker = add_command(app, "worker", "Run JavaScript at the edge, in isolates with limits");
+void add_worker(Command& app, Outcome& outcome) {
+  Command* worker = app.add_command("worker", "Run JavaScript at the edge, in isolates with limits");
   worker->group(kGroupNode);
   worker->require_subcommand(1);
   set_examples(*worker,
@@ -238,7 +237,7 @@ void add_worker(CLI::App& app, Outcome& outcome) {
                "  verge worker deploy hello.js --route 'example.com/hello*'\n");
 
   const auto serving = std::make_shared<WorkerOptions>();
-  CLI::App* served = add_command(*worker, "serve", "Serve workers over HTTP, one under /, several under /NAME/");
+  Command* served = worker->add_command("serve", "Serve workers over HTTP, one under /, several under /NAME/");
   served->add_option("FILE", serving->files, "Modules with handlers: export default { fetch(request, env, ctx) }")
       ->required();
   served->add_option("--listen", serving->server.listen, "Where")->type_name("HOST:PORT")->capture_default_str();
@@ -257,7 +256,7 @@ void add_worker(CLI::App& app, Outcome& outcome) {
   served->callback([serving, &outcome] { outcome.run = [serving] { return serve(*serving); }; });
 
   const auto developing = std::make_shared<WorkerOptions>();
-  CLI::App* developed = add_command(*worker, "dev", "Serve workers while they are written: reload what is saved");
+  Command* developed = worker->add_command("dev", "Serve workers while they are written: reload what is saved");
   developed->add_option("FILE", developing->files, "Modules with handlers")->required();
   developed->add_option("--listen", developing->server.listen, "Where")->type_name("HOST:PORT")->capture_default_str();
   developed->add_option("--ready-file", developing->server.ready_file, "Written once requests are taken")
@@ -270,7 +269,7 @@ void add_worker(CLI::App& app, Outcome& outcome) {
 
   const auto first = std::make_shared<WorkerOptions>();
   first->files = {"worker.js"};
-  CLI::App* begun = add_command(*worker, "init", "Make a first worker to begin with");
+  Command* begun = worker->add_command("init", "Make a first worker to begin with");
   begun->add_option("FILE", first->files, "Where; it must not be there yet")->expected(0, 1)->capture_default_str();
   set_examples(*begun, "  verge worker init hello.js && verge worker dev hello.js\n");
   begun->callback([first, &outcome] { outcome.run = [first] { return make_first_worker(*first); }; });
@@ -280,7 +279,7 @@ void add_worker(CLI::App& app, Outcome& outcome) {
   running->wall_ms = 300'000;
   running->memory_mb = 512;
   running->subrequests = 10'000;
-  CLI::App* ran = add_command(*worker, "run", "Run a script in the sandbox and print its console");
+  Command* ran = worker->add_command("run", "Run a script in the sandbox and print its console");
   ran->add_option("FILE", running->files, "The script")->required()->expected(1);
   ran->add_flag("--module", running->is_module, "It is a module; so is what ends in .mjs");
   add_limits(*ran, *running);

@@ -4,7 +4,6 @@
 #include <span>
 #include <string_view>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <simdjson.h>
@@ -370,8 +369,8 @@ int tail(const DeployOptions& options) {
 
 // --- Registration
 
-void add_node_options(CLI::App& command, DeployOptions& options, bool changes) {
-  CLI::Option* admin = command.add_option(
+void add_node_options(Command& command, DeployOptions& options, bool changes) {
+  Option* admin = command.add_option(
       "--admin", options.admins, changes ? "The node's admin listener; may be repeated" : "The node's admin listener");
   admin->type_name("HOST:PORT")->capture_default_str()->expected(1);
   if (!changes) return;
@@ -381,16 +380,16 @@ void add_node_options(CLI::App& command, DeployOptions& options, bool changes) {
 }
 
 using Run = int (*)(const DeployOptions&);
-CLI::App* add(CLI::App& worker, Outcome& outcome, const std::shared_ptr<DeployOptions>& options, const char* name,
-              const char* description, Run run) {
-  CLI::App* command = worker.add_subcommand(name, description);
+Command* add(Command& worker, Outcome& outcome, const std::shared_ptr<DeployOptions>& options, const char* name,
+             const char* description, Run run) {
+  Command* command = worker.add_command(name, description);
   command->callback([options, run, &outcome] { outcome.run = [options, run] { return run(*options); }; });
   return command;
 }
 
-void add_deploy(CLI::App& worker, Outcome& outcome) {
+void add_deploy(Command& worker, Outcome& outcome) {
   const auto options = std::make_shared<DeployOptions>();
-  CLI::App* command = add(worker, outcome, options, "deploy", "Put a worker into effect on a running node", deploy);
+  Command* command = add(worker, outcome, options, "deploy", "Put a worker into effect on a running node", deploy);
   command->add_option("FILE", options->file, "Its main module")->required();
   command->add_option("--name", options->name, "What it is called; else as the file is");
   command->add_option("--route", options->routes, "Which requests it answers; may be repeated")
@@ -419,17 +418,17 @@ void add_deploy(CLI::App& worker, Outcome& outcome) {
 
 }  // namespace
 
-void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
+void add_worker_deploys(Command& worker, Outcome& outcome) {
   add_deploy(worker, outcome);
 
   const auto listing = std::make_shared<DeployOptions>();
-  CLI::App* listed = add(worker, outcome, listing, "list", "List the workers of a running node", list);
+  Command* listed = add(worker, outcome, listing, "list", "List the workers of a running node", list);
   listed->add_flag("--json", listing->json, "Print the node's answer");
   add_node_options(*listed, *listing, /*changes=*/false);
   set_examples(*listed, "  verge worker list --admin 127.0.0.1:9180\n");
 
   const auto limiting = std::make_shared<DeployOptions>();
-  CLI::App* limited =
+  Command* limited =
       add(worker, outcome, limiting, "limits", "Show a worker's limits, and what it uses of them", limits);
   limited->add_option("NAME", limiting->name, "The worker")->required();
   limited->add_flag("--json", limiting->json, "Print them as JSON");
@@ -437,29 +436,29 @@ void add_worker_deploys(CLI::App& worker, Outcome& outcome) {
   set_examples(*limited, "  verge worker limits hello\n");
 
   const auto rolling = std::make_shared<DeployOptions>();
-  CLI::App* rolled = add(worker, outcome, rolling, "rollback", "Go back to an earlier version of a worker", roll_back);
+  Command* rolled = add(worker, outcome, rolling, "rollback", "Go back to an earlier version of a worker", roll_back);
   rolled->add_option("NAME", rolling->name, "The worker")->required();
   rolled->add_option("--version", rolling->version, "Which; else the one before");
   add_node_options(*rolled, *rolling, /*changes=*/true);
   set_examples(*rolled, "  verge worker rollback hello\n");
 
   const auto removing = std::make_shared<DeployOptions>();
-  CLI::App* removed = add(worker, outcome, removing, "remove", "Take a deployed worker away", remove);
+  Command* removed = add(worker, outcome, removing, "remove", "Take a deployed worker away", remove);
   removed->add_option("NAME", removing->name, "The worker")->required();
   add_node_options(*removed, *removing, /*changes=*/true);
   set_examples(*removed, "  verge worker remove hello\n");
 
   const auto tailing = std::make_shared<DeployOptions>();
-  CLI::App* tailed =
+  Command* tailed =
       add(worker, outcome, tailing, "tail", "Print what a worker says on its console, as it says it", tail);
   tailed->add_option("NAME", tailing->name, "The worker")->required();
   tailed->add_flag("--once", tailing->once, "End when all that is there was printed");
   tailed->add_option("--level", tailing->level, "Show what is of this level or above it")
-      ->check(CLI::IsMember({"debug", "log", "info", "warn", "error"}))
+      ->check(one_of({"debug", "log", "info", "warn", "error"}))
       ->capture_default_str();
   tailed->add_option("--search", tailing->search, "Show what has this text in it")->type_name("TEXT");
   tailed->add_option("--sampling", tailing->sampling, "Show that share of the lines, by chance")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(between(0.0, 1.0))
       ->capture_default_str();
   tailed->add_flag("--json", tailing->json, "Print one JSON object a line");
   add_node_options(*tailed, *tailing, /*changes=*/false);

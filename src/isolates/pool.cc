@@ -239,8 +239,15 @@ void Pool::warm_up() { refill(); }
 
 // As many as wait for one; those that shall stand ready are forked later, and not beside the start that took one.
 void Pool::fork_wanted() {
-  while (forking_ < waiting_.size() && processes_.size() + forking_ < options_.processes_max) {
-    fork(waiting_[forking_]->worker->limits().memory_bytes);
+  // Of each bound of memory: one that is forked with another is no use to them.
+  std::map<uint64_t, size_t> wanted;
+  for (const Instance* instance : waiting_) {
+    ++wanted[instance->worker->limits().memory_bytes];
+  }
+  for (const auto& [memory_bytes, count] : wanted) {
+    while (forking_of_[memory_bytes] < count && processes_.size() + forking_ < options_.processes_max) {
+      fork(memory_bytes);
+    }
   }
   if (!waiting_.empty() && processes_.size() + forking_ >= options_.processes_max && forking_ == 0) make_way();
   if (!refilling_.pending()) refilling_.after(kRefillAfter, [this] { refill(); });
@@ -255,8 +262,10 @@ void Pool::refill() {
 
 void Pool::fork(uint64_t memory_bytes) {
   ++forking_;
+  ++forking_of_[memory_bytes];
   forks_.fork(kOwnDataBytes + 2 * memory_bytes, [this, memory_bytes](Result<ForkedProcess> forked) {
     --forking_;
+    --forking_of_[memory_bytes];
     take_forked(std::move(forked), memory_bytes);
   });
 }
@@ -274,6 +283,7 @@ void Pool::take_forked(Result<ForkedProcess> forked, uint64_t memory_bytes) {
       waiting_, [&](const Instance* instance) { return instance->worker->limits().memory_bytes == memory_bytes; });
   if (first == waiting_.end()) {
     ready_.push_back(&process);
+    if (!waiting_.empty()) fork_wanted();
     return;
   }
   Instance* instance = *first;

@@ -11,6 +11,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -154,6 +155,7 @@ class Pool {
   std::vector<std::unique_ptr<Process>> gone_;  // destroyed in a later turn
   std::deque<Instance*> waiting_;               // for a process
   size_t forking_ = 0;
+  std::map<uint64_t, size_t> forking_of_;  // by bound of memory
   std::vector<std::pair<std::unique_ptr<CallRecord>, Error>> refused_;
   std::vector<std::unique_ptr<CallRecord>> spare_;
   std::vector<calls::Field> fields_;  // scratch

@@ -144,14 +144,15 @@ Overflow::Step Overflow::settle(uint64_t sequence, Batch batch, const Moved& mov
   appender_.append(batch, clock_.monotonic(), complete);
   const bool settled = std::ranges::find(batch.fates, Batch::Fate::kRefused) == batch.fates.end();
   const Error error = batch.error;
-  const size_t records = batch.records.size();
-  if (std::ranges::find(batch.fates, Batch::Fate::kAppended) != batch.fates.end()) moved(std::move(batch));
+  const auto appended = static_cast<size_t>(std::ranges::count(batch.fates, Batch::Fate::kAppended));
+  // Counted here: whether the removal is answered says nothing about what is in the stream.
+  counters_.moved.add(appended);
+  if (appended > 0) moved(std::move(batch));
   if (!settled) {
     put_off(sequence);
     return error.code == "jetstream.unreachable" ? Step::kAway : Step::kFailed;
   }
   if (!stream_.remove(sequence, kReadWait)) return put_off(sequence);
-  counters_.moved.add(records);
   // Else the rest of what was left behind would wait for the next look.
   if (own_.empty() && adopted_end_ > 0) look_at_ = {};
   return Step::kMoved;

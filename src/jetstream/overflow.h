@@ -33,7 +33,7 @@ namespace verge::jetstream {
 // Written by the store's thread, readable anywhere.
 struct OverflowCounters {
   Counter records;   // put there
-  Counter moved;     // settled from there: appended, or found in the stream
+  Counter moved;     // appended to the stream from there
   Counter messages;  // that were there when it was looked last
   Counter apart;     // 1 while its leader is on another server than the stream's
 };

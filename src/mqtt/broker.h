@@ -83,6 +83,7 @@ struct BrokerCounters {
   Counter input_bytes;      // of packets that are not whole or not taken yet, now
   Counter input_refused;    // connections closed for want of room among those
   Counter rate_held;        // how often a client was read no further because it, or all together, sent too fast
+  Counter turns_ended;      // how often a client was read no further until others of its loop had their turn
   Counter rate_closed;      // connections closed because they did
   Counter forbidden;        // PUBLISH packets to topics that are not for the client, or with a number that is none
   Counter violations;       // connections closed for what they sent
@@ -281,6 +282,8 @@ class Broker final : private runtime::TurnEnd {
   void await_pace(const Connection& connection, MonotonicTime due);
   void watch_pace();
   void release_paced();
+  // Lets the connection go on after the others of its loop.
+  void await_turn(const Connection& connection);
   // An input buffer took `before` bytes and takes `now`; false: that is too much.
   bool count_input(size_t before, size_t now);
 
@@ -356,6 +359,7 @@ class Broker final : private runtime::TurnEnd {
   uint64_t next_serial_ = 1;
   uint64_t match_mark_ = 0;
   SubscriptionTree::Matches matches_;
+  uint64_t matched_ = 0;                  // subscriptions of this loop that messages were delivered to, each time
   std::vector<MonotonicTime> decisions_;  // received times of decisions sent in this turn
   bool stopped_ = false;                  // no more input is taken
   Rates rates_;

@@ -373,6 +373,30 @@ TEST_F(BrokerForwardTest, WhoIsFasterThanAnotherLoopIsReadNoFurtherUntilItHasCau
   EXPECT_EQ(counters(0).dropped.value() + counters(1).dropped.value(), 0U);
 }
 
+TEST_F(BrokerForwardTest, WhoseMessagesMatchManySubscriptionsLetsTheOthersHaveTheirTurn) {
+  // Each level by its name or by +: 1,024 subscriptions that all match one topic.
+  constexpr size_t kLevels = 10;
+  const auto taker = device(id_on(0, "taker"));
+  for (size_t i = 0; i < 1U << kLevels; ++i) {
+    std::string filter;
+    for (size_t level = 0; level < kLevels; ++level) filter += (i >> level & 1U) != 0 ? "/+" : "/a";
+    taker->client->subscribe(filter, 0);
+  }
+  until([&] { return taker->subscribed.size() == 1U << kLevels; });
+  const auto giver = device(id_on(0, "giver"));
+  constexpr size_t kMessages = 100;
+  std::vector<std::string> expected;
+  for (size_t i = 0; i < kMessages; ++i) {
+    const std::string payload = std::to_string(i);
+    giver->client->publish({.qos = 0, .topic = "/a/a/a/a/a/a/a/a/a/a", .payload = payload});
+    expected.push_back("/a/a/a/a/a/a/a/a/a/a=" + payload);
+  }
+  until([&] { return taker->messages.size() == kMessages; });
+  EXPECT_EQ(taker->messages, expected);
+  // All but the last of what came in one piece; how many pieces there were is the network's.
+  EXPECT_GE(counters(0).turns_ended.value(), kMessages / 2);
+}
+
 TEST_F(BrokerForwardTest, LoopsThatAreFullTowardsEachOtherGoOn) {
   constexpr size_t kMessages = 5000;
   std::unique_ptr<Device> takers[2] = {taker_on(0), taker_on(1)};

@@ -30,6 +30,10 @@ Frame whole_frame(std::string_view packet) {
   return frame;
 }
 
+// After so many matches with subscriptions a client is read no further until others had their turn: less than a
+// millisecond.
+constexpr uint64_t kTurnMatchesMax = 512;
+
 bool asks_for_durability(const Properties& properties) {
   return std::ranges::any_of(properties.user,
                              [](const UserProperty& each) { return each.first == kDurabilityProperty; });
@@ -56,6 +60,7 @@ void Connection::on_bytes(std::string_view bytes) {
   if (session_ != nullptr) last_received_ = loop_.now();
   bytes = input_.begin(bytes);
   taking_input_ = true;
+  const uint64_t matched = broker_.matched_;
   while (stream_.is_open() && !is_held()) {
     Frame frame;
     Violation problem;
@@ -71,6 +76,7 @@ void Connection::on_bytes(std::string_view bytes) {
     keep_pace(frame.type, before - bytes.size());
     if (broker_.passages_.crowded() != crowded) hold_until_room();
     hold_while_output_waits();
+    if (broker_.matched_ - matched >= kTurnMatchesMax && !bytes.empty()) end_turn();
   }
   taking_input_ = false;
   if (!stream_.is_open()) return;
@@ -107,7 +113,7 @@ void Connection::on_drained() {
 }
 
 bool Connection::is_held() const {
-  return paused_ || output_waits_ || awaits_room_ || is_too_fast_ || authenticating_ ||
+  return paused_ || output_waits_ || awaits_room_ || is_too_fast_ || had_its_turn_ || authenticating_ ||
          answers_awaited_ >= broker_.limits_.answers_max || broker_.stopped_;
 }
 
@@ -137,6 +143,19 @@ void Connection::hold_until_room() {
   awaits_room_ = true;
   hold();
   broker_.await_room(*this);
+}
+
+// Of one that publishes to many overlapping subscriptions, what was read at once would keep its loop for long.
+void Connection::end_turn() {
+  if (!stream_.is_open()) return;
+  had_its_turn_ = true;
+  hold();
+  broker_.await_turn(*this);
+}
+
+void Connection::has_its_turn() {
+  had_its_turn_ = false;
+  go_on();
 }
 
 void Connection::has_room_again() {

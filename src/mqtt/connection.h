@@ -62,6 +62,8 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void has_room_again();
   // The pace allows more.
   void may_send_again();
+  // The others of the loop had theirs.
+  void has_its_turn();
   // Memory that nothing is in.
   void give_back() { acks_.give_back(); }
   // Closes with a reason if the client has been silent too long, or never sent CONNECT.
@@ -124,6 +126,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   void hold_while_too_many();
   void hold_while_output_waits();
   void hold_until_room();
+  void end_turn();
   // A packet of `bytes` came.
   void keep_pace(PacketType type, size_t bytes);
   void keep_input(std::string_view rest);
@@ -154,6 +157,7 @@ class Connection final : public net::StreamObserver, private runtime::TurnEnd {
   bool output_waits_ = false;           // more than queue_bytes_max
   bool awaits_room_ = false;            // on another loop
   bool is_too_fast_ = false;            // by itself, or with all others
+  bool had_its_turn_ = false;           // what was read of it was work enough for one
   bool authenticating_ = false;         // its CONNECT waits for the node to say who it is
   std::string connect_;                 // that CONNECT
   std::unique_ptr<Enhanced> enhanced_;  // of a client that names a method

@@ -21,7 +21,7 @@ struct Limits {
   // What waits for clients that are away, of all sessions together; beyond it the newest message for one is dropped.
   size_t away_bytes_max = 256U << 20;
   size_t retained_max = 1'000'000;           // further topics are not retained
-  size_t retained_bytes_max = 256U << 20;    // of retained messages, whole; further ones are not kept
+  size_t retained_bytes_max = 512U << 20;    // of retained messages, whole; further ones are not kept
   size_t twins_max = 10'000;                 // further ones are refused
   size_t twin_bytes_max = 32U << 10;         // of a twin's document; what would make it larger is refused
   size_t sessions_max = 100'000;             // a client that would need one more is refused (0x97)

@@ -10,7 +10,8 @@ namespace {
 
 // What the containers and the allocator take beside the text, rounded up.
 constexpr size_t kMessageBytes = 256;
-constexpr size_t kLevelBytes = 176;
+constexpr size_t kLevelBytes = 104;
+constexpr size_t kChildrenBytes = 64;  // of the map that levels stand in
 
 size_t text_bytes(const Message& message) {
   return message.topic.size() + message.properties.size() + message.payload.size();
@@ -19,6 +20,12 @@ size_t kept_bytes(const Message& message) { return kMessageBytes + text_bytes(me
 size_t level_bytes(std::string_view level) { return kLevelBytes + level.size(); }
 
 }  // namespace
+
+RetainedMessages::Node* RetainedMessages::Node::child(std::string_view level) const {
+  if (!children) return nullptr;
+  const auto found = children->find(level);
+  return found == children->end() ? nullptr : &found->second;
+}
 
 bool RetainedMessages::set(MessagePointer message) {
   std::string_view rest = message->topic;
@@ -32,17 +39,20 @@ bool RetainedMessages::set(MessagePointer message) {
   std::optional<std::string_view> missing;
   while (more) {
     const std::string_view from_here = rest;
-    const auto child = node->children.find(next_level(rest, more));
-    if (child == node->children.end()) {
+    Node* const child = node->child(next_level(rest, more));
+    if (child == nullptr) {
       missing = from_here;
       break;
     }
-    node = child->second.get();
+    node = child;
   }
   size_t added = kept_bytes(*message);
   if (missing) {
     std::string_view left = *missing;
-    for (bool another = true; another;) added += level_bytes(next_level(left, another));
+    bool has_children = node->children != nullptr;
+    for (bool another = true; another; has_children = false) {
+      added += level_bytes(next_level(left, another)) + (has_children ? 0 : kChildrenBytes);
+    }
   }
   const size_t replaced = !missing && node->message ? kept_bytes(*node->message) : 0;
   const bool is_new = replaced == 0;
@@ -50,7 +60,8 @@ bool RetainedMessages::set(MessagePointer message) {
   if (missing) {
     for (bool another = true; another;) {
       const std::string_view level = next_level(*missing, another);
-      node = node->children.emplace(std::string(level), std::make_unique<Node>()).first->second.get();
+      if (!node->children) node->children = std::make_unique<Children>();
+      node = &(*node->children)[std::string(level)];
     }
   }
   if (is_new) ++size_;
@@ -68,13 +79,17 @@ bool RetainedMessages::clear(Node& node, std::string_view rest, bool more) {
     node.message = nullptr;
   } else {
     const std::string_view level = next_level(rest, more);
-    const auto child = node.children.find(level);
-    if (child != node.children.end() && clear(*child->second, rest, more)) {
+    Node* const child = node.child(level);
+    if (child != nullptr && clear(*child, rest, more)) {
       bytes_ -= level_bytes(level);
-      node.children.erase(child);
+      node.children->erase(node.children->find(level));
+      if (node.children->empty()) {
+        bytes_ -= kChildrenBytes;
+        node.children = nullptr;
+      }
     }
   }
-  return node.children.empty() && !node.message;
+  return !node.children && !node.message;
 }
 
 struct RetainedMessages::Search {
@@ -127,6 +142,8 @@ bool RetainedMessages::visit(const Node& node, std::string_view rest, bool more,
 
 bool RetainedMessages::descend(const Node& node, std::string_view rest, bool first, const Resume& resume,
                                Search& search) {
+  if (!node.children) return true;
+  const Children& children = *node.children;
   const std::string_view whole = rest;
   bool more = false;
   const std::string_view level = next_level(rest, more);
@@ -134,9 +151,9 @@ bool RetainedMessages::descend(const Node& node, std::string_view rest, bool fir
   const bool wild = all || level == "+";
   const std::string_view begin = resume.on_way && !resume.levels.empty() ? resume.levels[0] : std::string_view{};
   const size_t path_size = search.path.size();
-  auto child = wild ? node.children.lower_bound(begin) : node.children.find(level);
-  if (!wild && child != node.children.end() && child->first < begin) return true;
-  for (; child != node.children.end(); ++child) {
+  auto child = wild ? children.lower_bound(begin) : children.find(level);
+  if (!wild && child != children.end() && child->first < begin) return true;
+  for (; child != children.end(); ++child) {
     const auto& [name, below] = *child;
     if (wild && first && name.starts_with('$') && !search.of_expired) continue;
     const bool on_way = resume.on_way && !resume.levels.empty() && name == begin;
@@ -144,7 +161,7 @@ bool RetainedMessages::descend(const Node& node, std::string_view rest, bool fir
     search.path.append(name);
     const Resume next{.on_way = on_way,
                       .levels = on_way ? resume.levels.subspan(1) : std::span<const std::string_view>()};
-    const bool went_on = all ? visit(*below, whole, true, next, search) : visit(*below, rest, more, next, search);
+    const bool went_on = all ? visit(below, whole, true, next, search) : visit(below, rest, more, next, search);
     if (!went_on) return false;
     search.path.resize(path_size);
     if (!wild) break;

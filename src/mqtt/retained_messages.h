@@ -51,9 +51,15 @@ class RetainedMessages {
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
+  // Most are the last levels of their topics: a map is there only where there is something below.
+  struct Node;
+  using Children = std::map<std::string, Node, std::less<>>;
   struct Node {
-    std::map<std::string, std::unique_ptr<Node>, std::less<>> children;
+    std::unique_ptr<Children> children;  // never an empty one
     MessagePointer message;
+
+    // Null where there is none of that name.
+    [[nodiscard]] Node* child(std::string_view level) const;
   };
   // Where the last page ended, as seen from a node: beyond it, or on the way to it with the levels that are left.
   struct Resume {

@@ -95,7 +95,8 @@ Broker::TwinAnswer Broker::change_twin(const TwinRequest& request, std::string_v
       changed_twin(request.device, document, payload, wall.microseconds / 1000, limits_.twin_bytes_max);
   if (!change) return refused(std::move(change.error()));
   if (!publish_twin(topic, change->document)) {
-    return refused({"twin.too-many", "there is no room for what is retained", "raise mqtt.retained_max"});
+    return refused({"twin.too-many", "there is no room for what is retained",
+                    "raise mqtt.retained_max or mqtt.retained_bytes_max"});
   }
   if (document.empty()) counters_.twins.add();
   if (change->is_delta_new) publish_twin(twin_topic(request.device, kDelta), change->delta);

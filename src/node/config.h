@@ -111,6 +111,7 @@ struct MqttConfig {
   uint64_t queue_bytes_max = 1ULL << 20;
   uint64_t away_bytes_max = 256ULL << 20;
   uint64_t retained_max = 1'000'000;
+  uint64_t retained_bytes_max = 512ULL << 20;
   uint64_t sessions_max = 100'000;
   Duration session_expiry_max = std::chrono::hours(1);
   uint64_t receive_max = 1024;

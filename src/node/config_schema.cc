@@ -399,6 +399,8 @@ static void describe(Visitor& v, MqttConfig& c) {
   v.key("away_bytes_max", c.away_bytes_max, Size{kKiB, kPiB},
         {"Messages that wait for clients that are away, of all sessions together; beyond it the newest is dropped."});
   v.key("retained_max", c.retained_max, Count{0, 1'000'000'000}, {"Retained messages kept."});
+  v.key("retained_bytes_max", c.retained_bytes_max, Size{kMiB, kGiB << 10},
+        {"Memory for retained messages, with what it takes to keep them; divided by the number of event loops."});
   v.key("sessions_max", c.sessions_max, Count{1, 10'000'000},
         {"Sessions kept, of connected clients and others; a client that would need one more is refused."});
   v.key("session_expiry_max", c.session_expiry_max, Time{Duration(0), std::chrono::days(49'710)},

@@ -36,7 +36,6 @@ namespace {
 constexpr size_t kSpoolWaitingBytesMax = 64U << 20;
 // With fewer, one server that ends takes the overflow with it.
 constexpr uint64_t kOverflowReplicasMin = 3;
-constexpr size_t kRetainedBytesMax = 256U << 20;
 constexpr size_t kSessionBytesMax = 1U << 30;
 constexpr size_t kForwardBytesMax = 32U << 20;
 constexpr size_t kInputBytesMax = 256U << 20;
@@ -488,7 +487,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
                             .queue_bytes_max = config_.mqtt.queue_bytes_max,
                             .away_bytes_max = config_.mqtt.away_bytes_max / count,
                             .retained_max = config_.mqtt.retained_max / count + 1,
-                            .retained_bytes_max = kRetainedBytesMax / count,
+                            .retained_bytes_max = config_.mqtt.retained_bytes_max / count,
                             .twins_max = config_.mqtt.twins_max / count + 1,
                             .twin_bytes_max = config_.mqtt.twin_bytes_max,
                             .sessions_max = config_.mqtt.sessions_max / count + 1,

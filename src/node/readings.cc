@@ -45,6 +45,7 @@ void Totals::add(const mqtt::BrokerCounters& from) {
   forward_dropped += from.forward_dropped.value();
   forward_held += from.forward_held.value();
   rate_held += from.rate_held.value();
+  turns_ended += from.turns_ended.value();
   rate_closed += from.rate_closed.value();
   input_bytes += from.input_bytes.value();
   input_refused += from.input_refused.value();

@@ -321,6 +321,9 @@ std::string Node::metrics_text() const {
       totals.forward_dropped);
   out.counter("mqtt_forward_held_total", "Times that a client was not read until another event loop had caught up.",
               totals.forward_held);
+  out.counter("mqtt_turns_ended_total",
+              "Times that an MQTT client whose messages match many subscriptions waited for the others of its loop.",
+              totals.turns_ended);
   out.counter("mqtt_rate_held_total",
               "Times that an MQTT client was not read because it, or all together, sent too fast.", totals.rate_held);
   uint64_t refused = 0;
@@ -516,8 +519,7 @@ std::string Node::metrics_text() const {
       out.gauge("stream_overflow_messages", "Messages in the overflow when it was looked last.",
                 static_cast<double>(overflow->messages.value()));
       out.counter("stream_overflow_records_total", "Records put there.", overflow->records.value());
-      out.counter("stream_overflow_moved_total", "Records moved from there to the stream, or found in it.",
-                  overflow->moved.value());
+      out.counter("stream_overflow_moved_total", "Records moved from there to the stream.", overflow->moved.value());
     }
   }
   if (uplink_) {

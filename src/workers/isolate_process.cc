@@ -78,20 +78,35 @@ bool IsolateProcess::wait() {
       if (const std::optional<int64_t> its = worker->next_deadline_ns()) deadline = std::min(deadline, *its);
     }
     const bool has_timer = deadline != INT64_MAX;
-    if (!has_timer && !rested_) return true;
+    if (!has_timer && !rested_ && !aside_.has_jobs()) return true;
     int64_t wait_ns = has_timer ? std::max<int64_t>(deadline - monotonic_ns(), 0) : INT64_MAX;
     if (!rested_) wait_ns = std::min<int64_t>(wait_ns, kRestAfterMs * static_cast<int64_t>(kMillisecondNs));
     const timespec time{.tv_sec = wait_ns / 1'000'000'000, .tv_nsec = wait_ns % 1'000'000'000};
-    pollfd socket{.fd = socket_, .events = POLLIN, .revents = 0};
-    const int ready = ppoll(&socket, 1, wait_ns == INT64_MAX ? nullptr : &time, nullptr);
-    if (ready > 0) return true;
+    std::array waited = {pollfd{.fd = socket_, .events = POLLIN, .revents = 0},
+                         pollfd{.fd = aside_.descriptor(), .events = POLLIN, .revents = 0}};
+    const nfds_t count = aside_.has_jobs() ? 2 : 1;
+    const int ready = ppoll(waited.data(), count, wait_ns == INT64_MAX ? nullptr : &time, nullptr);
     if (ready < 0 && errno != EINTR) return false;
+    if (ready > 0 && waited[1].revents != 0) {
+      take_computed();
+      if (!outbox_.send()) return false;
+    }
+    if (ready > 0 && waited[0].revents != 0) return true;
+    if (ready > 0) continue;
     if (has_timer && monotonic_ns() >= deadline) {
       run_timers();
       if (!outbox_.send()) return false;
     } else if (ready == 0 && !rested_) {
       rest();
     }
+  }
+}
+
+void IsolateProcess::take_computed() {
+  cpu_known_ns_ = thread_cpu_ns();
+  for (const std::shared_ptr<AsideJob>& job : aside_.take_done()) {
+    const auto worker = workers_.find(job->worker);
+    if (worker != workers_.end()) worker->second->computed(*job);
   }
 }
 

@@ -14,6 +14,7 @@
 #include "calls/frame.h"
 #include "calls/messages.h"
 #include "calls/status_page.h"
+#include "workers/aside_thread.h"
 #include "workers/outbox.h"
 #include "workers/realm.h"
 #include "workers/watchdog.h"
@@ -28,6 +29,9 @@ class IsolateProcess {
                  const Limits& ready_limits);
   ~IsolateProcess();
   [[nodiscard]] Watchdog& watchdog() { return watchdog_; }
+
+  // To be started with the watchdog.
+  [[nodiscard]] AsideThread& aside() { return aside_; }
 
   // Until the node closes the socket; gives the exit status.
   int run();
@@ -67,6 +71,7 @@ class IsolateProcess {
   bool take_inspect(const calls::Frame& frame);
   bool take_of_subrequest(const calls::Frame& frame);
   [[nodiscard]] Chunk chunk_of(std::string_view bytes) const;
+  void take_computed();
   void make_room();
   std::shared_ptr<Inbox> spare_inbox(size_t bytes);
   void run_timers();
@@ -77,6 +82,7 @@ class IsolateProcess {
   calls::StatusPage& page_;
   Outbox outbox_;
   Watchdog watchdog_;
+  AsideThread aside_;
   std::unique_ptr<Realm> ready_;
   const Limits ready_limits_;
   std::map<uint32_t, std::unique_ptr<WorkerHost>> workers_;

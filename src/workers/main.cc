@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "calls/control.h"
+#include "workers/crypto_task.h"
 #include "workers/realm_engine.h"
 #include "workers/sandbox.h"
 #include "workers/zygote.h"
@@ -23,6 +24,7 @@ int run(bool is_inspected) {
   }
   prctl(PR_SET_NAME, "zygote");
   mallopt(M_ARENA_MAX, 1);  // the thread that compiles shares the memory of the one that runs JavaScript
+  workers::prepare_crypto();
   workers::Engine engine({.snapshot = workers::built_in_snapshot(), .flags = {}, .is_inspected = is_inspected});
   workers::Zygote zygote(engine, calls::kControlDescriptor, is_inspected);
   const Result<uint32_t> lacks = workers::give_up_files();

@@ -255,6 +255,17 @@ void Realm::failed(OperationId operation, const Failure& failure) {
   state.call(Hook::Failed, event, {number(state.isolate, operation), failure_value(state.isolate, failure)});
 }
 
+void Realm::computed(OperationId operation) {
+  State& state = *state_;
+  const auto found = state.operations.find(operation);
+  const auto work = state.works.extract(operation);
+  if (state.condemned || found == state.operations.end() || work.empty()) return;
+  const RealmEntry entry(state);
+  const EventId event = found->second;
+  state.operations.erase(found);
+  state.call(Hook::Computed, event, {number(state.isolate, operation), value_of(state, work.mapped()->result())});
+}
+
 void Realm::chunk(StreamId stream, Chunk chunk) {
   State& state = *state_;
   if (state.condemned) return;
@@ -372,9 +383,13 @@ EventId Realm::current_event() const { return state_->current; }
 Memory Realm::memory() const {
   v8::HeapStatistics statistics;
   state_->isolate->GetHeapStatistics(&statistics);
+  const auto gone = static_cast<std::size_t>(state_->held_bytes_gone);
+  // V8 counts the memories of WebAssembly and what is held for JavaScript, which the allocator does not see, together
+  // with ArrayBuffers.
+  const std::size_t counted = statistics.external_memory() - std::min(gone, statistics.external_memory());
   return {.heap_bytes = statistics.used_heap_size(),
           .committed_bytes = statistics.total_physical_size(),
-          .external_bytes = state_->allocator->bytes()};
+          .external_bytes = std::max(state_->allocator->bytes(), counted)};
 }
 
 void Realm::trim() {

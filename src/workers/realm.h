@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -106,6 +107,13 @@ struct Time {
   std::int64_t wall_ms = 0;  // since 1970-01-01T00:00Z
 };
 
+// What takes long and is no JavaScript. run() is called once, on any thread; true of `stop` says that it is to end.
+class Work {
+ public:
+  virtual ~Work() = default;
+  virtual void run(const std::function<bool()>& stop) = 0;
+};
+
 // What a realm needs of the process it is in. No call may throw or enter the realm.
 class Host {
  public:
@@ -170,9 +178,17 @@ class Host {
   virtual void cache_put(OperationId operation, EventId event, std::string_view cache, const RequestHead& request,
                          const ResponseHead& head, Body body) = 0;
   virtual void cache_remove(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) = 0;
+
+  // Runs `work` on another thread, on behalf of `event`; Realm::computed(operation) follows when it has been run.
+  // False: there is no room, or no such thread, and the realm does it itself.
+  virtual bool compute(OperationId operation, EventId event, const std::shared_ptr<Work>& work) {
+    static_cast<void>(operation), static_cast<void>(event), static_cast<void>(work);
+    return false;
+  }
 };
 
 struct Module {
+  // Bytes whose name ends in ".wasm" are WebAssembly, and imported compiled.
   enum class Kind : std::uint8_t { JavaScript, Json, Text, Bytes };
   std::string name;  // "app.js", "lib/words.json": what imports are resolved against
   std::string source;
@@ -186,7 +202,7 @@ struct Variable {
 
 struct Program {
   enum class Kind : std::uint8_t {
-    Worker,        // modules; the first one's default export has the handlers
+    Worker,        // modules; the first one's default export has the handlers, or it is a WASI command
     ModuleScript,  // modules; the first one is run
     Script,        // modules[0] is a classic script
   };
@@ -205,7 +221,7 @@ struct Limits {
 struct Memory {
   std::size_t heap_bytes = 0;       // used
   std::size_t committed_bytes = 0;  // of the heap
-  std::size_t external_bytes = 0;
+  std::size_t external_bytes = 0;   // of ArrayBuffers and of WebAssembly's memories
 };
 
 struct Message {  // of a batch that a rule sends
@@ -244,6 +260,7 @@ class Realm {
   void missed(OperationId operation);                                         // of cache_match
   void done(OperationId operation, bool found);                               // of cache_put and cache_remove
   void failed(OperationId operation, const Failure& failure);
+  void computed(OperationId operation);  // of compute: its work has been run
 
   void chunk(StreamId stream, Chunk chunk);
   void end(StreamId stream);

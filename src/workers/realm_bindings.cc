@@ -8,7 +8,10 @@
 namespace verge::workers {
 namespace {
 
-std::array<std::span<const Binding>, 3> all_bindings() { return {host_bindings(), text_bindings(), value_bindings()}; }
+std::array<std::span<const Binding>, 6> all_bindings() {
+  return {host_bindings(),        text_bindings(), value_bindings(),
+          compression_bindings(), html_bindings(), crypto_bindings()};
+}
 
 }  // namespace
 

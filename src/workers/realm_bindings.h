@@ -20,6 +20,12 @@ std::span<const Binding> host_bindings();
 std::span<const Binding> text_bindings();
 // realm_value_bindings.cc: structured clones, promises and proxies looked into, memory of ArrayBuffers moved.
 std::span<const Binding> value_bindings();
+// realm_compression_bindings.cc: steps of zlib.
+std::span<const Binding> compression_bindings();
+// realm_html_bindings.cc: HTML that is rewritten as it streams.
+std::span<const Binding> html_bindings();
+// realm_crypto_bindings.cc: Web Cryptography.
+std::span<const Binding> crypto_bindings();
 
 // The source of the platform. Every realm's heap refers to it and none has a copy: it is memory of the program (or,
 // while the snapshot is made, of the tool), which must be set before the first realm.

@@ -62,6 +62,15 @@ void throw_missing(Realm::State& state, std::string_view specifier, std::string_
   state.isolate->ThrowException(v8::Exception::TypeError(message));
 }
 
+// WebAssembly is a module of bytes that is named so.
+bool is_wasm(const Module& module) { return module.kind == Module::Kind::Bytes && module.name.ends_with(".wasm"); }
+
+// Compiled whole, on this thread.
+v8::MaybeLocal<v8::Value> compile_wasm(v8::Isolate* isolate, std::string_view bytes) {
+  return v8::WasmModuleObject::Compile(isolate, {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()})
+      .FromMaybe(v8::Local<v8::WasmModuleObject>());
+}
+
 // The one export, "default", of a module that is not JavaScript.
 v8::MaybeLocal<v8::Value> give_default(v8::Local<v8::Context> context, v8::Local<v8::Module> module) {
   v8::Isolate* isolate = context->GetIsolate();
@@ -70,6 +79,10 @@ v8::MaybeLocal<v8::Value> give_default(v8::Local<v8::Context> context, v8::Local
   for (const LoadedModule& loaded : state.modules) {
     if (loaded.module != module) continue;
     const std::string& source = loaded.source->source;
+    if (!loaded.value.IsEmpty()) {
+      value = loaded.value.Get(isolate);
+      continue;
+    }
     if (loaded.source->kind == Module::Kind::Bytes) {
       value = buffer_of(state, Chunk::of(source));
       continue;
@@ -77,7 +90,6 @@ v8::MaybeLocal<v8::Value> give_default(v8::Local<v8::Context> context, v8::Local
     v8::Local<v8::String> text;
     if (!utf8(isolate, source).ToLocal(&text)) return {};
     value = text;
-    if (loaded.source->kind == Module::Kind::Json && !v8::JSON::Parse(context, text).ToLocal(&value)) return {};
   }
   if (module->SetSyntheticModuleExport(isolate, internalized(isolate, "default"), value).IsNothing()) return {};
   v8::Local<v8::Promise::Resolver> resolver;
@@ -107,6 +119,16 @@ v8::MaybeLocal<v8::Module> compile(Realm::State& state, std::size_t index, std::
     if (!v8::ScriptCompiler::CompileModule(isolate, &source, options).ToLocal(&module)) return {};
     if (cache == nullptr || cache->rejected) state.compiled_anew = true;
   } else {
+    // What may fail is done here: V8 10.2 ends the process for an error of the evaluation steps of such a module.
+    v8::Local<v8::Value> value;
+    v8::Local<v8::String> text;
+    if (is_wasm(*loaded.source)) {
+      if (!compile_wasm(isolate, loaded.source->source).ToLocal(&value)) return {};
+    } else if (loaded.source->kind == Module::Kind::Json) {
+      if (!utf8(isolate, loaded.source->source).ToLocal(&text)) return {};
+      if (!v8::JSON::Parse(state.context_here(), text).ToLocal(&value)) return {};
+    }
+    if (!value.IsEmpty()) loaded.value.Reset(isolate, value);
     module = v8::Module::CreateSyntheticModule(isolate, name, {internalized(isolate, "default")}, give_default);
   }
   loaded.module.Reset(isolate, module);
@@ -138,14 +160,17 @@ v8::MaybeLocal<v8::Promise> evaluate(Realm::State& state, v8::Local<v8::Module> 
   return promise.As<v8::Promise>();
 }
 
-std::unexpected<Error> load_failure(Realm::State& state, const v8::TryCatch& caught, std::string_view code) {
+// `name` is told where V8 knows no place: of WebAssembly.
+std::unexpected<Error> load_failure(Realm::State& state, const v8::TryCatch& caught, std::string_view code,
+                                    std::string_view name = {}) {
   if (state.condemned) return fail(state.condemned->code, state.condemned->text);
   if (caught.HasTerminated()) {
     const std::scoped_lock lock(state.termination_mutex);
     if (state.out_of_memory) return fail("workers.memory", "the worker's start needs more memory than it may have");
     return fail(state.termination_code, state.termination_text);
   }
-  const Failure failure = state.failure_of(caught.Message(), caught.Exception(), code);
+  Failure failure = state.failure_of(caught.Message(), caught.Exception(), code);
+  if (failure.position.empty()) failure.position = name;
   return fail(failure.code, failure.position.empty() ? failure.text : failure.position + ": " + failure.text);
 }
 
@@ -165,6 +190,41 @@ Result<void> load_script(Realm::State& state, const Module& source, const v8::Tr
   return {};
 }
 
+v8::Local<v8::Object> env_of(Realm::State& state, const Program& program) {
+  v8::Isolate* isolate = state.isolate;
+  v8::Local<v8::Object> env = v8::Object::New(isolate);
+  for (const Variable& variable : program.variables) {
+    v8::Local<v8::String> name;
+    v8::Local<v8::String> value;
+    if (!utf8(isolate, variable.name).ToLocal(&name) || !utf8(isolate, variable.value).ToLocal(&value)) continue;
+    if (env->CreateDataProperty(state.context_here(), name, value).IsNothing()) continue;
+  }
+  return env;
+}
+
+// A program whose main module is WebAssembly: a WASI command, which web/wasi.js runs for each request.
+Result<void> load_command(Realm::State& state, const Program& program, const v8::TryCatch& caught) {
+  v8::Isolate* isolate = state.isolate;
+  const Module& main = program.modules[0];
+  v8::Local<v8::Value> compiled;
+  v8::Local<v8::String> name;
+  if (!compile_wasm(isolate, main.source).ToLocal(&compiled) || !utf8(isolate, main.name).ToLocal(&name)) {
+    return load_failure(state, caught, "workers.syntax", main.name);
+  }
+  v8::Local<v8::Value> lack;
+  if (!state
+           .call(Hook::Start, kNoEvent,
+                 {compiled, env_of(state, program), latin1(isolate, program.compatibility_date), name})
+           .ToLocal(&lack) ||
+      lack->IsString()) {
+    return fail("workers.no-handler",
+                fmt::format("{} is no WASI command: {}", main.name, lack.IsEmpty() ? "" : to_utf8(isolate, lack)),
+                "compile a program with main() for wasm32-wasi (preview 1)");
+  }
+  state.handlers.emplace_back("fetch");
+  return {};
+}
+
 // Tells the platform of the default export, and notes which handlers it has.
 Result<void> take_handlers(Realm::State& state, v8::Local<v8::Module> entry, const Program& program,
                            const v8::TryCatch& caught) {
@@ -177,15 +237,9 @@ Result<void> take_handlers(Realm::State& state, v8::Local<v8::Module> entry, con
            .ToLocal(&exported)) {
     return load_failure(state, caught, "workers.exception");
   }
-  const v8::Local<v8::Object> env = v8::Object::New(isolate);
-  for (const Variable& variable : program.variables) {
-    v8::Local<v8::String> name;
-    v8::Local<v8::String> value;
-    if (!utf8(isolate, variable.name).ToLocal(&name) || !utf8(isolate, variable.value).ToLocal(&value)) continue;
-    if (env->CreateDataProperty(context, name, value).IsNothing()) continue;
-  }
   v8::Local<v8::Value> names;
-  if (!state.call(Hook::Start, kNoEvent, {exported, env, latin1(isolate, program.compatibility_date)})
+  if (!state
+           .call(Hook::Start, kNoEvent, {exported, env_of(state, program), latin1(isolate, program.compatibility_date)})
            .ToLocal(&names) ||
       !names->IsString()) {
     return fail("workers.no-handler", fmt::format("{} has no handlers", entry.IsEmpty() ? "" : program.modules[0].name),
@@ -207,6 +261,9 @@ Result<void> load_program(Realm::State& state, const Program& program) {
   const v8::Local<v8::Context> context = state.context_here();
   const v8::TryCatch caught(isolate);
   if (program.kind == Program::Kind::Script) return load_script(state, program.modules[0], caught);
+  if (program.kind == Program::Kind::Worker && is_wasm(program.modules[0])) {
+    return load_command(state, program, caught);
+  }
 
   const CodeCacheReader cache(program.code_cache);
   for (std::size_t index = 0; index < program.modules.size(); ++index) {
@@ -221,7 +278,7 @@ Result<void> load_program(Realm::State& state, const Program& program) {
   for (std::size_t index = 0; index < state.modules.size(); ++index) {
     const LoadedModule& loaded = state.modules[index];
     if (compile(state, index, cache.find(loaded.source->name, loaded.source_hash)).IsEmpty()) {
-      return load_failure(state, caught, "workers.syntax");
+      return load_failure(state, caught, "workers.syntax", loaded.source->name);
     }
   }
   const v8::Local<v8::Module> entry = state.modules[0].module.Get(isolate);

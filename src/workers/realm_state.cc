@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "workers/realm_bindings.h"
+#include "workers/realm_held.h"
 #include "workers/realm_inspector.h"
 #include "workers/realm_source_maps.h"
 
@@ -79,6 +80,7 @@ Realm::State::~State() {
     for (auto& function : hooks) function.Reset();
     rejections.clear();
     modules.clear();
+    held_objects.clear();
     script_promise.Reset();
     context.Reset();
   }

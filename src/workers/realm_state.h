@@ -14,6 +14,7 @@
 #include <v8.h>
 
 #include "workers/realm.h"
+#include "workers/realm_crypto.h"
 #include "workers/realm_engine_state.h"
 #include "workers/realm_memory.h"
 
@@ -46,12 +47,13 @@ enum class Hook : std::uint8_t {
   Settled,  // a script's evaluation promise
   Clone,    // a host object of a structured clone
   WarmUp,   // uses what workers use; (true), then, after microtasks, (false)
+  Computed,
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
     "start",        "fetch", "scheduled", "event",  "abandon",   "answered", "missed",  "done",
     "failed",       "chunk", "end",       "broken", "collected", "writable", "dropped", "socketMessage",
-    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp"};
+    "socketClosed", "timer", "rejection", "awake",  "settled",   "clone",    "warmUp",  "computed"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -78,8 +80,11 @@ struct ScriptCache {
 struct LoadedModule {
   const Module* source = nullptr;  // of loaded_modules
   v8::Global<v8::Module> module;
+  v8::Global<v8::Value> value;  // what it exports, where it is JSON or WebAssembly
   std::uint64_t source_hash = 0;
 };
+
+class Held;  // realm_held.h
 
 struct Realm::State {
   State(Engine& engine_in, const Limits& limits_in);
@@ -129,11 +134,14 @@ struct Realm::State {
   std::unordered_map<StreamId, Collector> collectors;
   std::unordered_map<StreamId, EventId> stream_events;  // on whose behalf an entering stream is read
   std::unordered_map<OperationId, EventId> operations;
+  std::unordered_map<OperationId, std::shared_ptr<CryptoWork>> works;  // at the host; each is an operation
   std::unordered_set<EventId> open_events;
   std::unordered_map<EventId, Chunk> held;  // whole bodies of requests that JavaScript has not asked for
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;
   v8::Global<v8::Promise> script_promise;
   bool script_open = false;
+  std::unordered_map<Held*, std::unique_ptr<Held>> held_objects;
+  std::int64_t held_bytes_gone = 0;  // of those that were collected, still in V8's count
 
   std::string text_scratch;  // the memory of what most calls need, used again; as the next two
   std::string body_scratch;

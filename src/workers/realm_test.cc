@@ -8,24 +8,14 @@
 #include <gtest/gtest.h>
 
 #include "base/text.h"
+#include "tests/support/realm_engine.h"
 #include "tests/support/value_of.h"
-#include "workers/realm_engine.h"
 
 namespace verge::workers {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-Engine& engine() {
-  // V8 is set up once for a process.
-  static Engine* const one = [] {
-    auto* made = new Engine({.snapshot = built_in_snapshot(), .flags = {}});
-    made->start_thread([] {});
-    return made;
-  }();
-  return *one;
-}
 
 struct Answer {
   std::uint16_t status = 0;
@@ -141,7 +131,7 @@ class RealmTest : public testing::Test {
 
   NotingHost host;
   std::unique_ptr<Realm> realm =
-      Realm::create(engine(), {.heap_bytes_max = 64u << 20, .external_bytes_max = 32u << 20});
+      Realm::create(tests::realm_engine(), {.heap_bytes_max = 64u << 20, .external_bytes_max = 32u << 20});
   EventId last_event = 0;
   std::vector<std::byte> code_cache;
   Result<void> loaded_script;
@@ -170,6 +160,250 @@ TEST_F(RealmTest, ModulesJsonAndTextAreImported) {
              .kind = Module::Kind::JavaScript}});
   ASSERT_TRUE(loaded) << loaded.error().line();
   EXPECT_EQ(get().body, "bb2ö!");
+}
+
+// WebAssembly, as hexadecimal digits of what wat2wasm made.
+std::string bytes_of(std::string_view digits) {
+  std::string bytes;
+  for (; digits.size() >= 2; digits.remove_prefix(2)) {
+    bytes.push_back(static_cast<char>(std::stoi(std::string(digits.substr(0, 2)), nullptr, 16)));
+  }
+  return bytes;
+}
+
+// (memory (export "memory") 1), add (of two numbers), spin (for ever), grow (by a megabyte until it is refused; the
+// size).
+constexpr std::string_view kArithmetic =
+    "0061736d01000000010e0360027f7f017f6000006000017f0304030001020503010001071e04066d656d6f72790200036164"
+    "640000047370696e00010467726f7700020a22030700200020016a0b070003400c000b0b1000034041104000417f470d000b"
+    "3f000b";
+
+// A command: head with two cookies and status 201, then its environment and its input; two lines to standard error.
+constexpr std::string_view kCommand =
+    "0061736d0100000001160460047f7f7f7f017f60027f7f017f60017f0060000002b7010516776173695f736e617073686f74"
+    "5f70726576696577310866645f7772697465000016776173695f736e617073686f745f70726576696577310766645f726561"
+    "64000016776173695f736e617073686f745f707265766965773111656e7669726f6e5f73697a65735f676574000116776173"
+    "695f736e617073686f745f70726576696577310b656e7669726f6e5f676574000116776173695f736e617073686f745f7072"
+    "6576696577310970726f635f657869740002030201030503010002071302066d656d6f72790200065f737461727400050a99"
+    "010196010041900341940310021a41800841802010031a41ac02410036020041b00241cc0036020041b40241802036020041"
+    "b80241940328020036020041bc024180800436020041c0024180800436020041c40241c80136020041c80241133602004100"
+    "41bc02410141980310011a41c002419803280200360200410141ac02410341980310001a410241c402410141980310001a41"
+    "0010040b0b6a020041000b4b436f6e74656e742d547970653a20746578742f706c61696e0a5374617475733a20323031204d"
+    "6164650a5365742d436f6f6b69653a20613d310a5365742d436f6f6b69653a20623d320a0a0041c8010b1361206c696e650a"
+    "616e64207468652072657374";
+
+class RealmWasmTest : public RealmTest {
+ protected:
+  Result<void> load_with_wasm(const std::string& handler_body) {
+    return load(
+        "import wasm from './lib/a.wasm'; const { exports } = new WebAssembly.Instance(wasm);"
+        "export default { async fetch(request) {" +
+            handler_body + "} };",
+        {{.name = "lib/a.wasm", .source = bytes_of(kArithmetic), .kind = Module::Kind::Bytes}});
+  }
+  Result<void> load_command(std::string source) {
+    Program program;
+    program.modules.push_back({.name = "cgi.wasm", .source = std::move(source), .kind = Module::Kind::Bytes});
+    program.variables = {{.name = "GREETING", .value = "hej"}, {.name = "HTTP_PROXY", .value = "not this"}};
+    return realm->load(program, host);
+  }
+};
+
+TEST_F(RealmWasmTest, AModuleIsImportedCompiled) {
+  const auto loaded =
+      load_with_wasm("return new Response(`${wasm instanceof WebAssembly.Module} ${exports.add(2, 3)}`);");
+  ASSERT_TRUE(loaded) << loaded.error().line();
+  EXPECT_EQ(get().body, "true 5");
+}
+
+TEST_F(RealmWasmTest, WhatIsNoWasmDoesNotStart) {
+  const auto loaded = load("import wasm from './a.wasm'; export default { fetch() {} };",
+                           {{.name = "a.wasm", .source = "text", .kind = Module::Kind::Bytes}});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, "workers.syntax");
+  EXPECT_THAT(loaded.error().what, StartsWith("a.wasm: CompileError"));
+}
+
+TEST_F(RealmTest, WhatIsNoJsonDoesNotStart) {
+  const auto loaded = load("import words from './a.json'; export default { fetch() {} };",
+                           {{.name = "a.json", .source = "{", .kind = Module::Kind::Json}});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, "workers.syntax");
+  EXPECT_THAT(loaded.error().what, StartsWith("a.json: SyntaxError"));
+}
+
+TEST_F(RealmWasmTest, ALoopInItIsEnded) {
+  ASSERT_TRUE(load_with_wasm("console.log('spinning'); exports.spin();"));
+  std::thread watchdog([&] {
+    host.has_spoken.wait(false);
+    realm->terminate("workers.cpu", "the worker used more than its 10 ms");
+  });
+  get();
+  watchdog.join();
+  EXPECT_EQ(tests::value_of(host.ends.at(1).failure).code, "workers.cpu");
+}
+
+TEST_F(RealmWasmTest, ItsMemoryCounts) {
+  ASSERT_TRUE(
+      load_with_wasm("exports.memory.grow(1000); return new Response(String(exports.memory.buffer.byteLength));"));
+  const std::size_t before = realm->memory().external_bytes;
+  EXPECT_EQ(get().body, "65601536");
+  EXPECT_GE(realm->memory().external_bytes, before + 64'000'000);
+}
+
+TEST_F(RealmWasmTest, ACommandAnswersAsCgiHasIt) {
+  const auto loaded = load_command(bytes_of(kCommand));
+  ASSERT_TRUE(loaded) << loaded.error().line();
+  EXPECT_TRUE(realm->handles("fetch"));
+  for (int round = 0; round < 2; ++round) {
+    const Answer answer = get({.kind = Body::Kind::Whole, .whole = Chunk::of("the input"), .stream = 0, .length = {}});
+    EXPECT_EQ(answer.status, 201) << failure_text();
+    EXPECT_EQ(answer.fields.at("content-type"), "text/plain");
+    EXPECT_EQ(answer.fields.at("set-cookie"), "a=1");
+    for (const std::string_view entry :
+         {"GATEWAY_INTERFACE=CGI/1.1", "REQUEST_METHOD=POST", "PATH_INFO=/path", "QUERY_STRING=q=1", "HTTP_X_TWO=a, b",
+          "SERVER_NAME=example.com", "SERVER_PORT=80", "CONTENT_LENGTH=9", "GREETING=hej"}) {
+      EXPECT_THAT(answer.body, HasSubstr(std::string(entry) + std::string(1, '\0')));
+    }
+    EXPECT_EQ(answer.body.find("PROXY"), std::string::npos);
+    EXPECT_TRUE(answer.body.ends_with("the input"));
+  }
+  EXPECT_EQ(host.lines, (std::vector<std::string>{"a line", "and the rest", "a line", "and the rest"}));
+}
+
+TEST_F(RealmWasmTest, WhatIsNoCommandIsRefusedWithTheReason) {
+  const auto loaded = load_command(bytes_of(kArithmetic));
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, "workers.no-handler");
+  EXPECT_THAT(loaded.error().what, HasSubstr("cgi.wasm is no WASI command: it exports no function _start"));
+  realm = Realm::create(tests::realm_engine(), {});
+  const auto broken = load_command("text");
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().code, "workers.syntax");
+}
+
+TEST_F(RealmTest, UrlPatternsMatch) {
+  const Answer answer = answer_of(R"(
+    const pattern = new URLPattern({ pathname: "/books/:id(\\d+)/*" });
+    const found = pattern.exec("https://example.com/books/12/x?q");
+    return Response.json([found.pathname.groups, pattern.test("https://example.com/books/a/x"), pattern.hasRegExpGroups]);)");
+  EXPECT_EQ(answer.body, R"([{"0":"x","id":"12"},false,true])") << failure_text();
+}
+
+TEST_F(RealmTest, BodiesAreCompressedAndDecompressed) {
+  const Answer answer = answer_of(R"(
+    const through = (bytes, stream) => new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer();
+    const out = [];
+    const text = "some text, again and again; ".repeat(20000);
+    for (const format of ["gzip", "deflate", "deflate-raw"]) {
+      const coded = await through(text, new CompressionStream(format));
+      const plain = await through(coded, new DecompressionStream(format));
+      out.push(coded.byteLength < text.length / 50, new TextDecoder().decode(plain) === text);
+      for (const bad of [coded.slice(0, -1), new Uint8Array([...new Uint8Array(coded), 0]), new Uint8Array([1, 2, 3])]) {
+        await through(bad, new DecompressionStream(format)).catch((error) => out.push(error.name));
+      }
+    }
+    try { new CompressionStream("br"); } catch (error) { out.push(error.name); }
+    return Response.json(out);)");
+  const std::string each = R"(true,true,"TypeError","TypeError","TypeError",)";
+  EXPECT_EQ(answer.body, "[" + each + each + each + "\"TypeError\"]") << failure_text();
+}
+
+TEST_F(RealmTest, ABombIsDecompressedOnlyAsFarAsItIsRead) {
+  const Answer answer = answer_of(R"(
+    const zeros = new ReadableStream({ n: 0, pull(c) { if (this.n++ === 200) c.close(); else c.enqueue(new Uint8Array(1 << 20)); } },
+                                     { highWaterMark: 0 });
+    const bomb = await new Response(zeros.pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
+    const reader = new Blob([bomb]).stream().pipeThrough(new DecompressionStream("gzip")).getReader();
+    const { value } = await reader.read();
+    let sum = value.length;
+    for (let step; !(step = await reader.read()).done;) sum += step.value.length;
+    return Response.json([bomb.byteLength < 400000, value.length <= 65536, sum]);)");
+  EXPECT_EQ(answer.body, "[true,true,209715200]") << failure_text();
+  EXPECT_LT(realm->memory().external_bytes, 32U << 20);
+}
+
+TEST_F(RealmTest, WhatWasWrittenToBeDecompressedMayBeTakenBack) {
+  const Answer answer = answer_of(R"(
+    const zeros = await new Response(new Blob([new Uint8Array(1000000)]).stream().pipeThrough(new CompressionStream("deflate"))).arrayBuffer();
+    const stream = new DecompressionStream("deflate");
+    const writer = stream.writable.getWriter();
+    const written = new Uint8Array(zeros);
+    const done = [writer.write(written), writer.close()];
+    const reader = stream.readable.getReader();
+    let sum = (await reader.read()).value.length;
+    structuredClone(written, { transfer: [written.buffer] });
+    for (let step; !(step = await reader.read()).done;) sum += step.value.length;
+    await Promise.all(done);
+    return new Response(`${written.length} ${sum}`);)");
+  EXPECT_EQ(answer.body, "0 1000000") << failure_text();
+}
+
+TEST_F(RealmTest, WhatIsHeldForStreamsIsFreedWithThem) {
+  const Answer answer = answer_of(R"(
+    for (let i = 0; i < 2000; ++i) new CompressionStream("gzip");
+    for (let i = 0; i < 2000; ++i) new HTMLRewriter().on("a", {}).transform(new Response("<a>"));
+    return new Response("made");)");
+  EXPECT_EQ(answer.body, "made") << failure_text();
+  realm->trim();
+  EXPECT_LT(realm->memory().external_bytes, 4U << 20);
+  EXPECT_FALSE(realm->condemned());
+}
+
+TEST_F(RealmTest, HtmlIsRewrittenAsItStreams) {
+  const Answer answer = answer_of(R"(
+    const seen = [];
+    class Links {
+      constructor() { this.count = 0; }
+      element(a) {
+        ++this.count;
+        a.setAttribute("href", new URL(a.getAttribute("href"), "https://new.example/").href);
+        a.onEndTag((end) => { end.before(`<${this.count}>`); });
+      }
+    }
+    const rewriter = new HTMLRewriter()
+      .on("a[href]", new Links())
+      .on("h1", { async element(h) { await null; h.setInnerContent("<b>New</b>", { html: true }); },
+                  text(piece) { seen.push("never"); } })
+      .on("p", { text(piece) { seen.push(piece.text, piece.lastInTextNode); } })
+      .on("img, script", { element(e) { e.remove(); seen.push(e.removed); } })
+      .onDocument({ doctype(d) { seen.push(d.name, d.publicId); }, comments(c) { c.text = c.text.toUpperCase(); },
+                    end(end) { end.append("<!-- end -->", { html: true }); } });
+    const page = "<!doctype html><h1>Old</h1><!--note--><p>text</p><a href='/x' id=y>l</a><img><script>x</script>";
+    const answer = rewriter.transform(new Response(page, { headers: { "content-type": "text/html", "content-length": "3" } }));
+    const text = await answer.text();
+    return new Response(JSON.stringify(seen) + answer.headers.get("content-type") + answer.headers.has("content-length") + text);)");
+  EXPECT_EQ(answer.body, R"(["html",null,"text",false,"",true,true,true]text/htmlfalse)"
+                         R"(<!doctype html><h1><b>New</b></h1><!--NOTE--><p>text</p>)"
+                         R"(<a href="https://new.example/x" id=y>l&lt;1&gt;</a><!-- end -->)")
+      << failure_text();
+}
+
+TEST_F(RealmTest, MisuseOfTheHtmlRewriterIsToldOfToTheWorker) {
+  const Answer answer = answer_of(R"(
+    const caught = [];
+    const attempt = async (run) => { try { await run(); caught.push("done"); } catch (error) { caught.push(error.message); } };
+    let kept;
+    const page = () => new Response("<a x=1>t</a><!--c-->");
+    const using = (selector, handlers) => new HTMLRewriter().on(selector, handlers).transform(page()).text();
+    await attempt(() => new HTMLRewriter().on("a:hover", {}));
+    await attempt(() => new HTMLRewriter().on("a", { element: 1 }));
+    await attempt(() => using("a", { element() { throw new Error("own"); } }));
+    await attempt(() => using("a", { element(e) { kept = e; } }));
+    await attempt(() => kept.remove());
+    await attempt(() => using("a", { element(e) { e.setAttribute("a b", "1"); } }));
+    await attempt(() => using("a", { element(e) { e.tagName = ""; } }));
+    await attempt(() => new HTMLRewriter().onDocument({ comments(c) { c.text = "a-->b"; } }).transform(page()).text());
+    await attempt(() => new HTMLRewriter().transform("text"));
+    await attempt(() => new HTMLRewriter().transform(new Response(null)).text());
+    return new Response(caught.join("|"));)");
+  EXPECT_EQ(answer.body,
+            "HTMLRewriter: 'a:hover' is not a selector that is supported: see character 8|"
+            "HTMLRewriter: the handler 'element' is not a function|own|done|"
+            "This content token is no longer valid: it is so only in its handler|"
+            "The attribute name 'a b' has a character that is not allowed in it|The tag name is empty|"
+            "The text of a comment would end it|HTMLRewriter.transform: the argument is not a Response|done")
+      << failure_text();
 }
 
 TEST_F(RealmTest, LoadErrorsNameThePlace) {
@@ -208,7 +442,7 @@ TEST_F(RealmTest, StartIsDeterministic) {
     export default { fetch() { return Response.json([seen, refused, Date.now() > 0]); } };)";
   ASSERT_TRUE(load(source));
   const std::string first = get().body;
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   ASSERT_TRUE(load(source));
   EXPECT_EQ(get().body, first);
   EXPECT_THAT(first, StartsWith("[[0,0,0."));
@@ -444,7 +678,7 @@ TEST_F(RealmTest, WarmingUpLeavesNoTrace) {
       return Response.json([at, await request.text(), setTimeout(() => {}, 0)]); } };)";
   ASSERT_TRUE(load(source));
   const std::string cold = get({.kind = Body::Kind::Whole, .whole = Chunk::of("b"), .stream = 0, .length = {}}).body;
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   realm->warm_up();
   realm->warm_up();
   ASSERT_TRUE(load(source));
@@ -490,7 +724,7 @@ TEST_F(RealmTest, ScriptsRunToTheirEnd) {
 
 TEST_F(RealmTest, ErrorsOfABundleAreToldWhereTheyWereWritten) {
   const auto failure_with = [&](const std::string& map) {
-    realm = Realm::create(engine(), {});
+    realm = Realm::create(tests::realm_engine(), {});
     const std::string code =
         "export default { fetch() { throw new Error('no'); } };\n//# sourceMappingURL=data:application/json;base64,";
     EXPECT_TRUE(load(code + base64(map)));
@@ -528,11 +762,11 @@ TEST_F(RealmTest, TheCodeCacheIsTakenAndAForeignOneIgnored) {
   EXPECT_FALSE(realm->took_code_cache());
   code_cache = realm->code_cache();
   EXPECT_GT(code_cache.size(), 100U);
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   ASSERT_TRUE(load(source));
   EXPECT_TRUE(realm->took_code_cache());
   EXPECT_EQ(get().body, "xxx");
-  realm = Realm::create(engine(), {});
+  realm = Realm::create(tests::realm_engine(), {});
   for (std::size_t at = 40; at < code_cache.size(); at += 7) code_cache[at] ^= std::byte{0x55};
   ASSERT_TRUE(load(source)) << "a damaged cache is no cache";
   EXPECT_FALSE(realm->took_code_cache());

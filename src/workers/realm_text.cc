@@ -1,5 +1,6 @@
 #include "workers/realm_text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -113,6 +114,27 @@ bool base64_decode(std::string_view text, std::string& out) {
     }
   }
   return true;
+}
+
+std::string base64url_encode(std::string_view bytes) {
+  std::string out = base64_encode(bytes);
+  while (out.ends_with('=')) out.pop_back();
+  std::ranges::replace(out, '+', '-');
+  std::ranges::replace(out, '/', '_');
+  return out;
+}
+
+std::optional<std::string> base64url_decode(std::string_view text) {
+  std::string plain(text);
+  for (char& c : plain) {
+    const bool is_digit = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!is_digit && c != '-' && c != '_') return std::nullopt;
+    if (c == '-') c = '+';
+    if (c == '_') c = '/';
+  }
+  std::string out;
+  if (!base64_decode(plain, out)) return std::nullopt;
+  return out;
 }
 
 }  // namespace verge::workers

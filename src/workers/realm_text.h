@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,5 +14,9 @@ bool is_utf8(std::string_view bytes);
 std::string base64_encode(std::string_view bytes);
 // Infra Standard, "forgiving-base64 decode". False: not base64.
 bool base64_decode(std::string_view text, std::string& out);
+
+// RFC 4648 5, without padding. Nothing: it is not that.
+std::string base64url_encode(std::string_view bytes);
+std::optional<std::string> base64url_decode(std::string_view text);
 
 }  // namespace verge::workers

@@ -31,7 +31,7 @@ class CloneWriter final : public v8::ValueSerializer::Delegate {
       return v8::Nothing<bool>();
     }
     serializer->WriteUint32(static_cast<std::uint32_t>(copies.size()));
-    copies.push_back(copy.As<v8::Object>());
+    copies.emplace_back(isolate, copy.As<v8::Object>());
     return v8::Just(true);
   }
 
@@ -39,13 +39,14 @@ class CloneWriter final : public v8::ValueSerializer::Delegate {
     for (std::size_t at = 0; at < shared.size(); ++at) {
       if (shared[at] == buffer) return v8::Just(static_cast<std::uint32_t>(at));
     }
-    shared.push_back(buffer);
+    shared.emplace_back(isolate_, buffer);
     return v8::Just(static_cast<std::uint32_t>(shared.size() - 1));
   }
 
   v8::ValueSerializer* serializer = nullptr;
-  std::vector<v8::Local<v8::Object>> copies;
-  std::vector<v8::Local<v8::SharedArrayBuffer>> shared;
+  // Not as locals: V8 has a scope of handles for each object it writes.
+  std::vector<v8::Global<v8::Object>> copies;
+  std::vector<v8::Global<v8::SharedArrayBuffer>> shared;
 
  private:
   void throw_error(v8::Local<v8::String> message) {
@@ -64,14 +65,14 @@ class CloneReader final : public v8::ValueDeserializer::Delegate {
  public:
   explicit CloneReader(const CloneWriter& writer) : writer_(writer) {}
 
-  v8::MaybeLocal<v8::Object> ReadHostObject(v8::Isolate*) override {
+  v8::MaybeLocal<v8::Object> ReadHostObject(v8::Isolate* isolate) override {
     std::uint32_t index = 0;
     if (!deserializer->ReadUint32(&index) || index >= writer_.copies.size()) return {};
-    return writer_.copies[index];
+    return writer_.copies[index].Get(isolate);
   }
-  v8::MaybeLocal<v8::SharedArrayBuffer> GetSharedArrayBufferFromId(v8::Isolate*, std::uint32_t id) override {
+  v8::MaybeLocal<v8::SharedArrayBuffer> GetSharedArrayBufferFromId(v8::Isolate* isolate, std::uint32_t id) override {
     if (id >= writer_.shared.size()) return {};
-    return writer_.shared[id];
+    return writer_.shared[id].Get(isolate);
   }
 
   v8::ValueDeserializer* deserializer = nullptr;

@@ -65,6 +65,7 @@ WorkerHost::WorkerHost(IsolateProcess& process, uint32_t id, const calls::Load& 
 WorkerHost::~WorkerHost() {
   for (const auto& [id, subrequest] : subrequests_) process_.remove_subrequest(id);
   for (const auto& [id, call] : calls_) process_.note_call_over(id);
+  cancel_jobs(kNoEvent);
 }
 
 // --- Realms
@@ -162,6 +163,8 @@ void WorkerHost::condemn() {
     process_.remove_subrequest(id);
   }
   if (program_.program.kind != Program::Kind::Worker) script_ended(failure);
+  cancel_jobs(kNoEvent);
+  jobs_.clear();
   subrequests_.clear();
   subrequest_ids_.clear();
   leaving_.clear();
@@ -338,6 +341,7 @@ void WorkerHost::add_room(StreamId stream, uint64_t bytes) {
 void WorkerHost::abandon(uint32_t call) {
   const auto state = calls_.find(call);
   if (state == calls_.end() || !realm_) return;
+  cancel_jobs(call);
   const StreamId leaving = state->second.leaving;
   if (leaving != 0) {
     leaving_.erase(leaving);
@@ -626,6 +630,45 @@ void WorkerHost::send_failure(calls::FrameType type, uint32_t id, const Failure&
   const auto cut = [](std::string_view text) { return text.substr(0, kTextMax); };
   calls::append_failure(process_.outbox().text(), type, id,
                         {failure.code, cut(failure.text), cut(failure.position), cut(failure.stack)}, flags);
+}
+
+// --- Work for the other thread
+
+bool WorkerHost::compute(OperationId operation, EventId event, const std::shared_ptr<Work>& work) {
+  auto job = std::make_shared<AsideJob>();
+  job->worker = id_;
+  job->operation = operation;
+  job->event = event;
+  job->work = work;
+  job->allowed_ns = program_.cpu_ns;
+  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) {
+    CallState& its = call->second;
+    if (!its.aside_used) its.aside_used = std::make_shared<std::atomic<uint64_t>>(0);
+    job->used_ns = its.aside_used;
+    job->allowed_ns -= std::min(job->allowed_ns, its.cpu_ns - its.aside_ns);
+  } else {
+    job->used_ns = std::make_shared<std::atomic<uint64_t>>(0);
+  }
+  if (!process_.aside().add(job)) return false;
+  jobs_.push_back(std::move(job));
+  return true;
+}
+
+void WorkerHost::computed(const AsideJob& job) {
+  // Of a realm that is gone: nobody waits for it.
+  if (std::erase_if(jobs_, [&job](const auto& one) { return one.get() == &job; }) == 0 || !realm_) return;
+  charge(job.event, job.its_ns);
+  if (const auto call = calls_.find(static_cast<uint32_t>(job.event)); call != calls_.end()) {
+    call->second.aside_ns += job.its_ns;
+  }
+  if (job.is_over && !job.is_cancelled) realm_->terminate("workers.cpu", "it used its processor time");
+  enter_for(job.event, [&] { realm_->computed(job.operation); });
+}
+
+void WorkerHost::cancel_jobs(EventId event) {
+  for (const std::shared_ptr<AsideJob>& job : jobs_) {
+    if (event == kNoEvent || job->event == event) job->is_cancelled = true;
+  }
 }
 
 // --- Bodies that leave

@@ -6,6 +6,7 @@
 // one from the same program.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -21,6 +22,7 @@
 namespace verge::workers {
 
 class IsolateProcess;
+struct AsideJob;
 
 // What an isolate process was told about a worker; a copy, since realms are made from it again.
 struct LoadedProgram {
@@ -63,6 +65,8 @@ class WorkerHost final : public Host {
   void settle_subrequest(uint32_t subrequest, bool found);
   void add_subrequest_credit(uint32_t subrequest, uint64_t bytes);
 
+  void computed(const AsideJob& job);
+
   [[nodiscard]] std::optional<int64_t> next_deadline_ns() const;
   void run_timers();
   // Before the process waits for long.
@@ -96,11 +100,14 @@ class WorkerHost final : public Host {
   void cache_put(OperationId operation, EventId event, std::string_view cache, const RequestHead& request,
                  const ResponseHead& head, Body body) override;
   void cache_remove(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) override;
+  bool compute(OperationId operation, EventId event, const std::shared_ptr<Work>& work) override;
 
  private:
   struct CallState {
     uint64_t cpu_ns = 0;
-    uint64_t former_cpu_ns = 0;  // of a WebSocket: of the messages before
+    uint64_t former_cpu_ns = 0;                         // of a WebSocket: of the messages before
+    uint64_t aside_ns = 0;                              // of that, what jobs used
+    std::shared_ptr<std::atomic<uint64_t>> aside_used;  // by its jobs, so far; null where it had none
     bool has_ended = false;
     StreamId leaving = 0;  // of the answer, not at its end
   };
@@ -150,6 +157,8 @@ class WorkerHost final : public Host {
   void charge(EventId event, uint64_t ns);
   void check_memory();
   void condemn();
+  // Of one call, or, for kNoEvent, all.
+  void cancel_jobs(EventId event);
   void do_what_follows();
   void settle_ended();
   void end_unread_bodies();
@@ -179,11 +188,12 @@ class WorkerHost final : public Host {
   std::unordered_map<uint32_t, Socket> sockets_;  // by call
   std::unordered_map<uint32_t, Subrequest> subrequests_;
   std::unordered_map<OperationId, uint32_t> subrequest_ids_;
-  std::vector<uint32_t> ended_;   // calls, in this entry
-  std::vector<StreamId> unread_;  // bodies of calls that are over
-  std::vector<StreamId> pulled_;  // to be fed
-  std::vector<StreamId> roomy_;   // to be told
-  std::vector<Field> fields_;     // scratch, as the next
+  std::vector<std::shared_ptr<AsideJob>> jobs_;  // what the realm waits for
+  std::vector<uint32_t> ended_;                  // calls, in this entry
+  std::vector<StreamId> unread_;                 // bodies of calls that are over
+  std::vector<StreamId> pulled_;                 // to be fed
+  std::vector<StreamId> roomy_;                  // to be told
+  std::vector<Field> fields_;                    // scratch, as the next
   calls::Head answer_;
   std::optional<Failure> load_failure_;
   uint64_t calls_done_ = 0;

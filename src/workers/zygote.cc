@@ -167,6 +167,7 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   prctl(PR_SET_NAME, "isolate");
   IsolateProcess process(engine_, kIsolateSocket, status, std::move(ready_), ready_limits_);
   process.watchdog().start();
+  process.aside().start([] { take_idle_priority(); });
   engine_.start_thread([] { take_idle_priority(); });
   if (!take_idle_priority()) lacks |= calls::kLacksIdlePriority;
   lacks |= give_up_system(data_bytes, may_make_threads_);

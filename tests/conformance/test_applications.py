@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Real code: Hono and itty-router from npm, bundled by esbuild, answer as their documentation says."""
+"""Real code: Hono (and its JWT middleware), itty-router, jose and zod from npm, bundled by esbuild, answer as their documentation says."""
+import json
 import os
 import pathlib
 import subprocess
@@ -28,6 +29,87 @@ import { AutoRouter } from "itty-router";
 const router = AutoRouter();
 router.get("/hello/:name", ({ name }) => `Hello, ${name}!`).get("/json", () => ({ a: [1, 2] })).get("/q", ({ query }) => query);
 export default router;
+"""
+JOSE = """
+import * as jose from "jose";
+const signs = async (alg) => {
+  const { publicKey, privateKey } = await jose.generateKeyPair(alg, { extractable: true });
+  const token = await new jose.SignJWT({ scope: "read" }).setProtectedHeader({ alg }).setIssuer("edge").setIssuedAt()
+    .setExpirationTime("5m").sign(privateKey);
+  const { payload, protectedHeader } = await jose.jwtVerify(token, publicKey, { issuer: "edge" });
+  const other = await jose.generateKeyPair(alg);
+  const forged = await jose.jwtVerify(token, other.publicKey).catch((error) => error.code);
+  const set = jose.createLocalJWKSet({ keys: [{ ...await jose.exportJWK(publicKey), alg }] });
+  const bySet = (await jose.jwtVerify(token, set)).payload.scope;
+  const back = await jose.importSPKI(await jose.exportSPKI(publicKey), alg);
+  const byPem = (await jose.jwtVerify(token, back)).payload.scope;
+  const restored = await jose.importPKCS8(await jose.exportPKCS8(privateKey), alg);
+  const again = await new jose.CompactSign(new Uint8Array(3)).setProtectedHeader({ alg }).sign(restored);
+  return [payload.scope, protectedHeader.alg, forged, bySet, byPem, (await jose.compactVerify(again, publicKey)).payload.length];
+};
+const hmac = async (alg) => {
+  const secret = new TextEncoder().encode("a secret that is long enough, for 512 bits, as it has to be: 64 bytes");
+  const token = await new jose.SignJWT({ scope: "read" }).setProtectedHeader({ alg }).setExpirationTime("5m").sign(secret);
+  const late = await new jose.SignJWT({}).setProtectedHeader({ alg }).setExpirationTime(1).sign(secret);
+  return [(await jose.jwtVerify(token, secret)).payload.scope, await jose.jwtVerify(late, secret).catch((error) => error.code)];
+};
+const seals = async (alg, enc, encryptWith, decryptWith) => {
+  const sealed = await new jose.EncryptJWT({ card: 4 }).setProtectedHeader({ alg, enc }).setExpirationTime("5m").encrypt(encryptWith);
+  const broken = sealed.slice(0, -4) + (sealed.endsWith("AAAA") ? "BBBB" : "AAAA");
+  const options = { keyManagementAlgorithms: [alg] };
+  return [(await jose.jwtDecrypt(sealed, decryptWith, options)).payload.card, await jose.jwtDecrypt(broken, decryptWith, options).catch((error) => error.code)];
+};
+const pair = async (alg, enc, options) => {
+  const { publicKey, privateKey } = await jose.generateKeyPair(alg, options);
+  return seals(alg, enc, publicKey, privateKey);
+};
+export default { async fetch() {
+  const key = crypto.getRandomValues(new Uint8Array(32));
+  const out = {};
+  for (const alg of ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"]) out[alg] = await signs(alg);
+  for (const alg of ["HS256", "HS512"]) out[alg] = await hmac(alg);
+  out["dir A256GCM"] = await seals("dir", "A256GCM", key, key);
+  out["dir A128CBC-HS256"] = await seals("dir", "A128CBC-HS256", key, key);
+  out["A256KW"] = await seals("A256KW", "A256GCM", key, key);
+  out["PBES2"] = await seals("PBES2-HS256+A128KW", "A128GCM", key, key);
+  out["RSA-OAEP-256"] = await pair("RSA-OAEP-256", "A256GCM");
+  out["ECDH-ES"] = await pair("ECDH-ES", "A256GCM");
+  out["ECDH-ES+A128KW"] = await pair("ECDH-ES+A128KW", "A256GCM");
+  out["ECDH-ES X25519"] = await pair("ECDH-ES", "A256GCM", { crv: "X25519" });
+  return Response.json(out);
+} };
+"""
+HONO_JWT = """
+import { Hono } from "hono";
+import { jwt, sign } from "hono/jwt";
+const app = new Hono();
+app.use("/auth/*", jwt({ secret: "it-is-very-secret", alg: "HS256" }));
+app.get("/auth/page", (c) => c.json(c.get("jwtPayload")));
+const ask = async (token) => {
+  const answer = await app.request("/auth/page", token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } });
+  return [answer.status, answer.status === 200 ? await answer.json() : await answer.text()];
+};
+export default { async fetch() {
+  const claims = { sub: "user123", role: "admin" };
+  return Response.json([
+    await ask(await sign({ ...claims, exp: Math.floor(Date.now() / 1000) + 300 }, "it-is-very-secret", "HS256")).then(([status, { sub, role }]) => [status, { sub, role }]),
+    await ask(await sign({ ...claims, exp: 1 }, "it-is-very-secret", "HS256")),
+    await ask(await sign(claims, "another secret", "HS256")),
+    await ask(),
+  ]);
+} };
+"""
+ZOD = """
+import { z } from "zod";
+const Order = z.object({
+  id: z.string().uuid(), mail: z.email(), items: z.array(z.object({ sku: z.string().min(1), count: z.number().int().positive() })).nonempty(),
+  note: z.string().trim().optional(), when: z.coerce.date(),
+});
+export default { fetch() {
+  const order = { id: "0b8b1c1e-6a3f-4c56-9e54-6a3f4c569e54", mail: "a@example.com", items: [{ sku: "a", count: 2 }], note: " x ", when: "2024-02-29" };
+  const bad = Order.safeParse({ ...order, mail: "none", items: [{ sku: "", count: 1.5 }] });
+  return Response.json({ good: Order.parse(order), bad: bad.error.issues.map((issue) => issue.path.join(".")) });
+} };
 """
 
 
@@ -64,6 +146,30 @@ class Applications(unittest.TestCase):
         self.assertEqual(self.get(bundle, "/json")[2], '{"a":[1,2]}')
         self.assertEqual(self.get(bundle, "/q?a=1&b=2")[2], '{"a":"1","b":"2"}')
         self.assertEqual(self.get(bundle, "/no")[0], 404)
+
+    def test_jose(self):
+        status, _, body = self.get(self.bundle(JOSE), "/")
+        self.assertEqual(status, 200)
+        got = json.loads(body)
+        for algorithm in ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"):
+            self.assertEqual(got.pop(algorithm), ["read", algorithm, "ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "read", "read", 3])
+        for algorithm in ("HS256", "HS512"):
+            self.assertEqual(got.pop(algorithm), ["read", "ERR_JWT_EXPIRED"])
+        self.assertEqual(len(got), 8)
+        for algorithm, answer in got.items():
+            self.assertEqual(answer, [4, "ERR_JWE_DECRYPTION_FAILED"], algorithm)
+
+    def test_hono_jwt(self):
+        status, _, body = self.get(self.bundle(HONO_JWT), "/")
+        self.assertEqual(status, 200)
+        self.assertEqual(json.loads(body), [[200, {"sub": "user123", "role": "admin"}], [401, "Unauthorized"], [401, "Unauthorized"], [401, "Unauthorized"]])
+
+    def test_zod(self):
+        status, _, body = self.get(self.bundle(ZOD), "/")
+        self.assertEqual(status, 200)
+        got = json.loads(body)
+        self.assertEqual((got["good"]["note"], got["good"]["when"]), ("x", "2024-02-29T00:00:00.000Z"))
+        self.assertEqual(got["bad"], ["mail", "items.0.sku", "items.0.count"])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Attackers run beside a victim of another owner: each attack ends with the error 
 process, keeps its counter: it was never restarted. Timings are measured in bench/bench_workers.py.
 """
 
+import base64
 import concurrent.futures
+import hmac
 import json
 import os
 import subprocess
@@ -34,6 +36,14 @@ ATTACKS = {
     "promises": "const f = async () => { while (true) await null; }; await f();",
     "buffers": "const a = []; for (let i = 0; i < 1024; i++) { const b = new Uint8Array(1 << 20); b.fill(1); a.push(b); }"
                " return new Response(a.length);",
+    "derive": 'const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);'
+              ' const one = () => crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-512", salt: new Uint8Array(8),'
+              ' iterations: 1_000_000_000 }, key, 512); await Promise.all(Array.from({ length: 200 }, one));',
+    "primes": 'await crypto.subtle.generateKey({ name: "RSA-PSS", modulusLength: 8192, hash: "SHA-256",'
+              ' publicExponent: new Uint8Array([1, 0, 1]) }, false, ["sign"]);',
+    "encrypt": 'const key = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt"]);'
+               ' const text = new Uint8Array(1 << 24); const iv = new Uint8Array(12);'
+               ' while (true) await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, text);',
     "recursion": "const f = (n) => f(n + 1) + 1; return new Response(f(0));",
 }
 
@@ -48,10 +58,10 @@ VICTIM = "let n = 0; export default { fetch() { return new Response(String(++n))
 class Served:
     """`verge worker serve` of some workers, by name."""
 
-    def __init__(self, test, workers, arguments=EASY, command="serve", files=None):
+    def __init__(self, test, workers, arguments=EASY, command="serve", files=None, paths=()):
         self.ready = os.path.join(test.directory, "ready.json")
         self.log = os.path.join(test.directory, "log")
-        self.paths = []
+        self.paths = list(paths)
         for name, text in workers.items():
             path = os.path.join(test.directory, name + ".js")
             with open(path, "w", encoding="utf-8") as file:
@@ -279,7 +289,7 @@ class Limits(TestCase):
                         self.assertIn(answer.status, (500, 503), answer)
                         code = answer.fields["verge-worker-error"]
                         self.assertRegex(code, f'workers.(cpu|memory|exception); worker="{name}"')
-                        if name in ("loop", "backtrack", "promises"):
+                        if name in ("loop", "backtrack", "promises", "derive", "primes"):
                             self.assertTrue(code.startswith("workers.cpu"), code)
         finally:
             stop.set()
@@ -315,6 +325,31 @@ class Limits(TestCase):
             answer = served.get()
             if time.monotonic() - begun < 1:
                 self.assertEqual((answer.status, answer.body), (200, b"well"), answer.fields)
+
+    def test_what_takes_long_and_is_no_javascript_lets_others_go_on(self):
+        served = Served(self, {"w": """
+            let derived = 0;
+            export default { async fetch(request) {
+              if (!request.url.endsWith("derive")) return new Response(`${derived}`);
+              const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);
+              await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-512", salt: new Uint8Array(8), iterations: 1_000_000 }, key, 512);
+              derived += 1;
+              return new Response("derived");
+            } };"""}, EASY)
+        self.assertEqual(served.get("/").body, b"0")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            deriving = pool.submit(served.get, "/derive")
+            between = []
+            while not deriving.done():
+                between.append(served.get("/").body)
+        self.assertEqual(deriving.result().body, b"derived")
+        self.assertGreater(between.count(b"0"), 3, "calls of the same isolate were answered meanwhile")
+
+    def test_what_the_client_does_not_wait_for_is_stopped(self):
+        served = Served(self, {"w": source(ATTACKS["derive"])}, ["--cpu-ms", "60000", "--wall-ms", "200"])
+        for _ in range(3):
+            answer = served.get()
+            self.assertEqual((answer.status, answer.fields["verge-worker-error"]), (503, 'workers.wall; worker="w"'))
 
     def test_waiting_counts_as_wall_time(self):
         served = Served(self, {"w": source("await new Promise(() => setTimeout(() => {}, 60000));")}, ["--cpu-ms", "5000", "--wall-ms", "40"])
@@ -408,6 +443,44 @@ class Examples(TestCase):
         self.assertEqual(answer.fields["x-content-type-options"], "nosniff")
         self.assertEqual(answer.fields["x-kept"], "1")
         self.assertNotIn("server", answer.fields)
+
+    def test_rewrite_html(self):
+        page = ("<!doctype html><body><a href='http://ORIGIN/x?y'>here</a><a href='https://other.example/'>there</a><img src=a>"
+                "<script src='https://ads.example/a.js'></script><script src='/own.js'></script><p>text</p></body>")
+        origin = Served(self, {"origin": source(
+            'if (request.url.endsWith("/text")) return new Response("<a href=/>");'
+            f'return new Response({json.dumps(page)}.replace("ORIGIN", new URL(request.url).host), {{ headers: {{ "content-type": "text/html" }} }});')})
+        os.unlink(origin.ready)
+        served = self.serve("rewrite_html", f"ORIGIN=http://{origin.address}")
+        self.assertEqual(served.get("/").body.decode(),
+                         '<!doctype html><body><a href="/x?y">here</a><a href=\'https://other.example/\' rel="noopener">there</a>'
+                         '<img src=a loading="lazy"><script src=\'/own.js\'></script><p>text</p>'
+                         "<footer>1 scripts removed</footer></body>")
+        self.assertEqual(served.get("/text").body, b"<a href=/>")
+
+    def test_jwt_auth(self):
+        served = self.serve("jwt_auth", "KEY=a secret of the edge")
+
+        def part(data):
+            return base64.urlsafe_b64encode(data if isinstance(data, bytes) else json.dumps(data).encode()).rstrip(b"=")
+
+        def status(secret=b"a secret of the edge", algorithm="HS256", expires=None, after=b"", scheme="Bearer"):
+            claims = {"sub": "J\u00e9r\u00f4me", "exp": time.time() + 600 if expires is None else expires}
+            signed = part({"alg": algorithm, "typ": "JWT"}) + b"." + part(claims)
+            code = part(hmac.digest(secret, signed, "sha256"))
+            answer = served.get(fields={"Authorization": f"{scheme} {(signed + b'.' + code + after).decode()}"})
+            return answer.status, answer.body.decode()
+
+        refused = (401, "Unauthorized\n")
+        self.assertEqual(status(), (200, "Hello J\u00e9r\u00f4me\n"))
+        self.assertEqual(status(secret=b"another secret"), refused)
+        self.assertEqual(status(algorithm="none"), refused)
+        self.assertEqual(status(expires=1), refused)
+        self.assertEqual(status(after=b"."), refused)
+        self.assertEqual(status(scheme="Basic"), refused)
+        for field in ("Bearer", "Bearer a.b.c", "Bearer a.b", "Bearer \u00e9.\u00e9.\u00e9"):
+            self.assertEqual(served.get(fields={"Authorization": field.encode().decode("latin-1")}).status, 401, field)
+        self.assertEqual(served.get().fields["www-authenticate"], 'Bearer realm="edge"')
 
     def test_rate_limit(self):
         served = self.serve("rate_limit", "LIMIT=3", "SECONDS=3600")

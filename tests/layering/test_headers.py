@@ -4,8 +4,9 @@
 The compiler and its flags come from the build's compile_commands.json, given as the first argument; those of the headers
 that include V8 from a file that does.
 
-Most of the time would go to the standard library's headers. So some sets of them are precompiled, and a header is checked
+Most of the time would go to headers that are read again and again. So some sets of them are precompiled, and a header is checked
 with the largest of these sets that is part of what it includes by itself or by way of others: it sees no more than without.
+A set holds headers of the standard library and of other libraries, and own ones with all that these include.
 """
 import collections
 import concurrent.futures
@@ -19,9 +20,12 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
-SETS = 24
-# What the others cost, about, as parts of the cheapest ones' cost.
-COST = {"string": 4, "memory": 4, "functional": 6, "chrono": 6, "thread": 5, "mutex": 4, "condition_variable": 5, "map": 2,
+SETS = 40
+# What they cost, about, as parts of the cheapest ones' cost; others cost 1.
+OWN_COST = 0.5
+COST = {"CLI/CLI.hpp": 50, "toml++/toml.h": 25, "simdjson.h": 40, "fmt/format.h": 12, "fmt/ranges.h": 6, "gtest/gtest.h": 30, "openssl/ssl.h": 6,
+        "openssl/evp.h": 3, "nghttp2/nghttp2.h": 3, "zstd.h": 1,
+        "string": 4, "memory": 4, "functional": 6, "chrono": 6, "thread": 5, "mutex": 4, "condition_variable": 5, "map": 2,
         "unordered_map": 3, "expected": 2, "atomic": 2, "variant": 2, "deque": 2, "filesystem": 8, "cmath": 2, "algorithm": 6}
 
 
@@ -45,18 +49,18 @@ def flags(build, source):
     sys.exit(f"{source} is not in compile_commands.json")
 
 
-def standard_headers(headers):
-    """For each header the standard ones (names without a suffix) that it includes, also by way of others."""
+def closures(headers):
+    """For each header all that it includes, also by way of others: names as in <...>, own headers as paths; itself, too."""
     found = {}
 
     def of(header):
         if header not in found:
-            found[header] = set()  # a circle adds nothing
+            found[header] = {header}  # a circle adds nothing
             for mark, name in INCLUDE.findall(header.read_text()):
                 own = next((place / name for place in (ROOT / "src", ROOT, header.parent) if (place / name).exists()), None)
                 if mark == '"' and own:
-                    found[header] |= of(own)
-                elif mark == "<" and "." not in name and "/" not in name:
+                    found[header] |= of(own.resolve())
+                elif mark == "<" and (name in COST or not re.search(r"[./]", name)):
                     found[header].add(name)
         return found[header]
 
@@ -64,25 +68,30 @@ def standard_headers(headers):
 
 
 def cost(names):
-    return sum(COST.get(name, 1) for name in names)
+    return sum(OWN_COST if isinstance(name, pathlib.Path) else COST.get(name, 1) for name in names)
 
 
 def chosen_sets(included):
-    """Sets that, each header using the largest that is part of its own, save the most."""
-    count = collections.Counter(included.values())
-    candidates = set(count) | {one & other for one in count for other in count}
+    """Sets that, each header using the largest that is part of what it includes, save the most."""
+    # What a set may be: all of a header's, or what two of them share of the libraries'.
+    candidates = {whole - {header} for header, whole in included.items()} | set(included.values())
+    libraries = {frozenset(name for name in whole if isinstance(name, str)) for whole in included.values()}
+    candidates |= {one & other for one in libraries for other in libraries}
     worth = {names: cost(names) for names in candidates}
+    users = {names: [header for header, whole in included.items() if names <= whole and header not in names] for names in candidates}
+    candidates = {names for names in candidates if len(users[names]) > 1}
     chosen = {frozenset()}
-    saved = dict.fromkeys(count, 0)
+    saved = dict.fromkeys(included, 0)
     for _ in range(SETS):
         def gain(candidate):
-            return sum(times * max(0, worth[candidate] - saved[whole]) for whole, times in count.items() if candidate <= whole)
+            return sum(max(0, worth[candidate] - saved[header]) for header in users[candidate]) - worth[candidate]
 
-        best = max(sorted(candidates, key=sorted), key=gain)
+        best = max(candidates, key=gain)
+        if gain(best) <= 0:
+            break
         chosen.add(best)
-        for whole in count:
-            if best <= whole:
-                saved[whole] = max(saved[whole], worth[best])
+        for header in users[best]:
+            saved[header] = max(saved[header], worth[best])
     return chosen
 
 
@@ -91,24 +100,25 @@ def main():
     check_only = ["-fsyntax-only", "-O0", f"-I{ROOT}", "-Wno-pragma-once-outside-header"]
     ordinary, with_v8 = (flags(build, source) + check_only for source in ("src/cli/main.cc", "src/workers/realm.cc"))
     headers = sorted((ROOT / "src").rglob("*.h")) + sorted((ROOT / "tests").rglob("*.h"))
-    included = standard_headers(headers)
+    included = closures(headers)
     with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(2) as pool:
         def precompile(item):
             number, names = item
             source = pathlib.Path(directory) / f"{number}.h"
-            source.write_text("#pragma once\n" + "".join(f"#include <{name}>\n" for name in sorted(names)))
+            source.write_text("#pragma once\n" + "".join(f"#include <{name}>\n" for name in sorted(names, key=str)))
             target = source.with_suffix(".pch")
             command = [word for word in ordinary if word != "-fsyntax-only"]
-            subprocess.run([*command, "-x", "c++-header", str(source), "-o", str(target)], check=True)
-            return names, target
+            # What does not compile is no help; whose fault it is shows when each header is checked.
+            done = subprocess.run([*command, "-x", "c++-header", str(source), "-o", str(target)], capture_output=True)
+            return names, target if done.returncode == 0 else None
 
-        precompiled = dict(pool.map(precompile, enumerate(sorted(chosen_sets(included), key=sorted))))
+        precompiled = {names: target for names, target in pool.map(precompile, enumerate(chosen_sets(included))) if target}
 
         def check(header):
             if header.name.startswith("realm"):
                 command = with_v8
             else:
-                base = max((names for names in precompiled if names <= included[header]), key=cost)
+                base = max((names for names in precompiled if names < included[header]), key=cost)
                 command = ordinary + ["-include-pch", str(precompiled[base])]
             done = subprocess.run([*command, "-x", "c++", str(header)], capture_output=True, text=True)
             return header, done.returncode, done.stderr

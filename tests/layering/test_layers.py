@@ -32,7 +32,7 @@ ALLOWED = {
     "esi": {"base", "model", "runtime", "net"},
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi", "traces"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
-    "workers": {"base", "calls"},
+    "workers": {"base", "calls", "compress"},
     "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
     "overview": {"base", "model"},
@@ -53,8 +53,9 @@ OWNERS = {
     r"coin/": {"planner"},
     r"maxminddb\.h": {"geo"},
     r"nghttp2/": {"net"},
-    r"openssl/": {"net", "crypto"},
-    r"openssl/(ssl|x509|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
+    r"openssl/": {"net", "crypto", "workers"},
+    r"openssl/(ssl|bio|pem|err)": {"net"},  # libssl, and what certificates are made of
+    r"openssl/x509": {"net", "workers"},  # and public keys that come in their form
     r"toml\+\+/": {"node"},
     r"CLI/": {"cli"},
     r"v8|libplatform/": {"workers"},

@@ -1,4 +1,4 @@
-// crypto.getRandomValues and crypto.randomUUID (Web Cryptography 10).
+// The global crypto (Web Cryptography 10). What is subtle is put in by main.js.
 import { Bytes, bytesTag, defineProperty, isView } from "./intrinsics.js";
 import { DOMException } from "./dom_exception.js";
 import { needAwake } from "./timers.js";
@@ -25,6 +25,7 @@ export function randomUuid() {
 }
 
 let making = false;
+let installed;
 class Crypto {
   #brand;
   constructor() {
@@ -43,6 +44,14 @@ class Crypto {
     host.random(array);
     return array;
   }
+  get subtle() {
+    this.#brand;
+    return installed.subtle;
+  }
+  get DigestStream() {
+    this.#brand;
+    return installed.DigestStream;
+  }
   randomUUID() {
     this.#brand;
     return randomUuid();
@@ -52,5 +61,7 @@ interfaceOf(Crypto);
 making = true;
 const crypto = new Crypto();
 making = false;
+// subtle and DigestStream stand on streams and text, and these on what is above.
+export function installCrypto(its) { installed = its; }
 expose({ Crypto });
 defineProperty(globalThis, "crypto", { get: () => crypto, set: undefined, enumerable: true, configurable: true });

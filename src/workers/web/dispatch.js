@@ -8,6 +8,7 @@ import { decodeText } from "./encoding.js";
 import { receivedRequest, requestState } from "./request.js";
 import { isResponse, responseBlock, responseState } from "./response.js";
 import { reportException } from "./timers.js";
+import { commandOf } from "./wasi.js";
 import { interfaceOf, required } from "./webidl.js";
 import { checkAttachable, connectSocket } from "./websocket.js";
 
@@ -185,8 +186,16 @@ class MessageBatch {
 interfaceOf(MessageBatch);
 
 export const hooks = {
-  // Takes the program's default export: the names of its handlers; null where there is none.
-  start(exported, variables, date) {
+  // Takes the program's default export: the names of its handlers; null where there is none. Or a WASI command's compiled
+  // module and name: why it is none; null where it is.
+  start(exported, variables, date, command) {
+    if (command !== undefined) {
+      const made = commandOf(exported, variables, command);
+      if (typeof made === "string") return made;
+      handlers = made;
+      env = variables;
+      return null;
+    }
     if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return null;
     handlers = exported;
     env = variables;

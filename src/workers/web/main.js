@@ -9,7 +9,7 @@ import "./abort.js";
 import "./streams.js";
 import "./encoding.js";
 import "./base64.js";
-import "./crypto.js";
+import { installCrypto } from "./crypto.js";
 import "./blob.js";
 import "./url.js";
 import "./form_data.js";
@@ -18,7 +18,12 @@ import "./response.js";
 import "./request.js";
 import "./fetch.js";
 import "./caches.js";
+import { hooks as subtleHooks, subtle } from "./subtle.js";
+import { DigestStream } from "./digest_stream.js";
 import "./file_reader.js";
+import "./compression.js";
+import "./url_pattern.js";
+import "./html_rewriter.js";
 import "./console.js";
 import "./globals.js";
 import { hooks as bodyHooks } from "./body.js";
@@ -32,6 +37,7 @@ import { hooks as socketHooks } from "./websocket.js";
 import "./websocket_client.js";
 import "./event_source.js";
 
+installCrypto({ subtle, DigestStream });
 startDeterministic();
 takeBack();
 
@@ -40,6 +46,7 @@ export default {
   ...fetchHooks,
   ...dispatchHooks,
   ...socketHooks,
+  ...subtleHooks,
   timer: fireTimer,
   rejection: reportRejection,
   awake: wake,

@@ -1,6 +1,7 @@
 // structuredClone, MessageChannel (HTML 2.7, 9.4).
 import { defineProperty, push, NativeMap, mapGet, mapSet } from "./intrinsics.js";
 import { cloneBlob, isBlob } from "./blob.js";
+import { cloneCryptoKey, isCryptoKey } from "./crypto_key.js";
 import { cloneDOMException, DOMException, isDOMException } from "./dom_exception.js";
 import { Event, EventTarget, MessageEvent, dispatch, handlerAttribute, makeTarget, trust } from "./events.js";
 import { isFormData } from "./form_data.js";
@@ -18,6 +19,7 @@ let movedPorts;  // port → its successor, while a clone is made
 export function cloneHostObject(object) {
   if (isBlob(object)) return cloneBlob(object);
   if (isDOMException(object)) return cloneDOMException(object);
+  if (isCryptoKey(object)) return cloneCryptoKey(object);
   if (isPort(object)) return mapGet(movedPorts, object);
   return undefined;
 }

@@ -16,8 +16,6 @@ constexpr Duration kLook = std::chrono::milliseconds(2);
 constexpr size_t kLooksAWall = 2;
 // Where nothing but WebSockets is under way, whose code runs now and then.
 constexpr Duration kLookAtSockets = std::chrono::milliseconds(50);
-// Of a worker, on one loop.
-constexpr size_t kSocketsMax = 10'000;
 // A worker that did not start is not tried again for this long.
 constexpr Duration kLoadAgainAfter = std::chrono::seconds(1);
 // Beside what its workers may hold: what V8 and the start take.
@@ -135,7 +133,7 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
   counters(*worker).calls.add();
   if (instance.load_failure && loop_.now() - instance.failed_at < kLoadAgainAfter) {
     refuse(std::move(record), *instance.load_failure);
-  } else if (instance.calls - instance.sockets >= worker->limits().calls_max || instance.sockets >= kSocketsMax) {
+  } else if (instance.calls - instance.sockets >= worker->limits().calls_max) {
     refuse(std::move(record),
            {"workers.busy", fmt::format("worker {} has {} calls under way", worker->name(), instance.calls),
             "try again, or give it more processes"});

@@ -31,6 +31,9 @@ constexpr Duration kGatherMax = std::chrono::microseconds(200);
 constexpr size_t kGatheredBytesMax = 64U << 10;
 // Of a body: larger pieces are sent as they lie, by themselves.
 constexpr size_t kCopiedBytesMax = 16U << 10;
+constexpr uint16_t kAbnormal = 1006;  // of a WebSocket's close (RFC 6455 section 7.4.1)
+// WebSockets of a worker, on one loop.
+constexpr size_t kSocketsMax = 10'000;
 // Of a call's wall time, for want of the processor.
 constexpr Duration kExtendedMax = std::chrono::seconds(2);
 
@@ -435,9 +438,22 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
   record.answer_window = calls::kWindowBytes - head_.body.size();
   if (is_relayed) head_.body = record.body.view();
   record.answer_bytes = head_.body.size();
-  if (record.observer == nullptr) return true;
+  if (switches) record.was_socket = true;
+  if (record.observer == nullptr) {
+    // The client has gone meanwhile; the event is to end.
+    if (switches) {
+      calls::append_socket_close(output(), calls::FrameType::kSocketClose, record.id, {kAbnormal, {}});
+    }
+    return true;
+  }
   if (record.answer_bytes > record.worker->limits().answer_bytes_max) {
     pool_.end_long_answer(record);
+    return true;
+  }
+  if (switches && pool_.instances_.at(record.worker.get())->sockets >= kSocketsMax) {
+    calls::append_socket_close(output(), calls::FrameType::kSocketClose, record.id, {kAbnormal, {}});
+    pool_.fail(record, {{"workers.busy", fmt::format("worker {} has {} WebSockets", record.worker->name(), kSocketsMax),
+                         "try again"}});
     return true;
   }
   CallObserver& observer = *record.observer;
@@ -595,11 +611,11 @@ bool Process::take_of_socket(CallRecord& record, const calls::Frame& frame) {
       const std::optional<uint64_t> bytes = calls::read_number(frame.payload);
       if (!bytes || *bytes > calls::kSocketWindowBytes - record.socket_window) return false;
       record.socket_window += *bytes;
-      if (!record.waiting_message || calls::socket_cost(record.waiting_message->size()) > record.socket_window) {
-        return true;
-      }
-      const std::string message = *std::exchange(record.waiting_message, std::nullopt);
-      send_message(record, record.waiting_is_text, message);
+      const size_t size = record.waiting_message ? record.waiting_message->size() : 0;
+      if (calls::socket_cost(size) > record.socket_window) return true;
+      const std::optional<std::string> message = std::exchange(record.waiting_message, std::nullopt);
+      if (!message) return true;
+      send_message(record, record.waiting_is_text, *message);
       record.observer->on_socket_room();
       return true;
     }

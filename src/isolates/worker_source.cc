@@ -1,5 +1,6 @@
 #include "isolates/worker_source.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -36,6 +37,27 @@ bool follows_import(std::string_view source, size_t at) {
   return before.ends_with("from") || before.ends_with("import");
 }
 
+// A source map in a file beside the module becomes part of it, so that it goes wherever the module goes; one that is
+// not there, or larger than kMapBytesMax, is left out.
+void take_source_map(const std::filesystem::path& path, std::string& source) {
+  constexpr std::string_view kMark = "//# sourceMappingURL=";
+  constexpr size_t kMapBytesMax = 8U << 20;
+  const size_t mark = source.rfind(kMark);
+  if (mark == std::string::npos) return;
+  const size_t begin = mark + kMark.size();
+  const size_t end = std::min(source.find_first_of(" \t\r\n", begin), source.size());
+  const std::string name = source.substr(begin, end - begin);
+  if (name.empty() || name.find(':') != std::string::npos || name.starts_with('/')) return;
+  const std::filesystem::path file = path.parent_path() / name;
+  std::error_code problem;
+  const uintmax_t size = std::filesystem::file_size(file, problem);
+  std::ifstream in(file, std::ios::binary);
+  if (problem || size > kMapBytesMax || !in) return;
+  std::string map;
+  map.assign(std::istreambuf_iterator<char>(in), {});
+  source.replace(begin, end - begin, "data:application/json;base64," + base64(map));
+}
+
 }  // namespace
 
 std::vector<std::string> relative_imports(std::string_view source) {
@@ -69,6 +91,7 @@ Result<std::vector<ModuleSource>> read_modules(const std::string& file) {
     }
     ModuleSource module{.name = names[i], .type = type_of(path), .source = {}};
     module.source.assign(std::istreambuf_iterator<char>(in), {});
+    if (module.type == calls::ModuleType::kJavaScript) take_source_map(path, module.source);
     bytes += module.source.size();
     if (bytes > kBytesMax) {
       return fail("workers.file", fmt::format("the modules of {} are larger than {} bytes", file, kBytesMax),

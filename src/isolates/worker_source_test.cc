@@ -41,6 +41,24 @@ TEST(WorkerSource, ModulesAreReadOnceWithTheirTypes) {
   EXPECT_EQ((*modules)[3].source, "text");
 }
 
+TEST(WorkerSource, ASourceMapBesideAModuleBecomesPartOfIt) {
+  const std::filesystem::path directory =
+      std::filesystem::temp_directory_path() / ("worker-source-map-" + std::to_string(getpid()));
+  std::filesystem::create_directories(directory / "lib");
+  std::ofstream(directory / "main.js") << "import './lib/a.js'; import './b.js';\n//# sourceMappingURL=main.js.map\n";
+  std::ofstream(directory / "main.js.map") << "{}";
+  std::ofstream(directory / "lib/a.js") << "1\n//# sourceMappingURL=missing.map";
+  std::ofstream(directory / "b.js") << "1\n//# sourceMappingURL=https://example.com/b.js.map";
+  const auto modules = read_modules((directory / "main.js").string());
+  std::filesystem::remove_all(directory);
+  ASSERT_TRUE(modules.has_value());
+  EXPECT_EQ((*modules)[0].source,
+            "import './lib/a.js'; import './b.js';\n"
+            "//# sourceMappingURL=data:application/json;base64,e30=\n");
+  EXPECT_EQ((*modules)[1].source, "1\n//# sourceMappingURL=missing.map");
+  EXPECT_EQ((*modules)[2].source, "1\n//# sourceMappingURL=https://example.com/b.js.map");
+}
+
 TEST(WorkerSource, AMainFileThatIsNotThereIsAnError) {
   const auto modules = read_modules("/nowhere/main.js");
   ASSERT_FALSE(modules.has_value());

@@ -5,6 +5,7 @@
 #include "workers/realm_bindings.h"
 #include "workers/realm_held.h"
 #include "workers/realm_inspector.h"
+#include "workers/realm_source_maps.h"
 
 namespace verge::workers {
 namespace {
@@ -170,6 +171,8 @@ Failure Realm::State::failure_of(v8::Local<v8::Message> message, v8::Local<v8::V
       failure.stack = to_utf8(isolate, stack);
     }
   }
+  if (!failure.position.empty()) failure.position = with_original_places(*this, std::move(failure.position));
+  if (!failure.stack.empty()) failure.stack = with_original_places(*this, std::move(failure.stack));
   return failure;
 }
 

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/text.h"
 #include "tests/support/realm_engine.h"
 #include "tests/support/value_of.h"
 
@@ -787,6 +788,31 @@ TEST_F(RealmTest, ScriptsRunToTheirEnd) {
   EXPECT_TRUE(host.script_over);
   EXPECT_FALSE(host.script_failure);
   EXPECT_EQ(host.lines, (std::vector<std::string>{"early", "late { a: [ 1, \"x\" ] }"}));
+}
+
+TEST_F(RealmTest, ErrorsOfABundleAreToldWhereTheyWereWritten) {
+  const auto failure_with = [&](const std::string& map) {
+    realm = Realm::create(tests::realm_engine(), {});
+    const std::string code =
+        "export default { fetch() { throw new Error('no'); } };\n//# sourceMappingURL=data:application/json;base64,";
+    EXPECT_TRUE(load(code + base64(map)));
+    get();
+    return tests::value_of(host.ends[last_event].failure);
+  };
+  // One segment: from column 0 on it is line 6, column 4 of the second source.
+  const Failure failure = failure_with(R"({"version":3,"sources":["./src/a.ts","./src/shop.ts"],"mappings":"ACKG"})");
+  EXPECT_EQ(failure.position, "src/shop.ts:6:4");
+  EXPECT_THAT(failure.stack, HasSubstr("(src/shop.ts:6:4)"));
+  // Where the second begins behind the throw it does not count; its line and column are relative to the first.
+  EXPECT_EQ(failure_with(R"({"version":3,"sources":["a.ts"],"mappings":"AAKG,oGAAA"})").position, "a.ts:6:4");
+  EXPECT_EQ(failure_with(R"({"version":3,"sources":["a.ts"],"mappings":"AAKG,CACC"})").position, "a.ts:7:5");
+  for (const char* nonsense :
+       {"", "no JSON", "{}", "[]", R"({"sources":1,"mappings":"A"})", R"({"sources":["a.ts"],"mappings":"?"})",
+        R"({"sources":[],"mappings":"AAKG"})", R"({"sources":["a.ts"],"mappings":"AAAAAAAAA"})",
+        R"({"sources":["a.ts"],"mappings":";;AAKG"})", R"({"sources":["a.ts"],"mappings":"AADD"})",
+        R"({"sources":["a.ts"],"mappings":"gggggggggggggg"})", R"({"sources":["a.ts"],"mappings":",,;"})"}) {
+    EXPECT_EQ(failure_with(nonsense).position, "app.js:1:34") << nonsense;
+  }
 }
 
 TEST_F(RealmTest, UncaughtErrorsAreTold) {

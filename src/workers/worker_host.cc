@@ -411,9 +411,9 @@ void WorkerHost::pump_socket(uint32_t call, Socket& socket) {
     outbox.share(message.bytes, bytes);
     socket.waiting.pop_front();
   }
-  if (!socket.close) return;
-  const auto [code, reason] = *std::exchange(socket.close, std::nullopt);
-  calls::append_socket_close(outbox.text(), calls::FrameType::kSocketEnd, call, {code, reason});
+  const auto close = std::exchange(socket.close, std::nullopt);
+  if (!close) return;
+  calls::append_socket_close(outbox.text(), calls::FrameType::kSocketEnd, call, {close->first, close->second});
 }
 
 bool WorkerHost::socket_send(EventId socket, bool is_text, Chunk message) {

@@ -211,6 +211,25 @@ class Serving(verge.TestCase):
         wait_until(lambda: "close 1006  false 3" in served.said(), served.said)
         self.assertIn("error", served.said())
 
+    def test_a_client_that_is_gone_before_the_answer(self):
+        served = self.served("""let calls = 0;
+          export default { async fetch(request) {
+            if (new URL(request.url).pathname === "/count") return new Response(String(++calls));
+            await new Promise((done) => setTimeout(done, 200));
+            const [client, server] = new WebSocketPair();
+            server.accept();
+            server.onclose = ({ code }) => console.log("gone", code);
+            server.send("nobody hears it");
+            return new Response(null, { status: 101, webSocket: client }); } };""")
+        self.assertEqual(served.get("/count").body, b"1")
+        host, _, port = served.address.rpartition(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                               b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            self.assertEqual(served.get("/count").body, b"2")
+        wait_until(lambda: "gone 1006" in served.said(), served.said)
+        self.assertEqual(served.get("/count").body, b"3")
+
     def test_the_event_goes_on_as_long_as_the_socket(self):
         served = self.served(worker("server.onmessage = async () => { "
                                     "await new Promise((done) => setTimeout(done, 20)); server.send('late'); };"),

@@ -92,6 +92,7 @@ class InspectorServer::Session final : private net::RawObserver,
 
   void on_inspector_message(std::string_view piece, bool ends) override {
     if (is_over_) return;
+    if (message_.size() + piece.size() > kQueuedBytesMax) return close(net::websocket::kInternalError);
     message_.append(piece);
     if (!ends) return;
     wire_.clear();
@@ -157,7 +158,8 @@ bool InspectorServer::may_ask(std::string_view host) {
 void InspectorServer::answer(const net::HttpRequest& request, net::HttpResponder responder) {
   if (!may_ask(request.host)) return respond_text(responder, 403, "the Host is no address of this machine\n");
   const std::string_view origin = request.field("origin").value_or("");
-  if (origin.starts_with("http")) return respond_text(responder, 403, "pages of the web have no business here\n");
+  if (!origin.empty() && !origin.starts_with("devtools://"))
+    return respond_text(responder, 403, "pages of the web have no business here\n");
   if (request.path == "/json" || request.path == "/json/list") return respond_json(responder, list());
   if (request.path == "/json/version") {
     return respond_json(responder, R"({"Browser":"Verge/)" VERGE_VERSION R"(","Protocol-Version":"1.3"})");

@@ -74,6 +74,8 @@ Result<void> RocksStore::open_database() {
 
 Result<void> RocksStore::read_totals_of_all() {
   bool is_sound = true;
+  const std::lock_guard lock(totals_mutex_);
+  totals_.clear();
   const std::string begin(1, kTotals);
   const Result<void> scanned = database_->view()->scan(begin, end_of(begin), [&](auto name, auto value) {
     const std::optional<Totals> totals = read_totals(value);
@@ -271,6 +273,11 @@ Result<void> RocksStore::see_to_database(uint64_t bytes_needed) {
   const std::lock_guard lock(database_mutex_);
   database_.reset();
   if (const Result<void> opened = open_database(); !opened) return opened;
+  // What failed may be there all the same.
+  if (const Result<void> read = read_totals_of_all(); !read) return read;
+  for (const std::string& name : unsure_) hot_.forget(name);
+  unsure_.clear();
+  next_expiry_s_ = 0;
   is_broken_ = false;
   log_info("kv", "keys and values are written again");
   return {};
@@ -370,6 +377,7 @@ Result<void> RocksStore::finish(Group& group, bool durable) {
   groups_ += 1;
   if (!written) {
     is_broken_ = true;
+    for (const auto& [name, former] : group.formers) unsure_.push_back(name);
     log_warning("kv", "{}", written.error().line());
     return written;
   }

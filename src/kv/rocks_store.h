@@ -112,8 +112,9 @@ class RocksStore final : public KeyValueStore {
   // Exclusive while it is opened again; null where that failed.
   mutable std::shared_mutex database_mutex_;
   std::unique_ptr<RocksDatabase> database_;
-  bool is_broken_ = false;     // the writer's, as the next
-  int64_t next_expiry_s_ = 0;  // no key expires before that
+  bool is_broken_ = false;           // the writer's, as the next
+  int64_t next_expiry_s_ = 0;        // no key expires before that
+  std::vector<std::string> unsure_;  // entries of writes that failed, until the database is opened again
 
   mutable std::mutex totals_mutex_;
   std::map<std::string, Totals, std::less<>> totals_;  // changed by the writer only

@@ -48,7 +48,12 @@ int64_t wall_of(MonotonicTime time, const Clocks& clocks) {
 
 MonotonicTime monotonic_of(int64_t wall_us, const Clocks& clocks) {
   if (wall_us == 0) return MonotonicTime::max();
-  return clocks.monotonic + std::chrono::microseconds(wall_us - clocks.wall_us);
+  // Decades on either side are as good as ever: bytes that a disk changed may say anything.
+  constexpr int64_t kFar = 1'000'000'000'000'000;
+  int64_t away = 0;
+  if (__builtin_sub_overflow(wall_us, clocks.wall_us, &away)) away = wall_us < 0 ? -kFar : kFar;
+  if (away >= kFar) return MonotonicTime::max();
+  return clocks.monotonic + std::chrono::microseconds(std::max(away, -kFar));
 }
 
 void append_texts(std::string& batch, const Message& message) {

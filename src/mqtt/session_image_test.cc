@@ -1,10 +1,12 @@
 #include "mqtt/session_image.h"
 
+#include <limits>
 #include <map>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/bytes.h"
 #include "base/random.h"
 
 namespace verge::mqtt {
@@ -217,6 +219,26 @@ TEST(SessionImage, OneMessageATopicIsRetainedUntilItIsClearedOrExpires) {
   EXPECT_EQ(text_of(image), "a = 2\nb = x\n");
   image.snapshot(1000, {.wall_us = 0, .monotonic = expiring.expires}, [](std::string_view) { return true; });
   EXPECT_EQ(text_of(image), "a = 2\n");
+}
+
+TEST(SessionImage, TimesThatNothingCanHaveMeantAreNeverAndLongAgo) {
+  Message expiring{.topic = "a", .payload = Payload("x"), .qos = 0, .retain = true, .properties = {}};
+  expiring.expires = kNow.monotonic + std::chrono::seconds(10);
+  std::string records;
+  append_retained(records, expiring, kNow);
+  std::string time;
+  append_fixed(time, static_cast<uint64_t>(kNow.wall_us) + 10'000'000);
+  const size_t at = records.find(time);
+  ASSERT_NE(at, std::string::npos);
+  for (const int64_t far : {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::min() / 2,
+                            std::numeric_limits<int64_t>::max() / 2, std::numeric_limits<int64_t>::max()}) {
+    time.clear();
+    append_fixed(time, static_cast<uint64_t>(far));
+    SessionImage image;
+    ASSERT_TRUE(image.apply(std::string(records).replace(at, time.size(), time), {}, kNow));
+    const MonotonicTime expires = (*image.retained().begin())->expires;
+    EXPECT_TRUE(far < 0 ? expires < kNow.monotonic : expires == MonotonicTime::max()) << far;
+  }
 }
 
 TEST(SessionImage, MessagesThatAreGivenAreShared) {

@@ -207,7 +207,7 @@ bool BindingCalls::answer_at_once(const isolates::Worker& worker, const calls::R
 std::unique_ptr<isolates::Subrequest> BindingCalls::begin(const isolates::Worker& worker, const calls::Request& request,
                                                           bool ends, isolates::SubrequestObserver& observer) {
   const isolates::WorkerBinding* binding = binding_of(worker, request.cache);
-  if (binding == nullptr || store_ == nullptr) {
+  if (binding == nullptr || binding->kind != calls::BindingKind::kKeyValue || store_ == nullptr) {
     return std::make_unique<Refusal>(
         loop_, Error{"workers.binding", fmt::format("the worker has no binding {}", request.cache), "configure it"},
         observer);

@@ -333,7 +333,8 @@ TEST_F(RealmTest, ABombIsDecompressedOnlyAsFarAsItIsRead) {
     for (let step; !(step = await reader.read()).done;) sum += step.value.length;
     return Response.json([bomb.byteLength < 400000, value.length <= 65536, sum]);)");
   EXPECT_EQ(answer.body, "[true,true,209715200]") << failure_text();
-  EXPECT_LT(realm->memory().external_bytes, 32U << 20);
+  // V8 lets 64 MB of buffers gather before it collects those that nobody has any more.
+  EXPECT_LT(realm->memory().external_bytes, 80U << 20);
 }
 
 TEST_F(RealmTest, WhatWasWrittenToBeDecompressedMayBeTakenBack) {

@@ -16,8 +16,8 @@ namespace verge::node {
 // The counters of event path and broker.
 struct Totals {
   uint64_t connections = 0, connections_total = 0, refused = 0, sessions = 0, subscriptions = 0, retained = 0;
-  uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, rate_held = 0, turns_ended = 0, rate_closed = 0,
-           input_bytes = 0, input_refused = 0;
+  uint64_t away_bytes = 0, away_dropped = 0, forward_dropped = 0, forward_held = 0, rate_held = 0, turns_ended = 0,
+           rate_closed = 0, input_bytes = 0, input_refused = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
   uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, webhooks = 0,
            not_performed = 0, awaiting_space = 0, given_up = 0, calls = 0, failed_calls = 0, asks = 0, decided = 0,

@@ -147,9 +147,8 @@ void AdminApi::answer_kv(const net::HttpRequest& request, net::HttpResponder res
                            {{"Allow", "GET, HEAD, POST"}});
   }
   const std::optional<std::string> key = net::percent_decode(rest.substr(slash + 1));
-  if (const Result<void> good = key ? check_text_key(*key) : fail("kv.value", "the key cannot be read", ""); !good) {
-    return respond_problem(responder, 400, good.error());
-  }
+  if (!key) return respond_problem(responder, 400, {"kv.value", "the key cannot be read", ""});
+  if (const Result<void> good = check_text_key(*key); !good) return respond_problem(responder, 400, good.error());
   answer_key(*space, *key, request, std::move(responder));
 }
 

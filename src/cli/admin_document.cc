@@ -1,17 +1,22 @@
 #include "cli/admin_document.h"
 
-#include <string_view>
-
 #include <fmt/format.h>
 
 namespace verge::cli {
+
+namespace {
+
+std::unexpected<Error> no_node() {
+  return fail("http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT");
+}
+
+}  // namespace
 
 Result<simdjson::dom::element> parsed(simdjson::dom::parser& parser, const Result<AdminAnswer>& answer) {
   if (!answer) return std::unexpected(answer.error());
   simdjson::dom::element element;
   if (parser.parse(answer->body).get(element) != simdjson::SUCCESS) {
-    return fail("http.bad-answer", "what answers there is no admin listener of a node",
-                "name it with --admin HOST:PORT");
+    return no_node();
   }
   if (answer->status == 200) return element;
   Error error{"http.bad-answer", fmt::format("the node answered {}", answer->status), ""};
@@ -20,6 +25,12 @@ Result<simdjson::dom::element> parsed(simdjson::dom::parser& parser, const Resul
   if (element["error"]["what"].get(text) == simdjson::SUCCESS) error.what = text;
   if (element["error"]["fix"].get(text) == simdjson::SUCCESS) error.fix = text;
   return std::unexpected(error);
+}
+
+Result<simdjson::dom::array> rows_of(simdjson::dom::element document, std::string_view name) {
+  simdjson::dom::array rows;
+  if (document[name].get(rows) != simdjson::SUCCESS) return no_node();
+  return rows;
 }
 
 }  // namespace verge::cli

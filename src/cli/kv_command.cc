@@ -120,14 +120,12 @@ int list_spaces(const KvOptions& options) {
     return kSuccess;
   }
   simdjson::dom::parser parser;
-  simdjson::dom::array spaces;
-  const simdjson::padded_string text(answer->body);
-  if (parser.parse(text)["namespaces"].get(spaces) != simdjson::SUCCESS) {
-    return print_failure(
-        {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
-  }
+  const Result<simdjson::dom::element> document = parsed(parser, answer);
+  if (!document) return print_failure(document.error());
+  const Result<simdjson::dom::array> spaces = rows_of(*document, "namespaces");
+  if (!spaces) return print_failure(spaces.error());
   fmt::print("{:32} {:>10} {:>12} {:>12}\n", "namespace", "keys", "bytes", "at most");
-  for (const simdjson::dom::element space : spaces) {
+  for (const simdjson::dom::element space : *spaces) {
     const std::string one = simdjson::minify(space);
     fmt::print("{:32} {:>10.0f} {:>12} {:>12}\n", text_at(one, {"name"}), number_at(one, {"keys"}),
                format_size(static_cast<uint64_t>(number_at(one, {"bytes"}))),
@@ -150,13 +148,11 @@ int list(const KvOptions& options) {
     return kSuccess;
   }
   simdjson::dom::parser parser;
-  simdjson::dom::array keys;
-  const simdjson::padded_string text(answer->body);
-  if (parser.parse(text)["keys"].get(keys) != simdjson::SUCCESS) {
-    return print_failure(
-        {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
-  }
-  for (const simdjson::dom::element key : keys) {
+  const Result<simdjson::dom::element> document = parsed(parser, answer);
+  if (!document) return print_failure(document.error());
+  const Result<simdjson::dom::array> keys = rows_of(*document, "keys");
+  if (!keys) return print_failure(keys.error());
+  for (const simdjson::dom::element key : *keys) {
     std::string_view name;
     if (key["name"].get(name) == simdjson::SUCCESS) fmt::print("{}\n", printable(name));
   }

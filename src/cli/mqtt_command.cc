@@ -71,12 +71,9 @@ int print_rows(const MqttOptions& options, const std::string& name, std::string_
   const Result<simdjson::dom::element> page =
       parsed(parser, admin_get(options.admin, fmt::format("/v1/mqtt/{}{}", name, query)));
   if (!page) return print_failure(page.error());
-  simdjson::dom::array rows;
-  if ((*page)[name].get(rows) != simdjson::SUCCESS) {
-    return print_failure(
-        {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
-  }
-  for (const simdjson::dom::element row : rows) {
+  const Result<simdjson::dom::array> rows = rows_of(*page, name);
+  if (!rows) return print_failure(rows.error());
+  for (const simdjson::dom::element row : *rows) {
     if (options.json) {
       fmt::print("{}\n", simdjson::minify(row));
     } else {

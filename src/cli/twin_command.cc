@@ -96,13 +96,10 @@ int list(const TwinOptions& options) {
       parser, admin_get(options.admin,
                         fmt::format("/v1/twins?limit={}&after={}", options.limit, net::percent_encode(options.after))));
   if (!page) return print_failure(page.error());
-  simdjson::dom::array twins;
-  if ((*page)["twins"].get(twins) != simdjson::SUCCESS) {
-    return print_failure(
-        {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
-  }
+  const Result<simdjson::dom::array> twins = rows_of(*page, "twins");
+  if (!twins) return print_failure(twins.error());
   std::string last;
-  for (const simdjson::dom::element twin : twins) {
+  for (const simdjson::dom::element twin : *twins) {
     if (options.json) {
       fmt::print("{}\n", simdjson::minify(twin));
     } else {

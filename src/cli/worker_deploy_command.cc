@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "cli/admin_client.h"
+#include "cli/admin_document.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/json_lookup.h"
@@ -245,15 +246,13 @@ int list(const DeployOptions& options) {
     return kSuccess;
   }
   simdjson::dom::parser parser;
-  simdjson::dom::array workers;
-  const simdjson::padded_string text(answer->body);
-  if (parser.parse(text)["workers"].get(workers) != simdjson::SUCCESS) {
-    return print_failure(
-        {"http.bad-answer", "what answers there is no admin listener of a node", "name it with --admin HOST:PORT"});
-  }
+  const Result<simdjson::dom::element> document = parsed(parser, answer);
+  if (!document) return print_failure(document.error());
+  const Result<simdjson::dom::array> workers = rows_of(*document, "workers");
+  if (!workers) return print_failure(workers.error());
   fmt::print("{:20} {:>8} {:14} {:>10} {:>8} {:>9} {:>9}  {:10}  {}\n", "worker", "version", "position", "calls",
              "errors", "p50 ms", "p99 ms", "as of", "routes");
-  for (const simdjson::dom::element worker : workers) {
+  for (const simdjson::dom::element worker : *workers) {
     const std::string one = simdjson::minify(worker);
     const double version = number_at(one, {"version"});
     const std::string date = text_at(one, {"compatibility_date"});

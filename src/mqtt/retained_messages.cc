@@ -9,7 +9,7 @@ namespace verge::mqtt {
 namespace {
 
 // What the containers and the allocator take beside the text, rounded up.
-constexpr size_t kMessageBytes = 256;
+constexpr size_t kMessageBytes = 288;
 constexpr size_t kLevelBytes = 104;
 constexpr size_t kChildrenBytes = 64;  // of the map that levels stand in
 

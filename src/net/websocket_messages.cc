@@ -5,23 +5,12 @@
 #include <cstring>
 #include <random>
 
-#include <openssl/evp.h>
-
 #include "base/text.h"
 
 namespace verge::net {
 namespace {
 
-constexpr uint8_t kFinal = 0x80;
-constexpr uint8_t kReserved = 0x70;
-constexpr uint8_t kMasked = 0x80;
-constexpr uint8_t kContinuation = 0;
-constexpr uint8_t kText = 1;
-constexpr uint8_t kBinary = 2;
-constexpr uint8_t kClose = 8;
-constexpr uint8_t kPing = 9;
-constexpr uint8_t kPong = 10;
-constexpr size_t kKeyBytes = 16;
+using namespace websocket;
 
 size_t length_bytes_of(uint8_t second) {
   const int length = second & ~kMasked;
@@ -29,28 +18,6 @@ size_t length_bytes_of(uint8_t second) {
 }
 
 }  // namespace
-
-namespace websocket {
-
-bool may_be_sent(uint16_t code) {
-  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
-}
-
-std::string accept_of(std::string_view key) {
-  std::string text(key);
-  text.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-  std::array<char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), &size, EVP_sha1(), nullptr);
-  return base64({digest.data(), size});
-}
-
-bool is_key(std::string_view key) {
-  const std::optional<std::string> bytes = from_base64(key);
-  return bytes && bytes->size() == kKeyBytes;
-}
-
-}  // namespace websocket
 
 size_t WebSocketMessages::receive(std::string_view bytes, WebSocketObserver& observer) {
   size_t at = 0;
@@ -101,20 +68,20 @@ bool WebSocketMessages::begin_frame(WebSocketObserver& observer) {
   const size_t length_bytes = length_bytes_of(second);
   if (length_bytes > 0) left_ = 0;
   for (size_t i = 0; i < length_bytes; ++i) left_ = left_ << 8 | static_cast<uint8_t>(head[2 + i]);
-  if ((first & kReserved) != 0) return fail(observer, websocket::kProtocolError, "a reserved bit is set"), false;
-  if (!is_known) return fail(observer, websocket::kProtocolError, "the opcode is unknown"), false;
+  if ((first & kReserved) != 0) return fail(observer, kProtocolError, "a reserved bit is set"), false;
+  if (!is_known) return fail(observer, kProtocolError, "the opcode is unknown"), false;
   if (is_masked_ != (role_ == Role::kServer)) {
-    return fail(observer, websocket::kProtocolError, is_masked_ ? "a server masks" : "a client does not mask"), false;
+    return fail(observer, kProtocolError, is_masked_ ? "a server masks" : "a client does not mask"), false;
   }
-  if (left_ >> 63 != 0) return fail(observer, websocket::kProtocolError, "the length is no length"), false;
+  if (left_ >> 63 != 0) return fail(observer, kProtocolError, "the length is no length"), false;
   if (is_control && (!is_final_ || left_ > kControlBytesMax)) {
-    return fail(observer, websocket::kProtocolError, "a control frame is long or in fragments"), false;
+    return fail(observer, kProtocolError, "a control frame is long or in fragments"), false;
   }
   if (!is_control && (opcode_ == kContinuation) != in_message_) {
-    return fail(observer, websocket::kProtocolError, "fragments are mixed up"), false;
+    return fail(observer, kProtocolError, "fragments are mixed up"), false;
   }
   if (!is_control && (left_ > message_bytes_max_ || message_.size() + left_ > message_bytes_max_)) {
-    return fail(observer, websocket::kTooBig, "the message is too long"), false;
+    return fail(observer, kTooBig, "the message is too long"), false;
   }
   if (!is_control && opcode_ != kContinuation) is_text_ = opcode_ == kText;
   if (is_masked_) std::memcpy(mask_, head.data() + head.size() - 4, 4);
@@ -129,7 +96,7 @@ void WebSocketMessages::end_frame(WebSocketObserver& observer) {
     in_message_ = !is_final_;
     if (!is_final_) return;
     const std::string message = std::exchange(message_, {});
-    if (is_text_ && !is_utf8(message)) return fail(observer, websocket::kNotUtf8, "a text is not UTF-8");
+    if (is_text_ && !is_utf8(message)) return fail(observer, kNotUtf8, "a text is not UTF-8");
     return observer.on_message(is_text_, message);
   }
   if (opcode_ == kClose) return end_close(observer);
@@ -146,13 +113,13 @@ void WebSocketMessages::end_close(WebSocketObserver& observer) {
   const std::string payload = std::exchange(control_, {});
   if (payload.empty()) {
     over_ = true;
-    return observer.on_close(websocket::kNoCode, {});
+    return observer.on_close(kNoCode, {});
   }
   const std::string_view reason = std::string_view(payload).substr(std::min<size_t>(2, payload.size()));
-  if (payload.size() < 2) return fail(observer, websocket::kProtocolError, "a code has two bytes");
+  if (payload.size() < 2) return fail(observer, kProtocolError, "a code has two bytes");
   const auto code = static_cast<uint16_t>(static_cast<uint8_t>(payload[0]) << 8 | static_cast<uint8_t>(payload[1]));
-  if (!websocket::may_be_sent(code)) return fail(observer, websocket::kProtocolError, "the code is none that is sent");
-  if (!is_utf8(reason)) return fail(observer, websocket::kNotUtf8, "the reason is not UTF-8");
+  if (!may_be_sent(code)) return fail(observer, kProtocolError, "the code is none that is sent");
+  if (!is_utf8(reason)) return fail(observer, kNotUtf8, "the reason is not UTF-8");
   over_ = true;
   observer.on_close(code, reason);
 }
@@ -199,8 +166,8 @@ void WebSocketMessages::append_pong(std::string& wire, std::string_view payload)
 }
 
 void WebSocketMessages::append_close(std::string& wire, uint16_t code, std::string_view reason) {
-  if (code == websocket::kNoCode) return append_frame(wire, kClose, {});
-  size_t size = std::min(reason.size(), websocket::kReasonBytesMax);
+  if (code == kNoCode) return append_frame(wire, kClose, {});
+  size_t size = std::min(reason.size(), kReasonBytesMax);
   // Not in the middle of a character.
   while (size < reason.size() && size > 0 && (static_cast<uint8_t>(reason[size]) & 0xc0) == 0x80) --size;
   std::string payload = {static_cast<char>(code >> 8), static_cast<char>(code & 0xff)};

@@ -14,27 +14,9 @@
 #include <string>
 #include <string_view>
 
+#include "net/websocket_wire.h"
+
 namespace verge::net {
-
-// Close codes (section 7.4.1).
-namespace websocket {
-inline constexpr uint16_t kNormal = 1000;
-inline constexpr uint16_t kGoingAway = 1001;
-inline constexpr uint16_t kProtocolError = 1002;
-inline constexpr uint16_t kNoCode = 1005;    // never sent: the Close had none
-inline constexpr uint16_t kAbnormal = 1006;  // never sent: there was no Close
-inline constexpr uint16_t kNotUtf8 = 1007;
-inline constexpr uint16_t kTooBig = 1009;
-inline constexpr uint16_t kInternalError = 1011;
-inline constexpr size_t kReasonBytesMax = 123;
-
-// A code that an end may send.
-bool may_be_sent(uint16_t code);
-// Sec-WebSocket-Accept for a client's key (section 4.2.2).
-std::string accept_of(std::string_view key);
-// A key as clients send it: 16 bytes in Base64.
-bool is_key(std::string_view key);
-}  // namespace websocket
 
 class WebSocketObserver {
  public:

@@ -4,29 +4,17 @@
 #include <array>
 #include <cstring>
 
-#include <openssl/evp.h>
-
 #include "base/text.h"
 #include "net/http_codec.h"
 #include "net/http_message.h"
+#include "net/websocket_wire.h"
 
 namespace verge::net {
 namespace {
 
+using namespace websocket;
+
 constexpr size_t kRequestBytesMax = 8U << 10;
-constexpr uint8_t kFinal = 0x80;
-constexpr uint8_t kReserved = 0x70;
-constexpr uint8_t kMasked = 0x80;
-constexpr uint8_t kContinuation = 0;
-constexpr uint8_t kText = 1;
-constexpr uint8_t kBinary = 2;
-constexpr uint8_t kClose = 8;
-constexpr uint8_t kPing = 9;
-constexpr uint8_t kPong = 10;
-constexpr uint16_t kNormal = 1000;
-constexpr uint16_t kProtocolError = 1002;
-constexpr uint16_t kUnsupported = 1003;
-constexpr size_t kKeyBytes = 16;
 
 void append_header(std::string& wire, uint8_t opcode, size_t size) {
   wire.push_back(static_cast<char>(kFinal | opcode));
@@ -36,16 +24,6 @@ void append_header(std::string& wire, uint8_t opcode, size_t size) {
 }
 
 std::string code_bytes(uint16_t code) { return {static_cast<char>(code >> 8), static_cast<char>(code & 0xff)}; }
-
-// RFC 6455 section 4.2.2.
-std::string accept_of(std::string_view key) {
-  std::string text(key);
-  text.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-  std::array<char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), &size, EVP_sha1(), nullptr);
-  return base64({digest.data(), size});
-}
 
 }  // namespace
 
@@ -200,8 +178,7 @@ size_t WebSocketSession::take_request(std::string_view bytes) {
     return 0;
   }
   const std::string_view key = find_field(head.fields, "Sec-WebSocket-Key").value_or(std::string_view());
-  const std::optional<std::string> nonce = from_base64(key);
-  if (!nonce || nonce->size() != kKeyBytes || !list_has(head.fields, "Sec-WebSocket-Protocol", offer_->protocol)) {
+  if (!is_key(key) || !list_has(head.fields, "Sec-WebSocket-Protocol", offer_->protocol)) {
     refuse("400 Bad Request");
     return 0;
   }

@@ -1,10 +1,7 @@
 """What workers open: WebSockets by `new WebSocket(url)` and by fetch(), and EventSource."""
 
-import base64
-import hashlib
 import json
 import os
-import socketserver
 import sys
 import threading
 import unittest
@@ -14,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import verge
 from origin import Origin
 from test_workers import EASY, Served
+import websocket
 from websocket import WebSocket, frame
 
 ECHO = """export default { fetch(request) {
@@ -49,27 +47,12 @@ class Opening(verge.TestCase):
 
     def peer(self, serve):
         """A server that agrees to each WebSocket, then runs serve(connection)."""
-        class Receiver(socketserver.BaseRequestHandler):
-            def handle(self):
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    piece = self.request.recv(4096)
-                    if not piece:
-                        return
-                    head += piece
-                key = next(line.split(": ")[1] for line in head.decode().split("\r\n") if line.lower().startswith("sec-websocket-key"))
-                accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
-                serve(self.request, f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                    f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
+        def handle(connection):
+            agreed = websocket.agree(connection)
+            if agreed:
+                serve(connection, agreed[1])
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-        server = Server(("127.0.0.1", 0), Receiver)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return f"127.0.0.1:{server.server_address[1]}"
+        return websocket.agreeing(self, handle)
 
     # --- new WebSocket
 

@@ -1,9 +1,9 @@
 """WebSockets that workers answer: messages and closes both ways, back-pressure, limits, hostile frames, and who passes by."""
 
 import os
+import select
 import signal
 import socket
-import socketserver
 import struct
 import sys
 import threading
@@ -17,6 +17,7 @@ from origin import Origin
 from test_node_workers import WithWorkers
 from test_workers import EASY, EXAMPLES, Served
 from verge import wait_until
+import websocket
 from websocket import Refused, WebSocket, frame
 
 MIB = 1 << 20
@@ -235,8 +236,9 @@ class Serving(verge.TestCase):
                                     "await new Promise((done) => setTimeout(done, 20)); server.send('late'); };"),
                              ["--cpu-ms", "1000", "--wall-ms", "300"])
         client = self.socket(served)
-        for _ in range(3):
-            time.sleep(0.3)  # longer than a call may take: what lasts is the connection
+        # Three times as long as a call may take: what lasts is the connection.
+        end = time.monotonic() + 0.9
+        while time.monotonic() < end:
             client.send("a")
             self.assertEqual(client.message(), "late")
 
@@ -302,13 +304,8 @@ class Serving(verge.TestCase):
         piece = frame(2, bytes(100_000))
         client.connection.setblocking(False)
         sent, whole = 0, piece * 200
-        deadline = time.monotonic() + 1
-        while time.monotonic() < deadline and sent < len(whole):
-            try:
-                sent += client.connection.send(whole[sent:sent + 65536])
-                deadline = time.monotonic() + 1
-            except BlockingIOError:
-                time.sleep(0.01)
+        while sent < len(whole) and select.select([], [client.connection], [], 1)[1]:
+            sent += client.connection.send(whole[sent:sent + 65536])
         self.assertLess(sent, len(whole), "what nobody reads waits at the client")
         client.connection.settimeout(verge.PATIENCE)
         sender = threading.Thread(target=lambda: client.connection.sendall(whole[sent:]), daemon=True)
@@ -408,32 +405,16 @@ class InANode(WithWorkers):
         """An origin that agrees to every WebSocket and sends back what comes."""
         heads = []
 
-        class Receiver(socketserver.BaseRequestHandler):
-            def handle(self):
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    piece = self.request.recv(4096)
-                    if not piece:
-                        return
-                    head += piece
-                heads.append(head.decode())
-                import base64
-                import hashlib
-                key = next(line.split(": ")[1] for line in heads[-1].split("\r\n") if line.lower().startswith("sec-websocket-key"))
-                accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
-                self.request.sendall(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                     f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode() + frame(1, b"from the origin", masked=False))
-                while self.request.recv(4096):
-                    pass
+        def handle(connection):
+            agreed = websocket.agree(connection)
+            if not agreed:
+                return
+            heads.append(agreed[0])
+            connection.sendall(agreed[1] + frame(1, b"from the origin", masked=False))
+            while connection.recv(4096):
+                pass
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-        server = Server(("127.0.0.1", 0), Receiver)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return f"http://127.0.0.1:{server.server_address[1]}", heads
+        return "http://" + websocket.agreeing(self, handle), heads
 
     def passed(self, text, more):
         url, heads = self.tunnel_origin()

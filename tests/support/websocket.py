@@ -4,7 +4,9 @@ import base64
 import hashlib
 import os
 import socket
+import socketserver
 import struct
+import threading
 
 PATIENCE = 30
 
@@ -28,6 +30,37 @@ def xor(one, other):
     if not one:
         return b""
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).to_bytes(len(one), "big")
+
+
+def agree(connection):
+    """The server's part of a handshake on a connection: (the head that came, the answer's bytes, to be sent); None where the peer left."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = connection.recv(4096)
+        if not piece:
+            return None
+        head += piece
+    head = head.decode()
+    key = next(line.split(": ")[1] for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key"))
+    accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+    return head, (f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  f"Sec-WebSocket-Accept: {accept}\r\n\r\n").encode()
+
+
+def agreeing(test, handle):
+    """host:port of a server that runs handle(connection) for each connection, as long as the test."""
+    class Receiver(socketserver.BaseRequestHandler):
+        def handle(self):
+            handle(self.request)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    server = Server(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    test.addCleanup(server.server_close)
+    test.addCleanup(server.shutdown)
+    return f"127.0.0.1:{server.server_address[1]}"
 
 
 class Refused(Exception):

@@ -73,8 +73,8 @@ class Upload(verge.TestCase):
             width = (max(values) - min(values)) or 1
             worst = max([worst] + [abs(a - b) / width for (_, a), b in zip(back, values)])
             scores = subprocess.run([VERGE, "detect", str(path)], stdout=subprocess.PIPE, text=True, check=True).stdout
-            for (_, restored), value, line in zip(back, values, scores.splitlines()[1:]):
-                if float(line.rsplit(",", 1)[1]) >= 0.5:
+            for (_, restored), value, row in zip(back, values, scores.splitlines()[1:]):
+                if float(row.rsplit(",", 1)[1]) >= 0.5:
                     self.assertEqual(restored, value, f"{name}: a reading that is worth telling")
                     exact += 1
             readings_total += len(values)

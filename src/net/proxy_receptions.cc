@@ -27,7 +27,7 @@ class ProxyReceptions::Reception final : private runtime::Watcher {
 
   void refuse(const char* why) {
     log_debug("net", "{} is a trusted proxy, and is closed: {}", Address::peer_of(socket_.descriptor()).text(), why);
-    release();
+    const Socket closed_after_it_is_counted = release();
     owner_.end(place_, /*is_refused=*/true);
   }
 

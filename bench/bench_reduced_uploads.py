@@ -4,12 +4,13 @@
 usage: bench_reduced_uploads.py [NAB_DIR]     (default: ../shared/data/nab; skipped where it is not)
 
 Every series of the Numenta Anomaly Benchmark is published to an edge node as {"t":ms,"v":value}, each under a topic of its
-own; a rule with reduced(v, 0.01) uploads it, 10,000 readings a record. Counted is what the edge sends to its parent, with
+own, all in the order of their times; a rule with reduced(v, 0.01) uploads it, 10,000 readings a record. Counted is what the edge sends to its parent, with
 all heads; checked is what `verge events query` shows at the parent: each reading, its time, its error as a share of the
 series' range, and that readings with a score of 0.5 or more by `verge detect` are as they were.
 """
 import csv
 import datetime
+import heapq
 import json
 import os
 import pathlib
@@ -47,19 +48,20 @@ class Upload(verge.TestCase):
         self.addCleanup(between.end)
         edge = self.node("edge", RULES, parent=between.url, sets=["parent.report_every=0s"]).start()
         series = {}
-        sent = 0
         for path in sorted(pathlib.Path(self.nab).rglob("*.csv")):
             readings = readings_of(path)
             if [time for time, _ in readings] != sorted({time for time, _ in readings}):
                 print(f"{path.name}: its times do not rise; left out")
                 continue
-            name = path.stem
-            series[name] = (path, readings)
-            client = self.mqtt(edge, "publisher-" + name, inflight=200)
-            payloads = [json.dumps({"t": time, "v": value}, separators=(",", ":")) for time, value in readings]
-            sent += sum(len(payload) for payload in payloads)
-            client.wait_acknowledged([client.publish("series/" + name, payload) for payload in payloads], 600)
-            client.close()
+            series[path.stem] = (path, readings)
+        # All together in the order of their times, as a gateway of these devices would send them.
+        merged = heapq.merge(*([(time, name, value) for time, value in readings] for name, (_, readings) in series.items()))
+        messages = [("series/" + name, json.dumps({"t": time, "v": value}, separators=(",", ":"))) for time, name, value in merged]
+        sent = sum(len(payload) for _, payload in messages)
+        client = self.mqtt(edge, "gateway", inflight=200)
+        for begin in range(0, len(messages), 1000):
+            client.wait_acknowledged([client.publish(*message) for message in messages[begin:begin + 1000]], 600)
+        client.close()
         edge.stop()  # what is left of a window goes up
         found = {}
         for event in cloud.events("windows/series"):

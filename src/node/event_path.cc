@@ -747,6 +747,39 @@ void EventPath::watch_windows() {
   });
 }
 
+bool EventPath::take_late(rules::LateRow& row) {
+  if (computer_ == nullptr || journal_ != nullptr || drains_) return false;
+  const bool is_taken = computer_->compute(row, [this](rules::LateRow computed) {
+    {
+      const std::lock_guard lock(computed_.mutex);
+      computed_.rows.push_back(std::move(computed));
+    }
+    computed_.came.notify_one();
+    loop_.post([this] { take_computed(); });
+  });
+  if (!is_taken) {
+    counters_.crowded_rows.add();
+    return false;
+  }
+  ++late_rows_;
+  return true;
+}
+
+void EventPath::take_computed() {
+  std::deque<rules::LateRow> rows;
+  {
+    const std::lock_guard lock(computed_.mutex);
+    rows.swap(computed_.rows);
+  }
+  for (const rules::LateRow& row : rows) {
+    --late_rows_;
+    counters_.late_rows.add();
+    current_ = {.received = loop_.now(), .time = clock_.wall()};
+    evaluator_.take(row, *this);
+  }
+  send_commands();
+}
+
 void EventPath::send_commands() {
   for (const mqtt::MessagePointer& command : commands_) broker_->publish(command);
   commands_.clear();
@@ -934,6 +967,14 @@ std::vector<std::string> EventPath::close_replaced() {
 }
 
 void EventPath::drain() {
+  drains_ = true;
+  while (late_rows_ > 0) {
+    {
+      std::unique_lock lock(computed_.mutex);
+      computed_.came.wait(lock, [this] { return !computed_.rows.empty(); });
+    }
+    take_computed();
+  }
   current_ = {.received = loop_.now(), .time = clock_.wall()};
   if (journal_ == nullptr) evaluator_.drain(*this);
   is_resumed_ = true;

@@ -17,15 +17,20 @@
 // the records of its message, or after a while what was reached until then. At most kParentWaitsMax messages wait so;
 // further ones are answered as if that while were over.
 //
+// Rows that take long to compute are computed by the RowComputer and taken when they are done, unless there is a
+// journal: it holds readings only, so that what is made of them must be made before its next snapshot.
+//
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
 // the record is kept here and offered again until it finds room, its acknowledgement outstanding, which in turn stops
 // that client at its pending_max. Beyond 64 MiB of such records a loop closes the connections they come from instead.
 #pragma once
 
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -42,6 +47,7 @@
 #include "node/event_traces.h"
 #include "node/kept_events.h"
 #include "node/questions.h"
+#include "node/row_computer.h"
 #include "node/rule_journal.h"
 #include "node/webhooks.h"
 #include "rules/evaluator.h"
@@ -68,6 +74,8 @@ struct EventPathCounters {
   Counter replaced;         // by another level than the one that was to
   Counter late_decisions;   // not in time
   Counter fallbacks;        // decided by `otherwise`, or not at all
+  Counter late_rows;        // rows that were computed elsewhere
+  Counter crowded_rows;     // rows that were to be, and for which there was no room
   Counter given_up;         // records of rules, and reports of actions, that the spool refused and nobody waited for
   Counter awaiting_space;   // what is held now because the spool is full
   Counter at_parent;        // messages and requests that were acknowledged when the parent had them
@@ -125,6 +133,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   Result<std::optional<Payload>> answer(const AskedQuestion& question);
   // Before any loop runs: what rules remember is recorded there from now on. The journal outlives the path.
   void record_in(RuleJournal& journal, const RuleLayout& layout);
+  // Before any loop runs: who computes rows that take long; it ends before the path does. Nobody: the loop itself.
+  void compute_by(RowComputer& computer) { computer_ = &computer; }
   // What was restored is safe: its windows go on. On the loop.
   void resume();
   // Records the whole state, so that what was recorded before is not needed any more. On the loop.
@@ -263,6 +273,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void ask(const rules::Rule& rule, const rules::AskAction& action, const rules::Question& question) override;
   void begin_row(const rules::Rule& rule, uint64_t number) override;
   void advanced(const rules::Rule& rule, WallTime now) override;
+  bool take_late(rules::LateRow& row) override;
   void hand_over(rules::RuleInput input) override;
   void on_turn_end() override;
 
@@ -304,6 +315,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void submit_batch(RuleJournal::Batch batch);
   static void settle(const std::shared_ptr<Unrecorded>& unrecorded, bool failed);
   void watch_windows();
+  // Those that were computed by now.
+  void take_computed();
   void submit();
   void settle(spool::Submission submission, std::vector<Waiter> waiters);
   static std::vector<spool::Submission::Item> stored_of(const spool::Submission& submission,
@@ -339,6 +352,17 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::vector<spool::Submission::Item> remembered_;      // uploads that follow it
   uint64_t recorded_bytes_ = 0;                          // since the last state
   bool is_resumed_ = false;
+
+  // What is or was computed elsewhere.
+  struct Computed {
+    std::mutex mutex;
+    std::condition_variable came;
+    std::deque<rules::LateRow> rows;  // guarded by the mutex
+  };
+  RowComputer* computer_ = nullptr;
+  Computed computed_;
+  size_t late_rows_ = 0;  // that are not taken yet
+  bool drains_ = false;   // nothing is computed elsewhere any more
 
   spool::Submission gathered_;  // of this turn
   std::vector<Waiter> waiters_;

@@ -518,6 +518,7 @@ void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
     shard.uplink_receiver = std::make_unique<UplinkReceiver>(*shard.loop, worker_, *shard.path, *children_, id_);
     shard.report_receiver = std::make_unique<ReportReceiver>(*shard.loop, admin_loop_, *overview_);
     shard.path->show_in(tail_);
+    shard.path->compute_by(row_computer_);
     shard.path->set_durability(durability);
     if (event_traces_) shard.path->trace_in(*event_traces_);
     shard.broker = std::make_unique<mqtt::Broker>(*shard.loop, i, limits, *shard.path);

@@ -42,6 +42,7 @@
 #include "node/readings.h"
 #include "node/report_receiver.h"
 #include "node/report_sender.h"
+#include "node/row_computer.h"
 #include "node/rule_journal.h"
 #include "node/sites.h"
 #include "node/sys_topics.h"
@@ -300,6 +301,7 @@ class Node {
   std::unique_ptr<spool::Uplink> uplink_;
   std::unique_ptr<KeptEvents> kept_;
   std::unique_ptr<Questions> questions_;  // on the first loop
+  RowComputer row_computer_;              // ends before the paths that it computes for
   Webhooks webhooks_;                     // outlives the loops, whose paths send
   std::vector<WorkerSpec> worker_specs_;  // of the configuration
   std::unique_ptr<DeployedWorkers> deployed_workers_;

@@ -76,6 +76,8 @@ void Totals::add(const EventPathCounters& from) {
   posted_bytes += from.posted_bytes.value();
   awaiting_space += from.awaiting_space.value();
   given_up += from.given_up.value();
+  late_rows += from.late_rows.value();
+  crowded_rows += from.crowded_rows.value();
   at_parent += from.at_parent.value();
   short_of_parent += from.short_of_parent.value();
   calls += from.calls.value();

@@ -20,8 +20,9 @@ struct Totals {
            rate_closed = 0, input_bytes = 0, input_refused = 0;
   uint64_t received = 0, received_bytes = 0, sent = 0, dropped = 0, forbidden = 0, violations = 0;
   uint64_t events_http = 0, events_child = 0, actions = 0, uploads = 0, drops = 0, purges = 0, webhooks = 0,
-           not_performed = 0, awaiting_space = 0, given_up = 0, calls = 0, failed_calls = 0, asks = 0, decided = 0,
-           replaced = 0, late_decisions = 0, fallbacks = 0, at_parent = 0, short_of_parent = 0;
+           not_performed = 0, awaiting_space = 0, given_up = 0, late_rows = 0, crowded_rows = 0, calls = 0,
+           failed_calls = 0, asks = 0, decided = 0, replaced = 0, late_decisions = 0, fallbacks = 0, at_parent = 0,
+           short_of_parent = 0;
   uint64_t posted_bytes = 0;
   Histogram::Snapshot decision;  // receipt to the command written
   Histogram::Snapshot rules;     // receipt to the rules done

@@ -437,6 +437,10 @@ std::string Node::metrics_text() const {
               totals.failed_calls);
   out.gauge("awaiting_space_records", "Publishes, and records of rules, held in memory because the spool is full.",
             static_cast<double>(totals.awaiting_space));
+  out.counter("rule_rows_computed_late_total",
+              "Rows of rules that took long to compute, and were computed beside the event loops.", totals.late_rows);
+  out.counter("rule_rows_crowded_total",
+              "Rows of rules that an event loop computed itself, for want of room beside it.", totals.crowded_rows);
   out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",
               totals.given_up);
   out.counter("acknowledged_at_parent_total", "Messages and requests acknowledged when the parent had them.",

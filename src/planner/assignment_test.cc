@@ -89,8 +89,12 @@ TEST(Assignment, TheBoundIsBelowEveryAssignmentAndAnswersKeepToAllLimits) {
   for (int round = 0; round < 60; ++round) {
     const AssignmentProblem problem = random_problem(random, 3, 6, 1 + random.below(2), random.chance(0.5));
     const double best = best_by_enumeration(problem);
-    const AnytimeAnswer answer =
-        solve_anytime(problem, {.time = std::chrono::milliseconds(60), .threads = 1, .seed = 3});
+    AnytimeAnswer answer;
+    // How far it comes in a time is the machine's; that it comes to the best is not.
+    for (auto time = std::chrono::milliseconds(60); time < std::chrono::seconds(20); time *= 4) {
+      answer = solve_anytime(problem, {.time = time, .threads = 1, .seed = 3});
+      if (!answer.is_feasible || answer.value <= best + 1e-6) break;
+    }
     if (std::isfinite(best)) {
       EXPECT_LE(answer.bound, best * (1 + 1e-9));
       for (const double bound : answer.bounds_when_assigned) EXPECT_FALSE(std::isnan(bound));

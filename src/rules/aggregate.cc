@@ -144,13 +144,18 @@ void Accumulator::add_reading(Series& series, const Value& value, int64_t time_u
     ++series.left_out;
     return;
   }
+  series.is_made = false;
   if (is_scored && score >= kExactFromScore) series.exact.push_back(series.values.size());
   series.times_us.push_back(time_us);
   series.values.push_back(number);
 }
 
-Value Accumulator::reduced(Series& series) const {
-  if (series.values.empty()) return {};
+void Accumulator::prepare() const {
+  const auto* series = std::get_if<std::unique_ptr<Series>>(&seen_);
+  if (series != nullptr && !(*series)->is_made && !(*series)->values.empty()) reduce(**series);
+}
+
+void Accumulator::reduce(Series& series) const {
   constexpr int64_t kMicroseconds = 1000;
   const bool is_ms = std::ranges::all_of(series.times_us, [](int64_t time) { return time % kMicroseconds == 0; });
   std::vector<std::string> times;
@@ -179,7 +184,7 @@ Value Accumulator::reduced(Series& series) const {
       number(choice.reduced.error_bound), number(range), number(choice.quality), choice.fits);
   if (series.left_out > 0) fmt::format_to(std::back_inserter(series.text), R"(,"left_out":{})", series.left_out);
   series.text.push_back('}');
-  return Value::json(series.text);
+  series.is_made = true;
 }
 
 void Accumulator::keep(const Value& value) {
@@ -240,6 +245,7 @@ void Accumulator::merge(const Accumulator& later) {
     const auto end = static_cast<ptrdiff_t>(taken);
     mine.times_us.insert(mine.times_us.end(), (*series)->times_us.begin(), (*series)->times_us.begin() + end);
     mine.values.insert(mine.values.end(), (*series)->values.begin(), (*series)->values.begin() + end);
+    mine.is_made = false;
     mine.left_out += (*series)->left_out + (*series)->values.size() - taken;
   } else {
     auto& mine = std::get<std::vector<double>>(seen_);
@@ -274,7 +280,10 @@ Value Accumulator::numeric_result() const {
   if (const auto* distinct = std::get_if<std::unique_ptr<Distinct>>(&seen_)) {
     return Value::integer(static_cast<int64_t>((*distinct)->count.count()));
   }
-  if (const auto* series = std::get_if<std::unique_ptr<Series>>(&seen_)) return reduced(**series);
+  if (const auto* series = std::get_if<std::unique_ptr<Series>>(&seen_)) {
+    prepare();
+    return (*series)->values.empty() ? Value{} : Value::json((*series)->text);
+  }
   const auto& readings = std::get<std::vector<double>>(seen_);
   return readings.empty() ? Value{} : Value::number(series::information(readings));
 }

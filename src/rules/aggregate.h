@@ -47,6 +47,9 @@ struct AggregateCall {
   bool operator==(const AggregateCall&) const = default;
 };
 
+// Whether its result may take milliseconds to compute: Accumulator::prepare() may do so on another thread.
+constexpr bool takes_long(const AggregateCall& call) { return call.aggregate == Aggregate::kReduced; }
+
 std::optional<Aggregate> find_aggregate(std::string_view name);
 std::string_view name_of(Aggregate aggregate);
 const std::vector<std::string>& aggregate_names();
@@ -62,6 +65,8 @@ class Accumulator {
 
   void add(const Value& value, int64_t time_us);
   void merge(const Accumulator& later);
+  // Computes what takes long of the result, so that result() gives it at once.
+  void prepare() const;
   // NULL when nothing counted, but 0 for count. Texts point into the accumulator.
   [[nodiscard]] Value result() const;
   // What it holds beyond its own size, about.
@@ -97,12 +102,13 @@ class Accumulator {
     std::vector<double> values;
     std::vector<uint64_t> exact;  // indices
     uint64_t left_out = 0;
-    std::string text;  // of the last result
+    std::string text;      // of the result
+    bool is_made = false;  // `text` is of these readings
   };
 
   void keep(const Value& value);
   void add_reading(Series& series, const Value& value, int64_t time_us) const;
-  [[nodiscard]] Value reduced(Series& series) const;
+  void reduce(Series& series) const;
   void keep_extreme(const Value& value);
   [[nodiscard]] Value kept() const;
   [[nodiscard]] Value numeric_result() const;

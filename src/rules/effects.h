@@ -13,6 +13,8 @@
 
 namespace verge::rules {
 
+struct LateRow;
+
 // A published message as the rules see it.
 struct Message {
   std::string_view topic;   // a valid topic name
@@ -78,6 +80,12 @@ class Effects {
   virtual void begin_row(const Rule& rule, uint64_t number) { static_cast<void>(rule), static_cast<void>(number); }
   // The clock has moved what the rule remembers.
   virtual void advanced(const Rule& rule, WallTime now) { static_cast<void>(rule), static_cast<void>(now); }
+  // The row is to be computed on another thread, and then given to Evaluator::take() of this loop. False: it is not
+  // wanted, and is as it was; then it is computed at once.
+  virtual bool take_late(LateRow& row) {
+    static_cast<void>(row);
+    return false;
+  }
   // To be accepted by the Evaluator of the loop that owns input.key_hash; the same one may accept it at once.
   virtual void hand_over(RuleInput input) = 0;
 };

@@ -267,6 +267,24 @@ void Evaluator::take(const Rule& rule, const Memory::Row& made) {
   if (failed > 0) counters->errors.add(failed);
 }
 
+bool Evaluator::take_late(const Rule& rule, Emission& emission, uint64_t number) {
+  const auto replaced = std::ranges::find(replaced_, &rule, &Replaced::rule);
+  LateRow row{.rules = replaced == replaced_.end() ? rules_ : replaced->rules,
+              .rule = &rule,
+              .emission = std::move(emission),
+              .number = number};
+  if (row_effects_->take_late(row)) return true;
+  emission = std::move(row.emission);
+  return false;
+}
+
+void Evaluator::take(const LateRow& row, Effects& effects) {
+  row_effects_ = &effects;
+  std::vector<Value> slots;
+  Memory::fill_slots(row.rule->memory_plan().window_plan(), row.emission, slots);
+  take(*row.rule, {.slots = slots, .time_us = row.emission.end_us, .is_of_window = true, .number = row.number});
+}
+
 RuleCounters* Evaluator::counters_of(const Rule& rule) {
   const std::span<const Rule> rules = rules_->rules();
   if (rule.index < rules.size() && &rules[rule.index] == &rule) return states_[rule.index].counters.get();

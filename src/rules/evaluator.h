@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "rules/document.h"
 #include "rules/effects.h"
+#include "rules/late_row.h"
 #include "rules/memory.h"
 #include "rules/memory_budget.h"
 #include "rules/program.h"
@@ -50,6 +51,8 @@ class Evaluator : private Memory::Rows {
   void advance(const Rule& rule, WallTime now, Effects& effects);
   // Takes a rule's time so far: see Memory::reach().
   void reach(const Rule& rule, int64_t time_us, Effects& effects);
+  // A row of this loop's that was computed elsewhere (Effects::take_late()).
+  void take(const LateRow& row, Effects& effects);
   // Emits all that is open, as at shutdown.
   void drain(Effects& effects);
   // When advance() is next due.
@@ -102,6 +105,7 @@ class Evaluator : private Memory::Rows {
                  Effects& effects);
   bool append_captures(const MemoryPlan& plan, const Feed& feed, const MessageContext& context, RuleInput& input);
   void take(const Rule& rule, const Memory::Row& row) override;
+  bool take_late(const Rule& rule, Emission& emission, uint64_t number) override;
   // Where a rule's counts go; null for one that was replaced and has no successor of its name.
   [[nodiscard]] RuleCounters* counters_of(const Rule& rule);
   void note_memory(const Rule& rule, const Memory& memory, const Memory::Losses& before);

@@ -1,6 +1,8 @@
 // Rules over messages: what is performed, and in which order.
 #include "rules/evaluator.h"
 
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -58,6 +60,42 @@ TEST(RuleActions, AnswersWhoAsksItByName) {
   EXPECT_EQ(answer("nobody", "car/7/lidar", R"({"d": 5})"), "rules.unknown");
   EXPECT_THAT(bench.effects.done, IsEmpty()) << "asking does nothing";
   EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 1U);
+}
+
+TEST(Evaluator, ARowThatTakesLongMayBeComputedElsewhere) {
+  const auto rules = [](std::string_view topic) {
+    return std::vector<RuleSource>{
+        {.name = "series",
+         .sql = "SELECT device, reduced(x, 0) AS x, count(*) AS n FROM 'oven/+' GROUP BY device, COUNT(3)",
+         .actions = {UploadSource{.priority = Priority::kLow}, PublishSource{.topic = std::string(topic)}}},
+        {.name = "mean", .sql = "SELECT avg(x) AS x FROM 'oven/+' GROUP BY COUNT(3)", .actions = {UploadSource{}}}};
+  };
+  Bench here(rules("a"));
+  Bench bench(rules("a"));
+  RecordingEffects& effects = bench.effects;
+  effects.takes_late = true;
+  const auto send = [&](double x) {
+    for (Bench* each : {&here, &bench}) each->send("oven/d", fmt::format(R"({{"device":"d","x":{}}})", x));
+  };
+  for (const double x : {1.0, 2.0, 4.0}) send(x);
+  ASSERT_EQ(here.effects.done.size(), 3U);
+  EXPECT_THAT(effects.done, ElementsAre(here.effects.done[2])) << "what does not take long has not waited";
+  ASSERT_EQ(effects.late_rows.size(), 1U);
+  EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 0U);
+  std::thread([&] { effects.late_rows.front().compute(); }).join();
+  bench.evaluator.take(effects.late_rows.front(), effects);
+  EXPECT_THAT(effects.done, ElementsAre(here.effects.done[2], here.effects.done[0], here.effects.done[1]));
+  EXPECT_EQ(bench.evaluator.counters(0).fired.value(), 1U);
+
+  effects.late_rows.clear();
+  effects.done.clear();
+  for (const double x : {1.0, 2.0, 4.0}) send(x);
+  bench.evaluator.replace(compiled(rules("b")));
+  EXPECT_THAT(bench.evaluator.replaced_rules(), IsEmpty());
+  bench.evaluator.emit_replaced(effects);
+  effects.done.clear();
+  bench.evaluator.take(effects.late_rows.front(), effects);
+  EXPECT_THAT(effects.done, ElementsAre(here.effects.done[0], here.effects.done[1])) << "by the rule that made it";
 }
 
 TEST(Evaluator, ShutsDownAHotOven) {

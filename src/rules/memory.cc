@@ -318,16 +318,24 @@ void Memory::emit(Rows& rows) {
   if (emissions_.empty()) return;
   std::vector<Emission> emissions;
   emissions.swap(emissions_);
+  const WindowPlan& window = plan().window_plan();
   std::vector<Value> slots;
-  for (const Emission& emission : emissions) {
-    slots.clear();  // filled in the order of WindowScope's slots
-    slots.push_back(Value::integer(emission.start_us / kMicrosecondsPerMillisecond));
-    slots.push_back(Value::integer(emission.end_us / kMicrosecondsPerMillisecond));
-    ByteReader key(emission.key);
-    for (size_t i = 0; i < plan().window_plan().keys.size(); ++i) slots.push_back(read_encoded(key));
-    for (const Accumulator& accumulator : emission.accumulators) slots.push_back(accumulator.result());
-    take(rows, {.slots = slots, .time_us = emission.end_us, .is_of_window = true});
+  for (Emission& emission : emissions) {
+    const uint64_t number = ++rows_made_;
+    if (window.takes_long && rows.take_late(*rule_, emission, number)) continue;
+    fill_slots(window, emission, slots);
+    rows.take(*rule_, {.slots = slots, .time_us = emission.end_us, .is_of_window = true, .number = number});
   }
+}
+
+// In the order of WindowScope's slots.
+void Memory::fill_slots(const WindowPlan& plan, const Emission& emission, std::vector<Value>& slots) {
+  slots.clear();
+  slots.push_back(Value::integer(emission.start_us / kMicrosecondsPerMillisecond));
+  slots.push_back(Value::integer(emission.end_us / kMicrosecondsPerMillisecond));
+  ByteReader key(emission.key);
+  for (size_t i = 0; i < plan.keys.size(); ++i) slots.push_back(read_encoded(key));
+  for (const Accumulator& accumulator : emission.accumulators) slots.push_back(accumulator.result());
 }
 
 void Memory::take(Rows& rows, Row row) {

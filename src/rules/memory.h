@@ -55,6 +55,8 @@ class Memory {
    public:
     virtual ~Rows() = default;
     virtual void take(const Rule& rule, const Row& row) = 0;
+    // A row that takes long to compute. False: it is as it was, and comes by take().
+    virtual bool take_late(const Rule& rule, Emission& emission, uint64_t number) = 0;
   };
   struct Losses {
     uint64_t late = 0;
@@ -84,6 +86,9 @@ class Memory {
   [[nodiscard]] bool is_empty() const;
   [[nodiscard]] size_t bytes() const;
   [[nodiscard]] const Losses& losses() const { return losses_; }
+
+  // The slots of a group whose window is over, which they point into.
+  static void fill_slots(const WindowPlan& plan, const Emission& emission, std::vector<Value>& slots);
 
   // The same rule in another set.
   void rebind(const Rule& rule, const Tables& tables);

@@ -54,6 +54,10 @@ class RecordingEffects final : public Effects {
                                question.otherwise ? question.otherwise->view() : "-"));
     urgencies.push_back(question.urgency.value_or(-1));
   }
+  bool take_late(LateRow& row) override {
+    if (takes_late) late_rows.push_back(std::move(row));
+    return takes_late;
+  }
   void hand_over(RuleInput input) override { inputs.push_back(std::move(input)); }
 
   std::vector<std::string> done;
@@ -62,6 +66,8 @@ class RecordingEffects final : public Effects {
   std::vector<std::string> refused;
   std::vector<double> urgencies;  // of questions; -1: none is stated
   std::vector<RuleInput> inputs;
+  bool takes_late = false;         // else they are computed at once
+  std::vector<LateRow> late_rows;  // for the test to compute
 };
 
 inline constexpr int64_t kSecond = 1'000'000;

@@ -139,6 +139,7 @@ struct WindowPlan {
   std::vector<std::optional<Program>> readings;  // what each aggregates; none: count(*)
   std::optional<Program> having;
   std::optional<uint32_t> device_column;  // says whose the window is
+  bool takes_long = false;                // to compute one of its aggregates
 };
 
 struct MemoryPlan {

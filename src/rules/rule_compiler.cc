@@ -298,6 +298,7 @@ class RuleCompiler {
                           "use TUMBLING, HOPPING, SESSION or COUNT(n)");
       }
       plan.aggregates.push_back(aggregate->aggregate);
+      plan.takes_long |= takes_long(aggregate->aggregate);
       std::optional<Program>& reading = plan.readings.emplace_back();
       if (aggregate->operands.empty()) continue;
       reading = program(*aggregate->operands.front(), capture_scope_);

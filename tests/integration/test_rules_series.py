@@ -75,6 +75,24 @@ class Series(verge.TestCase):
         lines = verge.run("events", "query", "--data-dir", cloud.data_dir, "--topic", "series/#").stdout.splitlines()
         self.assertEqual(len(lines), 500)
 
+    def test_a_node_that_stops_takes_the_rows_that_are_being_computed(self):
+        edge = self.node("edge", REDUCES).start()
+        client = self.mqtt(edge, "sensor")
+        chance = random.Random(verge.seed())
+        readings = [json.dumps({"t": chance.gauss(20, 1)}) for _ in range(500)]
+        client.wait_acknowledged([client.publish(f"oven/{device}", reading) for device in range(40) for reading in readings])
+        edge.stop()
+        self.assertEqual(len(edge.events("series/#")), 40 * 500)
+
+    def test_rows_that_take_long_are_computed_beside_the_loops(self):
+        edge = self.node("edge", REDUCES).start()
+        client = self.mqtt(edge, "sensor")
+        self.send(client, "oven/a", [{"t": i} for i in range(1000)])
+        verge.wait_until(lambda: len(edge.events_by_admin("series/#")) == 1000, "both records are there")
+        metrics = edge.admin("/metrics").body.decode()
+        self.assertIn("\nverge_rule_rows_computed_late_total 2\n", metrics)
+        self.assertIn("\nverge_rule_rows_crowded_total 0\n", metrics)
+
     def test_insights_climb_and_a_critical_one_carries_the_readings(self):
         cloud = self.node("cloud", "", tier="cloud").start()
         edge = self.node("edge", TELLS, parent=cloud).start()

@@ -182,6 +182,8 @@ void write_rules(MetricsText& out, std::span<const RuleReading> readings) {
   family("rule_late_total", "counter", "Readings that came after their time.", &RuleReading::late);
   family("rule_refused_total", "counter", "Readings for which there was no room, or whose time cannot be.",
          &RuleReading::refused);
+  family("rule_forgotten_total", "counter", "Keys that were not used for long, and forgotten to make room for others.",
+         &RuleReading::forgotten);
   family("rule_memory_bytes", "gauge", "What the rule remembers.", &RuleReading::bytes);
 }
 

@@ -44,6 +44,8 @@ constexpr std::array kStateFunctions = {
     StateSignature{"predict", StateFunction::kPredict, 1, 1},
 };
 
+constexpr size_t kDequeBytes = 640;  // that a std::deque holds before anything is in it
+
 // The last values, encoded: they outlive their message.
 class Lag final : public Remembered {
  public:
@@ -66,7 +68,9 @@ class Lag final : public Remembered {
     }
     return is_good ? given : Value{};
   }
-  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + bytes_ + values_.size() * sizeof(std::string); }
+  [[nodiscard]] size_t bytes() const override {
+    return sizeof(*this) + kDequeBytes + bytes_ + values_.size() * sizeof(std::string);
+  }
   void append_to(std::string& out) const override {
     append_varint(out, values_.size());
     for (const std::string& value : values_) append_sized(out, value);
@@ -220,7 +224,7 @@ class Scored final : public Remembered {
  private:
   Detector detector_;
   // What is held beside the object is held from the start.
-  size_t bytes_ = sizeof(*this) + series::save_state(detector_).size();
+  size_t bytes_ = sizeof(*this) + series::held_bytes(detector_);
 };
 
 // fuse(x, least, largest, noise, …): one JSON object. Sensors are what the first message said of them.
@@ -314,7 +318,9 @@ class Recent final : public Remembered {
     if (readings_.size() > kRecentMax) readings_.pop_front();
     return Value::json(arena.keep(is_summary_ ? summary() : list()));
   }
-  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + readings_.size() * sizeof(Reading); }
+  [[nodiscard]] size_t bytes() const override {
+    return sizeof(*this) + kDequeBytes + readings_.size() * sizeof(Reading);
+  }
   void append_to(std::string& out) const override {
     append_varint(out, readings_.size());
     for (const Reading& reading : readings_) {

@@ -140,6 +140,10 @@ void write_kv(MetricsText& out, const kv::RocksStore* kv) {
   family("kv_keys", "Keys of the namespace.", [](const Space& space) { return space.keys; });
   out.counter("kv_writes_total", "Keys that were put or removed.", kv->writes());
   out.counter("kv_commits_total", "Batches that they were made durable in.", kv->groups());
+  out.family("kv_arriving_bytes", "gauge", "Of values of which not all has come yet.");
+  out.value(static_cast<double>(kv->arriving().bytes()));
+  out.counter("kv_arriving_refused_total", "Puts that were refused since as many came as may.",
+              kv->arriving().refused());
 }
 
 // A family by path.

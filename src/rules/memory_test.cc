@@ -421,7 +421,7 @@ TEST(Memory, TellsInsights) {
   EXPECT_THAT(bench.effects.done, testing::IsEmpty()) << "nothing is significant";
   bench.send("x/a", R"({"t":71})", 1100 * kSecond);
   ASSERT_EQ(bench.effects.done.size(), 2U);
-  const std::string& critical = bench.effects.done[0];
+  const std::string critical = bench.effects.done[0];
   EXPECT_TRUE(critical.starts_with(
       R"(r: upload selection critical insights/r [a] {"type":"overheating","rule":"r","device":"a","topic":"x/a",)"
       R"("time_ms":1100000,"value":71,"prediction":)"))
@@ -432,9 +432,18 @@ TEST(Memory, TellsInsights) {
   EXPECT_NE(critical.find(R"("min":20,"max":71,"last":71},"readings":[[1037000,21],[1038000,20],)"), std::string::npos)
       << critical;
   EXPECT_TRUE(critical.ends_with("[1100000,71]]}")) << critical;
-  const std::string& other = bench.effects.done[1];
+  const std::string other = bench.effects.done[1];
   EXPECT_TRUE(other.starts_with("r: upload selection high rises/a [a] ")) << other;
   EXPECT_EQ(other.find("readings"), std::string::npos) << "only what is critical carries them";
+  // What follows is told once it is there, of the critical one only.
+  bench.effects.done.clear();
+  for (int i = 1; i <= 40; ++i) bench.send("x/a", fmt::format(R"({{"t":{}}})", i), (1100 + i) * kSecond);
+  ASSERT_EQ(bench.effects.done.size(), 1U);
+  EXPECT_TRUE(bench.effects.done[0].starts_with(
+      R"(r: upload selection critical insights/r [a] {"type":"overheating","rule":"r","device":"a","topic":"x/a",)"
+      R"("time_ms":1116000,"readings_after":[[1101000,1],[1102000,2],)"))
+      << bench.effects.done[0];
+  EXPECT_TRUE(bench.effects.done[0].ends_with("[1116000,16]]}")) << bench.effects.done[0];
   // What insights need is not in the row.
   EXPECT_EQ(bench.evaluator.rules().rules()[0].selected_columns, 3U);
 }
@@ -616,7 +625,7 @@ TEST(Memory, SurvivesAsBytes) {
       "AS c, slope(v) AS u, information(v) AS i, min(s) AS m FROM 'x/+' GROUP BY k, HOPPING(10 s, 5 s)",
       "SELECT k, count(*) AS n FROM 'x/+' GROUP BY k, SESSION(2 s)",
       "SELECT k, reduced(v, 0.02) AS r FROM 'x/+' GROUP BY k, HOPPING(10 s, 5 s)",
-      "SELECT recent(v) AS r, summary(v) AS s, predict(v) AS p FROM 'x/+' PARTITION BY k",
+      "SELECT recent(v) AS r, summary(v) AS s, predict(v) AS p, aftermath(v / 11, v) AS a FROM 'x/+' PARTITION BY k",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, SLIDING(4 s)",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5)",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5, 2)",

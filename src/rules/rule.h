@@ -83,7 +83,8 @@ struct InsightAction {
   uint32_t prediction = 0;
   uint32_t confidence = 0;
   uint32_t statistics = 0;
-  std::optional<uint32_t> readings;  // of one that is critical
+  std::optional<uint32_t> readings;   // of one that is critical
+  std::optional<uint32_t> aftermath;  // likewise
 };
 
 struct StoreAction {

@@ -39,7 +39,9 @@ class RuleCompiler {
  private:
   using Part = RuleProblem::Part;
   static constexpr std::string_view kImportance = "importance";
-  static constexpr size_t kInsightParts = 6;  // value, significance, prediction, confidence, statistics, readings
+  // Value, significance, prediction, confidence, statistics, readings, and those that follow.
+  static constexpr size_t kInsightParts = 7;
+  static constexpr size_t kAftermathPart = 6;
   using Kind = Expression::Kind;
 
   bool refuse_rule(Part part, Fault fault, size_t action = 0) {
@@ -142,13 +144,19 @@ class RuleCompiler {
                            i);
       }
       const std::string& of = insight->of;
+      const bool is_critical = insight->priority == Priority::kCritical;
+      const auto stated = std::ranges::find_if(statement_.items, [](const SelectItem& item) {
+        return item.expression != nullptr && item.name == "significance";
+      });
+      const ExpressionPointer significance = stated == statement_.items.end() ? nullptr : clone(*stated->expression);
       const std::array<std::pair<std::string_view, std::string>, kInsightParts> wanted = {{
           {"", of},
           {"significance", fmt::format("anomaly({})", of)},
           {"prediction", fmt::format("json_value(predict({}), '$.value')", of)},
           {"confidence", fmt::format("json_value(predict({}), '$.confidence')", of)},
           {"", fmt::format("summary({})", of)},
-          {"", insight->priority == Priority::kCritical ? fmt::format("recent({})", of) : "NULL"},
+          {"", is_critical ? fmt::format("recent({})", of) : "NULL"},
+          {"", is_critical ? fmt::format("aftermath(anomaly({}), {})", of, of) : "NULL"},
       }};
       std::array<std::string, kInsightParts>& names = insights_[i];
       for (size_t part = 0; part < wanted.size(); ++part) {
@@ -159,6 +167,9 @@ class RuleCompiler {
             });
         names[part] = is_selected ? std::string(selected) : fmt::format("insight {} {}", i, part);
         if (!is_selected && !add_hidden(text, names[part], i)) return false;
+        if (part == kAftermathPart && is_critical && significance) {
+          statement_.items.back().expression->operands[0] = clone(*significance);
+        }
       }
     }
     return true;
@@ -665,8 +676,12 @@ class RuleCompiler {
                            .prediction = columns[2],
                            .confidence = columns[3],
                            .statistics = columns[4],
-                           .readings = {}};
-    if (insight.priority == Priority::kCritical) compiled.readings = columns[5];
+                           .readings = {},
+                           .aftermath = {}};
+    if (insight.priority == Priority::kCritical) {
+      compiled.readings = columns[5];
+      compiled.aftermath = columns[kAftermathPart];
+    }
     if (insight.topic) {
       compiled.topic = compile_template(*insight.topic, Part::kTopic, action);
       if (!compiled.topic) return false;

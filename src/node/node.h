@@ -117,7 +117,8 @@ class Node {
   // All workers, or the one of that name: empty where there is none.
   [[nodiscard]] std::string workers_json(std::string_view only) const;
   // NDJSON of what the worker said after that line, and the number of the last line.
-  [[nodiscard]] std::pair<std::string, uint64_t> worker_console(std::string_view name, uint64_t after) const;
+  [[nodiscard]] std::pair<std::string, uint64_t> worker_console(std::string_view name, uint64_t after,
+                                                                bool with_calls) const;
   // Null: no worker has a namespace.
   [[nodiscard]] kv::KeyValueStore* kv() const { return workers_->kv(); }
   // Those that have keys, and those that workers name, by name.

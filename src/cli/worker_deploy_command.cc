@@ -38,6 +38,7 @@ struct DeployOptions {
   std::vector<std::string> variables;
   std::vector<std::string> secrets;
   std::vector<std::string> spaces;
+  std::vector<std::string> connect;
   std::string position;
   std::string fallback;
   std::string tenant;
@@ -140,6 +141,7 @@ Result<std::string> make_bundle(const DeployOptions& options) {
   std::string out = fmt::format(R"({{"worker":{{"name":{})", json_string(name));
   append_list(out, "routes", options.routes);
   append_list(out, "cron", options.crons);
+  append_list(out, "connect", options.connect);
   append_pairs(out, "env", pairs_of(options.variables));
   append_pairs(out, "kv", pairs_of(options.spaces));
   const auto text = [&](std::string_view key, const std::string& value) {
@@ -483,6 +485,8 @@ void add_deploy(Command& worker, Outcome& outcome) {
   command->add_option("--secret", options->secrets, "Likewise, from a file")->type_name("NAME=FILE");
   command->add_option("--kv", options->spaces, "A namespace of keys and values as a member of `env`; may be repeated")
       ->type_name("NAME=NAMESPACE");
+  command->add_option("--connect", options->connect, "What it may connect to by TCP; may be repeated")
+      ->type_name("HOST:PORT");
   command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
   command->add_option("--compatibility-date", options->compatibility_date, "As of which day the platform behaves")
       ->type_name("YYYY-MM-DD");

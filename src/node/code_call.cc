@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cache/request_view.h"
 #include "isolates/http_calls.h"
+#include "isolates/tcp_outbound.h"
 #include "net/http_response.h"
 #include "node/code_subrequest.h"
 #include "node/loop_workers.h"
@@ -154,6 +155,10 @@ std::unique_ptr<isolates::Subrequest> CodeCall::begin_subrequest(const calls::Re
   if (request.target != calls::RequestTarget::kFetch) return nullptr;
   if (own_answer_ && ends && request.body.empty() && request.method == method_ && request.url == url_) {
     if (std::unique_ptr<isolates::Subrequest> given = own_answer_(request, observer)) return given;
+  }
+  if (isolates::TcpOutbound::is_for(request)) {
+    asks_others_ = true;
+    return home_.outbound().begin_elsewhere(*worker_->worker, request, ends, observer, loops_);
   }
   const std::string_view host = host_of(request.url);
   const bool is_own_host = host == host_of(url_);

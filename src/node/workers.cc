@@ -29,7 +29,7 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
     return std::tie(its.cpu, its.wall, its.memory_bytes, its.subrequests_max, its.answer_bytes_max);
   };
   return a.owner == b.owner && a.compatibility_date == b.compatibility_date && a.variables == b.variables &&
-         a.bindings == b.bindings && limits(a.limits) == limits(b.limits) &&
+         a.bindings == b.bindings && a.connect == b.connect && limits(a.limits) == limits(b.limits) &&
          std::ranges::equal(a.modules, b.modules,
                             [](const isolates::ModuleSource& one, const isolates::ModuleSource& other) {
                               return one.name == other.name && one.type == other.type && one.source == other.source;
@@ -64,6 +64,10 @@ std::shared_ptr<const PlacedWorker> Workers::place(const WorkerSpec& spec, const
                             .compatibility_date = config.compatibility_date};
   for (const auto& [name, space] : config.kv) {
     code.bindings.push_back({.name = name, .kind = calls::BindingKind::kKeyValue, .target = space});
+  }
+  for (const std::string& text : config.connect) {
+    // As routes below.
+    if (const Result<isolates::ConnectRule> rule = isolates::parse_connect_rule(text)) code.connect.push_back(*rule);
   }
   std::shared_ptr<const PlacedWorker> before = former.find(config.name);
   std::shared_ptr<isolates::Worker> worker;  // shared with the calls that are under way

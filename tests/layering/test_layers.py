@@ -33,6 +33,7 @@ ALLOWED = {
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi", "traces"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
     "kv": {"base"},
+    "queues": {"base", "model", "runtime", "storage"},
     "workers": {"base", "calls", "compress"},
     "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
@@ -141,7 +142,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|geo|history|http|import|ingest|jetstream|kv|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|twin|uplink|workers"
+        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|geo|history|http|import|ingest|jetstream|kv|latency|mqtt|net|node|plan|queues|replay|report|rule|rules|runtime|series|spool|storage|twin|uplink|workers"
         keys = {"http.listen", "mqtt.listen", "admin.listen", "admin.tokens"}  # names of settings
         used = set()
         for path in files():

@@ -120,6 +120,8 @@ class Node {
   [[nodiscard]] std::pair<std::string, uint64_t> worker_console(std::string_view name, uint64_t after) const;
   // Null: no worker has a namespace.
   [[nodiscard]] kv::KeyValueStore* kv() const { return workers_->kv(); }
+  // Null: there is none.
+  [[nodiscard]] queues::QueueStore* queues() const { return workers_->queues(); }
   // Those that have keys, and those that workers name, by name.
   [[nodiscard]] std::vector<kv::SpaceTotals> kv_spaces() const;
   [[nodiscard]] int64_t now_s() const { return clock_.wall().microseconds / 1'000'000; }

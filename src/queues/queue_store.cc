@@ -20,6 +20,16 @@ constexpr uint8_t kVersion = 1;
 constexpr size_t kFrameBytes = 1U << 20;  // about, of a frame's records
 constexpr uint64_t kSnapshotFactor = 4;
 
+std::unexpected<Error> full(std::string_view queue, const QueueOptions& options) {
+  return fail("queues.full",
+              fmt::format("queue {} has its {} and takes no more", queue, format_size(options.bytes_max)),
+              "consume faster, or raise the queue's bytes_max");
+}
+
+std::unexpected<Error> unknown(std::string_view queue) {
+  return fail("queues.unknown", fmt::format("there is no queue {}", json_string(queue)), "add a [[queue]]");
+}
+
 int64_t milliseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
@@ -114,15 +124,12 @@ void QueueStore::send(std::string_view queue, std::vector<NewMessage> messages, 
     const QueueImage::Queue* its = image_.find(queue);
     uint64_t& reserved = reserved_[std::string(queue)];
     if (options == options_.end()) {
-      refused = fail("queues.unknown", fmt::format("there is no queue {}", json_string(queue)), "add a [[queue]]");
+      refused = unknown(queue);
     } else if ((its != nullptr ? its->bytes : 0) + reserved + bytes > options->second.bytes_max) {
       ++counts_[std::string(queue)].refused;
-      refused =
-          fail("queues.full",
-               fmt::format("queue {} has its {} and takes no more", queue, format_size(options->second.bytes_max)),
-               "consume faster, or raise the queue's bytes_max");
+      refused = full(queue, options->second);
     } else {
-      Entry entry{.done = std::move(done), .may_fail = true, .queue = std::string(queue), .bytes = bytes};
+      Entry entry{.done = std::move(done), .queue = std::string(queue), .bytes = bytes};
       const int64_t now = now_ms();
       for (NewMessage& message : messages) {
         append_sent(entry.records, queue,
@@ -133,7 +140,7 @@ void QueueStore::send(std::string_view queue, std::vector<NewMessage> messages, 
                      .body = std::make_shared<const std::string>(std::move(message.body))});
       }
       reserved += bytes;
-      counts_[entry.queue].sent += messages.size();
+      entry.sent = messages.size();
       entry.arrived = {entry.queue};
       submit(std::move(entry));
       return;
@@ -243,34 +250,63 @@ std::vector<Message> QueueStore::peek(std::string_view queue, size_t messages_ma
 }
 
 void QueueStore::move_all(std::string_view from, std::string_view to, Moved done) {
-  Entry entry{.arrived = {std::string(to)}};
-  size_t count = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    const QueueImage::Queue* its = image_.find(from);
-    const int64_t now = now_ms();
-    // What is being delivered stays.
-    while (its != nullptr) {
-      const Message* next = image_.begin_delivery(from, INT64_MAX);
-      if (next == nullptr) break;
-      Message message = *next;
-      message.due_ms = now;
-      message.attempts = 0;
-      append_sent(entry.records, to, message);
-      append_settled(entry.records, from, message.id);
-      entry.given_back.emplace_back(from, message.id);
-      ++count;
-    }
-    if (count > 0) {
-      entry.may_fail = true;
-      entry.done = [done = std::move(done), count](Result<void> moved) mutable {
-        done(moved ? Result<size_t>(count) : std::unexpected(moved.error()));
-      };
-      submit(std::move(entry));
-      return;
-    }
+  // Shared by the entries of what is moved: a frame does not hold all.
+  struct Moving {
+    Moved done;
+    size_t messages = 0;
+    size_t entries = 0;
+    Result<void> result{};
+
+    void end() { done(result ? Result<size_t>(messages) : std::unexpected(result.error())); }
+  };
+  const auto moving = std::make_shared<Moving>(Moving{.done = std::move(done)});
+  std::unique_lock lock(mutex_);
+  const auto options = options_.find(to);
+  if (options == options_.end()) {
+    moving->result = unknown(to);
   }
-  done(count);
+  const QueueImage::Queue* target = image_.find(to);
+  uint64_t& reserved = reserved_[std::string(to)];
+  uint64_t taken = (target != nullptr ? target->bytes : 0) + reserved;
+  const int64_t now = now_ms();
+  Entry entry;
+  const auto submit_entry = [&] {
+    ++moving->entries;
+    entry.queue = to;
+    entry.arrived = {std::string(to)};
+    // Called by the one thread, after the mutex was let go.
+    entry.done = [moving, count = entry.given_back.size()](const Result<void>& moved) {
+      if (moved) moving->messages += count;
+      if (!moved) moving->result = moved;
+      if (--moving->entries == 0) moving->end();
+    };
+    reserved += entry.bytes;
+    submit(std::exchange(entry, {}));
+  };
+  // What is being delivered stays.
+  while (moving->result) {
+    const Message* next = image_.begin_delivery(from, INT64_MAX);
+    if (next == nullptr) break;
+    const uint64_t bytes = QueueImage::kMessageBytes + next->body->size();
+    if (taken + bytes > options->second.bytes_max) {
+      image_.end_delivery(from, next->id);
+      if (entry.records.empty() && moving->entries == 0) moving->result = full(to, options->second);
+      break;
+    }
+    taken += bytes;
+    Message message = *next;
+    message.due_ms = now;
+    message.attempts = 0;
+    append_sent(entry.records, to, message);
+    append_settled(entry.records, from, message.id);
+    entry.given_back.emplace_back(from, message.id);
+    entry.bytes += bytes;
+    if (entry.records.size() >= kFrameBytes) submit_entry();
+  }
+  if (!entry.records.empty()) submit_entry();
+  if (moving->entries > 0) return;
+  lock.unlock();
+  moving->end();
 }
 
 std::vector<QueueTotals> QueueStore::totals() const {
@@ -346,6 +382,7 @@ void QueueStore::commit(std::vector<Entry>& entries) {
     for (const Entry& entry : entries) {
       if (entry.bytes > 0) reserved_[entry.queue] -= entry.bytes;
       if (committed) {
+        if (entry.sent > 0) counts_[entry.queue].sent += entry.sent;
         image_.apply(entry.records);
         arrived.insert(entry.arrived.begin(), entry.arrived.end());
       } else {

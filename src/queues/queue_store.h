@@ -109,8 +109,8 @@ class QueueStore {
   void give_back(std::string_view queue, const std::vector<uint64_t>& ids);
   // The first messages of a queue, as they are.
   [[nodiscard]] std::vector<Message> peek(std::string_view queue, size_t messages_max) const;
-  // Moves all messages of a queue to another, as new: dead letters that are to be tried again. How many, when durable.
-  // Errors: queues.unknown, and the disk's.
+  // Moves the messages of a queue to another, as new, as far as there is room: dead letters that are to be tried again.
+  // How many, when durable. Errors: queues.unknown; queues.full, for the first; the disk's.
   using Moved = std::move_only_function<void(Result<size_t>)>;
   void move_all(std::string_view from, std::string_view to, Moved done);
 
@@ -121,9 +121,9 @@ class QueueStore {
   struct Entry {
     std::string records;
     Done done;
-    bool may_fail = false;                                     // a send
-    std::string queue;                                         // of the send
+    std::string queue;                                         // of a send
     uint64_t bytes = 0;                                        // likewise, reserved
+    uint64_t sent = 0;                                         // messages
     std::vector<std::string> arrived;                          // to be told of when it is committed
     std::vector<std::pair<std::string, uint64_t>> given_back;  // deliveries that end without a record if it fails
   };

@@ -38,7 +38,7 @@ ALLOWED = {
     "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
     "overview": {"base", "model"},
-    "node": {"base", "calls", "geo", "isolates", "kv", "compress", "crypto", "model", "payloads", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview", "traces"},
+    "node": {"base", "calls", "geo", "isolates", "kv", "queues", "compress", "crypto", "model", "payloads", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview", "traces"},
     "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "calls", "geo", "isolates", "kv", "node", "planner", "overview", "series"},
 }
 

@@ -125,6 +125,24 @@ TEST_F(Queues, DeadLettersMayBeTriedAgain) {
   EXPECT_EQ(take(), "a/0 b/0 ");
 }
 
+TEST_F(Queues, ManyDeadLettersGoAsFarAsThereIsRoom) {
+  const std::string body(100'000, 'x');
+  constexpr size_t kCount = 50;  // more than a frame of the log holds
+  options.bytes_max = 40 * (body.size() + QueueImage::kMessageBytes);
+  open();
+  for (size_t i = 0; i < kCount; ++i) ASSERT_TRUE(send({{.body = body}}, "dead"));
+  const auto move = [&] {
+    std::promise<Result<size_t>> answer;
+    store->move_all("dead", "jobs", [&](Result<size_t> moved) { answer.set_value(std::move(moved)); });
+    return answer.get_future().get();
+  };
+  EXPECT_EQ(move().value_or(0), 40U);
+  EXPECT_EQ(move().error().code, "queues.full");
+  crash();
+  EXPECT_EQ(store->peek("dead", kCount).size(), 10U);
+  EXPECT_EQ(store->peek("jobs", kCount).size(), 40U);
+}
+
 TEST_F(Queues, TheLogIsWrittenAnew) {
   log_bytes_min = 64 << 10;
   options.bytes_max = 1 << 20;

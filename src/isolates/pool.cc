@@ -122,10 +122,12 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
                    .fields = {},
                    .place = request.place,
                    .cron = request.cron,
-                   .time_ms = request.time_ms};
+                   .time_ms = request.time_ms,
+                   .queue = request.queue};
   call.fields = std::move(fields_);
   call.fields.assign(request.fields.begin(), request.fields.end());
   call.messages.assign(request.messages.begin(), request.messages.end());
+  call.queued.assign(request.queued.begin(), request.queued.end());
   calls::append_call(record->frame, 0, call, record->holds_body ? calls::kHolds : calls::kEnd, first);
   fields_ = std::move(call.fields);
 

@@ -370,7 +370,9 @@ void Pool::refuse(std::unique_ptr<CallRecord> record, Error error) {
   refused_.emplace_back(std::move(record), std::move(error));
   refusing_.after(Duration(0), [this] {
     for (auto& [one, its] : std::exchange(refused_, {})) {
-      if (one->observer != nullptr) fail(*one, {its});
+      if (one->observer == nullptr) continue;
+      fail(*one, {its});
+      tell_ended(*one);
     }
   });
 }
@@ -398,6 +400,8 @@ void Pool::end_long_answer(CallRecord& record) {
 }
 
 void Pool::tell_ended(const CallRecord& record) const {
+  const bool is_wanted = wants_ended_ != nullptr && wants_ended_->load(std::memory_order_relaxed);
+  if (!is_wanted || record.frame.size() < calls::kFrameHeadBytes) return;
   calls::Call call;
   // Some of the body may not be in it, which is no part of what is read here.
   const std::string_view payload = std::string_view(record.frame).substr(calls::kFrameHeadBytes);
@@ -414,7 +418,7 @@ void Pool::tell_ended(const CallRecord& record) const {
 }
 
 void Pool::call_over(std::unique_ptr<CallRecord> record) {
-  if (wants_ended_ != nullptr && wants_ended_->load(std::memory_order_relaxed)) tell_ended(*record);
+  tell_ended(*record);
   if (const auto its = instances_.find(record->worker.get()); its != instances_.end()) {
     --its->second->calls;
     if (record->is_socket) --its->second->sockets;

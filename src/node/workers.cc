@@ -321,7 +321,7 @@ void Workers::take_call(const isolates::EndedCall& call) {
   line.method = call.method;
   line.url = call.url.substr(0, std::min(call.url.find('?'), kUrlBytesMax));
   line.status = call.status;
-  line.outcome = !call.error.empty() ? "error" : call.is_cancelled ? "canceled" : "ok";
+  line.outcome = !call.error.empty() ? "error" : call.is_cancelled || call.status == 0 ? "canceled" : "ok";
   line.error = call.error;
   line.took = call.took;
   keep_line(call.worker.name(), std::move(line));

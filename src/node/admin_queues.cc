@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kQueues = "/v1/queues";
 constexpr size_t kPeekUsual = 10;
 constexpr size_t kPeekMax = 1000;
+constexpr size_t kPeekBytes = 8U << 20;  // no further message is shown after so many
 constexpr std::array<std::string_view, 3> kKinds = {"json", "text", "bytes"};
 
 std::string totals_json(const queues::QueueTotals& queue) {
@@ -69,6 +70,7 @@ void AdminApi::answer_queues(const net::HttpRequest& request, net::HttpResponder
     if (!given.empty()) std::from_chars(given.data(), given.data() + given.size(), limit);
     std::string body = R"({"messages":[)";
     for (const queues::Message& message : store->peek(*name, std::clamp<size_t>(limit, 1, kPeekMax))) {
+      if (body.size() > kPeekBytes) break;
       body.append(body.ends_with('[') ? "" : ",").append(message_json(message));
     }
     return answer(body + "]}");

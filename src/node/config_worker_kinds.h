@@ -55,12 +55,15 @@ struct Variables {
   [[nodiscard]] std::string write(const Type& variables) const;
 };
 
-// Namespaces by the name of the member that stands for them.
+// Namespaces, or queues, by the name of the member that stands for them.
 struct SpaceNames {
+  std::string_view what = "namespace";
   using Type = std::vector<std::pair<std::string, std::string>>;
   static constexpr Spelling kSpelling = Spelling::kToml;
   [[nodiscard]] std::string type() const { return "table"; }
-  [[nodiscard]] std::string range() const { return R"({ NAME = "namespace" }, of letters, digits, "-", "_", ".")"; }
+  [[nodiscard]] std::string range() const {
+    return "{ NAME = \"" + std::string(what) + R"(" }, of letters, digits, "-", "_", ".")";
+  }
   [[nodiscard]] Reading<Type> read(const Value& value) const;
   [[nodiscard]] std::string write(const Type& names) const;
 };

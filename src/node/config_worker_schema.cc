@@ -79,10 +79,9 @@ void describe(Visitor& v, WorkerConfig& c) {
   v.key("kv", c.kv, SpaceNames{}, {"Namespaces of keys and values, as members of `env`.", "none"});
   v.key("connect", c.connect, ConnectRules{},
         {"Hosts and ports that it may connect to by TCP. Addresses of this machine or its link are reached only where "
-         "they "
-         "stand here themselves.",
+         "they stand here themselves.",
          "none"});
-  v.key("queues", c.queues, SpaceNames{}, {"Queues that it sends to, as members of `env`.", "none"});
+  v.key("queues", c.queues, SpaceNames{.what = "queue"}, {"Queues that it sends to, as members of `env`.", "none"});
   v.key("consumes", c.consumes, NodeNames{}, {"Queues whose messages its `queue` is given.", "none"});
   v.key("private_addresses", c.private_addresses, Flag{},
         {"Whether it may fetch from addresses that only this machine or its network reaches."});

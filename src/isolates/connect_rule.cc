@@ -34,7 +34,9 @@ std::optional<HostAndPort> split(std::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
            c == '.';
   };
-  if (host.empty() || host.size() > kHostBytesMax || !std::ranges::all_of(host, is_good)) return std::nullopt;
+  const bool has_empty_label = host.starts_with('.') || host.ends_with('.') || host.contains("..");
+  if (host.empty() || has_empty_label || host.size() > kHostBytesMax || !std::ranges::all_of(host, is_good))
+    return std::nullopt;
   parts.host = lower(host);
   return parts;
 }

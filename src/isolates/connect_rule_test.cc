@@ -14,9 +14,10 @@ std::vector<ConnectRule> rules(const std::vector<std::string>& texts) {
 }
 
 TEST(ConnectRule, WhatIsNoHostWithAPortIsRefused) {
-  for (const char* text : {"",       "db",      "db:",       ":1",    "db:0",      "db:65536",      "db:1x",
-                           "db:-1",  "*:1",     "*.:1",      "a b:1", "a/b:1",     "::1:1",         "[::1]",
-                           "[db]:1", "[::1]:0", "*.*.net:1", "d*b:1", "user@db:1", "*.127.0.0.1:1", "*.localhost:1"}) {
+  for (const char* text :
+       {"",          "db",    "db:",   ":1",     "db:0",   "db:65536", "db:1x",         "db:-1",        "*:1",
+        "*.:1",      "a b:1", "a/b:1", "::1:1",  "[::1]",  "[db]:1",   "[::1]:0",       "*.*.net:1",    "d*b:1",
+        "user@db:1", "..:1",  ".db:1", "a..b:1", "db..:1", "*..db:1",  "*.127.0.0.1:1", "*.localhost:1"}) {
     EXPECT_FALSE(parse_connect_rule(text)) << text;
   }
   EXPECT_EQ(*parse_connect_rule("Db.Internal.:5432"), (ConnectRule{"db.internal", 5432, false, false}));

@@ -7,6 +7,7 @@
 #include "jetstream/stream_store.h"
 #include "node/node.h"
 #include "node/readings.h"
+#include "rules/state_function.h"
 
 namespace verge::node {
 namespace {
@@ -470,6 +471,8 @@ std::string Node::metrics_text() const {
               "Rows of rules that took long to compute, and were computed beside the event loops.", totals.late_rows);
   out.counter("rule_rows_crowded_total",
               "Rows of rules that an event loop computed itself, for want of room beside it.", totals.crowded_rows);
+  out.counter("rule_fusions_late_total", "Steps of fuse() that took longer than 10 ms, answered by the fallback.",
+              rules::late_fusions());
   out.counter("given_up_records_total", "Records of rules that the spool refused and that could not be held.",
               totals.given_up);
   out.counter("acknowledged_at_parent_total", "Messages and requests acknowledged when the parent had them.",

@@ -34,6 +34,18 @@ ExpressionPointer make_literal(size_t offset, Literal literal) {
   return expression;
 }
 
+// What is written as a number, with its sign.
+std::optional<double> constant_of(const Expression& expression) {
+  if (expression.kind == Kind::kNegate) {
+    const std::optional<double> negated = constant_of(*expression.operands.front());
+    return negated ? std::optional(-*negated) : std::nullopt;
+  }
+  if (expression.kind != Kind::kLiteral) return std::nullopt;
+  if (const auto* number = std::get_if<double>(&expression.literal)) return *number;
+  if (const auto* integer = std::get_if<int64_t>(&expression.literal)) return static_cast<double>(*integer);
+  return std::nullopt;
+}
+
 std::optional<Kind> comparison_of(const Token& token) {
   static constexpr std::array<std::pair<std::string_view, Kind>, 7> kComparisons = {{
       {"=", Kind::kEqual},
@@ -336,7 +348,46 @@ ExpressionPointer ExpressionParser::parse_call() {
     return check_arguments(token, std::move(call), function->arguments_min, function->arguments_max);
   }
   call->state = state->function;
-  return check_arguments(token, std::move(call), state->arguments_min, state->arguments_max);
+  call = check_arguments(token, std::move(call), state->arguments_min, state->arguments_max);
+  if (call != nullptr && call->state == StateFunction::kFuse) call = complete_fuse(token, std::move(call));
+  return call == nullptr ? nullptr : check_constants_of(std::move(call));
+}
+
+// fuse(x, least, largest, noise, …[, array(rate, …)]): five arguments a sensor, the last its rate, 0 where it is not
+// said.
+ExpressionPointer ExpressionParser::complete_fuse(const Token& token, ExpressionPointer call) {
+  std::vector<ExpressionPointer> rates;
+  if (call->operands.size() % 4 == 1) {
+    const ExpressionPointer last = std::move(call->operands.back());
+    call->operands.pop_back();
+    if (last->kind == Kind::kCall && last->function == Function::kArray) rates = std::move(last->operands);
+  } else if (call->operands.size() % 4 == 0) {
+    for (size_t i = 0; i < call->operands.size(); i += 4) rates.push_back(make_literal(token.offset, int64_t{0}));
+  }
+  if (rates.size() * 4 != call->operands.size()) {
+    tokens_.fault(token.offset, "rule.arguments",
+                  "fuse() takes four arguments a sensor, and array() of as many rates as sensors at the end, or none",
+                  "write fuse(radar, 0, 160, 0.5, sonic, 0, 8, 0.02, array(20, 50))");
+    return nullptr;
+  }
+  std::vector<ExpressionPointer> completed;
+  for (size_t i = 0; i < call->operands.size(); ++i) {
+    completed.push_back(std::move(call->operands[i]));
+    if (i % 4 == 3) completed.push_back(std::move(rates[i / 4]));
+  }
+  call->operands = std::move(completed);
+  return call;
+}
+
+// What can be seen to be wrong before there is a message.
+ExpressionPointer ExpressionParser::check_constants_of(ExpressionPointer call) {
+  std::vector<std::optional<double>> constants;
+  for (const ExpressionPointer& operand : call->operands) constants.push_back(constant_of(*operand));
+  const std::optional<ArgumentFault> wrong = check_constants(call->state, constants);
+  if (!wrong) return call;
+  tokens_.fault(call->operands[wrong->argument]->offset, "rule.arguments", std::string(wrong->what),
+                std::string(wrong->fix));
+  return nullptr;
 }
 
 ExpressionPointer ExpressionParser::fault_unknown_call(const Token& token) {
@@ -399,10 +450,7 @@ ExpressionPointer ExpressionParser::parse_aggregate(const Token& token, Aggregat
 
 // What is written as a number there; -1 where something else is.
 double ExpressionParser::number_of(const Expression& expression) {
-  if (expression.kind != Kind::kLiteral) return -1;
-  const auto* number = std::get_if<double>(&expression.literal);
-  const auto* integer = std::get_if<int64_t>(&expression.literal);
-  return number != nullptr ? *number : integer != nullptr ? static_cast<double>(*integer) : -1;
+  return expression.kind == Kind::kLiteral ? constant_of(expression).value_or(-1) : -1;
 }
 
 // reduced(x, max_error) or reduced(x, bits_per_second, milliseconds). Each reading comes with its score, so that what

@@ -42,6 +42,8 @@ class ExpressionParser {
   ExpressionPointer parse_call();
   ExpressionPointer parse_cast(const Token& token);
   ExpressionPointer parse_aggregate(const Token& token, Aggregate aggregate);
+  ExpressionPointer complete_fuse(const Token& token, ExpressionPointer call);
+  ExpressionPointer check_constants_of(ExpressionPointer call);
   ExpressionPointer complete_reduced(const Token& token, ExpressionPointer call);
   static double number_of(const Expression& expression);
   ExpressionPointer parse_for(ExpressionPointer condition);

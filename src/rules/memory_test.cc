@@ -634,6 +634,9 @@ TEST(Memory, SurvivesAsBytes) {
       "a, "
       "ewma(v) AS e, cusum(v) AS u, forest(v) AS f, seasonal(v) AS n FROM 'x/+' PARTITION BY k",
       "SELECT round(json_value(fuse(v, 0, 10, 0.5, v + 1, 0, 20, 2), '$.value'), 9) AS f FROM 'x/+' PARTITION BY k",
+      "SELECT json_value(fuse(v, 0, 10, 0.5, iif(k = 1, v, NULL), 0, 20, 2, array(1, 2)), '$.silent') AS f FROM 'x/+' "
+      "PARTITION BY k",
+      "SELECT bounded(v, 0, 10, 2, 3) AS b FROM 'x/+' PARTITION BY k",
       "SELECT v FROM 'x/+' WHERE v > 2 FOR 1 s PARTITION BY k",
       "SELECT v, s FROM 'x/+' TIMESTAMP BY time - 700 * k DELAY 2 s WHERE (v > 2 FOR 500 ms) AND k < 2 PARTITION BY k",
       "SELECT count(*) AS n FROM 'x/+' WHERE v > 2 FOR 1 s GROUP BY k, TUMBLING(3 s)",

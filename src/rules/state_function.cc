@@ -10,10 +10,12 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "rules/fused_sensors.h"
 #include "rules/operators.h"
 #include "rules/window.h"
 #include "rules/worth.h"
 #include "series/anomaly.h"
+#include "series/bounded_moments.h"
 #include "series/control_charts.h"
 #include "series/half_space_trees.h"
 #include "series/information.h"
@@ -39,14 +41,18 @@ constexpr std::array kStateFunctions = {
     StateSignature{"forest", StateFunction::kForest, 1, 1},
     StateSignature{"seasonal", StateFunction::kSeasonal, 1, 1},
     StateSignature{"information", StateFunction::kInformation, 1, 1},
-    StateSignature{"fuse", StateFunction::kFuse, 4, 4 * kFusedMax},
+    StateSignature{"fuse", StateFunction::kFuse, 4, 4 * kFusedMax + 1},
     StateSignature{"recent", StateFunction::kRecent, 1, 1},
     StateSignature{"summary", StateFunction::kSummary, 1, 1},
     StateSignature{"aftermath", StateFunction::kAftermath, 2, 2},
     StateSignature{"predict", StateFunction::kPredict, 1, 1},
+    StateSignature{"bounded", StateFunction::kBounded, 5, 5},
 };
 
 constexpr size_t kDequeBytes = 640;  // that a std::deque holds before anything is in it
+constexpr std::string_view kFuseFix =
+    "write four arguments a sensor, fuse(x, least, largest, noise), as fuse(radar, 0, 160, 0.5, sonic, 0, 8, 0.02); "
+    "then, if you like, their rates: array(20, 50)";
 
 // The last values, encoded: they outlive their message.
 class Lag final : public Remembered {
@@ -221,7 +227,11 @@ class Scored final : public Remembered {
   }
   [[nodiscard]] size_t bytes() const override { return bytes_; }
   void append_to(std::string& out) const override { append_sized(out, series::save_state(detector_)); }
-  bool read(ByteReader& in) override { return series::load_state(in.sized(), detector_).has_value(); }
+  // What an earlier version learnt is not gone on from: it begins anew.
+  bool read(ByteReader& in) override {
+    const Result<void> loaded = series::load_state(in.sized(), detector_);
+    return loaded || (in.ok() && loaded.error().code == "series.state-version");
+  }
 
  private:
   Detector detector_;
@@ -229,83 +239,50 @@ class Scored final : public Remembered {
   size_t bytes_ = sizeof(*this) + series::held_bytes(detector_);
 };
 
-// fuse(x, least, largest, noise, …): one JSON object. Sensors are what the first message said of them.
-class Fused final : public Remembered {
+// A command that can do no harm: within low..high, changing by at most so much a second, and `safe`, at once, where x
+// is no number (as where what it was computed from is not to be trusted) or the bounds are none. It begins at `safe`.
+class Bounded final : public Remembered {
  public:
-  Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) override {
-    if (arguments.size() % 4 != 0) return {};
-    if (!fusion_ && !begin(arguments)) return {};
-    if (arguments.size() != 4 * sensors_.size()) return {};
-    std::vector<series::SensorReading> readings;
-    for (size_t i = 0; i < arguments.size(); i += 4) {
-      if (arguments[i].is_numeric()) readings.push_back({i / 4, arguments[i].as_double()});
+  Value next(std::span<const Value> arguments, int64_t time_us, Arena&) override {
+    if (!arguments[4].is_numeric()) return {};
+    const double safe = arguments[4].as_double();
+    const bool is_bounded =
+        std::ranges::all_of(arguments.subspan(1, 3), [](const Value& each) { return each.is_numeric(); }) &&
+        arguments[1].as_double() <= safe && safe <= arguments[2].as_double() && arguments[3].as_double() > 0;
+    double command = safe;
+    if (is_bounded) {
+      const series::CommandBound bound{.low = arguments[1].as_double(),
+                                       .high = arguments[2].as_double(),
+                                       .rate_max = arguments[3].as_double(),
+                                       .safe = safe};
+      const double wanted = arguments[0].is_numeric() ? arguments[0].as_double() : std::nan("");
+      const int64_t since_us = has_command_ ? std::clamp<int64_t>(time_us - at_us_, 0, kSinceMicrosecondsMax) : 0;
+      command = bound.bound(wanted, has_command_ ? command_ : safe, std::chrono::microseconds(since_us), {}).command;
     }
-    const series::FusedEstimate fused = fusion_->step(MonotonicTime(std::chrono::microseconds(time_us)), readings);
-    return Value::json(arena.keep(fmt::format(
-        R"({{"value":{},"rate":{},"deviation":{},"confidence":{},"used":{},"is_late":{},"processing_us":{}}})",
-        fused.value, fused.rate, fused.deviation, fused.confidence, fused.used, fused.is_late,
-        std::chrono::duration_cast<std::chrono::microseconds>(fused.processing).count())));
+    at_us_ = has_command_ ? std::max(at_us_, time_us) : time_us;
+    has_command_ = true;
+    command_ = command;
+    return Value::number(command);
   }
-  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + sizeof(series::SensorFusion) + 1024; }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this); }
   void append_to(std::string& out) const override {
-    if (!fusion_) return;
-    append_varint(out, sensors_.size());
-    for (const series::Sensor& sensor : sensors_) {
-      for (const double each : {sensor.range_min, sensor.range_max, sensor.noise}) {
-        append_fixed(out, std::bit_cast<uint64_t>(each));
-      }
-    }
-    append_sized(out, series::save_state(fusion_->state()));
+    append_fixed(out, static_cast<uint8_t>(has_command_));
+    append_fixed(out, static_cast<uint64_t>(at_us_));
+    append_fixed(out, std::bit_cast<uint64_t>(command_));
   }
   bool read(ByteReader& in) override {
-    if (in.empty()) return true;  // it has seen nothing; that of earlier versions was not kept
-    const uint64_t count = in.varint();
-    if (count == 0 || count > kFusedMax) return false;
-    std::vector<series::Sensor> sensors;
-    for (uint64_t i = 0; i < count; ++i) {
-      const auto number = [&] { return std::bit_cast<double>(in.fixed<uint64_t>()); };
-      const double least = number();
-      const double largest = number();
-      const double noise = number();
-      if (!in.ok() || !std::isfinite(noise) || noise <= 0) return false;
-      add(sensors, least, largest, noise);
-    }
-    make(std::move(sensors));
-    series::FusionState state = fusion_->state();
-    if (!series::load_state(in.sized(), state)) return false;
-    fusion_->restore(state);
-    return true;
+    has_command_ = in.fixed<uint8_t>() != 0;
+    at_us_ = static_cast<int64_t>(in.fixed<uint64_t>());
+    command_ = std::bit_cast<double>(in.fixed<uint64_t>());
+    return in.ok() && is_sane_time(at_us_) && std::isfinite(command_);
   }
 
  private:
-  static void add(std::vector<series::Sensor>& sensors, double least, double largest, double noise) {
-    sensors.push_back({.name = fmt::format("{}", sensors.size()),
-                       .range_min = least,
-                       .range_max = largest,
-                       .rate_hz = 0,
-                       .noise = noise});
-  }
+  static constexpr int64_t kSinceMicrosecondsMax = 365LL * 86'400 * 1'000'000;
 
-  void make(std::vector<series::Sensor> sensors) {
-    sensors_ = std::move(sensors);
-    fusion_ = std::make_unique<series::SensorFusion>(sensors_, series::FusionOptions{}, clock_);
-  }
-
-  bool begin(std::span<const Value> arguments) {
-    std::vector<series::Sensor> sensors;
-    for (size_t i = 0; i < arguments.size(); i += 4) {
-      const bool is_good = arguments[i + 1].is_numeric() && arguments[i + 2].is_numeric() &&
-                           arguments[i + 3].is_numeric() && arguments[i + 3].as_double() > 0;
-      if (!is_good) return false;
-      add(sensors, arguments[i + 1].as_double(), arguments[i + 2].as_double(), arguments[i + 3].as_double());
-    }
-    make(std::move(sensors));
-    return true;
-  }
-
-  SystemClock clock_;
-  std::vector<series::Sensor> sensors_;
-  std::unique_ptr<series::SensorFusion> fusion_;
+  bool has_command_ = false;
+  int64_t at_us_ = 0;
+  double command_ = 0;
 };
 
 std::string json_number(double number) { return std::isfinite(number) ? fmt::format("{}", number) : "null"; }
@@ -427,48 +404,104 @@ class Aftermath final : public Remembered {
 
 // Holt's linear exponential smoothing (1957) on the readings as they come: a level and its change from one to the next.
 // Confidence is the share of the usual variance that the predictions until now have explained.
+//
+// The first readings are held until their medians say where to begin. Then a single reading that misses its prediction
+// by more than ten times the usual moves it no further than that; where the next one misses likewise, the world has
+// changed, and the level begins anew there.
 class Predicted final : public Remembered {
  public:
   Value next(std::span<const Value> arguments, int64_t, Arena& arena) override {
     if (!arguments[0].is_numeric()) return {};
-    const double value = arguments[0].as_double();
-    const double before = level_;
-    if (count_++ == 0) {
+    const double value = std::clamp(arguments[0].as_double(), -series::kSizeMax, series::kSizeMax);
+    if (count_ < kFirst) {
+      first_[count_++] = value;
       level_ = value;
-      mean_ = value;
+      if (count_ == kFirst) begin();
     } else {
-      const double missed = value - (level_ + change_);
-      level_ += change_ + kLevel * missed;
-      change_ += kChange * (level_ - before - change_);
-      error_ += (missed * missed - error_) * kUsual;
-      spread_ += ((value - mean_) * (value - mean_) - spread_) * kUsual;
-      mean_ += (value - mean_) * kUsual;
+      ++count_;
+      learn(value);
     }
-    const double confidence = count_ < kCountMin || spread_ <= 0 ? 0 : std::clamp(1 - error_ / spread_, 0.0, 1.0);
-    return Value::json(arena.keep(
-        fmt::format(R"({{"value":{},"confidence":{}}})", json_number(level_ + change_), json_number(confidence))));
+    const double confidence = count_ < kFirst || spread_ <= 0 ? 0 : std::clamp(1 - error_ / spread_, 0.0, 1.0);
+    return Value::json(arena.keep(fmt::format(R"({{"value":{},"confidence":{}}})", level_ + change_, confidence)));
   }
   [[nodiscard]] size_t bytes() const override { return sizeof(*this); }
   void append_to(std::string& out) const override {
     append_fixed(out, count_);
     for (const double each : {level_, change_, error_, spread_, mean_})
       append_fixed(out, std::bit_cast<uint64_t>(each));
+    append_fixed(out, static_cast<uint8_t>(has_missed_));
+    for (const double each : first_) append_fixed(out, std::bit_cast<uint64_t>(each));
   }
   bool read(ByteReader& in) override {
-    count_ = in.fixed<uint64_t>();
     bool is_good = true;
-    for (double* each : {&level_, &change_, &error_, &spread_, &mean_}) {
-      *each = std::bit_cast<double>(in.fixed<uint64_t>());
-      is_good = is_good && std::isfinite(*each);
+    const auto read_number = [&](double& number) {
+      number = std::bit_cast<double>(in.fixed<uint64_t>());
+      is_good = is_good && std::fabs(number) <= kStateMax;
+    };
+    count_ = in.fixed<uint64_t>();
+    for (double* each : {&level_, &change_, &error_, &spread_, &mean_}) read_number(*each);
+    // An earlier version held no first readings, and what it learnt of very large ones was no number.
+    const bool is_earlier = in.ok() && in.empty();
+    if (is_earlier) {
+      is_good = is_good && count_ >= kFirst;
+    } else {
+      has_missed_ = in.fixed<uint8_t>() != 0;
+      for (double& each : first_) read_number(each);
     }
-    return in.ok() && is_good;
+    if (!is_good) *this = Predicted();
+    return in.ok() && (is_good || is_earlier);
   }
 
  private:
   static constexpr double kLevel = 0.5;
   static constexpr double kChange = 0.1;
-  static constexpr double kUsual = 0.02;  // of the last 50 or so
-  static constexpr uint64_t kCountMin = 10;
+  static constexpr double kUsual = 0.02;       // of the last 50 or so
+  static constexpr double kMissMax = 10;       // times the usual miss
+  static constexpr double kStateMax = 1e205;   // what comes of squares of what is learnt
+  static constexpr double kOfMedian = 2.1981;  // a normal variable's variance by the median of its square
+  static constexpr size_t kFirst = 10;
+
+  template <size_t N>
+  static double median(std::array<double, N> values) {
+    std::ranges::nth_element(values, values.begin() + N / 2);
+    return values[N / 2];
+  }
+
+  void begin() {
+    std::array<double, kFirst - 1> changes{};
+    for (size_t i = 0; i < changes.size(); ++i) changes[i] = first_[i + 1] - first_[i];
+    change_ = median(changes);
+    mean_ = median(first_);
+    std::array<double, kFirst> squares{};
+    for (size_t i = 0; i < kFirst; ++i) squares[i] = (first_[i] - mean_) * (first_[i] - mean_);
+    spread_ = kOfMedian * median(squares);
+    for (double& each : changes) each = (each - change_) * (each - change_);
+    error_ = kOfMedian * median(changes);
+  }
+
+  void learn(double value) {
+    const double before = level_;
+    const double predicted = level_ + change_;
+    const double usual =
+        series::deviation_at_least(std::sqrt(error_), std::min(std::fabs(predicted), std::fabs(value)));
+    const double believed = kMissMax * usual;
+    const double missed = std::clamp(value - predicted, -believed, believed);
+    const bool misses = std::fabs(value - predicted) > believed;
+    error_ += (missed * missed - error_) * kUsual;
+    if (misses && has_missed_) {
+      level_ = value;
+      mean_ = value;
+      change_ = 0;
+      has_missed_ = false;
+      return;
+    }
+    has_missed_ = misses;
+    level_ = predicted + kLevel * missed;
+    change_ += kChange * (level_ - before - change_);
+    const double from_mean = predicted + missed - mean_;
+    spread_ += (from_mean * from_mean - spread_) * kUsual;
+    mean_ += from_mean * kUsual;
+  }
 
   uint64_t count_ = 0;
   double level_ = 0;
@@ -476,7 +509,43 @@ class Predicted final : public Remembered {
   double error_ = 0;   // mean square of what was missed
   double spread_ = 0;  // likewise about the mean
   double mean_ = 0;
+  bool has_missed_ = false;  // the last reading, by far
+  std::array<double, kFirst> first_{};
 };
+
+std::optional<ArgumentFault> check_sensors(std::span<const std::optional<double>> arguments) {
+  for (size_t i = 0; i + FusedSensors::kArguments <= arguments.size(); i += FusedSensors::kArguments) {
+    const std::optional<double>& least = arguments[i + 1];
+    const std::optional<double>& largest = arguments[i + 2];
+    const std::optional<double>& noise = arguments[i + 3];
+    const std::optional<double>& rate = arguments[i + 4];
+    if (least && largest && !(*least < *largest)) {
+      return ArgumentFault{i + 1, "the least reading of a sensor is not below its largest", kFuseFix};
+    }
+    const series::Sensor sensor{.name = "", .range_min = 0, .range_max = 1, .rate_hz = 0, .noise = noise.value_or(1)};
+    if (!sensor.is_sound()) {
+      return ArgumentFault{i + 3, "the noise of a sensor is the standard deviation of its readings, 1e-100 to 1e100",
+                           kFuseFix};
+    }
+    if (rate && *rate < 0) return ArgumentFault{i + 4, "the rate of a sensor is in readings a second", kFuseFix};
+  }
+  return std::nullopt;
+}
+
+std::optional<ArgumentFault> check_bounds(std::span<const std::optional<double>> arguments) {
+  constexpr std::string_view kFix =
+      "write bounded(x, low, high, change_per_second, safe), as bounded(x, 0, 100, 20, 0)";
+  const std::optional<double>& low = arguments[1];
+  const std::optional<double>& high = arguments[2];
+  const std::optional<double>& safe = arguments[4];
+  if (low && high && !(*low <= *high))
+    return ArgumentFault{1, "the low bound of a command is above its high one", kFix};
+  if (arguments[3] && !(*arguments[3] > 0)) return ArgumentFault{3, "a command changes by more than 0 a second", kFix};
+  if (safe && ((low && *safe < *low) || (high && *safe > *high))) {
+    return ArgumentFault{4, "the safe command is not within the bounds", kFix};
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -498,11 +567,18 @@ const std::vector<std::string>& state_function_names() {
   return kNames;
 }
 
+std::optional<ArgumentFault> check_constants(StateFunction function, std::span<const std::optional<double>> arguments) {
+  if (function == StateFunction::kFuse) return check_sensors(arguments);
+  if (function == StateFunction::kBounded) return check_bounds(arguments);
+  return std::nullopt;
+}
+
 bool is_detector(StateFunction function) {
   return function >= StateFunction::kAnomaly && function <= StateFunction::kSeasonal;
 }
 
 std::unique_ptr<Remembered> make_remembered(StateFunction function, int64_t duration_us) {
+  static const SystemClock clock;
   switch (function) {
     case StateFunction::kLag:
       return std::make_unique<Lag>();
@@ -529,7 +605,7 @@ std::unique_ptr<Remembered> make_remembered(StateFunction function, int64_t dura
     case StateFunction::kInformation:
       return std::make_unique<Scored<series::InformationWindow>>();
     case StateFunction::kFuse:
-      return std::make_unique<Fused>();
+      return std::make_unique<FusedSensors>(clock);
     case StateFunction::kRecent:
       return std::make_unique<Recent>(/*is_summary=*/false);
     case StateFunction::kSummary:
@@ -538,6 +614,8 @@ std::unique_ptr<Remembered> make_remembered(StateFunction function, int64_t dura
       return std::make_unique<Aftermath>();
     case StateFunction::kPredict:
       return std::make_unique<Predicted>();
+    case StateFunction::kBounded:
+      return std::make_unique<Bounded>();
   }
   return nullptr;
 }

@@ -31,11 +31,12 @@ enum class StateFunction : uint8_t {
   kForest,
   kSeasonal,
   kInformation,  // of the last 1,024 readings
-  kFuse,         // fuse(x, least, largest, noise, …)
+  kFuse,         // fuse(x, least, largest, noise, …[, array(rate, …)]); compiled with five arguments a sensor
   kRecent,       // recent(x): the last readings, as [[ms, x], …]
   kSummary,      // summary(x): statistics of them
   kAftermath,    // aftermath(significance, x): the readings after a significant one, once they are there
   kPredict,      // predict(x): the next reading, and how far to trust it
+  kBounded,      // bounded(x, low, high, per_second, safe): a command that can do no harm
 };
 
 struct StateSignature {
@@ -54,6 +55,14 @@ inline constexpr uint64_t kAftermathReadings = 16;
 const StateSignature* find_state_function(std::string_view name);
 std::string_view name_of(StateFunction function);
 const std::vector<std::string>& state_function_names();
+// What is wrong with arguments that are written as numbers; nothing where nothing is, or is to be seen before there is
+// a message.
+struct ArgumentFault {
+  size_t argument;
+  std::string_view what;
+  std::string_view fix;
+};
+std::optional<ArgumentFault> check_constants(StateFunction function, std::span<const std::optional<double>> arguments);
 // Whether it scores how anomalous a reading is.
 bool is_detector(StateFunction function);
 
@@ -73,5 +82,8 @@ class Remembered {
 
 // `duration_us` is that of FOR.
 std::unique_ptr<Remembered> make_remembered(StateFunction function, int64_t duration_us);
+
+// Steps of fuse() that took longer than 10 ms and were answered by its fallback, in this process.
+uint64_t late_fusions();
 
 }  // namespace verge::rules

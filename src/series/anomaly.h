@@ -35,7 +35,7 @@ class AnomalyScore {
 
 class AnomalyDetector {
  public:
-  static constexpr uint8_t kStateVersion = 1;
+  static constexpr uint8_t kStateVersion = 2;
 
   double add(int64_t time_us, double value);
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <span>
 
+#include "series/bounded_moments.h"
+
 namespace verge::series {
 namespace {
 
@@ -13,7 +15,20 @@ constexpr double kValueWeight = 1;
 constexpr double kVariabilityWeight = 0.5;
 constexpr double kShapeWeight = 1;
 
-constexpr double kSizeMax = 1e100;  // of a value; its square is a double
+constexpr size_t kOdd = 4;             // values at either end of a sample that say nothing of its range
+constexpr double kBelievedRanges = 8;  // beyond the range
+
+// The range of what rises, without its odd ends; of very few different values, as much of the ends as it takes.
+FirstReadings::Range believed_of(std::span<const double> rising) {
+  if (rising.empty()) return {-kSizeMax, kSizeMax};
+  for (size_t odd = std::min(kOdd, rising.size() / 8);; --odd) {
+    const double low = rising[odd];
+    const double high = rising[rising.size() - 1 - odd];
+    const double room = kBelievedRanges * (high - low);
+    if (high > low) return {low - room, high + room};
+    if (odd == 0) return {-kSizeMax, kSizeMax};  // it never varied: there is nothing to compare with
+  }
+}
 
 // The distance of log(now / usual) from its own mean; `now` is taken as at least a thousandth of `usual`.
 double unusual(double now, double usual, ExponentialMoments& usual_log) {
@@ -26,13 +41,34 @@ double unusual(double now, double usual, ExponentialMoments& usual_log) {
 }  // namespace
 
 Evidence AnomalyEvidence::add(int64_t time_us, double value) {
-  value = std::clamp(value, -kSizeMax, kSizeMax);
+  if (!first_.is_full()) {
+    first_.add(time_us, std::clamp(value, -kSizeMax, kSizeMax));
+    if (!first_.is_full()) return {};
+    const FirstReadings::Range range = first_.believed();
+    Evidence last;
+    for (size_t i = 0; i < FirstReadings::kCount; ++i) {
+      last = measure(first_.time_us(i), first_.value(i), range.bounded(first_.value(i)));
+    }
+    return last;
+  }
+  return measure(time_us, value, within_range(value));
+}
+
+std::optional<double> AnomalyEvidence::believed(double value) const {
+  return first_.is_full() ? std::optional(within_range(value)) : std::nullopt;
+}
+
+double AnomalyEvidence::within_range(double value) const {
+  return believed_of(novelty_.sample()).bounded(std::clamp(value, -kSizeMax, kSizeMax));
+}
+
+Evidence AnomalyEvidence::measure(int64_t time_us, double raw, double value) {
   if (history_.size() == 0) origin_ = value;
   std::array<double, kMeasures> strangeness{};
   double* next = strangeness.data();
   measure_season(time_us, value, next);
   next += kSeasonMeasures;
-  *next++ = novelty_.add(value);
+  *next++ = novelty_.add(value, std::clamp(raw, -kSizeMax, kSizeMax));
   measure_variability(value, next);  // compares with the reading before
   next += kVariabilityMeasures;
   history_.add(value);

@@ -7,14 +7,22 @@
 //
 // No measure is good everywhere: counters have no season, a flat line in a noisy series has no unusual value. Records
 // (series/record_ratio.h) make them comparable; the evidence is the sum of what exceeds its record.
-// A state takes some 55 KB; state_bytes() says.
+//
+// A single reading must not hide what comes after it, however far off it is: what is measured and learnt of a reading
+// is at most eight times the range of the sample of the past beyond that range, which is taken without the sample's
+// four lowest and highest values. The sample itself takes readings as they are, so that what lasts, or comes again,
+// widens the range. The first readings (series/first_readings.h) are held back, and learnt together.
+//
+// A state takes some 56 KB; state_bytes() says.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "series/exponential_moments.h"
+#include "series/first_readings.h"
 #include "series/recent_values.h"
 #include "series/record_ratio.h"
 #include "series/seasonal_profile.h"
@@ -34,15 +42,17 @@ class AnomalyEvidence {
  public:
   // `value` is finite. `time_us` since 1970, or any clock of the series' own; the season is the only one to use it.
   Evidence add(int64_t time_us, double value);
+  // What is taken of such a reading; nothing while the first are held back.
+  [[nodiscard]] std::optional<double> believed(double value) const;
 
   // Bytes of memory that one object holds, all included.
   static size_t state_bytes();
 
   template <class Self, class Archive>
   static void visit(Self& self, Archive& archive) {
-    archive(self.history_, self.origin_, self.day_, self.hours_, self.week_, self.smooth_, self.spread_, self.usual_,
-            self.usual_spread_, self.steps_, self.usual_step_, self.usual_steps_, self.novelty_, self.coarse_,
-            self.long_, self.fine_, self.brief_, self.records_);
+    archive(self.first_, self.history_, self.origin_, self.day_, self.hours_, self.week_, self.smooth_, self.spread_,
+            self.usual_, self.usual_spread_, self.steps_, self.usual_step_, self.usual_steps_, self.novelty_,
+            self.coarse_, self.long_, self.fine_, self.brief_, self.records_);
   }
 
  private:
@@ -51,10 +61,14 @@ class AnomalyEvidence {
   static constexpr size_t kShapeMeasures = 5;
   static constexpr size_t kMeasures = kSeasonMeasures + 1 + kVariabilityMeasures + kShapeMeasures;
 
+  [[nodiscard]] double within_range(double value) const;
+  // `value` is what is believed of `raw`.
+  Evidence measure(int64_t time_us, double raw, double value);
   void measure_season(int64_t time_us, double value, double* strangeness);
   void measure_variability(double value, double* strangeness);
   void measure_shape(double* strangeness);
 
+  FirstReadings first_;
   RecentValues history_{2 * 96};
   double origin_ = 0;
   SeasonalProfile day_{kDayMicroseconds, 96, 0.05};

@@ -6,38 +6,36 @@
 namespace verge::series {
 namespace {
 
-constexpr double kFirstReadings = 30;
+constexpr double kAverageBelieved = 30;     // deviations that a reading moves the average by, at most
+constexpr double kDeviationsMax = 1'000.0;  // of a reading; a change of a series that never varied is of many
 
 }  // namespace
 
 double EwmaChart::add(double value) {
   if (!std::isfinite(value)) return 0;
-  double score = 0;
-  if (usual_.count() < kFirstReadings) {
+  value = std::clamp(value, -kSizeMax, kSizeMax);
+  if (!usual_.is_ready()) {
     usual_.add(value);
     average_ = usual_.mean();
     return 0;
   }
-  average_ += weight_ * (value - average_);
+  average_ += weight_ * (usual_.bounded(value, kAverageBelieved) - average_);
   rest_ *= (1 - weight_) * (1 - weight_);
   const double deviation = usual_.deviation() * std::sqrt(weight_ / (2 - weight_) * (1 - rest_));
   const double distance = std::fabs(average_ - usual_.mean());
-  if (distance > 0) score = distance / (distance + limit_ * deviation);
   usual_.add(value);
-  return score;
+  return distance / (distance + limit_ * deviation);
 }
 
 double Cusum::add(double value) {
   if (!std::isfinite(value)) return 0;
-  if (usual_.count() < kFirstReadings) {
+  value = std::clamp(value, -kSizeMax, kSizeMax);
+  if (!usual_.is_ready()) {
     usual_.add(value);
     return 0;
   }
   if (std::max(above_, below_) >= limit_) above_ = below_ = 0;
-  const double from_mean = value - usual_.mean();
-  const double deviation = usual_.deviation();
-  // A change of a series that never varied is one of as many deviations as one likes.
-  const double deviations = deviation > 0 ? from_mean / deviation : from_mean == 0 ? 0 : std::copysign(1e3, from_mean);
+  const double deviations = std::clamp((value - usual_.mean()) / usual_.deviation(), -kDeviationsMax, kDeviationsMax);
   above_ = std::max(0.0, above_ + deviations - slack_);
   below_ = std::max(0.0, below_ - deviations - slack_);
   usual_.add(value);

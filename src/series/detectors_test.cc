@@ -84,6 +84,58 @@ TEST(SeasonalDetector, FindsTheRightValueAtTheWrongTime) {
   EXPECT_GT(detector.add((24 * 30 + 1) * hour_us, 90), 0.8);
 }
 
+// The largest score of a shift by 15 deviations, some time after a single glitch.
+template <class Detector>
+double score_of_shift(Detector detector, Random& random, double glitch, uint64_t before, uint64_t after) {
+  int64_t time = 0;
+  const auto add = [&](double value) {
+    time += 60'000'000;
+    if constexpr (requires { detector.add(time, value); })
+      return detector.add(time, value);
+    else
+      return detector.add(value);
+  };
+  for (uint64_t i = 0; i < before; ++i) add(20 + random.normal());
+  add(glitch);
+  for (uint64_t i = 0; i < after; ++i) add(20 + random.normal());
+  double most = 0;
+  for (int i = 0; i < 60; ++i) most = std::max(most, add(35 + random.normal()));
+  return most;
+}
+
+TEST(Detectors, AreNotBlindAfterOneGlitch) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    Random random(seed);
+    const double size = std::pow(10, 1.5 + random.unit() * (random.chance(0.5) ? 5 : 306));
+    const double glitch = random.chance(0.5) ? size : -size;
+    const uint64_t before = random.below(random.chance(0.3) ? 40 : 1500);
+    const uint64_t after = 700 + random.below(1000);
+    SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << glitch << " after " << before << " readings, "
+                                    << after << " before the shift");
+    EXPECT_GE(score_of_shift(EwmaChart(), random, glitch, before, after), 0.5);
+    EXPECT_GE(score_of_shift(Cusum(), random, glitch, before, after), 0.5);
+    EXPECT_GE(score_of_shift(SeasonalDetector(), random, glitch, before, after), 0.5);
+    EXPECT_GE(score_of_shift(RobustZScore(), random, glitch, before, after), 0.5);
+    EXPECT_GE(score_of_shift(HalfSpaceTrees(), random, glitch, before, after), 0.75);
+  }
+}
+
+// Readings until the score of a lasting new level is no alarm any more.
+template <class Chart>
+size_t readings_until_learnt(Chart chart, double before, double after) {
+  for (int i = 0; i < 1000; ++i) chart.add(before);
+  EXPECT_GE(chart.add(after), 0.5);
+  double latest = 1;
+  size_t count = 0;
+  for (; count < 20'000 && latest >= 0.5; ++count) latest = chart.add(after);
+  return count;
+}
+
+TEST(EwmaChart, LearnsALevelThatLastsEvenOfASeriesThatNeverVaried) {
+  EXPECT_LT(readings_until_learnt(EwmaChart(), 0, 5), 5000U);
+  EXPECT_LT(readings_until_learnt(EwmaChart(), 20, 1e6), 5000U);
+}
+
 template <class Detector>
 void expect_survives(Detector first) {
   Random random(5);

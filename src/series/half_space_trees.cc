@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "series/chance.h"
 
@@ -44,16 +45,16 @@ double HalfSpaceTrees::add(double value) {
   if (!std::isfinite(value)) return 0;
   lags_.add(value);
   if (!has_space_) {
-    low_ = in_window_ == 0 ? value : std::min(low_, value);
-    high_ = in_window_ == 0 ? value : std::max(high_, value);
+    widen(value);
     if (++in_window_ < kWindow) return 0;
     has_space_ = true;
     in_window_ = 0;
     return 0;
   }
   Point point{};
-  const double width = high_ > low_ ? high_ - low_ : 1;
-  for (size_t lag = 0; lag < kLags; ++lag) point[lag] = (lags_.back(lag) - low_) / width;
+  const double low = lowest_.back();
+  const double width = highest_.back() > low ? highest_.back() - low : 1;
+  for (size_t lag = 0; lag < kLags; ++lag) point[lag] = (lags_.back(lag) - low) / width;
   const double score = has_reference_ ? sparsity(point) : 0;
   count(point);
   if (++in_window_ == kWindow) {
@@ -63,6 +64,17 @@ double HalfSpaceTrees::add(double value) {
     has_reference_ = true;
   }
   return score;
+}
+
+void HalfSpaceTrees::widen(double value) {
+  double low = value;
+  for (double& each : lowest_) {
+    if (low < each) std::swap(low, each);
+  }
+  double high = value;
+  for (double& each : highest_) {
+    if (high > each) std::swap(high, each);
+  }
 }
 
 double HalfSpaceTrees::sparsity(const Point& point) const {

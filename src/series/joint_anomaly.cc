@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "base/assert.h"
 
@@ -48,16 +49,22 @@ double JointAnomalyDetector::add(int64_t time_us, std::span<const double> values
   VERGE_ASSERT(values.size() == columns_.size());
   Evidence joint;
   size_t present = 0;
+  size_t known = 0;
+  std::array<double, kJointColumnsMax> believed{};
   for (size_t i = 0; i < columns_.size(); ++i) {
     if (!std::isfinite(values[i])) continue;
     ++present;
+    if (const std::optional<double> column = columns_[i].believed(values[i])) {
+      believed[i] = *column;
+      ++known;
+    }
     const Evidence evidence = columns_[i].add(time_us, values[i]);
     joint.excess += evidence.excess / std::sqrt(static_cast<double>(columns_.size()));
     joint.nearest = std::max(joint.nearest, evidence.nearest);
   }
   if (present == 0) return 0;
-  if (present == columns_.size() && present > 1) {
-    const double far = std::sqrt(distance(values));
+  if (known == columns_.size() && known > 1) {
+    const double far = std::sqrt(distance(std::span(believed).first(known)));
     const double ratio = relation_.add(std::isfinite(far) ? far : 0);
     joint.excess += std::max(0.0, ratio);
     joint.nearest = std::max(joint.nearest, ratio);

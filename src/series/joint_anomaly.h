@@ -20,7 +20,7 @@ inline constexpr size_t kJointColumnsMax = 16;
 
 class JointAnomalyDetector {
  public:
-  static constexpr uint8_t kStateVersion = 1;
+  static constexpr uint8_t kStateVersion = 2;
 
   // 1 <= columns <= kJointColumnsMax
   explicit JointAnomalyDetector(size_t columns);

@@ -13,6 +13,7 @@ namespace {
 constexpr double kRateDoubt = 1e3;
 constexpr double kPeriodsSilent = 3;
 constexpr double kSafeDeviations = 3;
+constexpr double kNoiseMin = 1e-100;  // its square, and that of its inverse, are doubles
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -20,8 +21,13 @@ double seconds(Duration duration) { return std::chrono::duration<double>(duratio
 
 SensorFusion::SensorFusion(std::vector<Sensor> sensors, FusionOptions options, const Clock& clock)
     : sensors_(std::move(sensors)), options_(options), clock_(clock), tracks_(sensors_.size()) {
-  VERGE_ASSERT(options_.tolerance > 0);
-  for (const Sensor& sensor : sensors_) VERGE_ASSERT(sensor.noise > 0);
+  VERGE_ASSERT(options_.tolerance > 0 && !sensors_.empty());
+  for (const Sensor& sensor : sensors_) VERGE_ASSERT(sensor.is_sound());
+}
+
+bool Sensor::is_sound() const {
+  return std::isfinite(range_min) && std::isfinite(range_max) && range_min < range_max && noise >= kNoiseMin &&
+         noise <= 1 / kNoiseMin && std::isfinite(rate_hz) && rate_hz >= 0;
 }
 
 FusedEstimate SensorFusion::step(MonotonicTime time, std::span<const SensorReading> readings) {
@@ -31,17 +37,25 @@ FusedEstimate SensorFusion::step(MonotonicTime time, std::span<const SensorReadi
   for (const SensorReading& reading : readings) used += update(reading, time) ? 1 : 0;
   FusedEstimate fused = estimate();
   const Duration processing = clock_.monotonic() - began;
-  if (processing > options_.deadline) {
-    ++late_;
+  const bool is_late = processing > options_.deadline;
+  const bool is_beyond = !is_finite();  // what doubles hold
+  if (is_late) ++late_;
+  if (is_late || is_beyond) {
     fused = fallback(time);
-    fused.is_late = true;
+    fused.is_late = is_late;
+    fused.is_fallback = true;
+    if (is_beyond) {
+      fused.confidence = 0;
+      restart(0, 0);
+      has_estimate_ = false;
+    }
   } else if (has_estimate_) {
     last_in_time_ = fused;
     last_in_time_at_ = time;
   }
   fused.processing = processing;
   fused.used = used;
-  fused.silent = silent_at(time);
+  for (size_t i = 0; i < sensors_.size(); ++i) fused.silent += is_silent(i, time) ? 1 : 0;
   return fused;
 }
 
@@ -109,28 +123,39 @@ FusedEstimate SensorFusion::estimate() const {
   return fused;
 }
 
-// The last answer that was in time, carried on and moved to the safe side by three of the deviations it has by now.
-// What came too late for this answer stays in the filter for the next.
+// The last answer that was in time, carried on and moved to the safe side by three of the deviations it has by now, as
+// far as a sensor can say. What came too late for this answer stays in the filter for the next.
 FusedEstimate SensorFusion::fallback(MonotonicTime time) const {
+  const double low = std::ranges::min_element(sensors_, {}, &Sensor::range_min)->range_min;
+  const double high = std::ranges::max_element(sensors_, {}, &Sensor::range_max)->range_max;
+  const bool is_low = options_.safe_side == SafeSide::kLow;
   FusedEstimate fused = last_in_time_;
+  if (fused.confidence <= 0 && fused.deviation <= 0) {  // there was none
+    fused.value = is_low ? low : high;
+    fused.deviation = high / 2 - low / 2;
+    return fused;
+  }
   const double t = std::max(0.0, seconds(time - last_in_time_at_));
-  fused.deviation += options_.acceleration * t * (1 + t);
+  fused.deviation = std::min(fused.deviation + options_.acceleration * t * (1 + t), high / 2 - low / 2);
   const double moved = kSafeDeviations * fused.deviation;
   const double carried = fused.value + fused.rate * t;
-  fused.value = options_.safe_side == SafeSide::kLow ? std::min(fused.value, carried) - moved
-                                                     : std::max(fused.value, carried) + moved;
+  fused.value =
+      std::clamp(is_low ? std::min(fused.value, carried) - moved : std::max(fused.value, carried) + moved, low, high);
   fused.confidence /= 2;
   return fused;
 }
 
-size_t SensorFusion::silent_at(MonotonicTime time) const {
-  size_t silent = 0;
-  for (size_t i = 0; i < sensors_.size(); ++i) {
-    if (sensors_[i].rate_hz <= 0) continue;
-    const double allowed = kPeriodsSilent / sensors_[i].rate_hz;
-    if (!tracks_[i].was_heard || seconds(time - tracks_[i].heard) > allowed) ++silent;
+bool SensorFusion::is_finite() const {
+  for (const double each : {value_, rate_, value_variance_, covariance_, rate_variance_}) {
+    if (!std::isfinite(each)) return false;
   }
-  return silent;
+  return true;
+}
+
+bool SensorFusion::is_silent(size_t sensor, MonotonicTime time) const {
+  if (sensors_[sensor].rate_hz <= 0) return false;
+  const double allowed = kPeriodsSilent / sensors_[sensor].rate_hz;
+  return !tracks_[sensor].was_heard || seconds(time - tracks_[sensor].heard) > allowed;
 }
 
 bool FusionState::is_sound() const {
@@ -191,7 +216,7 @@ void SensorFusion::restore(const FusionState& state) {
 
 CommandBound::Bounded CommandBound::bound(double command, double previous, Duration since,
                                           const FusedEstimate& estimate) const {
-  if (!std::isfinite(command) || estimate.is_late || estimate.confidence < confidence_min) {
+  if (!std::isfinite(command) || estimate.is_late || estimate.is_fallback || estimate.confidence < confidence_min) {
     return {safe, command != safe};
   }
   double bounded = std::clamp(command, low, high);

@@ -9,8 +9,10 @@
 // deviations from what the others say is not used either, until kRejectedMax of its sensor in a row disagree: then the
 // filter begins anew there, since the world has changed.
 //
-// Meant for 100 Hz. A step that takes more than `deadline` (10 ms) is answered by the fallback, which is on the safe
-// side of what was known, and counted. Not thread-safe; bounded memory, no allocation after construction.
+// Meant for 100 Hz. A step that takes more than `deadline` (10 ms), or whose estimate is beyond what doubles hold, is
+// answered by the fallback: the last good answer carried on, moved to the safe side by three deviations, and kept
+// within what the sensors can say. Both are counted; after the second the filter begins anew. All numbers of an answer
+// are finite. Not thread-safe; bounded memory, no allocation after construction.
 #pragma once
 
 #include <array>
@@ -30,6 +32,9 @@ struct Sensor {
   double range_max = 0;
   double rate_hz = 0;  // how often it is to be expected; one that is three periods late counts as silent
   double noise = 0;    // standard deviation of a reading; > 0
+
+  // Whether a filter can be made of it: the range rises, the noise and its square are positive numbers.
+  [[nodiscard]] bool is_sound() const;
 };
 
 struct SensorReading {
@@ -52,9 +57,10 @@ struct FusedEstimate {
   double deviation = 0;   // standard deviation of the value
   double confidence = 0;  // 0..1; 0 until there was a reading
   Duration processing{};
-  bool is_late = false;  // value is the fallback
-  size_t used = 0;       // readings of this step that counted
-  size_t silent = 0;     // sensors that owe a reading
+  bool is_late = false;
+  bool is_fallback = false;  // late, or beyond what doubles hold: value is the fallback
+  size_t used = 0;           // readings of this step that counted
+  size_t silent = 0;         // sensors that owe a reading
 };
 
 // What a SensorFusion of so many sensors has learnt, to be saved and gone on from.
@@ -101,12 +107,15 @@ class SensorFusion {
   static constexpr size_t kRejectedMax = 5;
   static constexpr double kGate = 5;  // deviations
 
-  // `clock` measures the processing time.
+  // Sensors are sound; there is one at least. `clock` measures the processing time.
   SensorFusion(std::vector<Sensor> sensors, FusionOptions options, const Clock& clock);
 
   // What is to be believed at `time`, with the readings that came since the last step. A time before the last step's is
   // taken for the last step's.
   FusedEstimate step(MonotonicTime time, std::span<const SensorReading> readings);
+
+  // Whether the sensor owes a reading at that time: its last came three periods ago or none did.
+  [[nodiscard]] bool is_silent(size_t sensor, MonotonicTime time) const;
 
   [[nodiscard]] FusionState state() const;
   // `state` is sound, and of as many sensors.
@@ -127,7 +136,7 @@ class SensorFusion {
   void restart(double value, double variance);
   [[nodiscard]] FusedEstimate estimate() const;
   [[nodiscard]] FusedEstimate fallback(MonotonicTime time) const;
-  [[nodiscard]] size_t silent_at(MonotonicTime time) const;
+  [[nodiscard]] bool is_finite() const;
 
   std::vector<Sensor> sensors_;
   FusionOptions options_;
@@ -153,7 +162,7 @@ struct CommandBound {
   double high = 0;
   double rate_max = 0;        // per second; 0 for no limit
   double safe = 0;            // within low..high
-  double confidence_min = 0;  // below it, and when the estimate is late, the command is `safe`
+  double confidence_min = 0;  // below it, and when the estimate is the fallback, the command is `safe`
 
   struct Bounded {
     double command = 0;

@@ -1,6 +1,7 @@
 #include "series/sensor_fusion.h"
 
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -193,6 +194,61 @@ TEST(SensorFusion, ALateStepIsAnsweredOnTheSafeSideAndCounted) {
   EXPECT_LT(late.value, in_time.value);
   EXPECT_LT(late.confidence, in_time.confidence);
   EXPECT_EQ(fusion.late(), 1U);
+}
+
+bool is_finite(const FusedEstimate& fused) {
+  return std::isfinite(fused.value) && std::isfinite(fused.rate) && std::isfinite(fused.deviation) &&
+         fused.confidence >= 0 && fused.confidence <= 1;
+}
+
+TEST(SensorFusion, AnswersWithNumbersWhateverItIsTold) {
+  const double odd[] = {0, 5, 6, 1e300, -1e300, 1e308, -1e308, 1.7e308, -1.7e308, 5e-324};
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    Random random(seed);
+    const auto one_of = [&](std::span<const double> values) { return values[random.below(values.size())]; };
+    const double noises[] = {1e-100, 1e-9, 1, 1e80, 1e100};
+    std::vector<Sensor> sensors;
+    for (uint64_t i = 0; i <= random.below(3); ++i) {
+      sensors.push_back(
+          {.name = "", .range_min = -1.7e308, .range_max = 1.7e308, .rate_hz = 1, .noise = one_of(noises)});
+    }
+    const ManualClock clock;
+    SensorFusion fusion(sensors, {.safe_side = random.chance(0.5) ? SafeSide::kLow : SafeSide::kHigh}, clock);
+    int64_t ms = 0;
+    for (int i = 0; i < 60; ++i) {
+      ms += static_cast<int64_t>(random.below(random.chance(0.1) ? 1'000'000'000 : 1000));
+      std::vector<SensorReading> readings;
+      for (size_t sensor = 0; sensor < sensors.size(); ++sensor) readings.push_back({sensor, one_of(odd)});
+      const FusedEstimate fused = fusion.step(at(ms), readings);
+      ASSERT_TRUE(is_finite(fused)) << "seed " << seed << " step " << i;
+      if (fused.is_fallback) EXPECT_EQ(fused.confidence, 0) << "seed " << seed;
+      ASSERT_TRUE(fusion.state().is_sound()) << "seed " << seed << " step " << i;
+    }
+  }
+}
+
+TEST(SensorFusion, AFallbackStaysWithinWhatSensorsCanSay) {
+  SlowClock clock;
+  clock.step = milliseconds(11);
+  SensorFusion never({kRadar, kUltrasonic}, {}, clock);
+  const FusedEstimate first = never.step(at(1'700'000'000'000), {});
+  EXPECT_TRUE(first.is_fallback);
+  EXPECT_EQ(first.value, kUltrasonic.range_min);
+  EXPECT_EQ(first.confidence, 0);
+  clock.step = milliseconds(0);
+  SensorFusion fusion({kRadar}, {}, clock);
+  const SensorReading reading[] = {{0, 50}};
+  fusion.step(at(0), reading);
+  clock.step = milliseconds(11);
+  EXPECT_EQ(fusion.step(at(3'600'000), {}).value, kRadar.range_min);
+}
+
+TEST(Sensor, WhatCannotBeIsNotSound) {
+  EXPECT_TRUE(kRadar.is_sound());
+  EXPECT_FALSE((Sensor{.name = "", .range_min = 8, .range_max = 0, .rate_hz = 0, .noise = 1}.is_sound()));
+  EXPECT_FALSE((Sensor{.name = "", .range_min = 0, .range_max = 8, .rate_hz = 0, .noise = -1}.is_sound()));
+  EXPECT_FALSE((Sensor{.name = "", .range_min = 0, .range_max = 8, .rate_hz = 0, .noise = 1e200}.is_sound()));
+  EXPECT_FALSE((Sensor{.name = "", .range_min = 0, .range_max = 8, .rate_hz = -1, .noise = 1}.is_sound()));
 }
 
 TEST(CommandBound, KeepsCommandsWithinRangeRateAndTrust) {

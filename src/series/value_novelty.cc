@@ -7,7 +7,7 @@
 
 namespace verge::series {
 
-double ValueNovelty::add(double value) {
+double ValueNovelty::add(double value, double entering) {
   double distance = 0;
   if (size_ > kSampleMin) {
     const auto end = sorted_.begin() + static_cast<ptrdiff_t>(size_);
@@ -17,7 +17,7 @@ double ValueNovelty::add(double value) {
     if (above != sorted_.begin()) distance = std::min(distance, value - *(above - 1));
   }
   if (waiting_.is_full()) enter(waiting_.back(kDelay - 1));
-  waiting_.add(value);
+  waiting_.add(entering);
   return distance;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "series/recent_values.h"
@@ -19,7 +20,10 @@ class ValueNovelty {
   static constexpr size_t kDelay = 10;
   static constexpr size_t kSampleMin = 20;  // with fewer nothing is new
 
-  double add(double value);
+  // The distance of `value`; `entering` is what the sample learns in its place.
+  double add(double value, double entering);
+  // What it holds, rising.
+  [[nodiscard]] std::span<const double> sample() const { return std::span(sorted_).first(size_); }
 
   template <class Self, class Archive>
   static void visit(Self& self, Archive& archive) {

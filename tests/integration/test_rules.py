@@ -7,6 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import openapi
 import verge
 
 RULES = """
@@ -162,6 +163,84 @@ class OverHttp(Rules):
         self.assertEqual((inspected["matched"], inspected["rows"], inspected["created"]), (1, 1, True))
         self.assertEqual(node.admin("/v1/rules/cold", "DELETE").status, 200)
         self.assertEqual(node.admin("/v1/rules/cold").status, 404)
+
+    def test_a_created_rule_is_replaced_and_keeps_its_state(self):
+        description = openapi.Description()
+        node = self.node("edge", self.config()).start()
+        client = self.mqtt(node)
+        client.subscribe("sum/#")
+        rule = {"name": "sum", "sql": "SELECT count(*) AS n, max(t) AS most FROM 's' GROUP BY COUNT(3)",
+                "do": [{"publish": "sum/old", "qos": 1}, {"upload": "low"}], "report": "none"}
+        created = node.admin("/v1/rules", "POST", json.dumps(rule)).json()
+        self.assertEqual(description.problems(created, description.schema_of("/v1/rules")), [])
+        shown = node.admin("/v1/rules/sum").json()
+        self.assertEqual(description.problems(shown, description.schema_of("/v1/rules/{name}")), [])
+        self.assertEqual([shown[key] for key in ("do", "report", "warnings")], [rule["do"], "none", []])
+        for t in (7, 8):
+            client.publish("s", {"t": t})
+        verge.wait_until(lambda: node.admin("/v1/rules/sum").json()["matched"] == 2)
+        other = {**rule, "do": [{"publish": "sum/new"}], "report": "high"}
+        put = node.admin("/v1/rules/sum", "PUT", json.dumps(other))
+        self.assertEqual(put.status, 200, put)
+        self.assertEqual(description.problems(put.json(), description.schema_of("/v1/rules/{name}", "put")), [])
+        shown = node.admin("/v1/rules/sum").json()
+        self.assertEqual([shown[key] for key in ("do", "report", "matched")], [other["do"], "high", 2])
+        client.publish("s", {"t": 1})
+        client.wait(lambda: client.messages, "the third reading ends the window that was open")
+        self.assertEqual([(each.topic, json.loads(each.payload)) for each in client.messages],
+                         [("sum/new", {"n": 3, "most": 8})])
+        for name, body, status in (("sum", {**rule, "name": "else"}, 400), ("sum", {**rule, "sql": "SELECT"}, 400),
+                                   ("hot", {**rule, "name": "hot"}, 409), ("none", {**rule, "name": "none"}, 404)):
+            refused = node.admin(f"/v1/rules/{name}", "PUT", json.dumps(body))
+            self.assertEqual(refused.status, status, refused)
+            self.assertEqual(description.problems(refused.json(), description.schema_of("/v1/rules/{name}", "put",
+                                                                                        "default")), [])
+        self.assertEqual(node.admin("/v1/rules/sum").json()["sql"], rule["sql"])
+
+    def test_an_error_names_the_column_and_suggests(self):
+        node = self.node("edge", self.config()).start()
+
+        def refused(sql):
+            answer = node.admin("/v1/rules", "POST", json.dumps({"name": "a", "sql": sql, "do": [{"drop": True}]}))
+            self.assertEqual(answer.status, 400, answer)
+            error = answer.json()["error"]
+            return error["code"], error["line"], error["column"], error["fix"]
+
+        self.assertEqual(refused("SELECT 'é',\n  avrage(v) FROM 'x' GROUP BY TUMBLING(1 s)"),
+                         ("rule.unknown-function", 2, 3, "did you mean avg?"))
+        self.assertEqual(refused("SELECT 'é', lookup('machine', device, 'hall') FROM 'x'"),
+                         ("rule.table", 1, 20, "did you mean machines?"))
+        self.assertEqual(refused("SELECT lookup('machines', device, 'hal') FROM 'x'"),
+                         ("rule.table", 1, 35, "did you mean hall?"))
+        code, line, column, fix = refused("SELECT max(v) AS most FROM 'x' GROUP BY TUMBLING(1 s) HAVING mots > 1")
+        self.assertEqual((code, line, column), ("rule.not-grouped", 1, 62))
+        self.assertIn("did you mean most?", fix)
+        warned = node.admin("/v1/rules", "POST", json.dumps(
+            {"name": "a", "sql": "SELECT t * 2 AS f\nFROM 'x' WHERE f > 3", "do": [{"drop": True}]})).json()["rules"][-1]
+        self.assertEqual([(each["code"], each["line"], each["column"]) for each in warned["warnings"]],
+                         [("rule.column", 2, 16)])
+
+    def test_check_warns(self):
+        path = os.path.join(self.directory, "warned.toml")
+        with open(path, "w") as file:
+            file.write(f"""
+[[worker]]
+name = "alarms"
+file = "{self.directory}/alarms.js"
+
+[[rule]]
+name = "a"
+sql = "SELECT t * 2 AS f FROM 'x' WHERE f > 3"
+do = [{{ drop = true }}, {{ worker = "alarm" }}]
+""")
+        with open(os.path.join(self.directory, "alarms.js"), "w") as file:
+            file.write("export default {};")
+        checked = verge.run("check", path)
+        self.assertEqual(checked.returncode, 0, checked)
+        self.assertIn(f"warning: {path}:8:41: WHERE reads the message's field f", checked.stderr)
+        self.assertRegex(checked.stderr, r"warning: .*:9:.*there is no worker alarm .*did you mean alarms\? \[rule.worker\]")
+        asked = json.loads(verge.run("check", path, "--json").stdout)
+        self.assertEqual([each["code"] for each in asked["warnings"]], ["rule.column", "rule.worker"])
 
     def test_what_is_wrong_is_said_as_for_the_file(self):
         node = self.node("edge", self.config()).start()

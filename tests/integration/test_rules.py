@@ -327,6 +327,96 @@ class Command(Rules):
         self.assertEqual(answer.returncode, 2)
         self.assertIn("did you mean hot?", answer.stderr)
 
+    WAYS = """
+[[rule]]
+name = "stop"
+sql = "SELECT device, v FROM 'w/+' WHERE v > 100"
+do = [{ publish = "stop/${device}" }, { upload = "critical" }]
+[[rule]]
+name = "ask"
+sql = "SELECT v, v / 100 AS urgency, 0.9 AS complexity FROM 'w/+' WHERE v < 0"
+do = [{ ask = "plan", publish = "planned", level = "placed", deadline = "1s" }]
+[[rule]]
+name = "worth"
+sql = "SELECT v, v / 100 AS importance FROM 'w/+'"
+do = [{ upload = "importance" }]
+[[rule]]
+name = "told"
+sql = "SELECT v, v / 100 AS significance FROM 'w/+'"
+do = [{ insight = "high", of = "v" }]
+[[rule]]
+name = "mean"
+sql = "SELECT avg(v) AS mean FROM 'w/+' WHERE v > 0 GROUP BY COUNT(2)"
+do = [{ upload = "low" }]
+[[rule]]
+name = "jump"
+sql = "SELECT v FROM 'w/+' WHERE v - lag(v) > 50"
+do = [{ publish = "jump" }]
+[[rule]]
+name = "where"
+sql = "SELECT v FROM 'w/+' WHERE v > 1000"
+do = [{ publish = "far/${v}" }]
+[[rule]]
+name = "failing"
+sql = "SELECT v, name FROM 'w/+'"
+do = [{ publish = "far/${name}" }]
+"""
+
+    def ways(self):
+        file = os.path.join(self.directory, "ways.toml")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(self.WAYS)
+        stream = os.path.join(self.directory, "ways.ndjson")
+        with open(stream, "w", encoding="utf-8") as out:
+            for v in (30, 60, 120, -5):
+                out.write(json.dumps({"topic": "w/a", "payload": {"v": v}}) + "\n")
+            out.write(json.dumps({"topic": "else", "payload": {"v": 1}}) + "\n")
+        return file, stream
+
+    def test_explain_shows_the_way_that_each_reading_took(self):
+        file, stream = self.ways()
+
+        def ways(rule):
+            return [(each["line"], each["way"], each["why"]) for each in
+                    self.lines("explain", file, rule, "--with", stream, "--json")]
+
+        unchosen = "WHERE does not choose it, or it lacks the key"
+        self.assertEqual(ways("stop"), [(1, "discard", unchosen), (2, "discard", unchosen), (3, "act", "at once, here"),
+                                        (4, "discard", unchosen)])
+        self.assertEqual(ways("ask")[3], (4, "up", "another level decides (complexity 0.9, urgency -0.05)"))
+        self.assertEqual(ways("worth"), [(1, "discard", "importance 0.3 is not above 0.5"),
+                                         (2, "aggregate", "kept (importance 0.6)"),
+                                         (3, "aggregate", "kept (importance 1.2)"),
+                                         (4, "discard", "importance -0.05 is not above 0.5")])
+        self.assertEqual([way for _, way, _ in ways("told")], ["discard", "discard", "aggregate", "discard"])
+        self.assertEqual(ways("told")[1][2], "significance 0.6 is not above 0.7")
+        self.assertEqual(ways("mean"), [(line, "aggregate", "it goes to the window") for line in (1, 2, 3)] +
+                         [(4, "discard", unchosen)])
+        self.assertEqual([way for _, way, _ in ways("jump")], ["discard", "discard", "act", "discard"])
+        self.assertEqual(ways("jump")[0][2], "WHERE does not choose it; functions remember it")
+        self.assertIn("not performed: action 1: its topic", ways("failing")[0][2])
+        did = self.lines("explain", file, "stop", "--with", stream, "--json")[2]
+        self.assertEqual((did["did"], did["rows"]), (["publish stop/a", "upload at critical w/a"], 1))
+        said = verge.run("rules", "explain", file, "--with", stream)
+        self.assertEqual(len(said.stdout.splitlines()), 4 * 8, said)
+        self.assertIn("3 stop: act: at once, here; publish stop/a, upload at critical w/a\n", said.stdout)
+        self.assertIn("did you mean stop?", verge.run("rules", "explain", file, "stpo", "--with", stream).stderr)
+
+    def test_trace_tells_apart_what_became_of_a_reading(self):
+        file, stream = self.ways()
+
+        def outcomes(rule):
+            return [each["outcome"] for each in self.lines("trace", file, rule, "--with", stream, "--keep-open")
+                    if "line" in each]
+
+        self.assertEqual(outcomes("worth"), ["discarded", "rows", "rows", "discarded"])
+        self.assertEqual(outcomes("told"), ["discarded", "discarded", "rows", "discarded"])
+        self.assertEqual(outcomes("mean"), ["remembered", "rows", "remembered", "not chosen by WHERE"])
+        self.assertEqual(outcomes("jump"), [*["not chosen by WHERE, remembered by functions"] * 2, "rows",
+                                            "not chosen by WHERE, remembered by functions"])
+        self.assertEqual(outcomes("where"), ["not chosen by WHERE"] * 4)
+        self.assertEqual(outcomes("failing"), ["error"] * 4)
+
     def test_a_line_that_is_none(self):
         with open(self.stream, "a", encoding="utf-8") as out:
             out.write("{}\n")

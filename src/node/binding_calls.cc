@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "node/key_value_text.h"
 
 namespace verge::node {
@@ -50,24 +51,27 @@ class KeyValueCall final : public isolates::Subrequest {
         expiration_(field_of(request, "expiration")),
         metadata_(field_of(request, "metadata")),
         limit_(field_of(request, "limit")),
-        cursor_(field_of(request, "cursor")),
-        body_(request.body) {
+        cursor_(field_of(request, "cursor")) {
+    gather(request.body);
     if (ends) {
       finish_body();
     } else {
       tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
     }
   }
-  ~KeyValueCall() override { told_->observer = nullptr; }
+  ~KeyValueCall() override {
+    told_->observer = nullptr;
+    store_.arriving().give_back(body_.size());
+  }
   KeyValueCall(const KeyValueCall&) = delete;
   KeyValueCall& operator=(const KeyValueCall&) = delete;
 
   void write_body(std::string_view piece) override {
-    // One byte more than may be says that it was too long.
-    body_.append(piece.substr(0, kv::kValueBytesMax + 1 - std::min(body_.size(), kv::kValueBytesMax + 1)));
+    gather(piece);
     tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
   }
   void finish_body() override {
+    if (is_refused_) return;
     if (const Result<void> begun = ask(); !begun) refuse(begun.error());
   }
   // An answer comes as a whole, and waits with who asked.
@@ -75,6 +79,22 @@ class KeyValueCall final : public isolates::Subrequest {
   void resume() override {}
 
  private:
+  void gather(std::string_view piece) {
+    // One byte more than may be says that it was too long.
+    piece = piece.substr(0, kv::kValueBytesMax + 1 - std::min(body_.size(), kv::kValueBytesMax + 1));
+    if (is_refused_ || piece.empty()) return;
+    if (store_.arriving().take(piece.size())) {
+      body_.append(piece);
+      return;
+    }
+    is_refused_ = true;
+    store_.arriving().give_back(body_.size());
+    body_ = {};
+    refuse({"kv.busy",
+            fmt::format("values that are being put come to {} already", format_size(store_.arriving().bytes_max())),
+            "ask again in a moment, or put less at once"});
+  }
+
   Result<void> ask() {
     if (what_ == "list") return list();
     if (const Result<void> good = check_text_key(key_); !good) return good;
@@ -99,7 +119,9 @@ class KeyValueCall final : public isolates::Subrequest {
     if (const Result<void> good = check_metadata(metadata_); !good) return good;
     const Result<int64_t> expires_s = expiry_of(ttl_, expiration_, now_s_);
     if (!expires_s) return std::unexpected(expires_s.error());
-    return write(kv::Item{std::move(body_), std::move(metadata_), *expires_s});
+    // What waits to be written has a bound of its own.
+    store_.arriving().give_back(body_.size());
+    return write(kv::Item{std::exchange(body_, {}), std::move(metadata_), *expires_s});
   }
 
   Result<void> write(std::optional<kv::Item> item) {
@@ -112,11 +134,9 @@ class KeyValueCall final : public isolates::Subrequest {
 
   Result<void> list() {
     kv::ListRequest request{.space = space_, .prefix = key_};
-    if (!limit_.empty()) {
-      size_t limit = 0;
-      std::from_chars(limit_.data(), limit_.data() + limit_.size(), limit);
-      request.limit = std::clamp<size_t>(limit, 1, kv::kListMax);
-    }
+    const Result<size_t> limit = list_limit_of(limit_);
+    if (!limit) return std::unexpected(limit.error());
+    request.limit = *limit;
     if (!cursor_.empty()) {
       std::optional<std::string> after = read_cursor(cursor_);
       if (!after) return fail("kv.value", "the cursor is none of a list", "give that of the list before");
@@ -168,6 +188,102 @@ class KeyValueCall final : public isolates::Subrequest {
   std::string metadata_;
   const std::string limit_;
   const std::string cursor_;
+  std::string body_;  // there is room taken for it
+  bool is_refused_ = false;
+};
+
+// Messages on their way to a queue: of each a field "KIND BYTES DELAY", and their bodies one after the other.
+class SendCall final : public isolates::Subrequest {
+ public:
+  SendCall(runtime::Loop& loop, queues::QueueStore& store, const isolates::WorkerBinding& binding,
+           const calls::Request& request, bool ends, isolates::SubrequestObserver& observer)
+      : loop_(loop),
+        store_(store),
+        told_(std::make_shared<Told>(&observer)),
+        queue_(binding.target),
+        is_send_(request.method == "send"),
+        body_(request.body) {
+    for (const calls::Field& field : request.fields) {
+      if (field.name == "message") heads_.emplace_back(field.value);
+    }
+    if (ends) {
+      finish_body();
+    } else {
+      tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
+    }
+  }
+  ~SendCall() override { told_->observer = nullptr; }
+  SendCall(const SendCall&) = delete;
+  SendCall& operator=(const SendCall&) = delete;
+
+  void write_body(std::string_view piece) override {
+    body_.append(piece.substr(0, kBodyBytesMax + 1 - std::min(body_.size(), kBodyBytesMax + 1)));
+    tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
+  }
+  void finish_body() override {
+    Result<std::vector<queues::NewMessage>> messages = read_messages();
+    if (!messages) {
+      return tell([error = messages.error()](isolates::SubrequestObserver& its) { its.on_failed(error); });
+    }
+    store_.send(queue_, *std::move(messages), [told = told_, &loop = loop_](Result<void> sent) mutable {
+      loop.post([told = std::move(told), sent = std::move(sent)] {
+        if (told->observer == nullptr) return;
+        if (!sent) return told->observer->on_failed(sent.error());
+        told->observer->on_answer({.status = 204}, true);
+      });
+    });
+  }
+  void pause() override {}
+  void resume() override {}
+
+ private:
+  static constexpr size_t kMessagesMax = 100;
+  static constexpr size_t kBodyBytesMax = 1U << 20;
+
+  [[nodiscard]] Result<std::vector<queues::NewMessage>> read_messages() const {
+    if (!is_send_) return fail("workers.binding", "a queue knows only 'send'", "");
+    if (heads_.size() > kMessagesMax || body_.size() > kBodyBytesMax) {
+      return fail("queues.message", "these are more than 100 messages, or more than 1 MiB", "send fewer at once");
+    }
+    std::vector<queues::NewMessage> messages;
+    std::string_view rest = body_;
+    for (const std::string& head : heads_) {
+      unsigned kind = 0;
+      size_t bytes = 0;
+      int64_t seconds = 0;
+      std::string_view words = head;
+      const bool is_read = take_number(words, kind) && take_number(words, bytes);
+      const bool is_good =
+          is_read && kind <= 2 && bytes <= rest.size() && (words == "-" || take_number(words, seconds));
+      if (!is_good) return fail("queues.message", "the messages cannot be read", "");
+      messages.push_back({.kind = static_cast<queues::ContentKind>(kind),
+                          .body = std::string(rest.substr(0, bytes)),
+                          .delay = std::chrono::seconds(std::clamp<int64_t>(seconds, 0, 43'200))});
+      rest.remove_prefix(bytes);
+    }
+    return messages;
+  }
+  // With the space behind it.
+  template <class Number>
+  static bool take_number(std::string_view& words, Number& number) {
+    const auto [end, problem] = std::from_chars(words.data(), words.data() + words.size(), number);
+    if (problem != std::errc{}) return false;
+    words.remove_prefix(std::min<size_t>(end - words.data() + 1, words.size()));
+    return true;
+  }
+  template <class Say>
+  void tell(Say say) {
+    loop_.post([told = told_, say = std::move(say)] {
+      if (told->observer != nullptr) say(*told->observer);
+    });
+  }
+
+  runtime::Loop& loop_;
+  queues::QueueStore& store_;
+  const std::shared_ptr<Told> told_;
+  const std::string queue_;
+  const bool is_send_;
+  std::vector<std::string> heads_;
   std::string body_;
 };
 
@@ -207,7 +323,11 @@ bool BindingCalls::answer_at_once(const isolates::Worker& worker, const calls::R
 std::unique_ptr<isolates::Subrequest> BindingCalls::begin(const isolates::Worker& worker, const calls::Request& request,
                                                           bool ends, isolates::SubrequestObserver& observer) {
   const isolates::WorkerBinding* binding = binding_of(worker, request.cache);
-  if (binding == nullptr || binding->kind != calls::BindingKind::kKeyValue || store_ == nullptr) {
+  const bool is_queue = binding != nullptr && binding->kind == calls::BindingKind::kQueue;
+  if (is_queue && queues_ != nullptr) {
+    return std::make_unique<SendCall>(loop_, *queues_, *binding, request, ends, observer);
+  }
+  if (binding == nullptr || is_queue || store_ == nullptr) {
     return std::make_unique<Refusal>(
         loop_, Error{"workers.binding", fmt::format("the worker has no binding {}", request.cache), "configure it"},
         observer);

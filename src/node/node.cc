@@ -485,8 +485,7 @@ Result<void> Node::restore_rules(const std::shared_ptr<const rules::RuleSet>& ru
   if (const Result<void> restored = restoration.restore(*rule_journal_); !restored) return restored;
   const RuleLayout layout = restoration.layout_for(shards_.size());
   for (size_t i = 0; i < shards_.size(); ++i) {
-    const Result<void> given = restoration.give(layout, i, clock_.wall(), shards_[i].path->evaluator());
-    if (!given) return given;
+    restoration.give(layout, i, clock_.wall(), shards_[i].path->evaluator());
     shards_[i].path->record_in(*rule_journal_, layout);
   }
   rule_journal_->start(layout);
@@ -599,6 +598,7 @@ Result<void> Node::open_sites() {
                   descriptors_.for_connections, tracer_.get());
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
+  request_runs_ = std::make_unique<RequestRuns>(*shards_[0].loop, sites_->proxy(0), clock_);
   return {};
 }
 
@@ -612,6 +612,12 @@ void Node::make_overview() {
                             .started = started_};
   if (const auto at = parse_position(config_.node.position)) options.position = {at->latitude, at->longitude};
   overview_ = std::make_unique<Overview>(admin_loop_, std::move(options), [this] { return readings(); });
+}
+
+void Node::run_request(RequestRuns::Request request, std::function<void(Result<RequestRuns::Answer>)> done) {
+  shards_[0].loop->post([this, request = std::move(request), done = std::move(done)]() mutable {
+    request_runs_->run(request, std::move(done));
+  });
 }
 
 void Node::make_tracer() {

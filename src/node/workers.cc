@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "node/queue_names.h"
 
 namespace verge::node {
 namespace {
@@ -29,7 +30,7 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
     return std::tie(its.cpu, its.wall, its.memory_bytes, its.subrequests_max, its.answer_bytes_max);
   };
   return a.owner == b.owner && a.compatibility_date == b.compatibility_date && a.variables == b.variables &&
-         a.bindings == b.bindings && limits(a.limits) == limits(b.limits) &&
+         a.bindings == b.bindings && a.connect == b.connect && limits(a.limits) == limits(b.limits) &&
          std::ranges::equal(a.modules, b.modules,
                             [](const isolates::ModuleSource& one, const isolates::ModuleSource& other) {
                               return one.name == other.name && one.type == other.type && one.source == other.source;
@@ -39,11 +40,13 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
 }  // namespace
 
 Workers::Workers(const Config& config, const Clock& clock, Sites& sites, const std::vector<runtime::Loop*>& loops,
-                 std::string directory, std::string kv_directory)
+                 std::string directory, std::string data_directory, storage::FileSystem& file_system)
     : limits_(config.workers_limits),
       directory_(std::move(directory)),
       kv_options_(config.kv),
-      kv_directory_(std::move(kv_directory)),
+      queue_configs_(config.queues),
+      data_directory_(std::move(data_directory)),
+      file_system_(file_system),
       loops_(loops),
       clock_(clock) {
   for (size_t i = 0; i < loops_.size(); ++i) {
@@ -64,6 +67,13 @@ std::shared_ptr<const PlacedWorker> Workers::place(const WorkerSpec& spec, const
                             .compatibility_date = config.compatibility_date};
   for (const auto& [name, space] : config.kv) {
     code.bindings.push_back({.name = name, .kind = calls::BindingKind::kKeyValue, .target = space});
+  }
+  for (const std::string& text : config.connect) {
+    // As routes below.
+    if (const Result<isolates::ConnectRule> rule = isolates::parse_connect_rule(text)) code.connect.push_back(*rule);
+  }
+  for (const auto& [name, queue] : config.queues) {
+    code.bindings.push_back({.name = name, .kind = calls::BindingKind::kQueue, .target = queue});
   }
   std::shared_ptr<const PlacedWorker> before = former.find(config.name);
   std::shared_ptr<isolates::Worker> worker;  // shared with the calls that are under way
@@ -112,6 +122,8 @@ Result<void> Workers::open(const OnLoops& on_loops) {
                                         .code_cache_files = code_cache_.get()};
     loops_workers_[loop]->open(*zygote_, *resolver_, options,
                                [this](const isolates::ConsoleLine& line) { take_line(line); });
+    loops_workers_[loop]->pool().observe_calls([this](const isolates::EndedCall& call) { take_call(call); },
+                                               wants_calls_);
   });
   return {};
 }
@@ -119,7 +131,7 @@ Result<void> Workers::open(const OnLoops& on_loops) {
 Result<void> Workers::open_kv(const OnLoops& on_loops) {
   if (!kv_) {
     Result<std::unique_ptr<kv::RocksStore>> opened = kv::RocksStore::open(
-        kv_directory_, clock_, {.bytes_max = kv_options_.bytes_max, .memory_bytes = kv_options_.memory});
+        data_directory_ + "/kv", clock_, {.bytes_max = kv_options_.bytes_max, .memory_bytes = kv_options_.memory});
     if (!opened) return std::unexpected(opened.error());
     kv_ = std::move(*opened);
     kv_in_use_.store(kv_.get(), std::memory_order_release);
@@ -130,6 +142,78 @@ Result<void> Workers::open_kv(const OnLoops& on_loops) {
 
 void Workers::locate(const std::shared_ptr<const geo::Locations>& locations, const OnLoops& on_loops) {
   on_loops([&](size_t loop) { loops_workers_[loop]->locate(locations); });
+}
+
+// --- Queues
+
+std::vector<QueueConfig> Workers::exchange_queues(std::vector<QueueConfig> queues) {
+  return std::exchange(queue_configs_, std::move(queues));
+}
+
+Result<void> Workers::check_queues(const WorkerConfig& worker) const {
+  const auto is_there = [&](const std::string& queue) {
+    return std::ranges::find(queue_configs_, queue, &QueueConfig::name) != queue_configs_.end();
+  };
+  for (const auto& [name, queue] : worker.queues) {
+    if (!is_there(queue)) return std::unexpected(unknown_queue(queue, queue_configs_));
+  }
+  const std::shared_ptr<const WorkerSet> now = set();
+  for (const std::string& queue : worker.consumes) {
+    if (!is_there(queue)) return std::unexpected(unknown_queue(queue, queue_configs_));
+    const auto other = std::ranges::find_if(now->consumed, [&](const ConsumedQueue& consumed) {
+      return consumed.queue == queue && consumed.worker->name() != worker.name;
+    });
+    if (other == now->consumed.end()) continue;
+    return fail("queues.consumed", fmt::format("queue {} is consumed by {} already", queue, other->worker->name()),
+                "leave it to one worker");
+  }
+  return {};
+}
+
+Result<void> Workers::open_queues(const OnLoops& on_loops) {
+  if (!queues_ && !queue_configs_.empty()) {
+    Result<std::unique_ptr<queues::QueueStore>> opened =
+        queues::QueueStore::open(file_system_, data_directory_ + "/queues", no_keys_, clock_);
+    if (!opened) return std::unexpected(opened.error());
+    queues_ = std::move(*opened);
+    // One loop consumes: it knows of all batches that are under way.
+    queues_->when_arrived([this](const std::string& queue) {
+      loops_[0]->post([this, queue] { loops_workers_[0]->look_at_queue(queue); });
+    });
+    on_loops([&](size_t loop) { loops_workers_[loop]->use(*queues_); });
+    queues_in_use_.store(queues_.get(), std::memory_order_release);
+  }
+  if (!queues_) return {};
+  std::map<std::string, queues::QueueOptions, std::less<>> options;
+  for (const QueueConfig& config : queue_configs_) {
+    options[config.name] = {.bytes_max = config.bytes_max,
+                            .retries_max = static_cast<uint32_t>(config.max_retries),
+                            .retry_delay = config.retry_delay,
+                            .dead_letters = config.dead_letter_queue};
+  }
+  queues_->configure(std::move(options));
+  return {};
+}
+
+void Workers::consume(WorkerSet& set, const WorkerConfig& config,
+                      const std::shared_ptr<const PlacedWorker>& worker) const {
+  for (const std::string& queue : config.consumes) {
+    const auto its = std::ranges::find(queue_configs_, queue, &QueueConfig::name);
+    if (its == queue_configs_.end()) {
+      log_error("queues", "worker {}: {}", config.name, unknown_queue(queue, queue_configs_).line());
+      continue;
+    }
+    if (const auto other = std::ranges::find(set.consumed, queue, &ConsumedQueue::queue); other != set.consumed.end()) {
+      log_error("queues", "worker {} gets nothing of queue {}, which {} consumes", config.name, queue,
+                other->worker->name());
+      continue;
+    }
+    set.consumed.push_back({.queue = queue,
+                            .worker = worker->worker,
+                            .batch_max = its->max_batch_size,
+                            .batch_timeout = its->max_batch_timeout,
+                            .concurrency = its->max_concurrency});
+  }
 }
 
 Result<std::vector<Duration>> Workers::start(const WorkerSpec& spec, const OnLoops& on_loops) {
@@ -166,6 +250,7 @@ Result<void> Workers::change(const std::vector<WorkerSpec>& specs, const OnLoops
     if (const Result<void> opened = open(on_loops); !opened) return opened;
   }
   const bool has_space = std::ranges::any_of(specs, [](const WorkerSpec& spec) { return !spec.config.kv.empty(); });
+  if (const Result<void> opened = open_queues(on_loops); !opened) return opened;
   if (has_space && !kv_) {
     if (const Result<void> opened = open_kv(on_loops); !opened) return opened;
   }
@@ -176,6 +261,7 @@ Result<void> Workers::change(const std::vector<WorkerSpec>& specs, const OnLoops
     for (const WorkerRoute& route : placed->routes) {
       made->routes.add(route, placed->position, made->workers.size());
     }
+    consume(*made, spec.config, placed);
     made->workers.push_back(std::move(placed));
   }
   const std::shared_ptr<const WorkerSet> fresh = std::move(made);
@@ -224,19 +310,43 @@ void Workers::take_line(const isolates::ConsoleLine& line) {
   constexpr size_t kLineBytesMax = 4096;
   const std::string_view level = kLevels.at(static_cast<size_t>(line.level));
   log_debug("workers", "{} says: {}", line.worker.name(), line.text.substr(0, kLineBytesMax));
+  keep_line(line.worker.name(),
+            {.level = level, .text = std::string(line.text.substr(0, kLineBytesMax)), .call = line.call});
+}
+
+void Workers::take_call(const isolates::EndedCall& call) {
+  constexpr size_t kUrlBytesMax = 1024;
+  if (call.kind != calls::CallKind::kFetch) return;
+  ConsoleLine line{.level = "call", .call = call.call};
+  line.method = call.method;
+  line.url = call.url.substr(0, std::min(call.url.find('?'), kUrlBytesMax));
+  line.status = call.status;
+  line.outcome = !call.error.empty() ? "error" : call.is_cancelled || call.status == 0 ? "canceled" : "ok";
+  line.error = call.error;
+  line.took = call.took;
+  keep_line(call.worker.name(), std::move(line));
+}
+
+void Workers::keep_line(std::string_view worker, ConsoleLine line) {
   const std::lock_guard lock(console_mutex_);
-  lines_.emplace_back(line.worker.name(), ConsoleLine{.number = ++last_line_,
-                                                      .time_us = clock_.wall().microseconds,
-                                                      .level = level,
-                                                      .text = std::string(line.text.substr(0, kLineBytesMax))});
+  if (line.level == "call" && clock_.monotonic() > calls_wanted_until_) wants_calls_ = false;
+  line.number = ++last_line_;
+  line.time_us = clock_.wall().microseconds;
+  lines_.emplace_back(worker, std::move(line));
   if (lines_.size() > kConsoleLinesMax) lines_.pop_front();
 }
 
-std::pair<std::vector<Workers::ConsoleLine>, uint64_t> Workers::console(std::string_view worker, uint64_t after) const {
+std::pair<std::vector<Workers::ConsoleLine>, uint64_t> Workers::console(std::string_view worker, uint64_t after,
+                                                                        bool with_calls) {
+  constexpr Duration kWantedFor = std::chrono::seconds(10);
   const std::lock_guard lock(console_mutex_);
+  if (with_calls) {
+    calls_wanted_until_ = clock_.monotonic() + kWantedFor;
+    wants_calls_ = true;
+  }
   std::vector<ConsoleLine> lines;
   for (const auto& [name, line] : lines_) {
-    if (name == worker && line.number > after) lines.push_back(line);
+    if (name == worker && line.number > after && (with_calls || line.level != "call")) lines.push_back(line);
   }
   return {std::move(lines), last_line_};
 }

@@ -1,4 +1,5 @@
 // verge pub and verge sub: one message to a broker, and those that come from it.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -9,26 +10,55 @@
 #include "base/text.h"
 #include "cli/command_line.h"
 #include "cli/mqtt_commands.h"
+#include "model/topic.h"
 #include "mqtt/client.h"
+#include "mqtt/reason_words.h"
 #include "mqtt/twin_document.h"
 #include "net/address.h"
+#include "net/connecting.h"
+#include "net/tls_context.h"
 
 namespace verge::cli {
 namespace {
 
 constexpr uint16_t kKeepAliveSeconds = 60;
 
+constexpr Duration kConnectMax = std::chrono::seconds(10);
+
 struct BrokerOptions {
-  std::string target = "127.0.0.1:1883";
+  std::string target;  // empty: this machine, at the customary port
+  bool tls = false;
+  std::string authorities;
+  net::TlsIdentity identity;
   std::string client_id;
   std::string user;
   std::string password_file;
+
+  [[nodiscard]] bool speaks_tls() const { return tls || !authorities.empty() || !identity.certificate.empty(); }
+  [[nodiscard]] std::string address() const {
+    return !target.empty() ? target : speaks_tls() ? "127.0.0.1:8883" : "127.0.0.1:1883";
+  }
+  // What the broker's certificate must be for.
+  [[nodiscard]] std::string server_name() const {
+    std::string host = address();
+    host.erase(std::min(host.rfind(':'), host.size()));
+    return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+  }
 };
 
 void add_broker_options(Command& command, BrokerOptions& options) {
-  command.add_option("--target", options.target, "Where the broker listens, without TLS")
-      ->type_name("HOST:PORT")
-      ->capture_default_str();
+  command.add_option("--target", options.target, "Where the broker listens [127.0.0.1:1883; with TLS 127.0.0.1:8883]")
+      ->type_name("HOST:PORT");
+  command.add_flag("--tls", options.tls,
+                   "Speak TLS; the broker's certificate must be for HOST, by an authority of the system");
+  command
+      .add_option("--ca,--cafile", options.authorities, "Speak TLS, and trust the authorities in this PEM file instead")
+      ->type_name("FILE");
+  Option* certificate =
+      command.add_option("--cert", options.identity.certificate, "Speak TLS, and show this certificate (PEM)");
+  Option* key = command.add_option("--key", options.identity.key, "Its private key (PEM), without a passphrase");
+  certificate->type_name("FILE")->needs("--key");
+  key->type_name("FILE")->needs("--cert");
   command.add_option("--id", options.client_id, "The client id; the broker gives one by itself")->type_name("ID");
   command.add_option("--user", options.user, "The user name")->type_name("USER");
   command.add_option("--password-file", options.password_file, "Its first line is the password")->type_name("FILE");
@@ -39,13 +69,47 @@ int fail_with(std::string_view command, const Error& error) {
   return kFailure;
 }
 
+// What to do about a refusal; empty where the reason says it.
+std::string fix_of(mqtt::Reason reason, const BrokerOptions& options) {
+  const bool is_nobody = options.user.empty() && options.identity.certificate.empty();
+  switch (reason) {
+    case mqtt::Reason::kBadUserNameOrPassword:
+      return options.user.empty() ? "give --user and --password-file"
+                                  : "correct --user, or the first line of the file that --password-file names";
+    case mqtt::Reason::kNotAuthorized:
+      return is_nobody ? "give --user and --password-file, or --cert and --key"
+                       : "let this user do it; in a node [[mqtt.acl]] says who may do what";
+    case mqtt::Reason::kClientIdentifierNotValid:
+      return "give another --id";
+    case mqtt::Reason::kUnsupportedProtocolVersion:
+      return "name a broker that speaks MQTT 5";
+    case mqtt::Reason::kServerUnavailable:
+    case mqtt::Reason::kServerBusy:
+    case mqtt::Reason::kServerShuttingDown:
+    case mqtt::Reason::kMessageRateTooHigh:
+      return "try again later";
+    case mqtt::Reason::kTopicFilterInvalid:
+      return "'+' stands alone for one level, '#' alone for all levels that remain";
+    case mqtt::Reason::kPacketTooLarge:
+      return "send less at once";
+    default:
+      return {};
+  }
+}
+
+Error refusal_of(mqtt::Reason reason, std::string_view what, const BrokerOptions& options) {
+  return {"cli.broker-refused",
+          fmt::format("the broker refused {}: {} ({:#x})", what, words_of(reason), static_cast<unsigned>(reason)),
+          fix_of(reason, options)};
+}
+
 // One connection, to its end.
 class Exchange : public mqtt::ClientObserver {
  public:
   // The exit status.
   int run(std::string_view command, const BrokerOptions& options) {
-    const Result<net::Address> address = net::Address::resolve(options.target);
-    if (!address) return fail_with(command, address.error());
+    command_ = command;
+    broker_ = &options;
     std::string password;
     if (!options.password_file.empty()) {
       std::ifstream in(options.password_file);
@@ -57,14 +121,8 @@ class Exchange : public mqtt::ClientObserver {
     mqtt::Connect connect{.keep_alive_s = kKeepAliveSeconds, .client_id = options.client_id};
     if (!options.user.empty()) connect.user_name = options.user;
     if (!options.password_file.empty()) connect.password = password;
-    auto client = mqtt::Client::open(loop_, *address, connect, *this);
-    if (!client) return fail_with(command, client.error());
-    client_ = std::move(*client);
+    if (const Result<void> opened = open(options, connect); !opened) return fail_with(command, opened.error());
     loop_.run();
-    if (!failure_.empty()) {
-      fmt::print(stderr, "verge {}: {}: {}\n", command, options.target, failure_);
-      return kFailure;
-    }
     return status_;
   }
 
@@ -74,16 +132,56 @@ class Exchange : public mqtt::ClientObserver {
     if (client_) client_->disconnect();
     loop_.stop();
   }
+  void end(const Error& error) { end(fail_with(command_, error)); }
+  void on_refused(mqtt::Reason reason, std::string_view said) override {
+    Error error = refusal_of(reason, "the connection", *broker_);
+    if (!said.empty()) error.what.append(": ").append(printable(said));
+    break_off(fail_with(command_, error));
+  }
   void on_disconnected(std::string_view reason) override {
-    failure_ = reason;
-    loop_.stop();
+    fmt::print(stderr, "verge {}: {}: {}\n", command_, broker_->address(), reason);
+    break_off(kFailure);
   }
   mqtt::Client& client() { return *client_; }
+  [[nodiscard]] const BrokerOptions& broker() const { return *broker_; }
 
  private:
+  // `connect`, which has views, outlives the loop's run.
+  Result<void> open(const BrokerOptions& options, const mqtt::Connect& connect) {
+    const Result<net::Address> address = net::Address::resolve(options.address());
+    if (!address) return std::unexpected(address.error());
+    if (!options.speaks_tls()) {
+      auto client = mqtt::Client::open(loop_, *address, connect, *this);
+      if (!client) return std::unexpected(client.error());
+      client_ = std::move(*client);
+      return {};
+    }
+    const auto tls = net::TlsContext::client({.server_name = options.server_name(),
+                                              .ca = options.authorities,
+                                              .identity = options.identity,
+                                              .protocols = {}});
+    if (!tls) return std::unexpected(tls.error());
+    const auto connected = [this, &connect](Result<net::Socket> socket) {
+      if (socket) {
+        client_ = mqtt::Client::over(loop_, std::move(*socket), connect, *this);
+      } else {
+        break_off(fail_with(command_, socket.error()));
+      }
+    };
+    connecting_ =
+        std::make_unique<net::Connecting>(loop_, *address, options.server_name(), *tls, kConnectMax, connected);
+    return {};
+  }
+  void break_off(int status) {
+    status_ = status;
+    loop_.stop();
+  }
+
   runtime::Loop loop_{"client"};
+  std::unique_ptr<net::Connecting> connecting_;
   std::unique_ptr<mqtt::Client> client_;
-  std::string failure_;
+  std::string_view command_;
+  const BrokerOptions* broker_ = nullptr;
   int status_ = kSuccess;
 };
 
@@ -125,7 +223,7 @@ class Publishing final : public Exchange {
                  "\n",
                  json_string(options_.topic), payload_.size(), options_.qos, code);
     } else if (mqtt::is_failure(reason)) {
-      fmt::print(stderr, "verge pub: the broker refused the message (reason {:#x})\n", code);
+      return end(refusal_of(reason, "the message", broker()));
     } else if (reason == mqtt::Reason::kNoMatchingSubscribers) {
       fmt::print(stderr, "nobody subscribes to {}\n", printable(options_.topic));
     }
@@ -137,6 +235,11 @@ class Publishing final : public Exchange {
 };
 
 int publish(const PubOptions& options) {
+  if (!is_topic_name(options.topic)) {
+    fail_with("pub", {"cli.topic", fmt::format("{} is no topic to publish to", json_string(options.topic)),
+                      "a topic is not empty and has no '+' and '#', which stand in filters"});
+    return kUsage;
+  }
   std::string payload = options.payload;
   if (options.file == "-") {
     std::string text;
@@ -176,8 +279,7 @@ class Subscribing final : public Exchange {
     const std::string& filter = options_.filters[answered_++];
     const int code = suback.codes.empty() ? 0x80 : suback.codes.front();
     if (code < 0x80) return;
-    fmt::print(stderr, "verge sub: the broker refused {} (reason {:#x})\n", printable(filter), code);
-    end(kFailure);
+    end(refusal_of(static_cast<mqtt::Reason>(code), printable(filter), broker()));
   }
   void on_message(const mqtt::Publish& publish) override {
     if (options_.count > 0 && taken_ == options_.count) return;  // the rest of a packet
@@ -226,7 +328,8 @@ void add_pub(Command& app, Outcome& outcome) {
   pub->add_flag("--json", options->json, "JSON on stdout: topic, bytes, qos and the reason code of the answer");
   set_examples(*pub,
                "  verge pub plant/press-7/oven '{\"temperature\":120}'\n"
-               "  verge pub config/press-7 --file press-7.json --retain --qos 2");
+               "  verge pub config/press-7 --file press-7.json --retain --qos 2\n"
+               "  verge pub a/b x --target broker.example:8883 --ca ca.pem --cert press-7.pem --key press-7.key");
   pub->callback([&outcome, options] { outcome.run = [options] { return publish(*options); }; });
 }
 

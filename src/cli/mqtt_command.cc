@@ -98,7 +98,15 @@ int kick(const MqttOptions& options) {
                                    fmt::format("/v1/mqtt/clients/{}{}", net::percent_encode(options.client),
                                                options.with_session ? "?session=end" : ""),
                                    "", ""));
-  if (!done) return print_failure(done.error());
+  if (!done) {
+    Error error = done.error();
+    if (error.fix.contains("?session=end")) {
+      error.fix = options.with_session
+                      ? "see verge mqtt clients"
+                      : "see verge mqtt clients; --end-session also ends the session of one that is away";
+    }
+    return print_failure(error);
+  }
   if (options.json) {
     fmt::print("{}\n", simdjson::minify(*done));
   } else {

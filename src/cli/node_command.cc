@@ -70,9 +70,14 @@ sigset_t handled_signals() {
   return signals;
 }
 
+void log_warnings(const node::PreparedConfig& prepared) {
+  for (const node::ConfigProblem& warning : prepared.warnings) log_warning("rules", "{}", warning.line());
+}
+
 void reload(node::Node& node, const NodeOptions& options) {
   notify_service_manager("RELOADING=1");
   if (auto fresh = prepare(options)) {
+    log_warnings(*fresh);
     node.reload(fresh->config, fresh->rules, fresh->credentials);
   } else {
     for (const node::ConfigProblem& problem : fresh.error()) log_error("node", "not reloaded: {}", problem.line());
@@ -99,6 +104,7 @@ int run_node(const NodeOptions& options) {
     return kSuccess;
   }
   configure_log(prepared->config.log.level, prepared->config.log.format);
+  log_warnings(*prepared);
   // Whoever reads the log, or a pipe that it writes to, may go before the node does.
   std::signal(SIGPIPE, SIG_IGN);
   // Blocked in all threads, taken one by one below.
@@ -141,24 +147,28 @@ int run_node(const NodeOptions& options) {
   }
 }
 
+std::string json_of(const node::ConfigProblems& problems) {
+  std::string out;
+  for (const node::ConfigProblem& problem : problems) {
+    if (!out.empty()) out.push_back(',');
+    fmt::format_to(std::back_inserter(out), R"({{"place":{},"code":{},"what":{},"fix":{}}})",
+                   json_string(problem.place), json_string(problem.error.code), json_string(problem.error.what),
+                   json_string(problem.error.fix));
+  }
+  return out;
+}
+
 int run_check(const NodeOptions& options) {
   const auto prepared = prepare(options);
   if (!options.json) {
     if (!prepared) return print_problems(prepared.error());
+    for (const node::ConfigProblem& warning : prepared->warnings) fmt::print(stderr, "warning: {}\n", warning.line());
     fmt::print("{} is good: {} rules\n", options.config, prepared->config.rules.size());
     return kSuccess;
   }
-  std::string problems;
-  if (!prepared) {
-    for (const node::ConfigProblem& problem : prepared.error()) {
-      if (!problems.empty()) problems.push_back(',');
-      fmt::format_to(std::back_inserter(problems), R"({{"place":{},"code":{},"what":{},"fix":{}}})",
-                     json_string(problem.place), json_string(problem.error.code), json_string(problem.error.what),
-                     json_string(problem.error.fix));
-    }
-  }
-  fmt::print("{{\"file\":{},\"good\":{},\"problems\":[{}]}}\n", json_string(options.config), prepared.has_value(),
-             problems);
+  fmt::print("{{\"file\":{},\"good\":{},\"problems\":[{}],\"warnings\":[{}]}}\n", json_string(options.config),
+             prepared.has_value(), prepared ? "" : json_of(prepared.error()),
+             prepared ? json_of(prepared->warnings) : "");
   return prepared ? kSuccess : kUsage;
 }
 

@@ -1,9 +1,11 @@
 // verge reduce: a series of a CSV file in few bytes.
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -24,11 +26,19 @@ struct ReduceOptions {
   std::string file;
   std::string column;
   std::string output;
-  double max_error = -1;
-  double bandwidth_bps = -1;
-  double deadline_ms = -1;
+  std::optional<double> max_error;  // else the two below
+  std::optional<double> bandwidth_bps;
+  std::optional<double> deadline_ms;
   bool exact_anomalies = true;
   bool json = false;
+
+  // What arrives until the deadline.
+  [[nodiscard]] size_t budget() const {
+    return series::bytes_until(bandwidth_bps.value_or(0), deadline_ms.value_or(0));
+  }
+  [[nodiscard]] double transfer_ms(size_t bytes) const {
+    return static_cast<double>(bytes) * 8000 / bandwidth_bps.value_or(1);
+  }
 };
 
 struct Input {
@@ -99,11 +109,16 @@ class AnomalousReadings {
   series::AnomalyDetector detector_;
 };
 
+// JSON has no infinity and no NaN.
+std::string json_number(double number) { return std::isfinite(number) ? fmt::format("{}", number) : "null"; }
+
 Outcomes reduce_all(const Input& input, const ReduceOptions& options) {
   Outcomes outcomes;
   outcomes.readings = input.values.size();
-  const double tolerance = options.max_error * series::range_of(input.values);
-  const size_t budget = series::bytes_until(options.bandwidth_bps, options.deadline_ms);
+  // Of a range that is more than a double holds no share can be told: then nothing is lost.
+  const double range = series::range_of(input.values);
+  const double tolerance = std::isfinite(range) ? options.max_error.value_or(0) * range : 0;
+  const size_t budget = options.max_error ? 0 : options.budget();
   AnomalousReadings anomalous;
   for (size_t start = 0; start < input.values.size(); start += series::kRecordReadingsMax) {
     const size_t end = std::min(start + series::kRecordReadingsMax, input.values.size());
@@ -114,7 +129,7 @@ Outcomes reduce_all(const Input& input, const ReduceOptions& options) {
     window.values.assign(input.values.begin() + from, input.values.begin() + to);
     const std::vector<size_t> exact = options.exact_anomalies ? anomalous.of(window) : std::vector<size_t>{};
     series::Choice choice;
-    if (options.max_error >= 0) {
+    if (options.max_error) {
       choice = series::smallest_within(window, tolerance, exact);
     } else {
       const size_t rest = budget - std::min(budget, outcomes.records.size());
@@ -161,19 +176,18 @@ void print_outcomes(const ReduceOptions& options, const Input& input, const Outc
   const size_t size = outcomes.records.size();
   const double ratio = static_cast<double>(input.bytes) / static_cast<double>(size);
   const double range = series::range_of(input.values);
-  const bool is_timed = options.max_error < 0;
+  const bool is_timed = !options.max_error;
   std::FILE* out = options.output == "-" ? stderr : stdout;
   if (options.json) {
     fmt::print(
         out,
         R"({{"method":"{}","quality":{:.6f},"size":{},"compression_ratio":{:.3f},"readings":{},"input_bytes":{},)"
         R"("range":{},"error_bound":{},"exact_readings":{})",
-        series::name_of(outcomes.method), outcomes.quality, size, ratio, outcomes.readings, input.bytes, range,
-        outcomes.error_bound, outcomes.exact);
+        series::name_of(outcomes.method), outcomes.quality, size, ratio, outcomes.readings, input.bytes,
+        json_number(range), json_number(outcomes.error_bound), outcomes.exact);
     if (is_timed) {
-      fmt::print(out, R"(,"budget_bytes":{},"transfer_ms":{:.3f},"arrives":{})",
-                 series::bytes_until(options.bandwidth_bps, options.deadline_ms),
-                 static_cast<double>(size) * 8000 / options.bandwidth_bps, outcomes.arrives);
+      fmt::print(out, R"(,"budget_bytes":{},"transfer_ms":{:.3f},"arrives":{})", options.budget(),
+                 options.transfer_ms(size), outcomes.arrives);
     }
     fmt::print(out, "}}\n");
   } else {
@@ -186,27 +200,29 @@ void print_outcomes(const ReduceOptions& options, const Input& input, const Outc
     fmt::print(stderr,
                "verge reduce: nothing arrives in time: the smallest record has {} bytes, the line carries {} until the "
                "deadline; allow {:.0f} ms\n",
-               size, series::bytes_until(options.bandwidth_bps, options.deadline_ms),
-               std::ceil(static_cast<double>(size) * 8000 / options.bandwidth_bps));
+               size, options.budget(), std::ceil(options.transfer_ms(size)));
   }
 }
 
 Result<void> check(const ReduceOptions& options) {
-  const bool is_bounded = options.max_error >= 0;
-  const bool is_timed = options.bandwidth_bps >= 0 || options.deadline_ms >= 0;
-  if (is_bounded == is_timed) {
+  const bool is_timed = options.bandwidth_bps || options.deadline_ms;
+  if (options.max_error && is_timed) {
+    return fail("series.reduce-goal", "--max-error stands beside --bandwidth-bps or --deadline-ms",
+                "say either how far a reading may be off, or what the line carries and when it has to be there");
+  }
+  if (options.max_error) {
+    if (*options.max_error >= 0 && *options.max_error < 1) return {};
+    return fail("series.reduce-goal",
+                fmt::format("--max-error {} is no share of the series' range", *options.max_error),
+                "give a number from 0 to below 1, such as 0.01");
+  }
+  if (!is_timed) {
     return fail("series.reduce-goal", "it is not said how much may be lost",
                 "give --max-error 0.01, or --bandwidth-bps and --deadline-ms");
   }
-  if (is_bounded && !(options.max_error < 1)) {
-    return fail("series.reduce-goal", fmt::format("--max-error {} is no share of the series' range", options.max_error),
-                "give a number from 0 to below 1, such as 0.01");
-  }
-  if (is_timed && !(options.bandwidth_bps > 0 && options.deadline_ms > 0)) {
-    return fail("series.reduce-goal", "a line and a deadline go together",
-                "give both --bandwidth-bps and --deadline-ms, above 0");
-  }
-  return {};
+  if (options.bandwidth_bps.value_or(0) > 0 && options.deadline_ms.value_or(0) > 0) return {};
+  return fail("series.reduce-goal", "a line and a deadline go together",
+              "give both --bandwidth-bps and --deadline-ms, above 0");
 }
 
 int reduce(const ReduceOptions& options) {

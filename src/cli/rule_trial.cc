@@ -32,7 +32,7 @@ Result<void> refuse_line(std::string what) {
 }  // namespace
 
 RuleTrial::RuleTrial(std::shared_ptr<const rules::RuleSet> rules, std::function<void(const std::string&)> print)
-    : print_(std::move(print)), evaluator_(std::move(rules), budget_) {}
+    : print_(std::move(print)), evaluator_(std::move(rules), budget_), remembered_(evaluator_.rules().rules().size()) {}
 
 Result<void> RuleTrial::take(std::string_view line) {
   ++messages_;
@@ -119,6 +119,9 @@ void RuleTrial::not_performed(const rules::Rule& rule, size_t action, std::strin
   print_(fmt::format(R"({{"rule":{},"not_performed":{},"why":{}}})", json_string(rule.name), action, json_string(why)));
 }
 
-void RuleTrial::hand_over(rules::RuleInput input) { evaluator_.accept(input, now_, *this); }
+void RuleTrial::hand_over(rules::RuleInput input) {
+  if (const rules::Rule* rule = evaluator_.rules().find(input.rule)) ++remembered_[rule->index];
+  evaluator_.accept(input, now_, *this);
+}
 
 }  // namespace verge::cli

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "rules/evaluator.h"
@@ -27,6 +28,8 @@ class RuleTrial final : private rules::Effects {
 
   [[nodiscard]] uint64_t messages() const { return messages_; }
   [[nodiscard]] const rules::Evaluator& evaluator() const { return evaluator_; }
+  // How many messages went to what the rule remembers. `rule` is a Rule::index.
+  [[nodiscard]] uint64_t remembered(size_t rule) const { return remembered_[rule]; }
 
  private:
   void publish(const rules::Rule& rule, std::string_view topic, std::string_view device, Payload payload, uint8_t qos,
@@ -49,6 +52,7 @@ class RuleTrial final : private rules::Effects {
   rules::Evaluator evaluator_;
   WallTime now_{0};
   uint64_t messages_ = 0;
+  std::vector<uint64_t> remembered_;  // by Rule::index
 };
 
 }  // namespace verge::cli

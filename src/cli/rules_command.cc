@@ -13,6 +13,7 @@
 #include "cli/bench_rules.h"
 #include "cli/command_line.h"
 #include "cli/line_input.h"
+#include "cli/reading_ways.h"
 #include "cli/rule_trial.h"
 #include "net/http_message.h"
 #include "node/config.h"
@@ -185,6 +186,14 @@ int fault_unknown_rule(const RulesOptions& options, const rules::RuleSet& set) {
 int explain(const RulesOptions& options) {
   const auto prepared = prepare(options.file);
   if (!prepared) return kUsage;
+  if (!options.with.empty()) {
+    if (!options.name.empty() && prepared->rules->find(options.name) == nullptr) {
+      return fault_unknown_rule(options, *prepared->rules);
+    }
+    const Result<void> done =
+        print_ways(prepared->config, {.with = options.with, .rule = options.name, .json = options.json});
+    return done ? kSuccess : print_failure(done.error(), kUsage);
+  }
   bool found = false;
   for (const rules::Rule& rule : prepared->rules->rules()) {
     if (!options.name.empty() && rule.name != options.name) continue;
@@ -230,6 +239,7 @@ struct Counts {
   uint64_t errors = 0;
   uint64_t late = 0;
   uint64_t refused = 0;
+  uint64_t remembered = 0;
 };
 
 Counts counts_of(const RuleTrial& trial, size_t rule) {
@@ -238,7 +248,24 @@ Counts counts_of(const RuleTrial& trial, size_t rule) {
           .rows = counters.fired.value(),
           .errors = counters.errors.value(),
           .late = counters.late.value(),
-          .refused = counters.refused.value()};
+          .refused = counters.refused.value(),
+          .remembered = trial.remembered(rule)};
+}
+
+// What became of the message between the two. `performed`: actions.
+std::string_view outcome_of(const rules::Rule& rule, const Counts& before, const Counts& after, uint64_t performed) {
+  if (after.rows != before.rows) {
+    if (performed > 0) return "rows";
+    return after.errors != before.errors ? "error" : "discarded";
+  }
+  if (after.late != before.late) return "late";
+  if (after.refused != before.refused) return "refused";
+  if (after.errors != before.errors) return "error";
+  if (after.remembered == before.remembered) return "not chosen by WHERE";
+  const rules::MemoryPlan& plan = rule.memory_plan();
+  const bool may_wait = plan.window || plan.has_event_time || plan.join_within_us;
+  if (!may_wait) return "not chosen by WHERE, remembered by functions";
+  return plan.condition ? "remembered, unless WHERE does not choose it" : "remembered";
 }
 
 // Of a running node, as it happens there.
@@ -272,8 +299,11 @@ int trace(RulesOptions& options) {
   const rules::Rule* rule = prepared->rules->find(options.name);
   if (rule == nullptr) return fault_unknown_rule(options, *prepared->rules);
   const std::string own = fmt::format("{{\"rule\":{},", json_string(rule->name));
+  uint64_t performed = 0;
   RuleTrial trial(prepared->rules, [&](const std::string& line) {
-    if (line.starts_with(own)) fmt::print("{}\n", line);
+    if (!line.starts_with(own)) return;
+    if (line.find(R"("action":)") == own.size()) ++performed;
+    fmt::print("{}\n", line);
   });
   Counts before;
   uint64_t line_number = 0;
@@ -284,16 +314,11 @@ int trace(RulesOptions& options) {
         if (trim(line).empty()) return {};
         if (const Result<void> taken = trial.take(line); !taken) return taken;
         const Counts after = counts_of(trial, rule->index);
-        if (after.matched != before.matched || after.rows != before.rows) {
-          const std::string_view outcome = after.rows != before.rows         ? "rows"
-                                           : after.late != before.late       ? "late"
-                                           : after.refused != before.refused ? "refused"
-                                           : after.errors != before.errors   ? "error"
-                                           : rule->memory                    ? "remembered or not chosen"
-                                                                             : "not chosen by WHERE";
-          fmt::print("{{\"line\":{},\"outcome\":\"{}\",\"rows\":{}}}\n", line_number, outcome,
-                     after.rows - before.rows);
+        if (after.matched != before.matched || after.rows != before.rows || after.remembered != before.remembered) {
+          fmt::print("{{\"line\":{},\"outcome\":\"{}\",\"rows\":{}}}\n", line_number,
+                     outcome_of(*rule, before, after, performed), after.rows - before.rows);
         }
+        performed = 0;
         before = after;
         return {};
       },
@@ -346,8 +371,16 @@ void add_rules_explain(Command& rules, Outcome& outcome) {
   const auto options = std::make_shared<RulesOptions>();
   add_file(*command, *options);
   command->add_option("name", options->name, "The rule; without one, all")->type_name("NAME");
-  command->add_flag("--json", options->json, "One JSON object a rule");
-  set_examples(*command, "  verge rules explain edge.toml hot-ovens\n");
+  command
+      ->add_option("--with", options->with,
+                   "Which way each of these messages takes, one JSON object a line; - for standard input")
+      ->type_name("FILE");
+  command->add_flag("--json", options->json, "One JSON object a rule; with --with, a message");
+  set_examples(*command,
+               "  verge rules explain edge.toml hot-ovens\n"
+               "  verge rules explain edge.toml hot-ovens --with morning.ndjson\n\n"
+               "With messages, a line for each that the rule's topic matches: urgent ones act, complex ones go up,\n"
+               "significant ones aggregate, others are discarded; and why.\n");
   command->callback([&outcome, options] { outcome.run = [options] { return explain(*options); }; });
 }
 

@@ -1,7 +1,10 @@
 #include "mqtt/client.h"
 
+#include <fmt/format.h>
+
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
+#include "mqtt/reason_words.h"
 
 namespace verge::mqtt {
 namespace {
@@ -10,11 +13,21 @@ constexpr size_t kPacketBytesMax = 256U << 20;
 
 }  // namespace
 
+void ClientObserver::on_refused(Reason reason, std::string_view said) {
+  on_disconnected(fmt::format("the broker refused: {} ({:#x}){}{}", words_of(reason), static_cast<unsigned>(reason),
+                              said.empty() ? "" : ": ", said));
+}
+
 Result<std::unique_ptr<Client>> Client::open(runtime::Loop& loop, const net::Address& broker, const Connect& connect,
                                              ClientObserver& observer) {
   Result<net::Socket> socket = net::Socket::connect(broker);
   if (!socket) return std::unexpected(socket.error());
-  return std::unique_ptr<Client>(new Client(loop, std::move(*socket), connect, observer));
+  return over(loop, std::move(*socket), connect, observer);
+}
+
+std::unique_ptr<Client> Client::over(runtime::Loop& loop, net::Socket socket, const Connect& connect,
+                                     ClientObserver& observer) {
+  return std::unique_ptr<Client>(new Client(loop, std::move(socket), connect, observer));
 }
 
 Client::Client(runtime::Loop& loop, net::Socket socket, const Connect& connect, ClientObserver& observer)
@@ -42,50 +55,70 @@ void Client::on_bytes(std::string_view bytes) {
   while (stream_.is_open()) {
     const Framing framing = next_frame(bytes, kPacketBytesMax, frame, problem);
     if (framing == Framing::kNeedMore) break;
-    if (framing == Framing::kViolation || !take_frame(frame)) {
+    const Taken taken = framing == Framing::kViolation ? Taken::kNo : take_frame(frame);
+    if (taken == Taken::kEnded) return;
+    if (taken == Taken::kNo) {
       stream_.close();
-      return observer_.on_disconnected("the broker sent what is not MQTT, or refused");
+      return observer_.on_disconnected("the broker sent what is not MQTT");
     }
   }
   input_.keep(bytes);
 }
 
-bool Client::take_frame(const Frame& frame) {
+Client::Taken Client::take_frame(const Frame& frame) {
   switch (frame.type) {
-    case PacketType::kConnack: {
-      const Parsed<Connack> connack = parse_connack(frame, version_);
-      if (!connack || connack->reason != Reason::kSuccess) return false;
-      observer_.on_connected(*connack);
-      return true;
-    }
+    case PacketType::kConnack:
+      return take_connack(frame);
+    case PacketType::kDisconnect:
+      return take_disconnect(frame);
     case PacketType::kPublish: {
       const Parsed<Publish> publish = parse_publish(frame, version_);
-      if (!publish) return false;
+      if (!publish) return Taken::kNo;
       if (publish->qos > 0) {
         append_acknowledgement(stream_.output(), publish->qos == 1 ? PacketType::kPuback : PacketType::kPubrec,
                                {publish->packet_id, Reason::kSuccess}, version_);
       }
-      if (publish->qos == 2 && !received_.insert(publish->packet_id).second) return true;  // again
+      if (publish->qos == 2 && !received_.insert(publish->packet_id).second) return Taken::kYes;  // again
       observer_.on_message(*publish);
-      return true;
+      return Taken::kYes;
     }
     case PacketType::kPuback:
     case PacketType::kPubrec:
     case PacketType::kPubrel:
     case PacketType::kPubcomp:
-      return take_acknowledgement(frame);
+      return take_acknowledgement(frame) ? Taken::kYes : Taken::kNo;
     case PacketType::kSuback: {
       const Parsed<Suback> suback = parse_suback(frame, version_);
-      if (!suback) return false;
+      if (!suback) return Taken::kNo;
       observer_.on_subscribed(*suback);
-      return true;
+      return Taken::kYes;
     }
     case PacketType::kUnsuback:
     case PacketType::kPingresp:
-      return true;
+      return Taken::kYes;
     default:
-      return false;
+      return Taken::kNo;
   }
+}
+
+Client::Taken Client::take_connack(const Frame& frame) {
+  const Parsed<Connack> connack = parse_connack(frame, version_);
+  if (!connack) return Taken::kNo;
+  if (connack->reason == Reason::kSuccess) {
+    observer_.on_connected(*connack);
+    return Taken::kYes;
+  }
+  stream_.close();
+  observer_.on_refused(connack->reason, connack->properties.reason_string.value_or(""));
+  return Taken::kEnded;
+}
+
+Client::Taken Client::take_disconnect(const Frame& frame) {
+  const Parsed<Disconnect> disconnect = parse_disconnect(frame, version_);
+  if (!disconnect || version_ != Version::k5) return Taken::kNo;
+  stream_.close();
+  observer_.on_refused(disconnect->reason, "");
+  return Taken::kEnded;
 }
 
 bool Client::take_acknowledgement(const Frame& frame) {

@@ -21,7 +21,10 @@ class ClientObserver {
   virtual void on_message(const Publish&) {}
   // PUBACK, or PUBCOMP, or PUBREC with a refusal.
   virtual void on_acknowledged(const Acknowledgement&) {}
-  // The connection could not be made, was refused or broke. The observer may destroy the client.
+  // The broker refused the connection (CONNACK) or ended it (DISCONNECT); `said`: its reason string, empty where there
+  // is none. Without an own answer, on_disconnected() in words. The observer may destroy the client.
+  virtual void on_refused(Reason reason, std::string_view said);
+  // The connection could not be made or broke. The observer may destroy the client.
   virtual void on_disconnected(std::string_view reason) = 0;
 };
 
@@ -30,6 +33,9 @@ class Client final : private net::StreamObserver {
   // Starts to connect. `connect`'s views are used only during the call. All references outlive the client.
   static Result<std::unique_ptr<Client>> open(runtime::Loop& loop, const net::Address& broker, const Connect& connect,
                                               ClientObserver& observer);
+  // Over a socket that is connected, its TLS handshake, if any, done.
+  static std::unique_ptr<Client> over(runtime::Loop& loop, net::Socket socket, const Connect& connect,
+                                      ClientObserver& observer);
   ~Client() override = default;
 
   uint16_t subscribe(std::string_view filter, uint8_t qos);
@@ -46,7 +52,10 @@ class Client final : private net::StreamObserver {
   Client(runtime::Loop& loop, net::Socket socket, const Connect& connect, ClientObserver& observer);
   void on_bytes(std::string_view bytes) override;
   void on_closed(std::string_view reason) override;
-  bool take_frame(const Frame& frame);
+  enum class Taken { kYes, kNo, kEnded };  // kEnded: the observer was told, and this may be destroyed
+  Taken take_frame(const Frame& frame);
+  Taken take_connack(const Frame& frame);
+  Taken take_disconnect(const Frame& frame);
   bool take_acknowledgement(const Frame& frame);
   void ping_later();
   uint16_t next_packet_id();

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "net/http_message.h"
 #include "node/admin_api.h"
 #include "node/node.h"
@@ -18,6 +19,17 @@ int status_of(const Error& error) {
   if (error.code == "rules.unknown") return 404;
   if (error.code == "rules.exists" || error.code == "rules.configured") return 409;
   return error.code.starts_with("storage.") ? 500 : 400;
+}
+
+// With the line and the column of the SQL, where it is at fault.
+void respond_refusal(net::HttpResponder& responder, const RuleRefusal& refusal) {
+  if (!refusal.in_sql) return respond_problem(responder, status_of(refusal.error), refusal.error);
+  const std::string body = fmt::format(R"({{"error":{{"code":{},"what":{},"fix":{},"line":{},"column":{}}}}})"
+                                       "\n",
+                                       json_string(refusal.error.code), json_string(refusal.error.what),
+                                       json_string(refusal.error.fix), refusal.in_sql->line, refusal.in_sql->column);
+  responder.respond(
+      {.status = status_of(refusal.error), .content_type = "application/json", .fields = {}, .body = body});
 }
 
 }  // namespace
@@ -56,16 +68,18 @@ void AdminApi::answer_rules(const net::HttpRequest& request, net::HttpResponder 
     change = [&](CreatedRules& rules, const auto& configured) { return rules.start(*name, configured); };
   } else if (request.method == "POST" && action == "stop") {
     change = [&](CreatedRules& rules, const auto& configured) { return rules.stop(*name, configured); };
+  } else if (request.method == "PUT" && !name->empty() && action.empty()) {
+    change = [&](CreatedRules& rules, const auto& configured) {
+      return rules.replace(*name, request.body.view(), configured);
+    };
   } else if (request.method == "DELETE" && !name->empty() && action.empty()) {
     change = [&](CreatedRules& rules, const auto& configured) { return rules.remove(*name, configured); };
   } else {
     return respond_problem(responder, 405,
                            {"http.method", fmt::format("{} is not served at {}", request.method, request.path),
-                            "GET and POST /v1/rules, GET and DELETE /v1/rules/NAME, POST …/start and …/stop"});
+                            "GET and POST /v1/rules, GET, PUT and DELETE /v1/rules/NAME, POST …/start and …/stop"});
   }
-  if (const Result<void> changed = node_.change_rules(change); !changed) {
-    return respond_problem(responder, status_of(changed.error()), changed.error());
-  }
+  if (const auto changed = node_.change_rules(change); !changed) return respond_refusal(responder, changed.error());
   answer(request.method == "POST" && name->empty() ? 201 : 200, node_.rules_json(""));
 }
 

@@ -97,12 +97,32 @@ Result<void> CreatedRules::check_known(std::string_view name, const std::vector<
               near.empty() ? "see GET /v1/rules" : fmt::format("did you mean {}?", near));
 }
 
-Result<void> CreatedRules::remove(std::string_view name, const std::vector<rules::RuleSource>& configured) {
+Result<void> CreatedRules::check_created(std::string_view name,
+                                         const std::vector<rules::RuleSource>& configured) const {
   if (const Result<void> known = check_known(name, configured); !known) return known;
-  if (!is_created(name)) {
-    return fail("rules.configured", fmt::format("the rule {} is in the configuration", name),
-                "stop it, or take it out of the file and reload");
+  if (is_created(name)) return {};
+  return fail("rules.configured", fmt::format("the rule {} is in the configuration", name),
+              "stop it, or change the file and reload");
+}
+
+Result<void> CreatedRules::replace(std::string_view name, std::string_view json,
+                                   const std::vector<rules::RuleSource>& configured) {
+  if (const Result<void> created = check_created(name, configured); !created) return created;
+  Result<rules::RuleSource> rule = read_rule(json);
+  if (!rule) return std::unexpected(rule.error());
+  if (rule->name != name) {
+    return fail("rules.name", fmt::format("the rule {} cannot become {}", name, rule->name),
+                "give it the name that it has, or create another");
   }
+  simdjson::dom::parser parser;
+  const simdjson::padded_string text(json);
+  const auto place = std::ranges::find_if(created_, [&](const Created& each) { return each.rule.name == name; });
+  *place = {std::move(*rule), simdjson::minify(parser.parse(text).value())};
+  return {};
+}
+
+Result<void> CreatedRules::remove(std::string_view name, const std::vector<rules::RuleSource>& configured) {
+  if (const Result<void> created = check_created(name, configured); !created) return created;
   std::erase_if(created_, [&](const Created& each) { return each.rule.name == name; });
   std::erase(stopped_, name);
   return {};

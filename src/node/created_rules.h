@@ -32,6 +32,9 @@ class CreatedRules {
 
   // Error rules.exists, rules.too-many.
   Result<void> create(std::string_view json, const std::vector<rules::RuleSource>& configured);
+  // Puts another in the place of the one of that name, which is the name of the other too. Error rules.name where it is
+  // not; rules.unknown; rules.configured.
+  Result<void> replace(std::string_view name, std::string_view json, const std::vector<rules::RuleSource>& configured);
   // Error rules.unknown; rules.configured where it is one of the configuration.
   Result<void> remove(std::string_view name, const std::vector<rules::RuleSource>& configured);
   // Of either kind. Error rules.unknown.
@@ -51,6 +54,8 @@ class CreatedRules {
   };
 
   [[nodiscard]] Result<void> check_known(std::string_view name, const std::vector<rules::RuleSource>& configured) const;
+  [[nodiscard]] Result<void> check_created(std::string_view name,
+                                           const std::vector<rules::RuleSource>& configured) const;
 
   storage::FileSystem* file_system_;
   std::string path_;

@@ -39,6 +39,16 @@ TEST(CreatedRules, AreThereAgain) {
   EXPECT_EQ(rules.stop("b", configured).error().code, "rules.unknown");
   ASSERT_TRUE(rules.stop("c", configured).has_value());
   ASSERT_TRUE(rules.save().has_value());
+  const std::string other = R"({"name":"a","sql":"SELECT z FROM 't'","do":[{"drop":true}]})";
+  EXPECT_EQ(rules.replace("b", other, configured).error().code, "rules.unknown");
+  EXPECT_EQ(rules.replace("c", other, configured).error().code, "rules.configured");
+  EXPECT_EQ(rules.replace("a", R"({"name":"b","sql":"s","do":[{"drop":true}]})", configured).error().code,
+            "rules.name");
+  EXPECT_EQ(rules.replace("a", "{", configured).error().code, "rules.json");
+  EXPECT_EQ(rules.all(configured)[1].sql, "SELECT \"x y\" FROM 't'");
+  ASSERT_TRUE(rules.replace("a", other, configured).has_value());
+  EXPECT_EQ(rules.all(configured)[1].sql, "SELECT z FROM 't'");
+  ASSERT_TRUE(rules.save().has_value());
   CreatedRules again(file_system, directory + "/created.json");
   ASSERT_TRUE(again.load().has_value());
   EXPECT_TRUE(again.is_created("a"));

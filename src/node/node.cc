@@ -111,15 +111,23 @@ Result<std::shared_ptr<const payloads::Format>> read_format(const PayloadConfig&
 
 }  // namespace
 
-std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
-  ConfigProblems problems;
+namespace {
+
+// A problem of the configuration, and of which rule it is, where it is of one.
+struct RulesProblem {
+  ConfigProblem problem;
+  std::optional<rules::RuleProblem> of_rule;
+};
+
+std::expected<std::shared_ptr<const rules::RuleSet>, std::vector<RulesProblem>> compile(const Config& config) {
+  std::vector<RulesProblem> problems;
   const auto tables = std::make_shared<rules::Tables>();
   for (size_t i = 0; i < config.tables.size(); ++i) {
     Result<rules::Table> table = read_table(config.tables[i]);
     if (table) {
       tables->insert_or_assign(config.tables[i].name, std::move(*table));
     } else {
-      problems.push_back({table.error(), config.place_of(fmt::format("table.{}.file", i))});
+      problems.push_back({{table.error(), config.place_of(fmt::format("table.{}.file", i))}, std::nullopt});
     }
   }
   rules::PayloadFormats formats;
@@ -129,16 +137,37 @@ std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rul
     if (format) {
       formats.add(config.payloads[i].topic, std::move(*format));
     } else {
-      problems.push_back({format.error(), config.place_of(fmt::format("payload.{}.file", i))});
+      problems.push_back({{format.error(), config.place_of(fmt::format("payload.{}.file", i))}, std::nullopt});
     }
   }
   if (!problems.empty()) return std::unexpected(std::move(problems));
   auto compiled = rules::RuleSet::compile(config.rules, tables, std::move(formats));
   if (compiled) return *compiled;
   for (const rules::RuleProblem& problem : compiled.error()) {
-    problems.push_back({problem.error, config.place_of(problem)});
+    problems.push_back({{problem.error, config.place_of(problem)}, problem});
   }
   return std::unexpected(std::move(problems));
+}
+
+}  // namespace
+
+std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
+  auto compiled = compile(config);
+  if (compiled) return std::move(*compiled);
+  ConfigProblems problems;
+  for (RulesProblem& each : compiled.error()) problems.push_back(std::move(each.problem));
+  return std::unexpected(std::move(problems));
+}
+
+std::expected<std::shared_ptr<const rules::RuleSet>, RuleRefusal> compile_changed_rules(const Config& config) {
+  auto compiled = compile(config);
+  if (compiled) return std::move(*compiled);
+  const RulesProblem& first = compiled.error().front();
+  RuleRefusal refusal{.error = first.problem.error};
+  if (first.of_rule && first.of_rule->part == rules::RuleProblem::Part::kSql) {
+    refusal.in_sql = position_in_text(config.rules.at(first.of_rule->rule).sql, first.of_rule->offset);
+  }
+  return std::unexpected(std::move(refusal));
 }
 
 namespace {

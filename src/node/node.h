@@ -28,6 +28,7 @@
 #include "node/ask_receiver.h"
 #include "node/child_store.h"
 #include "node/config.h"
+#include "node/config_position.h"
 #include "node/created_rules.h"
 #include "node/credentials.h"
 #include "node/deployed_workers.h"
@@ -65,6 +66,14 @@ class AdminApi;
 
 // Compiles the rules of a configuration; the problems, one a rule, are placed in the file.
 std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config);
+
+// Why a change of the rules was refused, and where in the rule's SQL.
+struct RuleRefusal {
+  Error error;
+  std::optional<Position> in_sql = std::nullopt;
+};
+// The same, with the first problem as who sent the rule sees it.
+std::expected<std::shared_ptr<const rules::RuleSet>, RuleRefusal> compile_changed_rules(const Config& config);
 
 // What is wrong with the listeners of a configuration that reads well: those at which strangers could do something
 // (config.exposed; see docs/security.md), those that would take the same address (config.address-twice), and a parent
@@ -105,7 +114,7 @@ class Node {
   using RuleChange = std::function<Result<void>(CreatedRules& rules, const std::vector<rules::RuleSource>& configured)>;
   // Makes the change, keeps it, and goes over to the rules that run then. An error changes nothing. From any thread but
   // those of the loops.
-  Result<void> change_rules(const RuleChange& change);
+  std::expected<void, RuleRefusal> change_rules(const RuleChange& change);
   // All rules, or the one of that name: empty where there is none.
   [[nodiscard]] std::string rules_json(std::string_view only) const;
 

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "node/node.h"
 #include "node/readings.h"
+#include "node/rule_text.h"
 
 namespace verge::node {
 
@@ -28,22 +29,39 @@ std::shared_ptr<const rules::RuleSet> Node::with_created_rules(const Config& con
   return configured;
 }
 
-Result<void> Node::change_rules(const RuleChange& change) {
+std::expected<void, RuleRefusal> Node::change_rules(const RuleChange& change) {
   const std::lock_guard lock(rules_mutex_);
+  const auto refuse = [](const Error& error) { return std::unexpected(RuleRefusal{.error = error}); };
   CreatedRules changed = *created_rules_;
-  if (const Result<void> done = change(changed, config_.rules); !done) return done;
+  if (const Result<void> done = change(changed, config_.rules); !done) return refuse(done.error());
   Config merged = config_;
   merged.rules = changed.running(config_.rules);
-  const auto compiled = compile_rules(merged);
-  if (!compiled) return std::unexpected(compiled.error().front().error);
-  if (const Result<void> made = file_system_.make_directory(data_directory_.path() + "/rules"); !made) return made;
-  if (const Result<void> saved = changed.save(); !saved) return saved;
+  const auto compiled = compile_changed_rules(merged);
+  if (!compiled) return std::unexpected(compiled.error());
+  const Result<void> made = file_system_.make_directory(data_directory_.path() + "/rules");
+  if (!made) return refuse(made.error());
+  if (const Result<void> saved = changed.save(); !saved) return refuse(saved.error());
   *created_rules_ = std::move(changed);
   on_all_loops([&](Shard& shard) { shard.path->replace_rules(*compiled); });
   close_replaced_windows();
   log_info("rules", "{} rules run now", merged.rules.size());
   return {};
 }
+
+namespace {
+
+std::string warnings_json(const rules::Rule& rule, std::string_view sql) {
+  std::vector<std::string> warnings;
+  for (const rules::Fault& warning : rule.warnings) {
+    const Position position = position_in_text(sql, warning.offset);
+    warnings.push_back(fmt::format(R"({{"code":{},"what":{},"fix":{},"line":{},"column":{}}})",
+                                   json_string(warning.error.code), json_string(warning.error.what),
+                                   json_string(warning.error.fix), position.line, position.column));
+  }
+  return fmt::format("[{}]", fmt::join(warnings, ","));
+}
+
+}  // namespace
 
 std::string Node::rules_json(std::string_view only) const {
   const std::lock_guard lock(rules_mutex_);
@@ -60,10 +78,11 @@ std::string Node::rules_json(std::string_view only) const {
     }
     listed.push_back(fmt::format(
         R"({{"name":{},"state":"{}","created":{},"topics":[{}],"matched":{},"rows":{},"errors":{},"late":{},)"
-        R"("refused":{},"bytes":{},"sql":{}}})",
+        R"("refused":{},"bytes":{},"sql":{},"do":{},"report":"{}","warnings":{}}})",
         json_string(source.name), rule != nullptr ? "running" : "stopped", created_rules_->is_created(source.name),
         fmt::join(topics, ","), totals.matched, totals.rows, totals.errors, totals.late, totals.refused, totals.bytes,
-        json_string(source.sql)));
+        json_string(source.sql), actions_json(source), report_word(source),
+        rule != nullptr ? warnings_json(*rule, source.sql) : "[]"));
   }
   if (!only.empty()) return listed.empty() ? std::string() : listed.front();
   return fmt::format("{{\"rules\":[{}]}}", fmt::join(listed, ","));

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "node/node.h"
 #include "node/queue_names.h"
 
@@ -35,6 +36,34 @@ Config without_faults(const ConfigReading& reading) {
   return config;
 }
 
+// A worker may still be deployed while the node runs.
+void warn_of_workers(const Config& config, size_t rule, ConfigProblems& warnings) {
+  std::vector<std::string> known;
+  for (const WorkerConfig& worker : config.workers) known.push_back(worker.name);
+  const std::vector<rules::ActionSource>& actions = config.rules[rule].actions;
+  for (size_t i = 0; i < actions.size(); ++i) {
+    const auto* call = std::get_if<rules::CallSource>(&actions[i]);
+    if (call == nullptr || std::ranges::find(known, call->worker) != known.end()) continue;
+    const std::string near = nearest(call->worker, known);
+    warnings.push_back({{"rule.worker", fmt::format("there is no worker {} in the configuration", call->worker),
+                         near.empty() ? "declare it with [[worker]], or deploy it with verge worker deploy"
+                                      : fmt::format("did you mean {}?", near)},
+                        config.place_of(fmt::format("rule.{}.do.{}.worker", rule, i))});
+  }
+}
+
+ConfigProblems warnings_of(const Config& config, const rules::RuleSet& rules) {
+  ConfigProblems warnings;
+  for (const rules::Rule& rule : rules.rules()) {
+    for (const rules::Fault& warning : rule.warnings) {
+      warnings.push_back({warning.error, config.place_of(rules::RuleProblem{
+                                             .error = {}, .rule = rule.index, .offset = warning.offset})});
+    }
+    warn_of_workers(config, rule.index, warnings);
+  }
+  return warnings;
+}
+
 }  // namespace
 
 std::expected<PreparedConfig, ConfigProblems> prepare_config(ConfigReading reading, bool with_credentials) {
@@ -64,7 +93,8 @@ std::expected<PreparedConfig, ConfigProblems> prepare_config(ConfigReading readi
     for (ConfigProblem& problem : credentials.error()) add(std::move(problem));
   }
   if (!problems.empty()) return std::unexpected(std::move(problems));
-  return PreparedConfig{std::move(reading.config), std::move(*rules), std::move(*credentials)};
+  ConfigProblems warnings = warnings_of(config, **rules);
+  return PreparedConfig{std::move(reading.config), std::move(*rules), std::move(*credentials), std::move(warnings)};
 }
 
 }  // namespace verge::node

@@ -14,6 +14,7 @@ struct PreparedConfig {
   Config config;
   std::shared_ptr<const rules::RuleSet> rules;
   Credentials credentials;
+  ConfigProblems warnings = {};  // it works, and hardly as it was meant
 };
 
 // All that is wrong is found at once: values, then listeners, then rules, also those whose other keys are at fault,

@@ -393,11 +393,13 @@ ExpressionPointer ExpressionParser::check_constants_of(ExpressionPointer call) {
 ExpressionPointer ExpressionParser::fault_unknown_call(const Token& token) {
   const std::string name = lower(token.text);
   const bool is_window = name == "tumbling" || name == "hopping" || name == "sliding" || name == "session";
-  const std::string near = is_window ? "" : nearest(name, function_names());
+  const std::string near = is_window ? "" : suggested_call(name);
   tokens_.fault(token.offset, "rule.unknown-function",
                 is_window ? fmt::format("{} stands only in GROUP BY, beside the keys", token.text)
                           : fmt::format("there is no function {}()", token.text),
-                near.empty() ? "" : fmt::format("did you mean {}?", near));
+                !near.empty() ? fmt::format("did you mean {}?", near)
+                : is_window   ? "write it behind GROUP BY"
+                              : "see the functions in docs/rules.md");
   return nullptr;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "model/topic.h"
 #include "rules/aggregate.h"
 #include "rules/operators.h"
@@ -82,6 +83,45 @@ constexpr std::array kFunctions = {
 
 constexpr std::array<std::string_view, 5> kWindows = {"TUMBLING", "HOPPING", "SLIDING", "SESSION", "COUNT"};
 
+// What other dialects call it, and what to write here.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 35> kElsewhere = {{
+    {"average", "avg"},
+    {"mean", "avg"},
+    {"maximum", "max"},
+    {"minimum", "min"},
+    {"quantile", "percentile"},
+    {"percentile_cont", "percentile"},
+    {"stdev", "stddev"},
+    {"stddev_samp", "stddev"},
+    {"first_value", "first"},
+    {"last_value", "last"},
+    {"latest", "last"},
+    {"count_distinct", "count(DISTINCT x)"},
+    {"ceiling", "ceil"},
+    {"pow", "power"},
+    {"log", "ln"},
+    {"truncate", "trunc"},
+    {"len", "length"},
+    {"char_length", "length"},
+    {"substring", "substr"},
+    {"ucase", "upper"},
+    {"lcase", "lower"},
+    {"instr", "position"},
+    {"strpos", "position"},
+    {"split", "split_part"},
+    {"ifnull", "coalesce"},
+    {"nvl", "coalesce"},
+    {"isnull", "coalesce"},
+    {"if", "iif"},
+    {"json_extract", "json_value"},
+    {"date_part", "extract"},
+    {"to_timestamp", "parse_time"},
+    {"strftime", "format_time"},
+    {"current_timestamp", "now"},
+    {"previous", "lag"},
+    {"difference", "delta"},
+}};
+
 Value topic_part(std::span<const Value> arguments, std::string_view topic) {
   if (arguments.empty()) return Value::text(topic);
   if (!arguments[0].is_integer() || arguments[0].as_integer() < 1) return {};
@@ -143,16 +183,19 @@ const FunctionSignature* find_function(std::string_view name) {
   return found == kFunctions.end() ? nullptr : &*found;
 }
 
-const std::vector<std::string>& function_names() {
+std::string suggested_call(std::string_view name) {
   static const std::vector<std::string> kNames = [] {
     std::vector<std::string> names(kWindows.begin(), kWindows.end());
     for (const FunctionSignature& signature : kFunctions) names.emplace_back(signature.name);
     names.insert(names.end(), aggregate_names().begin(), aggregate_names().end());
     names.insert(names.end(), state_function_names().begin(), state_function_names().end());
     names.emplace_back("cast");
+    for (const auto& [elsewhere, unused] : kElsewhere) names.emplace_back(elsewhere);
     return names;
   }();
-  return kNames;
+  const std::string near = nearest(name, kNames);
+  const auto elsewhere = std::ranges::find(kElsewhere, near, [](const auto& each) { return each.first; });
+  return elsewhere == kElsewhere.end() ? near : std::string(elsewhere->second);
 }
 
 bool reads_message(Function function) {

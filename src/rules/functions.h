@@ -105,8 +105,9 @@ inline constexpr size_t kTextBytesMax = 16U << 20;  // a longer text that a func
 
 // By name in lower case; null when there is none.
 const FunctionSignature* find_function(std::string_view name);
-// Every function, aggregate and window, for spelling hints.
-const std::vector<std::string>& function_names();
+// What to write in place of a call of that name, which there is not: "round", or "percentile(x, 0.5)". Knows the names
+// of slips of the finger and those of other dialects. Empty where none is near.
+std::string suggested_call(std::string_view name);
 
 // Whether the function reads the message rather than its arguments alone (topic, device, now).
 bool reads_message(Function function);

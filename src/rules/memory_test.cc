@@ -83,6 +83,17 @@ TEST(Memory, HavingChoosesRows) {
   EXPECT_THAT(rows("SELECT k, count(*) AS n FROM 'x/+' GROUP BY k, TUMBLING(1 s) HAVING count(*) > 1 AND max(v) < 9",
                    {{1, R"("k":"a","v":1)"}, {1.1, R"("k":"b","v":1)"}, {1.2, R"("k":"a","v":2)"}}),
               ElementsAre(R"({"k":"a","n":2})"));
+  // Columns by their names, inside of aggregates the messages' fields.
+  EXPECT_THAT(rows("SELECT k, max(v) * 2 AS v, count(*) AS n FROM 'x/+' GROUP BY k, TUMBLING(1 s) "
+                   "HAVING v > 10 AND n > 1 AND max(v) < 8",
+                   {{1, R"("k":"a","v":6)"},
+                    {1.1, R"("k":"a","v":7)"},
+                    {1.2, R"("k":"b","v":5)"},
+                    {1.3, R"("k":"b","v":5)"},
+                    {1.4, R"("k":"c","v":7)"},
+                    {1.5, R"("k":"d","v":9)"},
+                    {1.6, R"("k":"d","v":9)"}}),
+              ElementsAre(R"({"k":"a","v":14,"n":2})"));
 }
 
 TEST(Memory, EventTimeOrdersReadingsAndDropsLateOnes) {

@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "model/priority.h"
 #include "rules/aggregate.h"
+#include "rules/fault.h"
 #include "rules/field_path.h"
 #include "rules/program.h"
 #include "rules/rule_source.h"
@@ -184,8 +185,9 @@ struct Rule {
   std::vector<Column> columns;   // without '*'; those that only templates name come last
   size_t selected_columns = 0;   // how many of them are in the row
   std::vector<Action> actions;
-  bool drops = false;    // one of the actions is a drop
-  bool answers = false;  // one of them is an answer
+  std::vector<Fault> warnings;  // of the SQL: it works, and hardly as it was meant
+  bool drops = false;           // one of the actions is a drop
+  bool answers = false;         // one of them is an answer
 
   // `SELECT *` alone: the message is passed on byte by byte.
   [[nodiscard]] bool is_verbatim() const { return selects_message && selected_columns == 0; }

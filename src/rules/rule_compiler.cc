@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "model/topic.h"
+#include "rules/argument_checks.h"
 #include "rules/name_resolution.h"
 #include "rules/predicate.h"
 #include "rules/program_compiler.h"
@@ -92,9 +93,12 @@ class RuleCompiler {
     if (!parsed) return refuse_rule(Part::kSql, std::move(parsed.error()));
     statement_ = std::move(*parsed);
     if (!add_insights() || !add_importance()) return false;
+    warn_of_columns();
+    if (statement_.having && !put_columns_into(statement_.having)) return false;
     if (std::optional<Fault> fault = resolve_names(statement_, tables_)) {
       return refuse_rule(Part::kSql, std::move(*fault));
     }
+    if (std::optional<Fault> fault = wrong_argument()) return refuse_rule(Part::kSql, std::move(*fault));
     settle_information();
     add_feed(statement_.from);
     if (statement_.join) add_feed(statement_.join->stream);
@@ -189,6 +193,78 @@ class RuleCompiler {
     statement_.items.push_back({.expression = std::move(parsed->items[0].expression), .name = name});
     ++hidden_items_;
     return true;
+  }
+
+  // The column of that name; none for '*'.
+  [[nodiscard]] const SelectItem* item_of(std::string_view name) const {
+    const auto item = std::ranges::find_if(
+        statement_.items, [&](const SelectItem& each) { return each.expression != nullptr && each.name == name; });
+    return item == statement_.items.end() ? nullptr : &*item;
+  }
+
+  // HAVING may name columns, which stand for what they are made of. A group key of that name comes first; inside of
+  // aggregates names are fields of the messages.
+  bool put_columns_into(ExpressionPointer& part) {
+    if (part->kind == Kind::kAggregate || part->kind == Kind::kState) return true;
+    const auto is_part = [&](const ExpressionPointer& key) { return same(*key, *part); };
+    if (part->kind == Kind::kField && part->path.size() == 1 && std::ranges::none_of(statement_.keys, is_part)) {
+      const SelectItem* item = item_of(part->path.front().name);
+      if (item != nullptr) part = clone(*item->expression);
+      return true;
+    }
+    for (ExpressionPointer& operand : part->operands) {
+      if (!put_columns_into(operand)) return false;
+      part->height = std::max(part->height, operand->height + 1);
+    }
+    if (part->height <= kExpressionHeightMax) return true;
+    return refuse_sql(part->offset, "rule.too-deep",
+                      fmt::format("more than {} operations build on each other", kExpressionHeightMax), "divide it");
+  }
+
+  // Elsewhere than in HAVING a name is a field of the message, also where a column has it. That is hardly meant unless
+  // the rule reads the field in other places.
+  void warn_of_columns() {
+    if (statement_.condition) warn_of_columns(*statement_.condition, "WHERE");
+    for (const ExpressionPointer& key : statement_.keys) warn_of_columns(*key, "GROUP BY");
+    for (const ExpressionPointer& key : statement_.partition) warn_of_columns(*key, "PARTITION BY");
+    if (statement_.event_time) warn_of_columns(*statement_.event_time->timestamp, "TIMESTAMP BY");
+  }
+  void warn_of_columns(const Expression& expression, std::string_view clause) {
+    for_each(expression, [&](const Expression& part) {
+      if (part.kind != Kind::kField || part.path.size() != 1) return;
+      const std::string& name = part.path.front().name;
+      if (name == "device" || name == "topic" || name == "time") return;
+      const bool is_read = std::ranges::any_of(statement_.items, [&](const SelectItem& item) {
+        bool reads = false;
+        if (item.expression) for_each(*item.expression, [&](const Expression& each) { reads |= same(each, part); });
+        return reads;
+      });
+      if (item_of(name) == nullptr || is_read) return;
+      rule_.warnings.push_back(
+          {Error{"rule.column",
+                 fmt::format("{} reads the message's field {}, not the column of that name", clause, name),
+                 fmt::format("write what {} is made of, or give the column another name", name)},
+           part.offset});
+    });
+  }
+
+  // A call that could never give anything.
+  [[nodiscard]] std::optional<Fault> wrong_argument() const {
+    std::vector<const Expression*> parts;
+    const auto add = [&](const ExpressionPointer& part) {
+      if (part) parts.push_back(part.get());
+    };
+    for (const SelectItem& item : statement_.items) add(item.expression);
+    add(statement_.condition);
+    add(statement_.having);
+    if (statement_.event_time) add(statement_.event_time->timestamp);
+    if (statement_.join) add(statement_.join->condition);
+    std::ranges::for_each(statement_.keys, add);
+    std::ranges::for_each(statement_.partition, add);
+    for (const Expression* part : parts) {
+      if (std::optional<Fault> fault = check_literal_arguments(*part, tables_)) return fault;
+    }
+    return std::nullopt;
   }
 
   void add_feed(const StreamSource& stream) {
@@ -308,6 +384,9 @@ class RuleCompiler {
     WindowPlan& plan = rule_.memory->window.emplace();
     plan.spec = *statement_.window;
     if (!statement_.having) return true;
+    std::vector<std::string> names;
+    for (const SelectItem& item : statement_.items) names.push_back(item.name);
+    window_scope_.suggest(std::move(names));
     plan.having = program(*statement_.having, row_scope());
     return plan.having.has_value();
   }

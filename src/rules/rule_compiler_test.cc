@@ -120,6 +120,32 @@ TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
       {"SELECT a FROM 'x' PARTITION BY b", "rule.memory", "b", "lag()"},
       {"SELECT a FROM 'x' TIMESTAMP BY ts LATE MAYBE", "rule.syntax", "MAYBE", ""},
       {"SELECT a FROM 'x' WHERE a > 1 FOR 3 parsec", "rule.syntax", "parsec", ""},
+      {"SELECT avrage(a) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.unknown-function", "avrage", "did you mean avg?"},
+      {"SELECT count_distinct(a) FROM 'x' GROUP BY TUMBLING(1 s)", "rule.unknown-function", "count_distinct",
+       "count(DISTINCT x)"},
+      {"SELECT qqqqqqqq(a) FROM 'x'", "rule.unknown-function", "qqqqqqqq", "docs/rules.md"},
+      {"SELECT devise, count(*) FROM 'x' GROUP BY device, TUMBLING(1 s)", "rule.not-grouped", "devise",
+       "did you mean device?"},
+      {"SELECT max(a) AS most FROM 'x' GROUP BY TUMBLING(1 s) HAVING mots > 1", "rule.not-grouped", "mots",
+       "did you mean most?"},
+      {"SELECT a.v FROM 'x' AS a JOIN 'y' AS b ON a.i = b.i WITHIN 1 s WHERE c.v > 1", "rule.join", "c.v",
+       "the streams are a and b; write a.v, or a.c.v where c is a field"},
+      {"SELECT lookup('machines', device, 'hall') FROM 'x'", "rule.table", "'machines'", "[[table]]"},
+      {"SELECT a FROM 'x' WHERE in_table('machines', device)", "rule.table", "'machines'", "[[table]]"},
+      {"SELECT in_table(1, device) FROM 'x'", "rule.arguments", "1", "quotes"},
+      {"SELECT date_trunc('moth', time) FROM 'x'", "rule.arguments", "'moth'", "did you mean month?"},
+      {"SELECT extract('qqqqqqqq', time) FROM 'x'", "rule.arguments", "'qqqqqqqq'", "choose second, minute"},
+      {"SELECT extract('week', time) FROM 'x'", "rule.arguments", "'week'", ""},
+      {"SELECT lag(a, 2000) FROM 'x'", "rule.arguments", "2000", "lag(x, 1)"},
+      {"SELECT lag(a, -1) FROM 'x'", "rule.arguments", "-1", "lag(x, 1)"},
+      {"SELECT lag(a, 1.0) FROM 'x'", "rule.arguments", "1.0", "lag(x, 1)"},
+      {"SELECT a FROM 'x' WHERE lag(a, NULL) > 1", "rule.arguments", "NULL", "lag(x, 1)"},
+      {"SELECT hysteresis(a, 1, 5) FROM 'x'", "rule.arguments", "1, 5", "hysteresis(x, 5, 1)"},
+      {"SELECT hysteresis(a, 'high', 5) FROM 'x'", "rule.arguments", "'high'", "on_above"},
+      {"SELECT fuse(a, 0, 8) FROM 'x'", "rule.arguments", "fuse", ""},
+      {"SELECT fuse(a, 8, 0, 1) FROM 'x'", "rule.arguments", "8", "lesser"},
+      {"SELECT fuse(a, 0, 8, 0) FROM 'x'", "rule.arguments", "0)", "deviation"},
+      {"SELECT topic(0) FROM 'x'", "rule.arguments", "0", "topic(1)"},
   };
   for (const Refusal& refusal : refusals) {
     SCOPED_TRACE(refusal.sql);
@@ -131,6 +157,54 @@ TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
     EXPECT_TRUE(refusal.at.empty() ? rest.empty() : rest.starts_with(refusal.at)) << rest;
     EXPECT_NE(problem.error.fix.find(refusal.fix), std::string::npos) << problem.error.line();
   }
+}
+
+// What is known only of each message is left to it.
+TEST(RuleCompiler, TakesArgumentsThatMayBeRight) {
+  for (const std::string sql :
+       {"SELECT lookup(t, device, 'hall'), lag(a, n), lag(a, 1000), lag(a, 1), hysteresis(a, 5, 5) FROM 'x'",
+        "SELECT date_trunc('MONTH', time), date_trunc(u, time), extract('weekday', time), topic(n), topic() FROM 'x'",
+        "SELECT hysteresis(a, -1, -5), hysteresis(a, n, 5), fuse(a, 0, 8, n), fuse(a, -1, 1, 0.5) FROM 'x'"}) {
+    EXPECT_EQ(problem_of(sql).error.line(), RuleProblem{}.error.line()) << sql;
+  }
+}
+
+TEST(RuleCompiler, HavingNamesColumns) {
+  for (const std::string sql :
+       {"SELECT max(v) AS mx FROM 'x' GROUP BY TUMBLING(1 s) HAVING mx > 10 AND mx < 2 * count(*)",
+        "SELECT device AS d, avg(v) AS v FROM 'x' GROUP BY device, TUMBLING(1 s) HAVING d = 'a' AND max(v) > v",
+        "SELECT anomaly(v) AS a FROM 'x' GROUP BY TUMBLING(1 s) HAVING a > 0.5"}) {
+    EXPECT_EQ(problem_of(sql).error.line(), RuleProblem{}.error.line()) << sql;
+  }
+  std::string sum = "1";
+  for (int i = 0; i < 300; ++i) sum += "+1";
+  const std::string sql = "SELECT " + sum + " AS s, count(*) FROM 'x' GROUP BY TUMBLING(1 s) HAVING s > 1";
+  EXPECT_EQ(problem_of(sql).error.code, "");
+  EXPECT_EQ(problem_of(sql + " AND 0 < s+" + sum).error.code, "rule.too-deep");
+}
+
+TEST(RuleCompiler, WarnsOfColumnsThatAreNotMeant) {
+  const auto warned = [](const std::string& sql) {
+    const auto rule = compile_rule({.name = "r", .sql = sql, .actions = {DropSource{}}}, {});
+    EXPECT_TRUE(rule.has_value()) << sql;
+    std::vector<std::string> at;
+    if (!rule) return at;
+    for (const Fault& warning : rule->warnings) {
+      EXPECT_EQ(warning.error.code, "rule.column");
+      at.push_back(sql.substr(warning.offset));
+    }
+    return at;
+  };
+  using Places = std::vector<std::string>;
+  EXPECT_EQ(warned("SELECT t * 2 AS f FROM 'x' WHERE f > 3"), Places{"f > 3"});
+  EXPECT_EQ(warned("SELECT *, t * 2 AS f FROM 'x' WHERE t > 1 AND f > 3"), Places{"f > 3"});
+  EXPECT_EQ(warned("SELECT anomaly(t) AS significance FROM 'x' PARTITION BY significance"), Places{"significance"});
+  EXPECT_EQ(warned("SELECT count(*) AS n FROM 'x' GROUP BY n, TUMBLING(1 s)"), Places{"n, TUMBLING(1 s)"});
+  EXPECT_EQ(warned("SELECT f FROM 'x' WHERE f > 3"), Places{});
+  EXPECT_EQ(warned("SELECT f * 2 AS f FROM 'x' WHERE f > 3"), Places{});
+  EXPECT_EQ(warned("SELECT o.t * 2 AS f FROM 'x' AS o WHERE o.f > 3"), Places{});
+  EXPECT_EQ(warned("SELECT upper(device) AS device FROM 'x' WHERE device = 'a'"), Places{});
+  EXPECT_EQ(warned("SELECT max(v) AS m FROM 'x' GROUP BY TUMBLING(1 s) HAVING m > 3"), Places{});
 }
 
 TEST(RuleCompiler, BoundsNestingLengthAndFields) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/text.h"
 
@@ -91,13 +92,7 @@ Checked<uint32_t> CaptureScope::capture(const Expression& expression) {
   if (!streams_.empty()) {
     const auto stream = expression.kind == Kind::kField ? stream_of(expression.path) : std::nullopt;
     if (!stream) {
-      const std::string text = expression.kind == Kind::kField ? path_text(expression.path) : "the call";
-      const bool is_path = expression.kind == Kind::kField && expression.path.size() > 1;
-      const std::string near = is_path ? nearest(expression.path.front().name, streams_) : std::string();
-      return refuse(expression.offset, "rule.join", fmt::format("{} does not say of which stream it is", text),
-                    near.empty() ? fmt::format("write {}.{}", streams_.front(),
-                                               expression.kind == Kind::kField ? text : "device, .topic or .time")
-                                 : fmt::format("did you mean {}?", near));
+      return refuse_without_stream(expression);
     }
     feed = *stream;
     captured->path.erase(captured->path.begin());
@@ -108,6 +103,24 @@ Checked<uint32_t> CaptureScope::capture(const Expression& expression) {
   if (captures_.size() == kFieldsMax) return too_many_fields(expression.offset);
   captures_.push_back({std::move(captured), slots_, feed});
   return slots_++;
+}
+
+std::unexpected<Fault> CaptureScope::refuse_without_stream(const Expression& expression) const {
+  const bool is_field = expression.kind == Kind::kField;
+  const std::string text = is_field ? path_text(expression.path) : "the call";
+  const std::string known = fmt::format("the streams are {}", fmt::join(streams_, " and "));
+  std::string fix = fmt::format("{}; write {}.device, .topic or .time", known, streams_.front());
+  if (is_field) fix = fmt::format("{}; write {}.{}", known, streams_.front(), text);
+  if (is_field && expression.path.size() > 1) {
+    const std::string& first = expression.path.front().name;
+    const std::string rest = text.substr(first.size());
+    const std::string near = nearest(first, streams_);
+    fix = near.empty() ? fmt::format("{}; write {}{}, or {}.{} where {} is a field", known, streams_.front(), rest,
+                                     streams_.front(), text, first)
+                       : fmt::format("{}; did you mean {}{}?", known, near, rest);
+  }
+  return refuse(expression.offset, "rule.join", fmt::format("{} does not say of which stream it is", text),
+                std::move(fix));
 }
 
 Checked<uint32_t> CaptureScope::step(const Expression& call) {
@@ -154,12 +167,21 @@ Checked<Loaded> WindowScope::load(const Expression& expression) {
     return refuse(expression.offset, "rule.not-grouped", "topic(), device() and now() have many values in a window",
                   "add the call to GROUP BY, or use window_start or window_end");
   }
-  if (expression.kind == Kind::kField) {
-    return refuse(expression.offset, "rule.not-grouped",
-                  fmt::format("{} has many values in a window", path_text(expression.path)),
-                  "add it to GROUP BY, or aggregate it, as in avg() or last()");
-  }
+  if (expression.kind == Kind::kField) return refuse_field(expression);
   return Loaded{};
+}
+
+std::unexpected<Fault> WindowScope::refuse_field(const Expression& field) const {
+  const std::string name = path_text(field.path);
+  std::vector<std::string> names = {"window_start", "window_end"};
+  for (const ExpressionPointer& key : keys_) {
+    if (key->kind == Kind::kField) names.push_back(path_text(key->path));
+  }
+  names.insert(names.end(), suggested_.begin(), suggested_.end());
+  const std::string near = nearest(name, names);
+  return refuse(field.offset, "rule.not-grouped", fmt::format("{} has many values in a window", name),
+                near.empty() ? "add it to GROUP BY, or aggregate it, as in avg() or last()"
+                             : fmt::format("did you mean {}? Else add it to GROUP BY, or aggregate it", near));
 }
 
 Instruction WindowScope::load_aggregate(const Expression& aggregate) {

@@ -73,6 +73,7 @@ class CaptureScope final : public Scope {
 
  private:
   Checked<uint32_t> step(const Expression& call);
+  [[nodiscard]] std::unexpected<Fault> refuse_without_stream(const Expression& expression) const;
 
   std::vector<std::string> streams_;
   std::deque<Capture> captures_;
@@ -91,13 +92,17 @@ class WindowScope final : public Scope {
   // `keys` must outlive the scope, as must every expression given to load().
   explicit WindowScope(std::span<const ExpressionPointer> keys) : keys_(keys) {}
   Checked<std::optional<Instruction>> load(const Expression& expression) override;
+  // Names beside those of the keys that a field of another name may be meant for.
+  void suggest(std::vector<std::string> names) { suggested_ = std::move(names); }
 
   // The aggregates loaded so far; their slots follow those of the keys.
   [[nodiscard]] std::span<const Expression* const> aggregates() const { return aggregates_; }
 
  private:
   Instruction load_aggregate(const Expression& aggregate);
+  [[nodiscard]] std::unexpected<Fault> refuse_field(const Expression& field) const;
 
+  std::vector<std::string> suggested_;
   std::span<const ExpressionPointer> keys_;
   std::vector<const Expression*> aggregates_;
   std::deque<Expression> implied_;  // max() of detectors that stand alone

@@ -84,6 +84,29 @@ class Access(verge.TestCase):
         with open(self.passwords, encoding="utf-8") as file:
             self.assertNotIn("secret", file.read())
 
+    def test_verge_pub_and_sub_say_why_they_are_refused(self):
+        secret = os.path.join(self.directory, "secret")
+        with open(secret, "w") as file:
+            file.write("ann's secret\n")
+        target = ["--target", self.edge.addresses["mqtt"]]
+        as_ann = ["--user", "ann", "--password-file", secret, *target]
+
+        def refused(*arguments):
+            done = verge.run(*arguments)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertIn("[cli.broker-refused]", done.stderr)
+            return done.stderr
+
+        for command in (["pub", "user/ann", "x"], ["sub", "user/ann"]):
+            self.assertIn("refused the connection: not authorized (0x87); give --user and --password-file",
+                          refused(*command, *target))
+            self.assertIn("refused the connection: bad user name or password (0x86); correct --user",
+                          refused(*command, "--user", "boss", "--password-file", secret, *target))
+        self.assertIn("refused the message: not authorized (0x87); let this user", refused("pub", "user/boss", "x", *as_ann))
+        self.assertIn("refused news/secret: not authorized (0x87)", refused("sub", "news/secret", *as_ann))
+        self.assertIn("refused a/#/b: topic filter invalid (0x8f); '+' stands alone", refused("sub", "a/#/b", *as_ann))
+        self.assertEqual(verge.run("pub", "user/ann", "x", *as_ann).returncode, 0)
+
     def test_passwords_change_with_sighup(self):
         self.passwd("ann", "another")
         self.passwd("boss")

@@ -359,7 +359,12 @@ class Commands(Broker):
         self.assertEqual(json.loads(self.pub("nobody/listens", "x", "--json").stdout)["reason"], 0x10)
         refused = self.pub("$SYS/x", "x")
         self.assertEqual((refused.returncode, refused.stdout), (1, ""))
-        self.assertIn("0x87", refused.stderr)
+        self.assertIn("refused the message: not authorized (0x87); give --user and --password-file", refused.stderr)
+        for topic in ("a/#", "a/+/b"):
+            wild = self.pub(topic, "x")
+            self.assertEqual(wild.returncode, 2, wild)
+            self.assertIn("no topic to publish to", wild.stderr)
+            self.assertIn("[cli.topic]", wild.stderr)
         self.assertEqual(verge.run("sub", "a/#/b", "--target", self.edge.addresses["mqtt"]).returncode, 1)
         self.edge.stop()
         self.assertEqual(self.pub("a", "x").returncode, 1)

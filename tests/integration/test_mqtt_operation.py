@@ -85,7 +85,11 @@ class Operation(verge.TestCase):
         raw.receive()
         self.verge_mqtt("kick", "raw")
         self.assertEqual(raw.receive()[1][0], 0x98)
-        self.assertIn("mqtt.unknown-client", self.verge_mqtt("kick", "nobody", expected=1).stderr)
+        refused = self.verge_mqtt("kick", "nobody", expected=1).stderr
+        self.assertIn("mqtt.unknown-client", refused)
+        self.assertIn("--end-session also ends the session", refused)
+        self.assertNotIn("/v1/", refused)
+        self.assertNotIn("--end-session", self.verge_mqtt("kick", "nobody", "--end-session", expected=1).stderr)
         self.assertIn("mqtt.unknown-client", self.verge_mqtt("kick", "press/7 äöü", expected=1).stderr)
         self.verge_mqtt("kick", "press/7 äöü", "--end-session")
         self.assertEqual(self.rows("clients", "press/7 äöü"), [])

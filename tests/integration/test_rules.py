@@ -7,6 +7,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import openapi
 import verge
 
 RULES = """
@@ -163,6 +164,84 @@ class OverHttp(Rules):
         self.assertEqual(node.admin("/v1/rules/cold", "DELETE").status, 200)
         self.assertEqual(node.admin("/v1/rules/cold").status, 404)
 
+    def test_a_created_rule_is_replaced_and_keeps_its_state(self):
+        description = openapi.Description()
+        node = self.node("edge", self.config()).start()
+        client = self.mqtt(node)
+        client.subscribe("sum/#")
+        rule = {"name": "sum", "sql": "SELECT count(*) AS n, max(t) AS most FROM 's' GROUP BY COUNT(3)",
+                "do": [{"publish": "sum/old", "qos": 1}, {"upload": "low"}], "report": "none"}
+        created = node.admin("/v1/rules", "POST", json.dumps(rule)).json()
+        self.assertEqual(description.problems(created, description.schema_of("/v1/rules")), [])
+        shown = node.admin("/v1/rules/sum").json()
+        self.assertEqual(description.problems(shown, description.schema_of("/v1/rules/{name}")), [])
+        self.assertEqual([shown[key] for key in ("do", "report", "warnings")], [rule["do"], "none", []])
+        for t in (7, 8):
+            client.publish("s", {"t": t})
+        verge.wait_until(lambda: node.admin("/v1/rules/sum").json()["matched"] == 2)
+        other = {**rule, "do": [{"publish": "sum/new"}], "report": "high"}
+        put = node.admin("/v1/rules/sum", "PUT", json.dumps(other))
+        self.assertEqual(put.status, 200, put)
+        self.assertEqual(description.problems(put.json(), description.schema_of("/v1/rules/{name}", "put")), [])
+        shown = node.admin("/v1/rules/sum").json()
+        self.assertEqual([shown[key] for key in ("do", "report", "matched")], [other["do"], "high", 2])
+        client.publish("s", {"t": 1})
+        client.wait(lambda: client.messages, "the third reading ends the window that was open")
+        self.assertEqual([(each.topic, json.loads(each.payload)) for each in client.messages],
+                         [("sum/new", {"n": 3, "most": 8})])
+        for name, body, status in (("sum", {**rule, "name": "else"}, 400), ("sum", {**rule, "sql": "SELECT"}, 400),
+                                   ("hot", {**rule, "name": "hot"}, 409), ("none", {**rule, "name": "none"}, 404)):
+            refused = node.admin(f"/v1/rules/{name}", "PUT", json.dumps(body))
+            self.assertEqual(refused.status, status, refused)
+            self.assertEqual(description.problems(refused.json(), description.schema_of("/v1/rules/{name}", "put",
+                                                                                        "default")), [])
+        self.assertEqual(node.admin("/v1/rules/sum").json()["sql"], rule["sql"])
+
+    def test_an_error_names_the_column_and_suggests(self):
+        node = self.node("edge", self.config()).start()
+
+        def refused(sql):
+            answer = node.admin("/v1/rules", "POST", json.dumps({"name": "a", "sql": sql, "do": [{"drop": True}]}))
+            self.assertEqual(answer.status, 400, answer)
+            error = answer.json()["error"]
+            return error["code"], error["line"], error["column"], error["fix"]
+
+        self.assertEqual(refused("SELECT 'é',\n  avrage(v) FROM 'x' GROUP BY TUMBLING(1 s)"),
+                         ("rule.unknown-function", 2, 3, "did you mean avg?"))
+        self.assertEqual(refused("SELECT 'é', lookup('machine', device, 'hall') FROM 'x'"),
+                         ("rule.table", 1, 20, "did you mean machines?"))
+        self.assertEqual(refused("SELECT lookup('machines', device, 'hal') FROM 'x'"),
+                         ("rule.table", 1, 35, "did you mean hall?"))
+        code, line, column, fix = refused("SELECT max(v) AS most FROM 'x' GROUP BY TUMBLING(1 s) HAVING mots > 1")
+        self.assertEqual((code, line, column), ("rule.not-grouped", 1, 62))
+        self.assertIn("did you mean most?", fix)
+        warned = node.admin("/v1/rules", "POST", json.dumps(
+            {"name": "a", "sql": "SELECT t * 2 AS f\nFROM 'x' WHERE f > 3", "do": [{"drop": True}]})).json()["rules"][-1]
+        self.assertEqual([(each["code"], each["line"], each["column"]) for each in warned["warnings"]],
+                         [("rule.column", 2, 16)])
+
+    def test_check_warns(self):
+        path = os.path.join(self.directory, "warned.toml")
+        with open(path, "w") as file:
+            file.write(f"""
+[[worker]]
+name = "alarms"
+file = "{self.directory}/alarms.js"
+
+[[rule]]
+name = "a"
+sql = "SELECT t * 2 AS f FROM 'x' WHERE f > 3"
+do = [{{ drop = true }}, {{ worker = "alarm" }}]
+""")
+        with open(os.path.join(self.directory, "alarms.js"), "w") as file:
+            file.write("export default {};")
+        checked = verge.run("check", path)
+        self.assertEqual(checked.returncode, 0, checked)
+        self.assertIn(f"warning: {path}:8:41: WHERE reads the message's field f", checked.stderr)
+        self.assertRegex(checked.stderr, r"warning: .*:9:.*there is no worker alarm .*did you mean alarms\? \[rule.worker\]")
+        asked = json.loads(verge.run("check", path, "--json").stdout)
+        self.assertEqual([each["code"] for each in asked["warnings"]], ["rule.column", "rule.worker"])
+
     def test_what_is_wrong_is_said_as_for_the_file(self):
         node = self.node("edge", self.config()).start()
 
@@ -247,6 +326,96 @@ class Command(Rules):
         answer = verge.run("rules", "explain", self.file, "hott")
         self.assertEqual(answer.returncode, 2)
         self.assertIn("did you mean hot?", answer.stderr)
+
+    WAYS = """
+[[rule]]
+name = "stop"
+sql = "SELECT device, v FROM 'w/+' WHERE v > 100"
+do = [{ publish = "stop/${device}" }, { upload = "critical" }]
+[[rule]]
+name = "ask"
+sql = "SELECT v, v / 100 AS urgency, 0.9 AS complexity FROM 'w/+' WHERE v < 0"
+do = [{ ask = "plan", publish = "planned", level = "placed", deadline = "1s" }]
+[[rule]]
+name = "worth"
+sql = "SELECT v, v / 100 AS importance FROM 'w/+'"
+do = [{ upload = "importance" }]
+[[rule]]
+name = "told"
+sql = "SELECT v, v / 100 AS significance FROM 'w/+'"
+do = [{ insight = "high", of = "v" }]
+[[rule]]
+name = "mean"
+sql = "SELECT avg(v) AS mean FROM 'w/+' WHERE v > 0 GROUP BY COUNT(2)"
+do = [{ upload = "low" }]
+[[rule]]
+name = "jump"
+sql = "SELECT v FROM 'w/+' WHERE v - lag(v) > 50"
+do = [{ publish = "jump" }]
+[[rule]]
+name = "where"
+sql = "SELECT v FROM 'w/+' WHERE v > 1000"
+do = [{ publish = "far/${v}" }]
+[[rule]]
+name = "failing"
+sql = "SELECT v, name FROM 'w/+'"
+do = [{ publish = "far/${name}" }]
+"""
+
+    def ways(self):
+        file = os.path.join(self.directory, "ways.toml")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(self.WAYS)
+        stream = os.path.join(self.directory, "ways.ndjson")
+        with open(stream, "w", encoding="utf-8") as out:
+            for v in (30, 60, 120, -5):
+                out.write(json.dumps({"topic": "w/a", "payload": {"v": v}}) + "\n")
+            out.write(json.dumps({"topic": "else", "payload": {"v": 1}}) + "\n")
+        return file, stream
+
+    def test_explain_shows_the_way_that_each_reading_took(self):
+        file, stream = self.ways()
+
+        def ways(rule):
+            return [(each["line"], each["way"], each["why"]) for each in
+                    self.lines("explain", file, rule, "--with", stream, "--json")]
+
+        unchosen = "WHERE does not choose it, or it lacks the key"
+        self.assertEqual(ways("stop"), [(1, "discard", unchosen), (2, "discard", unchosen), (3, "act", "at once, here"),
+                                        (4, "discard", unchosen)])
+        self.assertEqual(ways("ask")[3], (4, "up", "another level decides (complexity 0.9, urgency -0.05)"))
+        self.assertEqual(ways("worth"), [(1, "discard", "importance 0.3 is not above 0.5"),
+                                         (2, "aggregate", "kept (importance 0.6)"),
+                                         (3, "aggregate", "kept (importance 1.2)"),
+                                         (4, "discard", "importance -0.05 is not above 0.5")])
+        self.assertEqual([way for _, way, _ in ways("told")], ["discard", "discard", "aggregate", "discard"])
+        self.assertEqual(ways("told")[1][2], "significance 0.6 is not above 0.7")
+        self.assertEqual(ways("mean"), [(line, "aggregate", "it goes to the window") for line in (1, 2, 3)] +
+                         [(4, "discard", unchosen)])
+        self.assertEqual([way for _, way, _ in ways("jump")], ["discard", "discard", "act", "discard"])
+        self.assertEqual(ways("jump")[0][2], "WHERE does not choose it; functions remember it")
+        self.assertIn("not performed: action 1: its topic", ways("failing")[0][2])
+        did = self.lines("explain", file, "stop", "--with", stream, "--json")[2]
+        self.assertEqual((did["did"], did["rows"]), (["publish stop/a", "upload at critical w/a"], 1))
+        said = verge.run("rules", "explain", file, "--with", stream)
+        self.assertEqual(len(said.stdout.splitlines()), 4 * 8, said)
+        self.assertIn("3 stop: act: at once, here; publish stop/a, upload at critical w/a\n", said.stdout)
+        self.assertIn("did you mean stop?", verge.run("rules", "explain", file, "stpo", "--with", stream).stderr)
+
+    def test_trace_tells_apart_what_became_of_a_reading(self):
+        file, stream = self.ways()
+
+        def outcomes(rule):
+            return [each["outcome"] for each in self.lines("trace", file, rule, "--with", stream, "--keep-open")
+                    if "line" in each]
+
+        self.assertEqual(outcomes("worth"), ["discarded", "rows", "rows", "discarded"])
+        self.assertEqual(outcomes("told"), ["discarded", "discarded", "rows", "discarded"])
+        self.assertEqual(outcomes("mean"), ["remembered", "rows", "remembered", "not chosen by WHERE"])
+        self.assertEqual(outcomes("jump"), [*["not chosen by WHERE, remembered by functions"] * 2, "rows",
+                                            "not chosen by WHERE, remembered by functions"])
+        self.assertEqual(outcomes("where"), ["not chosen by WHERE"] * 4)
+        self.assertEqual(outcomes("failing"), ["error"] * 4)
 
     def test_a_line_that_is_none(self):
         with open(self.stream, "a", encoding="utf-8") as out:

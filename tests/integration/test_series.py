@@ -158,11 +158,28 @@ class Reduce(Series):
         self.assertLess(said["size"], 1000)
         self.assertIn("nothing arrives in time", answer.stderr)
 
+    def test_a_range_that_no_number_holds(self):
+        rows = ["t,v", "1,1e308", "2,-1e308", "3,0.5"]
+        for goal in (["--max-error", "0.01"], ["--max-error", "0"], ["--bandwidth-bps", "9600", "--deadline-ms", "500"]):
+            answer = verge.run("reduce", self.file("a.csv", rows), *goal, "-o", os.path.join(self.directory, "a.bin"), "--json")
+            self.assertEqual(answer.returncode, 0, answer)
+
+            def refuse(word):
+                raise AssertionError(f"{word} is no JSON")
+
+            self.assertIsNone(json.loads(answer.stdout, parse_constant=refuse)["range"])
+            restored = verge.run("restore", os.path.join(self.directory, "a.bin")).stdout.splitlines()
+            self.assertEqual([float(row.split(",")[1]) for row in restored[1:]], [1e308, -1e308, 0.5])
+
     def test_bad_input_is_one_clear_error(self):
         source = self.file("a.csv", wave(10))
         self.fails(["reduce", source], "--max-error", "[series.reduce-goal]")
         self.fails(["reduce", source, "--max-error", "1.5"], "[series.reduce-goal]")
+        for share in ("-1", "nan"):
+            self.fails(["reduce", source, "--max-error", share], f"--max-error {share} is no share", "[series.reduce-goal]")
         self.fails(["reduce", source, "--bandwidth-bps", "9600"], "--deadline-ms", "[series.reduce-goal]")
+        self.fails(["reduce", source, "--max-error", "0.1", "--bandwidth-bps", "9600", "--deadline-ms", "5"],
+                   "--max-error stands beside", "[series.reduce-goal]")
         self.fails(["reduce", self.file("b.csv", ["t,v"]), "--max-error", "0.1"], "[series.empty]")
         self.fails(["restore", source], "[series.record-unknown]")
         _, _, target = self.reduced(wave(500), "--max-error", "0.01")

@@ -107,6 +107,51 @@ class TlsTestCase(verge.TestCase):
                                 lambda: f"'{words}' in the log of {node.name}:\n{node.log()[-3000:]}")
 
 
+class CommandLine(TlsTestCase):
+    """verge pub and verge sub."""
+
+    def said(self, node, *options, command=("pub", "n/x", "over TLS")):
+        return verge.run(*command, "--target", node.addresses["mqtt_tls"], *options)
+
+    def test_pub_and_sub(self):
+        node = self.tls_node().start()
+        ca = ["--ca", self.ca.pem]
+        sub = verge.spawn([verge.VERGE, "sub", "n/#", "--count", "2", "--target", node.addresses["mqtt_tls"], *ca],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(verge.end, sub)
+        verge.wait_until(lambda: node.status()["mqtt"]["subscriptions"] == 1, "the subscription")
+        self.assertEqual(self.said(node, *ca, "--qos", "2").returncode, 0)
+        self.assertEqual(self.said(node, "--tls", "--cafile", self.ca.pem).returncode, 0)
+        out, err = sub.communicate(timeout=verge.PATIENCE)
+        self.assertEqual((sub.returncode, out, err), (0, b"n/x over TLS\n" * 2, b""))
+        self.assertEqual(node.status()["tls"]["accepted"], 3)
+
+    def test_a_broker_that_is_not_trusted_is_told_nothing(self):
+        """By a stranger's authority, by those of the system, and for another name."""
+        node = self.tls_node().start()
+        for options in (["--ca", self.stranger.pem], ["--tls"]):
+            refused = self.said(node, *options)
+            self.assertEqual(refused.returncode, 1, refused)
+            self.assertIn("[net.tls-untrusted]", refused.stderr)
+        other = self.tls_node("other", shown=self.ca.issue("DNS:broker.example")).start()
+        refused = self.said(other, "--ca", self.ca.pem)
+        self.assertEqual(refused.returncode, 1, refused)
+        self.assertIn("[net.tls-untrusted]", refused.stderr)
+        self.assertEqual([each.status()["tls"]["accepted"] for each in (node, other)], [0, 0])
+        self.assertIn("[net.certificate-authority]", self.said(node, "--ca", "/nowhere.pem").stderr)
+        plain = verge.run("pub", "n/x", "x", "--target", node.addresses["mqtt"], "--ca", self.ca.pem)
+        self.assertEqual(plain.returncode, 1, plain)
+
+    def test_a_certificate_is_shown(self):
+        node = self.tls_node(client_ca=True, more="[mqtt]\ncertificate_users = true\n").start()
+        own = self.ca.issue("DNS:press-7")
+        shown = ["--ca", self.ca.pem, "--cert", own.pem, "--key", own.key]
+        self.assertEqual(self.said(node, *shown).returncode, 0)
+        self.assertEqual(self.said(node, "--ca", self.ca.pem).returncode, 1)
+        self.assertEqual(self.said(node, "--ca", self.ca.pem, "--cert", own.pem).returncode, 2, "without its key")
+        self.assertIn("[net.private-key]", self.said(node, *shown[:4], "--key", "/nowhere.key").stderr)
+
+
 class Listeners(TlsTestCase):
     def test_mqtt(self):
         node = self.tls_node().start()

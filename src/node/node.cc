@@ -630,13 +630,6 @@ void Node::make_questions() {
 
 void Node::make_uplink() {
   if (config_.parent.url.empty()) return;
-  if (config_.parent.report_every > Duration(0)) {
-    report_sender_ = std::make_unique<ReportSender>(admin_loop_, *overview_, parent_paths(), access_of(credentials_),
-                                                    config_.parent.report_every);
-    overview_->look_at_parent([this] { return report_sender_->parent(); });
-  } else {
-    overview_->look_at_parent([url = config_.parent.url] { return ParentSeen{.url = url, .who = {}}; });
-  }
   const ParentConfig& parent = config_.parent;
   const SpoolConfig& spool = config_.spool;
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
@@ -655,6 +648,13 @@ void Node::make_uplink() {
                            .redundant = parent.redundant,
                            .access = [this](size_t path) { return parent_access_[path]; },
                            .watch = event_traces_ ? event_traces_->watch() : spool::RecordWatch{}});
+  if (config_.parent.report_every > Duration(0)) {
+    report_sender_ = std::make_unique<ReportSender>(admin_loop_, *overview_, parent_paths(), access_of(credentials_),
+                                                    config_.parent.report_every, uplink_->outage_is_said());
+    overview_->look_at_parent([this] { return report_sender_->parent(); });
+  } else {
+    overview_->look_at_parent([url = config_.parent.url] { return ParentSeen{.url = url, .who = {}}; });
+  }
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 

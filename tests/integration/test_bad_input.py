@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import gzip
 import http.server
 import json
 import os
@@ -275,6 +276,29 @@ class BadHttp(verge.TestCase):
                 self.check_problem(self.edge.post("/v1/events", body), {400})
         self.assertEqual(self.edge.events(), [], "nothing of a bad request is stored")
         self.check_alive()
+
+    def test_numbers_of_any_size(self):
+        """As by MQTT: JSON bounds no number, and the payload is kept as it was sent."""
+        payloads = [b'{"n":123456789012345678901234567890}', b'{"n":-1e400,"m":[1e-400,0.1]}']
+        for payload in payloads:
+            answer = self.edge.post("/v1/events?topic=any/http", payload)
+            self.assertEqual(answer.status, 200, answer)
+        client = self.mqtt(self.edge, "device")
+        for payload in payloads:
+            client.publish_and_wait("any/mqtt", payload)
+        for topic in ("any/http", "any/mqtt"):
+            lines = verge.run("events", "query", "--data-dir", self.edge.data_dir, "--topic", topic, "--kind", "message",
+                              "--json").stdout
+            self.assertEqual([line.partition('"payload":')[2] for line in lines.splitlines()],
+                             [payload.decode() + "}" for payload in payloads])
+
+    def test_content_codings(self):
+        """RFC 9110 section 15.5.16."""
+        answer = self.edge.post("/v1/events", gzip.compress(b'{"a":1}'), {"Content-Encoding": "gzip"})
+        self.check_problem(answer, {415})
+        self.assertEqual(answer.fields["accept-encoding"], "identity")
+        self.assertIn("'gzip'", answer.json()["error"]["what"])
+        self.assertEqual(self.edge.post("/v1/events", b'{"a":1}', {"Content-Encoding": "Identity"}).status, 200)
 
     def test_bad_priority_names_the_nearest(self):
         answer = self.edge.post("/v1/events", {"topic": "a", "priority": "critcal"})

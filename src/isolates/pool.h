@@ -109,7 +109,6 @@ class Pool {
   [[nodiscard]] size_t instances() const { return instances_.size(); }
   // What the sandbox lacks (calls::kLacks…), once a process has stood.
   [[nodiscard]] uint32_t lacks() const { return lacks_; }
-  [[nodiscard]] uint64_t ended_processes() const { return ended_processes_; }
 
  private:
   friend class Process;
@@ -168,7 +167,6 @@ class Pool {
   runtime::Timer clearing_;
   std::function<void(const ConsoleLine&)> console_;
   uint32_t lacks_ = 0;
-  uint64_t ended_processes_ = 0;
 };
 
 }  // namespace verge::isolates

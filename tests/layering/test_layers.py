@@ -98,6 +98,25 @@ class Layers(unittest.TestCase):
                     if target != folder_of(path):
                         self.assertIn(target, ALLOWED[folder_of(path)], "an edge against the layers")
 
+    def test_the_documents_say_the_same_order(self):
+        """A line `base ← … ← cli`: each folder includes only what stands to its left. `workers` is a program of its own."""
+        for name in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
+            with self.subTest(name):
+                [line] = re.findall(r"base ←[^`\n]*", (ROOT / name).read_text())
+                seen = set()
+                for group in line.split("←"):
+                    folders = {folder.strip() for folder in group.split(",")}
+                    for folder in folders:
+                        self.assertLessEqual(ALLOWED.get(folder, {"no folder of that name"}), seen, folder)
+                    seen |= folders
+                self.assertEqual(seen, set(ALLOWED) - {"workers"})
+        layout = (ROOT / "ARCHITECTURE.md").read_text()
+        self.assertEqual(set(re.findall(r"^      (\w+)/ ", layout, re.M)), set(ALLOWED), "the map has every folder")
+
+    def test_the_owners_of_simdjson_are_documented(self):
+        row = re.search(r"^\| simdjson \|[^|]*\|([^|]*)\|", (ROOT / "docs/decisions/0002-dependencies.md").read_text(), re.M)
+        self.assertEqual({folder.strip() for folder in row[1].split(",")}, OWNERS[r"simdjson\.h"])
+
     def test_depth_is_two_at_most(self):
         for path in files():
             self.assertEqual(len(path.relative_to(SOURCE).parts), 2, path)
@@ -154,6 +173,21 @@ class ErrorCodes(unittest.TestCase):
         self.assertGreater(len(used), 30)
         self.assertEqual(used - documented, set(), "used in the source, missing in docs/errors.md")
         self.assertEqual(documented - used, set(), "in docs/errors.md, not used in the source")
+
+
+class Metrics(unittest.TestCase):
+    """docs/http.md has every metric of /metrics, and no other."""
+
+    def test_every_metric_is_documented_and_exists(self):
+        source = (SOURCE / "node/status.cc").read_text()
+        used = set(re.findall(r'\b(?:counter|gauge|family|histogram)\(\s*"([a-z0-9_]+)"', source))
+        self.assertGreater(len(used), 100)
+        page = (ROOT / "docs/http.md").read_text().partition("### GET /metrics")[2].partition("\n## ")[0]
+        documented = set()
+        for row in re.findall(r"^\| (`[^|]*) \|", page, re.M):
+            documented |= set(re.findall(r"`([a-z0-9_]+)`", row))
+        self.assertEqual(used - documented, set(), "in /metrics, missing in docs/http.md")
+        self.assertEqual(documented - used, set(), "in docs/http.md, not in /metrics")
 
 
 if __name__ == "__main__":

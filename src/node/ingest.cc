@@ -141,7 +141,7 @@ Result<PostedEvent> event_of(const element& value, std::string_view json, const 
   if (event.topic.empty()) event.topic = event.device.empty() ? "events" : "events/" + event.device;
   if (!is_topic_name(event.topic) || is_reserved_topic(event.topic)) {
     return fail("ingest.topic", fmt::format("event {}: '{}' is no topic to publish to", place, event.topic),
-                "a topic has no '+', '#' or NUL and is not in $SYS/ or $verge/");
+                "a topic has 128 levels at most, no '+', '#' or NUL, and is not in $SYS/ or $verge/");
   }
   event.payload = Payload(bytes ? *bytes : text_of(payload, json));
   if (event.payload.size() > kPayloadBytesMax) {

@@ -244,10 +244,32 @@ ConfigProblems check_listeners(const Config& config) {
   return problems;
 }
 
+namespace {
+
+// So that a first start that cannot listen leaves no directory behind. Names are looked up when they are listened on.
+Result<void> check_addresses_are_free(const Config& config) {
+  for (const ListenKey& each : listeners_of(config)) {
+    for (const std::string& text : *each.addresses) {
+      const Result<net::Address> address = net::Address::parse(text);
+      if (!address || address->port() == 0) continue;
+      if (const auto socket = net::Socket::listen(*address, /*shared=*/false); !socket) {
+        return std::unexpected(socket.error());
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
                                            const Credentials& credentials, net::HandedOver handed_over) {
   if (const Result<void> checked = check_data_directory(config.node.data_dir); !checked) {
     return std::unexpected(checked.error());
+  }
+  const bool has_own_sockets = handed_over.check_all_claimed().has_value();
+  if (has_own_sockets && !std::filesystem::exists(config.node.data_dir)) {
+    if (const Result<void> free = check_addresses_are_free(config); !free) return std::unexpected(free.error());
   }
   Result<storage::DataDirectory> directory = storage::DataDirectory::open(config.node.data_dir);
   if (!directory) return std::unexpected(directory.error());

@@ -29,6 +29,10 @@ AFTER_CONNECT = [
     ("SUBSCRIBE with reserved flags", packet(0x80, b"\0\1\0" + text_field("a") + b"\0"), {MALFORMED}),
     ("PINGREQ with reserved flags", packet(0xC1), {MALFORMED}),
     ("PUBACK with reserved flags", packet(0x42, b"\0\1"), {MALFORMED}),
+    ("PUBACK with a reason that is none", packet(0x40, b"\0\1\x55"), {MALFORMED, PROTOCOL_ERROR}),
+    ("PUBREC with a reason of PUBREL", packet(0x50, b"\0\1\x92"), {MALFORMED, PROTOCOL_ERROR}),
+    ("PUBREL with a reason of PUBACK", packet(0x62, b"\0\1\x10"), {MALFORMED, PROTOCOL_ERROR}),
+    ("PUBCOMP with a reason that is none", packet(0x70, b"\0\1\x01"), {MALFORMED, PROTOCOL_ERROR}),
     ("QoS 3", packet(0x36, text_field("a") + b"\0\1\0"), {MALFORMED}),
     ("DUP at QoS 0", packet(0x38, text_field("a") + b"\0"), {MALFORMED}),
     ("a remaining length of five bytes", b"\x30\xff\xff\xff\xff\x01", {MALFORMED}),
@@ -40,6 +44,7 @@ AFTER_CONNECT = [
     ("a topic with U+0000", publish_packet(b"a/\0"), {MALFORMED}),
     ("a topic with +", publish_packet("a/+/b"), {TOPIC_NAME, MALFORMED}),
     ("a topic with #", publish_packet("a/#"), {TOPIC_NAME, MALFORMED}),
+    ("a topic of 129 levels", publish_packet("/" * 128), {TOPIC_NAME}),
     ("an empty topic", publish_packet(""), {TOPIC_NAME, PROTOCOL_ERROR}),
     ("a topic alias that stands for no topic", publish_packet("", properties=b"\x23\0\1"), {ALIAS, PROTOCOL_ERROR}),
     ("a topic longer than the packet", packet(0x30, b"\xff\xffab"), {MALFORMED}),
@@ -135,6 +140,14 @@ class BadMqtt(verge.TestCase):
                 self.assertIn(packets[0][1][0], reasons, f"{what}: the reason code {packets[0][1][0]:#x}")
                 self.check_healthy()
         self.assertGreaterEqual(self.edge.status()["mqtt"]["violations"], len(AFTER_CONNECT))
+
+    def test_the_reason_in_words(self):
+        for topic, words in (("", b"the topic name is empty"), ("a/+", b"has a wildcard"), ("/" * 128, b"more than 128 levels")):
+            with self.subTest(topic):
+                client = self.raw(self.edge)
+                client.send(publish_packet(topic))
+                [(_, body)] = client.receive_all()
+                self.assertIn(words, body)
 
     def test_after_connect_311(self):
         """3.1.1 has no DISCONNECT from a server: the connection closes."""

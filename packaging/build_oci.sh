@@ -47,8 +47,8 @@ for program in "$stage/usr/bin/verge" "$stage/usr/libexec/verge/verge-isolate"; 
 done
 # What is loaded only when it is needed: for the planner, for JetStream, and for keys and values.
 on_demand=()
-for name in libCbcSolver.so.3 libnats.so.3.4 librocksdb.so.7.8; do
-  file=$(ldconfig -p | sed -n "s/.*$name .*=> //p" | head -1)
+for name in 'libCbcSolver\.so\.3(\.1)?' 'libnats\.so\.[0-9]+\.[0-9]+' 'librocksdb\.so\.[0-9]+\.[0-9]+'; do
+  file=$(ldconfig -p | sed -nE "s/.*$name .*=> //p" | head -1)
   if [ -n "$file" ]; then on_demand+=("$file"); else echo "build_oci.sh: $name is not installed: left out" >&2; fi
 done
 for library in $(libraries_of "$built/verge" "$built/verge-isolate" "${on_demand[@]}") "${on_demand[@]}"; do

@@ -7,7 +7,8 @@ package=$(realpath "$1")
 folder=${2:-}
 if [ -z "$folder" ]; then
   folder=$(mktemp -d /var/tmp/verge-package.XXXXXX)
-  trap 'rm -rf "$folder"' EXIT
+  chmod 755 "$folder"  # it is the root of other users
+  trap 'rm -rf "$folder" "$folder.log"' EXIT
 fi
 if [ ! -e "$folder/etc/debian_version" ]; then
   command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends debootstrap

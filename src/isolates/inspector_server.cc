@@ -165,7 +165,7 @@ void InspectorServer::answer(const net::HttpRequest& request, net::HttpResponder
     return respond_json(responder, R"({"Browser":"Verge/)" VERGE_VERSION R"(","Protocol-Version":"1.3"})");
   }
   for (const std::shared_ptr<Worker>& worker : workers_()) {
-    if (request.path.substr(1) == id_of(*worker)) return open(worker, request, std::move(responder));
+    if (request.path.substr(1) == id_of(worker)) return open(worker, request, std::move(responder));
   }
   respond_text(responder, 404, "see /json/list\n");
 }
@@ -182,8 +182,9 @@ void InspectorServer::over(Session& session) {
   std::erase_if(sessions_, [&](const auto& one) { return one.get() == &session; });
 }
 
-const std::string& InspectorServer::id_of(const Worker& worker) {
-  std::string& id = ids_[&worker];
+const std::string& InspectorServer::id_of(const std::shared_ptr<Worker>& worker) {
+  std::erase_if(ids_, [](const auto& one) { return one.first.expired(); });
+  std::string& id = ids_[worker];
   if (id.empty()) id = hex(system_entropy(16));
   return id;
 }
@@ -191,7 +192,7 @@ const std::string& InspectorServer::id_of(const Worker& worker) {
 std::string InspectorServer::list() {
   std::string out = "[";
   for (const std::shared_ptr<Worker>& worker : workers_()) {
-    const std::string& id = id_of(*worker);
+    const std::string& id = id_of(worker);
     fmt::format_to(
         std::back_inserter(out),
         R"({}{{"description":"a worker","devtoolsFrontendUrl":"devtools://devtools/bundled/js_app.html?ws={}/{}",)"

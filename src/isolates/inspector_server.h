@@ -11,9 +11,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "isolates/pool.h"
@@ -40,13 +40,14 @@ class InspectorServer {
   void open(const std::shared_ptr<Worker>& worker, const net::HttpRequest& request, net::HttpResponder responder);
   void over(Session& session);
   [[nodiscard]] std::string list();
-  const std::string& id_of(const Worker& worker);
+  const std::string& id_of(const std::shared_ptr<Worker>& worker);
 
   runtime::Loop& loop_;
   Pool& pool_;
   const std::string address_;
   const Workers workers_;
-  std::unordered_map<const Worker*, std::string> ids_;
+  // Of workers that are there still: another may come to lie where one was.
+  std::map<std::weak_ptr<const Worker>, std::string, std::owner_less<>> ids_;
   std::vector<std::unique_ptr<Session>> sessions_;
   net::HttpServer server_;
   net::TcpListener listener_;

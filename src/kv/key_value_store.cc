@@ -6,6 +6,13 @@
 
 namespace verge::kv {
 
+bool Room::take(size_t bytes) {
+  if (bytes_.fetch_add(bytes) + bytes <= bytes_max_) return true;
+  bytes_ -= bytes;
+  ++refused_;
+  return false;
+}
+
 Result<void> check_key(std::string_view key) {
   if (key.empty()) return fail("kv.value", "a key must not be empty", "give it a name");
   if (key == "." || key == "..") return fail("kv.value", fmt::format("'{}' is no key", key), "give it another name");

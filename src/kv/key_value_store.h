@@ -12,6 +12,7 @@
 // Errors: kv.value (a key, value or metadata is too long), kv.namespace-full, kv.busy, kv.storage, storage.full.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,6 +29,10 @@ inline constexpr size_t kKeyBytesMax = 512;
 inline constexpr size_t kMetadataBytesMax = 1024;
 inline constexpr size_t kValueBytesMax = 25U << 20;
 inline constexpr size_t kListMax = 1000;
+// Keys that one list looks at, those that have expired with the others: it ends there, and can be gone on with.
+inline constexpr size_t kListStepsMax = 10'000;
+// Of values that come in pieces, of all that write at the time.
+inline constexpr size_t kArrivingBytesMax = 128U << 20;
 inline constexpr size_t kNamespaceNameMax = 64;
 
 struct Item {
@@ -56,8 +61,9 @@ struct ListedKey {
   int64_t expires_s = 0;
 };
 struct Listing {
-  std::vector<ListedKey> keys;  // in the order of their bytes
+  std::vector<ListedKey> keys;  // in the order of their bytes; may be empty where there are more
   bool complete = true;         // there are no more
+  std::string last;             // where there are: the key after which to go on
 };
 
 struct SpaceTotals {
@@ -70,6 +76,23 @@ struct SpaceTotals {
 // Called once, on a thread of the store or within the call; it posts to where the answer is wanted.
 template <class T>
 using Done = std::move_only_function<void(Result<T>)>;
+
+// Room for bytes, shared by all threads.
+class Room {
+ public:
+  explicit Room(size_t bytes_max) : bytes_max_(bytes_max) {}
+  // False: there is not so much left, and nothing is taken.
+  [[nodiscard]] bool take(size_t bytes);
+  void give_back(size_t bytes) { bytes_ -= bytes; }
+  [[nodiscard]] size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] size_t bytes_max() const { return bytes_max_; }
+  [[nodiscard]] uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+
+ private:
+  const size_t bytes_max_;
+  std::atomic<size_t> bytes_{0};
+  std::atomic<uint64_t> refused_{0};
+};
 
 class KeyValueStore {
  public:
@@ -85,6 +108,12 @@ class KeyValueStore {
   virtual void list(ListRequest request, Done<Listing> done) = 0;
   // Of all namespaces that have ever had a key.
   [[nodiscard]] virtual std::vector<SpaceTotals> totals() const = 0;
+  // For values of which not all has come yet: who gathers one takes room for what it has.
+  [[nodiscard]] Room& arriving() { return arriving_; }
+  [[nodiscard]] const Room& arriving() const { return arriving_; }
+
+ private:
+  Room arriving_{kArrivingBytesMax};
 };
 
 // Error: kv.value.

@@ -62,13 +62,17 @@ void MemoryStore::list(ListRequest request, Done<Listing> done) {
     const std::lock_guard lock(mutex_);
     const auto& items = spaces_[request.space].items;
     auto at = request.after < request.prefix ? items.lower_bound(request.prefix) : items.upper_bound(request.after);
+    size_t steps = 0;
+    const std::string* last = nullptr;
     for (; at != items.end() && at->first.starts_with(request.prefix); ++at) {
-      if (is_expired(*at->second)) continue;
-      if (listing.keys.size() == request.limit) {
+      const bool is_there = !is_expired(*at->second);
+      if (steps++ == kListStepsMax || (is_there && listing.keys.size() == request.limit)) {
         listing.complete = false;
+        if (last != nullptr) listing.last = *last;
         break;
       }
-      listing.keys.push_back({at->first, at->second->metadata, at->second->expires_s});
+      last = &at->first;
+      if (is_there) listing.keys.push_back({at->first, at->second->metadata, at->second->expires_s});
     }
   }
   done(std::move(listing));

@@ -24,6 +24,10 @@ std::unexpected<Error> failure_of(std::string text) {
   if (is_full) {
     return fail("storage.full", "there is no space for keys and values: " + text, "make room on that disk");
   }
+  if (text.starts_with("Corruption")) {
+    return fail("kv.storage", "keys and values on the disk are damaged: " + text,
+                "put the folder kv of data_dir back from a copy; or move it away, and import what was exported");
+  }
   return fail("kv.storage", "keys and values cannot be read or written: " + text, "look at the disk of data_dir");
 }
 
@@ -73,6 +77,9 @@ class Database final : public RocksDatabase {
     library_.rocksdb_options_set_create_if_missing(its, 1);
     library_.rocksdb_options_set_write_buffer_size(its, options.write_buffer_bytes);
     library_.rocksdb_options_set_max_total_wal_size(its, kWriteAheadFactor * options.write_buffer_bytes);
+    // A log that ends within a record was cut while it was written: nobody was told that it is durable. Damage before
+    // that is an error. By RocksDB's default all behind the damage would be gone, without a word.
+    library_.rocksdb_options_set_wal_recovery_mode(its, rocksdb_tolerate_corrupted_tail_records_recovery);
     library_.rocksdb_options_set_max_open_files(its, kOpenFilesMax);
     library_.rocksdb_options_set_max_background_jobs(its, kBackgroundJobs);
     library_.rocksdb_options_set_compression(its, rocksdb_lz4_compression);

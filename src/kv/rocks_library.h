@@ -51,6 +51,7 @@ struct RocksLibrary {
   X(rocksdb_options_set_min_blob_size)             \
   X(rocksdb_options_set_stats_dump_period_sec)     \
   X(rocksdb_options_set_stats_persist_period_sec)  \
+  X(rocksdb_options_set_wal_recovery_mode)         \
   X(rocksdb_options_set_write_buffer_size)         \
   X(rocksdb_pinnableslice_destroy)                 \
   X(rocksdb_pinnableslice_value)                   \

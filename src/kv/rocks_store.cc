@@ -194,16 +194,20 @@ Result<Listing> RocksStore::read_list(const ListRequest& request) {
   const std::string after = entry_name(request.space, request.after).append(request.after.empty() ? 0 : 1, '\0');
   Listing listing;
   bool is_sound = true;
+  size_t steps = 0;
+  std::string last;
   const Result<void> scanned =
       database_->view()->scan(std::max(prefix, after), end_of(prefix), [&](auto name, auto value) {
         const std::optional<Record> record = read_record(value);
         is_sound &= record.has_value();
-        if (!record || is_expired(record->expires_s)) return true;
-        if (listing.keys.size() == request.limit) {
+        const bool is_there = record && !is_expired(record->expires_s);
+        if (steps++ == kListStepsMax || (is_there && listing.keys.size() == request.limit)) {
           listing.complete = false;
+          listing.last = std::move(last);
           return false;
         }
-        listing.keys.push_back({std::string(name.substr(key_at)), std::string(record->metadata), record->expires_s});
+        last = name.substr(key_at);
+        if (is_there) listing.keys.push_back({last, std::string(record->metadata), record->expires_s});
         return true;
       });
   if (!scanned) return std::unexpected(scanned.error());

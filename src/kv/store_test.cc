@@ -1,9 +1,11 @@
 // Both stores do the same; and what only the one on the disk has to show.
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <random>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "kv/memory_store.h"
@@ -168,6 +170,31 @@ TEST_P(Stores, WhatHasExpiredIsNotThere) {
   EXPECT_EQ(get(*store_, "b")->value, "for ever");
 }
 
+TEST_P(Stores, AListThatMeetsMuchThatHasExpiredEndsAndIsGoneOnWith) {
+  open();
+  const size_t many = kListStepsMax + 500;
+  std::atomic<size_t> waiting = many;
+  std::promise<void> all;
+  for (size_t i = 0; i < many; ++i) {
+    Change change{"space", fmt::format("{:06}", i), Item{"v", "", now_s() + 60}};
+    store_->write(std::move(change), [&](Result<void> done) {
+      EXPECT_TRUE(done);
+      if (--waiting == 0) all.set_value();
+    });
+  }
+  all.get_future().wait();
+  ASSERT_TRUE(put(*store_, "a", "there"));
+  ASSERT_TRUE(put(*store_, "b", "there"));
+  clock_.advance(std::chrono::minutes(2));  // and nothing makes the store sweep
+  const Listing first = list(*store_, {});
+  EXPECT_EQ(names(first), "…");
+  EXPECT_EQ(first.last, fmt::format("{:06}", kListStepsMax - 1));
+  const Listing second = list(*store_, {.after = first.last, .limit = 1});
+  EXPECT_EQ(names(second), "a …");
+  EXPECT_EQ(second.last, "a");
+  EXPECT_EQ(names(list(*store_, {.after = second.last})), "b .");
+}
+
 TEST_P(Stores, AFullNamespaceTakesWhatIsSmallerAndWhatOthersLeft) {
   open(1000);
   ASSERT_TRUE(put(*store_, "a", std::string(500, 'x')));
@@ -206,6 +233,70 @@ TEST(RocksStore, IsAsItWasAfterItIsOpenedAgain) {
   clock.advance(std::chrono::minutes(2));
   ASSERT_TRUE(put(*store, "d", ""));  // makes the writer look
   EXPECT_EQ(totals(*store).bytes, 100'001U + 1) << "what expired is gone, and counted so";
+}
+
+// What a store has written, as it is on the disk while it runs, with its log of writes changed by `change`.
+template <class Change>
+void copy_of(const Directory& from, const Directory& to, const Change& change) {
+  std::filesystem::copy(from.path(), to.path(), std::filesystem::copy_options::recursive);
+  std::filesystem::path log;
+  for (const auto& file : std::filesystem::directory_iterator(to.path())) {
+    if (file.path().extension() == ".log") log = file.path();
+  }
+  std::string bytes(std::filesystem::file_size(log), '\0');
+  std::ifstream(log, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  change(bytes);
+  std::ofstream(log, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+TEST(RocksStore, ALogThatIsCutOpensWithAllThatWasAnswered) {
+  const Directory directory;
+  ManualClock clock;
+  const auto store = open_rocks(directory, clock);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(put(*store, fmt::format("{:02}", i), std::string(100, 'x')));
+  for (const size_t cut : {size_t{1}, size_t{50}, size_t{140}}) {
+    const Directory copied;
+    copy_of(directory, copied, [&](std::string& bytes) { bytes.resize(bytes.size() - cut); });
+    const auto opened = open_rocks(copied, clock);
+    ASSERT_NE(opened, nullptr) << cut;
+    // The last one was not whole, as when the process ends within its write; it is not there in part either.
+    EXPECT_EQ(list(*opened, {}).keys.size(), 19U) << cut;
+    EXPECT_EQ(totals(*opened).keys, 19U);
+    EXPECT_NE(get(*opened, "18"), nullptr);
+    EXPECT_TRUE(put(*opened, "19", "again"));
+  }
+}
+
+TEST(RocksStore, ALogThatIsDamagedBeforeItsEndIsNotOpened) {
+  const Directory directory;
+  ManualClock clock;
+  const auto store = open_rocks(directory, clock);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(put(*store, fmt::format("{:02}", i), std::string(100, 'x')));
+  for (const size_t part : {4, 2}) {
+    const Directory copied;
+    copy_of(directory, copied, [&](std::string& bytes) {
+      const size_t at = bytes.find("xxxxxxxxxx", bytes.size() / part);
+      ASSERT_NE(at, std::string::npos);
+      bytes[at] = 'y';
+    });
+    const auto opened = RocksStore::open(copied.path(), clock, {});
+    ASSERT_FALSE(opened) << "what was answered would be gone without a word";
+    EXPECT_EQ(opened.error().code, "kv.storage");
+    EXPECT_THAT(opened.error().line(), testing::HasSubstr("are damaged"));
+  }
+}
+
+TEST(Room, IsTakenAndGivenBack) {
+  Room room(100);
+  EXPECT_TRUE(room.take(60));
+  EXPECT_FALSE(room.take(41));
+  EXPECT_TRUE(room.take(40));
+  EXPECT_FALSE(room.take(1));
+  room.give_back(60);
+  EXPECT_EQ(room.bytes(), 40U);
+  EXPECT_TRUE(room.take(60));
+  EXPECT_EQ(room.refused(), 2U);
 }
 
 TEST(RocksStore, DoesWhatTheModelDoes) {

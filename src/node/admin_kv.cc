@@ -86,8 +86,9 @@ struct Export {
 void export_next(const std::shared_ptr<Export>& its) {
   const bool is_cut = its->lines.size() >= kValuesBytesMax;
   if (its->at == its->listing.keys.size() || is_cut) {
-    const bool has_more = its->at < its->listing.keys.size() || !its->listing.complete;
-    return its->done(std::move(its->lines), has_more && its->at > 0 ? base64(its->listing.keys[its->at - 1].key) : "");
+    const bool is_cut_here = its->at < its->listing.keys.size();
+    const std::string last = is_cut_here ? its->listing.keys[its->at - 1].key : its->listing.last;
+    return its->done(std::move(its->lines), last.empty() ? "" : base64(last));
   }
   its->store->get(its->space, its->listing.keys[its->at].key, [its](Result<kv::ItemPointer> item) {
     if (!item) return its->done(std::unexpected(item.error()), {});
@@ -165,14 +166,9 @@ void AdminApi::list_spaces(net::HttpResponder responder) {
 void AdminApi::list_keys(const std::string& space, const net::HttpRequest& request, net::HttpResponder responder) {
   const auto parameter = [&](std::string_view name) { return net::query_parameter(request.query, name).value_or(""); };
   kv::ListRequest asked{.space = space, .prefix = parameter("prefix")};
-  if (const std::string limit = parameter("limit"); !limit.empty()) {
-    const auto [end, problem] = std::from_chars(limit.data(), limit.data() + limit.size(), asked.limit);
-    if (problem != std::errc{} || end != limit.data() + limit.size() || asked.limit < 1 || asked.limit > kv::kListMax) {
-      return respond_problem(responder, 400,
-                             {"kv.value", fmt::format("?limit={} is not understood", printable(limit)),
-                              fmt::format("give a number from 1 to {}", kv::kListMax)});
-    }
-  }
+  const Result<size_t> limit = list_limit_of(parameter("limit"));
+  if (!limit) return respond_problem(responder, 400, limit.error());
+  asked.limit = *limit;
   if (const std::string cursor = parameter("cursor"); !cursor.empty()) {
     std::optional<std::string> after = read_cursor(cursor);
     if (!after) {

@@ -1,11 +1,11 @@
 #include "node/binding_calls.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "node/key_value_text.h"
 
 namespace verge::node {
@@ -50,24 +50,27 @@ class KeyValueCall final : public isolates::Subrequest {
         expiration_(field_of(request, "expiration")),
         metadata_(field_of(request, "metadata")),
         limit_(field_of(request, "limit")),
-        cursor_(field_of(request, "cursor")),
-        body_(request.body) {
+        cursor_(field_of(request, "cursor")) {
+    gather(request.body);
     if (ends) {
       finish_body();
     } else {
       tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
     }
   }
-  ~KeyValueCall() override { told_->observer = nullptr; }
+  ~KeyValueCall() override {
+    told_->observer = nullptr;
+    store_.arriving().give_back(body_.size());
+  }
   KeyValueCall(const KeyValueCall&) = delete;
   KeyValueCall& operator=(const KeyValueCall&) = delete;
 
   void write_body(std::string_view piece) override {
-    // One byte more than may be says that it was too long.
-    body_.append(piece.substr(0, kv::kValueBytesMax + 1 - std::min(body_.size(), kv::kValueBytesMax + 1)));
+    gather(piece);
     tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
   }
   void finish_body() override {
+    if (is_refused_) return;
     if (const Result<void> begun = ask(); !begun) refuse(begun.error());
   }
   // An answer comes as a whole, and waits with who asked.
@@ -75,6 +78,22 @@ class KeyValueCall final : public isolates::Subrequest {
   void resume() override {}
 
  private:
+  void gather(std::string_view piece) {
+    // One byte more than may be says that it was too long.
+    piece = piece.substr(0, kv::kValueBytesMax + 1 - std::min(body_.size(), kv::kValueBytesMax + 1));
+    if (is_refused_ || piece.empty()) return;
+    if (store_.arriving().take(piece.size())) {
+      body_.append(piece);
+      return;
+    }
+    is_refused_ = true;
+    store_.arriving().give_back(body_.size());
+    body_ = {};
+    refuse({"kv.busy",
+            fmt::format("values that are being put come to {} already", format_size(store_.arriving().bytes_max())),
+            "ask again in a moment, or put less at once"});
+  }
+
   Result<void> ask() {
     if (what_ == "list") return list();
     if (const Result<void> good = check_text_key(key_); !good) return good;
@@ -99,7 +118,9 @@ class KeyValueCall final : public isolates::Subrequest {
     if (const Result<void> good = check_metadata(metadata_); !good) return good;
     const Result<int64_t> expires_s = expiry_of(ttl_, expiration_, now_s_);
     if (!expires_s) return std::unexpected(expires_s.error());
-    return write(kv::Item{std::move(body_), std::move(metadata_), *expires_s});
+    // What waits to be written has a bound of its own.
+    store_.arriving().give_back(body_.size());
+    return write(kv::Item{std::exchange(body_, {}), std::move(metadata_), *expires_s});
   }
 
   Result<void> write(std::optional<kv::Item> item) {
@@ -112,11 +133,9 @@ class KeyValueCall final : public isolates::Subrequest {
 
   Result<void> list() {
     kv::ListRequest request{.space = space_, .prefix = key_};
-    if (!limit_.empty()) {
-      size_t limit = 0;
-      std::from_chars(limit_.data(), limit_.data() + limit_.size(), limit);
-      request.limit = std::clamp<size_t>(limit, 1, kv::kListMax);
-    }
+    const Result<size_t> limit = list_limit_of(limit_);
+    if (!limit) return std::unexpected(limit.error());
+    request.limit = *limit;
     if (!cursor_.empty()) {
       std::optional<std::string> after = read_cursor(cursor_);
       if (!after) return fail("kv.value", "the cursor is none of a list", "give that of the list before");
@@ -168,7 +187,8 @@ class KeyValueCall final : public isolates::Subrequest {
   std::string metadata_;
   const std::string limit_;
   const std::string cursor_;
-  std::string body_;
+  std::string body_;  // there is room taken for it
+  bool is_refused_ = false;
 };
 
 class Refusal final : public isolates::Subrequest {

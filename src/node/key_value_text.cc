@@ -30,7 +30,7 @@ std::string listing_json(const kv::Listing& listing) {
     out.push_back('}');
   }
   fmt::format_to(std::back_inserter(out), R"(],"list_complete":{})", listing.complete);
-  if (!listing.complete) fmt::format_to(std::back_inserter(out), R"(,"cursor":"{}")", base64(listing.keys.back().key));
+  if (!listing.complete) fmt::format_to(std::back_inserter(out), R"(,"cursor":"{}")", base64(listing.last));
   return out.append("}");
 }
 
@@ -38,6 +38,14 @@ std::optional<std::string> read_cursor(std::string_view text) {
   std::optional<std::string> key = from_base64(text);
   if (!key || key->size() > kv::kKeyBytesMax) return std::nullopt;
   return key;
+}
+
+Result<size_t> list_limit_of(std::string_view text) {
+  if (text.empty()) return kv::kListMax;
+  const std::optional<int64_t> limit = whole_number(text);
+  if (limit && *limit >= 1 && *limit <= static_cast<int64_t>(kv::kListMax)) return static_cast<size_t>(*limit);
+  return fail("kv.value", fmt::format("{} is no limit of a list", printable(text)),
+              fmt::format("give a whole number from 1 to {}", kv::kListMax));
 }
 
 Result<int64_t> expiry_of(std::string_view ttl, std::string_view expiration, int64_t now_s) {

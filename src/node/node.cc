@@ -478,8 +478,7 @@ Result<void> Node::restore_rules(const std::shared_ptr<const rules::RuleSet>& ru
   if (const Result<void> restored = restoration.restore(*rule_journal_); !restored) return restored;
   const RuleLayout layout = restoration.layout_for(shards_.size());
   for (size_t i = 0; i < shards_.size(); ++i) {
-    const Result<void> given = restoration.give(layout, i, clock_.wall(), shards_[i].path->evaluator());
-    if (!given) return given;
+    restoration.give(layout, i, clock_.wall(), shards_[i].path->evaluator());
     shards_[i].path->record_in(*rule_journal_, layout);
   }
   rule_journal_->start(layout);

@@ -61,6 +61,7 @@ void RuleReading::add(const rules::Evaluator& evaluator, size_t rule) {
   errors += counters.errors.value();
   late += counters.late.value();
   refused += counters.refused.value();
+  forgotten += counters.forgotten.value();
   bytes += counters.bytes.value();
 }
 

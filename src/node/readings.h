@@ -69,6 +69,7 @@ struct RuleReading {
   uint64_t errors = 0;
   uint64_t late = 0;
   uint64_t refused = 0;
+  uint64_t forgotten = 0;
   uint64_t bytes = 0;
 
   void add(const rules::Evaluator& evaluator, size_t rule);

@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "node/rule_restoration.h"
+#include "rules/recording_effects.h"
+
 namespace verge::node {
 namespace {
 
@@ -82,6 +85,53 @@ TEST_F(RuleJournalTest, GivesUpWhatSnapshotsMadeSuperfluous) {
   for (const auto& entry : std::filesystem::directory_iterator(directory_ + "/rules/journal"))
     bytes += entry.file_size();
   EXPECT_LT(bytes, 24U << 20);
+}
+
+// A rule whose state cannot be read begins anew, and the node starts.
+TEST_F(RuleJournalTest, AStateThatCannotBeReadIsOneRulesLoss) {
+  const auto rules = rules::RuleSet::compile(
+      {{.name = "bad", .sql = "SELECT lag(v) AS l FROM 'x'", .actions = {rules::UploadSource{}}},
+       {.name = "good", .sql = "SELECT count(*) AS n FROM 'x' GROUP BY COUNT(3)", .actions = {rules::UploadSource{}}}});
+  ASSERT_TRUE(rules.has_value());
+  rules::MemoryBudget budget;
+  rules::Evaluator before(*rules, budget);
+  rules::RecordingEffects effects;
+  const Payload payload(std::string_view(R"({"v":1})"));
+  before.evaluate({.topic = "x", .device = "d", .payload = payload, .received = {rules::kSecond}}, effects);
+  for (const rules::RuleInput& input : effects.inputs) before.accept(input, {rules::kSecond}, effects);
+  std::string states[2];
+  for (size_t i = 0; i < 2; ++i) before.memory(i)->append_to(states[i]);
+  states[0].resize(states[0].size() / 2);
+  const RuleLayout layout{.epoch = 1, .loops = 1};
+  {
+    const auto journal = open();
+    journal->start(layout);
+    RuleJournal::Batch batch{.loop = 0, .is_snapshot = true, .records = {}};
+    for (size_t i = 0; i < 2; ++i) {
+      append_record(batch.records,
+                    {.kind = RuleRecord::Kind::kState, .rule = (*rules)->rules()[i].identity, .bytes = states[i]});
+    }
+    journal->submit(std::move(batch), loop_, [&](const Result<void>& done) {
+      EXPECT_TRUE(done.has_value());
+      loop_.stop();
+    });
+    loop_.run();
+  }
+  const auto journal = open();
+  RuleRestoration restoration(*rules, budget);
+  ASSERT_TRUE(restoration.restore(*journal).has_value());
+  rules::Evaluator after(*rules, budget);
+  restoration.give(restoration.layout_for(1), 0, {2 * rules::kSecond}, after);
+  EXPECT_EQ(after.memory(0)->bytes(), 0U);
+  effects.inputs.clear();
+  effects.done.clear();
+  for (int i = 0; i < 2; ++i) {
+    after.evaluate({.topic = "x", .device = "d", .payload = payload, .received = {3 * rules::kSecond}}, effects);
+  }
+  for (const rules::RuleInput& input : effects.inputs) after.accept(input, {3 * rules::kSecond}, effects);
+  EXPECT_THAT(effects.done, ElementsAre(R"(bad: upload selection normal x [d] {"l":null})",
+                                        R"(bad: upload selection normal x [d] {"l":1})",
+                                        R"(good: upload selection normal windows/good [] {"n":3})"));
 }
 
 }  // namespace

@@ -82,7 +82,7 @@ void RuleRestoration::take(const RuleRecord& record) {
   ByteReader reader(record.bytes);
   if (record.kind == RuleRecord::Kind::kState) {
     const bool is_good = evaluator.memory(rule->index)->read(reader, [](std::string_view) { return true; });
-    if (!is_good) log_error("rules", "what rule {} remembered cannot be read", rule->name);
+    if (!is_good) begin_anew(*rule, evaluator);
   } else if (record.kind == RuleRecord::Kind::kAdvance) {
     evaluator.advance(*rule, {record.now_us}, *this);
   } else if (const std::optional<rules::RuleInput> input = rules::read_input(reader)) {
@@ -90,8 +90,18 @@ void RuleRestoration::take(const RuleRecord& record) {
   }
 }
 
-Result<void> RuleRestoration::give(const RuleLayout& layout, size_t loop, WallTime now, rules::Evaluator& evaluator) {
-  if (layout_.loops == 0) return {};
+// A rule that forgets is less than a node that does not start.
+void RuleRestoration::begin_anew(const rules::Rule& rule, rules::Evaluator& evaluator) {
+  log_error("rules", "{}",
+            fail("rules.state", fmt::format("what rule {} remembered cannot be read, and it begins anew", rule.name),
+                 "look whether the disk has errors")
+                .error()
+                .line());
+  evaluator.forget(rule.index);
+}
+
+void RuleRestoration::give(const RuleLayout& layout, size_t loop, WallTime now, rules::Evaluator& evaluator) {
+  if (layout_.loops == 0) return;
   if (layout_ != layout) change_layout(layout);
   for (const rules::Rule& rule : rules_->rules()) {
     if (!rule.memory) continue;
@@ -99,13 +109,11 @@ Result<void> RuleRestoration::give(const RuleLayout& layout, size_t loop, WallTi
     loops_[loop]->memory(rule.index)->append_to(bytes);
     ByteReader reader(bytes);
     if (!evaluator.memory(rule.index)->read(reader, [](std::string_view) { return true; })) {
-      return fail("rules.state", fmt::format("what rule {} remembered cannot be read", rule.name),
-                  "rename the rule to begin anew");
+      begin_anew(rule, evaluator);
     }
     evaluator.memory(rule.index)->note_restart(now.microseconds);
   }
   loops_[loop].reset();
-  return {};
 }
 
 void RuleRestoration::begin_row(const rules::Rule&, uint64_t number) {

@@ -31,7 +31,7 @@ class RuleRestoration final : private rules::Effects {
   // The layout for that many loops from now on: the last, where it had as many.
   [[nodiscard]] RuleLayout layout_for(size_t loops) const;
   // Gives what belongs to that loop to its evaluator, which has nothing yet.
-  Result<void> give(const RuleLayout& layout, size_t loop, WallTime now, rules::Evaluator& evaluator);
+  void give(const RuleLayout& layout, size_t loop, WallTime now, rules::Evaluator& evaluator);
   // Uploads that may not have been stored.
   [[nodiscard]] std::vector<spool::Submission::Item> take_uploads() { return std::move(uploads_); }
   [[nodiscard]] uint64_t records() const { return records_; }
@@ -48,6 +48,7 @@ class RuleRestoration final : private rules::Effects {
 
   void begin(const RuleJournal::Place& place);
   void take(const RuleRecord& record);
+  static void begin_anew(const rules::Rule& rule, rules::Evaluator& evaluator);
   void align_times();
   // One evaluator a loop of the layout, with what those of the one before remembered.
   void change_layout(const RuleLayout& layout);

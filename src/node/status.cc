@@ -146,6 +146,10 @@ void write_kv(MetricsText& out, const kv::RocksStore* kv) {
   family("kv_keys", "Keys of the namespace.", [](const Space& space) { return space.keys; });
   out.counter("kv_writes_total", "Keys that were put or removed.", kv->writes());
   out.counter("kv_commits_total", "Batches that they were made durable in.", kv->groups());
+  out.family("kv_arriving_bytes", "gauge", "Of values of which not all has come yet.");
+  out.value(static_cast<double>(kv->arriving().bytes()));
+  out.counter("kv_arriving_refused_total", "Puts that were refused since as many came as may.",
+              kv->arriving().refused());
 }
 
 // A family by path.
@@ -189,6 +193,8 @@ void write_rules(MetricsText& out, std::span<const RuleReading> readings) {
   family("rule_late_total", "counter", "Readings that came after their time.", &RuleReading::late);
   family("rule_refused_total", "counter", "Readings for which there was no room, or whose time cannot be.",
          &RuleReading::refused);
+  family("rule_forgotten_total", "counter", "Keys that were not used for long, and forgotten to make room for others.",
+         &RuleReading::forgotten);
   family("rule_memory_bytes", "gauge", "What the rule remembers.", &RuleReading::bytes);
 }
 

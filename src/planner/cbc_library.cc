@@ -13,13 +13,14 @@ extern "C" const char* __lsan_default_suppressions() { return "leak:libOsi.so\nl
 namespace verge::planner {
 
 Result<std::unique_ptr<CbcLibrary>> CbcLibrary::load() {
-  static constexpr const char* kFile = "libCbcSolver.so.3";
   const auto missing = [] {
     const char* reason = ::dlerror();
-    return fail("plan.solver", fmt::format("{} cannot be loaded: {}", kFile, reason ? reason : "no reason given"),
-                "install Debian's coinor-libcbc3, or plan with --mode anytime");
+    return fail("plan.solver", fmt::format("CBC cannot be loaded: {}", reason ? reason : "no reason given"),
+                "install Debian's coinor-libcbc3 (12) or coinor-libcbc3.1 (13), or plan with --mode anytime");
   };
-  void* handle = ::dlopen(kFile, RTLD_NOW | RTLD_LOCAL);
+  // One interface (2.10), under the names of Debian 13 and 12.
+  void* handle = ::dlopen("libCbcSolver.so.3.1", RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) handle = ::dlopen("libCbcSolver.so.3", RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) return missing();
   auto library = std::make_unique<CbcLibrary>();
 #define VERGE_CBC_LOOK_UP(name)                                                \

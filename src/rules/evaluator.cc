@@ -224,6 +224,7 @@ void Evaluator::note_memory(const Rule& rule, const Memory& memory, const Memory
   const Memory::Losses& after = memory.losses();
   if (after.late != before.late) counters->late.add(after.late - before.late);
   if (after.refused != before.refused) counters->refused.add(after.refused - before.refused);
+  if (after.forgotten != before.forgotten) counters->forgotten.add(after.forgotten - before.forgotten);
   if (after.errors != before.errors) counters->errors.add(after.errors - before.errors);
   counters->bytes.set(memory.bytes());
 }

@@ -26,11 +26,12 @@
 namespace verge::rules {
 
 struct RuleCounters {
-  Counter fired;    // rows: messages selected, groups of windows emitted
-  Counter errors;   // actions not performed, keys and values refused
-  Counter late;     // readings that came after their time
-  Counter refused;  // readings for which there was no room, or whose time cannot be
-  Counter bytes;    // that it remembers now, about
+  Counter fired;      // rows: messages selected, groups of windows emitted
+  Counter errors;     // actions not performed, keys and values refused
+  Counter late;       // readings that came after their time
+  Counter refused;    // readings for which there was no room, or whose time cannot be
+  Counter forgotten;  // keys whose memory made room for others
+  Counter bytes;      // that it remembers now, about
 };
 
 class Evaluator : private Memory::Rows {
@@ -74,6 +75,10 @@ class Evaluator : private Memory::Rows {
   // Messages whose topic the rule's (first) filter matches.
   [[nodiscard]] uint64_t matched(size_t rule) const;
 
+  // The rule, which remembers something, begins anew.
+  void forget(size_t rule) {
+    states_[rule].memory = std::make_unique<Memory>(rules_->rules()[rule], rules_->tables(), budget_);
+  }
   // What the rule remembers; null where it remembers nothing.
   [[nodiscard]] Memory* memory(size_t rule) { return states_[rule].memory.get(); }
 

@@ -27,15 +27,16 @@ void Memory::rebind(const Rule& rule, const Tables& tables) {
 }
 
 size_t Memory::bytes() const {
-  return waiting_bytes_ + joined_bytes_ + partition_bytes_ + (window_ ? window_->bytes() : 0);
+  return waiting_bytes_ + joined_bytes_ + partition_bytes_ + ended_bytes_ + (window_ ? window_->bytes() : 0);
 }
 
 bool Memory::is_empty() const {
-  return waiting_.empty() && (window_ == nullptr || window_->is_empty()) && !next_unmatched_us();
+  return waiting_.empty() && ended_.empty() && (window_ == nullptr || window_->is_empty()) && !next_unmatched_us();
 }
 
 bool Memory::has_room() const {
-  return bytes() < budget_.rule_max && budget_.used.load(std::memory_order_relaxed) < budget_.total_max;
+  const size_t now = bytes();
+  return now < budget_.rule_max && budget_.used.load(std::memory_order_relaxed) - counted_ + now < budget_.total_max;
 }
 
 void Memory::settle_budget() {
@@ -49,6 +50,7 @@ void Memory::settle_budget() {
 }
 
 void Memory::accept(const RuleInput& input, int64_t now_us, Rows& rows) {
+  rows_left_ = kRowsAReading;
   if (!input.source.empty()) {
     key_.assign(1, static_cast<char>('0' + input.feed));
     key_.append(input.source);
@@ -65,7 +67,7 @@ void Memory::accept(const RuleInput& input, int64_t now_us, Rows& rows) {
 void Memory::accept_in_order(const RuleInput& input, int64_t now_us, Rows& rows) {
   last_arrival_us_ = now_us;
   int64_t time_us = input.time_us;
-  if (time_us > input.received.microseconds + kAheadMicrosecondsMax) {
+  if (time_us > input.received.microseconds + plan().ahead_us) {
     ++losses_.refused;
     return;
   }
@@ -97,18 +99,13 @@ void Memory::release(Rows& rows) {
   }
   end_joins(watermark_us_, rows);
   follow_clock(watermark_us_, rows);
-  if (window_ == nullptr) return;
-  window_->advance(watermark_us_, emissions_);
-  emit(rows);
+  if (window_ != nullptr) advance_window(watermark_us_, rows);
 }
 
 void Memory::process(const RuleInput& input, int64_t time_us, int64_t now_us, Rows& rows) {
   end_joins(time_us, rows);
   follow_clock(time_us, rows);
-  if (window_ != nullptr && plan().has_event_time) {
-    window_->advance(time_us, emissions_);
-    emit(rows);
-  }
+  if (window_ != nullptr && plan().has_event_time) advance_window(time_us, rows);
   slots_.assign(plan().slot_count, Value{});
   if (const std::optional<int64_t> within_us = plan().join_within_us) {
     join(input, time_us, *within_us, rows);
@@ -161,10 +158,7 @@ void Memory::forget_joined(size_t number, int64_t before_us, Rows& rows) {
     side.order.pop_front();
     if (number != 0 || gone.is_matched || !plan().keeps_unmatched) continue;
     const int64_t over_us = gone.time_us + plan().join_within_us.value_or(0);
-    if (window_ != nullptr && plan().has_event_time) {
-      window_->advance(over_us, emissions_);
-      emit(rows);
-    }
+    if (window_ != nullptr && plan().has_event_time) advance_window(over_us, rows);
     slots_.assign(plan().slot_count, Value{});
     capture(gone.values, 0);
     step(key, over_us, over_us, rows);
@@ -198,7 +192,7 @@ bool Memory::remember(std::string_view key, int64_t time_us) {
     for (const Program& part : *partition) append_encoded(key_, machine_.run(part, slots_, context_));
     key = key_;
   }
-  Partition* partition = partition_of(key);
+  Partition* partition = partition_of(key, time_us);
   if (partition == nullptr) {
     ++losses_.refused;
     return false;
@@ -261,34 +255,42 @@ void Memory::follow_clock(int64_t before_us, Rows& rows) {
       take(rows, {.slots = slots_, .time_us = at_us});
       continue;
     }
-    window_->advance(at_us, emissions_);
-    emit(rows);
+    advance_window(at_us, rows);
     enter_window(at_us, at_us, rows);
   }
 }
 
-Memory::Partition* Memory::partition_of(std::string_view key) {
+Memory::Partition* Memory::partition_of(std::string_view key, int64_t time_us) {
   const auto known = partitions_.find(key);
   if (known != partitions_.end()) {
     uses_.splice(uses_.begin(), uses_, known->second.use);
+    known->second.used_us = time_us;
     return &known->second;
   }
-  if (!has_room()) return nullptr;
-  if (partitions_.size() == kPartitionsMax) {
-    const auto oldest = partitions_.find(uses_.back());
-    partition_bytes_ -= oldest->second.bytes;
-    const Partition& gone = oldest->second;
-    if (gone.due_us) due_.erase({*gone.due_us, oldest->first});
-    partitions_.erase(oldest);
-    uses_.pop_back();
+  while (partitions_.size() == kPartitionsMax || !has_room()) {
+    if (!forget_unused(time_us)) return nullptr;
   }
   Partition& added = partitions_[std::string(key)];
+  added.used_us = time_us;
   for (const MemoryStep& step : plan().steps) {
     added.steps.push_back(make_remembered(step.function, step.duration_us));
   }
   uses_.emplace_front(key);
   added.use = uses_.begin();
   return &added;
+}
+
+bool Memory::forget_unused(int64_t time_us) {
+  if (uses_.empty()) return false;
+  const auto oldest = partitions_.find(uses_.back());
+  const Partition& gone = oldest->second;
+  if (time_us - gone.used_us < kUnusedMicroseconds) return false;
+  partition_bytes_ -= gone.bytes;
+  if (gone.due_us) due_.erase({*gone.due_us, oldest->first});
+  partitions_.erase(oldest);
+  uses_.pop_back();
+  ++losses_.forgotten;
+  return true;
 }
 
 void Memory::enter_window(int64_t time_us, int64_t now_us, Rows& rows) {
@@ -314,13 +316,31 @@ void Memory::enter_window(int64_t time_us, int64_t now_us, Rows& rows) {
   emit(rows);
 }
 
+void Memory::advance_window(int64_t time_us, Rows& rows) {
+  if (!window_->may_wait() || ended_.size() < kRowsAStep) window_->advance(time_us, emissions_);
+  emit(rows);
+}
+
+bool Memory::is_behind() const {
+  if (!ended_.empty()) return true;
+  if (window_ == nullptr || !window_->may_wait() || !plan().has_event_time) return false;
+  const std::optional<int64_t> end_us = window_->next_end_us();
+  return end_us && *end_us <= watermark_us_;
+}
+
 void Memory::emit(Rows& rows) {
-  if (emissions_.empty()) return;
-  std::vector<Emission> emissions;
-  emissions.swap(emissions_);
+  for (Emission& emission : emissions_) {
+    ended_bytes_ += bytes_of(emission.key, emission.accumulators);
+    ended_.push_back(std::move(emission));
+  }
+  emissions_.clear();
+  if (ended_.empty()) return;
   const WindowPlan& window = plan().window_plan();
   std::vector<Value> slots;
-  for (Emission& emission : emissions) {
+  for (; !ended_.empty() && rows_left_ > 0; --rows_left_) {
+    Emission emission = std::move(ended_.front());
+    ended_.pop_front();
+    ended_bytes_ -= bytes_of(emission.key, emission.accumulators);
     const uint64_t number = ++rows_made_;
     if (window.takes_long && rows.take_late(*rule_, emission, number)) continue;
     fill_slots(window, emission, slots);
@@ -344,8 +364,11 @@ void Memory::take(Rows& rows, Row row) {
 }
 
 void Memory::advance(int64_t now_us, Rows& rows) {
+  rows_left_ = kRowsAStep;
   if (!plan().has_event_time) {
     reach(now_us, rows);
+  } else if (is_behind()) {
+    release(rows);
   } else if (!(is_empty() && due_.empty()) && now_us - last_arrival_us_ >= kIdleMicroseconds) {
     watermark_us_ = std::max(watermark_us_, newest_us_ + (now_us - last_arrival_us_) - plan().delay_us);
     release(rows);
@@ -354,6 +377,7 @@ void Memory::advance(int64_t now_us, Rows& rows) {
 }
 
 void Memory::reach(int64_t time_us, Rows& rows) {
+  rows_left_ = kRowsAStep;
   if (plan().has_event_time) {
     watermark_us_ = std::max(watermark_us_, time_us);
     return release(rows);
@@ -361,29 +385,33 @@ void Memory::reach(int64_t time_us, Rows& rows) {
   last_arrival_us_ = std::max(last_arrival_us_, time_us);
   end_joins(time_us, rows);
   follow_clock(time_us, rows);
-  if (window_ != nullptr) window_->advance(time_us, emissions_);
-  emit(rows);
+  if (window_ != nullptr) advance_window(time_us, rows);
 }
 
 void Memory::drain(Rows& rows) {
+  rows_left_ = SIZE_MAX;
   while (!waiting_.empty()) {
     watermark_us_ = std::max(watermark_us_, waiting_.begin()->first);
     release(rows);
   }
   if (plan().keeps_unmatched) forget_joined(0, INT64_MAX, rows);
-  if (window_ != nullptr) window_->drain(emissions_);
-  emit(rows);
+  while (window_ != nullptr && !(window_->is_empty() && ended_.empty())) {
+    window_->drain(emissions_);
+    emit(rows);
+  }
   settle_budget();
 }
 
 bool Memory::is_due(int64_t now_us) const {
   const std::optional<int64_t> due = next_due_us();
   if (!due) return false;
-  return *due <= now_us || (!plan().has_event_time && window_ != nullptr && window_->next_end_us() == due &&
-                            *due - now_us > 2 * plan().window_plan().spec.size_us);
+  return *due <= now_us || is_behind() ||
+         (!plan().has_event_time && window_ != nullptr && window_->next_end_us() == due &&
+          *due - now_us > 2 * plan().window_plan().spec.size_us);
 }
 
 std::optional<int64_t> Memory::next_due_us() const {
+  if (is_behind()) return 0;
   if (!plan().has_event_time) {
     std::optional<int64_t> next = window_ != nullptr ? window_->next_end_us() : std::nullopt;
     const std::optional<int64_t> by_clock = due_.empty() ? std::nullopt : std::optional(due_.begin()->first + 1);

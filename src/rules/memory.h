@@ -35,11 +35,14 @@
 
 namespace verge::rules {
 
-inline constexpr size_t kPartitionsMax =
-    65'536;  // of a rule and loop; beyond it the one unused for longest is forgotten
+inline constexpr size_t kPartitionsMax = 65'536;  // of a rule and loop
+// What was not used for so long makes room for others; what is used is never pushed out by what is new.
+inline constexpr int64_t kUnusedMicroseconds = 600'000'000;
+// Rows of windows that are over are made so many at a time, with a reading and with a step of the clock: the step after
+// a long silence, or one reading far ahead, may end any number of windows at once.
+inline constexpr size_t kRowsAReading = 16;
+inline constexpr size_t kRowsAStep = 512;
 inline constexpr int64_t kIdleMicroseconds = 10'000'000;
-// A reading whose time is that far ahead of its receipt is refused: one bad clock would make all others late.
-inline constexpr int64_t kAheadMicrosecondsMax = 24LL * 3600 * 1'000'000;
 
 class Memory {
  public:
@@ -62,6 +65,7 @@ class Memory {
     uint64_t late = 0;
     uint64_t refused = 0;  // for want of room, or for an impossible time
     uint64_t errors = 0;
+    uint64_t forgotten = 0;  // keys that made room for others
   };
 
   // All outlive the memory, but the rule: see rebind().
@@ -115,6 +119,7 @@ class Memory {
   struct Partition {
     std::vector<std::unique_ptr<Remembered>> steps;
     std::list<std::string>::iterator use;
+    int64_t used_us = 0;
     size_t bytes = 0;
     std::optional<int64_t> due_us;  // when a FOR becomes TRUE where no message comes
     std::string slots;              // then: those of the last message
@@ -142,9 +147,18 @@ class Memory {
   void schedule(Partition& partition, std::string_view key);
   // Makes the rows of what FOR gave before that time, though no message said so.
   void follow_clock(int64_t before_us, Rows& rows);
-  Partition* partition_of(std::string_view key);
+  // Null where there is no room.
+  Partition* partition_of(std::string_view key, int64_t time_us);
+  // The one unused for longest; false where that is in use.
+  bool forget_unused(int64_t time_us);
   void enter_window(int64_t time_us, int64_t now_us, Rows& rows);
+  // Ends windows as of that time, those that may wait only as far as their rows can be made soon.
+  void advance_window(int64_t time_us, Rows& rows);
+  [[nodiscard]] bool is_behind() const;
+  // Makes rows of what is over, as many as are still allowed.
   void emit(Rows& rows);
+  void append_ended(std::string& out) const;
+  bool read_ended(ByteReader& in, const IsMine& mine);
   void take(Rows& rows, Row row);
 
   void append_join(std::string& out) const;
@@ -175,6 +189,9 @@ class Memory {
   std::set<std::pair<int64_t, std::string>> due_;  // Partition::due_us, with its key
   size_t partition_bytes_ = 0;
   std::unique_ptr<Window> window_;  // null: none
+  std::deque<Emission> ended_;      // groups whose window is over and whose rows are not made yet, in order
+  size_t ended_bytes_ = 0;
+  size_t rows_left_ = 0;  // that may be made now
 
   // Room that is used again.
   Machine machine_;

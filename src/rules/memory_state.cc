@@ -6,7 +6,7 @@
 namespace verge::rules {
 namespace {
 
-constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersion = 4;
 
 void append_time(std::string& out, int64_t time_us) { append_fixed(out, static_cast<uint64_t>(time_us)); }
 int64_t read_time(ByteReader& in) { return static_cast<int64_t>(in.fixed<uint64_t>()); }
@@ -55,7 +55,34 @@ void Memory::append_to(std::string& out) const {
   }
   append_join(out);
   append_partitions(out);
-  if (window_ != nullptr) window_->append_to(out);
+  if (window_ == nullptr) return;
+  append_ended(out);
+  window_->append_to(out);
+}
+
+void Memory::append_ended(std::string& out) const {
+  append_varint(out, ended_.size());
+  for (const Emission& emission : ended_) {
+    append_time(out, emission.start_us);
+    append_time(out, emission.end_us);
+    append_sized(out, emission.key);
+    append_accumulators(out, emission.accumulators);
+  }
+}
+
+bool Memory::read_ended(ByteReader& in, const IsMine& mine) {
+  for (uint64_t count = in.varint(); count > 0 && in.ok(); --count) {
+    Emission emission{.accumulators = make_accumulators(plan().window_plan().aggregates)};
+    emission.start_us = read_time(in);
+    emission.end_us = read_time(in);
+    emission.key = in.sized();
+    if (!is_sane_time(emission.start_us) || !is_sane_time(emission.end_us)) return false;
+    if (!read_accumulators(in, emission.accumulators)) return false;
+    if (!mine(emission.key)) continue;
+    ended_bytes_ += bytes_of(emission.key, emission.accumulators);
+    ended_.push_back(std::move(emission));
+  }
+  return in.ok();
 }
 
 bool Memory::read(ByteReader& in, const IsMine& mine) {
@@ -77,7 +104,7 @@ bool Memory::read(ByteReader& in, const IsMine& mine) {
     waiting_.emplace(time_us, std::move(*input));
   }
   const bool is_good = in.ok() && read_join(in, mine, version) && read_partitions(in, mine, version) &&
-                       (window_ == nullptr || window_->read(in, mine));
+                       (window_ == nullptr || ((version < 4 || read_ended(in, mine)) && window_->read(in, mine)));
   settle_budget();
   return is_good;
 }
@@ -137,7 +164,7 @@ bool Memory::read_partitions(ByteReader& in, const IsMine& mine, uint8_t version
   for (uint64_t count = in.varint(); count > 0 && in.ok(); --count) {
     const std::string_view key = in.sized();
     const bool is_kept = in.ok() && mine(key);
-    Partition* partition = is_kept ? partition_of(key) : nullptr;
+    Partition* partition = is_kept ? partition_of(key, reached_us()) : nullptr;
     size_t bytes = 2 * key.size() + 256;
     for (size_t i = 0; i < plan().steps.size(); ++i) {
       ByteReader state(in.sized());

@@ -17,6 +17,7 @@
 namespace verge::rules {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using tests::value_of;
@@ -420,7 +421,7 @@ TEST(Memory, TellsInsights) {
   EXPECT_THAT(bench.effects.done, testing::IsEmpty()) << "nothing is significant";
   bench.send("x/a", R"({"t":71})", 1100 * kSecond);
   ASSERT_EQ(bench.effects.done.size(), 2U);
-  const std::string& critical = bench.effects.done[0];
+  const std::string critical = bench.effects.done[0];
   EXPECT_TRUE(critical.starts_with(
       R"(r: upload selection critical insights/r [a] {"type":"overheating","rule":"r","device":"a","topic":"x/a",)"
       R"("time_ms":1100000,"value":71,"prediction":)"))
@@ -431,9 +432,18 @@ TEST(Memory, TellsInsights) {
   EXPECT_NE(critical.find(R"("min":20,"max":71,"last":71},"readings":[[1037000,21],[1038000,20],)"), std::string::npos)
       << critical;
   EXPECT_TRUE(critical.ends_with("[1100000,71]]}")) << critical;
-  const std::string& other = bench.effects.done[1];
+  const std::string other = bench.effects.done[1];
   EXPECT_TRUE(other.starts_with("r: upload selection high rises/a [a] ")) << other;
   EXPECT_EQ(other.find("readings"), std::string::npos) << "only what is critical carries them";
+  // What follows is told once it is there, of the critical one only.
+  bench.effects.done.clear();
+  for (int i = 1; i <= 40; ++i) bench.send("x/a", fmt::format(R"({{"t":{}}})", i), (1100 + i) * kSecond);
+  ASSERT_EQ(bench.effects.done.size(), 1U);
+  EXPECT_TRUE(bench.effects.done[0].starts_with(
+      R"(r: upload selection critical insights/r [a] {"type":"overheating","rule":"r","device":"a","topic":"x/a",)"
+      R"("time_ms":1116000,"readings_after":[[1101000,1],[1102000,2],)"))
+      << bench.effects.done[0];
+  EXPECT_TRUE(bench.effects.done[0].ends_with("[1116000,16]]}")) << bench.effects.done[0];
   // What insights need is not in the row.
   EXPECT_EQ(bench.evaluator.rules().rules()[0].selected_columns, 3U);
 }
@@ -476,6 +486,138 @@ TEST(Memory, RefusesWhatThereIsNoRoomFor) {
   EXPECT_EQ(bench.effects.done.size() + bench.evaluator.counters(0).refused.value(), 2000U);
 }
 
+// One reading far ahead ends thousands of windows of thousands of groups: their rows are made so many at a time, and
+// what is remembered meanwhile is no more than before.
+TEST(Memory, ManyWindowsThatEndAtOnceAreTakenInSteps) {
+  const std::string sql = "SELECT k, sum(v) AS s FROM 'x/+' TIMESTAMP BY t AHEAD 2 h GROUP BY k, HOPPING(1 h, 10 s)";
+  constexpr int kGroups = 50;
+  constexpr size_t kWindows = 360;
+  constexpr int64_t kStart = 1'800'000 * kSecond;
+  Bench bench({rule(sql)});
+  const auto send = [&](Bench& to, int k, int64_t second) {
+    to.send("x/d", fmt::format(R"({{"k":{},"v":1,"t":{}}})", k, second * 1000), kStart);
+  };
+  for (int k = 0; k < kGroups; ++k) send(bench, k, 1'800'000);
+  const size_t before = bench.evaluator.memory(0)->bytes();
+  send(bench, 0, 1'800'000 + 3700);
+  EXPECT_EQ(bench.effects.done.size(), kRowsAReading);
+  EXPECT_LT(bench.evaluator.memory(0)->bytes(), before + 2 * kRowsAStep * 400);
+  EXPECT_EQ(bench.evaluator.next_close(), WallTime{0}) << "at once";
+
+  // What is open, what is over and what is made survive a restart in the middle of it.
+  Bench after({rule(sql)});
+  for (int step = 0; step < 5; ++step) {
+    const size_t made = bench.effects.done.size();
+    bench.evaluator.advance({kStart}, bench.effects);
+    EXPECT_EQ(bench.effects.done.size(), made + kRowsAStep);
+  }
+  std::string bytes;
+  bench.evaluator.memory(0)->append_to(bytes);
+  ByteReader reader(bytes);
+  ASSERT_TRUE(after.evaluator.memory(0)->read(reader, [](std::string_view) { return true; }));
+  while (after.evaluator.next_close() == WallTime{0}) after.evaluator.advance({kStart}, after.effects);
+  EXPECT_EQ(bench.effects.done.size() + after.effects.done.size(), kWindows * kGroups);
+  after.evaluator.drain(after.effects);
+  EXPECT_EQ(bench.effects.done.size() + after.effects.done.size(), kWindows * (kGroups + 1));
+  EXPECT_EQ(after.budget.used.load(), 0U);
+}
+
+TEST(Memory, AClockThatIsAheadIsRefused) {
+  for (const auto& [ahead, taken] : {std::pair{"", 599}, {" AHEAD 5 s", 5}, {" AHEAD 1 h", 3600}}) {
+    Bench bench({rule(fmt::format("SELECT v FROM 'x/+' TIMESTAMP BY t{}", ahead))});
+    bench.send("x/d", fmt::format(R"({{"v":1,"t":{}}})", (1000 + taken) * 1000), 1000 * kSecond);
+    EXPECT_EQ(bench.evaluator.counters(0).refused.value(), 0U) << ahead;
+    bench.send("x/d", fmt::format(R"({{"v":1,"t":{}}})", (1002 + taken) * 1000), 1000 * kSecond);
+    EXPECT_EQ(bench.evaluator.counters(0).refused.value(), 1U) << ahead;
+  }
+}
+
+TEST(Memory, WhatIsUnusedForLongMakesRoom) {
+  Bench bench({rule("SELECT k, lag(v) AS l FROM 'x/+' PARTITION BY k")});
+  bench.budget.rule_max = 100'000;
+  const auto send = [&](int k, int64_t second) {
+    bench.send("x/d", fmt::format(R"({{"k":{},"v":1}})", k), second * kSecond);
+  };
+  for (int k = 0; k < 1000; ++k) send(k, 1000);
+  const uint64_t refused = bench.evaluator.counters(0).refused.value();
+  EXPECT_GT(refused, 0U) << "what is in use is not pushed out";
+  EXPECT_EQ(bench.evaluator.counters(0).forgotten.value(), 0U);
+  send(0, 1500);
+  bench.effects.done.clear();
+  for (int k = 2000; k < 2050; ++k) send(k, 1601);
+  EXPECT_EQ(bench.effects.done.size(), 50U);
+  EXPECT_EQ(bench.evaluator.counters(0).refused.value(), refused);
+  EXPECT_GE(bench.evaluator.counters(0).forgotten.value(), 49U);
+  bench.effects.done.clear();
+  send(0, 1602);
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"k":0,"l":1})")) << "it was used since";
+  EXPECT_LT(bench.evaluator.memory(0)->bytes(), 102'000U);
+}
+
+TEST(Memory, AFullCountWindowEndsWhatFellSilent) {
+  for (const char* const window : {"COUNT(3)", "COUNT(3, 1)"}) {
+    SCOPED_TRACE(window);
+    Bench bench({rule(fmt::format("SELECT k, count(*) AS n FROM 'x/+' GROUP BY k, {}", window))});
+    bench.budget.rule_max = 100'000;
+    const auto send = [&](int k, int64_t second) {
+      bench.send("x/d", fmt::format(R"({{"k":{}}})", k), second * kSecond);
+    };
+    for (int k = 0; k < 1000; ++k) send(k, 1000);
+    EXPECT_GT(bench.evaluator.counters(0).refused.value(), 0U);
+    EXPECT_THAT(bench.effects.done, IsEmpty());
+    send(0, 1500);
+    send(5000, 1600);
+    EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: publish o {"k":1,"n":1})"));
+    const uint64_t refused = bench.evaluator.counters(0).refused.value();
+    for (int i = 0; i < 3; ++i) send(5000, 1601);
+    EXPECT_EQ(bench.evaluator.counters(0).refused.value(), refused);
+    EXPECT_THAT(bench.effects.done, Contains(R"(r: publish o {"k":5000,"n":3})"));
+  }
+}
+
+// Their actions make rules remember too: fields that templates name, and what insights look at.
+TEST(Memory, ARuleWhoseActionsRememberSomethingElseBeginsAnew) {
+  const auto with = [](std::vector<ActionSource> actions, std::string sql) {
+    return std::vector<RuleSource>{{.name = "r", .sql = std::move(sql), .actions = std::move(actions)}};
+  };
+  const std::string lag = "SELECT v, lag(v) AS l FROM 'x/+'";
+  const std::vector<ActionSource> publish = {PublishSource{.topic = "o"}};
+  const auto last_after = [&](std::vector<RuleSource> before, std::vector<RuleSource> then) {
+    Bench bench(std::move(before));
+    bench.send("x/d", R"({"v":1,"w":2,"x":"place"})");
+    bench.evaluator.replace(compiled(std::move(then)));
+    bench.evaluator.emit_replaced(bench.effects);
+    bench.effects.done.clear();
+    bench.send("x/d", R"({"v":3,"w":4,"x":"place"})");
+    bench.send("x/d", R"({"v":5,"w":6,"x":"place"})");
+    return bench.effects.done;
+  };
+  EXPECT_THAT(last_after(with(publish, lag), with({PublishSource{.topic = "p"}}, lag)),
+              ElementsAre(R"(r: publish p {"v":3,"l":1})", R"(r: publish p {"v":5,"l":3})"));
+  EXPECT_THAT(last_after(with(publish, lag), with({PublishSource{.topic = "o/${x}"}}, lag)),
+              ElementsAre(R"(r: publish o/place {"v":3,"l":null})", R"(r: publish o/place {"v":5,"l":3})"));
+  for (const Priority priority : {Priority::kHigh, Priority::kCritical}) {
+    last_after(with(publish, lag), with({InsightSource{.type = "i", .of = "v", .priority = priority}}, lag));
+    last_after(with({InsightSource{.type = "i", .of = "v", .priority = Priority::kHigh}}, lag),
+               with({InsightSource{.type = "i", .of = "w", .priority = priority}}, lag));
+  }
+}
+
+TEST(Memory, ImportanceIsWhatAFieldTellsWhereNothingElseIsSaid) {
+  Bench bench(
+      {{.name = "r", .sql = "SELECT device, v FROM 'x/+'", .actions = {UploadSource{.priority = std::nullopt}}}});
+  Random random(5);
+  for (int i = 0; i < 600; ++i)
+    bench.send("x/d", fmt::format(R"({{"v":{}}})", 20 + static_cast<double>(random.below(3))));
+  bench.effects.done.clear();
+  bench.send("x/d", R"({"v":21})");
+  EXPECT_THAT(bench.effects.done, IsEmpty()) << "of three values, one more tells little";
+  bench.send("x/d", R"({"v":9000})");
+  bench.send("x/d", R"({"v":21,"importance":0.9})");
+  EXPECT_THAT(bench.effects.done, ElementsAre(R"(r: upload selection high x/d [d] {"device":"d","v":9000})",
+                                              R"(r: upload selection high x/d [d] {"device":"d","v":21})"));
+}
+
 // Whatever the rule, cutting its life in two by writing its memory down and reading it again changes no row.
 TEST(Memory, SurvivesAsBytes) {
   const char* const kStatements[] = {
@@ -483,7 +625,7 @@ TEST(Memory, SurvivesAsBytes) {
       "AS c, slope(v) AS u, information(v) AS i, min(s) AS m FROM 'x/+' GROUP BY k, HOPPING(10 s, 5 s)",
       "SELECT k, count(*) AS n FROM 'x/+' GROUP BY k, SESSION(2 s)",
       "SELECT k, reduced(v, 0.02) AS r FROM 'x/+' GROUP BY k, HOPPING(10 s, 5 s)",
-      "SELECT recent(v) AS r, summary(v) AS s, predict(v) AS p FROM 'x/+' PARTITION BY k",
+      "SELECT recent(v) AS r, summary(v) AS s, predict(v) AS p, aftermath(v / 11, v) AS a FROM 'x/+' PARTITION BY k",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, SLIDING(4 s)",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5)",
       "SELECT k, sum(v) AS s FROM 'x/+' GROUP BY k, COUNT(5, 2)",

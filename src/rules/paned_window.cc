@@ -64,16 +64,16 @@ bool PanedWindow::add(const WindowReading& reading, int64_t now_us, bool has_roo
 }
 
 void PanedWindow::advance(int64_t now_us, std::vector<Emission>& out) {
-  while (!panes_.empty() && panes_.rbegin()->first - now_us > size_us_) {
+  while (!panes_.empty() && out.size() < kEmissionsAStep && panes_.rbegin()->first - now_us > size_us_) {
     const auto ahead = std::prev(panes_.end());
     emit(first_end(ahead->first), out);
     forget(ahead);
   }
-  while (!panes_.empty() && first_end(panes_.begin()->first) <= now_us) emit_first(out);
+  while (!panes_.empty() && out.size() < kEmissionsAStep && first_end(panes_.begin()->first) <= now_us) emit_first(out);
 }
 
 void PanedWindow::drain(std::vector<Emission>& out) {
-  while (!panes_.empty()) emit_first(out);
+  while (!panes_.empty() && out.size() < kEmissionsAStep) emit_first(out);
 }
 
 void PanedWindow::emit_first(std::vector<Emission>& out) {

@@ -23,6 +23,7 @@ class PanedWindow final : public Window {
   // Panes more than a window ahead of `now_us` count as over: the clock was set back, and they would wait for it to
   // come round.
   void advance(int64_t now_us, std::vector<Emission>& out) override;
+  [[nodiscard]] bool may_wait() const override { return true; }
   void drain(std::vector<Emission>& out) override;
   [[nodiscard]] std::optional<int64_t> next_end_us() const override;
   [[nodiscard]] size_t bytes() const override { return bytes_; }

@@ -79,6 +79,17 @@ void Program::relocate(std::span<const uint32_t> slots) {
   }
 }
 
+void Program::append_digest(std::string& out) const {
+  append_varint(out, instructions_.size());
+  for (const Instruction& each : instructions_) {
+    append_fixed(out, static_cast<uint8_t>(each.operation));
+    append_fixed(out, static_cast<uint16_t>(each.function));
+    append_varint(out, each.operand);
+  }
+  append_varint(out, constants_.size());
+  for (const Value& constant : constants_) append_encoded(out, constant);
+}
+
 Program Program::of_payload() {
   Program program;
   program.instructions_.push_back({.operation = Operation::kPayload});

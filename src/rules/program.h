@@ -71,6 +71,8 @@ class Program {
   void relocate(std::span<const uint32_t> slots);
   // One that gives the message's bytes.
   static Program of_payload();
+  // Appends what tells it from other programs: its instructions and constants.
+  void append_digest(std::string& out) const;
 
  private:
   friend class ProgramCompiler;

@@ -23,18 +23,24 @@ void RecentWindow::drop_first(Group& group) {
 
 bool RecentWindow::add(const WindowReading& reading, int64_t, bool has_room, std::vector<Emission>& out) {
   auto known = groups_.find(reading.key);
-  if (known == groups_.end()) {
-    if (groups_.size() == kWindowGroupsMax || !has_room) return false;
+  if (known != groups_.end()) {
+    uses_.splice(uses_.begin(), uses_, known->second.use);
+  } else {
+    if ((groups_.size() == kWindowGroupsMax || !has_room) && !end_silent(reading.time_us, out)) return false;
+    has_room = true;
     if (groups_.empty()) looked_us_ = reading.time_us;
     known = groups_.emplace(reading.key, Group{}).first;
+    uses_.push_front(known->first);
+    known->second.use = uses_.begin();
     if (!keeps_readings()) known->second.accumulators = make_accumulators(aggregates_);
     bytes_ += kGroupBytes + bytes_of(known->first, known->second.accumulators);
   }
+  known->second.last_us = reading.time_us;
   if (!keeps_readings()) {
-    count(*known, reading, out);
+    count(known, reading, out);
     return true;
   }
-  if (!has_room) return false;
+  if (!has_room && !end_silent(reading.time_us, out)) return false;
   Group& group = known->second;
   keep(group, reading);
   if (spec_.kind == WindowKind::kSliding) {
@@ -55,17 +61,42 @@ bool RecentWindow::add(const WindowReading& reading, int64_t, bool has_room, std
   return true;
 }
 
-void RecentWindow::count(Groups::value_type& entry, const WindowReading& reading, std::vector<Emission>& out) {
-  auto& [key, group] = entry;
+void RecentWindow::count(Groups::iterator entry, const WindowReading& reading, std::vector<Emission>& out) {
+  auto& [key, group] = *entry;
   if (group.since_emission++ == 0) group.start_us = reading.time_us;
-  group.last_us = reading.time_us;
   const size_t before = bytes_of(key, group.accumulators);
   add_reading(group.accumulators, reading.values, reading.time_us);
   bytes_ += bytes_of(key, group.accumulators) - before;
   if (group.since_emission < spec_.count) return;
   out.push_back({group.start_us, group.last_us, key, std::move(group.accumulators)});
   bytes_ -= kGroupBytes + bytes_of(key, out.back().accumulators);
-  groups_.erase(groups_.find(out.back().key));
+  forget(entry);
+}
+
+bool RecentWindow::end_silent(int64_t now_us, std::vector<Emission>& out) {
+  if (spec_.kind != WindowKind::kCount || uses_.empty()) return false;
+  const auto oldest = groups_.find(uses_.back());
+  if (now_us - oldest->second.last_us < kSilentMicroseconds) return false;
+  bytes_ -= kGroupBytes + bytes_of(oldest->first, oldest->second.accumulators);
+  emit_begun(*oldest, out);
+  while (!oldest->second.readings.empty()) drop_first(oldest->second);
+  forget(oldest);
+  return true;
+}
+
+void RecentWindow::emit_begun(Groups::value_type& entry, std::vector<Emission>& out) const {
+  auto& [key, group] = entry;
+  if (group.since_emission == 0) return;
+  if (keeps_readings()) {
+    out.push_back(aggregated(entry));
+  } else {
+    out.push_back({group.start_us, group.last_us, key, std::move(group.accumulators)});
+  }
+}
+
+void RecentWindow::forget(Groups::iterator group) {
+  uses_.erase(group->second.use);
+  groups_.erase(group);
 }
 
 Emission RecentWindow::aggregated(const Groups::value_type& entry) const {
@@ -93,22 +124,16 @@ void RecentWindow::forget_silent(int64_t now_us) {
       continue;
     }
     bytes_ -= kGroupBytes + bytes_of(group->first, group->second.accumulators);
-    group = groups_.erase(group);
+    forget(group++);
   }
 }
 
 void RecentWindow::drain(std::vector<Emission>& out) {
   if (spec_.kind == WindowKind::kCount) {
-    for (auto& entry : groups_) {
-      if (entry.second.since_emission == 0) continue;
-      if (keeps_readings()) {
-        out.push_back(aggregated(entry));
-      } else {
-        out.push_back({entry.second.start_us, entry.second.last_us, entry.first, std::move(entry.second.accumulators)});
-      }
-    }
+    for (auto& entry : groups_) emit_begun(entry, out);
   }
   groups_.clear();
+  uses_.clear();
   bytes_ = 0;
 }
 
@@ -147,7 +172,10 @@ bool RecentWindow::read(ByteReader& in, const IsMine& mine) {
     if (!mine(key)) continue;
     bytes_ += bytes + bytes_of(key, group.accumulators);
     if (groups_.empty() && !group.readings.empty()) looked_us_ = group.readings.back().time_us;
-    if (!groups_.emplace(key, std::move(group)).second) return false;
+    const auto [added, is_new] = groups_.emplace(key, std::move(group));
+    if (!is_new) return false;
+    uses_.push_front(added->first);
+    added->second.use = uses_.begin();
   }
   return in.ok();
 }

@@ -199,12 +199,7 @@ bool RowActions::store(const Row& row, const StoreAction& action, Effects& effec
   return true;
 }
 
-bool RowActions::insight(const Row& row, const InsightAction& action, Effects& effects) {
-  const Value& significance = row.columns[action.significance];
-  if (!significance.is_numeric() || !is_significant(significance.as_double())) return true;
-  topic_ = "insights/" + row.rule.name;
-  if (action.topic && !make_topic(row, *action.topic)) return false;
-  const std::string device(device_of(row));
+void RowActions::begin_insight(const Row& row, const InsightAction& action, std::string_view device) {
   text_.assign("{\"type\":");
   append_json_string(text_, action.type);
   text_.append(",\"rule\":");
@@ -213,6 +208,35 @@ bool RowActions::insight(const Row& row, const InsightAction& action, Effects& e
   append_json_string(text_, device);
   fmt::format_to(std::back_inserter(text_), ",\"topic\":{},\"time_ms\":{}", json_string(row.topic),
                  row.time.microseconds / 1000);
+}
+
+bool RowActions::upload_insight(const Row& row, const InsightAction& action, std::string_view device,
+                                Effects& effects) {
+  text_.push_back('}');
+  if (text_.size() > kEventBytesMax) return refuse_payload();
+  effects.upload(row.rule, EventKind::kSelection, action.priority, topic_, device, Payload(text_), row.time);
+  return true;
+}
+
+bool RowActions::aftermath(const Row& row, const InsightAction& action, Effects& effects) {
+  if (!action.aftermath || row.columns[*action.aftermath].is_null()) return true;
+  topic_ = "insights/" + row.rule.name;
+  if (action.topic && !make_topic(row, *action.topic)) return false;
+  const std::string device(device_of(row));
+  begin_insight(row, action, device);
+  text_.append(",\"readings_after\":");
+  append_json(text_, row.columns[*action.aftermath]);
+  return upload_insight(row, action, device, effects);
+}
+
+bool RowActions::insight(const Row& row, const InsightAction& action, Effects& effects) {
+  if (!aftermath(row, action, effects)) return false;
+  const Value& significance = row.columns[action.significance];
+  if (!significance.is_numeric() || !is_significant(significance.as_double())) return true;
+  topic_ = "insights/" + row.rule.name;
+  if (action.topic && !make_topic(row, *action.topic)) return false;
+  const std::string device(device_of(row));
+  begin_insight(row, action, device);
   const auto add = [&](std::string_view name, uint32_t column) {
     text_.append(",\"").append(name).append("\":");
     append_json(text_, row.columns[column]);
@@ -223,10 +247,7 @@ bool RowActions::insight(const Row& row, const InsightAction& action, Effects& e
   add("significance", action.significance);
   add("statistics", action.statistics);
   if (action.readings) add("readings", *action.readings);
-  text_.push_back('}');
-  if (text_.size() > kEventBytesMax) return refuse_payload();
-  effects.upload(row.rule, EventKind::kSelection, action.priority, topic_, device, Payload(text_), row.time);
-  return true;
+  return upload_insight(row, action, device, effects);
 }
 
 std::optional<Payload> RowActions::payload_of(const Row& row) {

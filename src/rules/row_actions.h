@@ -50,6 +50,11 @@ class RowActions {
   bool ask(const Row& row, const AskAction& action, Effects& effects);
   bool store(const Row& row, const StoreAction& action, Effects& effects);
   bool insight(const Row& row, const InsightAction& action, Effects& effects);
+  // The readings that follow a critical one, once they are there.
+  bool aftermath(const Row& row, const InsightAction& action, Effects& effects);
+  // Into text_, as far as all insights begin.
+  void begin_insight(const Row& row, const InsightAction& action, std::string_view device);
+  bool upload_insight(const Row& row, const InsightAction& action, std::string_view device, Effects& effects);
   // Into topic_. These say in why_ what is wrong where they are false.
   bool make_topic(const Row& row, const Template& of);
   bool refuse_payload();

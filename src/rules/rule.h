@@ -83,7 +83,8 @@ struct InsightAction {
   uint32_t prediction = 0;
   uint32_t confidence = 0;
   uint32_t statistics = 0;
-  std::optional<uint32_t> readings;  // of one that is critical
+  std::optional<uint32_t> readings;   // of one that is critical
+  std::optional<uint32_t> aftermath;  // likewise
 };
 
 struct StoreAction {
@@ -148,6 +149,7 @@ struct MemoryPlan {
   std::optional<int64_t> join_within_us;
   bool keeps_unmatched = false;  // of the first stream of a join, with NULL for the second, when its span is over
   int64_t delay_us = 0;
+  int64_t ahead_us = 0;
   bool has_event_time = false;
   LatePolicy late = LatePolicy::kDrop;
 
@@ -171,8 +173,9 @@ struct MemoryPlan {
 struct Rule {
   std::string name;
   std::optional<Priority> report;
-  size_t index = 0;       // in the RuleSet, in order of declaration
-  uint64_t identity = 0;  // of name and SQL: stays over a reload that changes neither
+  size_t index = 0;  // in the RuleSet, in order of declaration
+  // Of its name, its SQL and what its actions make it remember: stays over a reload that changes none of these.
+  uint64_t identity = 0;
 
   std::vector<Feed> feeds;  // one, or two that are joined
   std::optional<MemoryPlan> memory;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "model/topic.h"
@@ -31,12 +32,16 @@ class RuleCompiler {
     const bool compiled = check_name() && parse() && compile_condition() && check_items() && compile_columns() &&
                           compile_having() && compile_actions() && compile_memory() && compile_feeds();
     if (!compiled) return std::unexpected(std::move(problem_));
+    if (rule_.memory) rule_.identity = hash64(shape(), rule_.identity);
     return std::move(rule_);
   }
 
  private:
   using Part = RuleProblem::Part;
-  static constexpr size_t kInsightParts = 6;  // value, significance, prediction, confidence, statistics, readings
+  static constexpr std::string_view kImportance = "importance";
+  // Value, significance, prediction, confidence, statistics, readings, and those that follow.
+  static constexpr size_t kInsightParts = 7;
+  static constexpr size_t kAftermathPart = 6;
   using Kind = Expression::Kind;
 
   bool refuse_rule(Part part, Fault fault, size_t action = 0) {
@@ -45,6 +50,28 @@ class RuleCompiler {
   }
   bool refuse_sql(size_t offset, std::string_view code, std::string what, std::string fix) {
     return refuse_rule(Part::kSql, refuse(offset, code, std::move(what), std::move(fix)).error());
+  }
+
+  // What is remembered, and where it lies: the templates of actions capture fields, and insights add functions that
+  // remember, beside those of the SQL.
+  [[nodiscard]] std::string shape() const {
+    const MemoryPlan& plan = rule_.memory_plan();
+    std::string out;
+    for (const Feed& feed : rule_.feeds) {
+      for (const FieldPath& field : feed.fields) append_sized(out, path_text(field));
+      for (size_t i = 0; i < feed.captures.size(); ++i) {
+        append_varint(out, feed.capture_slots[i]);
+        feed.captures[i].append_digest(out);
+      }
+    }
+    append_varint(out, plan.slot_count);
+    for (const MemoryStep& step : plan.steps) {
+      append_varint(out, step.slot);
+      append_fixed(out, static_cast<uint8_t>(step.function));
+      append_fixed(out, static_cast<uint64_t>(step.duration_us));
+      for (const Program& argument : step.arguments) argument.append_digest(out);
+    }
+    return out;
   }
 
   bool check_name() {
@@ -64,7 +91,7 @@ class RuleCompiler {
     Checked<Statement> parsed = parse_statement(source_.sql);
     if (!parsed) return refuse_rule(Part::kSql, std::move(parsed.error()));
     statement_ = std::move(*parsed);
-    if (!add_insights()) return false;
+    if (!add_insights() || !add_importance()) return false;
     if (std::optional<Fault> fault = resolve_names(statement_, tables_)) {
       return refuse_rule(Part::kSql, std::move(*fault));
     }
@@ -83,6 +110,27 @@ class RuleCompiler {
                       "leave it out, or use a function such as lag()");
   }
 
+  // What a row is worth where it does not say so itself: how much its first field tells, or how unusual it is.
+  bool add_importance() {
+    const bool is_named = std::ranges::any_of(statement_.items, [](const SelectItem& item) {
+      return item.expression != nullptr && item.name == kImportance;
+    });
+    const auto judged = std::ranges::find_if(statement_.items, [](const SelectItem& item) {
+      return item.expression != nullptr && item.expression->kind == Kind::kField && item.name != "device";
+    });
+    if (is_named || statement_.window || statement_.join || judged == statement_.items.end()) return true;
+    for (size_t i = 0; i < source_.actions.size(); ++i) {
+      const auto* upload = std::get_if<UploadSource>(&source_.actions[i]);
+      const auto* store = std::get_if<StoreSource>(&source_.actions[i]);
+      if ((upload == nullptr || upload->priority) && (store == nullptr || !store->by_importance)) continue;
+      const std::string field = path_text(judged->expression->path);
+      const std::string text =
+          fmt::format("coalesce({}, greatest(information({}), anomaly({})))", kImportance, field, field);
+      return add_hidden(text, std::string(kImportance), i);
+    }
+    return true;
+  }
+
   // What insights need of the series is selected too, in columns that are not in the row.
   bool add_insights() {
     for (size_t i = 0; i < source_.actions.size(); ++i) {
@@ -96,13 +144,19 @@ class RuleCompiler {
                            i);
       }
       const std::string& of = insight->of;
+      const bool is_critical = insight->priority == Priority::kCritical;
+      const auto stated = std::ranges::find_if(statement_.items, [](const SelectItem& item) {
+        return item.expression != nullptr && item.name == "significance";
+      });
+      const ExpressionPointer significance = stated == statement_.items.end() ? nullptr : clone(*stated->expression);
       const std::array<std::pair<std::string_view, std::string>, kInsightParts> wanted = {{
           {"", of},
           {"significance", fmt::format("anomaly({})", of)},
           {"prediction", fmt::format("json_value(predict({}), '$.value')", of)},
           {"confidence", fmt::format("json_value(predict({}), '$.confidence')", of)},
           {"", fmt::format("summary({})", of)},
-          {"", insight->priority == Priority::kCritical ? fmt::format("recent({})", of) : "NULL"},
+          {"", is_critical ? fmt::format("recent({})", of) : "NULL"},
+          {"", is_critical ? fmt::format("aftermath(anomaly({}), {})", of, of) : "NULL"},
       }};
       std::array<std::string, kInsightParts>& names = insights_[i];
       for (size_t part = 0; part < wanted.size(); ++part) {
@@ -113,6 +167,9 @@ class RuleCompiler {
             });
         names[part] = is_selected ? std::string(selected) : fmt::format("insight {} {}", i, part);
         if (!is_selected && !add_hidden(text, names[part], i)) return false;
+        if (part == kAftermathPart && is_critical && significance) {
+          statement_.items.back().expression->operands[0] = clone(*significance);
+        }
       }
     }
     return true;
@@ -266,6 +323,7 @@ class RuleCompiler {
     if (statement_.event_time) {
       plan.has_event_time = true;
       plan.delay_us = statement_.event_time->delay_us;
+      plan.ahead_us = statement_.event_time->ahead_us;
       plan.late = statement_.event_time->late;
     }
     if (rule_.answers) {
@@ -544,7 +602,7 @@ class RuleCompiler {
   bool compile_upload(const UploadSource& upload, size_t action) {
     UploadAction compiled{.priority = upload.priority, .topic = {}};
     if (!upload.priority) {
-      Checked<uint32_t> column = column_of("importance", 0);
+      Checked<uint32_t> column = column_of(std::string(kImportance), 0);
       if (!column) return refuse_rule(Part::kActions, std::move(column.error()), action);
       compiled.importance = *column;
     }
@@ -594,7 +652,7 @@ class RuleCompiler {
   bool compile_store(const StoreSource& store, size_t action) {
     StoreAction compiled{.is_hot = store.is_hot, .importance = {}, .topic = {}};
     if (store.by_importance) {
-      Checked<uint32_t> column = column_of("importance", 0);
+      Checked<uint32_t> column = column_of(std::string(kImportance), 0);
       if (!column) return refuse_rule(Part::kActions, std::move(column.error()), action);
       compiled.importance = *column;
     }
@@ -618,8 +676,12 @@ class RuleCompiler {
                            .prediction = columns[2],
                            .confidence = columns[3],
                            .statistics = columns[4],
-                           .readings = {}};
-    if (insight.priority == Priority::kCritical) compiled.readings = columns[5];
+                           .readings = {},
+                           .aftermath = {}};
+    if (insight.priority == Priority::kCritical) {
+      compiled.readings = columns[5];
+      compiled.aftermath = columns[kAftermathPart];
+    }
     if (insight.topic) {
       compiled.topic = compile_template(*insight.topic, Part::kTopic, action);
       if (!compiled.topic) return false;

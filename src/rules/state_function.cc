@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "rules/operators.h"
 #include "rules/window.h"
+#include "rules/worth.h"
 #include "series/anomaly.h"
 #include "series/control_charts.h"
 #include "series/half_space_trees.h"
@@ -41,8 +42,11 @@ constexpr std::array kStateFunctions = {
     StateSignature{"fuse", StateFunction::kFuse, 4, 4 * kFusedMax},
     StateSignature{"recent", StateFunction::kRecent, 1, 1},
     StateSignature{"summary", StateFunction::kSummary, 1, 1},
+    StateSignature{"aftermath", StateFunction::kAftermath, 2, 2},
     StateSignature{"predict", StateFunction::kPredict, 1, 1},
 };
+
+constexpr size_t kDequeBytes = 640;  // that a std::deque holds before anything is in it
 
 // The last values, encoded: they outlive their message.
 class Lag final : public Remembered {
@@ -66,7 +70,9 @@ class Lag final : public Remembered {
     }
     return is_good ? given : Value{};
   }
-  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + bytes_ + values_.size() * sizeof(std::string); }
+  [[nodiscard]] size_t bytes() const override {
+    return sizeof(*this) + kDequeBytes + bytes_ + values_.size() * sizeof(std::string);
+  }
   void append_to(std::string& out) const override {
     append_varint(out, values_.size());
     for (const std::string& value : values_) append_sized(out, value);
@@ -220,7 +226,7 @@ class Scored final : public Remembered {
  private:
   Detector detector_;
   // What is held beside the object is held from the start.
-  size_t bytes_ = sizeof(*this) + series::save_state(detector_).size();
+  size_t bytes_ = sizeof(*this) + series::held_bytes(detector_);
 };
 
 // fuse(x, least, largest, noise, …): one JSON object. Sensors are what the first message said of them.
@@ -304,25 +310,38 @@ class Fused final : public Remembered {
 
 std::string json_number(double number) { return std::isfinite(number) ? fmt::format("{}", number) : "null"; }
 
-// The last readings, or what can be said of them.
-class Recent final : public Remembered {
+struct Reading {
+  int64_t time_us = 0;
+  double value = 0;
+};
+
+// At most kRecentMax readings, in order.
+class Readings {
  public:
-  explicit Recent(bool is_summary) : is_summary_(is_summary) {}
-  Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) override {
-    if (!arguments[0].is_numeric()) return {};
-    readings_.push_back({time_us, arguments[0].as_double()});
+  void add(Reading reading) {
+    readings_.push_back(reading);
     if (readings_.size() > kRecentMax) readings_.pop_front();
-    return Value::json(arena.keep(is_summary_ ? summary() : list()));
   }
-  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + readings_.size() * sizeof(Reading); }
-  void append_to(std::string& out) const override {
+  void clear() { readings_.clear(); }
+  [[nodiscard]] const std::deque<Reading>& all() const { return readings_; }
+  [[nodiscard]] size_t bytes() const { return kDequeBytes + readings_.size() * sizeof(Reading); }
+  // [[ms, x], …]
+  [[nodiscard]] std::string list() const {
+    std::string out = "[";
+    for (const Reading& reading : readings_) {
+      fmt::format_to(std::back_inserter(out), "{}[{},{}]", out.size() > 1 ? "," : "", reading.time_us / 1000,
+                     reading.value);
+    }
+    return out.append("]");
+  }
+  void append_to(std::string& out) const {
     append_varint(out, readings_.size());
     for (const Reading& reading : readings_) {
       append_fixed(out, static_cast<uint64_t>(reading.time_us));
       append_fixed(out, std::bit_cast<uint64_t>(reading.value));
     }
   }
-  bool read(ByteReader& in) override {
+  bool read(ByteReader& in) {
     readings_.clear();
     const uint64_t count = in.varint();
     if (count > kRecentMax) return false;
@@ -336,36 +355,74 @@ class Recent final : public Remembered {
   }
 
  private:
-  struct Reading {
-    int64_t time_us = 0;
-    double value = 0;
-  };
+  std::deque<Reading> readings_;
+};
 
-  [[nodiscard]] std::string list() const {
-    std::string out = "[";
-    for (const Reading& reading : readings_) {
-      fmt::format_to(std::back_inserter(out), "{}[{},{}]", out.size() > 1 ? "," : "", reading.time_us / 1000,
-                     reading.value);
-    }
-    return out.append("]");
+bool is_reading(const Value& value) { return value.is_numeric() && std::isfinite(value.as_double()); }
+
+// The last readings, or what can be said of them.
+class Recent final : public Remembered {
+ public:
+  explicit Recent(bool is_summary) : is_summary_(is_summary) {}
+  Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) override {
+    if (!is_reading(arguments[0])) return {};
+    readings_.add({time_us, arguments[0].as_double()});
+    return Value::json(arena.keep(is_summary_ ? summary() : readings_.list()));
   }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + readings_.bytes(); }
+  void append_to(std::string& out) const override { readings_.append_to(out); }
+  bool read(ByteReader& in) override { return readings_.read(in); }
+
+ private:
   [[nodiscard]] std::string summary() const {
+    const std::deque<Reading>& readings = readings_.all();
     series::Moments moments;
-    double least = readings_.front().value;
+    double least = readings.front().value;
     double largest = least;
-    for (const Reading& reading : readings_) {
+    for (const Reading& reading : readings) {
       moments.add(reading.value);
       least = std::min(least, reading.value);
       largest = std::max(largest, reading.value);
     }
-    const double deviation = readings_.size() > 1 ? moments.deviation() : 0;
+    const double deviation = readings.size() > 1 ? moments.deviation() : 0;
     return fmt::format(R"({{"count":{},"since_ms":{},"mean":{},"stddev":{},"min":{},"max":{},"last":{}}})",
-                       readings_.size(), readings_.front().time_us / 1000, json_number(moments.mean()),
-                       json_number(deviation), least, largest, readings_.back().value);
+                       readings.size(), readings.front().time_us / 1000, json_number(moments.mean()),
+                       json_number(deviation), least, largest, readings.back().value);
   }
 
   bool is_summary_;
-  std::deque<Reading> readings_;
+  Readings readings_;
+};
+
+// What follows a significant reading, given once it is there: kAftermathReadings after the last significant one.
+class Aftermath final : public Remembered {
+ public:
+  Value next(std::span<const Value> arguments, int64_t time_us, Arena& arena) override {
+    Value given;
+    if (left_ > 0 && is_reading(arguments[1])) {
+      readings_.add({time_us, arguments[1].as_double()});
+      if (--left_ == 0 || readings_.all().size() == kRecentMax) {
+        given = Value::json(arena.keep(readings_.list()));
+        readings_.clear();
+        left_ = 0;
+      }
+    }
+    if (arguments[0].is_numeric() && is_significant(arguments[0].as_double())) left_ = kAftermathReadings;
+    return given;
+  }
+  [[nodiscard]] size_t bytes() const override { return sizeof(*this) + readings_.bytes(); }
+  void append_to(std::string& out) const override {
+    append_varint(out, left_);
+    readings_.append_to(out);
+  }
+  bool read(ByteReader& in) override {
+    left_ = in.varint();
+    return left_ <= kAftermathReadings && readings_.read(in);
+  }
+
+ private:
+  uint64_t left_ = 0;  // that are still to come
+  Readings readings_;
 };
 
 // Holt's linear exponential smoothing (1957) on the readings as they come: a level and its change from one to the next.
@@ -477,6 +534,8 @@ std::unique_ptr<Remembered> make_remembered(StateFunction function, int64_t dura
       return std::make_unique<Recent>(/*is_summary=*/false);
     case StateFunction::kSummary:
       return std::make_unique<Recent>(/*is_summary=*/true);
+    case StateFunction::kAftermath:
+      return std::make_unique<Aftermath>();
     case StateFunction::kPredict:
       return std::make_unique<Predicted>();
   }

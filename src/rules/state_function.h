@@ -34,6 +34,7 @@ enum class StateFunction : uint8_t {
   kFuse,         // fuse(x, least, largest, noise, …)
   kRecent,       // recent(x): the last readings, as [[ms, x], …]
   kSummary,      // summary(x): statistics of them
+  kAftermath,    // aftermath(significance, x): the readings after a significant one, once they are there
   kPredict,      // predict(x): the next reading, and how far to trust it
 };
 
@@ -47,6 +48,7 @@ struct StateSignature {
 inline constexpr int64_t kLagMax = 1000;
 inline constexpr size_t kFusedMax = 8;
 inline constexpr size_t kRecentMax = 64;  // readings
+inline constexpr uint64_t kAftermathReadings = 16;
 
 // By name in lower case; null when there is none. FOR is no name.
 const StateSignature* find_state_function(std::string_view name);

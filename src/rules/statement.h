@@ -57,9 +57,15 @@ enum class LatePolicy : uint8_t {
   kCurrent,  // it counts as if it were of the time that has been reached
 };
 
+// A reading whose time is that far ahead of its receipt is refused, unless the rule says otherwise: one clock that is
+// ahead would make all other readings late.
+inline constexpr int64_t kAheadMicroseconds = 600LL * 1'000'000;
+inline constexpr int64_t kAheadMicrosecondsMax = 7LL * 24 * 3600 * 1'000'000;
+
 struct EventTime {
   ExpressionPointer timestamp;
   int64_t delay_us = 0;
+  int64_t ahead_us = kAheadMicroseconds;
   LatePolicy late = LatePolicy::kDrop;
 };
 

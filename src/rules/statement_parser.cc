@@ -142,7 +142,7 @@ class StatementParser {
     return true;
   }
 
-  // TIMESTAMP BY expression [DELAY 5 s] [LATE DROP | LATE CURRENT]
+  // TIMESTAMP BY expression [DELAY 5 s] [AHEAD 10 min] [LATE DROP | LATE CURRENT]
   bool parse_timestamp() {
     if (!tokens_.take_word("TIMESTAMP")) return true;
     if (!tokens_.expect_word("BY")) return false;
@@ -153,6 +153,11 @@ class StatementParser {
       const auto delay = parse_duration_us(tokens_, 0, kDelayMicrosecondsMax);
       if (!delay) return false;
       time.delay_us = *delay;
+    }
+    if (tokens_.take_word("AHEAD")) {
+      const auto ahead = parse_duration_us(tokens_, 0, kAheadMicrosecondsMax);
+      if (!ahead) return false;
+      time.ahead_us = *ahead;
     }
     if (!tokens_.take_word("LATE")) return true;
     if (tokens_.take_word("CURRENT")) {

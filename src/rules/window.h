@@ -26,6 +26,7 @@
 namespace verge::rules {
 
 inline constexpr size_t kWindowGroupsMax = 65'536;     // of one rule on one loop, over its open windows
+inline constexpr size_t kEmissionsAStep = 512;         // that are appended at a time, where they may wait
 inline constexpr size_t kSlidingReadingsMax = 10'000;  // of one group; beyond it the oldest leave early
 
 using Accumulators = std::vector<Accumulator>;
@@ -55,9 +56,13 @@ class Window {
   // False when the reading's group would be one too many, or would need room and there is none.
   [[nodiscard]] virtual bool add(const WindowReading& reading, int64_t now_us, bool has_room,
                                  std::vector<Emission>& out) = 0;
-  // Time has come so far: appends what is over, oldest first.
+  // Time has come so far: appends what is over, oldest first. One that may wait (may_wait()) stops behind the window
+  // that makes it kEmissionsAStep or more; what is over is then appended by the next call, next_end_us() says so.
   virtual void advance(int64_t now_us, std::vector<Emission>& out) = 0;
-  // Appends all that is open, with what came until now, and forgets it.
+  // Whether readings may be added while windows before theirs are over and not appended yet.
+  [[nodiscard]] virtual bool may_wait() const { return false; }
+  // Appends what is open, with what came until now, and forgets it: all of it, or of a window that may wait
+  // kEmissionsAStep groups or more, until it is empty.
   virtual void drain(std::vector<Emission>& out) = 0;
   // When advance() is next due.
   [[nodiscard]] virtual std::optional<int64_t> next_end_us() const = 0;

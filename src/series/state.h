@@ -96,6 +96,43 @@ class StateReader {
   bool ok_ = true;
 };
 
+// Counts what an object holds in vectors, beside itself.
+class HeldBytes {
+ public:
+  template <class... Members>
+  void operator()(const Members&... members) {
+    (count(members), ...);
+  }
+  [[nodiscard]] size_t bytes() const { return bytes_; }
+
+ private:
+  template <class T>
+  void count(const T& value) {
+    if constexpr (std::is_class_v<T>) T::visit(value, *this);
+  }
+  template <class T>
+  void count(const std::vector<T>& values) {
+    constexpr size_t kAllocation = 16;
+    bytes_ += values.capacity() * sizeof(T) + kAllocation;
+    if constexpr (std::is_class_v<T>) {
+      for (const T& value : values) count(value);
+    }
+  }
+  template <class T, size_t N>
+  void count(const std::array<T, N>& values) {
+    for (const T& value : values) count(value);
+  }
+
+  size_t bytes_ = 0;
+};
+
+template <class T>
+size_t held_bytes(const T& object) {
+  HeldBytes held;
+  held(object);
+  return held.bytes();
+}
+
 // The state with a version before it.
 template <class T>
 std::string save_state(const T& object) {

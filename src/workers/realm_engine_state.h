@@ -8,6 +8,7 @@
 
 #include <v8-platform.h>
 #include <v8-snapshot.h>
+#include <v8-version.h>
 
 #include "workers/realm_engine.h"
 
@@ -38,6 +39,11 @@ class EnginePlatform final : public v8::Platform {
   std::unique_ptr<v8::JobHandle> PostJob(v8::TaskPriority priority, std::unique_ptr<v8::JobTask> job) override {
     return inner_->PostJob(priority, std::move(job));
   }
+#if V8_MAJOR_VERSION >= 11
+  std::unique_ptr<v8::JobHandle> CreateJob(v8::TaskPriority priority, std::unique_ptr<v8::JobTask> job) override {
+    return inner_->CreateJob(priority, std::move(job));
+  }
+#endif
   double MonotonicallyIncreasingTime() override { return inner_->MonotonicallyIncreasingTime(); }
   double CurrentClockTimeMillis() override;
   v8::TracingController* GetTracingController() override { return inner_->GetTracingController(); }

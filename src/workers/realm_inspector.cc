@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include <v8-version.h>
+
 namespace verge::workers {
 namespace {
 
@@ -22,7 +24,11 @@ RealmInspector::~RealmInspector() = default;
 
 void RealmInspector::dispatch(std::string_view message) {
   if (has_ended_) return;
+#if V8_MAJOR_VERSION >= 11
+  if (!session_) session_ = inspector_->connect(kGroup, this, {}, v8_inspector::V8Inspector::kFullyTrusted);
+#else
   if (!session_) session_ = inspector_->connect(kGroup, this, {});
+#endif
   v8::Local<v8::String> text;
   if (!utf8(state_.isolate, message).ToLocal(&text)) return;
   std::vector<std::uint16_t> units(static_cast<std::size_t>(text->Length()));

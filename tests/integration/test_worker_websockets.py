@@ -450,7 +450,17 @@ class InANode(WithWorkers):
             os.kill(pid, signal.SIGKILL)
         self.assertEqual(client.message()[0], 1011)
         client.close(1011)
-        again = self.socket(node)
+        again = None
+
+        def is_back():  # a call that a process took with it is answered 503
+            nonlocal again
+            try:
+                again = self.socket(node)
+            except Refused as refused:
+                self.assertEqual(refused.status, 503)
+            return again is not None
+
+        verge.wait_until(is_back, "a new process answers")
         again.send("b")
         self.assertEqual(again.message(), "b")
         node.signal(signal.SIGTERM)

@@ -416,7 +416,7 @@ class Mqtt:
         extra = {} if version == 5 else {"clean_session": clean}
         if listener.startswith("mqtt_ws"):
             extra["transport"] = "websockets"
-        self.client = _Client(client_id, protocol=protocol, **extra)
+        self.client = _Client(client_id=client_id, protocol=protocol, **extra)
         if tls:
             self.client.tls_set_context(tls)
         self.client.max_inflight_messages_set(inflight)

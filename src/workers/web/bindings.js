@@ -173,8 +173,8 @@ class KVNamespace {
       let block = "";
       if (limit !== undefined && limit !== null) {
         const count = Number(limit);
-        if (!(count >= 1 && count <= 1000)) throw new TypeError("KV list: the limit is a number from 1 to 1000");
-        block += `limit\0${Math.floor(count)}\0`;
+        if (!(count >= 1 && count <= 1000) || Math.floor(count) !== count) throw new TypeError("KV list: the limit is a whole number from 1 to 1000");
+        block += `limit\0${count}\0`;
       }
       if (cursor !== undefined && cursor !== null && cursor !== "") block += `cursor\0${toField(`${cursor}`)}\0`;
       const from = prefix === undefined || prefix === null ? "" : `${prefix}`;

@@ -117,7 +117,8 @@ std::optional<std::string> with_numbers_in_range(std::string_view json) {
       at = after_string(json, at);
       continue;
     }
-    if (json[at] != '-' && !is_digit(json[at])) {
+    constexpr std::string_view kFirst = "0123456789+-.";  // of what may be one, or looks like it
+    if (!kFirst.contains(json[at])) {
       ++at;
       continue;
     }

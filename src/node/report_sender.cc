@@ -120,7 +120,7 @@ void ReportSender::on_answer(const Result<net::HttpAnswer>& answer) {
 
 void ReportSender::on_reached() {
   reached_ = true;
-  path_stands_[path_] = true;
+  for (std::atomic<bool>& stands : path_stands_) stands = true;
   failures_in_a_row_ = 0;
   if (told_.empty()) return;
   told_.clear();

@@ -51,7 +51,7 @@ class ReportSender {
   [[nodiscard]] uint64_t bytes_sent() const { return bytes_sent_; }  // any thread
   // The parent answered the last report, as a parent does, if only that it is busy. Any thread.
   [[nodiscard]] bool is_reached() const { return reached_; }
-  // The last report over the path, if there was one, was answered so. Any thread.
+  // False: a report over the path failed, and none was answered since, on whichever. Any thread.
   [[nodiscard]] bool stands(size_t path) const { return path_stands_[path]; }
   [[nodiscard]] uint64_t failures() const { return failures_.value(); }  // reports that were not; any thread
 

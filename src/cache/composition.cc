@@ -249,8 +249,9 @@ void Composition::fetch(const std::string& reference, esi::Page::Done done) {
                                  .is_secure = parts.is_secure};
   fragments_.push_back(std::make_unique<Fragment>(*this, std::move(done)));
   // Where it is not taken its responder is dropped, which says so.
-  ask_(request, net::HttpResponder(*fragments_.back()),
-       {.depth = depth + 1, .spent = spent, .code_depth = request_.nesting.code_depth});
+  ask_(
+      request, net::HttpResponder(*fragments_.back()),
+      {.depth = depth + 1, .spent = spent, .code_depth = request_.nesting.code_depth, .trace = request_.nesting.trace});
 }
 
 void Composition::put_out(std::string_view piece) {

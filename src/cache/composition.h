@@ -23,6 +23,7 @@
 #include "esi/page.h"
 #include "net/http_exchange.h"
 #include "runtime/loop.h"
+#include "traces/open_span.h"
 
 namespace verge::cache {
 
@@ -40,6 +41,8 @@ struct Nesting {
   uint64_t code = 0;  // 0: none
   CodePosition code_position = CodePosition::kBefore;
   unsigned code_depth = 0;  // of calls of code around it; at kCodeDepthMax no further code is called
+  // What the request's spans belong to; null: it is not traced, or whether it is shall be decided for itself.
+  std::shared_ptr<const traces::Scope> trace = nullptr;
 };
 
 class Composition {

@@ -78,7 +78,7 @@ void Proxy::receive(const net::HttpRequest& request, net::HttpResponder responde
   }
   const SiteSet& set = *serving_->set;
   const size_t site = set.table.find(request.host);
-  const bool is_traced = shared_.tracer != nullptr;
+  const bool is_traced = shared_.tracer != nullptr || nesting.trace != nullptr;
   if (!set.plain[site] || is_traced) return take_steps(request, std::move(responder), site, nesting);
   ask(request, std::move(responder), site, set.sites[site].policy, request.query, nesting);
 }

@@ -114,8 +114,9 @@ class Proxy {
   void take_steps(const net::HttpRequest& request, net::HttpResponder responder, size_t site, const Nesting& nesting);
   // Cache-Status of what was answered here without a look at the cache.
   [[nodiscard]] std::string status_of(std::string_view detail) const;
+  // `is_within`: a page's fragment, or what code asks for, which is no client's request.
   net::HttpResponder tap(const net::HttpRequest& request, net::HttpResponder responder, const PathPolicy& policy,
-                         RequestLimiter::Ticket ticket);
+                         RequestLimiter::Ticket ticket, const Nesting& nesting, bool is_within);
   void refuse_limited(net::HttpResponder& responder, const RequestLimit& limit, Duration retry_after);
   void redirect(net::HttpResponder& responder, const net::HttpRequest& request, const Redirect& to,
                 std::string_view path, const PathMatch& match);

@@ -50,10 +50,13 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
                         .protocol = request.protocol};
   RequestLimiter::Verdict limited;
   if (!is_fragment && policy.limit && set.limiter) limited = set.limiter->admit(*policy.limit, client, loop_.now());
-  if (is_fragment) {
-    note_ = nullptr;
-  } else {
-    responder = tap(seen, std::move(responder), policy, std::move(limited.ticket));
+  responder = tap(seen, std::move(responder), policy, std::move(limited.ticket), nesting, is_fragment);
+  Nesting within;
+  const Nesting* its = &nesting;
+  if (note_ && note_->trace) {
+    within = nesting;
+    within.trace = std::make_shared<const traces::Scope>(note_->trace->within());
+    its = &within;
   }
   if (!limited.admitted && policy.limit) return refuse_limited(responder, *policy.limit, limited.retry_after);
   if (policy.redirect) return redirect(responder, seen, *policy.redirect, path, match);
@@ -81,28 +84,34 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
     return respond_error(responder, 404, "nothing is served here", status_of("no-origin"));
   }
   if (policy.ignored_query.empty() || seen.query.empty()) {
-    return ask(seen, std::move(responder), site, policy, seen.query, nesting);
+    return ask(seen, std::move(responder), site, policy, seen.query, *its);
   }
-  ask(seen, std::move(responder), site, policy, query_without(seen.query, policy.ignored_query), nesting);
+  ask(seen, std::move(responder), site, policy, query_without(seen.query, policy.ignored_query), *its);
 }
 
 net::HttpResponder Proxy::tap(const net::HttpRequest& request, net::HttpResponder responder, const PathPolicy& policy,
-                              RequestLimiter::Ticket ticket) {
+                              RequestLimiter::Ticket ticket, const Nesting& nesting, bool is_within) {
   note_ = nullptr;
-  const std::shared_ptr<AccessLog>& log = serving_->set->access_log;
+  std::shared_ptr<AccessLog> log;
+  if (!is_within) log = serving_->set->access_log;
   std::optional<RequestTrace> trace;
-  if (shared_.tracer != nullptr) trace = RequestTrace::begin(*shared_.tracer, shared_.clock, request);
-  if (!log && !trace && policy.answer_fields.empty() && !policy.limit) return responder;
+  if (nesting.trace) {
+    trace = RequestTrace::begin_within(*nesting.trace);
+  } else if (!is_within && shared_.tracer != nullptr) {
+    trace = RequestTrace::begin(*shared_.tracer, shared_.clock, request);
+  }
+  const bool has_edits = !is_within && !policy.answer_fields.empty();
+  const bool is_limited = !is_within && policy.limit;
+  if (!log && !trace && !has_edits && !is_limited) return responder;
   if (log || trace) note_ = std::make_shared<ExchangeNote>(ExchangeNote{.trace = std::move(trace)});
-  auto made = std::make_unique<AnswerTap>(
-      request, std::move(responder),
-      AnswerTap::Options{.keeps = serving_,
-                         .edits = policy.answer_fields.empty() ? nullptr : &policy.answer_fields,
-                         .log = log,
-                         .ticket = std::move(ticket),
-                         .time = shared_.clock.wall(),
-                         .note = note_},
-      [this](AnswerTap& ended) { taps_.erase(&ended); });
+  auto made = std::make_unique<AnswerTap>(request, std::move(responder),
+                                          AnswerTap::Options{.keeps = serving_,
+                                                             .edits = has_edits ? &policy.answer_fields : nullptr,
+                                                             .log = log,
+                                                             .ticket = std::move(ticket),
+                                                             .time = shared_.clock.wall(),
+                                                             .note = note_},
+                                          [this](AnswerTap& ended) { taps_.erase(&ended); });
   AnswerTap& made_tap = *made;
   taps_.emplace(&made_tap, std::move(made));
   return net::HttpResponder(made_tap);

@@ -16,7 +16,13 @@ std::optional<RequestTrace> RequestTrace::begin(traces::Tracer& tracer, const Cl
   const std::optional<traces::TraceContext> from = field ? traces::parse_traceparent(*field) : std::nullopt;
   const std::optional<traces::TraceContext> own = tracer.begin(from ? &*from : nullptr);
   if (!own) return std::nullopt;
-  return RequestTrace(tracer, clock, *own, from ? from->span : 0);
+  // The node's own, which outlives all requests.
+  return RequestTrace(std::shared_ptr<traces::Tracer>(std::shared_ptr<void>(), &tracer), clock, *own,
+                      from ? from->span : 0);
+}
+
+RequestTrace RequestTrace::begin_within(const traces::Scope& scope) {
+  return {scope.tracer, *scope.clock, {scope.context.trace, traces::Tracer::new_span(), true}, scope.context.span};
 }
 
 void RequestTrace::asked(OwnedFields& fields, MonotonicTime now) {

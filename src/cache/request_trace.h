@@ -3,6 +3,7 @@
 // what they belong to, so that an origin, a parent or a worker goes on with the trace.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "cache/access_log.h"
 #include "cache/owned_fields.h"
 #include "net/http_exchange.h"
+#include "traces/open_span.h"
 #include "traces/tracer.h"
 
 namespace verge::cache {
@@ -19,6 +21,10 @@ class RequestTrace {
  public:
   // Nothing where the request is not traced. `tracer` and `clock` outlive it.
   static std::optional<RequestTrace> begin(traces::Tracer& tracer, const Clock& clock, const net::HttpRequest& request);
+  // Of a request that is made within another trace.
+  static RequestTrace begin_within(const traces::Scope& scope);
+  // What is done for the request belongs to its span.
+  [[nodiscard]] traces::Scope within() const { return {tracer_, clock_, own_}; }
 
   // The origin, or code, is asked with these fields: they get another traceparent.
   void asked(OwnedFields& fields, MonotonicTime now);
@@ -37,10 +43,11 @@ class RequestTrace {
     int status = 0;
     std::string error;
   };
-  RequestTrace(traces::Tracer& tracer, const Clock& clock, const traces::TraceContext& own, traces::SpanId parent)
-      : tracer_(&tracer), clock_(&clock), own_(own), parent_(parent) {}
+  RequestTrace(std::shared_ptr<traces::Tracer> tracer, const Clock& clock, const traces::TraceContext& own,
+               traces::SpanId parent)
+      : tracer_(std::move(tracer)), clock_(&clock), own_(own), parent_(parent) {}
 
-  traces::Tracer* tracer_;
+  std::shared_ptr<traces::Tracer> tracer_;  // as of a Scope
   const Clock* clock_;
   traces::TraceContext own_;
   traces::SpanId parent_;  // of whoever sent the request; 0: nobody

@@ -45,6 +45,7 @@ void add_plan(Command& app, Outcome& outcome);
 void add_top(Command& app, Outcome& outcome);
 void add_doctor(Command& app, Outcome& outcome);
 void add_explain(Command& app, Outcome& outcome);
+void add_request(Command& app, Outcome& outcome);
 void add_manual(Command& app, Outcome& outcome);
 void add_completion(Command& app, Outcome& outcome);
 void add_version(Command& app, Outcome& outcome);

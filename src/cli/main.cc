@@ -43,6 +43,7 @@ int run(int argc, char** argv) {
   add_top(program, outcome);
   add_doctor(program, outcome);
   add_explain(program, outcome);
+  add_request(program, outcome);
   add_completion(program, outcome);
   add_manual(program, outcome);
   add_version(program, outcome);

@@ -33,6 +33,17 @@ std::optional<uint64_t> number_of(std::string_view text) {
   return number;
 }
 
+constexpr uint64_t kPortMax = 65'535;
+
+// Who is let in, and to what. With per_listener_settings each listener has its own, else there is one.
+struct Security {
+  std::optional<bool> allows_anonymous;
+  std::string password_path;
+  std::string acl_path;
+
+  bool operator==(const Security&) const = default;
+};
+
 struct Listener {
   std::string port = "1883";
   std::string address;
@@ -44,6 +55,7 @@ struct Listener {
   std::string authority;
   bool requires_certificate = false;
   bool names_by_certificate = false;
+  Security security;
 };
 
 struct AccessEntry {
@@ -85,6 +97,38 @@ std::vector<std::string> words_of(std::string_view text) {
   return words;
 }
 
+// Which settings are of the `connection` above them, wherever they stand; all others are of the listener or global,
+// also below one (config__read_file_core() of mosquitto 2.0).
+bool is_of_bridge(std::string_view key) {
+  static const std::set<std::string_view> kNames = {
+      "address",       "addresses",   "topic",           "username",           "password",
+      "clientid",      "threshold",   "cleansession",    "idle_timeout",       "keepalive_interval",
+      "notifications", "round_robin", "restart_timeout", "notification_topic", "notifications_local_only",
+      "start_type",    "try_private"};
+  return kNames.contains(key) || key.starts_with("bridge_") || key.starts_with("remote_") || key.starts_with("local_");
+}
+
+// What narrows who is let in and has no counterpart, with what is lost without it.
+std::string_view lost_without(std::string_view key, std::string_view value) {
+  static const std::map<std::string_view, std::string_view> kLosses = {
+      {"plugin", "a plug-in decides who is let in"},
+      {"auth_plugin", "a plug-in decides who is let in"},
+      {"psk_file", "pre-shared keys are not offered"},
+      {"psk_hint", "pre-shared keys are not offered, and the listener would be without TLS"},
+      {"crlfile", "certificates that were revoked would be taken"},
+      {"ciphers", "other ciphers would be taken too"},
+      {"ciphers_tls1.3", "other ciphers would be taken too"},
+      {"mount_point", "clients of the listener would see the topics of all"},
+      {"bind_interface", "the listener would be reached by other interfaces too; name an address after the port"},
+      {"clientid_prefixes", "clients with other identifiers would be let in"}};
+  if (key == "tls_version") return value == "tlsv1.3" ? "TLS 1.2 would be taken too" : "";
+  if (key == "use_username_as_clientid") {
+    return value == "true" ? "a client could connect with the client identifier of another" : "";
+  }
+  const auto found = kLosses.find(key);
+  return found == kLosses.end() ? "" : found->second;
+}
+
 class Import {
  public:
   explicit Import(const ImportFiles& files) : files_(files) { listeners_.push_back({.is_default = true}); }
@@ -93,19 +137,33 @@ class Import {
     if (++includes_ > kIncludesMax) return fail("import.syntax", path + ": too many files", "include fewer");
     const Result<std::string> text = files_.read(path);
     if (!text) return std::unexpected(text.error());
-    return each_line(path, *text, [this](std::string_view key, std::string_view value) { return take(key, value); });
+    // A file begins with the default listener and below no connection, and so does what comes after it.
+    const size_t listener = std::exchange(listener_, 0);
+    const bool has_bridge = std::exchange(has_bridge_, false);
+    ++depth_;
+    const Result<void> taken =
+        each_line(path, *text, [this](std::string_view key, std::string_view value) { return take(key, value); });
+    --depth_;
+    listener_ = listener;
+    has_bridge_ = has_bridge;
+    return taken;
   }
 
   Result<MosquittoImport> finish() {
     if (listeners_.size() > 1 && !default_given_) listeners_.erase(listeners_.begin());
-    if (!acl_path_.empty()) {
+    if (is_per_listener_) settle_security();
+    if (!security_.acl_path.empty()) {
       if (const Result<void> read = read_access(); !read) return std::unexpected(read.error());
     }
-    if (!password_path_.empty()) {
+    if (!security_.password_path.empty()) {
       if (const Result<void> read = read_passwords(); !read) return std::unexpected(read.error());
     }
-    MosquittoImport made{.toml = "# From a configuration of mosquitto.\n", .notes = {}};
-    write(made.toml);
+    std::string written;
+    write(written);
+    MosquittoImport made{.toml = "# From a configuration of mosquitto.\n", .losses = std::move(losses_)};
+    for (const std::string& loss : made.losses)
+      made.toml.append(fmt::format("# NOT CARRIED OVER: {}\n", printable(loss)));
+    made.toml.append(written);
     made.notes = std::move(notes_);
     return made;
   }
@@ -132,6 +190,8 @@ class Import {
 
   void note(std::string_view text) { notes_.push_back(fmt::format("{}: {}", place_, text)); }
   void note_without_place(std::string text) { notes_.push_back(std::move(text)); }
+  void lose(std::string_view text) { losses_.push_back(fmt::format("{}: {}", place_, text)); }
+  void lose_without_place(std::string text) { losses_.push_back(std::move(text)); }
 
   [[nodiscard]] std::unexpected<Error> wrong(std::string_view key, std::string_view value) const {
     return fail("import.syntax", fmt::format("{}: {} {} is not understood", place_, printable(key), printable(value)),
@@ -139,7 +199,7 @@ class Import {
   }
 
   Result<void> take(std::string_view key, std::string_view value) {
-    if (in_bridge_ && key != "listener" && key != "connection") return take_of_bridge(key, value);
+    if (is_of_bridge(key)) return has_bridge_ ? take_of_bridge(key, value) : wrong(key, value);
     static const std::set<std::string_view> kNotNeeded = {"persistence_location",
                                                           "persistence_file",
                                                           "autosave_interval",
@@ -158,16 +218,95 @@ class Import {
                                                           "memory_limit",
                                                           "upgrade_outgoing_qos",
                                                           "queue_qos0_messages"};
-    Listener& listener = listeners_.back();
     if (key == "listener") return take_listener(value);
-    if (key == "port") {
-      default_given_ = true;
-      listener.port = value;
-      return number_of(value) ? Result<void>() : wrong(key, value);
+    if (key == "connection") {
+      has_bridge_ = true;
+      bridges_.push_back({.place = place_, .name = std::string(value)});
+    } else if (key == "include_dir") {
+      return take_directory(value);
+    } else if (key == "persistence") {
+      persistence_ = value == "true";
+    } else if (const std::string_view loss = lost_without(key, value); !loss.empty()) {
+      lose(fmt::format("{} is not carried over: {}", key, loss));
+    } else if (kNotNeeded.contains(key)) {
+      note(fmt::format("{} has no counterpart", key));
+    } else if (!is_of_listener(key)) {
+      return is_of_security(key) ? take_security(key, value) : take_number(key, value);
+    } else {
+      return take_of_listener(key, value);
     }
-    if (key == "bind_address") {
-      listener.address = value;
-    } else if (key == "protocol") {
+    return {};
+  }
+
+  static bool is_of_security(std::string_view key) {
+    return key == "allow_anonymous" || key == "password_file" || key == "acl_file" || key == "per_listener_settings";
+  }
+
+  Result<void> take_security(std::string_view key, std::string_view value) {
+    if (key == "per_listener_settings") {
+      if (has_security_ && value == "true") return wrong(key, value);  // mosquitto asks that it come first
+      return take_flag(key, value, is_per_listener_);
+    }
+    if (value.empty()) return wrong(key, value);
+    has_security_ = true;
+    Security& security = is_per_listener_ ? listeners_[listener_].security : security_;
+    if (key == "password_file") {
+      security.password_path = value;
+      default_given_ |= is_per_listener_ && listener_ == 0;
+    }
+    if (key == "acl_file") security.acl_path = value;
+    return key == "allow_anonymous" ? take_flag(key, value, security.allows_anonymous.emplace()) : Result<void>();
+  }
+
+  // Users and access rules are those of all listeners here.
+  void settle_security() {
+    security_ = listeners_.front().security;
+    for (const Listener& each : listeners_) {
+      const bool is_as_the_first = each.security == listeners_.front().security;
+      if (!is_as_the_first && !tells_apart_) {
+        tells_apart_ = true;
+        lose_without_place(
+            "per_listener_settings: users, access rules and allow_anonymous differ between listeners, and are those of "
+            "all listeners here: make them equal, or run a node for each");
+      }
+      if (security_.password_path.empty()) security_.password_path = each.security.password_path;
+      if (security_.acl_path.empty()) security_.acl_path = each.security.acl_path;
+      if (!each.security.allows_anonymous.value_or(false)) security_.allows_anonymous = false;
+    }
+  }
+
+  Result<void> take_directory(std::string_view value) {
+    if (depth_ > 1) {
+      note("include_dir has no effect in a file that is included itself");
+      return {};
+    }
+    const Result<std::vector<std::string>> paths = files_.list(std::string(value));
+    if (!paths) return std::unexpected(paths.error());
+    for (const std::string& path : *paths) {
+      if (const Result<void> taken = read(path); !taken) return taken;
+    }
+    return {};
+  }
+
+  static bool is_of_listener(std::string_view key) {
+    static const std::set<std::string_view> kNames = {"port",
+                                                      "bind_address",
+                                                      "protocol",
+                                                      "certfile",
+                                                      "keyfile",
+                                                      "cafile",
+                                                      "capath",
+                                                      "require_certificate",
+                                                      "use_identity_as_username",
+                                                      "use_subject_as_username"};
+    return kNames.contains(key);
+  }
+
+  Result<void> take_of_listener(std::string_view key, std::string_view value) {
+    if (key == "port" || key == "bind_address") return take_default_listener(key, value);
+    default_given_ |= listener_ == 0;
+    Listener& listener = listeners_[listener_];
+    if (key == "protocol") {
       listener.is_websocket = value == "websockets";
       if (value != "mqtt" && value != "websockets") note(fmt::format("protocol {} is not offered", value));
       if (listener.is_websocket) note("by WebSocket clients connect at /mqtt; mosquitto takes any path");
@@ -177,52 +316,56 @@ class Import {
       listener.key = value;
     } else if (key == "cafile") {
       listener.authority = value;
+    } else if (key == "capath") {
+      note("capath is not carried over: name one file with all authorities");
     } else if (key == "require_certificate") {
       return take_flag(key, value, listener.requires_certificate);
-    } else if (key == "use_identity_as_username" || key == "use_subject_as_username") {
+    } else {
       if (value == "true") {
         note(
             "the user is the first URI, DNS name or e-mail address of the certificate's alternative names here, not "
             "its subject");
       }
       return take_flag(key, value, listener.names_by_certificate);
-    } else if (key == "allow_anonymous") {
-      allows_anonymous_ = value == "true";
-      return value == "true" || value == "false" ? Result<void>() : wrong(key, value);
-    } else if (key == "password_file") {
-      password_path_ = value;
-    } else if (key == "acl_file") {
-      acl_path_ = value;
-    } else if (key == "include_dir") {
-      for (const std::string& path : files_.list(std::string(value))) {
-        if (const Result<void> taken = read(path); !taken) return taken;
-      }
-    } else if (key == "connection") {
-      in_bridge_ = true;
-      bridges_.push_back({.place = place_, .name = std::string(value)});
-    } else if (key == "per_listener_settings") {
-      if (value == "true") note("users and access rules are those of all listeners here: check them");
-    } else if (key == "persistence") {
-      persistence_ = value == "true";
-    } else if (kNotNeeded.contains(key)) {
-      note(fmt::format("{} has no counterpart", key));
-    } else {
-      return take_number(key, value);
     }
     return {};
   }
 
+  // Wherever they stand, they are of the listener that needs no `listener`.
+  Result<void> take_default_listener(std::string_view key, std::string_view value) {
+    default_given_ = true;
+    is_local_only_ = false;
+    if (key == "bind_address") {
+      listeners_.front().address = value;
+      return {};
+    }
+    listeners_.front().port = value;
+    return is_port(value) ? Result<void>() : wrong(key, value);
+  }
+
+  static bool is_port(std::string_view text) {
+    const std::optional<uint64_t> port = number_of(text);
+    return port && *port > 0 && *port <= kPortMax;
+  }
+
   Result<void> take_listener(std::string_view value) {
-    in_bridge_ = false;
+    is_local_only_ = false;
     const size_t space = std::min(value.find_first_of(" \t"), value.size());
     Listener listener{.port = std::string(value.substr(0, space)), .address = std::string(trim(value.substr(space)))};
-    if (!number_of(listener.port)) return wrong("listener", value);
-    listener.is_unix = listener.port == "0";
+    listener.is_unix = listener.port == "0" && !listener.address.empty();
+    if (!is_port(listener.port) && !listener.is_unix) return wrong("listener", value);
     listeners_.push_back(std::move(listener));
+    listener_ = listeners_.size() - 1;
     return {};
   }
 
-  // What stands below `connection`.
+  // A bridge that would go in clear, or trust whom it does not now.
+  static bool is_loss_of_bridge(std::string_view key, std::string_view value) {
+    return key == "bridge_capath" || key == "bridge_psk" || key == "bridge_identity" ||
+           (key == "bridge_require_ocsp" && value == "true") || (key == "bridge_tls_version" && value == "tlsv1.3");
+  }
+
+  // What is of the last `connection`.
   Result<void> take_of_bridge(std::string_view key, std::string_view value) {
     static const std::set<std::string_view> kNotNeeded = {
         "start_type",          "restart_timeout",    "try_private",    "notifications",  "bridge_attempt_unsubscribe",
@@ -255,6 +398,8 @@ class Import {
     } else if (key == "keepalive_interval") {
       bridge.keep_alive_s = number_of(value);
       if (!bridge.keep_alive_s) return wrong(key, value);
+    } else if (is_loss_of_bridge(key, value)) {
+      lose(fmt::format("{} is not carried over: the bridge {} would be less protected", key, bridge.name));
     } else if (kNotNeeded.contains(key)) {
       note(fmt::format("{} has no counterpart", key));
     } else {
@@ -383,10 +528,10 @@ class Import {
   }
 
   Result<void> read_access() {
-    const Result<std::string> text = files_.read(acl_path_);
+    const Result<std::string> text = files_.read(security_.acl_path);
     if (!text) return std::unexpected(text.error());
     std::optional<std::string> user = "";  // until the first line that names one: who gives none
-    return each_line(acl_path_, *text, [&](std::string_view key, std::string_view value) -> Result<void> {
+    return each_line(security_.acl_path, *text, [&](std::string_view key, std::string_view value) -> Result<void> {
       if (key == "user") {
         user = value;
         return {};
@@ -408,7 +553,7 @@ class Import {
   }
 
   Result<void> read_passwords() {
-    const Result<std::string> text = files_.read(password_path_);
+    const Result<std::string> text = files_.read(security_.password_path);
     if (!text) return std::unexpected(text.error());
     std::string_view rest = *text;
     while (!rest.empty()) {
@@ -422,15 +567,9 @@ class Import {
     return {};
   }
 
-  // Without any listener mosquitto is for this machine only.
-  [[nodiscard]] bool is_local_only() const { return listeners_.front().is_default && !default_given_; }
-
   void write(std::string& out) {
     std::vector<std::string> keys[2][2];  // by WebSocket, by TLS
     std::vector<std::string> paths;       // of Unix sockets
-    const Listener* secure = nullptr;
-    bool names_by_certificate = false;
-    bool requires_certificate = false;
     bool is_exposed = false;
     for (const Listener& each : listeners_) {
       if (each.is_unix) {
@@ -438,20 +577,11 @@ class Import {
         continue;
       }
       const bool is_secure = !each.certificate.empty();
-      std::string host = !each.address.empty() ? each.address : is_local_only() ? "127.0.0.1" : "0.0.0.0";
+      std::string host = !each.address.empty() ? each.address : is_local_only_ ? "127.0.0.1" : "0.0.0.0";
       if (host == "localhost") host = "127.0.0.1";
       if (host.find(':') != std::string::npos) host = "[" + host + "]";
       keys[each.is_websocket ? 1 : 0][is_secure ? 1 : 0].push_back(host + ":" + each.port);
-      names_by_certificate |= each.names_by_certificate;
-      requires_certificate |= each.requires_certificate;
       is_exposed |= !is_secure && host != "127.0.0.1" && host != "[::1]";
-      if (!is_secure) continue;
-      if (secure != nullptr &&
-          (secure->certificate != each.certificate || secure->key != each.key || secure->authority != each.authority)) {
-        note_without_place(fmt::format("all listeners with TLS show one certificate here: {}", secure->certificate));
-      } else {
-        secure = &each;
-      }
     }
     if (is_exposed) {
       out.append("\n[node]\n# A listener without TLS that others reach must be asked for:\n# allow_anonymous = true\n");
@@ -470,37 +600,71 @@ class Import {
     if (!paths.empty()) out.append(fmt::format("unix_listen = {}\n", toml_list(paths)));
     for (const auto& [name, value] : settings_) out.append(fmt::format("{} = {}\n", name, value));
     if (persistence_ == false) out.append("durable_sessions = false\ndurable_retained = false\n");
-    if (names_by_certificate) out.append("certificate_users = true\n");
-    write_users(out, names_by_certificate);
-    if (secure != nullptr) {
-      out.append(fmt::format("\n[tls]\ncertificate = {}\nkey = {}\n", toml_string(secure->certificate),
-                             toml_string(secure->key)));
-      if (requires_certificate && !secure->authority.empty()) {
-        out.append(fmt::format("client_ca = {}\n", toml_string(secure->authority)));
-      }
-    }
+    std::string tls;
+    const bool knows_by_certificate = write_tls(tls);
+    if (std::ranges::any_of(listeners_, &Listener::names_by_certificate)) out.append("certificate_users = true\n");
+    write_users(out, knows_by_certificate);
+    out.append(tls);
     write_access(out);
     write_bridges(out);
   }
 
-  void write_users(std::string& out, bool names_by_certificate) {
-    const bool anonymous = allows_anonymous_.value_or(false);
-    if (!password_path_.empty()) {
-      out.append("password_file = \"passwords\"\n");
-      if (anonymous) {
-        out.append("anonymous = true\n");
-        note_without_place("clients without a user name are let in from this machine only");
+  // One certificate and one authority are those of all listeners with TLS here. Whether each client of each listener
+  // must show a certificate that says who it is.
+  bool write_tls(std::string& out) {
+    const Listener* shown = nullptr;
+    const Listener* asking = nullptr;
+    bool knows_all = true;
+    for (const Listener& each : listeners_) {
+      knows_all &= !each.certificate.empty() && each.requires_certificate && each.names_by_certificate;
+      if (each.certificate.empty()) continue;
+      if (shown == nullptr) shown = &each;
+      if (shown->certificate != each.certificate || shown->key != each.key) {
+        note_without_place(fmt::format("all listeners with TLS show one certificate here: {}", shown->certificate));
       }
-      std::vector<std::string> shown;
-      for (const std::string& user : users_) shown.push_back(printable(user));
-      note_without_place(
-          fmt::format("passwords cannot be taken along; give them again with verge passwd passwords USER, "
-                      "for: {}",
-                      fmt::join(shown, ", ")));
-    } else if (!anonymous && !is_local_only() && !names_by_certificate) {
-      note_without_place(
-          "mosquitto lets nobody in without allow_anonymous; here whoever reaches a listener may connect");
+      if (!each.requires_certificate) continue;
+      if (asking == nullptr) asking = &each;
+      if (each.authority.empty() || each.authority != asking->authority) {
+        lose_without_place(fmt::format(
+            "the listener {} asks for certificates of {}: all listeners with TLS ask for those of one file here",
+            each.port, each.authority.empty() ? "authorities that cafile does not name" : each.authority));
+      }
+      if (each.names_by_certificate != asking->names_by_certificate) {
+        lose_without_place(fmt::format(
+            "the listener {} tells users by certificate and another by password: here a certificate would do for both",
+            (each.names_by_certificate ? each : *asking).port));
+      }
     }
+    if (shown == nullptr) return false;
+    out.append(
+        fmt::format("\n[tls]\ncertificate = {}\nkey = {}\n", toml_string(shown->certificate), toml_string(shown->key)));
+    if (asking != nullptr && !asking->authority.empty()) {
+      out.append(fmt::format("client_ca = {}\n", toml_string(asking->authority)));
+    }
+    return knows_all;
+  }
+
+  void write_users(std::string& out, bool knows_by_certificate) {
+    const bool anonymous = security_.allows_anonymous.value_or(is_local_only_);
+    if (security_.password_path.empty() && (anonymous || knows_by_certificate)) return;
+    out.append("password_file = \"passwords\"\n");
+    if (security_.password_path.empty()) {
+      note_without_place(
+          "mosquitto lets nobody in without allow_anonymous, and so does the node, whose password file is empty: "
+          "create "
+          "it with verge passwd passwords USER");
+      return;
+    }
+    if (anonymous) {
+      out.append("anonymous = true\n");
+      note_without_place("clients without a user name are let in from this machine only");
+    }
+    std::vector<std::string> shown;
+    for (const std::string& user : users_) shown.push_back(printable(user));
+    note_without_place(
+        fmt::format("passwords cannot be taken along; give them again with verge passwd passwords USER, "
+                    "for: {}",
+                    fmt::join(shown, ", ")));
   }
 
   // Those that deny first, as mosquitto looks at them.
@@ -516,7 +680,8 @@ class Import {
         if (denying) out.append("allow = false\n");
       }
     }
-    if (entries_.empty()) return;
+    if (security_.acl_path.empty()) return;
+    if (entries_.empty()) out.append("\n[[mqtt.acl]]\ntopics = \"#\"\nallow = false\n");
     note_without_place(
         "a subscription that is wider than what a client may read is refused here, and granted by mosquitto");
   }
@@ -524,17 +689,22 @@ class Import {
   const ImportFiles& files_;
   std::string place_;
   size_t includes_ = 0;
+  size_t depth_ = 0;  // 1: in the file that was asked for
   std::vector<Listener> listeners_;
+  size_t listener_ = 0;  // that settings are of
   bool default_given_ = false;
-  bool in_bridge_ = false;
-  std::optional<bool> allows_anonymous_;
+  bool is_local_only_ = true;  // without any listener mosquitto is for this machine only
+  bool has_bridge_ = false;
+  bool is_per_listener_ = false;
+  bool has_security_ = false;
+  bool tells_apart_ = false;
+  Security security_;
   std::optional<bool> persistence_;
-  std::string password_path_;
-  std::string acl_path_;
   std::map<std::string, std::string> settings_;  // of [mqtt], as TOML
   std::vector<AccessEntry> entries_;
   std::vector<BridgeEntry> bridges_;
   std::vector<std::string> users_;
+  std::vector<std::string> losses_;
   std::vector<std::string> notes_;
 };
 

@@ -22,6 +22,7 @@ struct WorkerOptions {
   std::vector<std::string> files;
   std::vector<std::string> variables;
   std::vector<std::string> spaces;
+  std::vector<std::string> connect;
   WorkerServer::Options server{.listen = "127.0.0.1:8787",
                                .ready_file = {},
                                .code_cache = {},
@@ -69,6 +70,11 @@ Result<isolates::WorkerCode> read_worker(const std::string& file, const WorkerOp
     const size_t equals = variable.find('=');
     code.variables.emplace_back(variable.substr(0, equals),
                                 equals == std::string::npos ? "" : variable.substr(equals + 1));
+  }
+  for (const std::string& text : options.connect) {
+    Result<isolates::ConnectRule> rule = isolates::parse_connect_rule(text);
+    if (!rule) return std::unexpected(rule.error());
+    code.connect.push_back(*std::move(rule));
   }
   for (const std::string& space : options.spaces) {
     const size_t equals = space.find('=');
@@ -212,6 +218,10 @@ void add_kv(Command& command, WorkerOptions& options) {
   command.add_option("--kv-dir", options.server.kv_directory, "Where they are kept; else in memory")->type_name("DIR");
 }
 
+void add_connect(Command& command, std::vector<std::string>& hosts) {
+  command.add_option("--connect", hosts, "What workers may connect to by TCP; may be repeated")->type_name("HOST:PORT");
+}
+
 void add_limits(Command& command, WorkerOptions& options) {
   command.add_option("--cpu-ms", options.cpu_ms, "Processor time of a call")
       ->check(between(uint64_t{1}, uint64_t{3'600'000}))
@@ -271,6 +281,7 @@ void add_worker(Command& app, Outcome& outcome) {
   add_inspector(*served, *serving);
   served->add_flag("--quiet{false}", serving->server.prints_console, "Do not print what workers say on their console");
   add_kv(*served, *serving);
+  add_connect(*served, serving->connect);
   add_limits(*served, *serving);
   set_examples(*served,
                "  verge worker serve hello.js\n"
@@ -284,6 +295,7 @@ void add_worker(Command& app, Outcome& outcome) {
   developed->add_option("--ready-file", developing->server.ready_file, "Written once requests are taken")
       ->type_name("FILE");
   add_kv(*developed, *developing);
+  add_connect(*developed, developing->connect);
   add_location(*developed, *developing);
   add_inspector(*developed, *developing);
   add_limits(*developed, *developing);

@@ -1,6 +1,8 @@
 // verge worker deploy, list, limits, rollback, remove, tail: the workers of a running node.
 #include <algorithm>
 #include <cstdio>
+#include <deque>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -36,6 +38,7 @@ struct DeployOptions {
   std::vector<std::string> variables;
   std::vector<std::string> secrets;
   std::vector<std::string> spaces;
+  std::vector<std::string> connect;
   std::string position;
   std::string fallback;
   std::string tenant;
@@ -48,6 +51,8 @@ struct DeployOptions {
   std::string level = "debug";  // of `tail`: what is below is not shown, as what the next three leave out
   std::string search;
   double sampling = 1;
+  std::vector<std::string> statuses;  // likewise, of calls
+  std::vector<std::string> methods;
   bool private_addresses = false;
   bool json = false;
   bool once = false;
@@ -136,6 +141,7 @@ Result<std::string> make_bundle(const DeployOptions& options) {
   std::string out = fmt::format(R"({{"worker":{{"name":{})", json_string(name));
   append_list(out, "routes", options.routes);
   append_list(out, "cron", options.crons);
+  append_list(out, "connect", options.connect);
   append_pairs(out, "env", pairs_of(options.variables));
   append_pairs(out, "kv", pairs_of(options.spaces));
   const auto text = [&](std::string_view key, const std::string& value) {
@@ -342,22 +348,99 @@ class Sieve {
   Random random_;
 };
 
+// "ok", "error", "canceled", a status, or a class of them such as "5xx".
+bool is_status_filter(std::string_view text) {
+  if (text == "ok" || text == "error" || text == "canceled") return true;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return text.size() == 3 && text[0] >= '1' && text[0] <= '5' &&
+         ((is_digit(text[1]) && is_digit(text[2])) || text.substr(1) == "xx");
+}
+
+// Which calls are shown. What a call says is held back until it is over, which is when it is known how.
+class CallSieve {
+ public:
+  explicit CallSieve(const DeployOptions& options) : statuses_(options.statuses) {
+    for (const std::string& method : options.methods) methods_.push_back(upper(method));
+  }
+
+  [[nodiscard]] bool is_wanted() const { return !statuses_.empty() || !methods_.empty(); }
+  // A line of a call that is not over yet. Of those that wait longest the lines go first.
+  void hold(const std::string& call, std::string line) {
+    if (call.empty()) return;
+    held_.emplace_back(call, std::move(line));
+    if (held_.size() > kHeldMax) held_.pop_front();
+  }
+  // The lines of a call that is over; nothing where it is not shown.
+  std::optional<std::vector<std::string>> take(const std::string& call, std::string_view line) {
+    std::vector<std::string> lines;
+    std::erase_if(held_, [&](auto& one) {
+      if (one.first != call) return false;
+      lines.push_back(std::move(one.second));
+      return true;
+    });
+    const std::string status = fmt::format("{:.0f}", number_at(line, {"status"}));
+    const std::string outcome = text_at(line, {"outcome"});
+    const auto is_its = [&](const std::string& wanted) {
+      return wanted == outcome || wanted == status || (wanted.ends_with("xx") && wanted[0] == status[0]);
+    };
+    const bool has_status = statuses_.empty() || std::ranges::any_of(statuses_, is_its);
+    const bool has_method =
+        methods_.empty() || std::ranges::find(methods_, text_at(line, {"method"})) != methods_.end();
+    if (!has_status || !has_method) return std::nullopt;
+    return lines;
+  }
+
+ private:
+  static constexpr size_t kHeldMax = 10'000;
+  static std::string upper(std::string text) {
+    std::ranges::transform(text, text.begin(),
+                           [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    return text;
+  }
+
+  const std::vector<std::string> statuses_;
+  std::vector<std::string> methods_;
+  std::deque<std::pair<std::string, std::string>> held_;  // by call
+};
+
+void print_tail_line(const std::string& line, bool json) {
+  if (json) return fmt::print("{}\n", line);
+  std::string text = printable(text_at(line, {"text"}));
+  const std::string level = text_at(line, {"level"});
+  if (level == "call") {
+    const std::string error = text_at(line, {"error"});
+    text = fmt::format("{} {} {:.0f} {}{}{} {:.1f} ms", printable(text_at(line, {"method"})),
+                       printable(text_at(line, {"url"})), number_at(line, {"status"}), text_at(line, {"outcome"}),
+                       error.empty() ? "" : " ", error, number_at(line, {"ms"}));
+  }
+  fmt::print("{} {:5} {}\n", text_at(line, {"time"}), level, text);
+}
+
 int tail(const DeployOptions& options) {
   Sieve sieve(options);
+  CallSieve calls(options);
   std::string after = "0";
   while (true) {
-    const Result<AdminAnswer> answer = ask(options, "GET", path_of(options.name, "/console?after=" + after));
+    const std::string query = fmt::format("/console?after={}{}", after, calls.is_wanted() ? "&calls=true" : "");
+    const Result<AdminAnswer> answer = ask(options, "GET", path_of(options.name, query));
     if (!answer) return print_failure(answer.error());
     std::string_view lines = answer->body;
     while (!lines.empty()) {
-      const std::string line(lines.substr(0, lines.find('\n')));
+      std::string line(lines.substr(0, lines.find('\n')));
       lines.remove_prefix(std::min(lines.size(), line.size() + 1));
-      if (!sieve.passes(text_at(line, {"level"}), text_at(line, {"text"}))) continue;
-      if (options.json) {
-        fmt::print("{}\n", line);
-      } else {
-        fmt::print("{} {:5} {}\n", text_at(line, {"time"}), text_at(line, {"level"}),
-                   printable(text_at(line, {"text"})));
+      const std::string level = text_at(line, {"level"});
+      const std::string call = text_at(line, {"call"});
+      if (level == "call") {
+        const std::optional<std::vector<std::string>> its = calls.take(call, line);
+        if (!its) continue;
+        for (const std::string& one : *its) print_tail_line(one, options.json);
+        print_tail_line(line, options.json);
+      } else if (sieve.passes(level, text_at(line, {"text"}))) {
+        if (calls.is_wanted()) {
+          calls.hold(call, std::move(line));
+        } else {
+          print_tail_line(line, options.json);
+        }
       }
     }
     std::fflush(stdout);
@@ -402,6 +485,8 @@ void add_deploy(Command& worker, Outcome& outcome) {
   command->add_option("--secret", options->secrets, "Likewise, from a file")->type_name("NAME=FILE");
   command->add_option("--kv", options->spaces, "A namespace of keys and values as a member of `env`; may be repeated")
       ->type_name("NAME=NAMESPACE");
+  command->add_option("--connect", options->connect, "What it may connect to by TCP; may be repeated")
+      ->type_name("HOST:PORT");
   command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
   command->add_option("--compatibility-date", options->compatibility_date, "As of which day the platform behaves")
       ->type_name("YYYY-MM-DD");
@@ -463,11 +548,20 @@ void add_worker_deploys(Command& worker, Outcome& outcome) {
   tailed->add_option("--sampling", tailing->sampling, "Show that share of the lines, by chance")
       ->check(between(0.0, 1.0))
       ->capture_default_str();
+  tailed
+      ->add_option("--status", tailing->statuses,
+                   "Show calls that ended so, with what they say: ok, error, canceled, 404, 5xx; may be repeated")
+      ->type_name("STATUS")
+      ->check([](const std::string& text) {
+        return is_status_filter(text) ? std::string() : text + " is none of ok, error, canceled, 404, 5xx";
+      });
+  tailed->add_option("--method", tailing->methods, "Likewise, of this method; may be repeated")->type_name("METHOD");
   tailed->add_flag("--json", tailing->json, "Print one JSON object a line");
   add_node_options(*tailed, *tailing, /*changes=*/false);
   set_examples(*tailed,
                "  verge worker tail hello\n"
-               "  verge worker tail hello --level warn --search checkout\n");
+               "  verge worker tail hello --level warn --search checkout\n"
+               "  verge worker tail hello --status error --status 5xx --method POST\n");
 }
 
 }  // namespace verge::cli

@@ -1,6 +1,7 @@
 #include "isolates/address_policy.h"
 
 #include <array>
+#include <span>
 #include <string_view>
 
 #include "base/assert.h"
@@ -14,9 +15,13 @@ constexpr std::array<std::string_view, 24> kPrivate = {
     "203.0.113.0/24", "224.0.0.0/4",   "240.0.0.0/4",    "::/96",          "64:ff9b::/96",   "64:ff9b:1::/48",
     "100::/64",       "2001:db8::/32", "2002::/16",      "fc00::/7",       "fe80::/10",      "ff00::/8"};
 
-std::vector<net::Network> private_networks() {
+constexpr std::array<std::string_view, 10> kNear = {"0.0.0.0/8",   "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4",
+                                                    "240.0.0.0/4", "::/96",       "64:ff9b::/96",   "2002::/16",
+                                                    "fe80::/10",   "ff00::/8"};
+
+std::vector<net::Network> networks_of(std::span<const std::string_view> texts) {
   std::vector<net::Network> networks;
-  for (const std::string_view text : kPrivate) {
+  for (const std::string_view text : texts) {
     const Result<net::Network> network = net::Network::parse(text);
     VERGE_ASSERT(network.has_value());
     networks.push_back(*network);
@@ -27,7 +32,12 @@ std::vector<net::Network> private_networks() {
 }  // namespace
 
 bool is_private(const net::Address& address) {
-  static const std::vector<net::Network> networks = private_networks();
+  static const std::vector<net::Network> networks = networks_of(kPrivate);
+  return net::any_contains(networks, address);
+}
+
+bool is_near(const net::Address& address) {
+  static const std::vector<net::Network> networks = networks_of(kNear);
   return net::any_contains(networks, address);
 }
 

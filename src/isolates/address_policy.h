@@ -19,6 +19,10 @@ struct AddressPolicy {
 // multicast, reserved, and IPv6 addresses that stand for such (mapped, 6to4, NAT64).
 bool is_private(const net::Address& address);
 
+// Of these, what is this machine, its link or everybody: loopback, link-local, "this network", multicast, reserved, and
+// addresses that may stand for such.
+bool is_near(const net::Address& address);
+
 bool may_be_reached(const AddressPolicy& policy, const net::Address& address);
 
 }  // namespace verge::isolates

@@ -16,6 +16,9 @@ class Process;
 
 struct CallRecord {
   uint32_t id = 0;
+  uint64_t number = 0;               // of the pool
+  uint32_t status = 0;               // of the answer
+  std::string_view error;            // the code of what it failed with
   Process* process = nullptr;        // null while it waits for one
   std::shared_ptr<Worker> worker;    // a deploy may replace it meanwhile
   CallObserver* observer = nullptr;  // null: nobody is interested in the answer any more

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "isolates/socket_records.h"
+#include "isolates/tcp_outbound.h"
 #include "isolates/url.h"
 #include "net/tls_context.h"
 
@@ -233,13 +234,16 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
 };
 
 HttpOutbound::HttpOutbound(runtime::Loop& loop, Resolver& resolver, AddressPolicy policy)
-    : loop_(loop), resolver_(resolver), policy_(std::move(policy)) {}
+    : loop_(loop),
+      resolver_(resolver),
+      policy_(std::move(policy)),
+      tcp_(std::make_unique<TcpOutbound>(loop, resolver)) {}
 
 HttpOutbound::~HttpOutbound() { *alive_ = false; }
 
 std::unique_ptr<Subrequest> HttpOutbound::begin(const Worker& worker, const calls::Request& request, bool ends,
                                                 SubrequestObserver& observer) {
-  static_cast<void>(worker);
+  if (TcpOutbound::is_for(request)) return tcp_->begin(worker, request, ends, observer);
   auto fetch = std::make_unique<Fetch>(loop_, observer);
   if (request.target != calls::RequestTarget::kFetch) {
     fetch->settle_later();

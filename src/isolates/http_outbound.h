@@ -2,6 +2,8 @@
 // origin, bodies in pieces at the pace of the slower side. It has no cache: a match finds nothing, what is put is
 // dropped.
 //
+// Requests for TCP connections are tcp_outbound.h's.
+//
 // Names are resolved on a thread of its own, and kept for a minute. Redirections are not followed: the worker does it.
 #pragma once
 
@@ -34,6 +36,8 @@ class Resolver {
   std::thread thread_;
 };
 
+class TcpOutbound;
+
 class HttpOutbound final : public Outbound {
  public:
   static constexpr size_t kOriginsMax = 512;
@@ -55,6 +59,7 @@ class HttpOutbound final : public Outbound {
   runtime::Loop& loop_;
   Resolver& resolver_;
   const AddressPolicy policy_;
+  const std::unique_ptr<TcpOutbound> tcp_;
   std::unordered_map<std::string, std::unique_ptr<Origin>> origins_;  // by scheme://authority
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);        // answers of the resolver ask it
 };

@@ -108,6 +108,7 @@ std::unique_ptr<CallRecord> Pool::fresh_record() {
 std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const CallRequest& request,
                                   CallObserver& observer) {
   std::unique_ptr<CallRecord> record = fresh_record();
+  record->number = (static_cast<uint64_t>(options_.loop + 1) << 40U) | ++last_call_;
   record->worker = worker;
   record->observer = &observer;
   record->begun = loop_.now();
@@ -378,6 +379,7 @@ void Pool::fail(CallRecord& record, const CallFailure& failure) {
   its.errors.add();
   if (is_limit(failure.error)) its.limited.add();
   its.latency.record(loop_.now() - record.begun);
+  record.error = failure.error.code;
   record.let_go();
   observer->on_failed(failure);
 }
@@ -392,7 +394,24 @@ void Pool::end_long_answer(CallRecord& record) {
   fail(record, {answer_error(*record.worker)});
 }
 
+void Pool::tell_ended(const CallRecord& record) const {
+  calls::Call call;
+  // Some of the body may not be in it, which is no part of what is read here.
+  const std::string_view payload = std::string_view(record.frame).substr(calls::kFrameHeadBytes);
+  if (!calls::read_call(payload, call)) return;
+  ended_({.worker = *record.worker,
+          .call = record.number,
+          .kind = call.kind,
+          .method = call.method,
+          .url = call.url,
+          .status = record.status,
+          .error = record.error,
+          .is_cancelled = record.is_cancelled && record.error.empty(),
+          .took = loop_.now() - record.begun});
+}
+
 void Pool::call_over(std::unique_ptr<CallRecord> record) {
+  if (wants_ended_ != nullptr && wants_ended_->load(std::memory_order_relaxed)) tell_ended(*record);
   if (const auto its = instances_.find(record->worker.get()); its != instances_.end()) {
     --its->second->calls;
     if (record->is_socket) --its->second->sockets;

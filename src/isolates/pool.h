@@ -9,6 +9,7 @@
 // are refused with workers.busy.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -64,6 +65,20 @@ struct ConsoleLine {
   const Worker& worker;
   calls::ConsoleLevel level;
   std::string_view text;
+  uint64_t call = 0;  // its number; 0: of none
+};
+
+// A call that is over: what it said on its console was told before.
+struct EndedCall {
+  const Worker& worker;
+  uint64_t call = 0;  // its number, of which no other call of the pool has the same
+  calls::CallKind kind = calls::CallKind::kFetch;
+  std::string_view method;  // kFetch, as the next two
+  std::string_view url;
+  uint32_t status = 0;     // 0: it gave no answer
+  std::string_view error;  // the code; empty: none
+  bool is_cancelled = false;
+  Duration took{};
 };
 
 // Who inspects a worker: messages of the Chrome DevTools Protocol in pieces, and that the worker is there no more. May
@@ -104,6 +119,11 @@ class Pool {
   void detach_inspector(const Worker& worker);
 
   void observe_console(std::function<void(const ConsoleLine&)> line) { console_ = std::move(line); }
+  // While `wanted` says so; it outlives the pool.
+  void observe_calls(std::function<void(const EndedCall&)> ended, const std::atomic<bool>& wanted) {
+    ended_ = std::move(ended);
+    wants_ended_ = &wanted;
+  }
   [[nodiscard]] runtime::Loop& loop() const { return loop_; }
   [[nodiscard]] size_t processes() const { return processes_.size(); }
   [[nodiscard]] size_t instances() const { return instances_.size(); }
@@ -133,6 +153,7 @@ class Pool {
   void end_long_answer(CallRecord& record);
   // All of the call is.
   void call_over(std::unique_ptr<CallRecord> record);
+  void tell_ended(const CallRecord& record) const;
   void socket_begun(CallRecord& record);
   void socket_over(CallRecord& record);
   void fail(CallRecord& record, const CallFailure& failure);
@@ -166,6 +187,9 @@ class Pool {
   runtime::Timer refilling_;
   runtime::Timer clearing_;
   std::function<void(const ConsoleLine&)> console_;
+  std::function<void(const EndedCall&)> ended_;
+  const std::atomic<bool>* wants_ended_ = nullptr;
+  uint64_t last_call_ = 0;
   uint32_t lacks_ = 0;
 };
 

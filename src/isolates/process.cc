@@ -354,7 +354,9 @@ bool Process::take_of_worker(const calls::Frame& frame) {
       return true;
     case calls::FrameType::kConsole: {
       const std::optional<calls::Console> line = calls::read_console(frame.payload);
-      if (line && pool_.console_) pool_.console_({*its->worker, line->level, line->text});
+      if (!line || !pool_.console_) return line.has_value();
+      const auto call = records_.find(line->call);
+      pool_.console_({*its->worker, line->level, line->text, call == records_.end() ? 0 : call->second->number});
       return line.has_value();
     }
     default:
@@ -435,6 +437,7 @@ bool Process::take_head(CallRecord& record, const calls::Frame& frame) {
   const bool switches = (frame.flags & calls::kSwitches) != 0;
   if (switches != (head_.status == 101) || (switches && (frame.ends() || !head_.body.empty()))) return false;
   record.has_answer = true;
+  record.status = head_.status;
   record.answer_window = calls::kWindowBytes - head_.body.size();
   if (is_relayed) head_.body = record.body.view();
   record.answer_bytes = head_.body.size();

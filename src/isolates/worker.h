@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "calls/messages.h"
+#include "isolates/connect_rule.h"
 
 namespace verge::isolates {
 
@@ -48,6 +49,7 @@ struct WorkerCode {
   WorkerLimits limits;
   std::string compatibility_date;  // empty: the newest behaviour
   std::vector<WorkerBinding> bindings = {};
+  std::vector<ConnectRule> connect = {};  // what it may connect to by TCP
 };
 
 // Written by one loop.

@@ -36,6 +36,7 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/events", {"topic", "device", "kind", "stream", "since_us", "until_us", "limit", "after"}},
       {"/v1/cache", {"url"}},
       {"/v1/purge", {}},
+      {"/v1/request", {}},
       {"/v1/mqtt/clients", {"client", "limit"}},
       {"/v1/mqtt/subscriptions", {"client", "limit"}},
       {"/v1/mqtt/retained", {"filter", "limit"}},
@@ -158,6 +159,7 @@ std::optional<net::BodyLimit> AdminApi::admit(const net::HttpRequest& head, net:
 void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder responder) {
   if (refuse_stranger(request, responder)) return;
   if (const std::optional<Error> unknown = unknown_parameter(request)) return respond_problem(responder, 400, *unknown);
+  if (request.path == "/v1/request") return answer_request(request, std::move(responder));
   if (request.path == "/v1/purge") return answer_purge(request, std::move(responder));
   if (request.path == "/v1/rules" || std::string_view(request.path).starts_with("/v1/rules/")) {
     return answer_rules(request, std::move(responder));

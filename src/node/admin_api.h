@@ -95,6 +95,7 @@ class AdminApi {
   // Whether who asks may not use the listener; answers it then.
   bool refuse_stranger(const net::HttpRequest& request, net::HttpResponder& responder) const;
   std::optional<net::BodyLimit> admit(const net::HttpRequest& head, net::HttpResponder& responder) const;
+  void answer_request(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_explain(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_events(const net::HttpRequest& request, net::HttpResponder responder);
   [[nodiscard]] Page read_page(const EventQuery& query) const;

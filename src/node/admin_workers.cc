@@ -85,7 +85,8 @@ void AdminApi::answer_workers(const net::HttpRequest& request, net::HttpResponde
     }
     if (action.empty()) return answer(200, body);
     const uint64_t after = number(net::query_parameter(request.query, "after").value_or("0")).value_or(0);
-    const auto [lines, last] = node_.worker_console(*name, after);
+    const bool with_calls = net::query_parameter(request.query, "calls").value_or("") == "true";
+    const auto [lines, last] = node_.worker_console(*name, after, with_calls);
     const std::string next = std::to_string(last);
     return responder.respond(
         {.status = 200, .content_type = "application/x-ndjson", .fields = {{"Verge-Next", next}}, .body = lines});

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kv/memory_store.h"
+#include "tests/support/value_of.h"
 
 namespace verge::node {
 namespace {
@@ -83,7 +84,7 @@ TEST_F(BindingCallsTest, ValuesThatComeAtOnceHaveABoundTogether) {
   run();
   EXPECT_EQ(puts.front().first->status, 204U);
   EXPECT_EQ(taken.status, 204U);
-  EXPECT_EQ((*store_.find("space", "b"))->value, "value");
+  EXPECT_EQ(tests::value_of(*store_.find("space", "b")).value, "value");
   puts.clear();
   EXPECT_EQ(store_.arriving().bytes(), 0U);
 }

@@ -7,11 +7,18 @@
 #include "base/log.h"
 #include "cache/request_view.h"
 #include "isolates/http_calls.h"
+#include "isolates/tcp_outbound.h"
 #include "net/http_response.h"
 #include "node/code_subrequest.h"
 #include "node/loop_workers.h"
+#include "node/traced_fetch.h"
 
 namespace verge::node {
+namespace {
+
+constexpr std::string_view kTraceparent = "traceparent";
+
+}  // namespace
 
 std::vector<calls::Field> call_fields(std::span<const net::HttpField> fields, std::string_view url,
                                       std::string_view host, std::string_view client) {
@@ -55,13 +62,32 @@ CodeCall::CodeCall(LoopWorkers& home, std::shared_ptr<const PlacedWorker> worker
     loops_.append(loops_.empty() ? "" : ", ").append(field.value);
   }
   const std::string client = client_.ip_text();
-  const std::vector<calls::Field> fields = call_fields(request.fields, url_, host_of(url_), client);
+  std::vector<calls::Field> fields = call_fields(request.fields, url_, host_of(url_), client);
+  std::string traceparent;
+  if (nesting_.trace) {
+    begin_span(request.fields);
+    traceparent = span_->traceparent();
+    std::erase_if(fields,
+                  [](const calls::Field& field) { return net::equals_ignoring_case(field.name, kTraceparent); });
+    fields.push_back({kTraceparent, traceparent});
+  }
   const std::string place = home_.place_of(client_);
   call_ = home_.pool().begin(
       worker_->worker, {.method = method_, .url = url_, .fields = fields, .place = place, .body = request.body}, *this);
 }
 
 CodeCall::~CodeCall() = default;
+
+// Below that of the cache's asking, where there is one.
+void CodeCall::begin_span(std::span<const net::HttpField> fields) {
+  const traces::Scope& within = *nesting_.trace;
+  const auto asked = traces::parse_traceparent(net::find_field(fields, kTraceparent).value_or(""));
+  const bool is_its = asked && asked->trace == within.context.trace;
+  span_.emplace(within, is_its ? asked->span : within.context.span, traces::SpanKind::kInternal,
+                "worker " + worker_->name());
+  span_->set("verge.worker", worker_->name());
+  nesting_.trace = std::make_shared<const traces::Scope>(span_->within());
+}
 
 void CodeCall::pause() {
   paused_ = true;
@@ -87,6 +113,7 @@ void CodeCall::on_answer(const calls::Head& head, bool ends) {
           "answer with a status of 200 to 599 and fields without control characters"}});
   }
   has_head_ = true;
+  if (span_) span_->set("http.response.status_code", static_cast<int64_t>(its.status));
   // What it is given was counted where it came from.
   if (!own_answer_) home_.count_answer(*worker_, asks_sites_, asks_others_);
   const bool is_bodiless = method_ == "HEAD" || its.status == 204 || its.status == 304;
@@ -111,7 +138,10 @@ void CodeCall::on_body(std::string_view piece) {
   }
 }
 
-void CodeCall::on_end() { observer_.on_end({}); }
+void CodeCall::on_end() {
+  if (span_) span_->end();
+  observer_.on_end({});
+}
 
 // A request that may have had its effect is not made once more, unless the worker itself asks for it.
 bool CodeCall::falls_back(const isolates::CallFailure& failure) const {
@@ -124,6 +154,7 @@ bool CodeCall::falls_back(const isolates::CallFailure& failure) const {
 
 void CodeCall::on_failed(const isolates::CallFailure& failure) {
   log_debug("workers", "{} {}: {}", method_, url_, failure.error.line());
+  if (span_) span_->end(failure.error.line());
   if (has_head_ || falls_back(failure)) {
     if (!has_head_) home_.count_fallback(*worker_);
     return observer_.on_failed(failure.error);
@@ -155,14 +186,30 @@ std::unique_ptr<isolates::Subrequest> CodeCall::begin_subrequest(const calls::Re
   if (own_answer_ && ends && request.body.empty() && request.method == method_ && request.url == url_) {
     if (std::unique_ptr<isolates::Subrequest> given = own_answer_(request, observer)) return given;
   }
+  if (!span_) return begin_fetch(request, ends, nesting_, observer);
+  auto traced = std::make_unique<TracedFetch>(span_->within(), request, host_of(request.url), observer);
+  cache::Nesting nesting = nesting_;
+  nesting.trace = std::make_shared<const traces::Scope>(traced->span().within());
+  calls::Request marked = request;
+  std::erase_if(marked.fields,
+                [](const calls::Field& field) { return net::equals_ignoring_case(field.name, kTraceparent); });
+  const std::string traceparent = traced->span().traceparent();
+  marked.fields.push_back({kTraceparent, traceparent});
+  traced->begin(begin_fetch(marked, ends, nesting, traced->seen_by()));
+  return traced;
+}
+
+std::unique_ptr<isolates::Subrequest> CodeCall::begin_fetch(const calls::Request& request, bool ends,
+                                                            const cache::Nesting& nesting,
+                                                            isolates::SubrequestObserver& observer) {
   const std::string_view host = host_of(request.url);
-  const bool is_own_host = host == host_of(url_);
-  if (!is_own_host && !home_.is_site(host)) {
+  const bool is_elsewhere = host != host_of(url_) && !home_.is_site(host);
+  if (is_elsewhere || isolates::TcpOutbound::is_for(request)) {
     asks_others_ = true;
     return home_.outbound().begin_elsewhere(*worker_->worker, request, ends, observer, loops_);
   }
   asks_sites_ = true;
-  return begin_site_fetch(home_.loop(), home_.proxy(), request, ends, client_, nesting_, observer);
+  return begin_site_fetch(home_.loop(), home_.proxy(), request, ends, client_, nesting, observer);
 }
 
 // --- AnswerCodeCall

@@ -15,6 +15,7 @@
 #include "cache/edge_code.h"
 #include "isolates/call.h"
 #include "net/upstream.h"
+#include "traces/open_span.h"
 
 namespace verge::node {
 
@@ -53,6 +54,10 @@ class CodeCall final : public net::UpstreamCall, private isolates::CallObserver 
   void on_failed(const isolates::CallFailure& failure) override;
   std::unique_ptr<isolates::Subrequest> begin_subrequest(const calls::Request& request, bool ends,
                                                          isolates::SubrequestObserver& observer) override;
+  void begin_span(std::span<const net::HttpField> fields);
+  std::unique_ptr<isolates::Subrequest> begin_fetch(const calls::Request& request, bool ends,
+                                                    const cache::Nesting& nesting,
+                                                    isolates::SubrequestObserver& observer);
   // Whether what the worker stands for may be asked instead, for a failure before its answer.
   [[nodiscard]] bool falls_back(const isolates::CallFailure& failure) const;
   void answer_with(const Error& error);
@@ -66,7 +71,8 @@ class CodeCall final : public net::UpstreamCall, private isolates::CallObserver 
   const net::Address client_;
   cache::Nesting nesting_;  // of what the worker fetches
   const bool may_fall_back_;
-  std::string loops_;  // CDN-Loop of the request
+  std::string loops_;                     // CDN-Loop of the request
+  std::optional<traces::OpenSpan> span_;  // where the request is traced
   std::unique_ptr<isolates::Call> call_;
   bool has_head_ = false;
   bool asks_sites_ = false;   // the worker fetched from sites of this node

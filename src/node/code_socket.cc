@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "isolates/tcp_outbound.h"
 #include "node/code_call.h"
 #include "node/code_subrequest.h"
 #include "node/loop_workers.h"
@@ -30,7 +31,8 @@ void answer_upgrade(LoopWorkers& home, const std::shared_ptr<const PlacedWorker>
                          isolates::SubrequestObserver& observer) -> std::unique_ptr<isolates::Subrequest> {
          if (subrequest.target != calls::RequestTarget::kFetch) return nullptr;
          const std::string_view host = host_of(subrequest.url);
-         if (host != own_host && !home.is_site(host)) {
+         const bool is_elsewhere = host != own_host && !home.is_site(host);
+         if (is_elsewhere || isolates::TcpOutbound::is_for(subrequest)) {
            return home.outbound().begin_elsewhere(*worker->worker, subrequest, ends, observer, {});
          }
          return begin_site_fetch(home.loop(), home.proxy(), subrequest, ends, client, nesting, observer);

@@ -45,6 +45,7 @@ struct WorkerConfig {
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::pair<std::string, SecretSource>> secrets;
   std::vector<std::pair<std::string, std::string>> kv;  // member of env, namespace
+  std::vector<std::string> connect;                     // isolates::parse_connect_rule accepts each
   bool private_addresses = false;
   bool operator==(const WorkerConfig&) const = default;
 };

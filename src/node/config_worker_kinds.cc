@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "isolates/compatibility_date.h"
+#include "isolates/connect_rule.h"
 #include "kv/key_value_store.h"
 #include "node/cron_times.h"
 #include "node/worker_routes.h"
@@ -86,6 +87,12 @@ Reading<std::vector<std::string>> CronExpressions::read(const Value& value) cons
 }
 
 std::string CronExpressions::write(const Type& expressions) const { return list(expressions); }
+
+Reading<std::vector<std::string>> ConnectRules::read(const Value& value) const {
+  return read_texts(value, "hosts with a port such as " + range(), isolates::parse_connect_rule);
+}
+
+std::string ConnectRules::write(const Type& rules) const { return list(rules); }
 
 Reading<std::string> CompatibilityDate::read(const Value& value) const {
   const auto* text = std::get_if<std::string>(&value.content);

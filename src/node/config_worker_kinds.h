@@ -27,6 +27,15 @@ struct CronExpressions {
   [[nodiscard]] std::string write(const Type& expressions) const;
 };
 
+struct ConnectRules {
+  using Type = std::vector<std::string>;
+  static constexpr Spelling kSpelling = Spelling::kList;
+  [[nodiscard]] std::string type() const { return "string or array of strings"; }
+  [[nodiscard]] std::string range() const { return R"("db.internal:5432", "*.example.net:443", "127.0.0.1:6379")"; }
+  [[nodiscard]] Reading<Type> read(const Value& value) const;
+  [[nodiscard]] std::string write(const Type& rules) const;
+};
+
 struct CompatibilityDate {
   using Type = std::string;
   static constexpr Spelling kSpelling = Spelling::kText;

@@ -61,6 +61,11 @@ void describe(Visitor& v, WorkerConfig& c) {
   v.key("env", c.env, Variables{}, {"Variables, as members of `env`.", "none"});
   v.key("secrets", c.secrets, NamedSecrets{}, {"Likewise, of which only the place stands here.", "none"});
   v.key("kv", c.kv, SpaceNames{}, {"Namespaces of keys and values, as members of `env`.", "none"});
+  v.key("connect", c.connect, ConnectRules{},
+        {"Hosts and ports that it may connect to by TCP. Addresses of this machine or its link are reached only where "
+         "they "
+         "stand here themselves.",
+         "none"});
   v.key("private_addresses", c.private_addresses, Flag{},
         {"Whether it may fetch from addresses that only this machine or its network reaches."});
   for (const auto& [name, space] : c.kv) {

@@ -591,6 +591,7 @@ Result<void> Node::open_sites() {
                   descriptors_.for_connections, tracer_.get());
   if (!opened) return std::unexpected(opened.error());
   sites_ = std::move(*opened);
+  request_runs_ = std::make_unique<RequestRuns>(*shards_[0].loop, sites_->proxy(0), clock_);
   return {};
 }
 
@@ -604,6 +605,12 @@ void Node::make_overview() {
                             .started = started_};
   if (const auto at = parse_position(config_.node.position)) options.position = {at->latitude, at->longitude};
   overview_ = std::make_unique<Overview>(admin_loop_, std::move(options), [this] { return readings(); });
+}
+
+void Node::run_request(RequestRuns::Request request, std::function<void(Result<RequestRuns::Answer>)> done) {
+  shards_[0].loop->post([this, request = std::move(request), done = std::move(done)]() mutable {
+    request_runs_->run(request, std::move(done));
+  });
 }
 
 void Node::make_tracer() {

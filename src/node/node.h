@@ -42,6 +42,7 @@
 #include "node/readings.h"
 #include "node/report_receiver.h"
 #include "node/report_sender.h"
+#include "node/request_runs.h"
 #include "node/row_computer.h"
 #include "node/rule_journal.h"
 #include "node/sites.h"
@@ -118,7 +119,8 @@ class Node {
   // All workers, or the one of that name: empty where there is none.
   [[nodiscard]] std::string workers_json(std::string_view only) const;
   // NDJSON of what the worker said after that line, and the number of the last line.
-  [[nodiscard]] std::pair<std::string, uint64_t> worker_console(std::string_view name, uint64_t after) const;
+  [[nodiscard]] std::pair<std::string, uint64_t> worker_console(std::string_view name, uint64_t after,
+                                                                bool with_calls) const;
   // Null: no worker has a namespace.
   [[nodiscard]] kv::KeyValueStore* kv() const { return workers_->kv(); }
   // Those that have keys, and those that workers name, by name.
@@ -150,6 +152,8 @@ class Node {
   [[nodiscard]] const std::string& name() const { return config_.node.name; }
   // Where what children send is kept.
   [[nodiscard]] const StoreConfig& store() const { return config_.store; }
+  // Makes a request of a site of this node, with its trace; `done` is called on some loop. From any thread.
+  void run_request(RequestRuns::Request request, std::function<void(Result<RequestRuns::Answer>)> done);
   // Null: none is configured.
   [[nodiscard]] Sites* sites() const { return sites_->set()->sites.empty() ? nullptr : sites_.get(); }
   [[nodiscard]] std::string spool_directory() const { return data_directory_.path() + "/spool"; }
@@ -307,6 +311,7 @@ class Node {
   std::unique_ptr<DeployedWorkers> deployed_workers_;
   std::unique_ptr<Workers> workers_;             // outlives the proxies of sites_, whose calls are of its isolates
   std::unique_ptr<Sites> sites_;                 // without any, as long as none is configured
+  std::unique_ptr<RequestRuns> request_runs_;    // of the first loop
   std::unique_ptr<Overview> overview_;           // on the admin loop
   std::unique_ptr<ReportSender> report_sender_;  // likewise; null: there is nobody to report to
   std::unique_ptr<AdminApi> admin_;

@@ -166,13 +166,22 @@ std::string Node::workers_json(std::string_view only) const {
   return fmt::format(R"({{"node":{},"workers":[{}]}})", json_string(config_.node.name), fmt::join(listed, ","));
 }
 
-std::pair<std::string, uint64_t> Node::worker_console(std::string_view name, uint64_t after) const {
-  const auto [lines, last] = workers_->console(name, after);
+std::pair<std::string, uint64_t> Node::worker_console(std::string_view name, uint64_t after, bool with_calls) const {
+  const auto [lines, last] = workers_->console(name, after, with_calls);
   std::string out;
   for (const Workers::ConsoleLine& line : lines) {
-    fmt::format_to(std::back_inserter(out), R"({{"number":{},"time":"{}","level":"{}","text":{}}})", line.number,
-                   format_utc({line.time_us}), line.level, json_string(line.text));
-    out.push_back('\n');
+    fmt::format_to(std::back_inserter(out), R"({{"number":{},"time":"{}","level":"{}")", line.number,
+                   format_utc({line.time_us}), line.level);
+    if (line.call != 0) fmt::format_to(std::back_inserter(out), R"(,"call":"{:x}")", line.call);
+    if (line.level == "call") {
+      fmt::format_to(std::back_inserter(out), R"(,"method":{},"url":{},"status":{},"outcome":"{}","ms":{:.3f})",
+                     json_string(line.method), json_string(line.url), line.status, line.outcome,
+                     microseconds(line.took) / 1000);
+      if (!line.error.empty()) fmt::format_to(std::back_inserter(out), R"(,"error":"{}")", line.error);
+    } else {
+      out.append(R"(,"text":)").append(json_string(line.text));
+    }
+    out.append("}\n");
   }
   return {std::move(out), last};
 }

@@ -29,7 +29,7 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
     return std::tie(its.cpu, its.wall, its.memory_bytes, its.subrequests_max, its.answer_bytes_max);
   };
   return a.owner == b.owner && a.compatibility_date == b.compatibility_date && a.variables == b.variables &&
-         a.bindings == b.bindings && limits(a.limits) == limits(b.limits) &&
+         a.bindings == b.bindings && a.connect == b.connect && limits(a.limits) == limits(b.limits) &&
          std::ranges::equal(a.modules, b.modules,
                             [](const isolates::ModuleSource& one, const isolates::ModuleSource& other) {
                               return one.name == other.name && one.type == other.type && one.source == other.source;
@@ -64,6 +64,10 @@ std::shared_ptr<const PlacedWorker> Workers::place(const WorkerSpec& spec, const
                             .compatibility_date = config.compatibility_date};
   for (const auto& [name, space] : config.kv) {
     code.bindings.push_back({.name = name, .kind = calls::BindingKind::kKeyValue, .target = space});
+  }
+  for (const std::string& text : config.connect) {
+    // As routes below.
+    if (const Result<isolates::ConnectRule> rule = isolates::parse_connect_rule(text)) code.connect.push_back(*rule);
   }
   std::shared_ptr<const PlacedWorker> before = former.find(config.name);
   std::shared_ptr<isolates::Worker> worker;  // shared with the calls that are under way
@@ -112,6 +116,8 @@ Result<void> Workers::open(const OnLoops& on_loops) {
                                         .code_cache_files = code_cache_.get()};
     loops_workers_[loop]->open(*zygote_, *resolver_, options,
                                [this](const isolates::ConsoleLine& line) { take_line(line); });
+    loops_workers_[loop]->pool().observe_calls([this](const isolates::EndedCall& call) { take_call(call); },
+                                               wants_calls_);
   });
   return {};
 }
@@ -224,19 +230,43 @@ void Workers::take_line(const isolates::ConsoleLine& line) {
   constexpr size_t kLineBytesMax = 4096;
   const std::string_view level = kLevels.at(static_cast<size_t>(line.level));
   log_debug("workers", "{} says: {}", line.worker.name(), line.text.substr(0, kLineBytesMax));
+  keep_line(line.worker.name(),
+            {.level = level, .text = std::string(line.text.substr(0, kLineBytesMax)), .call = line.call});
+}
+
+void Workers::take_call(const isolates::EndedCall& call) {
+  constexpr size_t kUrlBytesMax = 1024;
+  if (call.kind != calls::CallKind::kFetch) return;
+  ConsoleLine line{.level = "call", .call = call.call};
+  line.method = call.method;
+  line.url = call.url.substr(0, std::min(call.url.find('?'), kUrlBytesMax));
+  line.status = call.status;
+  line.outcome = !call.error.empty() ? "error" : call.is_cancelled ? "canceled" : "ok";
+  line.error = call.error;
+  line.took = call.took;
+  keep_line(call.worker.name(), std::move(line));
+}
+
+void Workers::keep_line(std::string_view worker, ConsoleLine line) {
   const std::lock_guard lock(console_mutex_);
-  lines_.emplace_back(line.worker.name(), ConsoleLine{.number = ++last_line_,
-                                                      .time_us = clock_.wall().microseconds,
-                                                      .level = level,
-                                                      .text = std::string(line.text.substr(0, kLineBytesMax))});
+  if (line.level == "call" && clock_.monotonic() > calls_wanted_until_) wants_calls_ = false;
+  line.number = ++last_line_;
+  line.time_us = clock_.wall().microseconds;
+  lines_.emplace_back(worker, std::move(line));
   if (lines_.size() > kConsoleLinesMax) lines_.pop_front();
 }
 
-std::pair<std::vector<Workers::ConsoleLine>, uint64_t> Workers::console(std::string_view worker, uint64_t after) const {
+std::pair<std::vector<Workers::ConsoleLine>, uint64_t> Workers::console(std::string_view worker, uint64_t after,
+                                                                        bool with_calls) {
+  constexpr Duration kWantedFor = std::chrono::seconds(10);
   const std::lock_guard lock(console_mutex_);
+  if (with_calls) {
+    calls_wanted_until_ = clock_.monotonic() + kWantedFor;
+    wants_calls_ = true;
+  }
   std::vector<ConsoleLine> lines;
   for (const auto& [name, line] : lines_) {
-    if (name == worker && line.number > after) lines.push_back(line);
+    if (name == worker && line.number > after && (with_calls || line.level != "call")) lines.push_back(line);
   }
   return {std::move(lines), last_line_};
 }

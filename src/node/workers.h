@@ -76,20 +76,31 @@ class Workers {
 
   // What a worker said on its console, of late.
   struct ConsoleLine {
-    uint64_t number = 0;  // rises by one for each line of all workers
-    int64_t time_us = 0;  // since 1970
-    std::string_view level;
+    uint64_t number = 0;     // rises by one for each line of all workers
+    int64_t time_us = 0;     // since 1970
+    std::string_view level;  // or "call": that one is over, and then the next but `text` say how
     std::string text;
+    uint64_t call = 0;  // its number; 0: of none
+    std::string method;
+    std::string url;  // without the query, which may be a secret
+    uint32_t status = 0;
+    std::string_view outcome;  // "ok", "error", "canceled"
+    std::string_view error;    // the code
+    Duration took{};
   };
   static constexpr size_t kConsoleLinesMax = 1000;  // of all workers, each cut at 4 KiB
-  // The lines of that worker after the one with that number, and the number of the last line of all. Any thread.
-  [[nodiscard]] std::pair<std::vector<ConsoleLine>, uint64_t> console(std::string_view worker, uint64_t after) const;
+  // The lines of that worker after the one with that number, and the number of the last line of all. `with_calls`:
+  // calls that are over, too; they are noted for a while after they were asked for. Any thread.
+  [[nodiscard]] std::pair<std::vector<ConsoleLine>, uint64_t> console(std::string_view worker, uint64_t after,
+                                                                      bool with_calls);
 
  private:
   Result<void> open(const OnLoops& on_loops);
   Result<void> open_kv(const OnLoops& on_loops);
   [[nodiscard]] std::shared_ptr<const PlacedWorker> place(const WorkerSpec& spec, const WorkerSet& former) const;
   void take_line(const isolates::ConsoleLine& line);
+  void take_call(const isolates::EndedCall& call);
+  void keep_line(std::string_view worker, ConsoleLine line);
 
   const WorkersConfig limits_;
   const std::string directory_;
@@ -108,6 +119,8 @@ class Workers {
   mutable std::mutex console_mutex_;                       // guards what follows
   std::deque<std::pair<std::string, ConsoleLine>> lines_;  // by worker
   uint64_t last_line_ = 0;
+  MonotonicTime calls_wanted_until_{};
+  std::atomic<bool> wants_calls_ = false;
   std::vector<std::unique_ptr<LoopWorkers>> loops_workers_;
 };
 

@@ -135,6 +135,53 @@ v8::MaybeLocal<v8::Module> compile(Realm::State& state, std::size_t index, std::
   return module;
 }
 
+// The exports of a module that comes with the platform.
+v8::MaybeLocal<v8::Value> give_built_in(v8::Local<v8::Context> context, v8::Local<v8::Module> module) {
+  v8::Isolate* isolate = context->GetIsolate();
+  for (const BuiltInModule& known : Realm::State::of(isolate).built_ins) {
+    if (known.module != module) continue;
+    const v8::Local<v8::Object> exports = known.exports.Get(isolate);
+    v8::Local<v8::Array> names;
+    if (!exports->GetOwnPropertyNames(context).ToLocal(&names)) return {};
+    for (std::uint32_t index = 0; index < names->Length(); ++index) {
+      v8::Local<v8::Value> name;
+      v8::Local<v8::Value> value;
+      if (!names->Get(context, index).ToLocal(&name) || !exports->Get(context, name).ToLocal(&value)) return {};
+      if (module->SetSyntheticModuleExport(isolate, name.As<v8::String>(), value).IsNothing()) return {};
+    }
+  }
+  v8::Local<v8::Promise::Resolver> resolver;
+  if (!v8::Promise::Resolver::New(context).ToLocal(&resolver)) return {};
+  if (resolver->Resolve(context, v8::Undefined(isolate)).IsNothing()) return {};
+  return resolver->GetPromise();
+}
+
+// Nothing: there is no such module.
+v8::MaybeLocal<v8::Module> built_in(Realm::State& state, std::string_view specifier) {
+  v8::Isolate* isolate = state.isolate;
+  for (const BuiltInModule& known : state.built_ins) {
+    if (known.name == specifier) return known.module.Get(isolate);
+  }
+  v8::Local<v8::String> name;
+  v8::Local<v8::Value> exports;
+  v8::Local<v8::Array> names;
+  if (!utf8(isolate, specifier).ToLocal(&name)) return {};
+  if (!state.call(Hook::BuiltIn, state.current, {name}).ToLocal(&exports) || !exports->IsObject()) return {};
+  if (!exports.As<v8::Object>()->GetOwnPropertyNames(state.context_here()).ToLocal(&names)) return {};
+  std::vector<v8::Local<v8::String>> exported;
+  for (std::uint32_t index = 0; index < names->Length(); ++index) {
+    v8::Local<v8::Value> one;
+    if (!names->Get(state.context_here(), index).ToLocal(&one)) return {};
+    exported.push_back(one.As<v8::String>());
+  }
+  const v8::Local<v8::Module> module = v8::Module::CreateSyntheticModule(isolate, name, exported, give_built_in);
+  BuiltInModule& made = state.built_ins.emplace_back();
+  made.name = specifier;
+  made.module.Reset(isolate, module);
+  made.exports.Reset(isolate, exports.As<v8::Object>());
+  return module;
+}
+
 v8::MaybeLocal<v8::Module> resolve(v8::Local<v8::Context> context, v8::Local<v8::String> specifier,
                                    v8::Local<v8::FixedArray>, v8::Local<v8::Module> referrer) {
   v8::Isolate* isolate = context->GetIsolate();
@@ -142,11 +189,11 @@ v8::MaybeLocal<v8::Module> resolve(v8::Local<v8::Context> context, v8::Local<v8:
   const std::string wanted = to_utf8(isolate, specifier);
   const std::string_view from = name_of(state, referrer);
   std::size_t index = 0;
-  if (module_named(state, from, wanted, index) == nullptr) {
-    throw_missing(state, wanted, from);
-    return {};
-  }
-  return compile(state, index, {});
+  if (module_named(state, from, wanted, index) != nullptr) return compile(state, index, {});
+  v8::Local<v8::Module> module;
+  if (built_in(state, wanted).ToLocal(&module)) return module;
+  throw_missing(state, wanted, from);
+  return {};
 }
 
 // Evaluates; the promise that says when it has settled.
@@ -330,9 +377,10 @@ v8::MaybeLocal<v8::Promise> import_dynamically(v8::Local<v8::Context> context, v
   std::size_t index = 0;
   v8::Local<v8::Module> module;
   v8::Local<v8::Promise> settled;
-  if (module_named(state, from, wanted, index) == nullptr) {
+  const bool is_known = module_named(state, from, wanted, index) != nullptr;
+  if (!is_known && !built_in(state, wanted).ToLocal(&module)) {
     throw_missing(state, wanted, from);
-  } else if (compile(state, index, {}).ToLocal(&module) && evaluate(state, module).ToLocal(&settled)) {
+  } else if ((!is_known || compile(state, index, {}).ToLocal(&module)) && evaluate(state, module).ToLocal(&settled)) {
     // Resolves with the namespace once the module has settled.
     const auto then = [](const v8::FunctionCallbackInfo<v8::Value>& info) { info.GetReturnValue().Set(info.Data()); };
     v8::Local<v8::Function> give_namespace;

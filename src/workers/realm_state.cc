@@ -80,6 +80,7 @@ Realm::State::~State() {
     for (auto& function : hooks) function.Reset();
     rejections.clear();
     modules.clear();
+    built_ins.clear();
     held_objects.clear();
     script_promise.Reset();
     context.Reset();

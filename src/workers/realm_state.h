@@ -49,12 +49,13 @@ enum class Hook : std::uint8_t {
   WarmUp,   // uses what workers use; (true), then, after microtasks, (false)
   Computed,
   Queue,
+  BuiltIn,  // the exports of a module that comes with the platform
   Count,
 };
 inline constexpr std::string_view kHookNames[] = {
     "start",     "fetch", "scheduled", "event",     "abandon",  "answered", "missed",        "done",         "failed",
     "chunk",     "end",   "broken",    "collected", "writable", "dropped",  "socketMessage", "socketClosed", "timer",
-    "rejection", "awake", "settled",   "clone",     "warmUp",   "computed", "queue"};
+    "rejection", "awake", "settled",   "clone",     "warmUp",   "computed", "queue",         "builtIn"};
 static_assert(std::size(kHookNames) == static_cast<std::size_t>(Hook::Count));
 
 struct Timer {
@@ -83,6 +84,13 @@ struct LoadedModule {
   v8::Global<v8::Module> module;
   v8::Global<v8::Value> value;  // what it exports, where it is JSON or WebAssembly
   std::uint64_t source_hash = 0;
+};
+
+// A module that comes with the platform.
+struct BuiltInModule {
+  std::string name;
+  v8::Global<v8::Module> module;
+  v8::Global<v8::Object> exports;
 };
 
 class Held;  // realm_held.h
@@ -126,6 +134,7 @@ struct Realm::State {
   std::vector<std::unique_ptr<Module>> loaded_modules;  // stable addresses
   std::vector<LoadedModule> modules;
   std::unordered_map<std::string, std::size_t> module_by_name;
+  std::vector<BuiltInModule> built_ins;  // those that were imported
   std::vector<std::string> handlers;
   bool compiled_anew = false;  // a module was not in the code cache, or V8 refused what was there
 

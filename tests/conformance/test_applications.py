@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""Real code: Hono (and its JWT middleware), itty-router, jose and zod from npm, bundled by esbuild, answer as their documentation says."""
+"""Real code: Hono (and its JWT and cache middleware), itty-router, jose and zod from npm, bundled by esbuild, answer as their documentation says."""
 import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/support"))
+import verge
+
 SHELL = os.environ.get("VERGE_WEB_SHELL", str(ROOT / "build/release/verge-web-shell"))
 PACKAGES = ROOT / "build/deps/web/node_modules"
 
@@ -99,6 +103,24 @@ export default { async fetch() {
   ]);
 } };
 """
+# `made` counts what was not found in the cache.
+HONO_CACHE = """
+import { Hono } from "hono";
+import { cache } from "hono/cache";
+const app = new Hono();
+let made = 0;
+const cached = (more = {}) => cache({ cacheName: "pages", cacheControl: "max-age=60", wait: true, ...more });
+app.get("/page/*", cached(), (c) => c.text(`${c.req.path} ${++made}`));
+app.get("/later", cached({ wait: false }), (c) => c.text(`later ${++made}`));
+app.get("/language", cached({ vary: "Accept-Language" }), (c) => c.text(`${c.req.header("Accept-Language")} ${++made}`));
+app.get("/by-key", cached({ keyGenerator: (c) => `https://keys.test/${c.req.query("id")}` }), (c) => c.text(`key ${++made}`));
+app.get("/other", cached({ cacheName: "others" }), (c) => c.text(`other ${++made}`));
+app.get("/private", cached(), (c) => c.text(`private ${++made}`, 200, { "Cache-Control": "private" }));
+app.get("/missing", cached(), (c) => c.text(`missing ${++made}`, 404));
+app.get("/gone", cached({ cacheableStatusCodes: [410] }), (c) => c.text(`gone ${++made}`, 410));
+app.get("/data", cached(), (c) => c.json({ made: ++made, body: "x".repeat(100_000) }));
+export default app;
+"""
 ZOD = """
 import { z } from "zod";
 const Order = z.object({
@@ -113,7 +135,7 @@ export default { fetch() {
 """
 
 
-class Applications(unittest.TestCase):
+class Bundling:
     def bundle(self, source):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
@@ -124,6 +146,8 @@ class Applications(unittest.TestCase):
                        env={**os.environ, "NODE_PATH": str(PACKAGES)})
         return out
 
+
+class Applications(unittest.TestCase, Bundling):
     def get(self, bundle, target):
         done = subprocess.run([SHELL, "request", bundle, f"http://example.com{target}"], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -170,6 +194,55 @@ class Applications(unittest.TestCase):
         got = json.loads(body)
         self.assertEqual((got["good"]["note"], got["good"]["when"]), ("x", "2024-02-29T00:00:00.000Z"))
         self.assertEqual(got["bad"], ["mail", "items.0.sku", "items.0.count"])
+
+
+@unittest.skipUnless(os.path.exists(verge.VERGE), "there is no verge")
+@unittest.skipIf(os.environ.get("VERGE_SANITIZE"), "a sanitizer needs system calls and memory that the sandbox takes away")
+class CachingInANode(verge.TestCase, Bundling):
+    """`caches` is a node's: two workers with one module have one count each, and one cache each."""
+
+    def test_hono_cache(self):
+        bundle = self.bundle(HONO_CACHE)
+        worker = """
+[[worker]]
+name = "{name}"
+file = "{file}"
+routes = ["{name}.test/*"]
+position = "before"
+cpu = "5s"
+wall = "30s"
+"""
+        config = "[runtime]\nloops = 1\n" + "".join(worker.format(name=name, file=bundle) for name in ("one", "two"))
+        node = self.node("node", config).start()
+
+        def get(path, host="one.test", **fields):
+            answer = verge.http_request(node.addresses["http"], "GET", path, None,
+                                        {"Host": host, **{name.replace("_", "-"): value for name, value in fields.items()}})
+            return answer.status, answer.body.decode()
+
+        first = get("/page/a")
+        self.assertEqual(first, (200, "/page/a 1"))
+        self.assertEqual([get("/page/a"), get("/page/a")], [first, first])
+        self.assertEqual(get("/page/b"), (200, "/page/b 2"))
+        self.assertEqual(get("/page/a?q=1"), (200, "/page/a 3"))
+        self.assertEqual(get("/page/a", host="two.test"), (200, "/page/a 1"), "another owner's is another cache")
+        answer = verge.http_request(node.addresses["http"], "GET", "/page/a", None, {"Host": "one.test"})
+        self.assertEqual(answer.fields["cache-control"], "max-age=60")
+        # It is put behind the answer.
+        get("/later")
+        verge.wait_until(lambda: get("/later") == get("/later"), "it is stored")
+        german, english = get("/language", Accept_Language="de"), get("/language", Accept_Language="en")
+        self.assertEqual((german[1][:3], english[1][:3]), ("de ", "en "))
+        self.assertEqual((get("/language", Accept_Language="de"), get("/language", Accept_Language="en")), (german, english))
+        self.assertEqual(get("/by-key?id=1&x=1"), get("/by-key?id=1&x=2"))
+        self.assertNotEqual(get("/by-key?id=1"), get("/by-key?id=2"))
+        self.assertEqual(get("/other"), get("/other"))
+        self.assertEqual(get("/gone"), get("/gone"))
+        self.assertEqual(get("/data"), get("/data"))
+        self.assertEqual(len(json.loads(get("/data")[1])["body"]), 100_000)
+        for never in ("/private", "/missing"):
+            self.assertNotEqual(get(never), get(never), never)
+        self.assertNotEqual(get("/page/a", Authorization="Bearer x"), first, "whose credentials they are is not known")
 
 
 if __name__ == "__main__":

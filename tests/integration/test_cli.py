@@ -178,6 +178,43 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
             self.assertNotIn(other, found, f"{line}: {answer}")
 
 
+class Import(verge.TestCase):
+    def import_of(self, text, *options):
+        path = os.path.join(self.directory, "mosquitto.conf")
+        with open(path, "w") as file:
+            file.write(text)
+        return subprocess.run([verge.VERGE, "import", path, *options], capture_output=True, text=True, timeout=20)
+
+    def test_what_is_carried_over_opens_to_nobody_without_users(self):
+        for name, text in (("acl", "user ann\ntopic read t/#\n"), ("users", "ann:$7$101$x$y\n")):
+            with open(os.path.join(self.directory, name), "w") as file:
+                file.write(text)
+        done = self.import_of(f"listener 1883 127.0.0.1\nconnection b\naddress h:1883\ntopic a/# out\n"
+                              f"password_file {self.directory}/users\nacl_file {self.directory}/acl\n")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('password_file = "passwords"', done.stdout)
+        self.assertIn('users = ["ann"]', done.stdout)
+        self.assertIn("for: ann", done.stderr)
+
+    def test_a_loss_of_security_is_refused(self):
+        text = "autosave_interval 3\nlistener 1883 127.0.0.1\nplugin /usr/lib/who.so\n"
+        refused = self.import_of(text)
+        self.assertEqual(refused.returncode, 1)
+        self.assertEqual(refused.stdout, "")
+        lines = refused.stderr.splitlines()
+        self.assertEqual(lines[0], "This concerns security and cannot be carried over:")
+        self.assertIn("mosquitto.conf:3: plugin is not carried over", lines[1])
+        self.assertIn("[import.security]", lines[2])
+        taken = self.import_of(text, "--incomplete")
+        self.assertEqual(taken.returncode, 0)
+        self.assertIn("# NOT CARRIED OVER: ", taken.stdout.splitlines()[1])
+
+    def test_no_port(self):
+        refused = self.import_of("listener 70000\n")
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertIn("[import.syntax]", refused.stderr)
+
+
 class Query(verge.TestCase):
     def setUp(self):
         super().setUp()

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -466,6 +467,56 @@ class Deploys(WithWorkers):
         self.assertEqual(tail("--search", "no such thing"), [])
         self.assertEqual((tail("--sampling", "0"), len(tail("--sampling", "1"))), ([], 6))
         self.assertIn("--level", self.verge(node, "tail", "shop", "--once", "--level", "loud", code=2))
+
+    def tailing(self, node, *arguments):
+        """`verge worker tail` that goes on; its lines, without the time."""
+        process = verge.spawn([verge.VERGE, "worker", "tail", "shop", "--admin", node.addresses["admin"], *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(verge.end, process)
+        lines = []
+
+        def read():
+            for line in process.stdout:
+                lines.append(line.rstrip("\n").split(" ", 1)[1] if not line.startswith("{") else json.loads(line))
+
+        threading.Thread(target=read, daemon=True).start()
+        return lines
+
+    def test_tail_shows_calls_by_status_and_method(self):
+        node = self.served()
+        self.deploy(node, source("""const { pathname } = new URL(request.url);
+          console.log("at", request.method, pathname);
+          if (pathname === "/throws") throw new Error("broken");
+          return new Response("", { status: Number(pathname.slice(1)) });"""))
+        of_status = self.tailing(node, "--status", "5xx", "--status", "404")
+        of_outcome = self.tailing(node, "--status", "error")
+        of_method = self.tailing(node, "--method", "post", "--method", "PUT", "--json")
+        both = self.tailing(node, "--status", "ok", "--method", "POST", "--search", "no such thing")
+
+        def ask_all():
+            for method, path in (("GET", "/200"), ("POST", "/200?secret=1"), ("GET", "/404"), ("GET", "/503"), ("PUT", "/400"), ("GET", "/throws")):
+                self.get(node, path, method)
+
+        # Calls are noted once somebody has asked for them.
+        wait_until(lambda: ask_all() or (of_status and of_outcome and of_method and both), "they are told of")
+        wait_until(lambda: len(of_status) >= 6 and len(of_outcome) >= 2 and len(of_method) >= 4, lambda: (of_status, of_outcome, of_method))
+        ms = re.compile(r" \d+\.\d ms$")
+        shown = [ms.sub("", line) for line in of_status]
+        begin = shown.index("log   at GET /404")
+        self.assertEqual(shown[begin:begin + 4], ["log   at GET /404", "call  GET http://shop.test/404 404 ok",
+                                                  "log   at GET /503", "call  GET http://shop.test/503 503 ok"])
+        self.assertEqual([ms.sub("", line) for line in of_outcome[:2]],
+                         ["log   at GET /throws", "call  GET http://shop.test/throws 0 error workers.exception"])
+        calls = [line for line in of_method if line["level"] == "call"]
+        self.assertEqual({(one["method"], one["url"], one["status"], one["outcome"]) for one in calls},
+                         {("POST", "http://shop.test/200", 200, "ok"), ("PUT", "http://shop.test/400", 400, "ok")})
+        texts = {line["text"] for line in of_method if line["level"] != "call"}
+        self.assertEqual(texts, {"at POST /200", "at PUT /400"})
+        self.assertEqual({ms.sub("", line) for line in both}, {"call  POST http://shop.test/200 200 ok"})
+        self.assertIn("6xx", self.verge(node, "tail", "shop", "--once", "--status", "6xx", code=2))
+        # Who asks for no calls gets none.
+        self.assertNotIn("call ", self.verge(node, "tail", "shop", "--once"))
 
     def test_versions_go_forth_and_back(self):
         node = self.served()

@@ -40,10 +40,10 @@ export const hooks = {
 };
 
 // One exchange without a Request, for who speaks another protocol over it; `waiting` has answered(), failed(), missed().
-export function openExchange(href, block, body, waiting) {
+export function openExchange(href, block, body, waiting, method = "GET") {
   const id = nextOperation();
   mapSet(operations, id, waiting);
-  sendBody(body, (kind, value, length) => host.fetch(id, "GET", withoutFragment(href), block, kind, value, length), () => {});
+  sendBody(body, (kind, value, length) => host.fetch(id, method, withoutFragment(href), block, kind, value, length), () => {});
 }
 
 function fetch(input, init = undefined) {

@@ -35,6 +35,7 @@ import { cloneHostObject } from "./structured_clone.js";
 import { fireTimer, reportRejection } from "./timers.js";
 import { warmUp } from "./warm_up.js";
 import { hooks as socketHooks } from "./websocket.js";
+import { hooks as moduleHooks } from "./sockets.js";
 import "./websocket_client.js";
 import "./event_source.js";
 
@@ -48,6 +49,7 @@ export default {
   ...dispatchHooks,
   ...socketHooks,
   ...subtleHooks,
+  ...moduleHooks,
   timer: fireTimer,
   rejection: reportRejection,
   awake: wake,

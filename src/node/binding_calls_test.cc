@@ -84,7 +84,7 @@ TEST_F(BindingCallsTest, ValuesThatComeAtOnceHaveABoundTogether) {
   run();
   EXPECT_EQ(puts.front().first->status, 204U);
   EXPECT_EQ(taken.status, 204U);
-  EXPECT_EQ(tests::value_of(*store_.find("space", "b")).value, "value");
+  EXPECT_EQ(tests::value_of(store_.find("space", "b"))->value, "value");
   puts.clear();
   EXPECT_EQ(store_.arriving().bytes(), 0U);
 }

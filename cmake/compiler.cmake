@@ -16,6 +16,10 @@ add_link_options(-fuse-ld=lld)
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
   -Wimplicit-fallthrough -Wno-missing-field-initializers -Werror -fno-omit-frame-pointer -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+# char is signed, as on amd64: on ARM it would not be, and bytes from 0x80 up would not be below ' '.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm)")
+  add_compile_options(-fsigned-char)
+endif()
 # ccache can reuse compilations that use a precompiled header only if its time stamps are left out.
 add_compile_options(-Xclang -fno-pch-timestamp)
 

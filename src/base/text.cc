@@ -5,9 +5,13 @@
 #include <charconv>
 #include <cmath>
 #include <ctime>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
+
+// What is compared with a char means this: where it is not so, -fsigned-char is missing.
+static_assert(std::is_signed_v<char>);
 
 namespace verge {
 namespace {

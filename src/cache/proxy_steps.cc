@@ -53,10 +53,13 @@ void Proxy::take_steps(const net::HttpRequest& request, net::HttpResponder respo
   responder = tap(seen, std::move(responder), policy, std::move(limited.ticket), nesting, is_fragment);
   Nesting within;
   const Nesting* its = &nesting;
-  if (note_ && note_->trace) {
-    within = nesting;
-    within.trace = std::make_shared<const traces::Scope>(note_->trace->within());
-    its = &within;
+  if (note_) {
+    const std::optional<RequestTrace>& trace = note_->trace;
+    if (trace) {
+      within = nesting;
+      within.trace = std::make_shared<const traces::Scope>(trace->within());
+      its = &within;
+    }
   }
   if (!limited.admitted && policy.limit) return refuse_limited(responder, *policy.limit, limited.retry_after);
   if (policy.redirect) return redirect(responder, seen, *policy.redirect, path, match);

@@ -35,6 +35,7 @@ void add_cache(Command& app, Outcome& outcome);
 void add_cache_sign(Command& cache, Outcome& outcome);  // below `verge cache`
 void add_worker(Command& app, Outcome& outcome);
 void add_kv(Command& app, Outcome& outcome);
+void add_queue(Command& app, Outcome& outcome);
 void add_worker_deploys(Command& worker, Outcome& outcome);  // below `verge worker`
 void add_detect(Command& app, Outcome& outcome);
 void add_reduce(Command& app, Outcome& outcome);

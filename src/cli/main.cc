@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   add_cache(program, outcome);
   add_worker(program, outcome);
   add_kv(program, outcome);
+  add_queue(program, outcome);
   add_rules(program, outcome);
   add_detect(program, outcome);
   add_reduce(program, outcome);

@@ -39,6 +39,8 @@ struct DeployOptions {
   std::vector<std::string> secrets;
   std::vector<std::string> spaces;
   std::vector<std::string> connect;
+  std::vector<std::string> queues;
+  std::vector<std::string> consumed;
   std::string position;
   std::string fallback;
   std::string tenant;
@@ -144,6 +146,8 @@ Result<std::string> make_bundle(const DeployOptions& options) {
   append_list(out, "connect", options.connect);
   append_pairs(out, "env", pairs_of(options.variables));
   append_pairs(out, "kv", pairs_of(options.spaces));
+  append_pairs(out, "queues", pairs_of(options.queues));
+  append_list(out, "consumes", options.consumed);
   const auto text = [&](std::string_view key, const std::string& value) {
     if (!value.empty()) fmt::format_to(std::back_inserter(out), ",{}:{}", json_string(key), json_string(value));
   };
@@ -487,6 +491,10 @@ void add_deploy(Command& worker, Outcome& outcome) {
       ->type_name("NAME=NAMESPACE");
   command->add_option("--connect", options->connect, "What it may connect to by TCP; may be repeated")
       ->type_name("HOST:PORT");
+  command->add_option("--queue", options->queues, "A queue that it sends to, as a member of `env`; may be repeated")
+      ->type_name("NAME=QUEUE");
+  command->add_option("--consume", options->consumed, "A queue whose messages it is given; may be repeated")
+      ->type_name("QUEUE");
   command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
   command->add_option("--compatibility-date", options->compatibility_date, "As of which day the platform behaves")
       ->type_name("YYYY-MM-DD");

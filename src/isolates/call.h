@@ -23,6 +23,8 @@ struct CallRequest {
   std::string_view cron;
   uint64_t time_ms = 0;
   std::span<const calls::Message> messages;
+  std::string_view queue;  // kQueue, as the next
+  std::span<const calls::QueuedMessage> queued;
 };
 
 struct CallFailure {

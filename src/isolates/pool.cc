@@ -122,10 +122,12 @@ std::unique_ptr<Call> Pool::begin(const std::shared_ptr<Worker>& worker, const C
                    .fields = {},
                    .place = request.place,
                    .cron = request.cron,
-                   .time_ms = request.time_ms};
+                   .time_ms = request.time_ms,
+                   .queue = request.queue};
   call.fields = std::move(fields_);
   call.fields.assign(request.fields.begin(), request.fields.end());
   call.messages.assign(request.messages.begin(), request.messages.end());
+  call.queued.assign(request.queued.begin(), request.queued.end());
   calls::append_call(record->frame, 0, call, record->holds_body ? calls::kHolds : calls::kEnd, first);
   fields_ = std::move(call.fields);
 
@@ -367,7 +369,9 @@ void Pool::refuse(std::unique_ptr<CallRecord> record, Error error) {
   refused_.emplace_back(std::move(record), std::move(error));
   refusing_.after(Duration(0), [this] {
     for (auto& [one, its] : std::exchange(refused_, {})) {
-      if (one->observer != nullptr) fail(*one, {its});
+      if (one->observer == nullptr) continue;
+      fail(*one, {its});
+      tell_ended(*one);
     }
   });
 }
@@ -395,6 +399,8 @@ void Pool::end_long_answer(CallRecord& record) {
 }
 
 void Pool::tell_ended(const CallRecord& record) const {
+  const bool is_wanted = wants_ended_ != nullptr && wants_ended_->load(std::memory_order_relaxed);
+  if (!is_wanted || record.frame.size() < calls::kFrameHeadBytes) return;
   calls::Call call;
   // Some of the body may not be in it, which is no part of what is read here.
   const std::string_view payload = std::string_view(record.frame).substr(calls::kFrameHeadBytes);
@@ -411,7 +417,7 @@ void Pool::tell_ended(const CallRecord& record) const {
 }
 
 void Pool::call_over(std::unique_ptr<CallRecord> record) {
-  if (wants_ended_ != nullptr && wants_ended_->load(std::memory_order_relaxed)) tell_ended(*record);
+  tell_ended(*record);
   if (const auto its = instances_.find(record->worker.get()); its != instances_.end()) {
     --its->second->calls;
     if (record->is_socket) --its->second->sockets;

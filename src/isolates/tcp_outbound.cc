@@ -116,7 +116,7 @@ class TcpOutbound::Connection final : public Subrequest, private runtime::Watche
   }
 
   void open(Result<net::Socket> socket) {
-    if (!socket) return fail_with(std::move(socket.error()));
+    if (!socket) return fail_with(socket.error());
     connecting_.reset();
     begin_watching(*std::move(socket));
     const std::string remote = socket_.peer().text();
@@ -177,10 +177,6 @@ class TcpOutbound::Connection final : public Subrequest, private runtime::Watche
     if (closes_) return finish();
     if (!ends_ || sent_end_) return;
     sent_end_ = true;
-    if (net::TlsSession* tls = socket_.tls()) {
-      tls->close();
-      if (const int left = send(); left != 0 && left != EAGAIN) return broken(std::strerror(left));
-    }
     ::shutdown(socket_.descriptor(), SHUT_WR);
     if (got_end_) finish();
   }
@@ -195,6 +191,7 @@ class TcpOutbound::Connection final : public Subrequest, private runtime::Watche
           tls->send(std::string_view(output_).substr(0, size));
           output_.erase(0, size);
         }
+        if (output_.empty() && ends_) tls->close();
       }
       std::string& wire = tls != nullptr ? tls->output() : output_;
       if (wire.empty()) return 0;
@@ -207,7 +204,7 @@ class TcpOutbound::Connection final : public Subrequest, private runtime::Watche
   }
 
   void start_tls() {
-    const std::string name = *std::exchange(tls_name_, std::nullopt);
+    const std::string name = std::exchange(tls_name_, std::nullopt).value_or("");
     if (!may_start_tls_ || socket_.tls() != nullptr) {
       return fail_with({"workers.connect", "TLS begins where secureTransport is starttls, once", ""});
     }
@@ -222,7 +219,7 @@ class TcpOutbound::Connection final : public Subrequest, private runtime::Watche
   }
 
   void take_tls(Result<net::Socket> agreed) {
-    if (!agreed) return fail_with(std::move(agreed.error()));
+    if (!agreed) return fail_with(agreed.error());
     handshake_.reset();
     begin_watching(*std::move(agreed));
     std::string record;

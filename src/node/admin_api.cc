@@ -43,6 +43,7 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/mqtt/bridges", {}},
       {"/v1/twins", {"limit", "after"}},
       {"/v1/kv", {}},
+      {"/v1/queues", {}},
       {"/v1/workers", {}},
       {"/v1/status", {}},
       {"/v1/now", {}},
@@ -169,6 +170,9 @@ void AdminApi::receive(const net::HttpRequest& request, net::HttpResponder respo
   }
   if (request.path == "/v1/kv" || std::string_view(request.path).starts_with("/v1/kv/")) {
     return answer_kv(request, std::move(responder));
+  }
+  if (request.path == "/v1/queues" || std::string_view(request.path).starts_with("/v1/queues/")) {
+    return answer_queues(request, std::move(responder));
   }
   if (request.path == "/v1/twins" || std::string_view(request.path).starts_with("/v1/twins/")) {
     return answer_twins(request, std::move(responder));

@@ -14,6 +14,7 @@
 //   POST /v1/workers/NAME/rollback    to the version before, or ?version=
 //   GET /v1/workers/NAME/console  NDJSON of what it said: ?after=; the field Verge-Next has the number of the last line
 //   GET /v1/kv, GET, POST /v1/kv/NAMESPACE, GET, PUT, DELETE /v1/kv/NAMESPACE/KEY
+//   GET /v1/queues, /v1/queues/NAME, POST /v1/queues/NAME/retry?to=
 //   GET /v1/events  NDJSON: ?topic= ?device= ?kind= ?stream= ?since_us= ?until_us= ?limit= ?after=; when there is more,
 //                   the field Verge-Next names the position to go on after
 //
@@ -82,13 +83,16 @@ class AdminApi {
   void answer_tail(const net::HttpRequest& request, net::HttpResponder& responder);
   void answer_workers(const net::HttpRequest& request, net::HttpResponder responder);
   void answer_kv(const net::HttpRequest& request, net::HttpResponder responder);
+  void answer_queues(const net::HttpRequest& request, net::HttpResponder responder);
   void list_spaces(net::HttpResponder responder);
   void list_keys(const std::string& space, const net::HttpRequest& request, net::HttpResponder responder);
   void import_keys(const std::string& space, const net::HttpRequest& request, net::HttpResponder responder);
   void answer_key(const std::string& space, const std::string& key, const net::HttpRequest& request,
                   net::HttpResponder responder);
+  // What a store is given to answer to: `tell` makes the answer of it, on this loop; what it refuses is told.
   template <class T, class Tell>
-  kv::Done<T> when_kv_answers(net::HttpResponder responder, Tell tell);
+  std::move_only_function<void(Result<T>)> when_store_answers(net::HttpResponder responder, Tell tell);
+  static void respond_refused(net::HttpResponder& responder, const Error& error);
   [[nodiscard]] bool shows_deploy_token(const net::HttpRequest& request) const;
   // Whether who asks may change workers; answers it if not.
   bool authorize_deploy(const net::HttpRequest& request, net::HttpResponder& responder) const;
@@ -118,5 +122,20 @@ class AdminApi {
   runtime::Loop query_loop_{"query"};
   std::thread query_thread_;
 };
+
+template <class T, class Tell>
+std::move_only_function<void(Result<T>)> AdminApi::when_store_answers(net::HttpResponder responder, Tell tell) {
+  const uint64_t number = next_query_++;
+  asking_.emplace(number, std::move(responder));
+  // The loop is the node's: this may be gone before the store is.
+  return [this, &loop = loop_, number, tell = std::move(tell)](Result<T> result) mutable {
+    loop.post([this, number, tell = std::move(tell), result = std::move(result)]() mutable {
+      auto asked = asking_.extract(number);
+      if (asked.empty()) return;
+      if (!result) return respond_refused(asked.mapped(), result.error());
+      tell(asked.mapped(), *std::move(result));
+    });
+  };
+}
 
 }  // namespace verge::node

@@ -20,12 +20,6 @@ constexpr std::string_view kKv = "/v1/kv";
 constexpr size_t kValuesBytesMax = 8U << 20;
 constexpr size_t kLinesMax = 10'000;
 
-int status_of(const Error& error) {
-  if (error.code == "kv.namespace-full" || error.code == "storage.full") return 507;
-  if (error.code == "kv.busy") return 503;
-  return error.code == "kv.value" || error.code == "kv.line" ? 400 : 500;
-}
-
 // What {"name":…} of one line of an import says.
 Result<kv::Change> read_line(simdjson::dom::parser& parser, std::string_view line, std::string_view space,
                              int64_t now_s) {
@@ -108,20 +102,12 @@ struct Import {
 
 }  // namespace
 
-// `tell` makes the answer of what the store says, on this loop.
-template <class T, class Tell>
-kv::Done<T> AdminApi::when_kv_answers(net::HttpResponder responder, Tell tell) {
-  const uint64_t number = next_query_++;
-  asking_.emplace(number, std::move(responder));
-  // The loop is the node's: this may be gone before the store is.
-  return [this, &loop = loop_, number, tell = std::move(tell)](Result<T> result) mutable {
-    loop.post([this, number, tell = std::move(tell), result = std::move(result)]() mutable {
-      auto asked = asking_.extract(number);
-      if (asked.empty()) return;
-      if (!result) return respond_problem(asked.mapped(), status_of(result.error()), result.error());
-      tell(asked.mapped(), *std::move(result));
-    });
-  };
+void AdminApi::respond_refused(net::HttpResponder& responder, const Error& error) {
+  int status = 500;
+  if (error.code == "kv.value" || error.code == "kv.line") status = 400;
+  if (error.code == "kv.namespace-full" || error.code == "queues.full" || error.code == "storage.full") status = 507;
+  if (error.code == "kv.busy") status = 503;
+  respond_problem(responder, status, error);
 }
 
 void AdminApi::answer_kv(const net::HttpRequest& request, net::HttpResponder responder) {
@@ -179,14 +165,15 @@ void AdminApi::list_keys(const std::string& space, const net::HttpRequest& reque
   }
   if (parameter("values") != "true") {
     node_.kv()->list(
-        std::move(asked), when_kv_answers<kv::Listing>(std::move(responder), [](auto& its, const kv::Listing& listing) {
+        std::move(asked),
+        when_store_answers<kv::Listing>(std::move(responder), [](auto& its, const kv::Listing& listing) {
           its.respond(
               {.status = 200, .content_type = "application/json", .fields = {}, .body = listing_json(listing) + "\n"});
         }));
     return;
   }
   using Page = std::pair<std::string, std::string>;  // lines, where to go on
-  auto done = when_kv_answers<Page>(std::move(responder), [](auto& its, const Page& page) {
+  auto done = when_store_answers<Page>(std::move(responder), [](auto& its, const Page& page) {
     net::HttpResponse answer{.status = 200, .content_type = "application/x-ndjson", .fields = {}, .body = page.first};
     if (!page.second.empty()) answer.fields.push_back({"Verge-Next", page.second});
     its.respond(answer);
@@ -221,7 +208,7 @@ void AdminApi::import_keys(const std::string& space, const net::HttpRequest& req
     changes.push_back(*std::move(change));
   }
   const size_t count = changes.size();
-  auto done = when_kv_answers<bool>(std::move(responder), [count](auto& its, bool) {
+  auto done = when_store_answers<bool>(std::move(responder), [count](auto& its, bool) {
     const std::string body = fmt::format("{{\"put\":{}}}\n", count);
     its.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
   });
@@ -245,7 +232,7 @@ void AdminApi::answer_key(const std::string& space, const std::string& key, cons
   if (request.method == "GET" || request.method == "HEAD") {
     node_.kv()->get(
         space, key,
-        when_kv_answers<kv::ItemPointer>(std::move(responder), [key](auto& its, const kv::ItemPointer& item) {
+        when_store_answers<kv::ItemPointer>(std::move(responder), [key](auto& its, const kv::ItemPointer& item) {
           if (!item) {
             return respond_problem(its, 404, {"kv.no-key", fmt::format("there is no key {}", json_string(key)), ""});
           }
@@ -280,7 +267,7 @@ void AdminApi::answer_key(const std::string& space, const std::string& key, cons
   } else if (!authorize_deploy(request, responder)) {  // a put's was looked at before its body was read
     return;
   }
-  auto done = when_kv_answers<bool>(std::move(responder), [key](auto& its, bool) {
+  auto done = when_store_answers<bool>(std::move(responder), [key](auto& its, bool) {
     const std::string body = fmt::format("{{\"name\":{}}}\n", json_string(key));
     its.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body});
   });

@@ -1,6 +1,7 @@
 #include "node/binding_calls.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
@@ -191,6 +192,101 @@ class KeyValueCall final : public isolates::Subrequest {
   bool is_refused_ = false;
 };
 
+// Messages on their way to a queue: of each a field "KIND BYTES DELAY", and their bodies one after the other.
+class SendCall final : public isolates::Subrequest {
+ public:
+  SendCall(runtime::Loop& loop, queues::QueueStore& store, const isolates::WorkerBinding& binding,
+           const calls::Request& request, bool ends, isolates::SubrequestObserver& observer)
+      : loop_(loop),
+        store_(store),
+        told_(std::make_shared<Told>(&observer)),
+        queue_(binding.target),
+        is_send_(request.method == "send"),
+        body_(request.body) {
+    for (const calls::Field& field : request.fields) {
+      if (field.name == "message") heads_.emplace_back(field.value);
+    }
+    if (ends) {
+      finish_body();
+    } else {
+      tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
+    }
+  }
+  ~SendCall() override { told_->observer = nullptr; }
+  SendCall(const SendCall&) = delete;
+  SendCall& operator=(const SendCall&) = delete;
+
+  void write_body(std::string_view piece) override {
+    body_.append(piece.substr(0, kBodyBytesMax + 1 - std::min(body_.size(), kBodyBytesMax + 1)));
+    tell([](isolates::SubrequestObserver& its) { its.on_drained(); });
+  }
+  void finish_body() override {
+    Result<std::vector<queues::NewMessage>> messages = read_messages();
+    if (!messages) {
+      return tell([error = messages.error()](isolates::SubrequestObserver& its) { its.on_failed(error); });
+    }
+    store_.send(queue_, *std::move(messages), [told = told_, &loop = loop_](Result<void> sent) mutable {
+      loop.post([told = std::move(told), sent = std::move(sent)] {
+        if (told->observer == nullptr) return;
+        if (!sent) return told->observer->on_failed(sent.error());
+        told->observer->on_answer({.status = 204}, true);
+      });
+    });
+  }
+  void pause() override {}
+  void resume() override {}
+
+ private:
+  static constexpr size_t kMessagesMax = 100;
+  static constexpr size_t kBodyBytesMax = 1U << 20;
+
+  [[nodiscard]] Result<std::vector<queues::NewMessage>> read_messages() const {
+    if (!is_send_) return fail("workers.binding", "a queue knows only 'send'", "");
+    if (heads_.size() > kMessagesMax || body_.size() > kBodyBytesMax) {
+      return fail("queues.message", "these are more than 100 messages, or more than 1 MiB", "send fewer at once");
+    }
+    std::vector<queues::NewMessage> messages;
+    std::string_view rest = body_;
+    for (const std::string& head : heads_) {
+      unsigned kind = 0;
+      size_t bytes = 0;
+      int64_t seconds = 0;
+      std::string_view words = head;
+      const bool is_read = take_number(words, kind) && take_number(words, bytes);
+      const bool is_good =
+          is_read && kind <= 2 && bytes <= rest.size() && (words == "-" || take_number(words, seconds));
+      if (!is_good) return fail("queues.message", "the messages cannot be read", "");
+      messages.push_back({.kind = static_cast<queues::ContentKind>(kind),
+                          .body = std::string(rest.substr(0, bytes)),
+                          .delay = std::chrono::seconds(std::clamp<int64_t>(seconds, 0, 43'200))});
+      rest.remove_prefix(bytes);
+    }
+    return messages;
+  }
+  // With the space behind it.
+  template <class Number>
+  static bool take_number(std::string_view& words, Number& number) {
+    const auto [end, problem] = std::from_chars(words.data(), words.data() + words.size(), number);
+    if (problem != std::errc{}) return false;
+    words.remove_prefix(std::min<size_t>(end - words.data() + 1, words.size()));
+    return true;
+  }
+  template <class Say>
+  void tell(Say say) {
+    loop_.post([told = told_, say = std::move(say)] {
+      if (told->observer != nullptr) say(*told->observer);
+    });
+  }
+
+  runtime::Loop& loop_;
+  queues::QueueStore& store_;
+  const std::shared_ptr<Told> told_;
+  const std::string queue_;
+  const bool is_send_;
+  std::vector<std::string> heads_;
+  std::string body_;
+};
+
 class Refusal final : public isolates::Subrequest {
  public:
   Refusal(runtime::Loop& loop, const Error& error, isolates::SubrequestObserver& observer) : later_(loop) {
@@ -227,7 +323,11 @@ bool BindingCalls::answer_at_once(const isolates::Worker& worker, const calls::R
 std::unique_ptr<isolates::Subrequest> BindingCalls::begin(const isolates::Worker& worker, const calls::Request& request,
                                                           bool ends, isolates::SubrequestObserver& observer) {
   const isolates::WorkerBinding* binding = binding_of(worker, request.cache);
-  if (binding == nullptr || binding->kind != calls::BindingKind::kKeyValue || store_ == nullptr) {
+  const bool is_queue = binding != nullptr && binding->kind == calls::BindingKind::kQueue;
+  if (is_queue && queues_ != nullptr) {
+    return std::make_unique<SendCall>(loop_, *queues_, *binding, request, ends, observer);
+  }
+  if (binding == nullptr || is_queue || store_ == nullptr) {
     return std::make_unique<Refusal>(
         loop_, Error{"workers.binding", fmt::format("the worker has no binding {}", request.cache), "configure it"},
         observer);

@@ -1,5 +1,5 @@
 // BindingCalls: what members of `env` that are bindings ask for, of the workers of one loop: a namespace's keys and
-// values.
+// values, messages for a queue.
 //
 // A read of what is in memory is answered within the frame's turn, without an object of its own; all else is a
 // Subrequest that waits for the store. Which namespace a binding means is looked up in the worker: what an isolate
@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "isolates/outbound.h"
 #include "kv/key_value_store.h"
+#include "queues/queue_store.h"
 #include "runtime/loop.h"
 
 namespace verge::node {
@@ -25,6 +26,7 @@ class BindingCalls {
 
   // Outlives it; null: there is none.
   void use(kv::KeyValueStore* store) { store_ = store; }
+  void use(queues::QueueStore* queues) { queues_ = queues; }
 
   // As of an Outbound, of requests whose target is a binding.
   [[nodiscard]] bool answer_at_once(const isolates::Worker& worker, const calls::Request& request, calls::Head& answer);
@@ -36,6 +38,7 @@ class BindingCalls {
   runtime::Loop& loop_;
   const Clock& clock_;
   kv::KeyValueStore* store_ = nullptr;
+  queues::QueueStore* queues_ = nullptr;
   kv::ItemPointer answered_;  // what the last answer is a view of
   std::string expiration_;
 };

@@ -65,8 +65,7 @@ CodeCall::CodeCall(LoopWorkers& home, std::shared_ptr<const PlacedWorker> worker
   std::vector<calls::Field> fields = call_fields(request.fields, url_, host_of(url_), client);
   std::string traceparent;
   if (nesting_.trace) {
-    begin_span(request.fields);
-    traceparent = span_->traceparent();
+    traceparent = begin_span(request.fields);
     std::erase_if(fields,
                   [](const calls::Field& field) { return net::equals_ignoring_case(field.name, kTraceparent); });
     fields.push_back({kTraceparent, traceparent});
@@ -79,7 +78,7 @@ CodeCall::CodeCall(LoopWorkers& home, std::shared_ptr<const PlacedWorker> worker
 CodeCall::~CodeCall() = default;
 
 // Below that of the cache's asking, where there is one.
-void CodeCall::begin_span(std::span<const net::HttpField> fields) {
+std::string CodeCall::begin_span(std::span<const net::HttpField> fields) {
   const traces::Scope& within = *nesting_.trace;
   const auto asked = traces::parse_traceparent(net::find_field(fields, kTraceparent).value_or(""));
   const bool is_its = asked && asked->trace == within.context.trace;
@@ -87,6 +86,7 @@ void CodeCall::begin_span(std::span<const net::HttpField> fields) {
                 "worker " + worker_->name());
   span_->set("verge.worker", worker_->name());
   nesting_.trace = std::make_shared<const traces::Scope>(span_->within());
+  return span_->traceparent();
 }
 
 void CodeCall::pause() {

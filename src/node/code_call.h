@@ -54,7 +54,8 @@ class CodeCall final : public net::UpstreamCall, private isolates::CallObserver 
   void on_failed(const isolates::CallFailure& failure) override;
   std::unique_ptr<isolates::Subrequest> begin_subrequest(const calls::Request& request, bool ends,
                                                          isolates::SubrequestObserver& observer) override;
-  void begin_span(std::span<const net::HttpField> fields);
+  // The traceparent of what is done within.
+  std::string begin_span(std::span<const net::HttpField> fields);
   std::unique_ptr<isolates::Subrequest> begin_fetch(const calls::Request& request, bool ends,
                                                     const cache::Nesting& nesting,
                                                     isolates::SubrequestObserver& observer);

@@ -348,6 +348,7 @@ struct Config {
   std::vector<SiteConfig> sites;  // in the order of the file
   WorkersConfig workers_limits;
   KvConfig kv;
+  std::vector<QueueConfig> queues;    // in the order of the file
   std::vector<WorkerConfig> workers;  // in the order of the file
   TracesConfig traces;
   AccessLogConfig access_log;

@@ -939,6 +939,7 @@ void describe(Visitor& v, Config& c) {
   v.section("workers", c.workers_limits,
             {"The isolate processes that workers run in; there are none without a worker."});
   v.section("kv", c.kv, {"Keys and values of workers; nothing is kept without a worker that has a namespace."});
+  v.sequence("queue", c.queues, {"A queue of messages, which workers send to and one consumes."});
   v.sequence("worker", c.workers,
              {"A worker: JavaScript that answers requests, and is called by rules and by the clock."});
   for (size_t i = 0; i < c.workers.size(); ++i) {

@@ -79,6 +79,7 @@ void describe(Visitor& visitor, SiteRuleConfig& rule);
 void describe(Visitor& visitor, WorkersConfig& workers);
 void describe(Visitor& visitor, WorkerConfig& worker);
 void describe(Visitor& visitor, KvConfig& kv);
+void describe(Visitor& visitor, QueueConfig& queue);
 
 // An array of tables.
 class Sequence {

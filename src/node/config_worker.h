@@ -28,6 +28,19 @@ struct KvConfig {
   bool operator==(const KvConfig&) const = default;
 };
 
+// A queue of messages between workers.
+struct QueueConfig {
+  std::string name;
+  uint64_t bytes_max = 64U << 20;
+  uint64_t max_batch_size = 10;
+  Duration max_batch_timeout = std::chrono::seconds(1);
+  uint64_t max_concurrency = 1;
+  uint64_t max_retries = 3;
+  Duration retry_delay{0};
+  std::string dead_letter_queue;  // empty: none
+  bool operator==(const QueueConfig&) const = default;
+};
+
 struct WorkerConfig {
   std::string name;
   std::string file;                 // of its main module
@@ -44,8 +57,10 @@ struct WorkerConfig {
   uint64_t answer_bytes_max = 256U << 20;
   std::vector<std::pair<std::string, std::string>> env;
   std::vector<std::pair<std::string, SecretSource>> secrets;
-  std::vector<std::pair<std::string, std::string>> kv;  // member of env, namespace
-  std::vector<std::string> connect;                     // isolates::parse_connect_rule accepts each
+  std::vector<std::pair<std::string, std::string>> kv;      // member of env, namespace
+  std::vector<std::string> connect;                         // isolates::parse_connect_rule accepts each
+  std::vector<std::pair<std::string, std::string>> queues;  // member of env, queue
+  std::vector<std::string> consumes;                        // queues
   bool private_addresses = false;
   bool operator==(const WorkerConfig&) const = default;
 };

@@ -29,6 +29,22 @@ void describe(Visitor& v, KvConfig& c) {
   v.key("memory", c.memory, Size{kMiB, 4096 * kMiB}, {"For what was read of late."});
 }
 
+void describe(Visitor& v, QueueConfig& c) {
+  constexpr Duration kHalfDay = std::chrono::hours(12);
+  v.key("name", c.name, NodeName{}, {.description = "What workers call it.", .required = true});
+  v.key("bytes_max", c.bytes_max, Size{64U << 10, 4ULL << 30},
+        {"Messages that wait, in memory as on the disk; a send beyond it is refused."});
+  v.key("max_batch_size", c.max_batch_size, Count{1, 100}, {"Messages that the consumer is given at once."});
+  v.key("max_batch_timeout", c.max_batch_timeout, Time{Duration(0), std::chrono::minutes(1)},
+        {"How long a message waits for others of its batch."});
+  v.key("max_concurrency", c.max_concurrency, Count{1, 64}, {"Batches that are under way at a time."});
+  v.key("max_retries", c.max_retries, Count{0, 100}, {"Deliveries after one that failed."});
+  v.key("retry_delay", c.retry_delay, Time{Duration(0), kHalfDay},
+        {"Before each of them, if the consumer does not say."});
+  v.key("dead_letter_queue", c.dead_letter_queue, Text{},
+        {"The queue that takes what failed too often.", "none: it is dropped"});
+}
+
 void describe(Visitor& v, WorkerConfig& c) {
   constexpr Duration kHour = std::chrono::hours(1);
   constexpr uint64_t kMiB = 1U << 20;
@@ -66,6 +82,8 @@ void describe(Visitor& v, WorkerConfig& c) {
          "they "
          "stand here themselves.",
          "none"});
+  v.key("queues", c.queues, SpaceNames{}, {"Queues that it sends to, as members of `env`.", "none"});
+  v.key("consumes", c.consumes, NodeNames{}, {"Queues whose messages its `queue` is given.", "none"});
   v.key("private_addresses", c.private_addresses, Flag{},
         {"Whether it may fetch from addresses that only this machine or its network reaches."});
   for (const auto& [name, space] : c.kv) {
@@ -73,6 +91,14 @@ void describe(Visitor& v, WorkerConfig& c) {
     if (std::ranges::any_of(c.env, is_its) || std::ranges::any_of(c.secrets, is_its)) {
       v.refuse("kv",
                {"config.value", fmt::format("{} is both in kv and in env or secrets", name), "name one otherwise"});
+    }
+  }
+  for (const auto& [name, queue] : c.queues) {
+    const auto is_its = [&](const auto& variable) { return variable.first == name; };
+    if (std::ranges::any_of(c.env, is_its) || std::ranges::any_of(c.secrets, is_its) ||
+        std::ranges::any_of(c.kv, is_its)) {
+      v.refuse("queues", {"config.value", fmt::format("{} is both in queues and in env, secrets or kv", name),
+                          "name one otherwise"});
     }
   }
   for (const auto& [name, secret] : c.secrets) {

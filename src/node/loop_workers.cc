@@ -10,6 +10,7 @@
 #include "net/websocket_messages.h"
 #include "node/code_call.h"
 #include "node/code_socket.h"
+#include "node/queue_consumer.h"
 
 namespace verge::node {
 namespace {
@@ -142,6 +143,38 @@ void LoopWorkers::change(std::shared_ptr<const WorkerSet> set) {
     }
   }
   schedule();
+  change_consumers();
+}
+
+void LoopWorkers::use(queues::QueueStore& queues) {
+  queues_ = &queues;
+  outbound_->bindings().use(&queues);
+}
+
+void LoopWorkers::look_at_queue(std::string_view queue) {
+  for (const std::unique_ptr<QueueConsumer>& consumer : consumers_) {
+    if (consumer->consumed().queue == queue) consumer->look();
+  }
+}
+
+// Those that are as they were go on; a batch that is under way is seen to its end.
+void LoopWorkers::change_consumers() {
+  if (queues_ == nullptr) return;
+  std::vector<ConsumedQueue> fresh;
+  for (const ConsumedQueue& consumed : set_->consumed) fresh.insert(fresh.end(), consumed.concurrency, consumed);
+  for (const std::unique_ptr<QueueConsumer>& consumer : consumers_) {
+    const auto same = std::ranges::find(fresh, consumer->consumed());
+    if (same == fresh.end()) {
+      consumer->retire();
+    } else {
+      fresh.erase(same);
+    }
+  }
+  std::erase_if(consumers_, [](const auto& consumer) { return consumer->is_over(); });
+  for (ConsumedQueue& consumed : fresh) {
+    consumers_.push_back(std::make_unique<QueueConsumer>(loop_, clock_, *pool_, *queues_, std::move(consumed)));
+    consumers_.back()->look();
+  }
 }
 
 void LoopWorkers::schedule() {

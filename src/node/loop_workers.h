@@ -53,13 +53,26 @@ struct PlacedWorker {
   [[nodiscard]] const std::string& name() const { return worker->name(); }
 };
 
+// A queue, and the worker that is given what is in it.
+struct ConsumedQueue {
+  std::string queue;
+  std::shared_ptr<isolates::Worker> worker;  // shared: calls under way hold it
+  size_t batch_max = 10;
+  Duration batch_timeout{0};
+  size_t concurrency = 1;  // batches under way at a time
+  bool operator==(const ConsumedQueue&) const = default;
+};
+
 // Which workers there are; made once, and replaced as a whole.
 struct WorkerSet {
   std::vector<std::shared_ptr<const PlacedWorker>> workers;
   WorkerRoutes routes;  // indexes of workers
+  std::vector<ConsumedQueue> consumed;
 
   [[nodiscard]] std::shared_ptr<const PlacedWorker> find(std::string_view name) const;
 };
+
+class QueueConsumer;
 
 class LoopWorkers final : public cache::EdgeCode {
  public:
@@ -87,6 +100,11 @@ class LoopWorkers final : public cache::EdgeCode {
 
   std::shared_ptr<cache::CodeRoute> find(cache::CodePosition position, std::string_view host,
                                          std::string_view path) override;
+
+  // Where messages of queues come from, before the first change() with one.
+  void use(queues::QueueStore& queues);
+  // Something came into that queue. Of the first loop.
+  void look_at_queue(std::string_view queue);
 
   // Messages for the worker's `event`; those of one turn are one call. Errors: workers.unknown; workers.event, too
   // large; workers.busy, when too many wait.
@@ -121,6 +139,7 @@ class LoopWorkers final : public cache::EdgeCode {
   class Route;
   class Background;
   struct Events;
+  void change_consumers();
   void send_events();
   // Of the first loop: calls what is due, and waits for the next.
   void schedule();
@@ -138,7 +157,9 @@ class LoopWorkers final : public cache::EdgeCode {
   std::shared_ptr<const geo::Locations> locations_;
   std::vector<std::shared_ptr<Route>> routes_;  // by worker of the set
   std::vector<std::unique_ptr<Background>> background_;
-  std::vector<std::unique_ptr<Events>> events_;  // of this turn, by worker
+  queues::QueueStore* queues_ = nullptr;
+  std::vector<std::unique_ptr<QueueConsumer>> consumers_;  // of the first loop
+  std::vector<std::unique_ptr<Events>> events_;            // of this turn, by worker
   size_t waiting_events_ = 0;
   runtime::Timer sending_;
   // What is due when; of the first loop.

@@ -123,6 +123,8 @@ class Node {
                                                                 bool with_calls) const;
   // Null: no worker has a namespace.
   [[nodiscard]] kv::KeyValueStore* kv() const { return workers_->kv(); }
+  // Null: there is none.
+  [[nodiscard]] queues::QueueStore* queues() const { return workers_->queues(); }
   // Those that have keys, and those that workers name, by name.
   [[nodiscard]] std::vector<kv::SpaceTotals> kv_spaces() const;
   [[nodiscard]] int64_t now_s() const { return clock_.wall().microseconds / 1'000'000; }

@@ -72,6 +72,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   }
   applied.sites = config.sites;
   applied.workers = config.workers;
+  applied.queues = config.queues;
   applied.workers_limits.deploy_tokens = config.workers_limits.deploy_tokens;
   applied.workers_limits.geo_file = config.workers_limits.geo_file;
   applied.access_log = config.access_log;
@@ -112,17 +113,20 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     return;
   }
   const std::vector<WorkerSpec> former = std::exchange(worker_specs_, credentials.workers);
+  const std::vector<QueueConfig> former_queues = workers_->exchange_queues(config.queues);
   Result<void> served = sites_->reload(with_worker_sites(config), on_loops);
   if (served) served = workers_->change(all_workers(), on_loops);
   if (!served) {
     log_error("node", "not reloaded: {}", served.error().line());
     worker_specs_ = former;
+    static_cast<void>(workers_->exchange_queues(former_queues));
     static_cast<void>(sites_->reload(with_worker_sites(config_), on_loops));
     return;
   }
   if (const Result<void> changed = change_spool_keys(credentials.spool_keys); !changed) {
     log_error("node", "not reloaded: {}", changed.error().line());
     worker_specs_ = former;
+    static_cast<void>(workers_->exchange_queues(former_queues));
     static_cast<void>(sites_->reload(with_worker_sites(config_), on_loops));
     static_cast<void>(workers_->change(all_workers(), on_loops));
     return;
@@ -175,6 +179,7 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
   config_.tls = applied.tls;
   config_.sites = applied.sites;
   config_.workers = applied.workers;
+  config_.queues = applied.queues;
   config_.workers_limits.deploy_tokens = applied.workers_limits.deploy_tokens;
   config_.workers_limits.geo_file = applied.workers_limits.geo_file;
   credentials_.deploy_tokens = credentials.deploy_tokens;

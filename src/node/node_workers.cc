@@ -56,7 +56,7 @@ Result<void> Node::open_workers() {
         });
   }
   workers_ = std::make_unique<Workers>(config_, clock_, *sites_, loops, data_directory_.path() + "/workers/compiled",
-                                       data_directory_.path() + "/kv");
+                                       data_directory_.path(), file_system_);
   // Before the loops run.
   const auto on_loops = [&](const std::function<void(size_t)>& work) {
     for (size_t i = 0; i < loops.size(); ++i) work(i);
@@ -90,6 +90,7 @@ Result<std::string> Node::deploy_worker(std::string_view bundle) {
     return fail("workers.configured", fmt::format("worker {} is one of the configuration", name),
                 "change it there, or deploy under another name");
   }
+  if (const Result<void> known = workers_->check_queues(spec->config); !known) return std::unexpected(known.error());
   const auto on_loops = [this](const std::function<void(size_t)>& work) {
     on_all_loops([&](Shard& shard) { work(static_cast<size_t>(&shard - shards_.data())); });
   };

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "node/node.h"
+#include "node/queue_names.h"
 
 namespace verge::node {
 namespace {
@@ -49,6 +50,10 @@ std::expected<PreparedConfig, ConfigProblems> prepare_config(ConfigReading readi
     if (!follows) problems.push_back(std::move(problem));
   };
   for (ConfigProblem& problem : check_listeners(config)) add(std::move(problem));
+  // What a queue's name was meant to be is not known where values are at fault.
+  if (of_values == 0) {
+    for (ConfigProblem& problem : check_queues(config)) add(std::move(problem));
+  }
   auto rules = compile_rules(config);
   if (!rules) {
     for (ConfigProblem& problem : rules.error()) add(std::move(problem));

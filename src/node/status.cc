@@ -152,6 +152,29 @@ void write_kv(MetricsText& out, const kv::RocksStore* kv) {
               kv->arriving().refused());
 }
 
+// Families by queue.
+void write_queues(MetricsText& out, const queues::QueueStore* queues) {
+  if (queues == nullptr) return;
+  const std::vector<queues::QueueTotals> all = queues->totals();
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value_of) {
+    out.family(name, type, help);
+    for (const queues::QueueTotals& queue : all) {
+      out.value(static_cast<double>(value_of(queue)), fmt::format("queue={}", json_string(queue.name)));
+    }
+  };
+  using Queue = queues::QueueTotals;
+  family("queue_messages", "gauge", "Messages that are not settled.", [](const Queue& q) { return q.messages; });
+  family("queue_bytes", "gauge", "Of these.", [](const Queue& q) { return q.bytes; });
+  family("queue_bytes_max", "gauge", "How many it may have.", [](const Queue& q) { return q.bytes_max; });
+  family("queue_sent_total", "counter", "Messages that were taken.", [](const Queue& q) { return q.sent; });
+  family("queue_acknowledged_total", "counter", "Messages that were consumed.",
+         [](const Queue& q) { return q.acknowledged; });
+  family("queue_retried_total", "counter", "Deliveries that were to be repeated.",
+         [](const Queue& q) { return q.retried; });
+  family("queue_dead_total", "counter", "Messages that failed too often.", [](const Queue& q) { return q.dead; });
+  family("queue_refused_total", "counter", "Sends that found it full.", [](const Queue& q) { return q.refused; });
+}
+
 // A family by path.
 void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const spool::PathCounters> counters,
                  const ReportSender* reports) {
@@ -514,6 +537,7 @@ std::string Node::metrics_text() const {
   }
   write_workers(out, workers_->totals());
   write_kv(out, workers_->kv());
+  write_queues(out, workers_->queues());
   const spool::SpoolWriterCounters& spooled = spool_->counters();
   out.counter("spool_stored_total", "Records made durable.", spooled.stored.value());
   out.counter("spool_known_total", "Repetitions recognised.", spooled.known.value());

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "node/queue_names.h"
 
 namespace verge::node {
 namespace {
@@ -39,11 +40,13 @@ bool is_same_code(const isolates::WorkerCode& a, const isolates::WorkerCode& b) 
 }  // namespace
 
 Workers::Workers(const Config& config, const Clock& clock, Sites& sites, const std::vector<runtime::Loop*>& loops,
-                 std::string directory, std::string kv_directory)
+                 std::string directory, std::string data_directory, storage::FileSystem& file_system)
     : limits_(config.workers_limits),
       directory_(std::move(directory)),
       kv_options_(config.kv),
-      kv_directory_(std::move(kv_directory)),
+      queue_configs_(config.queues),
+      data_directory_(std::move(data_directory)),
+      file_system_(file_system),
       loops_(loops),
       clock_(clock) {
   for (size_t i = 0; i < loops_.size(); ++i) {
@@ -68,6 +71,9 @@ std::shared_ptr<const PlacedWorker> Workers::place(const WorkerSpec& spec, const
   for (const std::string& text : config.connect) {
     // As routes below.
     if (const Result<isolates::ConnectRule> rule = isolates::parse_connect_rule(text)) code.connect.push_back(*rule);
+  }
+  for (const auto& [name, queue] : config.queues) {
+    code.bindings.push_back({.name = name, .kind = calls::BindingKind::kQueue, .target = queue});
   }
   std::shared_ptr<const PlacedWorker> before = former.find(config.name);
   std::shared_ptr<isolates::Worker> worker;  // shared with the calls that are under way
@@ -125,7 +131,7 @@ Result<void> Workers::open(const OnLoops& on_loops) {
 Result<void> Workers::open_kv(const OnLoops& on_loops) {
   if (!kv_) {
     Result<std::unique_ptr<kv::RocksStore>> opened = kv::RocksStore::open(
-        kv_directory_, clock_, {.bytes_max = kv_options_.bytes_max, .memory_bytes = kv_options_.memory});
+        data_directory_ + "/kv", clock_, {.bytes_max = kv_options_.bytes_max, .memory_bytes = kv_options_.memory});
     if (!opened) return std::unexpected(opened.error());
     kv_ = std::move(*opened);
     kv_in_use_.store(kv_.get(), std::memory_order_release);
@@ -136,6 +142,78 @@ Result<void> Workers::open_kv(const OnLoops& on_loops) {
 
 void Workers::locate(const std::shared_ptr<const geo::Locations>& locations, const OnLoops& on_loops) {
   on_loops([&](size_t loop) { loops_workers_[loop]->locate(locations); });
+}
+
+// --- Queues
+
+std::vector<QueueConfig> Workers::exchange_queues(std::vector<QueueConfig> queues) {
+  return std::exchange(queue_configs_, std::move(queues));
+}
+
+Result<void> Workers::check_queues(const WorkerConfig& worker) const {
+  const auto is_there = [&](const std::string& queue) {
+    return std::ranges::find(queue_configs_, queue, &QueueConfig::name) != queue_configs_.end();
+  };
+  for (const auto& [name, queue] : worker.queues) {
+    if (!is_there(queue)) return std::unexpected(unknown_queue(queue, queue_configs_));
+  }
+  const std::shared_ptr<const WorkerSet> now = set();
+  for (const std::string& queue : worker.consumes) {
+    if (!is_there(queue)) return std::unexpected(unknown_queue(queue, queue_configs_));
+    const auto other = std::ranges::find_if(now->consumed, [&](const ConsumedQueue& consumed) {
+      return consumed.queue == queue && consumed.worker->name() != worker.name;
+    });
+    if (other == now->consumed.end()) continue;
+    return fail("queues.consumed", fmt::format("queue {} is consumed by {} already", queue, other->worker->name()),
+                "leave it to one worker");
+  }
+  return {};
+}
+
+Result<void> Workers::open_queues(const OnLoops& on_loops) {
+  if (!queues_ && !queue_configs_.empty()) {
+    Result<std::unique_ptr<queues::QueueStore>> opened =
+        queues::QueueStore::open(file_system_, data_directory_ + "/queues", no_keys_, clock_);
+    if (!opened) return std::unexpected(opened.error());
+    queues_ = std::move(*opened);
+    // One loop consumes: it knows of all batches that are under way.
+    queues_->when_arrived([this](const std::string& queue) {
+      loops_[0]->post([this, queue] { loops_workers_[0]->look_at_queue(queue); });
+    });
+    on_loops([&](size_t loop) { loops_workers_[loop]->use(*queues_); });
+    queues_in_use_.store(queues_.get(), std::memory_order_release);
+  }
+  if (!queues_) return {};
+  std::map<std::string, queues::QueueOptions, std::less<>> options;
+  for (const QueueConfig& config : queue_configs_) {
+    options[config.name] = {.bytes_max = config.bytes_max,
+                            .retries_max = static_cast<uint32_t>(config.max_retries),
+                            .retry_delay = config.retry_delay,
+                            .dead_letters = config.dead_letter_queue};
+  }
+  queues_->configure(std::move(options));
+  return {};
+}
+
+void Workers::consume(WorkerSet& set, const WorkerConfig& config,
+                      const std::shared_ptr<const PlacedWorker>& worker) const {
+  for (const std::string& queue : config.consumes) {
+    const auto its = std::ranges::find(queue_configs_, queue, &QueueConfig::name);
+    if (its == queue_configs_.end()) {
+      log_error("queues", "worker {}: {}", config.name, unknown_queue(queue, queue_configs_).line());
+      continue;
+    }
+    if (const auto other = std::ranges::find(set.consumed, queue, &ConsumedQueue::queue); other != set.consumed.end()) {
+      log_error("queues", "worker {} gets nothing of queue {}, which {} consumes", config.name, queue,
+                other->worker->name());
+      continue;
+    }
+    set.consumed.push_back({.queue = queue,
+                            .worker = worker->worker,
+                            .batch_max = its->max_batch_size,
+                            .batch_timeout = its->max_batch_timeout,
+                            .concurrency = its->max_concurrency});
+  }
 }
 
 Result<std::vector<Duration>> Workers::start(const WorkerSpec& spec, const OnLoops& on_loops) {
@@ -172,6 +250,7 @@ Result<void> Workers::change(const std::vector<WorkerSpec>& specs, const OnLoops
     if (const Result<void> opened = open(on_loops); !opened) return opened;
   }
   const bool has_space = std::ranges::any_of(specs, [](const WorkerSpec& spec) { return !spec.config.kv.empty(); });
+  if (const Result<void> opened = open_queues(on_loops); !opened) return opened;
   if (has_space && !kv_) {
     if (const Result<void> opened = open_kv(on_loops); !opened) return opened;
   }
@@ -182,6 +261,7 @@ Result<void> Workers::change(const std::vector<WorkerSpec>& specs, const OnLoops
     for (const WorkerRoute& route : placed->routes) {
       made->routes.add(route, placed->position, made->workers.size());
     }
+    consume(*made, spec.config, placed);
     made->workers.push_back(std::move(placed));
   }
   const std::shared_ptr<const WorkerSet> fresh = std::move(made);
@@ -241,7 +321,7 @@ void Workers::take_call(const isolates::EndedCall& call) {
   line.method = call.method;
   line.url = call.url.substr(0, std::min(call.url.find('?'), kUrlBytesMax));
   line.status = call.status;
-  line.outcome = !call.error.empty() ? "error" : call.is_cancelled ? "canceled" : "ok";
+  line.outcome = !call.error.empty() ? "error" : call.is_cancelled || call.status == 0 ? "canceled" : "ok";
   line.error = call.error;
   line.took = call.took;
   keep_line(call.worker.name(), std::move(line));

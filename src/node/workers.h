@@ -25,7 +25,10 @@
 #include "node/loop_workers.h"
 #include "node/sites.h"
 #include "node/worker_spec.h"
+#include "queues/queue_store.h"
 #include "runtime/loop.h"
+#include "storage/file_system.h"
+#include "storage/key_ring.h"
 
 namespace verge::node {
 
@@ -34,17 +37,24 @@ class Workers {
   // `work` is called with each loop's index on that loop, or before it runs; returns when all is done.
   using OnLoops = std::function<void(const std::function<void(size_t loop)>& work)>;
 
-  // All outlive it, and its loops end before. `directory`: for what V8 compiles. `kv_directory`: for keys and values,
-  // which are opened with the first namespace.
+  // All outlive it, and its loops end before. `directory`: for what V8 compiles. `data_directory`: below it are
+  // keys and values, opened with the first worker that has a namespace, and queues, opened with the first that there
+  // is.
   Workers(const Config& config, const Clock& clock, Sites& sites, const std::vector<runtime::Loop*>& loops,
-          std::string directory, std::string kv_directory);
+          std::string directory, std::string data_directory, storage::FileSystem& file_system);
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
   // These are there from now on, and no others. Those whose code, variables and limits are as they were go on in their
-  // isolates. Errors: workers.program, those of opening keys and values; then nothing has changed.
+  // isolates. What deployed workers say of queues that there are not, or that others consume, is passed over with a
+  // word in the log. Errors: workers.program, those of opening keys and values or queues; then nothing has changed.
   Result<void> change(const std::vector<WorkerSpec>& specs, const OnLoops& on_loops);
+  // With the next change() there are these queues. Gives those that there were.
+  std::vector<QueueConfig> exchange_queues(std::vector<QueueConfig> queues);
+  // Whether a worker that is to be deployed names queues that there are, and consumes none that another one does.
+  // Errors: queues.unknown, queues.consumed.
+  [[nodiscard]] Result<void> check_queues(const WorkerConfig& worker) const;
 
   // From now on calls are told where clients are; null: nobody knows.
   void locate(const std::shared_ptr<const geo::Locations>& locations, const OnLoops& on_loops);
@@ -70,6 +80,8 @@ class Workers {
   // By worker, any thread.
   [[nodiscard]] std::vector<Totals> totals() const;
   [[nodiscard]] uint64_t event_failures() const;  // any thread
+  // Null before the first queue. Any thread.
+  [[nodiscard]] queues::QueueStore* queues() const { return queues_in_use_.load(std::memory_order_acquire); }
   [[nodiscard]] const KvConfig& kv_options() const { return kv_options_; }
   // Null before the first namespace. Any thread.
   [[nodiscard]] kv::RocksStore* kv() const { return kv_in_use_.load(std::memory_order_acquire); }
@@ -97,6 +109,8 @@ class Workers {
  private:
   Result<void> open(const OnLoops& on_loops);
   Result<void> open_kv(const OnLoops& on_loops);
+  Result<void> open_queues(const OnLoops& on_loops);
+  void consume(WorkerSet& set, const WorkerConfig& config, const std::shared_ptr<const PlacedWorker>& worker) const;
   [[nodiscard]] std::shared_ptr<const PlacedWorker> place(const WorkerSpec& spec, const WorkerSet& former) const;
   void take_line(const isolates::ConsoleLine& line);
   void take_call(const isolates::EndedCall& call);
@@ -105,10 +119,15 @@ class Workers {
   const WorkersConfig limits_;
   const std::string directory_;
   const KvConfig kv_options_;
-  const std::string kv_directory_;
+  std::vector<QueueConfig> queue_configs_;
+  const std::string data_directory_;
+  storage::FileSystem& file_system_;
+  const storage::KeyRing no_keys_;
   std::vector<runtime::Loop*> loops_;
   std::unique_ptr<kv::RocksStore> kv_;  // outlives the calls of the loops
   std::atomic<kv::RocksStore*> kv_in_use_ = nullptr;
+  std::unique_ptr<queues::QueueStore> queues_;  // likewise
+  std::atomic<queues::QueueStore*> queues_in_use_ = nullptr;
   std::unique_ptr<isolates::Zygote> zygote_;
   std::unique_ptr<isolates::Resolver> resolver_;
   std::unique_ptr<isolates::CodeCacheFiles> code_cache_;

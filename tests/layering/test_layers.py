@@ -33,11 +33,12 @@ ALLOWED = {
     "cache": {"base", "model", "runtime", "net", "storage", "compress", "esi", "traces"},
     "jetstream": {"base", "model", "runtime", "net", "storage"},
     "kv": {"base"},
+    "queues": {"base", "model", "runtime", "storage"},
     "workers": {"base", "calls", "compress"},
     "isolates": {"base", "calls", "crypto", "model", "runtime", "net", "storage"},
     "planner": {"base", "model"},
     "overview": {"base", "model"},
-    "node": {"base", "calls", "geo", "isolates", "kv", "compress", "crypto", "model", "payloads", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview", "traces"},
+    "node": {"base", "calls", "geo", "isolates", "kv", "queues", "compress", "crypto", "model", "payloads", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "jetstream", "planner", "overview", "traces"},
     "cli": {"base", "compress", "crypto", "model", "runtime", "net", "storage", "mqtt", "rules", "spool", "cache", "esi", "jetstream", "calls", "geo", "isolates", "kv", "node", "planner", "overview", "series"},
 }
 
@@ -160,7 +161,7 @@ class ErrorCodes(unittest.TestCase):
     """docs/errors.md lists exactly the codes of the source."""
 
     def test_every_code_is_documented_and_exists(self):
-        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|geo|history|http|import|ingest|jetstream|kv|latency|mqtt|net|node|plan|replay|report|rule|rules|runtime|series|spool|storage|twin|uplink|workers"
+        areas = "admin|ask|bench|cache|cli|config|crypto|demo|events|geo|history|http|import|ingest|jetstream|kv|latency|mqtt|net|node|plan|queues|replay|report|rule|rules|runtime|series|spool|storage|twin|uplink|workers"
         keys = {"http.listen", "mqtt.listen", "admin.listen", "admin.tokens"}  # names of settings
         used = set()
         for path in files():

@@ -76,7 +76,8 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   std::string found;
   for (const std::string& candidate : candidates) {
     const size_t distance = edit_distance(wanted, lower(candidate));
-    if (distance < best && distance < std::max(word.size(), candidate.size())) {
+    // Of a short word more than half must be right.
+    if (distance < best && 2 * distance < std::max(word.size(), candidate.size())) {
       best = distance;
       found = candidate;
     }

@@ -10,6 +10,10 @@ TEST(Text, NearestSuggestsSlipsOfTheFingerOnly) {
   EXPECT_EQ(nearest("lisetn", known), "listen");
   EXPECT_EQ(nearest("datadir", known), "data_dir");
   EXPECT_EQ(nearest("temperature", known), "");
+  const std::vector<std::string> priorities = {"critical", "high", "normal", "low"};
+  EXPECT_EQ(nearest("foo", priorities), "");
+  EXPECT_EQ(nearest("lwo", priorities), "low");
+  EXPECT_EQ(nearest("hgih", priorities), "high");
 }
 
 TEST(Text, DurationsAndSizesRoundTrip) {

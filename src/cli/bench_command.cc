@@ -14,7 +14,10 @@ namespace verge::cli {
 namespace {
 
 void add_load(Command& command, Load& load) {
-  command.add_option("--target", load.target, "Where the broker listens")->required()->type_name("HOST:PORT");
+  command.add_option("--target", load.target, "Where the broker listens")
+      ->required()
+      ->type_name("HOST:PORT")
+      ->check(no_address);
   command.add_option("--publishers", load.publishers, "Connections that publish")
       ->check(between(1, 60000))
       ->capture_default_str();

@@ -336,6 +336,7 @@ Command* add_cache_command(Command& cache, const std::string& name, const std::s
   Command* command = cache.add_command(name, what);
   command->add_option("--admin", options->admin, "The node's admin listener")
       ->type_name("HOST:PORT")
+      ->check(no_address)
       ->capture_default_str();
   set_examples(*command, examples);
   command->callback([&outcome, options, run] { outcome.run = [options, run] { return run(*options); }; });

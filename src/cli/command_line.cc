@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "base/version.h"
+#include "net/address.h"
 
 namespace verge::cli {
 namespace {
@@ -76,6 +77,13 @@ void describe_program(Command& program) {
 }
 
 void set_examples(Command& command, const std::string& text) { command.app().footer("Examples:\n" + text); }
+
+std::string no_address(const std::string& value) {
+  const Result<net::Address> address = net::Address::parse(value);
+  // A name is none that can be told without asking.
+  if (address || address.error().code != "net.address") return {};
+  return fmt::format("{}; {}", address.error().what, address.error().fix);
+}
 
 std::vector<std::string> option_spellings(const CLI::App& command) {
   std::vector<std::string> spellings;

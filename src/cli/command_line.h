@@ -18,6 +18,9 @@ void describe_program(Command& program);
 // Ends the help of a command: `text` is one or more indented lines, beginning with an example.
 void set_examples(Command& command, const std::string& text);
 
+// For Option::check() of a value HOST:PORT: what is wrong with how it is written. The host need not be known.
+std::string no_address(const std::string& value);
+
 // One line about a command line that could not be understood, with the nearest spelling where a word is unknown.
 std::string explain(const CLI::App& app, const CLI::ParseError& problem);
 

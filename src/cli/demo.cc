@@ -234,7 +234,10 @@ int run_demo(const DemoOptions& options) {
   };
   Result<std::vector<ReplayPoint>> series;
   if (!options.replay.empty()) series = read_replay(options.replay);
-  if (!series) return refuse(series.error());
+  if (!series) {
+    refuse(series.error());
+    return kUsage;
+  }
   const Result<std::string> directory = make_directory(options.directory);
   if (!directory) return refuse(directory.error());
   std::signal(SIGINT, interrupt);

@@ -122,7 +122,8 @@ void add_doctor(Command& app, Outcome& outcome) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--admin", options->admin, "Admin listener of the node, if not as configured")
-      ->type_name("HOST:PORT");
+      ->type_name("HOST:PORT")
+      ->check(no_address);
   std::vector<std::string> ids;
   for (const Check& check : checks()) ids.emplace_back(check.id);
   command->add_option("--only", options->only, "Run this check alone; repeatable")

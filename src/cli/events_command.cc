@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <deque>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -47,8 +48,7 @@ int print_failure(const Error& error) {
 constexpr uint64_t kLimitMax = 1'000'000'000;
 constexpr uint64_t kLimitOfARequest = 100'000;  // what a node allows
 
-// What is wrong with the value of an option; empty when nothing is.
-
+// For Option::check().
 std::string no_word(std::string_view value, const std::vector<std::string>& words) {
   if (std::ranges::find(words, value) != words.end()) return {};
   const std::string near = nearest(value, words);
@@ -234,6 +234,19 @@ int ask_node(const EventsOptions& options) {
 
 int run_query(EventsOptions& options) { return options.admin.empty() ? read_directory(options) : ask_node(options); }
 
+struct TailLine {
+  WallTime time;
+  std::string text;
+};
+
+// The last `limit` of all streams together, in the order of their times.
+void print_last(std::vector<TailLine> lines, size_t limit) {
+  std::ranges::stable_sort(lines, {}, [](const TailLine& line) { return line.time.microseconds; });
+  for (size_t i = lines.size() - std::min(limit, lines.size()); i < lines.size(); ++i) {
+    fmt::print("{}\n", lines[i].text);
+  }
+}
+
 // Each stream from its own position, so that nothing is missed while others grow.
 int run_tail(EventsOptions& options) {
   const node::EventQuery query = query_of(options);
@@ -246,13 +259,14 @@ int run_tail(EventsOptions& options) {
   std::array<std::optional<node::EventPosition>, spool::kStreams> seen;
   bool first = true;
   while (true) {
+    std::vector<TailLine> last;
     for (const Priority stream : kPriorities) {
       if (query.stream && *query.stream != stream) continue;
       node::EventQuery one = query;
       one.stream = stream;
       one.after = seen[static_cast<size_t>(stream)];
       // The first look only finds where the end is, but for the last `limit` events.
-      std::deque<std::string> lines;
+      std::deque<TailLine> lines;
       one.limit = SIZE_MAX;
       const Result<node::QueryEnd> end =
           node::query_events(file_system, spool, **keys, std::nullopt, one, [&](const node::FoundEvent& found) {
@@ -260,14 +274,15 @@ int run_tail(EventsOptions& options) {
               fmt::print("{}\n", line_of(found, options.json, owner));
               return node::Scan::kGoOn;
             }
-            lines.push_back(line_of(found, options.json, owner));
+            lines.push_back({found.event.time, line_of(found, options.json, owner)});
             if (lines.size() > options.limit) lines.pop_front();
             return node::Scan::kGoOn;
           });
       if (!end) return print_failure(end.error());
-      for (const std::string& line : lines) fmt::print("{}\n", line);
+      std::ranges::move(lines, std::back_inserter(last));
       if (end->position) seen[static_cast<size_t>(stream)] = end->position;
     }
+    print_last(std::move(last), options.limit);
     std::fflush(stdout);
     if (std::ferror(stdout) != 0) return kSuccess;
     first = false;
@@ -300,7 +315,8 @@ void add_events(Command& app, Outcome& outcome) {
   const auto query_options = std::make_shared<EventsOptions>();
   add_options(*query, query_options, 1);
   query->add_option("--admin", query_options->admin, "Ask the running node with this admin listener instead")
-      ->type_name("HOST:PORT");
+      ->type_name("HOST:PORT")
+      ->check(no_address);
   query->add_option("--after", query_options->after, "Go on after this position")
       ->type_name("POSITION")
       ->check(no_position);

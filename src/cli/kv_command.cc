@@ -212,6 +212,7 @@ Command& add(Command& kv, Outcome& outcome, const char* name, const char* descri
   Command* command = kv.add_command(name, description);
   command->add_option("--admin", options->admin, "The node's admin listener")
       ->type_name("HOST:PORT")
+      ->check(no_address)
       ->capture_default_str();
   command->add_flag("--json", options->json, "JSON on stdout");
   if (changes) {

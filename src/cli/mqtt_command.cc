@@ -120,6 +120,7 @@ Command& add_mqtt_command(Command& mqtt, const std::string& name, const std::str
   Command* command = mqtt.add_command(name, description);
   command->add_option("--admin", options.admin, "The node's admin listener")
       ->type_name("HOST:PORT")
+      ->check(no_address)
       ->capture_default_str();
   command->add_flag("--json", options.json, "JSON on stdout, one object a line");
   return *command;

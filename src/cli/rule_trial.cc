@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "model/topic.h"
+#include "node/json_text.h"
 #include "rules/functions.h"
 
 namespace verge::cli {
@@ -12,11 +13,30 @@ namespace {
 
 using simdjson::dom::element;
 
+// Numbers of any size are JSON.
+bool parse(simdjson::dom::parser& parser, std::string_view text, element& value) {
+  const simdjson::error_code problem = parser.parse(text.data(), text.size()).get(value);
+  if (problem != simdjson::NUMBER_ERROR) return problem == simdjson::SUCCESS;
+  const std::optional<std::string> in_range = node::with_numbers_in_range(text);
+  return in_range && parser.parse(*in_range).get(value) == simdjson::SUCCESS;
+}
+
 // JSON as it is; any other bytes as a string.
 std::string payload_json(std::string_view payload) {
   simdjson::dom::parser parser;
-  const simdjson::padded_string copy(payload);
-  return parser.parse(copy).error() == simdjson::SUCCESS ? std::string(payload) : json_string(payload);
+  element value;
+  return parse(parser, payload, value) ? std::string(payload) : json_string(payload);
+}
+
+// A string's own text; of any other value its JSON, with all digits that the line has.
+Payload payload_of(const simdjson::dom::object& object, const element& payload, std::string_view line) {
+  if (payload.is_string()) return Payload(payload.get_string().value_unsafe());
+  size_t place = 0;
+  for (const auto& field : object) {
+    if (field.key == "payload") break;
+    ++place;
+  }
+  return Payload(node::json_minified(node::json_values(line)[place]));
 }
 
 rules::Value time_value(const element& time) {
@@ -37,9 +57,9 @@ RuleTrial::RuleTrial(std::shared_ptr<const rules::RuleSet> rules, std::function<
 Result<void> RuleTrial::take(std::string_view line) {
   ++messages_;
   simdjson::dom::parser parser;
-  const simdjson::padded_string copy(line);
+  element root;
   simdjson::dom::object object;
-  if (parser.parse(copy).get_object().get(object) != simdjson::SUCCESS) {
+  if (!parse(parser, line, root) || root.get(object) != simdjson::SUCCESS) {
     return refuse_line(fmt::format("line {} is no JSON object", messages_));
   }
   std::string_view topic;
@@ -61,8 +81,7 @@ Result<void> RuleTrial::take(std::string_view line) {
     now_.microseconds += 1000;
   }
   evaluator_.advance(now_, *this);
-  const Payload bytes(payload.is_string() ? std::string(payload.get_string().value_unsafe())
-                                          : std::string(simdjson::minify(payload)));
+  const Payload bytes = payload_of(object, payload, line);
   evaluator_.evaluate({.topic = topic, .device = device, .payload = bytes, .received = now_}, *this);
   return {};
 }

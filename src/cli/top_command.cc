@@ -105,6 +105,7 @@ void add_top(Command& app, Outcome& outcome) {
   const auto options = std::make_shared<TopOptions>();
   command->add_option("--admin", options->admin, "The node's admin listener")
       ->type_name("HOST:PORT")
+      ->check(no_address)
       ->capture_default_str();
   command->add_option("--every", options->every, "How often it is asked")
       ->type_name("TIME")

@@ -460,7 +460,7 @@ int tail(const DeployOptions& options) {
 void add_node_options(Command& command, DeployOptions& options, bool changes) {
   Option* admin = command.add_option(
       "--admin", options.admins, changes ? "The node's admin listener; may be repeated" : "The node's admin listener");
-  admin->type_name("HOST:PORT")->capture_default_str()->expected(1);
+  admin->type_name("HOST:PORT")->check(no_address)->capture_default_str()->expected(1);
   if (!changes) return;
   admin->expected(1, kNodesMax)->allow_extra_args(false);
   command.add_option("--token-file", options.token_file, "Where the token stands, if the node asks for one")

@@ -340,6 +340,39 @@ Parsed<Connack> parse_connack(const Frame& frame, Version version) {
   return connack;
 }
 
+namespace {
+
+// Of a text of UTF-8 that is no topic name.
+std::string_view what_is_wrong_with_topic(std::string_view topic) {
+  if (topic.empty()) return "the topic name is empty";
+  if (topic.find_first_of("+#") != std::string_view::npos) return "the topic name has a wildcard";
+  static_assert(kTopicLevelsMax == 128);
+  return "the topic name has more than 128 levels";
+}
+
+// MQTT 5.0 sections 3.4.2.1, 3.5.2.1, 3.6.2.1 and 3.7.2.1.
+bool is_reason_of(PacketType type, Reason reason) {
+  switch (reason) {
+    case Reason::kSuccess:
+      return true;
+    case Reason::kPacketIdentifierNotFound:
+      return type == PacketType::kPubrel || type == PacketType::kPubcomp;
+    case Reason::kNoMatchingSubscribers:
+    case Reason::kUnspecified:
+    case Reason::kImplementationSpecific:
+    case Reason::kNotAuthorized:
+    case Reason::kTopicNameInvalid:
+    case Reason::kPacketIdentifierInUse:
+    case Reason::kQuotaExceeded:
+    case Reason::kPayloadFormatInvalid:
+      return type == PacketType::kPuback || type == PacketType::kPubrec;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 Parsed<Publish> parse_publish(const Frame& frame, Version version) {
   FieldReader reader(frame.body);
   Publish publish;
@@ -359,7 +392,7 @@ Parsed<Publish> parse_publish(const Frame& frame, Version version) {
   }
   const bool by_alias = publish.topic.empty() && publish.properties.topic_alias.has_value();
   if (!by_alias && !is_topic_name(publish.topic)) {
-    return std::unexpected(Violation{Reason::kTopicNameInvalid, "the topic name is empty or has a wildcard"});
+    return std::unexpected(Violation{Reason::kTopicNameInvalid, what_is_wrong_with_topic(publish.topic)});
   }
   if (publish.properties.response_topic && !is_topic_name(*publish.properties.response_topic)) {
     return protocol_error("the response topic is no topic name");
@@ -383,6 +416,9 @@ Parsed<Acknowledgement> parse_acknowledgement(const Frame& frame, Version versio
   }
   if (!reader.ok() || !reader.empty()) return malformed("an acknowledgement has the wrong length");
   if (acknowledgement.packet_id == 0) return malformed("packet identifier 0");
+  if (!is_reason_of(frame.type, acknowledgement.reason)) {
+    return protocol_error("an acknowledgement has no such reason");  // [MQTT-3.4.2-1] and its kind
+  }
   return acknowledgement;
 }
 

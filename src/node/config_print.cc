@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/assert.h"
 #include "node/config.h"
+#include "node/config_difference.h"
 #include "node/config_schema.h"
 
 namespace verge::node {
@@ -98,6 +100,41 @@ class Printer final : public Visitor {
   Descriptions descriptions_;
 };
 
+// Every key with its value.
+class Lister final : public Visitor {
+ public:
+  using Values = std::vector<std::pair<std::string, std::string>>;
+
+  Lister(Values& out, std::string path) : out_(out), path_(std::move(path)) {}
+  void refuse(std::string_view, Error) override {}
+
+ private:
+  void visit_key(std::string_view name, Field& field, const About&) override {
+    out_.emplace_back(path_of(name), field.write());
+  }
+  void visit_section(std::string_view name, const About&, const Members& members) override {
+    Lister inner(out_, path_of(name));
+    members(inner);
+  }
+  void visit_sequence(std::string_view name, Sequence& sequence, const About&) override {
+    out_.emplace_back(path_of(name), InlinePrinter::array(sequence));
+  }
+
+  [[nodiscard]] std::string path_of(std::string_view name) const {
+    return path_.empty() ? std::string(name) : fmt::format("{}.{}", path_, name);
+  }
+
+  Values& out_;
+  std::string path_;
+};
+
+Lister::Values values_of(Config config) {  // a copy: visitors may write
+  Lister::Values values;
+  Lister lister(values, "");
+  describe(lister, config);
+  return values;
+}
+
 }  // namespace
 
 std::string print_config(const Config& config, Descriptions descriptions) {
@@ -109,5 +146,16 @@ std::string print_config(const Config& config, Descriptions descriptions) {
 }
 
 bool same_settings(const Config& a, const Config& b) { return print_config(a) == print_config(b); }
+
+std::vector<std::string> different_keys(const Config& a, const Config& b) {
+  const Lister::Values of_a = values_of(a);
+  const Lister::Values of_b = values_of(b);
+  VERGE_ASSERT(of_a.size() == of_b.size());  // a schema has the same keys for all
+  std::vector<std::string> different;
+  for (size_t i = 0; i < of_a.size(); ++i) {
+    if (of_a[i].second != of_b[i].second) different.push_back(of_a[i].first);
+  }
+  return different;
+}
 
 }  // namespace verge::node

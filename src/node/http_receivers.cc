@@ -47,6 +47,15 @@ std::optional<net::BodyLimit> Node::admit(size_t shard, const net::HttpRequest& 
     respond_draining(responder);
     return std::nullopt;
   }
+  // RFC 9110 section 15.5.16.
+  const std::string_view coding = net::find_field(head.fields, "Content-Encoding").value_or("identity");
+  if (is_events && !net::equals_ignoring_case(coding, "identity")) {
+    respond_problem(responder, 415,
+                    {"ingest.coding", fmt::format("bodies with the content coding '{}' are not understood", coding),
+                     "send it without a Content-Encoding"},
+                    {{"Accept-Encoding", "identity"}});
+    return std::nullopt;
+  }
   if (!is_events && !authorize_child(shards_[shard], head, responder)) return std::nullopt;
   if (is_ask) return net::BodyLimit{.bytes_max = AskReceiver::kBytesMax, .name = "a question"};
   if (is_report) return net::BodyLimit{.bytes_max = overview::Report::kBytesMax, .name = "a report"};

@@ -141,7 +141,7 @@ Result<PostedEvent> event_of(const element& value, std::string_view json, const 
   if (event.topic.empty()) event.topic = event.device.empty() ? "events" : "events/" + event.device;
   if (!is_topic_name(event.topic) || is_reserved_topic(event.topic)) {
     return fail("ingest.topic", fmt::format("event {}: '{}' is no topic to publish to", place, event.topic),
-                "a topic has no '+', '#' or NUL and is not in $SYS/ or $verge/");
+                "a topic has 128 levels at most, no '+', '#' or NUL, and is not in $SYS/ or $verge/");
   }
   event.payload = Payload(bytes ? *bytes : text_of(payload, json));
   if (event.payload.size() > kPayloadBytesMax) {
@@ -162,6 +162,14 @@ std::unexpected<Error> too_many() {
               "send them in several requests");
 }
 
+// Numbers of any size are JSON; what is kept of them is their text.
+simdjson::error_code parse(simdjson::dom::parser& parser, std::string_view text, element& value) {
+  const simdjson::error_code problem = parser.parse(text.data(), text.size()).get(value);
+  if (problem != simdjson::NUMBER_ERROR) return problem;
+  const std::optional<std::string> in_range = with_numbers_in_range(text);
+  return in_range ? parser.parse(*in_range).get(value) : problem;
+}
+
 // One object a line; empty lines are passed over.
 Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std::string_view body,
                                              const Defaults& defaults) {
@@ -173,7 +181,7 @@ Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std:
     if (line.empty()) continue;
     if (events.size() >= kEventsAPostMax) return too_many();
     element value;
-    const auto problem = parser.parse(line.data(), line.size()).get(value);
+    const simdjson::error_code problem = parse(parser, line, value);
     if (problem != simdjson::SUCCESS) return not_json(events.size() + 1, problem);
     Result<PostedEvent> event = event_of(value, line, defaults, events.size() + 1);
     if (!event) return std::unexpected(event.error());
@@ -206,7 +214,7 @@ Result<std::vector<PostedEvent>> parse_posted_events(const Payload& body, std::s
 
   simdjson::dom::parser parser;
   element root;
-  const auto problem = parser.parse(text.data(), text.size()).get(root);
+  const simdjson::error_code problem = parse(parser, text, root);
   if (problem != simdjson::SUCCESS) {
     // Several values one after the other are no JSON document, but they are NDJSON.
     if (text.front() == '{' && text.find('\n') != std::string_view::npos) return parse_lines(parser, text, defaults);

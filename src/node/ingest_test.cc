@@ -48,6 +48,22 @@ TEST(Ingest, NumbersKeepAllTheirDigits) {
   EXPECT_EQ(parse(R"({"a" : 1.0 })")->front().payload.view(), R"({"a":1.0})");
 }
 
+TEST(Ingest, NumbersOfAnySizeAreJson) {
+  const std::string payload = R"({"n":123456789012345678901234567890,"m":1e400,"s":"-1e400"})";
+  for (const std::string& body :
+       {payload, "[" + payload + "]", R"({"topic":"t","payload":)" + payload + "}", payload + "\n" + payload,
+        R"({"topic":"t","sequence":7,"payload":)" + payload + ",\"device\":\"d\"}"}) {
+    const auto events = parse(body);
+    ASSERT_TRUE(events.has_value()) << body << ": " << events.error().line();
+    for (const PostedEvent& event : *events) EXPECT_EQ(event.payload.view(), payload) << body;
+    if (body.contains("sequence")) EXPECT_EQ(events->front().sequence, 7U);
+  }
+  for (const char* body : {R"({"topic":"t","device":"d","sequence":123456789012345678901234567890,"payload":1})",
+                           R"({"n":1e400.5})", R"({"n":01e400})", R"({"n":1e400,"m":})"}) {
+    EXPECT_FALSE(parse(body).has_value()) << body;
+  }
+}
+
 TEST(Ingest, ArraysAndLinesAreTakenInOrder) {
   for (const char* body : {R"([{"topic":"a","payload":1},{"topic":"b","payload":"two"}])",
                            "{\"topic\":\"a\",\"payload\":1}\n\n{\"topic\":\"b\",\"payload\":\"two\"}\n"}) {

@@ -1,6 +1,9 @@
 #include "node/json_text.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <utility>
 
 namespace verge::node {
 namespace {
@@ -36,6 +39,44 @@ size_t after_value(std::string_view text, size_t at) {
   return at;
 }
 
+bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
+
+size_t after_digits(std::string_view text, size_t at) {
+  while (at < text.size() && is_digit(text[at])) ++at;
+  return at;
+}
+
+// RFC 8259 section 6.
+bool is_number(std::string_view token) {
+  size_t at = token.starts_with('-') ? 1 : 0;
+  const auto digits = [&] {
+    const size_t begin = std::exchange(at, after_digits(token, at));
+    return at > begin;
+  };
+  const bool is_zero_first = at < token.size() && token[at] == '0';
+  const size_t begin = at;
+  if (!digits() || (is_zero_first && at > begin + 1)) return false;
+  if (at < token.size() && token[at] == '.' && (++at, !digits())) return false;
+  if (at < token.size() && (token[at] == 'e' || token[at] == 'E')) {
+    ++at;
+    if (at < token.size() && (token[at] == '+' || token[at] == '-')) ++at;
+    if (!digits()) return false;
+  }
+  return at == token.size();
+}
+
+template <class Number>
+bool holds(std::string_view number) {
+  Number value{};
+  const auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), value);
+  return problem == std::errc{} && end == number.data() + number.size();
+}
+
+bool is_in_range(std::string_view number) {
+  if (number.find_first_of(".eE") != std::string_view::npos) return holds<double>(number);
+  return holds<int64_t>(number) || holds<uint64_t>(number);
+}
+
 }  // namespace
 
 std::vector<std::string_view> json_values(std::string_view container) {
@@ -67,6 +108,30 @@ std::string json_minified(std::string_view value) {
     if (at > begin + 1 || !is_space(value[begin])) text.append(value.substr(begin, at - begin));
   }
   return text;
+}
+
+std::optional<std::string> with_numbers_in_range(std::string_view json) {
+  std::optional<std::string> changed;
+  for (size_t at = 0; at < json.size();) {
+    if (json[at] == '"') {
+      at = after_string(json, at);
+      continue;
+    }
+    constexpr std::string_view kFirst = "0123456789+-.";  // of what may be one, or looks like it
+    if (!kFirst.contains(json[at])) {
+      ++at;
+      continue;
+    }
+    const size_t end = std::min(json.find_first_not_of("0123456789+-.eE", at), json.size());
+    const std::string_view token = json.substr(at, end - at);
+    if (is_number(token) && !is_in_range(token)) {
+      if (!changed) changed.emplace(json);
+      std::fill_n(changed->begin() + static_cast<ptrdiff_t>(at), token.size(), '0');
+      (*changed)[at + 1] = '.';
+    }
+    at = end;
+  }
+  return changed;
 }
 
 }  // namespace verge::node

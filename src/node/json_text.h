@@ -2,6 +2,7 @@
 // its text has all digits.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,5 +15,10 @@ std::vector<std::string_view> json_values(std::string_view container);
 
 // The same value without white space outside of strings.
 std::string json_minified(std::string_view value);
+
+// JSON bounds no number (RFC 8259 section 6), parsers do. The same text, of the same length, with a zero for each
+// number that neither an integer of 64 bits nor a double holds; nothing where there is none. What is no number stays,
+// and what was no JSON is none.
+std::optional<std::string> with_numbers_in_range(std::string_view json);
 
 }  // namespace verge::node

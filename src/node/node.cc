@@ -273,10 +273,32 @@ ConfigProblems check_listeners(const Config& config) {
   return problems;
 }
 
+namespace {
+
+// So that a first start that cannot listen leaves no directory behind. Names are looked up when they are listened on.
+Result<void> check_addresses_are_free(const Config& config) {
+  for (const ListenKey& each : listeners_of(config)) {
+    for (const std::string& text : *each.addresses) {
+      const Result<net::Address> address = net::Address::parse(text);
+      if (!address || address->port() == 0) continue;
+      if (const auto socket = net::Socket::listen(*address, /*shared=*/false); !socket) {
+        return std::unexpected(socket.error());
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
                                            const Credentials& credentials, net::HandedOver handed_over) {
   if (const Result<void> checked = check_data_directory(config.node.data_dir); !checked) {
     return std::unexpected(checked.error());
+  }
+  const bool has_own_sockets = handed_over.check_all_claimed().has_value();
+  if (has_own_sockets && !std::filesystem::exists(config.node.data_dir)) {
+    if (const Result<void> free = check_addresses_are_free(config); !free) return std::unexpected(free.error());
   }
   Result<storage::DataDirectory> directory = storage::DataDirectory::open(config.node.data_dir);
   if (!directory) return std::unexpected(directory.error());
@@ -665,13 +687,6 @@ void Node::make_questions() {
 
 void Node::make_uplink() {
   if (config_.parent.url.empty()) return;
-  if (config_.parent.report_every > Duration(0)) {
-    report_sender_ = std::make_unique<ReportSender>(admin_loop_, *overview_, parent_paths(), access_of(credentials_),
-                                                    config_.parent.report_every);
-    overview_->look_at_parent([this] { return report_sender_->parent(); });
-  } else {
-    overview_->look_at_parent([url = config_.parent.url] { return ParentSeen{.url = url, .who = {}}; });
-  }
   const ParentConfig& parent = config_.parent;
   const SpoolConfig& spool = config_.spool;
   const auto count = [](uint64_t value) { return static_cast<uint32_t>(value); };
@@ -690,6 +705,13 @@ void Node::make_uplink() {
                            .redundant = parent.redundant,
                            .access = [this](size_t path) { return parent_access_[path]; },
                            .watch = event_traces_ ? event_traces_->watch() : spool::RecordWatch{}});
+  if (config_.parent.report_every > Duration(0)) {
+    report_sender_ = std::make_unique<ReportSender>(admin_loop_, *overview_, parent_paths(), access_of(credentials_),
+                                                    config_.parent.report_every, uplink_->outage_is_said());
+    overview_->look_at_parent([this] { return report_sender_->parent(); });
+  } else {
+    overview_->look_at_parent([url = config_.parent.url] { return ParentSeen{.url = url, .who = {}}; });
+  }
   shards_[0].loop->post([this] { uplink_->start(); });
 }
 

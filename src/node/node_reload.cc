@@ -3,11 +3,13 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/log.h"
 #include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
+#include "node/config_difference.h"
 #include "node/node.h"
 
 namespace verge::node {
@@ -162,11 +164,12 @@ void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> ru
     expect_proxies(config.http, config.mqtt);
   });
   warn_of_credentials(credentials);
-  if (same_settings(applied, config)) {
+  if (const std::vector<std::string> waiting = different_keys(applied, config); waiting.empty()) {
     log_info("node", "the configuration was reloaded: {} rules", config.rules.size());
   } else {
-    log_warning("node", "the configuration was reloaded: {} rules; what else changed takes effect at the next start",
-                config.rules.size());
+    log_warning("node",
+                "the configuration was reloaded: {} rules; what else changed takes effect at the next start: {}",
+                config.rules.size(), fmt::join(waiting, ", "));
   }
   // Loops read what cannot change; the rest is this thread's.
   config_.rules = applied.rules;

@@ -67,13 +67,19 @@ std::string overflow_json(const jetstream::StreamStore& stream) {
                      overflow->moved.value());
 }
 
-std::string paths_json(const ParentConfig& parent, std::span<const spool::PathCounters> counters) {
+// Neither a batch nor a report failed last on the path. `reports`: null if none are sent.
+bool stands(const spool::PathCounters& counters, const ReportSender* reports, size_t path) {
+  return counters.stands && (reports == nullptr || reports->stands(path));
+}
+
+std::string paths_json(const ParentConfig& parent, std::span<const spool::PathCounters> counters,
+                       const ReportSender* reports) {
   std::string out = "[";
   const std::vector<PathConfig> paths = parent.all_paths();
   for (size_t i = 0; i < counters.size(); ++i) {
     fmt::format_to(std::back_inserter(out), R"({}{{"url":{},"bind":{},"stands":{},"sent":{},"won":{},"failures":{}}})",
                    i == 0 ? "" : ",", json_string(paths[i].url),
-                   paths[i].bind.empty() ? "null" : json_string(paths[i].bind), counters[i].stands.load(),
+                   paths[i].bind.empty() ? "null" : json_string(paths[i].bind), stands(counters[i], reports, i),
                    counters[i].sent.value(), counters[i].won.value(), counters[i].failures.value());
   }
   return out.append("]");
@@ -171,7 +177,8 @@ void write_queues(MetricsText& out, const queues::QueueStore* queues) {
 }
 
 // A family by path.
-void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const spool::PathCounters> counters) {
+void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const spool::PathCounters> counters,
+                 const ReportSender* reports) {
   std::vector<std::string> labels;
   for (const PathConfig& path : parent.all_paths()) {
     labels.push_back(
@@ -183,7 +190,7 @@ void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const s
   };
   using Path = spool::PathCounters;
   family("uplink_path_stands", "gauge", "1 when the path to the parent has not failed last.",
-         [](const Path& path) { return path.stands ? 1 : 0; });
+         [&](const Path& path) { return stands(path, reports, static_cast<size_t>(&path - counters.data())) ? 1 : 0; });
   family("uplink_path_sent_total", "counter", "Batches sent over the path.",
          [](const Path& path) { return path.sent.value(); });
   family("uplink_path_won_total", "counter", "Of these, those that the path's answer decided.",
@@ -281,14 +288,16 @@ std::string Node::status_json() const {
                  spooled.refused.value(), histogram_json(commit));
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();
+    const ReportSender* reports = report_sender_.get();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"uplink":{{"parent":{},"connected":{},"bytes_sent":{},"report_bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
-        json_string(config_.parent.url), sent.connected.load(), sent.bytes_sent.load(),
-        report_sender_ ? report_sender_->bytes_sent() : 0, sent.bytes_received.load(), sent.batches.value(),
-        sent.records.value(), sent.event_bytes.value(), sent.failures.value(), sent.refusals.value(),
-        sent.buried.value(), sent.expired.value(), sent.damaged.value(), sent.line_bytes_per_s.load(),
-        sent.compression_level.load(), config_.parent.redundant, paths_json(config_.parent, uplink_->path_counters()));
+        R"(,"uplink":{{"parent":{},"connected":{},"reached":{},"report_failures":{},"bytes_sent":{},"report_bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
+        json_string(config_.parent.url), sent.connected.load(), reports ? reports->is_reached() : sent.connected.load(),
+        reports ? reports->failures() : 0, sent.bytes_sent.load(), reports ? reports->bytes_sent() : 0,
+        sent.bytes_received.load(), sent.batches.value(), sent.records.value(), sent.event_bytes.value(),
+        sent.failures.value(), sent.refusals.value(), sent.buried.value(), sent.expired.value(), sent.damaged.value(),
+        sent.line_bytes_per_s.load(), sent.compression_level.load(), config_.parent.redundant,
+        paths_json(config_.parent, uplink_->path_counters(), reports));
   } else {
     out.append(",\"uplink\":null");
   }
@@ -581,6 +590,11 @@ std::string Node::metrics_text() const {
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();
     out.gauge("uplink_connected", "1 when the last batch was delivered.", sent.connected ? 1 : 0);
+    const bool reached = report_sender_ ? report_sender_->is_reached() : sent.connected.load();
+    out.gauge("uplink_reached", "1 when the parent answered last: a report, or, where none are sent, a batch.",
+              reached ? 1 : 0);
+    out.counter("uplink_report_failures_total", "Reports that the parent did not answer.",
+                report_sender_ ? report_sender_->failures() : 0);
     out.counter("uplink_sent_bytes_total", "Bytes on the wire to the parent.", sent.bytes_sent);
     out.counter("uplink_report_bytes_total", "Bytes on the wire to the parent that say how this node is.",
                 report_sender_ ? report_sender_->bytes_sent() : 0);
@@ -593,7 +607,7 @@ std::string Node::metrics_text() const {
     out.counter("uplink_damaged_total", "Sequences that could not be read back.", sent.damaged.value());
     out.gauge("uplink_line_bytes_per_second", "How fast the line was lately.",
               static_cast<double>(sent.line_bytes_per_s.load()));
-    write_paths(out, config_.parent, uplink_->path_counters());
+    write_paths(out, config_.parent, uplink_->path_counters(), report_sender_.get());
   }
   if (!tls_listeners_.empty()) {
     const TlsTotals tls = tls_totals();

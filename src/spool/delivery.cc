@@ -174,6 +174,7 @@ void Delivery::on_delivered(LaneState& lane, const PreparedBatch& batch) {
 
 // The parent itself answered.
 void Delivery::reached() {
+  counters_.outage_is_said = false;
   if (!counters_.connected.exchange(true)) log_info("uplink", "delivering to {}", parent_);
   effects_.age(true);
 }
@@ -291,7 +292,8 @@ void Delivery::offer_unburied(size_t records) {
 
 void Delivery::on_failure(LaneState& lane, const ParentAnswer& answer) {
   counters_.failures.add();
-  if (counters_.connected.exchange(false) || failures_in_a_row_ == 0) {
+  counters_.connected = false;
+  if (!counters_.outage_is_said.exchange(true)) {
     log_warning("uplink", "not delivered, will try again: {}", answer.error.line());
   }
   for (BatchPointer* batch : {&lane.under_way, &lane.next}) {

@@ -694,6 +694,10 @@ void Spool::refuse(Pending& share, const Error& error) {
   for (const Pending::Place& place : share.places) {
     const Submission::Item& item = place.submission->items[place.item];
     if (!item.source.empty()) ledger_.withdraw(item.source, item.source_sequence);
+    if (error.code == "storage.full") {
+      uint64_t& lacked = stream(share.priority).lacked;
+      lacked = std::max<uint64_t>(lacked, item.event.size() + item.source.size() + kRecordOverheadMax);
+    }
     place.submission->fates[place.item] = Submission::Fate::kRefused;
     place.submission->error = error;
   }
@@ -746,8 +750,26 @@ Result<void> Spool::checkpoint() {
   return write_ledger();
 }
 
+// Each stream that found none has a segment now with room for what it lacked, and for more than a few records.
+bool Spool::has_begun_again() const {
+  bool has_lacked = false;
+  for (const Stream& its : streams_) {
+    if (its.lacked == 0) continue;
+    has_lacked = true;
+    if (its.log->room() < std::max<uint64_t>(its.lacked, frame_body_target() / 4)) return false;
+  }
+  return has_lacked;
+}
+
 bool Spool::has_room() {
   if (bytes() + options_.bytes_max / kSegmentsMin > space_for(Priority::kLow)) return false;
+  const bool room = reserve_.ready() > 0 || has_begun_again() || fits_on_disk();
+  for (Stream& its : streams_) its.lacked = room ? 0 : its.lacked;
+  return room;
+}
+
+// A segment more.
+bool Spool::fits_on_disk() {
   const std::string path = directory_ + std::string(kProbe);
   Result<std::unique_ptr<storage::File>> file = file_system_.open(path, storage::OpenMode::kCreate);
   const bool room = file && (*file)->allocate(reserve_.segment_bytes());

@@ -142,7 +142,8 @@ class Spool {
   void set_age(uint32_t seconds) { age_s_ = seconds; }
   [[nodiscard]] uint32_t age() const { return age_s_; }
 
-  // Whether a segment more of any stream would fit, by the limit and on the disk. Tries it.
+  // Whether there is room for records again, by the limit and on the disk: for a segment more of any stream, which it
+  // tries, or, where a segment was begun since, in it.
   bool has_room();
 
   // Whether prepare_segment() should be called soon, so that the next segment is ready when it is needed.
@@ -169,6 +170,7 @@ class Spool {
     IntervalSet delivered;
     uint64_t durable_end = 1;
     uint64_t dropped = 0;
+    uint64_t lacked = 0;   // the largest record that the disk had no space for since there was room last
     uint64_t sampled = 0;  // records that were offered while the stream is thinned out
 
     [[nodiscard]] uint64_t delivered_through() const { return delivered.first_gap(1, UINT64_MAX).begin - 1; }
@@ -207,6 +209,8 @@ class Spool {
   [[nodiscard]] uint64_t space_for(Priority stream) const;
   [[nodiscard]] size_t frame_body_target() const;
   [[nodiscard]] bool may_drop(Priority stream) const;
+  [[nodiscard]] bool has_begun_again() const;
+  bool fits_on_disk();
   bool make_room(Priority stream);
   bool drop_oldest(Priority stream);
   bool is_thinned_out(Priority stream, uint64_t bytes);

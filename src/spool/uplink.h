@@ -74,7 +74,9 @@ class Uplink final : private Delivery::Effects, private RedundantPaths::Effects 
   // No request is made any more and none is awaited; call before destruction, on the loop.
   void stop();
 
-  [[nodiscard]] const UplinkCounters& counters() const { return counters_; }                    // any thread
+  [[nodiscard]] const UplinkCounters& counters() const { return counters_; }  // any thread
+  // For who else finds out whether the parent is reached, so that one line is said of an outage. Any thread.
+  [[nodiscard]] std::atomic<bool>& outage_is_said() { return counters_.outage_is_said; }
   [[nodiscard]] std::span<const PathCounters> path_counters() const { return path_counters_; }  // likewise
   // How long the oldest record of the stream has waited, roughly; 0 when none does. Any thread.
   [[nodiscard]] Duration waiting(Priority stream) const;

@@ -20,6 +20,7 @@ struct UplinkCounters {
   std::atomic<uint64_t> bytes_sent{0};       // on the wire, heads and repetitions included
   std::atomic<uint64_t> bytes_received{0};   // likewise
   std::atomic<bool> connected{false};        // the last batch was delivered
+  std::atomic<bool> outage_is_said{false};   // in the log, by whoever found first that the parent is not reached
   std::atomic<int64_t> last_delivery_us{0};  // wall clock; 0: never
   std::atomic<uint64_t> line_bytes_per_s{0};
   std::atomic<int> compression_level{0};

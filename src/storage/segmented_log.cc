@@ -312,6 +312,12 @@ Result<void> SegmentedLog::make_room_for(size_t bytes) {
   return begin_segment(frame_size);
 }
 
+uint64_t SegmentedLog::room() const {
+  constexpr uint64_t kFrame = frame_aligned(kFrameHeaderBytes + kFrameSealBytes);
+  if (!active_ || failed_ || segments_.back().key != keys_.writing()) return 0;
+  return segments_.back().bytes - std::min(segments_.back().bytes, active_end_ + kFrame);
+}
+
 Result<void> SegmentedLog::append(uint32_t count, uint32_t stamp, std::string frame) {
   VERGE_ASSERT(count > 0 && frame.size() >= kFrameHeaderBytes);
   VERGE_ASSERT(frame.size() + kFrameSealBytes - kFrameHeaderBytes <= kFrameBytesMax);

@@ -130,6 +130,8 @@ class SegmentedLog {
   [[nodiscard]] uint64_t bytes() const;
   // Whether the active segment is so full that the next should be ready.
   [[nodiscard]] bool needs_next() const { return active_ && active_end_ > segments_.back().bytes / 2; }
+  // How many bytes of a frame's body the active segment still takes; 0 where the next frame begins another one.
+  [[nodiscard]] uint64_t room() const;
   // How many segments were begun; changes when one was filled.
   [[nodiscard]] uint64_t segments_begun() const { return segments_begun_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }

@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import gzip
 import http.server
 import json
 import os
@@ -28,6 +29,10 @@ AFTER_CONNECT = [
     ("SUBSCRIBE with reserved flags", packet(0x80, b"\0\1\0" + text_field("a") + b"\0"), {MALFORMED}),
     ("PINGREQ with reserved flags", packet(0xC1), {MALFORMED}),
     ("PUBACK with reserved flags", packet(0x42, b"\0\1"), {MALFORMED}),
+    ("PUBACK with a reason that is none", packet(0x40, b"\0\1\x55"), {MALFORMED, PROTOCOL_ERROR}),
+    ("PUBREC with a reason of PUBREL", packet(0x50, b"\0\1\x92"), {MALFORMED, PROTOCOL_ERROR}),
+    ("PUBREL with a reason of PUBACK", packet(0x62, b"\0\1\x10"), {MALFORMED, PROTOCOL_ERROR}),
+    ("PUBCOMP with a reason that is none", packet(0x70, b"\0\1\x01"), {MALFORMED, PROTOCOL_ERROR}),
     ("QoS 3", packet(0x36, text_field("a") + b"\0\1\0"), {MALFORMED}),
     ("DUP at QoS 0", packet(0x38, text_field("a") + b"\0"), {MALFORMED}),
     ("a remaining length of five bytes", b"\x30\xff\xff\xff\xff\x01", {MALFORMED}),
@@ -39,6 +44,7 @@ AFTER_CONNECT = [
     ("a topic with U+0000", publish_packet(b"a/\0"), {MALFORMED}),
     ("a topic with +", publish_packet("a/+/b"), {TOPIC_NAME, MALFORMED}),
     ("a topic with #", publish_packet("a/#"), {TOPIC_NAME, MALFORMED}),
+    ("a topic of 129 levels", publish_packet("/" * 128), {TOPIC_NAME}),
     ("an empty topic", publish_packet(""), {TOPIC_NAME, PROTOCOL_ERROR}),
     ("a topic alias that stands for no topic", publish_packet("", properties=b"\x23\0\1"), {ALIAS, PROTOCOL_ERROR}),
     ("a topic longer than the packet", packet(0x30, b"\xff\xffab"), {MALFORMED}),
@@ -134,6 +140,14 @@ class BadMqtt(verge.TestCase):
                 self.assertIn(packets[0][1][0], reasons, f"{what}: the reason code {packets[0][1][0]:#x}")
                 self.check_healthy()
         self.assertGreaterEqual(self.edge.status()["mqtt"]["violations"], len(AFTER_CONNECT))
+
+    def test_the_reason_in_words(self):
+        for topic, words in (("", b"the topic name is empty"), ("a/+", b"has a wildcard"), ("/" * 128, b"more than 128 levels")):
+            with self.subTest(topic):
+                client = self.raw(self.edge)
+                client.send(publish_packet(topic))
+                [(_, body)] = client.receive_all()
+                self.assertIn(words, body)
 
     def test_after_connect_311(self):
         """3.1.1 has no DISCONNECT from a server: the connection closes."""
@@ -275,6 +289,29 @@ class BadHttp(verge.TestCase):
                 self.check_problem(self.edge.post("/v1/events", body), {400})
         self.assertEqual(self.edge.events(), [], "nothing of a bad request is stored")
         self.check_alive()
+
+    def test_numbers_of_any_size(self):
+        """As by MQTT: JSON bounds no number, and the payload is kept as it was sent."""
+        payloads = [b'{"n":123456789012345678901234567890}', b'{"n":-1e400,"m":[1e-400,0.1]}']
+        for payload in payloads:
+            answer = self.edge.post("/v1/events?topic=any/http", payload)
+            self.assertEqual(answer.status, 200, answer)
+        client = self.mqtt(self.edge, "device")
+        for payload in payloads:
+            client.publish_and_wait("any/mqtt", payload)
+        for topic in ("any/http", "any/mqtt"):
+            lines = verge.run("events", "query", "--data-dir", self.edge.data_dir, "--topic", topic, "--kind", "message",
+                              "--json").stdout
+            self.assertEqual([line.partition('"payload":')[2] for line in lines.splitlines()],
+                             [payload.decode() + "}" for payload in payloads])
+
+    def test_content_codings(self):
+        """RFC 9110 section 15.5.16."""
+        answer = self.edge.post("/v1/events", gzip.compress(b'{"a":1}'), {"Content-Encoding": "gzip"})
+        self.check_problem(answer, {415})
+        self.assertEqual(answer.fields["accept-encoding"], "identity")
+        self.assertIn("'gzip'", answer.json()["error"]["what"])
+        self.assertEqual(self.edge.post("/v1/events", b'{"a":1}', {"Content-Encoding": "Identity"}).status, 200)
 
     def test_bad_priority_names_the_nearest(self):
         answer = self.edge.post("/v1/events", {"topic": "a", "priority": "critcal"})

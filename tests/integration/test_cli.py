@@ -128,7 +128,15 @@ class Help(verge.TestCase):
                             (["events", "tail", "--limit", "-1"], "from 0"),
                             (["events", "query", "--topic", "a/#/b"], "a/#/b"),
                             (["events", "query", "--after", "foo"], "normal:17"),
-                            (["events", "query", "--admin", "127.0.0.1:9", "--kind", "mesage"], "'message'")):
+                            (["events", "query", "--admin", "127.0.0.1:9", "--kind", "mesage"], "'message'"),
+                            (["events", "query", "--admin", "foo"], "HOST:PORT"), (["top", "--admin", "foo"], "HOST:PORT"),
+                            (["kv", "list", "--admin", "foo"], "HOST:PORT"),
+                            (["mqtt", "clients", "--admin", "foo:99999"], "no valid port"),
+                            (["cache", "list", "--admin", ":1"], "HOST:PORT"),
+                            (["worker", "list", "--admin", "foo:"], "HOST:PORT"),
+                            (["bench", "decide", "--target", "foo"], "HOST:PORT"),
+                            (["bench", "ingest", "--target", "1883"], "HOST:PORT"),
+                            (["demo", "--replay", "nosuch.csv"], "nosuch.csv")):
             with self.subTest(" ".join(words)):
                 answer = verge.run(*words)
                 self.assertEqual(answer.returncode, 2, answer)
@@ -330,6 +338,17 @@ class Query(verge.TestCase):
         self.assertIsNone(process.poll(), "tail goes on")
         process.send_signal(signal.SIGINT)
         self.assertIn(process.wait(verge.PATIENCE), (0, -signal.SIGINT, 128 + signal.SIGINT))
+
+    def test_tail_of_several_streams(self):
+        """The limit is of all together, and they come in the order of their times."""
+        for number, priority in enumerate(("low", "critical", "normal", "high", "low", "critical")):
+            answer = self.node_.post("/v1/events", {"topic": "s/x", "priority": priority, "payload": {"number": number}})
+            self.assertEqual(answer.status, 200, answer)
+        process = self.tail("--topic", "s/#", "--limit", "4")
+        self.assertEqual([event["payload"]["number"] for event in self.read_lines(process, 4)], [2, 3, 4, 5])
+        self.client.publish_and_wait("n/other", {})
+        self.node_.post("/v1/events", {"topic": "s/x", "payload": {"number": 6}})
+        self.assertEqual([event["payload"]["number"] for event in self.read_lines(process, 1)], [6])
 
     def test_tail_ends_with_its_reader(self):
         process = self.tail("--topic", "n/#", "--limit", "1")

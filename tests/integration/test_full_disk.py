@@ -324,6 +324,22 @@ class FullDisk(Full):
         os.unlink(self.ballast)
         self.wait_ready_again(node)
 
+    def test_ready_again_when_records_are_stored_again(self):
+        """With space for the next segment, and none for one after it."""
+        node = self.start_node()
+        client = self.mqtt(node, "modern")
+        # The files that are kept ahead are there before the disk is full.
+        verge.wait_until(lambda: client.publish_and_wait("keep/v5", {"filling": FILLING}) == 0 and
+                         os.path.exists(os.path.join(node.data_dir, "spool", "reserve", "held-back")), "one is held back")
+        self.fill_disk()
+        _, refused = self.publish_until_refused(client, "keep/v5", range(10000), 10000)
+        os.truncate(self.ballast, os.path.getsize(self.ballast) - (3 << 19))  # 1.5 MiB
+        self.assertEqual(client.publish_and_wait("keep/v5", {"number": refused, "filling": FILLING}), 0)
+        self.wait_ready_again(node)
+        for number in range(100):
+            self.assertEqual(client.publish_and_wait("keep/v5", {"number": number, "filling": FILLING}), 0)
+        self.assertEqual(node.admin("/readyz").status, 200)
+
     def test_killed_while_full(self):
         node = self.start_node()
         client = self.mqtt(node, "modern")

@@ -317,6 +317,19 @@ class Command(Rules):
                           ("mean/oven-1", {"device": "oven-1", "mean": 50})])
         self.assertEqual(len(self.lines("test", self.file, "--with", self.stream, "--keep-open")), 3)
 
+    def test_numbers_of_any_size(self):
+        with open(self.stream, "w", encoding="utf-8") as out:
+            out.write('{"topic":"all/x","payload":{"n":123456789012345678901234567890,"m":1e400,"k":1.50}}\n')
+        with open(self.file, "w", encoding="utf-8") as out:
+            out.write("""[[rule]]
+name = "all"
+sql = "SELECT * FROM 'all/#'"
+do = [{ publish = "copy" }]
+""")
+        answer = verge.run("rules", "test", self.file, "--with", self.stream)
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        self.assertIn('"payload":{"n":123456789012345678901234567890,"m":1e400,"k":1.50}}', answer.stdout)
+
     def test_list_explain_and_trace(self):
         self.assertEqual([each["rule"] for each in self.lines("list", self.file, "--json")], ["hot", "mean"])
         steps = self.lines("explain", self.file, "hot", "--json")[0]["steps"]

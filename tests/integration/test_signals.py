@@ -84,6 +84,7 @@ class Reload(verge.TestCase):
     def test_what_cannot_change_is_said(self):
         said = self.reload(rule("two") + "[mqtt]\ninflight_max = 7\n", "reloaded")
         self.assertEqual(said[0]["level"], "warning", "a setting that needs a start is not passed over in silence")
+        self.assertTrue(said[0]["message"].endswith("at the next start: mqtt.inflight_max"), said)
         self.ask("two")
         self.check_connections()
 

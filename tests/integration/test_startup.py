@@ -213,6 +213,7 @@ class Obstacles(verge.TestCase):
             second.sets = [f"{listener}.listen={first.addresses[listener]}"]
             with self.subTest(listener):
                 self.refused(second, first.addresses[listener], "in use")
+                self.assertFalse(os.path.exists(second.data_dir), "nothing is left behind")
         self.assertEqual(first.admin("/readyz").status, 200, "the first is not disturbed")
 
     def test_data_directory_of_another_node(self):

@@ -17,6 +17,10 @@ default_md = sha256
 policy = any
 unique_subject = no
 copy_extensions = copy
+x509_extensions = issued
+[issued]
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [any]
 commonName = supplied
 """
@@ -60,7 +64,7 @@ class Authority:
         with open(os.path.join(self.directory, "serial"), "w", encoding="ascii") as file:
             file.write("1000\n")
         _openssl("req", "-x509", *_new_key(), "-keyout", os.path.join(self.directory, "ca.key"), "-out", self.pem,
-                 "-days", "2", "-subj", f"/CN={name}")
+                 "-days", "2", "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
     def issue(self, names, begin="20200101000000Z", end="20991231235959Z", common_name=None):
         """`names`: as in subjectAltName, such as "IP:127.0.0.1,DNS:parent.example"."""

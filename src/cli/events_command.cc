@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <deque>
 #include <iterator>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -240,10 +241,12 @@ struct TailLine {
 };
 
 // The last `limit` of all streams together, in the order of their times.
-void print_last(std::vector<TailLine> lines, size_t limit) {
-  std::ranges::stable_sort(lines, {}, [](const TailLine& line) { return line.time.microseconds; });
-  for (size_t i = lines.size() - std::min(limit, lines.size()); i < lines.size(); ++i) {
-    fmt::print("{}\n", lines[i].text);
+void print_last(std::span<const TailLine> lines, size_t limit) {
+  std::vector<std::pair<int64_t, size_t>> order;  // those of one stream stay in its order
+  for (size_t i = 0; i < lines.size(); ++i) order.emplace_back(lines[i].time.microseconds, i);
+  std::ranges::sort(order);
+  for (size_t i = order.size() - std::min(limit, order.size()); i < order.size(); ++i) {
+    fmt::print("{}\n", lines[order[i].second].text);
   }
 }
 
@@ -282,7 +285,7 @@ int run_tail(EventsOptions& options) {
       std::ranges::move(lines, std::back_inserter(last));
       if (end->position) seen[static_cast<size_t>(stream)] = end->position;
     }
-    print_last(std::move(last), options.limit);
+    print_last(last, options.limit);
     std::fflush(stdout);
     if (std::ferror(stdout) != 0) return kSuccess;
     first = false;

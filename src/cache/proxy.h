@@ -49,11 +49,6 @@ struct ProxyCounters {
   Counter not_signed;  // 403
   Histogram answered;  // from the request to the begin of its answer
   Histogram origin;    // from asking an origin to the head of its answer
-
-  // All of the latter.
-  [[nodiscard]] uint64_t answered_before() const {
-    return redirected.value() + files.value() + limited.value() + not_signed.value();
-  }
 };
 
 // The sites as one loop serves them. Replaced as a whole; requests keep the one that they began with.

@@ -313,7 +313,6 @@ void Pool::make_way() {
 }
 
 void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecord>> again) {
-  ++ended_processes_;
   std::erase(ready_, &process);
   std::vector<std::pair<Instance*, bool>> its;  // and whether it was being started
   for (Instance* instance : process.instances) {

@@ -129,7 +129,6 @@ class Pool {
   [[nodiscard]] size_t instances() const { return instances_.size(); }
   // What the sandbox lacks (calls::kLacks…), once a process has stood.
   [[nodiscard]] uint32_t lacks() const { return lacks_; }
-  [[nodiscard]] uint64_t ended_processes() const { return ended_processes_; }
 
  private:
   friend class Process;
@@ -192,7 +191,6 @@ class Pool {
   const std::atomic<bool>* wants_ended_ = nullptr;
   uint64_t last_call_ = 0;
   uint32_t lacks_ = 0;
-  uint64_t ended_processes_ = 0;
 };
 
 }  // namespace verge::isolates

@@ -203,10 +203,7 @@ void Forks::on_ready(uint32_t events) {
     std::memcpy(&descriptor, CMSG_DATA(head), sizeof(int));
     handle = net::Socket(descriptor);
   }
-  if (answer.what == calls::ControlAnswer::kEnded) {
-    if (ended_) ended_(static_cast<int>(answer.process), static_cast<int>(answer.status));
-    return;
-  }
+  if (answer.what == calls::ControlAnswer::kEnded) return;
   const auto found = waiting_.find(answer.number);
   if (found == waiting_.end()) return;
   Waiting waiting = std::move(found->second);

@@ -64,8 +64,6 @@ class Forks final : private runtime::Watcher {
   // Called once, later. Error: workers.program.
   using Forked = std::function<void(Result<ForkedProcess>)>;
   void fork(uint64_t data_bytes, Forked forked);
-  // `ended` is told the wait status of each process that has ended, maybe after its socket was closed.
-  void observe_ends(std::function<void(int process, int status)> ended) { ended_ = std::move(ended); }
 
  private:
   struct Waiting {
@@ -84,7 +82,6 @@ class Forks final : private runtime::Watcher {
   std::unordered_map<uint32_t, Waiting> waiting_;
   std::vector<std::pair<Forked, Error>> failed_;
   runtime::Timer retry_;
-  std::function<void(int process, int status)> ended_;
 };
 
 }  // namespace verge::isolates

@@ -186,7 +186,6 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const Server& optio
     if (const Result<void> trusted = made->trust(options.client_ca); !trusted) {
       return std::unexpected(trusted.error());
     }
-    made->verifies_clients_ = true;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
   return made;

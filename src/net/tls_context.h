@@ -67,7 +67,6 @@ class TlsContext : public std::enable_shared_from_this<TlsContext> {
   // A connection before its handshake, as server or as client.
   [[nodiscard]] std::unique_ptr<TlsSession> make_session() const;
 
-  [[nodiscard]] bool verifies_clients() const { return verifies_clients_; }
   // When the own certificate ends, in seconds since 1970; 0 without one.
   [[nodiscard]] int64_t certificate_ends() const { return certificate_ends_; }
 
@@ -87,7 +86,6 @@ class TlsContext : public std::enable_shared_from_this<TlsContext> {
                              const unsigned char* offered, unsigned int offered_bytes, void* context);
 
   const bool is_server_;
-  bool verifies_clients_ = false;
   bool protocol_required_ = false;
   int64_t certificate_ends_ = 0;
   std::string server_name_;

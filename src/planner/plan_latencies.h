@@ -22,7 +22,6 @@ class PlanLatencies {
   };
   [[nodiscard]] RoundTrip between_user_and_node(size_t user, size_t node) const;
   [[nodiscard]] RoundTrip between_nodes(size_t a, size_t b) const;
-  [[nodiscard]] bool is_calibrated() const { return calibration_.has_value(); }
 
  private:
   [[nodiscard]] RoundTrip between(const std::string& from, const Coordinates& a, const std::string& to,

@@ -40,7 +40,6 @@ class BatchBuilder {
   void add(uint64_t sequence, std::string_view event);
   [[nodiscard]] size_t bytes() const { return records_.size(); }
   [[nodiscard]] uint64_t count() const { return count_; }
-  [[nodiscard]] uint64_t last_sequence() const { return last_sequence_; }
   // Compressed with zstd at `level` (1..19).
   [[nodiscard]] std::string take(int level);
 

@@ -113,7 +113,6 @@ struct Realm::State {
   [[nodiscard]] Failure failure_of(v8::Local<v8::Value> error, std::string_view code = "workers.exception") const;
   [[nodiscard]] Failure failure_of(v8::Local<v8::Message> message, v8::Local<v8::Value> error,
                                    std::string_view code) const;
-  void charge_external(std::int64_t bytes);
   // A script that waits for nothing more has ended.
   void look_for_end();
 

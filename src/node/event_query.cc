@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "model/topic.h"
+#include "node/json_text.h"
 #include "node/kept_events.h"
 #include "rules/restored_series.h"
 #include "spool/record.h"
@@ -28,8 +29,10 @@ bool matches(const EventQuery& query, const EventView& event) {
 bool is_json(std::string_view bytes) {
   if (bytes.empty()) return false;
   static thread_local simdjson::dom::parser parser;
-  simdjson::dom::element value;
-  return parser.parse(bytes.data(), bytes.size()).get(value) == simdjson::SUCCESS;
+  const simdjson::error_code problem = parser.parse(bytes.data(), bytes.size()).error();
+  if (problem != simdjson::NUMBER_ERROR) return problem == simdjson::SUCCESS;
+  const std::optional<std::string> in_range = with_numbers_in_range(bytes);  // JSON bounds no number
+  return in_range && parser.parse(*in_range).error() == simdjson::SUCCESS;
 }
 
 }  // namespace

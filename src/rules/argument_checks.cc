@@ -16,8 +16,6 @@ namespace {
 using Kind = Expression::Kind;
 using Finding = std::optional<Fault>;
 
-constexpr size_t kOfSensor = 4;  // x, least, largest, noise
-
 const std::vector<std::string>& truncated_units() {
   static const std::vector<std::string> kUnits = {"second", "minute", "hour", "day", "week", "month", "year"};
   return kUnits;
@@ -115,29 +113,6 @@ Finding check_hysteresis(const Expression& call) {
                   fmt::format("write hysteresis(x, {}, {}): on above the first, off below the second", *off, *on));
 }
 
-Finding check_sensors(const Expression& call) {
-  const auto& operands = call.operands;
-  if (operands.size() % kOfSensor != 0) {
-    return fault_at(call, "rule.arguments",
-                    fmt::format("fuse() takes four arguments a sensor, and has {}", operands.size()),
-                    "write fuse(x, least, largest, noise, …)");
-  }
-  for (size_t i = 0; i < operands.size(); i += kOfSensor) {
-    const std::optional<double> least = number_of(*operands[i + 1]);
-    const std::optional<double> largest = number_of(*operands[i + 2]);
-    const std::optional<double> noise = number_of(*operands[i + 3]);
-    if (least && largest && *least > *largest) {
-      return fault_at(*operands[i + 1], "rule.arguments", fmt::format("no reading is from {} to {}", *least, *largest),
-                      "write the lesser bound first");
-    }
-    if (noise && *noise <= 0) {
-      return fault_at(*operands[i + 3], "rule.arguments", "the noise of a sensor is above 0",
-                      "write its standard deviation");
-    }
-  }
-  return std::nullopt;
-}
-
 Finding check_topic_level(const Expression& call) {
   if (call.operands.empty()) return std::nullopt;
   const std::optional<double> level = number_of(*call.operands[0]);
@@ -149,7 +124,6 @@ Finding check_topic_level(const Expression& call) {
 Finding check_call(const Expression& call) {
   if (call.kind == Kind::kState && call.state == StateFunction::kLag) return check_lag(call);
   if (call.kind == Kind::kState && call.state == StateFunction::kHysteresis) return check_hysteresis(call);
-  if (call.kind == Kind::kState && call.state == StateFunction::kFuse) return check_sensors(call);
   if (call.kind != Kind::kCall) return std::nullopt;
   if (call.function == Function::kDateTrunc) return check_unit(call, truncated_units());
   if (call.function == Function::kExtract) return check_unit(call, extracted_units());

@@ -143,8 +143,8 @@ TEST(RuleCompiler, RefusesWithPositionAndSuggestion) {
       {"SELECT hysteresis(a, 1, 5) FROM 'x'", "rule.arguments", "1, 5", "hysteresis(x, 5, 1)"},
       {"SELECT hysteresis(a, 'high', 5) FROM 'x'", "rule.arguments", "'high'", "on_above"},
       {"SELECT fuse(a, 0, 8) FROM 'x'", "rule.arguments", "fuse", ""},
-      {"SELECT fuse(a, 8, 0, 1) FROM 'x'", "rule.arguments", "8", "lesser"},
-      {"SELECT fuse(a, 0, 8, 0) FROM 'x'", "rule.arguments", "0)", "deviation"},
+      {"SELECT fuse(a, 8, 0, 1) FROM 'x'", "rule.arguments", "8", "four arguments a sensor"},
+      {"SELECT fuse(a, 0, 8, 0) FROM 'x'", "rule.arguments", "0)", "four arguments a sensor"},
       {"SELECT topic(0) FROM 'x'", "rule.arguments", "0", "topic(1)"},
   };
   for (const Refusal& refusal : refusals) {
@@ -165,7 +165,7 @@ TEST(RuleCompiler, TakesArgumentsThatMayBeRight) {
        {"SELECT lookup(t, device, 'hall'), lag(a, n), lag(a, 1000), lag(a, 1), hysteresis(a, 5, 5) FROM 'x'",
         "SELECT date_trunc('MONTH', time), date_trunc(u, time), extract('weekday', time), topic(n), topic() FROM 'x'",
         "SELECT hysteresis(a, -1, -5), hysteresis(a, n, 5), fuse(a, 0, 8, n), fuse(a, -1, 1, 0.5) FROM 'x'"}) {
-    EXPECT_EQ(problem_of(sql).error.line(), RuleProblem{}.error.line()) << sql;
+    EXPECT_EQ(problem_of(sql, {UploadSource{}}).error.line(), RuleProblem{}.error.line()) << sql;
   }
 }
 
@@ -185,7 +185,7 @@ TEST(RuleCompiler, HavingNamesColumns) {
 
 TEST(RuleCompiler, WarnsOfColumnsThatAreNotMeant) {
   const auto warned = [](const std::string& sql) {
-    const auto rule = compile_rule({.name = "r", .sql = sql, .actions = {DropSource{}}}, {});
+    const auto rule = compile_rule({.name = "r", .sql = sql, .actions = {UploadSource{}}}, {});
     EXPECT_TRUE(rule.has_value()) << sql;
     std::vector<std::string> at;
     if (!rule) return at;

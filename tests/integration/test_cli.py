@@ -132,7 +132,7 @@ class Help(verge.TestCase):
                             (["events", "query", "--admin", "foo"], "HOST:PORT"), (["top", "--admin", "foo"], "HOST:PORT"),
                             (["kv", "list", "--admin", "foo"], "HOST:PORT"),
                             (["mqtt", "clients", "--admin", "foo:99999"], "no valid port"),
-                            (["cache", "list", "--admin", ":1"], "HOST:PORT"),
+                            (["cache", "stat", "--admin", ":1"], "HOST:PORT"),
                             (["worker", "list", "--admin", "foo:"], "HOST:PORT"),
                             (["bench", "decide", "--target", "foo"], "HOST:PORT"),
                             (["bench", "ingest", "--target", "1883"], "HOST:PORT"),

@@ -178,7 +178,7 @@ class OverHttp(Rules):
         self.assertEqual([shown[key] for key in ("do", "report", "warnings")], [rule["do"], "none", []])
         for t in (7, 8):
             client.publish("s", {"t": t})
-        verge.wait_until(lambda: node.admin("/v1/rules/sum").json()["matched"] == 2)
+        verge.wait_until(lambda: node.admin("/v1/rules/sum").json()["matched"] == 2, "both were taken")
         other = {**rule, "do": [{"publish": "sum/new"}], "report": "high"}
         put = node.admin("/v1/rules/sum", "PUT", json.dumps(other))
         self.assertEqual(put.status, 200, put)

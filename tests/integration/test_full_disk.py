@@ -334,7 +334,8 @@ class FullDisk(Full):
         self.fill_disk()
         _, refused = self.publish_until_refused(client, "keep/v5", range(10000), 10000)
         os.truncate(self.ballast, os.path.getsize(self.ballast) - (3 << 19))  # 1.5 MiB
-        self.assertEqual(client.publish_and_wait("keep/v5", {"number": refused, "filling": FILLING}), 0)
+        verge.wait_until(lambda: client.publish_and_wait("keep/v5", {"number": refused, "filling": FILLING}) == 0,
+                         "a file was made of it, and takes records")
         self.wait_ready_again(node)
         for number in range(100):
             self.assertEqual(client.publish_and_wait("keep/v5", {"number": number, "filling": FILLING}), 0)

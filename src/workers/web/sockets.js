@@ -1,10 +1,11 @@
 // TCP connections: connect() of the module "cloudflare:sockets" (the Sockets API of WinterTC). A connection is one
 // exchange of the host's whose bodies are records (isolates/tcp_records.h): u8 type, u32 length, payload.
-import { Bytes, bytesOf, bytesSet, bytesSubarray, deferred, indexOf, resolved, slice, test, then } from "./intrinsics.js";
+import { Bytes, bytesOf, bytesSubarray, deferred, indexOf, resolved, slice, test, then } from "./intrinsics.js";
 import { Body, STREAM, streamOf } from "./body.js";
 import { decodeText, encodeText } from "./encoding.js";
 import { openExchange } from "./fetch.js";
 import { fieldOf, makeHeaders } from "./headers.js";
+import { kHead, record } from "./records.js";
 import { readerOf, readFrom, ReadableStream, WritableStream } from "./streams.js";
 import { needAwake } from "./timers.js";
 import { interfaceOf, required, toDictionary } from "./webidl.js";
@@ -12,21 +13,8 @@ import { interfaceOf, required, toDictionary } from "./webidl.js";
 const kBytes = 0;
 const kEnd = 1;
 const kTls = 2;
-const kHead = 5;
 const kNoBytes = new Bytes(0);
 const kAhead = 64 << 10;  // of what is written, before write() waits
-
-function record(type, payload) {
-  const { length } = payload;
-  const made = new Bytes(kHead + length);
-  made[0] = type;
-  made[1] = length;
-  made[2] = length >>> 8;
-  made[3] = length >>> 16;
-  made[4] = length >>> 24;
-  bytesSet(made, payload, kHead);
-  return made;
-}
 
 const quiet = (promise) => {
   then(promise, undefined, () => {});

@@ -6,6 +6,7 @@ import { DOMException } from "./dom_exception.js";
 import { decodeText, encodeText } from "./encoding.js";
 import { openExchange } from "./fetch.js";
 import { fieldOf, makeHeaders } from "./headers.js";
+import { kHead, record } from "./records.js";
 import { readerOf, readFrom, ReadableStream } from "./streams.js";
 import { resolveUrl } from "./url.js";
 import { setClient } from "./websocket.js";
@@ -13,19 +14,6 @@ import { setClient } from "./websocket.js";
 const kText = 1;
 const kBytes = 2;
 const kClose = 8;
-const kHead = 5;
-
-function record(type, payload) {
-  const { length } = payload;
-  const made = new Bytes(kHead + length);
-  made[0] = type;
-  made[1] = length;
-  made[2] = length >>> 8;
-  made[3] = length >>> 16;
-  made[4] = length >>> 24;
-  bytesSet(made, payload, kHead);
-  return made;
-}
 
 // What is sent: a stream that the host takes at its pace.
 class Output {

@@ -127,8 +127,7 @@ std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
     if (!problem && !loaded) problem = Failure{loaded.error().code, loaded.error().what, loaded.error().fix, {}};
     return problem ? std::move(problem) : Failure{"workers.start", "it ended while it was started", {}, {}};
   }
-  const Memory memory = realm_->memory();
-  memory_bytes_ = memory.heap_bytes + memory.external_bytes;
+  measure_memory();
   is_cold_ = true;
   code_sent_ = realm_->took_code_cache();
   return std::nullopt;
@@ -138,12 +137,19 @@ void WorkerHost::charge(EventId event, uint64_t ns) {
   if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) call->second.cpu_ns += ns;
 }
 
+// What is over the limit may be garbage that V8 had no reason to collect yet.
 void WorkerHost::check_memory() {
+  measure_memory();
+  if (memory_bytes_ <= program_.memory_bytes) return;
+  realm_->trim();
+  measure_memory();
+  if (memory_bytes_ <= program_.memory_bytes) return;
+  realm_->terminate("workers.memory", "it used more memory than it may");
+}
+
+void WorkerHost::measure_memory() {
   const Memory memory = realm_->memory();
   memory_bytes_ = memory.heap_bytes + memory.external_bytes;
-  if (memory_bytes_ > program_.memory_bytes) {
-    realm_->terminate("workers.memory", "it used more memory than it may");
-  }
 }
 
 void WorkerHost::condemn() {

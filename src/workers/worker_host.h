@@ -158,6 +158,7 @@ class WorkerHost final : public Host {
   void leave(EventId event);
   void charge(EventId event, uint64_t ns);
   void check_memory();
+  void measure_memory();
   void condemn();
   // Of one call, or, for kNoEvent, all.
   void cancel_jobs(EventId event);

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from bench_support import ROOT, Node, bench, machine
+from bench_support import ROOT, Node, bench, machine, median
 
 sys.path.insert(0, str(ROOT / "tests/integration"))
 from test_workers import ATTACKS, VICTIM, source
@@ -99,9 +99,13 @@ def most_frequent(values):
     return max(set(values), key=values.count)
 
 
-def decisions(node):
+def decisions(node, attackers=0):
+    """Decisions at 10,000 a second, beside so many requests of `while (true) {}` at a time."""
+    attack = Attackers(node, "loop", attackers) if attackers else None
     row = bench("decide", "--target", node.mqtt, "--seconds", 3)
-    return f"p50 {row['p50_us']:.0f} µs, p99 {row['p99_us']:.0f} µs, max {row['max_us']:.0f} µs"
+    if attack:
+        attack.end()
+    return row
 
 
 def main():
@@ -135,10 +139,16 @@ def main():
             print(f"{name:12}{len(took):>8}{percentile(took, .5):>12.1f}{max(took):>9.1f}  {said:20}{p99:>14.2f}{p99 / base:>9.1f}x", flush=True)
         print(f"\nrequests of the victim that failed: {len(failures)}", *sorted(set(failures)))
         if "decide" in wanted:
-            print(f"decisions alone: {decisions(node)}")
-            attackers = Attackers(node, "loop", os.cpu_count() or 1)
-            print(f"decisions while {os.cpu_count()} attackers spin: {decisions(node)}")
-            attackers.end()
+            counts = (0, 1, os.cpu_count() or 1)
+            rows = {count: [] for count in counts}
+            for _ in range(5):
+                for count in counts:
+                    rows[count].append(decisions(node, count))
+            print("decisions beside while (true) {}, medians of 5 runs of 3 s, alternating")
+            for count in counts:
+                p50, p99 = (median([row[name] for row in rows[count]]) for name in ("p50_us", "p99_us"))
+                each = ", ".join(f"{row['p99_us']:.0f}" for row in rows[count])
+                print(f"  {count} at a time: p50 {p50:.0f} µs, p99 {p99:.0f} µs (each: {each})")
         node.stop()
 
 

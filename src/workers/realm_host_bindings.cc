@@ -165,12 +165,12 @@ void take_held_text(Call call) {
 // (event): what runs from here on is on its behalf.
 void set_event(Call call) { call.GetIsolate()->GetCurrentContext()->SetContinuationPreservedEmbedderData(call[0]); }
 
-// (stream)
 // (stream): false where it is over: its event may have ended.
 void pull(Call call) {
   Realm::State& state = state_of(call);
   const StreamId stream = id_at(call, 0);
   const bool is_open = state.stream_events.contains(stream);
+  if (is_open && state.script_open) state.awaited_streams.insert(stream);
   if (is_open) state.host->pull(stream);
   call.GetReturnValue().Set(is_open);
 }
@@ -180,6 +180,7 @@ void cancel(Call call) {
   const StreamId stream = id_at(call, 0);
   state.stream_events.erase(stream);
   state.collectors.erase(stream);
+  state.awaited_streams.erase(stream);
   state.host->cancel(stream);
 }
 

@@ -791,6 +791,32 @@ TEST_F(RealmTest, ScriptsRunToTheirEnd) {
   EXPECT_EQ(host.lines, (std::vector<std::string>{"early", "late { a: [ 1, \"x\" ] }"}));
 }
 
+TEST_F(RealmTest, AScriptHasNotEndedWhileItWaitsForABody) {
+  run_script(R"(fetch("http://a.test/").then(async (answer) => {
+    for await (const piece of answer.body) console.log(piece.length);
+    console.log("end");
+  });)");
+  ASSERT_EQ(host.fetches.size(), 1U);
+  realm->answered(host.fetches[0].operation, {.status = 200, .reason = {}, .fields = {}},
+                  {.kind = Body::Kind::Stream, .whole = {}, .stream = 7, .length = {}});
+  EXPECT_EQ(host.pulled, (std::vector<StreamId>{7}));
+  EXPECT_FALSE(host.script_over);
+  realm->chunk(7, Chunk::of("abc"));
+  EXPECT_FALSE(host.script_over);
+  realm->end(7);
+  EXPECT_TRUE(host.script_over);
+  EXPECT_EQ(host.lines, (std::vector<std::string>{"3", "end"}));
+}
+
+TEST_F(RealmTest, AScriptDoesNotWaitForABodyThatNobodyReads) {
+  run_script("fetch('http://a.test/').then(({ status }) => console.log(status));");
+  ASSERT_EQ(host.fetches.size(), 1U);
+  realm->answered(host.fetches[0].operation, {.status = 200, .reason = {}, .fields = {}},
+                  {.kind = Body::Kind::Stream, .whole = {}, .stream = 7, .length = {}});
+  EXPECT_TRUE(host.script_over);
+  EXPECT_EQ(host.lines, (std::vector<std::string>{"200"}));
+}
+
 TEST_F(RealmTest, ErrorsOfABundleAreToldWhereTheyWereWritten) {
   const auto failure_with = [&](const std::string& map) {
     realm = Realm::create(tests::realm_engine(), {});

@@ -214,8 +214,10 @@ def print_rows(unit, results, base=None):
         rate = median([one[0] for one in its])
         print(f"{name:12}{rate:>12,.0f}{median([one[1] for one in its]):>13.1f}{sum(one[2] for one in its):>8}"
               f"   {ours / rate:.2f} x" if rate else name)
-    if base in results:
-        print(f"ours is {100 * ours / median([rate for rate, _, _ in results[base]]):.0f} % of our {base}")
+    if base in results and ours:
+        of_base, cpu, base_cpu = (median([one[at] for one in results[name]]) for name, at in ((base, 0), ("verge", 1), (base, 1)))
+        if of_base:
+            print(f"ours is {100 * ours / of_base:.0f} % of our {base}, {100 * base_cpu / cpu:.0f} % by processor time")
 
 
 def throughput(what, names, runs, seconds):

@@ -306,6 +306,12 @@ void ask_binding(Call call) {
                           body_at(call, 5));
 }
 
+// (counter): how often was written what it counts; -1 where nobody counts.
+void writes_of(Call call) {
+  const auto writes = state_of(call).host->writes_of(static_cast<std::uint32_t>(number_at(call, 0)));
+  call.GetReturnValue().Set(writes ? static_cast<double>(*writes) : -1.0);
+}
+
 // (id, milliseconds)
 void timer(Call call) {
   Realm::State& state = state_of(call);
@@ -367,6 +373,7 @@ constexpr Binding kBindings[] = {
     {"relays", relays},
     {"fetch", fetch},
     {"abortFetch", abort_fetch},
+    {"writesOf", writes_of},
     {"cacheMatch", cache_match},
     {"cacheRemove", cache_remove},
     {"cachePut", cache_put},

@@ -71,7 +71,7 @@ class ServingLoop {
         listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }),
         ending_(loop_) {
     if (prints_console) pool_.observe_console(print_line);
-    outbound_.bindings().use(&store);
+    outbound_.bindings().use(&store, zygote.write_counts().get());
     pool_.warm_up();
   }
 
@@ -209,6 +209,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   const SystemClock clock;
   Result<std::unique_ptr<kv::KeyValueStore>> store = open_store(options.kv_directory, clock);
   if (!store) return std::unexpected(store.error());
+  (*store)->observe_writes([counts = zygote.write_counts()](std::string_view space) { counts->add(space); });
   std::shared_ptr<const geo::Locations> locations;
   if (!options.geo_file.empty()) {
     auto opened = geo::Locations::open(options.geo_file);

@@ -69,8 +69,9 @@ bool take_idle_priority() {
 
 struct Zygote::Request : calls::ControlRequest {};
 
-Zygote::Zygote(Engine& engine, int control, bool may_make_threads)
+Zygote::Zygote(Engine& engine, int control, const calls::WriteCounts* counts, bool may_make_threads)
     : engine_(engine),
+      counts_(counts),
       may_make_threads_(may_make_threads),
       controls_{control},
       ready_(Realm::create(engine, ready_limits_)) {
@@ -165,7 +166,7 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   syscall(SYS_close_range, kIsolateSocket + 1, ~0U, 0);
   signal(SIGPIPE, SIG_IGN);
   prctl(PR_SET_NAME, "isolate");
-  IsolateProcess process(engine_, kIsolateSocket, status, std::move(ready_), ready_limits_);
+  IsolateProcess process(engine_, kIsolateSocket, status, counts_, std::move(ready_), ready_limits_);
   process.watchdog().start();
   process.aside().start([] { take_idle_priority(); });
   engine_.start_thread([] { take_idle_priority(); });

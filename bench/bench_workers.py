@@ -336,10 +336,12 @@ def start(workers=1000, asked=300):
         connection = http.client.HTTPConnection("127.0.0.1", port)
         timed(connection, "/w0/")
         os.sched_setaffinity(0, {CLIENT_CORE})
-        spaced, together = [], []
+        spaced, together, awake = [], [], []
         for i in range(1, asked):
             if i % 2:
                 time.sleep(0.03)  # the pool is ready again
+                awake.append(timed(connection, "/w0/")[0])  # how long the machine takes for anything after such a pause
+                time.sleep(0.03)
             took, status = timed(connection, f"/w{i}/")
             assert status == 200, status
             (spaced if i % 2 else together).append(took)
@@ -350,7 +352,8 @@ def start(workers=1000, asked=300):
         print(f"\nstart: {workers} workers deployed, {asked} asked for the first time, one after the other")
         print(f"  from the warm pool      p50 {percentile(spaced, .5):.2f} ms, p99 {percentile(spaced, .99):.2f} ms")
         print(f"  right after another     p50 {percentile(together, .5):.2f} ms, p99 {percentile(together, .99):.2f} ms")
-        print(f"  a live worker           p50 {percentile(warm, .5):.2f} ms")
+        print(f"  a live worker           p50 {percentile(warm, .5):.2f} ms, p99 {percentile(warm, .99):.2f} ms; "
+              f"after a pause p50 {percentile(awake, .5):.2f} ms, p99 {percentile(awake, .99):.2f} ms")
         print(f"  memory of an idle one   median {statistics.median(memory):.2f} MB private dirty, of {len(memory)} processes")
         process.terminate()
         process.wait(20)

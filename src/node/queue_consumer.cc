@@ -44,7 +44,7 @@ bool has_begun(const Error& error) {
 
 QueueConsumer::QueueConsumer(runtime::Loop& loop, const Clock& clock, isolates::Pool& pool, queues::QueueStore& store,
                              ConsumedQueue consumed)
-    : loop_(loop), clock_(clock), pool_(pool), store_(store), consumed_(std::move(consumed)), looking_(loop) {}
+    : clock_(clock), pool_(pool), store_(store), consumed_(std::move(consumed)), looking_(loop) {}
 
 // What is under way is told nothing, and comes again with the next start as it was.
 QueueConsumer::~QueueConsumer() = default;

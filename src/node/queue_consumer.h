@@ -48,7 +48,6 @@ class QueueConsumer final : private isolates::CallObserver {
   void give_back();
   void settle(bool all_again);
 
-  runtime::Loop& loop_;
   const Clock& clock_;
   isolates::Pool& pool_;
   queues::QueueStore& store_;

@@ -114,7 +114,7 @@ Result<void> Workers::open(const OnLoops& on_loops) {
   if (!code_cache) return std::unexpected(code_cache.error());
   code_cache_ = std::move(*code_cache);
   zygote_ = std::make_unique<isolates::Zygote>(*program);
-  resolver_ = std::make_unique<isolates::Resolver>();
+  resolver_ = std::make_unique<net::Resolver>("resolver-work");
   on_loops([&](size_t loop) {
     const isolates::PoolOptions options{.loop = loop,
                                         .processes_max = limits_.processes_max,

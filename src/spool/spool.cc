@@ -620,12 +620,14 @@ bool Spool::make_room(Priority priority) {
 
 bool Spool::drop_oldest(Priority priority) {
   Stream& its = stream(priority);
-  const uint64_t bytes_before = its.log->bytes();
   if (its.log->first_sequence() >= its.durable_end) return false;
-  if (!its.log->can_remove_before(its.log->next_sequence())) (void)its.log->roll();
+  const uint64_t bytes_before = its.log->bytes();
+  // The only one: on a full disk the file that is held back takes its place, until it can be held back itself.
+  if (!its.log->can_remove_before(its.log->next_sequence())) (void)roll(*its.log);
   // The ledger must know what the segment said before it goes.
-  if (ledger_changed_ && !write_ledger()) return false;
-  const std::optional<IntervalSet::Interval> gone = its.log->remove_oldest();
+  std::optional<IntervalSet::Interval> gone;
+  if (!ledger_changed_ || write_ledger()) gone = its.log->remove_oldest();
+  reserve_.hold_back_ready();
   if (!gone) return false;
   // From its last record to the next segment there may be sequences that nothing ever had.
   its.dropped += its.delivered.missing(gone->begin, gone->end);

@@ -78,6 +78,8 @@ void SegmentReserve::drop() {
 }
 
 Result<void> SegmentReserve::hold_back() {
+  const std::lock_guard alone(holding_back_);
+  if (holds_back_) return {};
   Result<std::unique_ptr<File>> file = file_system_.open(held_back_path(), OpenMode::kCreate);
   if (!file) return std::unexpected(file.error());
   Result<void> done = (*file)->allocate(segment_bytes_);
@@ -101,10 +103,17 @@ bool SegmentReserve::release() {
   return true;
 }
 
+void SegmentReserve::hold_back_ready() {
+  const std::lock_guard alone(holding_back_);
+  if (holds_back_) return;
+  const std::lock_guard lock(mutex_);
+  if (ready_.empty() || !file_system_.rename(ready_.back(), held_back_path())) return;
+  ready_.pop_back();
+  holds_back_ = true;
+}
+
 Result<void> SegmentReserve::prepare() {
-  if (!holds_back_) {
-    if (const Result<void> held = hold_back(); !held) return held;
-  }
+  if (const Result<void> held = hold_back(); !held) return held;
   if (ready() >= kReadyMax) return {};
   std::string path = new_path();
   Result<std::unique_ptr<File>> file = file_system_.open(path, OpenMode::kCreate);

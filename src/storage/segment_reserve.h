@@ -12,7 +12,7 @@
 // Crash safety: nothing here is worth anything after a crash; open() removes what an earlier run left: files whose
 // names are numbers. The file held back (`held-back`) stays, so that a start on a full disk still has it.
 //
-// Threading: prepare() from one thread beside take() and give() from another.
+// Threading: prepare() from one thread beside all else from another.
 #pragma once
 
 #include <atomic>
@@ -50,6 +50,8 @@ class SegmentReserve {
   [[nodiscard]] bool holds_back() const { return holds_back_; }
   // Makes what was held back ready. False: there is none.
   bool release();
+  // Holds back one that is ready, where none is held back.
+  void hold_back_ready();
 
   [[nodiscard]] size_t ready() const;
   [[nodiscard]] uint64_t segment_bytes() const { return segment_bytes_; }
@@ -65,6 +67,7 @@ class SegmentReserve {
   mutable std::mutex mutex_;
   std::vector<std::string> ready_;  // guarded by mutex_
   uint64_t last_number_ = 0;        // likewise
+  std::mutex holding_back_;         // while the file held back is made
   std::atomic<bool> holds_back_{false};
 };
 

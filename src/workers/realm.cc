@@ -415,13 +415,12 @@ EventId Realm::current_event() const { return state_->current; }
 Memory Realm::memory() const {
   v8::HeapStatistics statistics;
   state_->isolate->GetHeapStatistics(&statistics);
-  const auto gone = static_cast<std::size_t>(state_->held_bytes_gone);
-  // V8 counts the memories of WebAssembly and what is held for JavaScript, which the allocator does not see, together
-  // with ArrayBuffers.
-  const std::size_t counted = statistics.external_memory() - std::min(gone, statistics.external_memory());
+  // V8 counts the memories of WebAssembly and the texts of external strings, which the allocator does not see, together
+  // with ArrayBuffers, and not what is held for JavaScript.
   return {.heap_bytes = statistics.used_heap_size(),
           .committed_bytes = statistics.total_physical_size(),
-          .external_bytes = std::max(state_->allocator->bytes(), counted)};
+          .external_bytes = std::max(state_->allocator->bytes(), statistics.external_memory()) +
+                            static_cast<std::size_t>(state_->held_bytes)};
 }
 
 void Realm::trim() {

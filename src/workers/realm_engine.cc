@@ -1,5 +1,7 @@
 #include "workers/realm_engine.h"
 
+#include <algorithm>
+
 #include <libplatform/libplatform.h>
 #include <pthread.h>
 #include <v8.h>
@@ -19,6 +21,9 @@ constexpr std::string_view kFlags =
     " --no-verify-snapshot-checksum --no-flush-bytecode --stack-trace-limit=10";
 // TurboFan recurses; V8's own limit is below.
 constexpr size_t kThreadStackBytes = 2U << 20;
+// A worker can have any number of them put off, by making WebAssembly modules; further ones are left out.
+constexpr size_t kDelayedTasksMax = 64;
+constexpr double kDelaySecondsMax = 86'400;
 
 }  // namespace
 
@@ -32,6 +37,36 @@ void EnginePlatform::CallOnWorkerThread(std::unique_ptr<v8::Task> task) {
     tasks_.push_back(std::move(task));
   }
   changed_.notify_one();
+}
+
+void EnginePlatform::CallDelayedOnWorkerThread(std::unique_ptr<v8::Task> task, double seconds) {
+  const std::chrono::duration<double> delay(std::min(seconds, kDelaySecondsMax));
+  const auto due = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::nanoseconds>(delay);
+  {
+    const std::lock_guard lock(mutex_);
+    if (delayed_.size() >= kDelayedTasksMax) return;
+    delayed_.emplace(due, std::move(task));
+  }
+  changed_.notify_one();
+}
+
+std::unique_ptr<v8::Task> EnginePlatform::wait_for_task(std::unique_lock<std::mutex>& lock) {
+  while (true) {
+    if (!delayed_.empty() && delayed_.begin()->first <= std::chrono::steady_clock::now()) {
+      return std::move(delayed_.extract(delayed_.begin()).mapped());
+    }
+    if (!tasks_.empty()) {
+      std::unique_ptr<v8::Task> task = std::move(tasks_.front());
+      tasks_.pop_front();
+      return task;
+    }
+    if (delayed_.empty()) {
+      changed_.wait(lock);
+    } else {
+      const auto due = delayed_.begin()->first;  // the map may change meanwhile
+      changed_.wait_until(lock, due);
+    }
+  }
 }
 
 void EnginePlatform::start_thread(void (*prepare)()) {
@@ -55,9 +90,7 @@ void* EnginePlatform::run_thread(void* platform) {
   its.has_thread_ = true;
   its.changed_.notify_all();
   while (true) {
-    its.changed_.wait(lock, [&its] { return !its.tasks_.empty(); });
-    const std::unique_ptr<v8::Task> task = std::move(its.tasks_.front());
-    its.tasks_.pop_front();
+    const std::unique_ptr<v8::Task> task = its.wait_for_task(lock);
     lock.unlock();
     task->Run();
     lock.lock();

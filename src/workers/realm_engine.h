@@ -32,7 +32,7 @@ class Engine {
 
   // Starts a thread that compiles what is hot while JavaScript runs, in a process that will fork no more; `prepare` is
   // run on it first. It runs until the process ends: an engine that has it is never destroyed. Without it nothing is
-  // optimized, and a realm that was about to be cannot be destroyed.
+  // optimized, what V8 puts off is not done, and a realm that was about to be optimized cannot be destroyed.
   void start_thread(void (*prepare)());
 
   struct State;

@@ -1,8 +1,10 @@
 // What of V8 belongs to the process: the platform, with a clock that a realm can stop, and the snapshot.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -33,9 +35,8 @@ class EnginePlatform final : public v8::Platform {
     return inner_->GetForegroundTaskRunner(isolate);
   }
   void CallOnWorkerThread(std::unique_ptr<v8::Task> task) override;
-  void CallDelayedOnWorkerThread(std::unique_ptr<v8::Task> task, double seconds) override {
-    inner_->CallDelayedOnWorkerThread(std::move(task), seconds);
-  }
+  // Limits of what DevTools evaluate, for one. V8's single-threaded platform has no thread for it, and would crash.
+  void CallDelayedOnWorkerThread(std::unique_ptr<v8::Task> task, double seconds) override;
   std::unique_ptr<v8::JobHandle> PostJob(v8::TaskPriority priority, std::unique_ptr<v8::JobTask> job) override {
     return inner_->PostJob(priority, std::move(job));
   }
@@ -50,6 +51,8 @@ class EnginePlatform final : public v8::Platform {
 
  private:
   static void* run_thread(void* platform);
+  // The next task that is due, when one is.
+  std::unique_ptr<v8::Task> wait_for_task(std::unique_lock<std::mutex>& lock);
 
   std::unique_ptr<v8::Platform> inner_;
   double (*clock_)() = nullptr;
@@ -58,6 +61,7 @@ class EnginePlatform final : public v8::Platform {
   bool has_thread_ = false;
   std::condition_variable changed_;
   std::deque<std::unique_ptr<v8::Task>> tasks_;
+  std::multimap<std::chrono::steady_clock::time_point, std::unique_ptr<v8::Task>> delayed_;  // bounded
 };
 
 struct Engine::State {

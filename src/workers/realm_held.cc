@@ -5,10 +5,11 @@
 namespace verge::workers {
 
 void Held::count(v8::Isolate* isolate, std::size_t bytes) {
-  const auto now = static_cast<std::int64_t>(bytes);
-  const std::int64_t gone = std::exchange(Realm::State::of(isolate).held_bytes_gone, 0);
-  isolate->AdjustAmountOfExternalAllocatedMemory(now - counted_ - gone);
-  counted_ = now;
+  Realm::State& state = Realm::State::of(isolate);
+  const std::int64_t more = static_cast<std::int64_t>(bytes) - counted_;
+  isolate->AdjustAmountOfExternalAllocatedMemory(more - std::exchange(state.held_bytes_gone, 0));
+  state.held_bytes += more;
+  counted_ += more;
 }
 
 v8::MaybeLocal<v8::Object> hold(Realm::State& state, std::unique_ptr<Held> held) {
@@ -27,6 +28,7 @@ v8::MaybeLocal<v8::Object> hold(Realm::State& state, std::unique_ptr<Held> held)
         Held* gone = info.GetParameter();
         Realm::State& its_state = Realm::State::of(info.GetIsolate());
         gone->object_.Reset();
+        its_state.held_bytes -= gone->counted_;
         its_state.held_bytes_gone += gone->counted_;
         its_state.held_objects.erase(gone);
       },

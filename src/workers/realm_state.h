@@ -152,7 +152,8 @@ struct Realm::State {
   bool script_open = false;
   std::unordered_set<StreamId> awaited_streams;  // while a script is open: it waits for the next piece of these
   std::unordered_map<Held*, std::unique_ptr<Held>> held_objects;
-  std::int64_t held_bytes_gone = 0;  // of those that were collected, still in V8's count
+  std::int64_t held_bytes = 0;       // what they take
+  std::int64_t held_bytes_gone = 0;  // of these and of ChunkStrings: collected, and still in V8's count
 
   std::string text_scratch;  // the memory of what most calls need, used again; as the next two
   std::string body_scratch;

@@ -342,6 +342,26 @@ TEST_F(RealmTest, ABombIsDecompressedOnlyAsFarAsItIsRead) {
   EXPECT_LT(realm->memory().external_bytes, 80U << 20);
 }
 
+TEST_F(RealmTest, TextsOfBodiesAreCollectedInTime) {
+  ASSERT_TRUE(load("export default { async fetch(request) { return new Response((await request.text()).length); } };"));
+  for (const std::size_t bytes : {10'000U, 100'000U, 1'000'000U}) {
+    for (std::size_t sent = 0; sent < 300'000'000U; sent += bytes) {
+      const Answer answer =
+          get({.kind = Body::Kind::Whole, .whole = Chunk::of(std::string(bytes, 'x')), .stream = 0, .length = {}});
+      ASSERT_EQ(answer.body, std::to_string(bytes)) << failure_text();
+      // V8 lets 64 MB gather.
+      ASSERT_LT(realm->memory().external_bytes, 80U << 20) << sent;
+    }
+  }
+}
+
+TEST_F(RealmTest, WhatIsHeldForStreamsCountsAsTheWorkers) {
+  const std::size_t before = realm->memory().external_bytes;
+  answer_of(
+      "globalThis.kept = Array.from({ length: 20 }, () => new CompressionStream('gzip')); return new Response();");
+  EXPECT_GT(realm->memory().external_bytes, before + 20U * 200'000U);
+}
+
 TEST_F(RealmTest, WhatWasWrittenToBeDecompressedMayBeTakenBack) {
   const Answer answer = answer_of(R"(
     const zeros = await new Response(new Blob([new Uint8Array(1000000)]).stream().pipeThrough(new CompressionStream("deflate"))).arrayBuffer();

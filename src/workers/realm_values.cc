@@ -6,20 +6,27 @@
 namespace verge::workers {
 namespace {
 
-// Below this a copy costs less than a string with memory of its own.
-constexpr std::size_t kExternalStringMin = 4096;
+// Below this a copy costs less than a string with memory of its own, which V8 makes in its old generation: only a whole
+// collection frees it.
+constexpr std::size_t kExternalStringMin = 64U << 10;
 // In UTF-8 that is less than Outbox::kShareBytesMin, below which bodies are copied.
 constexpr int kShortText = 1024;
 
-// A string's characters that live in a chunk.
+// A string's characters that live in a chunk. V8 collects in time only where it is told what they take; that they are
+// gone is told later, as with Held: they go within a collection.
 class ChunkString final : public v8::String::ExternalOneByteStringResource {
  public:
-  explicit ChunkString(Chunk chunk) : chunk_(std::move(chunk)) {}
+  ChunkString(Realm::State& state, Chunk chunk) : state_(state), chunk_(std::move(chunk)) {
+    const std::int64_t gone = std::exchange(state.held_bytes_gone, 0);
+    state.isolate->AdjustAmountOfExternalAllocatedMemory(static_cast<std::int64_t>(length()) - gone);
+  }
+  ~ChunkString() override { state_.held_bytes_gone += static_cast<std::int64_t>(length()); }
   const char* data() const override { return chunk_.bytes().data(); }
   std::size_t length() const override { return chunk_.bytes().size(); }
   const Chunk& chunk() const { return chunk_; }
 
  private:
+  Realm::State& state_;
   Chunk chunk_;
 };
 
@@ -86,7 +93,7 @@ v8::MaybeLocal<v8::String> text_of(Realm::State& state, const Chunk& chunk) {
       !is_ascii(bytes)) {
     return utf8(state.isolate, bytes);
   }
-  auto* resource = new ChunkString(Chunk(bytes, chunk.keeper()));  // V8 deletes it with the string
+  auto* resource = new ChunkString(state, Chunk(bytes, chunk.keeper()));  // V8 deletes it with the string
   v8::MaybeLocal<v8::String> text = v8::String::NewExternalOneByte(state.isolate, resource);
   if (text.IsEmpty()) delete resource;
   return text;

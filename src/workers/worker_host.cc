@@ -22,6 +22,9 @@ constexpr uint64_t kColdNs = 5'000'000;
 constexpr uint64_t kInspectedNs = 3'600'000'000'000;
 // An entry longer than this may have taken memory worth looking for.
 constexpr uint64_t kLongEntryNs = 1'000'000;
+// Garbage below this is not worth the processor time of a whole collection, 10 ms and more, for which those wait that
+// start.
+constexpr uint64_t kWorthTrimmingBytes = 1U << 20;
 
 calls::ConsoleLevel level_of(ConsoleLevel level) { return static_cast<calls::ConsoleLevel>(level); }
 
@@ -127,8 +130,8 @@ std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
     if (!problem && !loaded) problem = Failure{loaded.error().code, loaded.error().what, loaded.error().fix, {}};
     return problem ? std::move(problem) : Failure{"workers.start", "it ended while it was started", {}, {}};
   }
-  const Memory memory = realm_->memory();
-  memory_bytes_ = memory.heap_bytes + memory.external_bytes;
+  measure_memory();
+  rested_bytes_ = memory_bytes_;
   is_cold_ = true;
   code_sent_ = realm_->took_code_cache();
   return std::nullopt;
@@ -138,12 +141,19 @@ void WorkerHost::charge(EventId event, uint64_t ns) {
   if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) call->second.cpu_ns += ns;
 }
 
+// What is over the limit may be garbage that V8 had no reason to collect yet.
 void WorkerHost::check_memory() {
+  measure_memory();
+  if (memory_bytes_ <= program_.memory_bytes) return;
+  realm_->trim();
+  measure_memory();
+  if (memory_bytes_ <= program_.memory_bytes) return;
+  realm_->terminate("workers.memory", "it used more memory than it may");
+}
+
+void WorkerHost::measure_memory() {
   const Memory memory = realm_->memory();
   memory_bytes_ = memory.heap_bytes + memory.external_bytes;
-  if (memory_bytes_ > program_.memory_bytes) {
-    realm_->terminate("workers.memory", "it used more memory than it may");
-  }
 }
 
 void WorkerHost::condemn() {
@@ -238,7 +248,12 @@ void WorkerHost::run_timers() {
 }
 
 void WorkerHost::rest() {
-  if (realm_ && calls_.empty()) realm_->trim();
+  if (!realm_ || !calls_.empty()) return;
+  measure_memory();
+  if (memory_bytes_ < rested_bytes_ + kWorthTrimmingBytes) return;
+  realm_->trim();
+  measure_memory();
+  rested_bytes_ = memory_bytes_;
 }
 
 // --- From the node

@@ -159,6 +159,7 @@ class WorkerHost final : public Host {
   void leave(EventId event);
   void charge(EventId event, uint64_t ns);
   void check_memory();
+  void measure_memory();
   void condemn();
   // Of one call, or, for kNoEvent, all.
   void cancel_jobs(EventId event);
@@ -201,6 +202,7 @@ class WorkerHost final : public Host {
   std::optional<Failure> load_failure_;
   uint64_t calls_done_ = 0;
   uint64_t memory_bytes_ = 0;
+  uint64_t rested_bytes_ = 0;  // these, when it was loaded or last trimmed
   bool is_inspected_ = false;
   size_t standing_ = 0;  // calls of inspector_wait()
   bool code_sent_ = false;

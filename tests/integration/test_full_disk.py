@@ -305,6 +305,8 @@ class FullDisk(Full):
                          sets=["spool.segment_bytes=1MiB", "spool.normal.when_full=drop-oldest"]).start()
         client = self.mqtt(node, "modern")
         self.assertEqual(client.publish_and_wait("keep/v5", {"number": 0}), 0)
+        verge.wait_until(lambda: os.path.exists(os.path.join(node.data_dir, "spool", "reserve", "held-back")),
+                         "a file is held back")
         self.fill_disk()
         for number in range(1, 3000):
             self.assertEqual(client.publish_and_wait("keep/v5", {"number": number, "filling": FILLING}), 0, number)

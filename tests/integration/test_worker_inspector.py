@@ -161,6 +161,14 @@ class Inspector(verge.TestCase):
         self.assertEqual(tools.socket.message()[0], 1000)
         self.assertEqual(served.get().fields.get("verge-worker-error"), 'workers.cpu; worker="worker"')
 
+    def test_an_evaluation_ends_when_its_time_is_over(self):
+        served = self.serve()
+        tools = self.tools(served)
+        with self.assertRaisesRegex(AssertionError, "Execution was terminated"):
+            tools.call("Runtime.evaluate", expression="for (;;) {}", timeout=50)
+        self.assertEqual(tools.call("Runtime.evaluate", expression="1 + 1", timeout=1e300)["result"]["value"], 2)
+        self.assertEqual(served.get().body, b"/ 2")
+
     def test_who_leaves_at_a_breakpoint_lets_it_go(self):
         served = self.serve("export default { fetch() { debugger; return new Response('on'); } };")
         for leave in (lambda socket: socket.close(), lambda socket: socket.end()):

@@ -305,6 +305,24 @@ class Limits(TestCase):
             self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
             self.assertEqual(served.get("/").body, b"well")
 
+    def test_what_can_be_collected_is_no_reason_to_end_a_worker(self):
+        """Ten times its memory in bodies, whose sizes V8 knows of only where it is told; the worker's counter goes on."""
+        served = Served(self, {"w": """
+            let calls = 0;
+            export default { async fetch(request) {
+              const kind = new URL(request.url).pathname.slice(1);
+              const body = await request[kind]();
+              return Response.json([++calls, body.length ?? body.byteLength ?? body.size]);
+            } };"""}, ["--memory-mb", "32", "--cpu-ms", "2000", *SLOW])
+        calls = 0
+        for kind in ("text", "json", "arrayBuffer", "blob"):
+            for size in (10_000, 300_000):
+                body = json.dumps(["x"] * (size // 5)).encode()
+                for _ in range(40_000_000 // size // (1 if size > 100_000 else 10)):
+                    answer = served.get(f"/{kind}", "POST", body)
+                    calls += 1
+                    self.assertEqual((answer.status, answer.json()[0]), (200, calls), answer)
+
     def test_an_end_in_the_first_call_is_no_failed_start(self):
         # Each call finds a fresh process, which ends in it.
         served = Served(self, {"w": source(ATTACKS["parse"])}, SLOW)

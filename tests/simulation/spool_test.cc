@@ -202,6 +202,30 @@ TEST_F(SpoolOnDisk, WhatWasThereToLookForSpaceIsRemovedAtTheStart) {
   for (const std::string& path : disk->paths()) EXPECT_FALSE(path.ends_with("/probe"));
 }
 
+TEST_F(SpoolOnDisk, AStreamThatDropsItsOldestDoesSoOnAFullDiskThoughItHasOneSegmentAlone) {
+  SpoolOptions options = kOptions;
+  options.streams[static_cast<size_t>(Priority::kNormal)].when_full = WhenFull::kDropOldest;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    SCOPED_TRACE(seed);
+    disk = std::make_unique<tests::SimulatedDisk>(seed);
+    open(options);
+    ASSERT_TRUE(spool->prepare_segment());
+    ASSERT_EQ(store("first"), Submission::Fate::kStored);
+    disk->fill(true);
+    // Each of a third of a segment; what became ready before goes too.
+    std::vector<std::string> stored;
+    for (int number = 0; number < 60; ++number) {
+      stored.push_back(std::to_string(number) + std::string(1200, 'x'));
+      ASSERT_EQ(store(stored.back()), Submission::Fate::kStored) << number << ": " << error.line();
+    }
+    const std::vector<std::string> kept = payloads(Priority::kNormal);
+    ASSERT_GE(kept.size(), 2U);
+    EXPECT_TRUE(std::equal(kept.rbegin(), kept.rend(), stored.rbegin())) << "the oldest went, in order";
+    // What is held back is for these, still.
+    EXPECT_EQ(store("alarm", Priority::kCritical), Submission::Fate::kStored) << error.line();
+  }
+}
+
 TEST_F(SpoolOnDisk, ADirectoryThatCannotBeMadeIsAnErrorAndNotTheEnd) {
   size_t failures = 0;
   for (uint64_t n = 1; n < 40; ++n) {

@@ -60,7 +60,9 @@ class SimulatedFile final : public storage::File {
 
   Result<void> allocate(uint64_t bytes) override {
     if (const Result<void> allowed = disk_.operate(path_); !allowed) return allowed;
-    if (content_->now.size() < bytes) content_->now.resize(bytes, '\0');
+    if (content_->now.size() >= bytes) return {};
+    if (disk_.full_) return fail("storage.full", "simulated full disk");
+    content_->now.resize(bytes, '\0');
     return {};
   }
 

@@ -32,6 +32,8 @@ class SimulatedDisk final : public storage::FileSystem {
   void spoil_sector(const std::string& path, uint64_t offset);
   // The `n`th directory made from now on fails with storage.full, once.
   void fail_make_directory(uint64_t n) { fail_directory_ = n; }
+  // Whether there is no space left for files to grow into.
+  void fill(bool full) { full_ = full; }
   void heal() {
     fail_at_ = 0;
     fail_directory_ = 0;
@@ -87,6 +89,7 @@ class SimulatedDisk final : public storage::FileSystem {
   uint64_t fail_directory_ = 0;  // so many more succeed; 0: all
   std::string_view fail_code_;
   bool fail_sticky_ = false;
+  bool full_ = false;
 };
 
 }  // namespace verge::tests

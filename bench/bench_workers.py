@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Workers beside workerd, Deno and Bun: hello world with a counter, a JSON transform of 10 KB, an HMAC verified, an echo of 100 KB,
-a rewrite of 50 KB of HTML. Each server on one core (ours: node and isolate processes on the same one), wrk on another,
-alternating in one run.
+a rewrite of 50 KB of HTML, a value read from and one written to the disk, messages of WebSockets. Each server on one core (ours:
+node and isolate processes on the same one), wrk on another, alternating in one run.
 
     ./dev bench bench_workers [RUNS [SECONDS [WHAT...]]]
 
-WHAT: hello, json, hmac, echo, html, start (first requests of never-seen workers, memory of idle ones), attacks; all by default. The
+WHAT: hello, json, hmac, echo, html, kv (a get, beside our hello), kvput (puts, each on the disk before it is answered), sockets
+(echo of WebSockets, one message under way on each; the client is Bun), start (first requests of never-seen workers, memory of idle
+ones), attacks; all by default. The
 peers are npm's (workerd, deno, bun), installed into build/peers; those that are not to be had are left out with a word."""
 import atexit
 import http.client
@@ -46,6 +48,32 @@ HANDLERS = {
             ".on('script', { element(script) { script.setAttribute('defer', ''); } })"
             ".on('title', { element(title) { title.setInnerContent('Edited'); } })"
             ".transform(new Response(request.body, { headers: { 'content-type': 'text/html' } }));",
+}
+# A POST puts the value that a GET is answered with.
+KV_GET = ("const handle = async (request, env) => { if (request.method === 'POST') { await put('key', 'x'.repeat(100), env); return new Response(); }"
+          " return new Response(await get('key', env)); };")
+KV_PUT = ("const value = 'x'.repeat(100); let n = 0; const handle = async (request, env) => {"
+          " await put(`key${++n % 10000}`, value, env); return new Response(); };")
+KV_OF = {
+    "verge": "const get = (key, env) => env.KV.get(key), put = (key, value, env) => env.KV.put(key, value);",
+    "deno": "const kv = await Deno.openKv(Deno.args[0]);"
+            " const get = async (key) => (await kv.get([key])).value, put = (key, value) => kv.set([key], value);",
+}
+PAIR = ("const handle = (request) => { if (request.headers.get('upgrade') !== 'websocket') return new Response();"
+        " const [client, server] = Object.values(new WebSocketPair()); server.accept();"
+        " server.addEventListener('message', ({ data }) => server.send(data)); return new Response(null, { status: 101, webSocket: client }); };")
+# Handlers that are not the same everywhere.
+OWN_HANDLERS = {
+    "kv": {name: own + KV_GET for name, own in KV_OF.items()},
+    "kvput": {name: own + KV_PUT for name, own in KV_OF.items()},
+    "sockets": {
+        "verge": PAIR, "workerd": PAIR,
+        "deno": "const handle = (request) => { if (request.headers.get('upgrade') !== 'websocket') return new Response();"
+                " const { socket, response } = Deno.upgradeWebSocket(request);"
+                " socket.onmessage = ({ data }) => socket.send(data); return response; };",
+        "bun": "const websocket = { message(socket, data) { socket.send(data); } };"
+               " const handle = (request, server) => server.upgrade(request) ? undefined : new Response();",
+    },
 }
 LACKING = {"html": {"deno"}}  # what a peer has not
 BODIES = {
@@ -97,19 +125,28 @@ def cpu_seconds(pid):
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def handler_of(what, name):
+    return OWN_HANDLERS[what].get(name) if what in OWN_HANDLERS else HANDLERS[what]
+
+
 class Server:
-    def __init__(self, name, directory, handler):
+    """`store`: a directory for keys and values."""
+
+    def __init__(self, name, directory, handler, store=None):
         self.port = free_port()
         worker = f"{handler}\nexport default {{ fetch: handle }};\n"
         source = pathlib.Path(directory, f"{name}.mjs" if name != "verge" else "worker.js")
         if name == "deno":
             worker = f"{handler}\nDeno.serve({{ port: {self.port}, hostname: '127.0.0.1', onListen() {{}} }}, handle);\n"
         elif name == "bun":
-            worker = f"{handler}\nBun.serve({{ port: {self.port}, hostname: '127.0.0.1', fetch: handle }});\n"
+            websocket = ", websocket" if "const websocket" in handler else ""
+            worker = f"{handler}\nBun.serve({{ port: {self.port}, hostname: '127.0.0.1', fetch: handle{websocket} }});\n"
         source.write_text(worker)
         command = {
-            "verge": lambda: [VERGE, "worker", "serve", str(source), "--listen", f"127.0.0.1:{self.port}", "--wall-ms", "10000"],
-            "deno": lambda: [peer("deno"), "run", "--allow-net", str(source)],
+            "verge": lambda: [VERGE, "worker", "serve", str(source), "--listen", f"127.0.0.1:{self.port}", "--wall-ms", "10000",
+                              *(["--kv", "KV", "--kv-dir", store] if store else [])],
+            "deno": lambda: [peer("deno"), "run", "--allow-net", *(["--unstable-kv", "--allow-read", "--allow-write"] if store else []),
+                             str(source), *([f"{store}/deno.sqlite"] if store else [])],
             "bun": lambda: [peer("bun"), "run", str(source)],
             "workerd": lambda: [peer("workerd"), "serve", self.workerd_config(directory, source)],
         }[name]()
@@ -169,6 +206,20 @@ def wrk(port, seconds, script):
     return rate, requests, int(bad.group(1)) if bad else 0
 
 
+def print_rows(unit, results, base=None):
+    """Medians of {name: [(rate, CPU µs each, failed)]}."""
+    print(f"{'':12}{unit:>12}{'CPU µs each':>13}{'failed':>8}   ours is")
+    ours = median([rate for rate, _, _ in results["verge"]])
+    for name, its in results.items():
+        rate = median([one[0] for one in its])
+        print(f"{name:12}{rate:>12,.0f}{median([one[1] for one in its]):>13.1f}{sum(one[2] for one in its):>8}"
+              f"   {ours / rate:.2f} x" if rate else name)
+    if base in results and ours:
+        of_base, cpu, base_cpu = (median([one[at] for one in results[name]]) for name, at in ((base, 0), ("verge", 1), (base, 1)))
+        if of_base:
+            print(f"ours is {100 * ours / of_base:.0f} % of our {base}, {100 * base_cpu / cpu:.0f} % by processor time")
+
+
 def throughput(what, names, runs, seconds):
     with tempfile.TemporaryDirectory(prefix="verge-bench-") as directory:
         script = None
@@ -176,23 +227,68 @@ def throughput(what, names, runs, seconds):
             script = pathlib.Path(directory, "post.lua")
             pathlib.Path(directory, "body").write_text(BODIES[what])
             script.write_text(f'local f = io.open("{directory}/body"); wrk.method = "POST"; wrk.body = f:read("*a")\n')
+        handlers = {name: handler_of(what, name) for name in names}
+        if what == "kv":
+            handlers = {"hello": HANDLERS["hello"], **handlers}
+        results = {name: [] for name in handlers}
+        for _ in range(runs):
+            for name, handler in handlers.items():
+                # On the disk that this tree is on: a temporary directory may be in memory.
+                with tempfile.TemporaryDirectory(prefix="kv-", dir=ROOT / "build") as store:
+                    server = Server("verge" if name == "hello" else name, directory, handler, store if what in ("kv", "kvput") else None)
+                    wrk(server.port, 1, script)  # warm
+                    before = cpu_seconds(server.process.pid)
+                    rate, requests, bad = wrk(server.port, seconds, script)
+                    cpu = (cpu_seconds(server.process.pid) - before) / max(requests, 1) * 1e6
+                    results[name].append((rate, cpu, bad))
+                    server.stop()
+    print(f"\n{what}: {CONNECTIONS} connections, {runs} runs of {seconds} s each, alternating")
+    print_rows("requests/s", results, base="hello")
+
+
+# Says "begin" when all are open and warm, then how many messages came back in the time.
+SOCKET_CLIENT = """const [port, connections, seconds] = process.argv.slice(2).map(Number);
+const text = "x".repeat(100);
+let open = 0, count = 0;
+for (let i = 0; i < connections; ++i) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+  socket.onopen = () => { ++open; socket.send(text); };
+  socket.onmessage = () => { ++count; socket.send(text); };
+  socket.onclose = () => { console.log("lost"); process.exit(1); };
+}
+setTimeout(() => {
+  if (open !== connections) { console.log("lost"); process.exit(1); }
+  console.log("begin");
+  count = 0;
+  setTimeout(() => { console.log(count); process.exit(0); }, seconds * 1000);
+}, 1000);
+"""
+
+
+def sockets(names, runs, seconds):
+    if not peer("bun"):
+        print("sockets: Bun is the client, and is not to be had: left out", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory(prefix="verge-bench-") as directory:
+        script = pathlib.Path(directory, "client.mjs")
+        script.write_text(SOCKET_CLIENT)
         results = {name: [] for name in names}
         for _ in range(runs):
             for name in names:
-                server = Server(name, directory, HANDLERS[what])
-                wrk(server.port, 1, script)  # warm
+                server = Server(name, directory, handler_of("sockets", name))
+                client = subprocess.Popen(["taskset", "-c", str(CLIENT_CORE), peer("bun"), "run", str(script), str(server.port), str(CONNECTIONS),
+                                           str(seconds)], stdout=subprocess.PIPE, text=True)
+                _running.append(client)
+                assert client.stdout.readline() == "begin\n", f"{name} lost connections"
                 before = cpu_seconds(server.process.pid)
-                rate, requests, bad = wrk(server.port, seconds, script)
-                cpu = (cpu_seconds(server.process.pid) - before) / max(requests, 1) * 1e6
-                results[name].append((rate, cpu, bad))
+                count = int(client.stdout.readline())
+                cpu = (cpu_seconds(server.process.pid) - before) / max(count, 1) * 1e6
+                client.wait(20)
+                _running.remove(client)
+                results[name].append((count / seconds, cpu, 0))
                 server.stop()
-    print(f"\n{what}: {CONNECTIONS} connections, {runs} runs of {seconds} s each, alternating")
-    print(f"{'':10}{'requests/s':>12}{'CPU µs each':>13}{'failed':>8}   ours is")
-    ours = median([rate for rate, _, _ in results["verge"]])
-    for name, its in results.items():
-        rate = median([one[0] for one in its])
-        print(f"{name:10}{rate:>12,.0f}{median([one[1] for one in its]):>13.1f}{sum(one[2] for one in its):>8}"
-              f"   {ours / rate:.2f} x" if rate else name)
+    print(f"\nsockets: {CONNECTIONS} WebSockets, messages of 100 bytes, {runs} runs of {seconds} s each, alternating")
+    print_rows("messages/s", results)
 
 
 def serve_many(directory, sources, arguments=()):
@@ -314,14 +410,18 @@ def attacks():
 def main():
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    wanted = sys.argv[3:] or ["hello", "json", "hmac", "echo", "html", "start", "attacks"]
+    wanted = sys.argv[3:] or ["hello", "json", "hmac", "echo", "html", "kv", "kvput", "sockets", "start", "attacks"]
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed: apt-get install wrk")
     print(machine())
-    names = install_peers() if any(what in HANDLERS for what in wanted) else []
+    names = install_peers() if any(what in HANDLERS or what in OWN_HANDLERS for what in wanted) else []
     for what in wanted:
-        if what in HANDLERS:
-            throughput(what, [name for name in names if name not in LACKING.get(what, ())], runs, seconds)
+        having = [name for name in names if name not in LACKING.get(what, ())
+                  and (what not in OWN_HANDLERS or name in OWN_HANDLERS[what])]
+        if what == "sockets":
+            sockets(having, runs, seconds)
+        elif what in HANDLERS or what in OWN_HANDLERS:
+            throughput(what, having, runs, seconds)
         elif what == "start":
             start()
         elif what == "attacks":

@@ -185,7 +185,7 @@ int run(const WorkerOptions& options) {
   if (!program) return print_failure(program.error());
   runtime::Loop loop("run");
   isolates::Zygote zygote(*program);
-  isolates::Resolver resolver;
+  net::Resolver resolver("resolver");
   isolates::HttpOutbound outbound(loop, resolver, {.allows_private = true, .allowed = {}});
   isolates::Pool pool(loop, zygote, outbound, {.ready = 0});
   pool.observe_console(print_console);

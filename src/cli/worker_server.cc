@@ -53,7 +53,7 @@ void print_line(const isolates::ConsoleLine& line) {
 // One event loop with all that it owns.
 class ServingLoop {
  public:
-  ServingLoop(size_t index, isolates::Zygote& zygote, isolates::Resolver& resolver, net::Socket listening,
+  ServingLoop(size_t index, isolates::Zygote& zygote, net::Resolver& resolver, net::Socket listening,
               const Routes& routes, bool prints_console, isolates::CodeCacheFiles* code_cache,
               const std::shared_ptr<const geo::Locations>& locations, const Clock& clock, kv::KeyValueStore& store)
       : loop_(fmt::format("loop-{}", index)),
@@ -71,7 +71,7 @@ class ServingLoop {
         listener_(loop_, std::move(listening), [this](net::Socket socket) { server_.accept(std::move(socket)); }),
         ending_(loop_) {
     if (prints_console) pool_.observe_console(print_line);
-    outbound_.bindings().use(&store);
+    outbound_.bindings().use(&store, zygote.write_counts().get());
     pool_.warm_up();
   }
 
@@ -199,7 +199,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   isolates::Zygote zygote(*program, is_inspected);
-  isolates::Resolver resolver;
+  auto resolver = std::make_unique<net::Resolver>("resolver");
   std::unique_ptr<isolates::CodeCacheFiles> code_cache;
   if (!options.code_cache.empty()) {
     auto opened = isolates::CodeCacheFiles::open(options.code_cache);
@@ -209,6 +209,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   const SystemClock clock;
   Result<std::unique_ptr<kv::KeyValueStore>> store = open_store(options.kv_directory, clock);
   if (!store) return std::unexpected(store.error());
+  (*store)->observe_writes([counts = zygote.write_counts()](std::string_view space) { counts->add(space); });
   std::shared_ptr<const geo::Locations> locations;
   if (!options.geo_file.empty()) {
     auto opened = geo::Locations::open(options.geo_file);
@@ -218,7 +219,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   const Routes routes(make_workers(std::move(workers), loops, code_cache.get()));
   std::vector<std::unique_ptr<ServingLoop>> serving;
   for (size_t i = 0; i < loops; ++i) {
-    serving.push_back(std::make_unique<ServingLoop>(i, zygote, resolver, std::move((*listening)[i]), routes,
+    serving.push_back(std::make_unique<ServingLoop>(i, zygote, *resolver, std::move((*listening)[i]), routes,
                                                     options.prints_console, code_cache.get(), locations, clock,
                                                     **store));
   }
@@ -240,7 +241,8 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
   }
   if (written) wait_for_end(signals, look);
   for (const std::unique_ptr<ServingLoop>& one : serving) one->stop();
-  store->reset();  // what it answers goes to the loops
+  resolver.reset();  // it calls loops
+  store->reset();    // what it answers goes to the loops
   return written;
 }
 

@@ -30,22 +30,6 @@ bool has_port(std::string_view authority) {
 
 }  // namespace
 
-// --- Resolver
-
-Resolver::Resolver() : thread_([this] { names_.run(); }) {}
-
-Resolver::~Resolver() {
-  names_.stop();
-  thread_.join();
-}
-
-void Resolver::resolve(runtime::Loop& loop, std::string host_and_port, Resolved resolved) {
-  names_.post([&loop, name = std::move(host_and_port), resolved = std::move(resolved)]() mutable {
-    Result<net::Address> address = net::Address::resolve(name);
-    loop.post([resolved = std::move(resolved), address = std::move(address)] { resolved(address); });
-  });
-}
-
 // --- Origins
 
 struct HttpOutbound::Origin {
@@ -233,7 +217,7 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
   runtime::Timer later_;
 };
 
-HttpOutbound::HttpOutbound(runtime::Loop& loop, Resolver& resolver, AddressPolicy policy)
+HttpOutbound::HttpOutbound(runtime::Loop& loop, net::Resolver& resolver, AddressPolicy policy)
     : loop_(loop),
       resolver_(resolver),
       policy_(std::move(policy)),
@@ -289,7 +273,7 @@ void HttpOutbound::resolve(Origin& origin) {
                                ? origin.authority
                                : fmt::format("{}:{}", origin.authority, origin.is_secure ? 443 : 80);
   // The origin stays as long as it resolves.
-  resolver_.resolve(loop_, name, [this, alive = alive_, &origin](Result<net::Address> address) {
+  resolver_.resolve(name, AF_UNSPEC, loop_, [this, alive = alive_, &origin](Result<net::Address> address) {
     if (!*alive) return;
     origin.resolving = false;
     origin.known_since = loop_.now();

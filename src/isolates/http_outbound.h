@@ -18,23 +18,10 @@
 #include "isolates/address_policy.h"
 #include "isolates/outbound.h"
 #include "net/http_upstream.h"
+#include "net/resolver.h"
 #include "runtime/loop.h"
 
 namespace verge::isolates {
-
-// Resolves names where nobody waits. Shared by loops.
-class Resolver {
- public:
-  Resolver();
-  ~Resolver();
-  using Resolved = std::function<void(Result<net::Address>)>;
-  // `resolved` is called on `loop`, which outlives the resolver.
-  void resolve(runtime::Loop& loop, std::string host_and_port, Resolved resolved);
-
- private:
-  runtime::Loop names_{"resolver"};
-  std::thread thread_;
-};
 
 class TcpOutbound;
 
@@ -43,7 +30,7 @@ class HttpOutbound final : public Outbound {
   static constexpr size_t kOriginsMax = 512;
 
   // All outlive it.
-  HttpOutbound(runtime::Loop& loop, Resolver& resolver, AddressPolicy policy);
+  HttpOutbound(runtime::Loop& loop, net::Resolver& resolver, AddressPolicy policy);
   ~HttpOutbound() override;
 
   std::unique_ptr<Subrequest> begin(const Worker& worker, const calls::Request& request, bool ends,
@@ -57,7 +44,7 @@ class HttpOutbound final : public Outbound {
   void make_room(MonotonicTime now);
 
   runtime::Loop& loop_;
-  Resolver& resolver_;
+  net::Resolver& resolver_;
   const AddressPolicy policy_;
   const std::unique_ptr<TcpOutbound> tcp_;
   std::unordered_map<std::string, std::unique_ptr<Origin>> origins_;  // by scheme://authority

@@ -62,7 +62,7 @@ class TcpOutbound::Connection final : public Subrequest, private runtime::Watche
     may_start_tls_ = secure == "starttls";
     take(request.body);
     closes_ = ends;
-    home_.resolver_.resolve(loop_, wanted_.text(),
+    home_.resolver_.resolve(wanted_.text(), AF_UNSPEC, loop_,
                             [this, alive = std::weak_ptr(alive_)](const Result<net::Address>& address) {
                               if (!alive.expired()) connect(address);
                             });
@@ -382,7 +382,7 @@ class TcpOutbound::Connection final : public Subrequest, private runtime::Watche
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // shared: asked by what is called later
 };
 
-TcpOutbound::TcpOutbound(runtime::Loop& loop, Resolver& resolver, const Options& options)
+TcpOutbound::TcpOutbound(runtime::Loop& loop, net::Resolver& resolver, const Options& options)
     : loop_(loop), resolver_(resolver), options_(options) {}
 
 std::unique_ptr<Subrequest> TcpOutbound::begin(const Worker& worker, const calls::Request& request, bool ends,

@@ -35,8 +35,8 @@ class TcpOutbound {
   };
 
   // All outlive it.
-  TcpOutbound(runtime::Loop& loop, Resolver& resolver, const Options& options);
-  TcpOutbound(runtime::Loop& loop, Resolver& resolver) : TcpOutbound(loop, resolver, Options{}) {}
+  TcpOutbound(runtime::Loop& loop, net::Resolver& resolver, const Options& options);
+  TcpOutbound(runtime::Loop& loop, net::Resolver& resolver) : TcpOutbound(loop, resolver, Options{}) {}
 
   [[nodiscard]] static bool is_for(const calls::Request& request);
   // As of an Outbound, of such requests.
@@ -48,7 +48,7 @@ class TcpOutbound {
   Result<std::shared_ptr<const net::TlsContext>> context_for(const std::string& name);
 
   runtime::Loop& loop_;
-  Resolver& resolver_;
+  net::Resolver& resolver_;
   const Options options_;
   std::unordered_map<const Worker*, size_t> open_;
   std::map<std::string, std::shared_ptr<const net::TlsContext>> contexts_;  // by the name of the server

@@ -73,8 +73,8 @@ class TcpOutboundTest : public ::testing::Test {
     if (there_ && there_()) loop_.stop();
   }
 
-  Resolver resolver_;
   runtime::Loop loop_{"loop-0"};
+  net::Resolver resolver_{"resolver"};
   std::string address_;
   std::vector<net::Socket> accepted_;
   std::unique_ptr<net::TcpListener> listener_;

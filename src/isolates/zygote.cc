@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <tuple>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -75,6 +76,22 @@ Result<std::pair<net::Socket, std::shared_ptr<calls::StatusPage>>> make_page() {
   return std::pair{std::move(file), std::move(page)};
 }
 
+// The counts, and the file that others map them from: none where it cannot be kept from being written to by them.
+std::pair<net::Socket, std::shared_ptr<calls::WriteCounts>> make_counts() {
+  net::Socket file(memfd_create("counts", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  void* memory = MAP_FAILED;
+  if (file && ftruncate(file.descriptor(), sizeof(calls::WriteCounts)) == 0) {
+    memory = mmap(nullptr, sizeof(calls::WriteCounts), PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor(), 0);
+  }
+  if (memory == MAP_FAILED) return {net::Socket(), std::make_shared<calls::WriteCounts>()};
+  std::shared_ptr<calls::WriteCounts> counts(static_cast<calls::WriteCounts*>(memory), [](calls::WriteCounts* mapped) {
+    munmap(static_cast<void*>(mapped), sizeof(calls::WriteCounts));
+  });
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+  if (fcntl(file.descriptor(), F_ADD_SEALS, kSeals) != 0) file = {};
+  return {std::move(file), std::move(counts)};
+}
+
 }  // namespace
 
 Result<std::string> find_isolate_program() {
@@ -88,6 +105,10 @@ Result<std::string> find_isolate_program() {
 }
 
 // --- Zygote
+
+Zygote::Zygote(std::string program, bool is_inspected) : program_(std::move(program)), is_inspected_(is_inspected) {
+  std::tie(counts_file_, write_counts_) = make_counts();
+}
 
 Result<net::Socket> Zygote::connect() {
   const std::lock_guard lock(mutex_);
@@ -120,7 +141,11 @@ Result<void> Zygote::start() {
   if (!pair) return std::unexpected(pair.error());
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, pair->theirs.descriptor(), calls::kControlDescriptor);
+  // Where a descriptor has the number of the other's place, the first would close it.
+  const net::Socket control(fcntl(pair->theirs.descriptor(), F_DUPFD_CLOEXEC, calls::kWriteCountsDescriptor + 1));
+  const net::Socket counts(fcntl(counts_file_.descriptor(), F_DUPFD_CLOEXEC, calls::kWriteCountsDescriptor + 1));
+  posix_spawn_file_actions_adddup2(&actions, control.descriptor(), calls::kControlDescriptor);
+  if (counts) posix_spawn_file_actions_adddup2(&actions, counts.descriptor(), calls::kWriteCountsDescriptor);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "calls/status_page.h"
+#include "calls/write_counts.h"
 #include "net/socket.h"
 #include "runtime/loop.h"
 
@@ -25,8 +26,7 @@ Result<std::string> find_isolate_program();
 class Zygote {
  public:
   // `is_inspected`: its processes may make threads, as profilers do.
-  explicit Zygote(std::string program, bool is_inspected = false)
-      : program_(std::move(program)), is_inspected_(is_inspected) {}
+  explicit Zygote(std::string program, bool is_inspected = false);
   // All lines to it are closed before. Processes that still run end with their sockets.
   ~Zygote();
   Zygote(const Zygote&) = delete;
@@ -35,6 +35,9 @@ class Zygote {
   // A further line. Error: workers.program.
   Result<net::Socket> connect();
 
+  // What its processes see. Where they cannot, it counts all the same.
+  [[nodiscard]] const std::shared_ptr<calls::WriteCounts>& write_counts() const { return write_counts_; }
+
  private:
   Result<void> start();
   void stop();
@@ -42,7 +45,9 @@ class Zygote {
 
   const std::string program_;
   const bool is_inspected_;
-  std::mutex mutex_;  // guards what follows
+  net::Socket counts_file_;                           // none: it could not be made, or not be sealed
+  std::shared_ptr<calls::WriteCounts> write_counts_;  // unmapped by its last owner
+  std::mutex mutex_;                                  // guards what follows
   net::Socket control_;
   int process_ = 0;
 };

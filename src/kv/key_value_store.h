@@ -106,14 +106,23 @@ class KeyValueStore {
   // Durable when it is answered.
   virtual void write(Change change, Done<void> done) = 0;
   virtual void list(ListRequest request, Done<Listing> done) = 0;
+  // `observer` is called with each namespace that was written to, once the write can be read and before it is answered,
+  // on the writer's thread. Before the first write.
+  void observe_writes(std::function<void(std::string_view space)> observer) { observer_ = std::move(observer); }
   // Of all namespaces that have ever had a key.
   [[nodiscard]] virtual std::vector<SpaceTotals> totals() const = 0;
   // For values of which not all has come yet: who gathers one takes room for what it has.
   [[nodiscard]] Room& arriving() { return arriving_; }
   [[nodiscard]] const Room& arriving() const { return arriving_; }
 
+ protected:
+  void tell_write(std::string_view space) const {
+    if (observer_) observer_(space);
+  }
+
  private:
   Room arriving_{kArrivingBytesMax};
+  std::function<void(std::string_view space)> observer_;
 };
 
 // Error: kv.value.

@@ -23,7 +23,12 @@ void MemoryStore::get(std::string space, std::string key, Done<ItemPointer> done
   done(find(space, key).value_or(nullptr));
 }
 
-void MemoryStore::write(Change change, Done<void> done) { done(apply(std::move(change))); }
+void MemoryStore::write(Change change, Done<void> done) {
+  const std::string space = change.space;
+  const Result<void> applied = apply(std::move(change));
+  tell_write(space);
+  done(applied);
+}
 
 Result<void> MemoryStore::apply(Change change) {
   if (const Result<void> good = check_key(change.key); !good) return good;

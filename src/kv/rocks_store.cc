@@ -280,6 +280,7 @@ Result<void> RocksStore::see_to_database(uint64_t bytes_needed) {
   // What failed may be there all the same.
   if (const Result<void> read = read_totals_of_all(); !read) return read;
   for (const std::string& name : unsure_) hot_.forget(name);
+  for (const auto& [space, totals] : totals_) tell_write(space);
   unsure_.clear();
   next_expiry_s_ = 0;
   is_broken_ = false;
@@ -386,6 +387,7 @@ Result<void> RocksStore::finish(Group& group, bool durable) {
     return written;
   }
   for (const auto& [name, former] : group.formers) hot_.forget(name);
+  for (const auto& [space, totals] : group.totals) tell_write(space);
   const std::lock_guard lock(totals_mutex_);
   for (const auto& [space, totals] : group.totals) totals_[space] = totals;
   return {};

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <mutex>
 #include <random>
 
 #include <fmt/format.h>
@@ -116,6 +117,34 @@ TEST_P(Stores, WhatIsPutIsThereUntilItIsRemoved) {
   ASSERT_TRUE(remove(*store_, "a"));
   ASSERT_TRUE(remove(*store_, "a")) << "a key that is not there";
   EXPECT_EQ(get(*store_, "a"), nullptr);
+}
+
+TEST_P(Stores, WhoObservesHearsOfAWriteThatCanBeReadBeforeItsWriterDoes) {
+  open();
+  std::mutex mutex;
+  std::vector<std::string> heard;
+  const auto note = [&](std::string text) {
+    const std::lock_guard lock(mutex);
+    heard.push_back(std::move(text));
+  };
+  store_->observe_writes([&](std::string_view space) {
+    const std::optional<ItemPointer> found = store_->find(space, "a");
+    note(fmt::format("{} {}", space, found && *found ? (*found)->value : "none"));
+  });
+  std::promise<void> written;
+  store_->write({"n", "a", Item{.value = "1"}}, [&](const Result<void>&) { note("answered"); });
+  store_->write({"n", "a", {}}, [&](const Result<void>&) {
+    note("answered");
+    written.set_value();
+  });
+  written.get_future().wait();
+  // Both may have been written at once.
+  const std::lock_guard lock(mutex);
+  if (heard.size() == 3) {
+    EXPECT_EQ(heard, (std::vector<std::string>{"n none", "answered", "answered"}));
+  } else {
+    EXPECT_EQ(heard, (std::vector<std::string>{"n 1", "answered", "n none", "answered"}));
+  }
 }
 
 TEST_P(Stores, ValuesOfAnyLengthUpToTheLongest) {

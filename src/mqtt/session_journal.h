@@ -1,7 +1,6 @@
 // SessionJournal: what happens to sessions that outlive their connection, and what is retained, made durable. Batches
-// of records (session_image.h) that came while a sync was under way are committed together. The journal keeps the image
-// that its records make, and writes it anew when the log has grown to several times its size, after which the log
-// before it goes; so the log needs nobody else to be kept short, and a start reads no more than that.
+// of records (session_image.h) that came while a sync was under way are committed together. It keeps the image
+// that its records make, and writes it anew when the log has grown (storage/journal.h).
 //
 // (Built on the spool was the alternative: its records are consumed in order, while those of sessions end in any. One
 // log a loop was another: a publish, its receipt and the sessions on other loops that it is for would not become
@@ -10,8 +9,9 @@
 // When the log cannot be written, what was published is refused and told so; what else was recorded is taken into the
 // image all the same, which is written whole as soon as the log can be.
 //
-// Bounds: `kWaitingBytesMax` of publishes that wait; beyond it they are refused at once. On the disk kSnapshotFactor
-// times the image, at least kLogBytesMin. In memory the image: messages are shared with the sessions.
+// Bounds: `kWaitingBytesMax` of publishes that wait; beyond it they are refused at once. On the disk
+// storage::Journal::kImageFactor times the image, at least kLogBytesMin. In memory the image: messages are shared with
+// the sessions.
 //
 // Threading: submit() from any thread; a thread of its own writes, and calls back. image() before start().
 #pragma once
@@ -29,9 +29,8 @@
 #include "base/seldom_line.h"
 #include "mqtt/session_image.h"
 #include "storage/file_system.h"
+#include "storage/journal.h"
 #include "storage/key_ring.h"
-#include "storage/segment_reserve.h"
-#include "storage/segmented_log.h"
 
 namespace verge::mqtt {
 
@@ -39,7 +38,6 @@ class SessionJournal {
  public:
   static constexpr size_t kWaitingBytesMax = 64U << 20;
   static constexpr uint64_t kLogBytesMin = 32U << 20;
-  static constexpr uint64_t kSnapshotFactor = 4;
   // How long what nobody waits for may wait for company.
   static constexpr Duration kPatience = std::chrono::milliseconds(50);
 
@@ -78,25 +76,17 @@ class SessionJournal {
     Done done;
   };
 
-  SessionJournal(storage::FileSystem& file_system, const std::string& directory, const storage::KeyRing& keys,
-                 const Clock& clock, uint64_t log_bytes_min);
-  Result<void> replay();
+  SessionJournal(std::unique_ptr<storage::Journal> journal, const Clock& clock)
+      : journal_(std::move(journal)), clock_(clock) {}
   void run();
   void commit(std::vector<Waiting>& waiting);
-  Result<void> append(std::string_view records);
   Result<void> write_snapshot();
   [[nodiscard]] Clocks clocks() const;
 
-  storage::FileSystem& file_system_;
-  const std::string directory_;
-  const storage::KeyRing& keys_;
+  const std::unique_ptr<storage::Journal> journal_;
   const Clock& clock_;
-  const uint64_t log_bytes_min_;
-  storage::SegmentReserve reserve_;
-  std::unique_ptr<storage::SegmentedLog> log_;
   SessionImage image_;
-  uint64_t snapshot_bytes_ = 0;  // of the last
-  bool is_behind_ = false;       // the image is not what the log says: it is written whole next
+  bool is_behind_ = false;  // the image is not what the journal says: it is written whole next
   SeldomLine failed_{std::chrono::seconds(10)};
   Counter commits_;
   Counter snapshots_;

@@ -307,11 +307,19 @@ bool BindingCalls::answer_at_once(const isolates::Worker& worker, const calls::R
   if (request.method != "get" || store_ == nullptr) return false;
   const isolates::WorkerBinding* binding = binding_of(worker, request.cache);
   if (binding == nullptr || binding->kind != calls::BindingKind::kKeyValue) return false;
+  // Before the look: what is written meanwhile makes a value that an isolate keeps an old one.
+  const uint32_t counter = calls::WriteCounts::counter_of(binding->target);
+  const uint64_t writes = counts_ == nullptr ? 0 : counts_->of(counter);
   std::optional<kv::ItemPointer> item = store_->find(binding->target, request.url);
   if (!item || (*item && (*item)->value.size() > calls::kWindowBytes)) return false;
   answered_ = *std::move(item);
   answer.status = answered_ ? 200 : 404;
   answer.reason = {};
+  // What expires is asked for each time.
+  if (counts_ != nullptr && (!answered_ || answered_->expires_s == 0)) {
+    kept_by_ = fmt::format("{} {}", counter, writes);
+    answer.reason = kept_by_;
+  }
   answer.fields.clear();
   answer.body = {};
   if (!answered_) return true;

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "calls/write_counts.h"
 #include "isolates/outbound.h"
 #include "kv/key_value_store.h"
 #include "queues/queue_store.h"
@@ -24,8 +25,12 @@ class BindingCalls {
   // Both outlive it.
   BindingCalls(runtime::Loop& loop, const Clock& clock) : loop_(loop), clock_(clock) {}
 
-  // Outlives it; null: there is none.
-  void use(kv::KeyValueStore* store) { store_ = store; }
+  // Both outlive it. `store` null: there is none. `counts`: what the store's writes are counted in; null: isolates keep
+  // no values.
+  void use(kv::KeyValueStore* store, const calls::WriteCounts* counts) {
+    store_ = store;
+    counts_ = counts;
+  }
   void use(queues::QueueStore* queues) { queues_ = queues; }
 
   // As of an Outbound, of requests whose target is a binding.
@@ -38,9 +43,11 @@ class BindingCalls {
   runtime::Loop& loop_;
   const Clock& clock_;
   kv::KeyValueStore* store_ = nullptr;
+  const calls::WriteCounts* counts_ = nullptr;
   queues::QueueStore* queues_ = nullptr;
   kv::ItemPointer answered_;  // what the last answer is a view of
   std::string expiration_;
+  std::string kept_by_;
 };
 
 // An Outbound with bindings before it: what is no binding's goes on to the other, which outlives it.

@@ -27,7 +27,10 @@ class Observer final : public isolates::SubrequestObserver {
 
 class BindingCallsTest : public ::testing::Test {
  protected:
-  BindingCallsTest() { calls_.use(&store_); }
+  BindingCallsTest() {
+    store_.observe_writes([this](std::string_view space) { counts_.add(space); });
+    calls_.use(&store_, &counts_);
+  }
   std::unique_ptr<isolates::Subrequest> begin(std::string_view what, std::string_view key, Observer& observer,
                                               std::vector<calls::Field> fields = {}, std::string_view body = {},
                                               bool ends = true) {
@@ -49,9 +52,26 @@ class BindingCallsTest : public ::testing::Test {
   ManualClock clock_;
   runtime::Loop loop_{"loop-0"};
   kv::MemoryStore store_{clock_};
+  calls::WriteCounts counts_{};
   BindingCalls calls_{loop_, clock_};
   isolates::Worker worker_{{.name = "worker", .bindings = {{.name = "NS", .target = "space"}}}, 1};
 };
+
+TEST_F(BindingCallsTest, AnAnswerSaysUntilWhenItsValueIsGood) {
+  const auto reason_of = [&](std::string_view key) {
+    calls::Head answer;
+    EXPECT_TRUE(calls_.answer_at_once(
+        worker_, {.target = calls::RequestTarget::kBinding, .cache = "NS", .method = "get", .url = key}, answer));
+    return std::string(answer.reason);
+  };
+  const uint32_t counter = calls::WriteCounts::counter_of("space");
+  EXPECT_EQ(reason_of("a"), fmt::format("{} 0", counter));
+  store_.write({"space", "a", kv::Item{.value = "b"}}, [](const Result<void>&) {});
+  EXPECT_EQ(reason_of("a"), fmt::format("{} 1", counter));
+  const int64_t now_s = clock_.wall().microseconds / 1'000'000;
+  store_.write({"space", "a", kv::Item{.value = "b", .expires_s = now_s + 100}}, [](const Result<void>&) {});
+  EXPECT_EQ(reason_of("a"), "") << "what expires is asked for each time";
+}
 
 TEST_F(BindingCallsTest, ValuesThatComeAtOnceHaveABoundTogether) {
   const std::string piece(1U << 20, 'x');

@@ -317,7 +317,7 @@ std::unique_ptr<isolates::Subrequest> begin_site_fetch(runtime::Loop& loop, cach
   return std::make_unique<SiteFetch>(loop, proxy, request, ends, client, nesting, observer);
 }
 
-CodeOutbound::CodeOutbound(LoopWorkers& home, isolates::Resolver& resolver, const Clock& clock, std::string node)
+CodeOutbound::CodeOutbound(LoopWorkers& home, net::Resolver& resolver, const Clock& clock, std::string node)
     : home_(home),
       node_(std::move(node)),
       bindings_(home.loop(), clock),

@@ -24,7 +24,7 @@ std::unique_ptr<isolates::Subrequest> begin_site_fetch(runtime::Loop& loop, cach
 class CodeOutbound final : public isolates::Outbound {
  public:
   // All outlive it. `node`: whose name is added to CDN-Loop (RFC 8586).
-  CodeOutbound(LoopWorkers& home, isolates::Resolver& resolver, const Clock& clock, std::string node);
+  CodeOutbound(LoopWorkers& home, net::Resolver& resolver, const Clock& clock, std::string node);
 
   [[nodiscard]] BindingCalls& bindings() { return bindings_; }
 

@@ -103,7 +103,7 @@ LoopWorkers::LoopWorkers(runtime::Loop& loop, size_t index, cache::Proxy& proxy,
 
 LoopWorkers::~LoopWorkers() = default;
 
-void LoopWorkers::open(isolates::Zygote& zygote, isolates::Resolver& resolver, const isolates::PoolOptions& options,
+void LoopWorkers::open(isolates::Zygote& zygote, net::Resolver& resolver, const isolates::PoolOptions& options,
                        const std::function<void(const isolates::ConsoleLine&)>& console) {
   if (pool_) return;
   outbound_ = std::make_unique<CodeOutbound>(*this, resolver, clock_, node_);

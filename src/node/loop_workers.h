@@ -93,7 +93,7 @@ class LoopWorkers final : public cache::EdgeCode {
   }
 
   // Makes the pool, if there is none.
-  void open(isolates::Zygote& zygote, isolates::Resolver& resolver, const isolates::PoolOptions& options,
+  void open(isolates::Zygote& zygote, net::Resolver& resolver, const isolates::PoolOptions& options,
             const std::function<void(const isolates::ConsoleLine&)>& console);
   // Starts a worker, which need not be one of the set, after open(); `started` is told how long it took.
   void start(const std::shared_ptr<isolates::Worker>& worker, std::function<void(Result<Duration>)> started);

@@ -7,12 +7,10 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "storage/frame.h"
 
 namespace verge::node {
 namespace {
 
-constexpr uint64_t kSegmentBytes = 4U << 20;
 constexpr uint8_t kVersion = 1;
 constexpr size_t kBatchOverhead = 64;
 
@@ -35,58 +33,33 @@ void append_record(std::string& batch, const RuleRecord& record) {
   append_sized(batch, record.bytes);
 }
 
-RuleJournal::RuleJournal(storage::FileSystem& file_system, const std::string& directory, const storage::KeyRing& keys)
-    : file_system_(file_system),
-      directory_(directory + "/journal"),
-      keys_(keys),
-      reserve_(file_system, directory + "/reserve", kSegmentBytes) {}
-
 Result<std::unique_ptr<RuleJournal>> RuleJournal::open(storage::FileSystem& file_system, const std::string& directory,
                                                        const storage::KeyRing& keys) {
-  std::unique_ptr<RuleJournal> journal(new RuleJournal(file_system, directory, keys));
-  for (const std::string& path : {directory, directory + "/journal", directory + "/reserve"}) {
-    if (const Result<void> made = file_system.make_directory(path); !made) return std::unexpected(made.error());
-  }
-  storage::SegmentedLog::Recovery found;
-  if (const Result<void> reserve = journal->reserve_.open(found.set_aside); !reserve) {
-    return std::unexpected(reserve.error());
-  }
-  auto log = storage::SegmentedLog::open(file_system, journal->directory_, journal->reserve_, keys, 1, found);
-  if (!log) return std::unexpected(log.error());
-  journal->log_ = std::move(*log);
-  for (const storage::DamagedRange& range : found.damaged) {
-    if (range.may_be_unfinished) continue;
-    log_error("rules", "{} is damaged at byte {}: some of what rules remembered is lost", range.path, range.offset);
-  }
-  return journal;
+  auto opened =
+      storage::Journal::open(file_system, directory, keys,
+                             {.area = "rules", .lost = "some of what rules remembered is lost", .version = kVersion});
+  if (!opened) return std::unexpected(opened.error());
+  return std::unique_ptr<RuleJournal>(new RuleJournal(std::move(*opened)));
 }
 
 Result<void> RuleJournal::replay(const std::function<void(const Place&)>& begin,
                                  const std::function<void(const RuleRecord&)>& take) {
-  storage::LogReader reader(file_system_, directory_, keys_);
-  while (true) {
-    const Result<std::optional<storage::FrameView>> read = reader.next(log_->next_sequence());
-    if (!read) return std::unexpected(read.error());
-    const std::optional<storage::FrameView>& frame = *read;
-    if (!frame) return {};
-    ByteReader in(frame->body);
+  return journal_->replay([&](uint8_t version, std::string_view body) {
+    ByteReader in(body);
     Place place;
-    const bool is_version = in.fixed<uint8_t>() == kVersion;
     place.layout.epoch = in.fixed<uint64_t>();
     place.layout.loops = in.fixed<uint32_t>();
     place.loop = in.fixed<uint32_t>();
     place.is_snapshot = in.fixed<uint8_t>() != 0;
-    if (!in.ok() || !is_version || place.loop >= place.layout.loops) {
-      log_error("rules", "{} holds a batch of another version; it is passed over", directory_);
-      continue;
-    }
+    if (!in.ok() || version != kVersion || place.loop >= place.layout.loops) return false;
     begin(place);
     while (!in.empty()) {
       const std::optional<RuleRecord> record = read_record(in);
       if (!record) break;
       take(*record);
     }
-  }
+    return true;
+  });
 }
 
 void RuleJournal::start(const RuleLayout& layout) {
@@ -144,14 +117,13 @@ void RuleJournal::run() {
 }
 
 Result<void> RuleJournal::append(const Batch& batch) {
-  std::string frame(storage::kFrameHeaderBytes, '\0');
-  append_fixed(frame, kVersion);
-  append_fixed(frame, layout_.epoch);
-  append_fixed(frame, layout_.loops);
-  append_fixed(frame, batch.loop);
-  append_fixed(frame, static_cast<uint8_t>(batch.is_snapshot));
-  frame.append(batch.records);
-  return log_->append(1, 0, std::move(frame));
+  std::string body;
+  append_fixed(body, layout_.epoch);
+  append_fixed(body, layout_.loops);
+  append_fixed(body, batch.loop);
+  append_fixed(body, static_cast<uint8_t>(batch.is_snapshot));
+  body.append(batch.records);
+  return journal_->append(body);
 }
 
 // All or nothing of a group: an answer that says no may be of what is durable all the same, and is then taken again.
@@ -159,10 +131,10 @@ void RuleJournal::commit(std::vector<Waiting>& waiting) {
   Result<void> committed;
   std::vector<std::pair<uint32_t, uint64_t>> snapshots;
   for (const Waiting& entry : waiting) {
-    if (committed && entry.batch.is_snapshot) snapshots.emplace_back(entry.batch.loop, log_->next_sequence());
+    if (committed && entry.batch.is_snapshot) snapshots.emplace_back(entry.batch.loop, journal_->next_sequence());
     if (committed) committed = append(entry.batch);
   }
-  if (committed) committed = log_->sync();
+  if (committed) committed = journal_->sync();
   if (committed) {
     for (const auto& [loop, sequence] : snapshots) snapshots_[loop] = sequence;
     if (!snapshots.empty()) trim();
@@ -181,7 +153,7 @@ void RuleJournal::commit(std::vector<Waiting>& waiting) {
 void RuleJournal::trim() {
   const uint64_t needed = *std::ranges::min_element(snapshots_);
   if (needed == 0) return;
-  if (const Result<size_t> removed = log_->remove_before(needed); !removed) {
+  if (const Result<void> removed = journal_->remove_before(needed); !removed) {
     log_warning("rules", "{}", removed.error().line());
   }
 }

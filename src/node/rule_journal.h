@@ -27,9 +27,8 @@
 #include "rules/rule_input.h"
 #include "runtime/loop.h"
 #include "storage/file_system.h"
+#include "storage/journal.h"
 #include "storage/key_ring.h"
-#include "storage/segment_reserve.h"
-#include "storage/segmented_log.h"
 
 namespace verge::node {
 
@@ -94,17 +93,13 @@ class RuleJournal {
     Done done;
   };
 
-  RuleJournal(storage::FileSystem& file_system, const std::string& directory, const storage::KeyRing& keys);
+  explicit RuleJournal(std::unique_ptr<storage::Journal> journal) : journal_(std::move(journal)) {}
   void run();
   void commit(std::vector<Waiting>& waiting);
   Result<void> append(const Batch& batch);
   void trim();
 
-  storage::FileSystem& file_system_;
-  const std::string directory_;
-  const storage::KeyRing& keys_;
-  storage::SegmentReserve reserve_;
-  std::unique_ptr<storage::SegmentedLog> log_;
+  const std::unique_ptr<storage::Journal> journal_;
   RuleLayout layout_;
   std::vector<uint64_t> snapshots_;  // by loop: the sequence of its last; 0: none yet
 

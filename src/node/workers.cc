@@ -114,7 +114,7 @@ Result<void> Workers::open(const OnLoops& on_loops) {
   if (!code_cache) return std::unexpected(code_cache.error());
   code_cache_ = std::move(*code_cache);
   zygote_ = std::make_unique<isolates::Zygote>(*program);
-  resolver_ = std::make_unique<isolates::Resolver>();
+  resolver_ = std::make_unique<net::Resolver>("resolver-work");
   on_loops([&](size_t loop) {
     const isolates::PoolOptions options{.loop = loop,
                                         .processes_max = limits_.processes_max,
@@ -134,9 +134,11 @@ Result<void> Workers::open_kv(const OnLoops& on_loops) {
         data_directory_ + "/kv", clock_, {.bytes_max = kv_options_.bytes_max, .memory_bytes = kv_options_.memory});
     if (!opened) return std::unexpected(opened.error());
     kv_ = std::move(*opened);
+    kv_->observe_writes([counts = zygote_->write_counts()](std::string_view space) { counts->add(space); });
     kv_in_use_.store(kv_.get(), std::memory_order_release);
   }
-  on_loops([&](size_t loop) { loops_workers_[loop]->outbound().bindings().use(kv_.get()); });
+  on_loops(
+      [&](size_t loop) { loops_workers_[loop]->outbound().bindings().use(kv_.get(), zygote_->write_counts().get()); });
   return {};
 }
 

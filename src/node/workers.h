@@ -129,7 +129,7 @@ class Workers {
   std::unique_ptr<queues::QueueStore> queues_;  // likewise
   std::atomic<queues::QueueStore*> queues_in_use_ = nullptr;
   std::unique_ptr<isolates::Zygote> zygote_;
-  std::unique_ptr<isolates::Resolver> resolver_;
+  std::unique_ptr<net::Resolver> resolver_;
   std::unique_ptr<isolates::CodeCacheFiles> code_cache_;
   mutable std::mutex mutex_;
   std::shared_ptr<const WorkerSet> set_ = std::make_shared<const WorkerSet>();  // under the mutex

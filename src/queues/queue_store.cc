@@ -7,18 +7,13 @@
 #include <fmt/format.h>
 #include <pthread.h>
 
-#include "base/bytes.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "storage/frame.h"
 
 namespace verge::queues {
 namespace {
 
-constexpr uint64_t kSegmentBytes = 4U << 20;
 constexpr uint8_t kVersion = 1;
-constexpr size_t kFrameBytes = 1U << 20;  // about, of a frame's records
-constexpr uint64_t kSnapshotFactor = 4;
 
 std::unexpected<Error> full(std::string_view queue, const QueueOptions& options) {
   return fail("queues.full",
@@ -36,51 +31,22 @@ int64_t milliseconds(Duration duration) {
 
 }  // namespace
 
-QueueStore::QueueStore(storage::FileSystem& file_system, const std::string& directory, const storage::KeyRing& keys,
-                       const Clock& clock, uint64_t log_bytes_min)
-    : file_system_(file_system),
-      directory_(directory + "/journal"),
-      keys_(keys),
-      clock_(clock),
-      log_bytes_min_(log_bytes_min),
-      reserve_(file_system, directory + "/reserve", kSegmentBytes) {}
-
 Result<std::unique_ptr<QueueStore>> QueueStore::open(storage::FileSystem& file_system, const std::string& directory,
                                                      const storage::KeyRing& keys, const Clock& clock,
                                                      uint64_t log_bytes_min) {
-  std::unique_ptr<QueueStore> store(new QueueStore(file_system, directory, keys, clock, log_bytes_min));
-  for (const std::string& path : {directory, directory + "/journal", directory + "/reserve"}) {
-    if (const Result<void> made = file_system.make_directory(path); !made) return std::unexpected(made.error());
-  }
-  storage::SegmentedLog::Recovery found;
-  if (const Result<void> reserve = store->reserve_.open(found.set_aside); !reserve) {
-    return std::unexpected(reserve.error());
-  }
-  auto log = storage::SegmentedLog::open(file_system, store->directory_, store->reserve_, keys, 1, found);
-  if (!log) return std::unexpected(log.error());
-  store->log_ = std::move(*log);
-  for (const storage::DamagedRange& range : found.damaged) {
-    if (range.may_be_unfinished) continue;
-    log_error("queues", "{} is damaged at byte {}: some messages are lost, or come again", range.path, range.offset);
-  }
-  if (const Result<void> replayed = store->replay(); !replayed) return std::unexpected(replayed.error());
+  auto opened = storage::Journal::open(file_system, directory, keys,
+                                       {.area = "queues",
+                                        .lost = "some messages are lost, or come again",
+                                        .version = kVersion,
+                                        .bytes_min = log_bytes_min});
+  if (!opened) return std::unexpected(opened.error());
+  std::unique_ptr<QueueStore> store(new QueueStore(std::move(*opened), clock));
+  const Result<void> replayed = store->journal_->replay(
+      [&](uint8_t version, std::string_view records) { return version == kVersion && store->image_.apply(records); });
+  if (!replayed) return std::unexpected(replayed.error());
   store->next_id_ = store->image_.last_id() + 1;
   store->thread_ = std::thread([its = store.get()] { its->run(); });
   return store;
-}
-
-Result<void> QueueStore::replay() {
-  storage::LogReader reader(file_system_, directory_, keys_);
-  while (true) {
-    const Result<std::optional<storage::FrameView>> read = reader.next(log_->next_sequence());
-    if (!read) return std::unexpected(read.error());
-    const std::optional<storage::FrameView>& frame = *read;
-    if (!frame) return {};
-    ByteReader in(frame->body);
-    if (in.fixed<uint8_t>() != kVersion || !image_.apply(frame->body.substr(1))) {
-      log_error("queues", "{} holds records of another version; they are passed over", directory_);
-    }
-  }
 }
 
 QueueStore::~QueueStore() {
@@ -301,7 +267,7 @@ void QueueStore::move_all(std::string_view from, std::string_view to, Moved done
     append_settled(entry.records, from, message.id);
     entry.given_back.emplace_back(from, message.id);
     entry.bytes += bytes;
-    if (entry.records.size() >= kFrameBytes) submit_entry();
+    if (entry.records.size() >= storage::Journal::kFrameBytes) submit_entry();
   }
   if (!entry.records.empty()) submit_entry();
   if (moving->entries > 0) return;
@@ -355,26 +321,13 @@ void QueueStore::run() {
   }
 }
 
-Result<void> QueueStore::append(std::string_view records) {
-  std::string frame(storage::kFrameHeaderBytes, '\0');
-  append_fixed(frame, kVersion);
-  frame.append(records);
-  if (const Result<void> room = log_->make_room_for(frame.size() - storage::kFrameHeaderBytes); !room) return room;
-  return log_->append(1, 0, std::move(frame));
-}
-
 // All or nothing of a group.
 void QueueStore::commit(std::vector<Entry>& entries) {
   Result<void> committed;
   if (is_behind_) committed = write_snapshot();
-  std::string records;
-  for (size_t i = 0; i < entries.size() && committed; ++i) {
-    records.append(entries[i].records);
-    if (records.size() < kFrameBytes && i + 1 < entries.size()) continue;
-    committed = append(records);
-    records.clear();
-  }
-  if (committed) committed = log_->sync();
+  if (committed)
+    committed = journal_->append_group(entries, [](const Entry& one) { return std::string_view(one.records); });
+  if (committed) committed = journal_->sync();
   std::set<std::string> arrived;
   std::function<void(const std::string&)> tell;
   {
@@ -394,7 +347,7 @@ void QueueStore::commit(std::vector<Entry>& entries) {
   }
   if (committed) {
     commits_.add();
-    if (log_->bytes() > std::max(log_bytes_min_, kSnapshotFactor * snapshot_bytes_)) {
+    if (journal_->is_long()) {
       if (const Result<void> written = write_snapshot(); !written) {
         log_warning("queues", "what is in queues cannot be written anew: {}", written.error().line());
       }
@@ -413,29 +366,19 @@ void QueueStore::commit(std::vector<Entry>& entries) {
   for (const std::string& queue : arrived) tell(queue);
 }
 
-// In segments of its own: those before it go.
 Result<void> QueueStore::write_snapshot() {
-  if (const Result<void> rolled = log_->roll(); !rolled) return rolled;
-  const uint64_t begin = log_->next_sequence();
-  const uint64_t before = log_->bytes();
-  Result<void> appended;
-  std::vector<std::string> batches;
+  std::vector<std::string> pieces;
   {
     const std::lock_guard lock(mutex_);
-    image_.snapshot(kFrameBytes, [&](std::string_view batch) {
-      batches.emplace_back(batch);
+    image_.snapshot(storage::Journal::kFrameBytes, [&](std::string_view piece) {
+      pieces.emplace_back(piece);
       return true;
     });
   }
-  for (const std::string& batch : batches) {
-    appended = append(batch);
-    if (!appended) return appended;
-  }
-  if (const Result<void> synced = log_->sync(); !synced) return synced;
-  is_behind_ = false;
-  snapshot_bytes_ = log_->bytes() - before;
-  if (const Result<size_t> removed = log_->remove_before(begin); !removed) return std::unexpected(removed.error());
-  return {};
+  const Result<void> written =
+      journal_->write_image([&](const storage::Journal::Give& give) { (void)std::ranges::all_of(pieces, give); });
+  if (written) is_behind_ = false;
+  return written;
 }
 
 }  // namespace verge::queues

@@ -32,9 +32,8 @@
 #include "base/seldom_line.h"
 #include "queues/queue_image.h"
 #include "storage/file_system.h"
+#include "storage/journal.h"
 #include "storage/key_ring.h"
-#include "storage/segment_reserve.h"
-#include "storage/segmented_log.h"
 
 namespace verge::queues {
 
@@ -131,27 +130,19 @@ class QueueStore {
     uint64_t sent = 0, acknowledged = 0, retried = 0, dead = 0, refused = 0;
   };
 
-  QueueStore(storage::FileSystem& file_system, const std::string& directory, const storage::KeyRing& keys,
-             const Clock& clock, uint64_t log_bytes_min);
-  Result<void> replay();
+  QueueStore(std::unique_ptr<storage::Journal> journal, const Clock& clock)
+      : journal_(std::move(journal)), clock_(clock) {}
   void run();
   void commit(std::vector<Entry>& entries);
-  Result<void> append(std::string_view records);
   Result<void> write_snapshot();
   void submit(Entry entry);
   [[nodiscard]] int64_t now_ms() const { return clock_.wall().microseconds / 1000; }
   void settle_one(Entry& entry, std::string_view queue, const QueueOptions& options, const Message& message,
                   const Outcome& outcome, Counts& counts);
 
-  storage::FileSystem& file_system_;
-  const std::string directory_;
-  const storage::KeyRing& keys_;
+  const std::unique_ptr<storage::Journal> journal_;  // the thread's
   const Clock& clock_;
-  const uint64_t log_bytes_min_;
-  storage::SegmentReserve reserve_;
-  std::unique_ptr<storage::SegmentedLog> log_;  // the thread's
-  uint64_t snapshot_bytes_ = 0;                 // likewise, as the next
-  bool is_behind_ = false;                      // the log says less than the image: it is written anew next
+  bool is_behind_ = false;  // likewise: the journal says less than the image, which is written anew next
   SeldomLine failed_{std::chrono::seconds(10)};
   Counter commits_;
 

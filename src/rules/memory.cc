@@ -405,9 +405,8 @@ void Memory::drain(Rows& rows) {
 bool Memory::is_due(int64_t now_us) const {
   const std::optional<int64_t> due = next_due_us();
   if (!due) return false;
-  return *due <= now_us ||
-         (!plan().has_event_time && window_ != nullptr && window_->next_end_us() == due &&
-          *due - now_us > 2 * plan().window_plan().spec.size_us);
+  return *due <= now_us || (!plan().has_event_time && window_ != nullptr && window_->next_end_us() == due &&
+                            *due - now_us > 2 * plan().window_plan().spec.size_us);
 }
 
 std::optional<int64_t> Memory::next_due_us() const {

@@ -33,11 +33,12 @@ uint64_t thread_cpu_ns() {
 
 }  // namespace
 
-IsolateProcess::IsolateProcess(Engine& engine, int socket, calls::StatusPage& page, std::unique_ptr<Realm> ready,
-                               const Limits& ready_limits)
+IsolateProcess::IsolateProcess(Engine& engine, int socket, calls::StatusPage& page, const calls::WriteCounts* counts,
+                               std::unique_ptr<Realm> ready, const Limits& ready_limits)
     : engine_(engine),
       socket_(socket),
       page_(page),
+      counts_(counts),
       outbox_(socket),
       watchdog_(page.entries),
       ready_(std::move(ready)),

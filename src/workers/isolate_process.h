@@ -14,6 +14,7 @@
 #include "calls/frame.h"
 #include "calls/messages.h"
 #include "calls/status_page.h"
+#include "calls/write_counts.h"
 #include "workers/aside_thread.h"
 #include "workers/outbox.h"
 #include "workers/realm.h"
@@ -24,9 +25,9 @@ namespace verge::workers {
 
 class IsolateProcess {
  public:
-  // `ready`: a realm made ahead with the limits `ready_limits`, or null.
-  IsolateProcess(Engine& engine, int socket, calls::StatusPage& page, std::unique_ptr<Realm> ready,
-                 const Limits& ready_limits);
+  // `counts` may be null. `ready`: a realm made ahead with the limits `ready_limits`, or null.
+  IsolateProcess(Engine& engine, int socket, calls::StatusPage& page, const calls::WriteCounts* counts,
+                 std::unique_ptr<Realm> ready, const Limits& ready_limits);
   ~IsolateProcess();
   [[nodiscard]] Watchdog& watchdog() { return watchdog_; }
 
@@ -39,6 +40,8 @@ class IsolateProcess {
   // For the workers.
   [[nodiscard]] Engine& engine() { return engine_; }
   [[nodiscard]] Outbox& outbox() { return outbox_; }
+  // Null: the node gives none.
+  [[nodiscard]] const calls::WriteCounts* write_counts() const { return counts_; }
   // Of the calling process, on the monotonic clock.
   [[nodiscard]] static int64_t monotonic_ns();
   void begin_code(uint32_t worker, uint32_t call, uint64_t allowed_ns, std::function<void()>& expired);
@@ -80,6 +83,7 @@ class IsolateProcess {
   Engine& engine_;
   const int socket_;
   calls::StatusPage& page_;
+  const calls::WriteCounts* const counts_;
   Outbox outbox_;
   Watchdog watchdog_;
   AsideThread aside_;

@@ -5,16 +5,27 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "calls/control.h"
+#include "calls/write_counts.h"
 #include "workers/crypto_task.h"
 #include "workers/realm_engine.h"
 #include "workers/sandbox.h"
 #include "workers/zygote.h"
 
 namespace {
+
+// Null where the node gives none.
+const verge::calls::WriteCounts* map_counts() {
+  using verge::calls::kWriteCountsDescriptor;
+  if (fcntl(kWriteCountsDescriptor, F_GET_SEALS) < 0) return nullptr;
+  void* memory = mmap(nullptr, sizeof(verge::calls::WriteCounts), PROT_READ, MAP_SHARED, kWriteCountsDescriptor, 0);
+  close(kWriteCountsDescriptor);
+  return memory == MAP_FAILED ? nullptr : static_cast<const verge::calls::WriteCounts*>(memory);
+}
 
 int run(bool is_inspected) {
   using namespace verge;
@@ -26,7 +37,7 @@ int run(bool is_inspected) {
   mallopt(M_ARENA_MAX, 1);  // the thread that compiles shares the memory of the one that runs JavaScript
   workers::prepare_crypto();
   workers::Engine engine({.snapshot = workers::built_in_snapshot(), .flags = {}, .is_inspected = is_inspected});
-  workers::Zygote zygote(engine, calls::kControlDescriptor, is_inspected);
+  workers::Zygote zygote(engine, calls::kControlDescriptor, map_counts(), is_inspected);
   const Result<uint32_t> lacks = workers::give_up_files();
   if (!lacks) {
     std::fprintf(stderr, "verge-isolate: %s\n", lacks.error().line().c_str());

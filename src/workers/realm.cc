@@ -316,6 +316,7 @@ void Realm::chunk(StreamId stream, Chunk chunk) {
   }
   const auto found = state.stream_events.find(stream);
   if (found == state.stream_events.end()) return;
+  state.awaited_streams.erase(stream);
   const RealmEntry entry(state);
   state.call(Hook::Chunk, found->second, {number(state.isolate, stream), buffer_of(state, chunk)});
 }
@@ -327,6 +328,7 @@ void Realm::end(StreamId stream) {
   const EventId event = found->second;
   const RealmEntry entry(state);
   state.stream_events.erase(found);
+  state.awaited_streams.erase(stream);
   auto collected = state.collectors.extract(stream);
   if (collected.empty()) {
     state.call(Hook::End, event, {number(state.isolate, stream)});
@@ -355,6 +357,7 @@ void Realm::broken(StreamId stream, const Failure& failure) {
   const EventId event = found->second;
   const RealmEntry entry(state);
   state.stream_events.erase(found);
+  state.awaited_streams.erase(stream);
   state.collectors.erase(stream);
   state.call(Hook::Broken, event, {number(state.isolate, stream), failure_value(state.isolate, failure)});
 }

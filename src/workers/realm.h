@@ -169,6 +169,12 @@ class Host {
   // False: there will be none.
   virtual bool inspector_wait() { return false; }
 
+  // How often was written what `counter` counts (calls/write_counts.h). Nothing: nobody counts.
+  virtual std::optional<std::uint64_t> writes_of(std::uint32_t counter) {
+    static_cast<void>(counter);
+    return std::nullopt;
+  }
+
   // A subrequest. Redirections are not followed by the host: the realm does it.
   virtual void fetch(OperationId operation, EventId event, const RequestHead& head, Body body) = 0;
   virtual void abort_fetch(OperationId operation) = 0;

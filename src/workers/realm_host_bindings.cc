@@ -165,12 +165,12 @@ void take_held_text(Call call) {
 // (event): what runs from here on is on its behalf.
 void set_event(Call call) { call.GetIsolate()->GetCurrentContext()->SetContinuationPreservedEmbedderData(call[0]); }
 
-// (stream)
 // (stream): false where it is over: its event may have ended.
 void pull(Call call) {
   Realm::State& state = state_of(call);
   const StreamId stream = id_at(call, 0);
   const bool is_open = state.stream_events.contains(stream);
+  if (is_open && state.script_open) state.awaited_streams.insert(stream);
   if (is_open) state.host->pull(stream);
   call.GetReturnValue().Set(is_open);
 }
@@ -180,6 +180,7 @@ void cancel(Call call) {
   const StreamId stream = id_at(call, 0);
   state.stream_events.erase(stream);
   state.collectors.erase(stream);
+  state.awaited_streams.erase(stream);
   state.host->cancel(stream);
 }
 
@@ -305,6 +306,12 @@ void ask_binding(Call call) {
                           body_at(call, 5));
 }
 
+// (counter): how often was written what it counts; -1 where nobody counts.
+void writes_of(Call call) {
+  const auto writes = state_of(call).host->writes_of(static_cast<std::uint32_t>(number_at(call, 0)));
+  call.GetReturnValue().Set(writes ? static_cast<double>(*writes) : -1.0);
+}
+
 // (id, milliseconds)
 void timer(Call call) {
   Realm::State& state = state_of(call);
@@ -366,6 +373,7 @@ constexpr Binding kBindings[] = {
     {"relays", relays},
     {"fetch", fetch},
     {"abortFetch", abort_fetch},
+    {"writesOf", writes_of},
     {"cacheMatch", cache_match},
     {"cacheRemove", cache_remove},
     {"cachePut", cache_put},

@@ -187,7 +187,7 @@ void Realm::State::look_for_end() {
       return;
     }
   }
-  if (!timers.empty() || !operations.empty() || !collectors.empty()) return;
+  if (!timers.empty() || !operations.empty() || !collectors.empty() || !awaited_streams.empty()) return;
   script_open = false;
   if (!script_promise.IsEmpty() && script_promise.Get(isolate)->State() == v8::Promise::kPending) {
     host->script_ended(Failure{.code = "workers.exception",

@@ -150,6 +150,7 @@ struct Realm::State {
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;
   v8::Global<v8::Promise> script_promise;
   bool script_open = false;
+  std::unordered_set<StreamId> awaited_streams;  // while a script is open: it waits for the next piece of these
   std::unordered_map<Held*, std::unique_ptr<Held>> held_objects;
   std::int64_t held_bytes = 0;       // what they take
   std::int64_t held_bytes_gone = 0;  // of these and of ChunkStrings: collected, and still in V8's count

@@ -76,6 +76,10 @@ class NotingHost final : public Host {
     fetches.push_back({operation, event, "remove", std::string(head.url)});
   }
 
+  std::optional<std::uint64_t> writes_of(std::uint32_t counter) override {
+    const auto found = writes.find(counter);
+    return found == writes.end() ? std::nullopt : std::optional(found->second);
+  }
   void ask_binding(OperationId operation, EventId event, std::string_view binding, const RequestHead& head,
                    Body body) override {
     std::string asked = fmt::format("{} {} {} [{}]", binding, head.method, head.url, body.whole.bytes());
@@ -102,6 +106,7 @@ class NotingHost final : public Host {
   std::vector<Failure> aborted;
   std::vector<Subrequest> fetches;
   std::vector<OperationId> aborted_fetches;
+  std::map<std::uint32_t, std::uint64_t> writes;  // by counter
   bool script_over = false;
   std::optional<Failure> script_failure;
 };
@@ -515,6 +520,41 @@ TEST_F(RealmTest, ANamespaceAsksForItsKeys) {
   EXPECT_EQ(host.answers.at(1).body, "[{\"x\":1},[\"é\"],null]");
 }
 
+TEST_F(RealmTest, AValueIsKeptUntilItsNamespaceIsWrittenTo) {
+  ASSERT_TRUE(load(R"(export default { async fetch(request, env) {
+    return Response.json([await env.NS.get("a"), await env.NS.get("a", "json"), await env.NS.get("none")]); } };)"));
+  const auto give = [&](std::size_t at, std::uint16_t status, std::string_view value, std::string_view reason) {
+    ASSERT_EQ(host.fetches.size(), at + 1);
+    Body body;
+    if (!value.empty())
+      body = {.kind = Body::Kind::Whole, .whole = Chunk::of(std::string(value)), .stream = 0, .length = {}};
+    realm->answered(host.fetches[at].operation, {.status = status, .reason = reason, .fields = {}}, body);
+  };
+  host.writes[7] = 41;
+  get();
+  give(0, 200, R"({"x":1})", "7 41");
+  give(1, 404, "", "7 41");
+  const std::string expected = R"(["{\"x\":1}",{"x":1},null])";
+  EXPECT_EQ(host.answers.at(1).body, expected);
+  get();
+  EXPECT_EQ(host.answers.at(2).body, expected);
+  EXPECT_EQ(host.fetches.size(), 2U);
+  host.writes[7] = 42;
+  get();
+  // What was read as of an earlier count is not kept.
+  give(2, 200, "2", "7 41");
+  give(3, 200, "3", "7 42");
+  give(4, 200, "4", "");
+  EXPECT_EQ(host.answers.at(3).body, R"(["2",3,"4"])");
+  get();
+  EXPECT_EQ(host.fetches.size(), 6U) << "only what the node says nothing of is asked for";
+  give(5, 404, "", "");
+  EXPECT_EQ(host.answers.at(4).body, R"(["3",3,null])");
+  host.writes.clear();
+  get();
+  EXPECT_EQ(host.fetches.size(), 7U) << "where nobody counts nothing is kept";
+}
+
 TEST_F(RealmTest, WhatTheNodeRefusesRejects) {
   answer_of("try { await env.NS.put('a', 'b'); } catch (error) { return new Response(error.message); }");
   realm->failed(host.fetches.at(0).operation, {.code = "kv.busy", .text = "too much [kv.busy]"});
@@ -809,6 +849,32 @@ TEST_F(RealmTest, ScriptsRunToTheirEnd) {
   EXPECT_TRUE(host.script_over);
   EXPECT_FALSE(host.script_failure);
   EXPECT_EQ(host.lines, (std::vector<std::string>{"early", "late { a: [ 1, \"x\" ] }"}));
+}
+
+TEST_F(RealmTest, AScriptHasNotEndedWhileItWaitsForABody) {
+  run_script(R"(fetch("http://a.test/").then(async (answer) => {
+    for await (const piece of answer.body) console.log(piece.length);
+    console.log("end");
+  });)");
+  ASSERT_EQ(host.fetches.size(), 1U);
+  realm->answered(host.fetches[0].operation, {.status = 200, .reason = {}, .fields = {}},
+                  {.kind = Body::Kind::Stream, .whole = {}, .stream = 7, .length = {}});
+  EXPECT_EQ(host.pulled, (std::vector<StreamId>{7}));
+  EXPECT_FALSE(host.script_over);
+  realm->chunk(7, Chunk::of("abc"));
+  EXPECT_FALSE(host.script_over);
+  realm->end(7);
+  EXPECT_TRUE(host.script_over);
+  EXPECT_EQ(host.lines, (std::vector<std::string>{"3", "end"}));
+}
+
+TEST_F(RealmTest, AScriptDoesNotWaitForABodyThatNobodyReads) {
+  run_script("fetch('http://a.test/').then(({ status }) => console.log(status));");
+  ASSERT_EQ(host.fetches.size(), 1U);
+  realm->answered(host.fetches[0].operation, {.status = 200, .reason = {}, .fields = {}},
+                  {.kind = Body::Kind::Stream, .whole = {}, .stream = 7, .length = {}});
+  EXPECT_TRUE(host.script_over);
+  EXPECT_EQ(host.lines, (std::vector<std::string>{"200"}));
 }
 
 TEST_F(RealmTest, ErrorsOfABundleAreToldWhereTheyWereWritten) {

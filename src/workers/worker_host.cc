@@ -867,6 +867,12 @@ void WorkerHost::cache_remove(OperationId operation, EventId event, std::string_
   begin_subrequest(operation, event, request, head, {});
 }
 
+std::optional<std::uint64_t> WorkerHost::writes_of(std::uint32_t counter) {
+  const calls::WriteCounts* counts = process_.write_counts();
+  if (counts == nullptr || counter >= calls::WriteCounts::kCounters) return std::nullopt;
+  return counts->of(counter);
+}
+
 void WorkerHost::ask_binding(OperationId operation, EventId event, std::string_view binding, const RequestHead& head,
                              Body body) {
   calls::Request request{.target = calls::RequestTarget::kBinding, .cache = binding};

@@ -101,6 +101,7 @@ class WorkerHost final : public Host {
                  const ResponseHead& head, Body body) override;
   void cache_remove(OperationId operation, EventId event, std::string_view cache, const RequestHead& head) override;
   bool compute(OperationId operation, EventId event, const std::shared_ptr<Work>& work) override;
+  std::optional<std::uint64_t> writes_of(std::uint32_t counter) override;
   void ask_binding(OperationId operation, EventId event, std::string_view binding, const RequestHead& head,
                    Body body) override;
 

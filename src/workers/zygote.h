@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "calls/write_counts.h"
 #include "workers/realm.h"
 #include "workers/realm_engine.h"
 
@@ -18,9 +19,9 @@ namespace verge::workers {
 
 class Zygote {
  public:
-  // `control`: a seqpacket socket. Makes the realm that forked processes begin with.
+  // `control`: a seqpacket socket. Makes the realm that forked processes begin with. `counts` may be null, and stays.
   // `may_make_threads`: what a profiler needs.
-  Zygote(Engine& engine, int control, bool may_make_threads = false);
+  Zygote(Engine& engine, int control, const calls::WriteCounts* counts, bool may_make_threads = false);
   ~Zygote();
   // In the zygote until all control sockets are closed; in each forked process until its node closes its socket. Gives
   // the exit status of either.
@@ -35,6 +36,7 @@ class Zygote {
   void collect();
 
   Engine& engine_;
+  const calls::WriteCounts* const counts_;
   const bool may_make_threads_;
   std::vector<int> controls_;
   std::unordered_map<int, int> children_;  // process id to the control socket that asked for it

@@ -7,10 +7,12 @@ A suite is a checkout of github.com/web-platform-tests/wpt, or the part of it th
 (test/fixtures/wpt), undici (test/fixtures/wpt), llrt (tests/unit/web-platform-tests). It is not part of this repository;
 without one the run is skipped. Tests in .any.js and .window.js are run; those in .html, which need a document, are not.
 Tentative tests (a file's or a subtest's name says so) are counted apart. A server on the loopback address gives the suite's
-files and runs its Python handlers, with as much of wptserve as they need.
+files and runs its Python handlers, with as much of wptserve as they need. Those of WebSockets are run by `verge worker run`
+instead, and their pages of nothing but scripts too (wpt_socket_tests.py).
 """
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -24,35 +26,22 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 from wpt_server import serve  # noqa: E402
+from wpt_suite import directives, scripts_of  # noqa: E402
+import wpt_socket_tests  # noqa: E402
 
 FOLDERS = [
     "url", "encoding", "streams", "fetch/api/headers", "fetch/api/request", "fetch/api/response", "fetch/api/body",
     "FileAPI", "dom/abort", "dom/events", "html/webappapis/atob", "html/webappapis/structured-clone",
     "html/webappapis/timers", "html/webappapis/microtask-queuing", "wasm/jsapi", "urlpattern", "compression", "WebCryptoAPI",
+    wpt_socket_tests.FOLDER,
 ]
 PASS = 0
-# A .window.js test that makes documents, frames or elements tests a browser.
 # They test a browser's own HTTP cache: two fetches, of which the second must not reach the server. A worker's cache is the
 # node's, and behind the host.
 NEEDS_BROWSER_CACHE = re.compile(r"^fetch/api/request/request-cache-")
+CACHE_REASON = "files test the HTTP cache of a browser"
+# A .window.js test that makes documents, frames or elements tests a browser.
 NEEDS_DOCUMENT = re.compile(r"\bdocument\.|\bdocument\b\s*[,)]|createElement|iframe|window\.open|new Worker\(|ShadowRealm")
-
-
-def directives(source):
-    return re.findall(r"^//\s*META:\s*(\w+)=(.*?)\s*$", source, re.M)
-
-
-def scripts_of(suite, test, source):
-    """The META: script= files of a test, as paths."""
-    for key, value in directives(source):
-        if key != "script":
-            continue
-        path = suite / value.lstrip("/") if value.startswith("/") else test.parent / value
-        if path.name in ("testdriver.js", "testdriver-vendor.js"):
-            continue
-        if path.name == "WebIDLParser.js":  # wptserve's name for it
-            path = suite / "resources/webidl2/lib/webidl2.js"
-        yield path
 
 
 def find_tests(suite, folder, skipped):
@@ -61,7 +50,7 @@ def find_tests(suite, folder, skipped):
         if not (relative.endswith(".any.js") or relative.endswith(".window.js")) or "/resources/" in relative:
             continue
         if NEEDS_BROWSER_CACHE.search(relative):
-            skipped[folder] = skipped.get(folder, 0) + 1
+            skipped[CACHE_REASON] = skipped.get(CACHE_REASON, 0) + 1
             continue
         source = path.read_text(errors="replace")
         if relative.endswith(".window.js") and NEEDS_DOCUMENT.search(source):
@@ -85,6 +74,40 @@ def as_script(path, scratch):
     return copy
 
 
+def read_results(process, seconds):
+    """The subtests of a process that runs a file: [(name, passed, message)]. The process is ended."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    result, noise = None, []
+    reader = threading.Thread(target=lambda: noise.append(process.stderr.read()), daemon=True)
+    reader.start()
+    for line in process.stdout:
+        if line.startswith("WPT-RESULT "):
+            result = json.loads(line[len("WPT-RESULT "):])
+            process.kill()
+            break
+    process.wait()
+    timer.cancel()
+    reader.join(5)
+    if result is None or result["status"] != 0 and not result["tests"]:
+        why = (result or {}).get("message") or " ".join(noise).strip()[:300] or f"exit {process.returncode}"
+        return [("(the whole file)", False, why)]
+    rows = [(entry["name"], entry["status"] == PASS, entry["message"] or "") for entry in result["tests"]]
+    if result["status"] not in (0, None):
+        rows.append(("(the harness)", False, result["message"] or ""))
+    return rows
+
+
+def run_socket_test(servers, suite, harness, base, test, variant):
+    relative = test.relative_to(suite)
+    url = f"{base}/{relative}".replace(".any.js", ".any.html") + variant
+    with tempfile.TemporaryDirectory() as scratch:
+        process, seconds = servers.start(suite, harness, url, test, scratch)
+        if isinstance(process, str):
+            return [("(the whole file)", False, process)]
+        return read_results(process, seconds)
+
+
 def run_test(shell, suite, harness, base, test, variant):
     """The subtests of one file: [(name, passed, message)]."""
     source = test.read_text(errors="replace")
@@ -102,26 +125,7 @@ def run_test(shell, suite, harness, base, test, variant):
         long = any(key == "timeout" and value == "long" for key, value in directives(source))
         process = subprocess.Popen([shell, "script", *map(str, files)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    text=True, errors="replace")
-        timer = threading.Timer(120 if long else 40, process.kill)
-        timer.start()
-        result, noise = None, []
-        reader = threading.Thread(target=lambda: noise.append(process.stderr.read()), daemon=True)
-        reader.start()
-        for line in process.stdout:
-            if line.startswith("WPT-RESULT "):
-                result = json.loads(line[len("WPT-RESULT "):])
-                process.kill()
-                break
-        process.wait()
-        timer.cancel()
-        reader.join(5)
-    if result is None or result["status"] != 0 and not result["tests"]:
-        why = (result or {}).get("message") or " ".join(noise).strip()[:300] or f"exit {process.returncode}"
-        return [("(the whole file)", False, why)]
-    rows = [(entry["name"], entry["status"] == PASS, entry["message"] or "") for entry in result["tests"]]
-    if result["status"] not in (0, None):
-        rows.append(("(the harness)", False, result["message"] or ""))
-    return rows
+        return read_results(process, 120 if long else 40)
 
 
 def main():
@@ -130,6 +134,7 @@ def main():
     parser.add_argument("--folder", action="append")
     parser.add_argument("--file", action="append", help="only this file")
     parser.add_argument("--shell", default=str(ROOT / "build/release/verge-web-shell"))
+    parser.add_argument("--verge", default=str(ROOT / "build/verge"))
     parser.add_argument("--failures", action="store_true", help="print each subtest that fails")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -148,13 +153,21 @@ def main():
             print(f"skipped: {suite} has no resources/testharness.js, and no other --suite has one", file=sys.stderr)
             continue
         base, close = serve([suite, *suites])
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        with contextlib.ExitStack() as cleanup, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            cleanup.callback(close)
             for folder in options.folder or FOLDERS:
                 if not (suite / folder).is_dir():
                     continue
-                tests = [(test, variant) for test, variant in find_tests(suite, folder, skipped)
+                left_out = skipped.setdefault(folder, {})
+                if folder == wpt_socket_tests.FOLDER:
+                    servers = wpt_socket_tests.Servers([suite, *suites], options.verge)
+                    cleanup.callback(servers.close)
+                    found, run, program = wpt_socket_tests.find(suite, left_out), run_socket_test, servers
+                else:
+                    found, run, program = find_tests(suite, folder, left_out), run_test, options.shell
+                tests = [(test, variant) for test, variant in found
                          if not options.file or str(test.relative_to(suite)) in options.file]
-                running = [pool.submit(run_test, options.shell, suite, harness, base, *test) for test in tests]
+                running = [pool.submit(run, program, suite, harness, base, *test) for test in tests]
                 for (test, variant), future in zip(tests, running):
                     name = f"{test.relative_to(suite)}{variant}"
                     for subtest, passed, message in future.result():
@@ -164,7 +177,6 @@ def main():
                         count[1] += 1
                         if options.failures and not passed:
                             print(f"FAIL {name}: {subtest}: {message[:200]}", flush=True)
-        close()
     if options.json:
         print(json.dumps(totals))
         return 0
@@ -172,8 +184,12 @@ def main():
         passed, all_tests = kinds["standard"]
         tentative = f", tentative {kinds['tentative'][0]} of {kinds['tentative'][1]}" if kinds["tentative"][1] else ""
         print(f"{folder}: {passed} of {all_tests} subtests, {100 * passed / max(all_tests, 1):.1f} %{tentative}")
-    for folder, files in skipped.items():
-        print(f"{folder}: {files} files not run: they test the HTTP cache of a browser")
+    for folder in options.folder or FOLDERS:
+        if not any((suite / folder).is_dir() for suite in suites):
+            print(f"{folder}: skipped: no suite has it")
+    for folder, reasons in skipped.items():
+        for reason, count in reasons.items():
+            print(f"{folder}: not run: {count} {reason}")
     return 0
 
 

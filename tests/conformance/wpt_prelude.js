@@ -5,7 +5,7 @@ delete globalThis.WorkerGlobalScope;
   const { href, origin, protocol, host, hostname, port, pathname, search, hash } = new URL("%URL%");
   globalThis.location = { href, origin, protocol, host, hostname, port, pathname, search, hash, toString: () => href };
 }
-if ("%URL%".includes(".window.")) globalThis.window = globalThis;
+if (/\.window\.|(?<!\.any)\.html/.test("%URL%")) globalThis.window = globalThis;
 globalThis.GLOBAL = { isWindow: () => false, isWorker: () => true, isShadowRealm: () => false };
 globalThis.importScripts = () => {
   throw new Error("there is no importScripts");

@@ -290,6 +290,32 @@ class InANode(WithKv):
             self.made("put", "n", str(number))
             self.assertEqual({self.made("get", "n") for _ in range(4)}, {str(number)})
 
+    def test_a_value_that_was_read_is_not_given_again_when_it_is_old(self):
+        self.served_node = self.with_kv().start()
+        self.assertIsNone(self.made("get", "n"))
+        stop = threading.Event()
+        wrong = []
+
+        def look(floor):
+            while not stop.is_set():
+                before = floor[0]
+                value = int(self.made("get", "n") or 0)
+                if value < before:
+                    wrong.append((before, value))
+
+        written = [0]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            lookers = [pool.submit(look, written) for _ in range(4)]
+            for number in range(1, 200):
+                self.made("put", "n", str(number))
+                written[0] = number
+            stop.set()
+            for looker in lookers:
+                looker.result()
+        self.assertEqual(wrong, [])
+        self.made("delete", "n")
+        self.assertEqual({self.made("get", "n") for _ in range(8)}, {None})
+
     # --- verge kv
 
     def test_commands(self):

@@ -1,5 +1,6 @@
 """What workers open: WebSockets by `new WebSocket(url)` and by fetch(), and EventSource."""
 
+import base64
 import json
 import os
 import sys
@@ -59,6 +60,7 @@ class Opening(verge.TestCase):
     def test_messages_and_the_close(self):
         seen = self.answer("""
           const socket = new WebSocket(`ws://${server}/a?b`, ["other", "chat"]);
+          socket.binaryType = "arraybuffer";
           const seen = [socket.readyState, socket.url === `ws://${server}/a?b`];
           return new Promise((done) => {
             socket.onopen = () => {
@@ -99,8 +101,84 @@ class Opening(verge.TestCase):
           const socket = new WebSocket(`ws://${server}/`, "chat");
           return Response.json([wrong(() => new WebSocket()), wrong(() => new WebSocket("nonsense")), wrong(() => new WebSocket("ftp://a/")),
             wrong(() => new WebSocket("ws://a/#b")), wrong(() => new WebSocket("ws://a/", ["a", "a"])), wrong(() => new WebSocket("ws://a/", "a b")),
-            wrong(() => socket.send("early")), wrong(() => socket.close(1001.5))]);"""),
-            ["TypeError", "SyntaxError", "SyntaxError", "SyntaxError", "SyntaxError", "SyntaxError", "InvalidStateError", "nothing"])
+            wrong(() => socket.send("early")), wrong(() => socket.close(65536 + 1000)), wrong(() => socket.close(1001.5))]);"""),
+            ["TypeError", "SyntaxError", "SyntaxError", "SyntaxError", "SyntaxError", "SyntaxError", "InvalidStateError", "InvalidAccessError", "nothing"])
+
+    def test_what_waits_to_be_sent_is_counted(self):
+        self.assertEqual(self.answer("""
+          const socket = new WebSocket(`ws://${server}/`, "chat");
+          const seen = [];
+          return new Promise((done) => {
+            socket.onopen = () => {
+              socket.send("x"); seen.push(socket.bufferedAmount);
+              socket.send("\u00e5\u5336"); socket.send(new Uint8Array(7)); seen.push(socket.bufferedAmount);
+            };
+            let messages = 0;
+            socket.onmessage = () => {
+              if (++messages < 3) return;
+              seen.push(socket.bufferedAmount);
+              socket.close();
+              socket.send("lost"); seen.push(socket.bufferedAmount);
+            };
+            socket.onclose = () => { seen.push(socket.bufferedAmount); done(Response.json(seen)); };
+          });"""), [1, 13, 0, 4, 4])
+
+    def test_a_close_before_it_is_open(self):
+        answers = threading.Event()
+        self.addCleanup(answers.set)
+
+        def silent(_):
+            answers.wait(verge.PATIENCE)
+
+        self.assertEqual(self.answer("""
+          const socket = new WebSocket(`ws://${server}/`);
+          const seen = [];
+          return new Promise((done) => {
+            for (const name of ["open", "error"]) socket.addEventListener(name, () => seen.push(name));
+            socket.onclose = ({ code, wasClean }) => done(Response.json([...seen, code, wasClean, socket.readyState]));
+            setTimeout(() => { socket.close(); seen.push(socket.readyState); }, 20);
+          });""", websocket.agreeing(self, silent)), [2, "error", 1006, False, 3])
+
+    def test_bytes_are_blobs_as_of_march_2026(self):
+        server = self.echo()
+        for date, kind in (("", "Blob"), ('// compatibility_date = "2026-03-16"\n', "ArrayBuffer")):
+            with self.subTest(date=date):
+                served = self.served(date + handler("""
+                  const socket = new WebSocket(`ws://${server}/`, "chat");
+                  return new Promise((done) => {
+                    socket.onopen = () => socket.send(new Uint8Array(3));
+                    socket.onmessage = ({ data, origin }) => done(Response.json([data.constructor.name, data.size ?? data.byteLength, origin]));
+                  });"""), "--env", f"SERVER={server}")
+                self.assertEqual(json.loads(served.get().body), [kind, 3, f"ws://{server}"])
+
+    def test_user_and_password_of_the_url(self):
+        heads = []
+
+        def serve(connection):
+            head, answer = websocket.agree(connection)
+            heads.append(head)
+            connection.sendall(answer + frame(8, b"", masked=False))
+
+        self.assertEqual(self.answer("""
+          const socket = new WebSocket(`ws://us%C3%A4r:p%3A@${server}/`);
+          return new Promise((done) => { socket.onclose = ({ wasClean }) => done(Response.json(wasClean)); });""",
+                                     websocket.agreeing(self, serve)), True)
+        self.assertIn(base64.b64encode("us\u00e4r:p:".encode()).decode(), heads[0])
+        self.assertNotIn("@", heads[0])
+
+    def test_who_names_protocols_is_to_get_one(self):
+        def serve(connection, head):
+            connection.sendall(head + frame(1, b"fine", masked=False))
+            while connection.recv(4096):
+                pass
+
+        self.assertEqual(self.answer("""
+          const socket = new WebSocket(`ws://${server}/`, "chat");
+          const seen = [];
+          return new Promise((done) => {
+            for (const name of ["open", "error", "message"]) socket.addEventListener(name, () => seen.push(name));
+            socket.onclose = ({ code }) => done(Response.json([...seen, code]));
+          });""", self.peer(serve)), ["error", 1006])
 
     def test_a_server_that_breaks_rules(self):
         def masked(connection, head):

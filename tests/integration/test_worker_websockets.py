@@ -294,7 +294,7 @@ class Serving(verge.TestCase):
 
     def test_a_worker_that_does_not_accept_holds_its_client_back(self):
         text = """let server; export default { fetch(request) {
-          if (new URL(request.url).pathname === "/go") { server.accept(); let n = 0;
+          if (new URL(request.url).pathname === "/go") { server.binaryType = "arraybuffer"; server.accept(); let n = 0;
             server.onmessage = ({ data }) => { n += data.byteLength; server.send(`${n}`); }; return new Response("gone"); }
           const pair = new WebSocketPair();
           server = pair[1];

@@ -1,6 +1,9 @@
 // Members of env that stand for something of the node's: namespaces of keys and values, queues. A call is one frame each way:
 // what is asked, a key, options as fields, a body; the answer is a status, fields, a body.
-import { Bytes, bytesOf, bytesSlice, defineProperty, deferred, isArray, isBufferSource, NativeMap, NativePromise, rejected, resolved, test, then } from "./intrinsics.js";
+import {
+  Bytes, bytesOf, bytesSlice, defineProperty, deferred, indexOf, isArray, isBufferSource, mapGet, mapSet, NativeMap, NativePromise, rejected,
+  resolved, slice, test, then,
+} from "./intrinsics.js";
 import { BYTES, Body, consume, extractBody, sendBody, streamOf, TEXT } from "./body.js";
 import { decodeText, encodeText } from "./encoding.js";
 import { expectOperation, forgetOperation, nextOperation } from "./fetch.js";
@@ -11,22 +14,31 @@ import { needAwake } from "./timers.js";
 import { interfaceOf, required, sequenceOf, toDictionary } from "./webidl.js";
 
 const { parse, stringify } = JSON;
+const toNumber = Number;
 const kKeysMax = 100;  // of one get
 
-// `give(status, block, body)` makes the promise's value; a string body is the whole of it, wanted as text.
+class Asked {
+  constructor(what, give) {
+    this.what = what;
+    this.give = give;
+    this.made = deferred();
+  }
+  answered(status, reason, fields, answer) {
+    try {
+      this.made.resolve(this.give(status, fields, answer, reason));
+    } catch (error) {
+      this.made.reject(error);
+    }
+  }
+  failed(text) { this.made.reject(new Error(`${this.what} failed: ${text}`)); }
+}
+
+// `give(status, block, body, reason)` makes the promise's value; a string body is the whole of it, wanted as text.
 function ask(what, binding, operation, key, block, body, asText, give) {
-  const made = deferred();
+  const asked = new Asked(what, give);
+  const { made } = asked;
   const id = nextOperation();
-  expectOperation(id, {
-    answered: (status, reason, fields, answer) => {
-      try {
-        made.resolve(give(status, fields, answer));
-      } catch (error) {
-        made.reject(error);
-      }
-    },
-    failed: (text) => made.reject(new Error(`${what} failed: ${text}`)),
-  });
+  expectOperation(id, asked);
   if (body === null) {
     host.askBinding(id, binding, operation, key, block, 0, undefined, 0, asText);
     return made.promise;
@@ -92,8 +104,41 @@ function secondsOf(value, name) {
   return seconds;
 }
 
+// Values that were read of late, good for as long as nothing was written to their namespace, or to one that shares its counter
+// (calls/write_counts.h). The answer's reason says which that is and where it stood: "COUNTER WRITES".
+const kKeptMax = 256;
+const kKeptCharactersMax = 1 << 18;
+const kKeptOneMax = 4096;  // a longer one may be a view of what was received with it (text_of() of realm_values.cc)
+class KeptValues {
+  constructor() { this.clear(); }
+  clear() {
+    this.byKey = new NativeMap();
+    this.count = 0;
+    this.characters = 0;
+  }
+  // Undefined: there is none.
+  find(key) {
+    const kept = mapGet(this.byKey, key);
+    return kept !== undefined && host.writesOf(kept.counter) === kept.writes ? kept : undefined;
+  }
+  // A string, or null.
+  keep(key, value, reason) {
+    const space = indexOf(reason, " ");
+    if (space < 0) return;
+    const characters = key.length + (value === null ? 0 : value.length);
+    if (characters >= kKeptOneMax) return;
+    if (++this.count > kKeptMax || this.characters + characters > kKeptCharactersMax) {
+      this.clear();
+      this.count = 1;
+    }
+    this.characters += characters;
+    mapSet(this.byKey, key, { value, counter: toNumber(slice(reason, 0, space)), writes: toNumber(slice(reason, space + 1)) });
+  }
+}
+
 class KVNamespace {
   #binding;
+  #kept = new KeptValues();
   constructor(binding) {
     guard();
     this.#binding = binding;
@@ -105,9 +150,14 @@ class KVNamespace {
       needAwake("KV get");
       const type = typeOf(options, "KV get");
       if (isArray(key)) return this.#getAll(key, (one) => this.get(one, type), "KV get");
-      return ask("KV get", binding, "get", keyOf(key, "KV get"), "", null, kTypes[type], (status, block, body) => {
-        if (status === 404) return null;
-        return valueOf(body, type);
+      const name = keyOf(key, "KV get");
+      const asText = kTypes[type];
+      const kept = asText ? this.#kept.find(name) : undefined;
+      if (kept !== undefined) return resolved(kept.value === null || type === "text" ? kept.value : parse(kept.value));
+      return ask("KV get", binding, "get", name, "", null, asText, (status, block, body, reason) => {
+        const value = status === 404 ? null : body;
+        if (asText && (value === null ? status === 404 : typeof value === "string")) this.#kept.keep(name, value, reason);
+        return status === 404 ? null : valueOf(body, type);
       });
     });
   }

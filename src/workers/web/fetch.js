@@ -40,10 +40,12 @@ export const hooks = {
 };
 
 // One exchange without a Request, for who speaks another protocol over it; `waiting` has answered(), failed(), missed().
+// Gives its number.
 export function openExchange(href, block, body, waiting, method = "GET") {
   const id = nextOperation();
   mapSet(operations, id, waiting);
   sendBody(body, (kind, value, length) => host.fetch(id, method, withoutFragment(href), block, kind, value, length), () => {});
+  return id;
 }
 
 function fetch(input, init = undefined) {

@@ -367,6 +367,17 @@ export function resolveUrl(text, base = baseUrl()) {
   const parsed = usm.basicURLParse(text, { baseURL: base === undefined ? null : usm.basicURLParse(base) });
   return parsed === null ? null : { href: usm.serializeURL(parsed), scheme: parsed.scheme, fragment: parsed.fragment };
 }
+const { fromCharCode } = String;
+const { parseInt } = Number;
+const kEscapes = /%([0-9A-Fa-f]{2})/g;
+// The URL without user and password, and what these are as an Authorization field ("" where there are none).
+export function withoutCredentials(href) {
+  const parsed = usm.basicURLParse(href);
+  if (parsed.username === "" && parsed.password === "") return { bare: href, authorization: "" };
+  const bytes = replace(`${parsed.username}:${parsed.password}`, kEscapes, (_, hex) => fromCharCode(parseInt(hex, 16)));
+  parsed.username = parsed.password = "";
+  return { bare: usm.serializeURL(parsed), authorization: `Basic ${host.base64EncodeText(bytes)}` };
+}
 export const withoutFragment = (href) => {
   const hash = indexOf(href, "#");
   return hash < 0 ? href : slice(href, 0, hash);

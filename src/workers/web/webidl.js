@@ -56,6 +56,14 @@ function toInteger(value) {
   return Number.isFinite(number) ? number + 0 : 0;
 }
 export const toUnsignedShort = (value) => modulo(toInteger(value), 65536);
+// [Clamp]: to the nearest whole number that there is, the even one of two.
+export function toClampedUnsignedShort(value) {
+  const number = Math.min(Math.max(Number(value), 0), 65535);
+  if (Number.isNaN(number)) return 0;
+  const below = Math.floor(number);
+  if (number - below === 0.5) return below % 2 === 0 ? below : below + 1;
+  return Math.round(number);
+}
 export const toUnsignedLong = (value) => modulo(toInteger(value), 4294967296);
 export const toLong = (value) => toInteger(value) | 0;
 export function toEnforcedUnsignedLongLong(value) {

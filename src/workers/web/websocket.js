@@ -10,7 +10,10 @@ import { DOMException } from "./dom_exception.js";
 import { dispatch, Event, EventTarget, handlerAttribute, MessageEvent, trust } from "./events.js";
 import { encodeText } from "./encoding.js";
 import { addTask, needAwake } from "./timers.js";
-import { expose, interfaceOf, required, sequenceOf, toDictionary, toDOMString, toUnsignedShort, toUSVString } from "./webidl.js";
+import { originOf } from "./url.js";
+import {
+  expose, interfaceOf, required, sequenceOf, toClampedUnsignedShort, toDictionary, toDOMString, toUnsignedShort, toUSVString,
+} from "./webidl.js";
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -52,11 +55,14 @@ class State {
     this.halfOpen = false;
     this.sentClose = false;
     this.gotClose = false;
-    this.binaryType = "arraybuffer";
+    this.binaryType = behavesAsOf("2026-03-17") ? "blob" : "arraybuffer";
+    this.lost = 0;            // bytes of messages that were sent too late
     this.url = "";
+    this.origin = "";         // of one that was opened by its URL
     this.protocol = "";
     this.over = undefined;    // called once, at the end
     this.connect = undefined; // of one that fetch() opened: begins reading
+    this.giveUp = undefined;  // of one that is being opened
   }
 }
 
@@ -65,25 +71,27 @@ let stateOf;
 export let isWebSocket;
 class WebSocket extends EventTarget {
   #state;
-  constructor(url = undefined, protocols = []) {
+  constructor(url, protocols = []) {
     if (!making) required("WebSocket", arguments.length, 1);
     super();
     const state = this.#state = new State(this);
     if (making) return;
-    const [own, href] = client.urlOf(toUSVString(url));
+    const { own, href, authorization } = client.urlOf(toUSVString(url));
     const list = typeof protocols === "object" && protocols !== null && typeof protocols[Symbol.iterator] === "function"
       ? sequenceOf(protocols, toDOMString, "WebSocket: protocols") : [toDOMString(protocols)];
     needAwake("WebSocket");
+    const named = client.protocolsOf(list);
     state.url = own;
+    state.origin = originOf(own);
     state.accepted = true;
-    openClient(state, href, client.protocolsOf(list));
+    openClient(state, href, named, authorization);
   }
   get url() { return this.#state.url; }
   get readyState() { return this.#state.ready; }
   get bufferedAmount() {
     const state = this.#state;
-    if (state.out !== null) return state.out.buffered;
-    return state.socket === 0 ? 0 : host.socketBuffered(state.socket);
+    if (state.out !== null) return state.out.buffered + state.lost;
+    return (state.socket === 0 ? 0 : host.socketBuffered(state.socket)) + state.lost;
   }
   get extensions() {
     this.#state;
@@ -115,19 +123,20 @@ class WebSocket extends EventTarget {
     const message = toMessage(data);
     needAccepted(state);
     if (state.ready === CONNECTING) throw new DOMException("The WebSocket is not open yet", "InvalidStateError");
-    if (state.ready !== OPEN) return;  // as the standard has it: it is lost
-    transmit(state, message);
+    if (state.ready === OPEN) transmit(state, message);
+    else state.lost += sizeOf(message);  // as the standard has it
   }
   close(code = undefined, reason = undefined) {
     const state = this.#state;
-    const number = code === undefined ? kNoCode : toUnsignedShort(code);
+    const number = code === undefined ? kNoCode : toClampedUnsignedShort(code);
     const text = reason === undefined ? "" : toUSVString(reason);
     if (code !== undefined && !maySend(number)) throw new DOMException(`${code} is not a code that may be sent`, "InvalidAccessError");
     if (encodeText(text).length > kReasonBytesMax) throw new DOMException("The reason is longer than 123 bytes", "SyntaxError");
     needAccepted(state);
     if (state.sentClose || state.ready === CLOSED) return;
     if (state.ready === CONNECTING) {
-      state.ready = CLOSING;  // openClient() ends it
+      state.ready = CLOSING;
+      addTask(state.giveUp);
       return;
     }
     state.sentClose = true;
@@ -158,11 +167,12 @@ function toMessage(data) {
     const bytes = typeof data === "object" && data !== null ? bytesOf(data) : undefined;
     message = bytes === undefined ? toUSVString(data) : bytesSlice(bytes);
   }
-  const size = message.length > kMessageBytesMax || typeof message !== "string" || message.length * 3 <= kMessageBytesMax
-    ? message.length : encodeText(message).length;
-  if (size > kMessageBytesMax) throw new TypeError("The message is longer than 1 MiB");
+  const isShort = message.length * 3 <= kMessageBytesMax;
+  if (!isShort && (message.length > kMessageBytesMax || sizeOf(message) > kMessageBytesMax)) throw new TypeError("The message is longer than 1 MiB");
   return message;
 }
+
+const sizeOf = (message) => (typeof message === "string" ? encodeText(message).length : message.length);
 
 function newSocket() {
   making = true;
@@ -227,7 +237,7 @@ function tellMessage(state, message) {
     const bytes = message instanceof Bytes ? message : new Bytes(message);
     data = state.binaryType === "blob" ? newBlob(bytes, "") : bytes.buffer;
   }
-  dispatch(state.target, trust(new MessageEvent("message", { data })));
+  dispatch(state.target, trust(new MessageEvent("message", { data, origin: state.origin })));
 }
 
 function tellClose(state, { code, reason, clean }) {
@@ -275,16 +285,17 @@ const tellClient = (state) => ({ message, close }) => {
   return made.promise;
 };
 
-function openClient(state, href, protocols) {
+function openClient(state, href, protocols, authorization) {
   const fails = () => {
+    if (state.ready === CLOSED) return;
     state.ready = CLOSED;
     state.gotClose = true;
     dispatch(state.target, trust(new Event("error")));
     dispatch(state.target, trust(new CloseEvent("close", { wasClean: false, code: 1006, reason: "" })));
   };
-  client.open(href, protocols, (protocol, out, connect) => {
+  const abort = client.open(href, protocols, authorization, (protocol, out, connect) => {
     if (state.ready !== CONNECTING) {  // close() was called meanwhile
-      out.end();
+      client.drop(out, connect, kNoCode);
       return fails();
     }
     state.out = out;
@@ -292,7 +303,11 @@ function openClient(state, href, protocols) {
     state.ready = OPEN;
     dispatch(state.target, trust(new Event("open")));
     connect(tellClient(state));
-  }, () => fails());
+  }, fails);
+  state.giveUp = () => {
+    abort();
+    fails();
+  };
 }
 
 // fetch() of a request that asks for a WebSocket; `give(status, block, body, WebSocket, reason)` makes the Response.
@@ -341,6 +356,7 @@ export function connectSocket(socket, id, over) {
 function relay(opened) {
   const own = stateOf(newSocket());
   own.accepted = opened.accepted = own.halfOpen = opened.halfOpen = true;
+  own.binaryType = opened.binaryType = "arraybuffer";
   own.ready = opened.ready = OPEN;
   const pass = (from, to) => {
     from.target.addEventListener("message", ({ data }) => { if (to.ready === OPEN) transmit(to, typeof data === "string" ? data : new Bytes(data)); });

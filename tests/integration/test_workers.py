@@ -508,6 +508,17 @@ class Examples(TestCase):
                          "<footer>1 scripts removed</footer></body>")
         self.assertEqual(served.get("/text").body, b"<a href=/>")
 
+    def test_rewrite_html_leaves_what_means_the_same_here(self):
+        same = ("<body><a href=page2>a</a><a href='#top'>b</a><a href='?x=1'>c</a><a href='http://['>d</a><a href='mailto:a@b.example'>e</a>"
+                "<script src='http://['></script><script src=httpd.js></script>")
+        page = f"<base href='http://ORIGIN/dir/'>{same}<a href='//ORIGIN/f#g'>f</a><script src='//ads.example/a.js'></script></body>"
+        origin = Served(self, {"origin": source(
+            f'return new Response({json.dumps(page)}.replaceAll("ORIGIN", new URL(request.url).host), {{ headers: {{ "content-type": "text/html" }} }});')})
+        os.unlink(origin.ready)
+        served = self.serve("rewrite_html", f"ORIGIN=http://{origin.address}")
+        self.assertEqual(served.get("/dir/page1").body.decode(),
+                         f'<base href="/dir/">{same}<a href="/f#g">f</a><footer>1 scripts removed</footer></body>')
+
     def test_jwt_auth(self):
         served = self.serve("jwt_auth", "KEY=a secret of the edge")
 

@@ -12,6 +12,7 @@ import hmac
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -400,6 +401,19 @@ class Limits(TestCase):
         for _ in range(3):
             answer = served.get()
             self.assertEqual((answer.status, answer.fields["verge-worker-error"]), (503, 'workers.wall; worker="w"'))
+
+    def test_a_client_that_leaves_while_the_answer_streams_is_seen(self):
+        served = Served(self, {"w": source(
+            'request.signal.addEventListener("abort", () => console.log(`left: ${request.signal.reason.name}`));'
+            'return new Response(new ReadableStream({ start(c) { c.enqueue(new Uint8Array(10)); },'
+            ' cancel() { console.log(`cancelled: ${request.signal.aborted}`); } }));')}, EASY)
+        host, port = served.address.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b" 200 ", client.recv(4096))
+        wait_until(lambda: "cancelled" in served.said(), lambda: f"the stream is cancelled; the log:\n{served.said()}")
+        self.assertIn("left: AbortError", served.said())
+        self.assertIn("cancelled: true", served.said())
 
     def test_waiting_counts_as_wall_time(self):
         served = Served(self, {"w": source("await new Promise(() => setTimeout(() => {}, 60000));")}, ["--cpu-ms", "5000", "--wall-ms", "40"])

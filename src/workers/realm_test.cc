@@ -1148,6 +1148,63 @@ TEST_F(RealmTest, UncaughtErrorsAreTold) {
   EXPECT_THAT(host.uncaught_failures[1].text, HasSubstr("Error: lost"));
 }
 
+TEST_F(RealmTest, AFailureIsPlacedInTheWorkerAndNotInThePlatform) {
+  answer_of("\nnew URL('no url');");
+  const Failure& native = host.ends[last_event].failure.value();
+  EXPECT_EQ(native.position.substr(0, 9), "app.js:2:");
+  EXPECT_THAT(native.stack, HasSubstr("app.js:2:"));
+  EXPECT_THAT(native.stack, testing::Not(HasSubstr("verge:")));
+  for (const char* other : {"throw { a: 1 };", "return undefined;"}) {
+    realm = Realm::create(tests::realm_engine(), {});
+    answer_of(other);
+    EXPECT_EQ(host.ends[last_event].failure.value().position, "") << other;
+  }
+}
+
+TEST_F(RealmTest, ATimerEndsWithItsEvent) {
+  ASSERT_TRUE(load(R"(let ran = 0;
+    export default { fetch(request, env, ctx) {
+      setInterval(() => { ++ran; }, 1);
+      setTimeout(() => { ran += 100; }, 5);
+      if (request.method === "POST") ctx.waitUntil(new Promise((resolve) => setTimeout(resolve, 3)));
+      return new Response(`${ran}`);
+    } };)"));
+  EXPECT_EQ(get().body, "0");
+  for (int i = 0; i < 10; ++i) {
+    host.now_ns += 1'000'000;
+    realm->run_timers();
+  }
+  EXPECT_FALSE(realm->next_deadline_ns().has_value());
+  // As long as it is waited for, they run.
+  EXPECT_EQ(get({.kind = Body::Kind::Whole, .whole = Chunk::of("x")}).body, "0");
+  for (int i = 0; i < 10; ++i) {
+    host.now_ns += 1'000'000;
+    realm->run_timers();
+  }
+  EXPECT_FALSE(realm->next_deadline_ns().has_value());
+  const std::string ran = get().body;
+  EXPECT_TRUE(ran == "2" || ran == "3") << ran;
+}
+
+TEST_F(RealmTest, AHeadThatIsTooLargeFailsItsEvent) {
+  const char* too_large[] = {
+      "new Response('x', { headers: Array.from({ length: 513 }, (_, i) => ['x' + i, 'v']) })",
+      "new Response('x', { headers: { a: 'y'.repeat(300000) } })",
+      "new Response(null, { statusText: 'r'.repeat(300000) })",
+      R"(new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(9)); } }),
+                      { headers: { a: 'y'.repeat(300000) } }))",
+  };
+  for (const char* answer : too_large) {
+    realm = Realm::create(tests::realm_engine(), {});
+    answer_of(fmt::format("return {};", answer));
+    EXPECT_THAT(failure_text(), HasSubstr("TypeError: The head of the Response has more than")) << answer;
+    EXPECT_TRUE(host.answers[last_event].fields.empty()) << answer;
+  }
+  realm = Realm::create(tests::realm_engine(), {});
+  answer_of("return new Response('x', { headers: Array.from({ length: 511 }, (_, i) => ['x' + i, 'v']) });");
+  EXPECT_EQ(host.answers.at(last_event).fields.size(), 512U);
+}
+
 TEST_F(RealmTest, TheCodeCacheIsTakenAndAForeignOneIgnored) {
   const std::string source = "export default { fetch() { return new Response('x'.repeat(3)); } };";
   ASSERT_TRUE(load(source));

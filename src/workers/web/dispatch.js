@@ -104,6 +104,8 @@ class ExecutionContext {
 let making = null;
 interfaceOf(ExecutionContext);
 
+const excessError = (excess) => new TypeError(`The head of the Response has ${excess}`);
+
 function respond(event, response) {
   if (event.over) {
     if (isResponse(response)) discardBody(responseState(response).body);
@@ -131,16 +133,27 @@ function respond(event, response) {
     return;
   }
   if (state.webSocket !== null) return switchProtocols(event, state);
-  event.responded = true;
   const { id } = event;
   const kind = body === null ? 0 : relay(body, id) ? 3 : useWhole(body);
   if (kind >= 0) {
-    const ends = --event.waiting === 0;
+    const ends = event.waiting === 1;
+    const excess = host.respond(id, state.status, state.reason, block, kind, kind === 0 ? undefined : body.source, -1, ends);
+    if (excess !== undefined) return event.fail(excessError(excess));
+    event.responded = true;
+    --event.waiting;
     if (ends) event.end();
-    host.respond(id, state.status, state.reason, block, kind, kind === 0 ? undefined : body.source, -1, ends);
     return;
   }
-  const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, block, kind, value, length, false));
+  let sent;
+  try {
+    sent = sendBody(body, (kind, value, length) => {
+      const excess = host.respond(id, state.status, state.reason, block, kind, value, length, false);
+      if (excess !== undefined) throw excessError(excess);
+      event.responded = true;
+    });
+  } catch (error) {
+    return event.fail(error);
+  }
   if (sent === undefined) event.settled();
   else then(sent, () => event.settled());
 }
@@ -149,8 +162,9 @@ function respond(event, response) {
 function switchProtocols(event, state) {
   const wrong = checkAttachable(state.webSocket);
   if (wrong !== undefined) return event.fail(wrong);
+  const excess = host.respond(event.id, 101, state.reason, responseBlock(state), 5, undefined, -1, false);
+  if (excess !== undefined) return event.fail(excessError(excess));
   event.responded = true;
-  host.respond(event.id, 101, state.reason, responseBlock(state), 5, undefined, -1, false);
   connectSocket(state.webSocket, event.id, () => event.settled());
 }
 

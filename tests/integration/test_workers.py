@@ -373,7 +373,8 @@ class Limits(TestCase):
     def test_a_client_that_leaves_while_the_answer_streams_is_seen(self):
         served = Served(self, {"w": source(
             'request.signal.addEventListener("abort", () => console.log(`left: ${request.signal.reason.name}`));'
-            'return new Response(new ReadableStream({ start(c) { c.enqueue(new Uint8Array(10)); },'
+            'return new Response(new ReadableStream({ async pull(c) {'
+            ' await new Promise((resolve) => setTimeout(resolve, 5)); c.enqueue(new Uint8Array(10)); },'
             ' cancel() { console.log(`cancelled: ${request.signal.aborted}`); } }));')}, EASY)
         host, port = served.address.rsplit(":", 1)
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:

@@ -78,7 +78,10 @@ class HttpOutbound::Fetch final : public Subrequest, private net::UpstreamObserv
                                 net::equals_ignoring_case(field.name, "sec-websocket-key") ||
                                 net::equals_ignoring_case(field.name, "sec-websocket-version") ||
                                 net::equals_ignoring_case(field.name, "sec-websocket-extensions");
-      if (!asks_socket || !is_handshake) fields_.emplace_back(field.name, field.value);
+      const bool is_of_hop = net::equals_ignoring_case(field.name, "te") ||
+                             net::equals_ignoring_case(field.name, "expect") ||
+                             net::equals_ignoring_case(field.name, "proxy-connection");
+      if (!is_of_hop && (!asks_socket || !is_handshake)) fields_.emplace_back(field.name, field.value);
     }
     if (socket_) {
       fields_.emplace_back("Sec-WebSocket-Key", socket_->key());

@@ -195,6 +195,13 @@ class Serving(TestCase):
         self.assertEqual(over.status, 500)
         self.assertIn(b"5 subrequests", over.body)
 
+    def test_subrequests_say_nothing_of_another_connection(self):
+        served = Served(self, {
+            "front": source("const headers = { TE: 'trailers', Expect: '100-continue', 'Proxy-Connection': 'close', X: 'kept' };"
+                            "return fetch(`http://${new URL(request.url).host}/back/`, { method: 'POST', headers, body: 'b' });"),
+            "back": source('return new Response(["te", "expect", "proxy-connection", "x"].map((name) => request.headers.get(name)));')})
+        self.assertEqual(served.get("/front/").body, b",,,kept")
+
     def test_dev_reloads_what_is_saved(self):
         served = Served(self, {"w": source('return new Response("before");')}, command="dev")
         self.assertEqual(served.get().body, b"before")
@@ -405,7 +412,8 @@ class Limits(TestCase):
     def test_a_client_that_leaves_while_the_answer_streams_is_seen(self):
         served = Served(self, {"w": source(
             'request.signal.addEventListener("abort", () => console.log(`left: ${request.signal.reason.name}`));'
-            'return new Response(new ReadableStream({ start(c) { c.enqueue(new Uint8Array(10)); },'
+            'return new Response(new ReadableStream({ async pull(c) {'
+            ' await new Promise((resolve) => setTimeout(resolve, 5)); c.enqueue(new Uint8Array(10)); },'
             ' cancel() { console.log(`cancelled: ${request.signal.aborted}`); } }));')}, EASY)
         host, port = served.address.rsplit(":", 1)
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:

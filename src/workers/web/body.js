@@ -376,6 +376,7 @@ const isUint8Array = (value) => isView(value) && bytesTag(value) === "Uint8Array
 // A promise of the bytes (or, `asText`, of a string), made without a stream where none is needed.
 export function consume(body, asText) {
   if (body === null) return resolved(asText ? "" : kNoBytes);
+  if (isAborted(body)) return rejected(body.signal.reason);
   if (!hasSource(body)) return then(readAll(streamOf(body)), (bytes) => (asText ? decodeText(bytes) : bytes));
   const { kind, source } = body;
   if (kind === INCOMING) {

@@ -4,7 +4,7 @@ import { onAbort } from "./abort.js";
 import { blobBytes, blobType } from "./blob.js";
 import { BYTES, Body, consume, discardBody, endWith, incomingBody, INCOMING, sendBody, stopSending, STREAM, takeHeld } from "./body.js";
 import { encodeText } from "./encoding.js";
-import { blockOf, fieldOf, makeHeaders, removeField, setField, unsendable } from "./headers.js";
+import { blockOf, fieldOf, makeHeaders, removeField, setField } from "./headers.js";
 import { parseMime, serializeMime } from "./mime.js";
 import { Request, requestBlock, requestState } from "./request.js";
 import { receivedResponse, responseState } from "./response.js";
@@ -107,8 +107,6 @@ class Exchange {
     this.method = state.method;
     this.url = state.url;
     this.block = cacheFields(state, requestBlock(state));
-    const wrong = unsendable(this.block);
-    if (wrong !== undefined) throw new TypeError(`The header '${wrong}' of the request has a control character, which HTTP does not allow`);
     this.body = state.body;
     if (state.body !== null) takeHeld(state.body);
     this.replay = state.body !== null && state.body.kind !== STREAM && state.body.kind !== INCOMING ? state.body : null;

@@ -470,6 +470,17 @@ class Deploys(WithWorkers):
         self.verge(node, "deploy", file, "--route", "own.test/api/more/*")
         self.verge(node, "deploy", file, "--route", "own.test/api/more/*")
 
+    def test_a_rule_may_call_what_was_deployed(self):
+        node = self.served(rules="".join(
+            f"""[[rule]]\nname = "to-{name}"\nsql = "SELECT * FROM 'x'"\ndo = [{{ worker = "{name}" }}]\n""" for name in ("shop", "nobody")))
+        said = "there is no worker {} in the configuration".format
+        wait_until(lambda: said("nobody") in node.log(), "it is told at the start")
+        self.deploy(node, "export default { event() {} };")
+        before = [node.log().count(said(name)) for name in ("shop", "nobody")]
+        node.signal(signal.SIGHUP)
+        wait_until(lambda: node.log().count(said("nobody")) > before[1], "it is told again")
+        self.assertEqual(node.log().count(said("shop")), before[0])
+
     def test_what_no_request_reaches_is_told(self):
         node = self.served()
         file = self.file("quiet.js", source('return new Response("quiet");'))

@@ -74,9 +74,22 @@ void log_warnings(const node::PreparedConfig& prepared) {
   for (const node::ConfigProblem& warning : prepared.warnings) log_warning("rules", "{}", warning.line());
 }
 
+// What a rule calls may have been deployed, which who reads a configuration does not know.
+void drop_warnings_of_deployed(node::PreparedConfig& prepared, const node::Node& node) {
+  for (const rules::RuleSource& rule : prepared.config.rules) {
+    for (const rules::ActionSource& action : rule.actions) {
+      const auto* call = std::get_if<rules::CallSource>(&action);
+      if (call == nullptr || node.workers_json(call->worker).empty()) continue;
+      const std::string said = fmt::format("there is no worker {} in the configuration", call->worker);
+      std::erase_if(prepared.warnings, [&](const node::ConfigProblem& warning) { return warning.error.what == said; });
+    }
+  }
+}
+
 void reload(node::Node& node, const NodeOptions& options) {
   notify_service_manager("RELOADING=1");
   if (auto fresh = prepare(options)) {
+    drop_warnings_of_deployed(*fresh, node);
     log_warnings(*fresh);
     node.reload(fresh->config, fresh->rules, fresh->credentials);
   } else {

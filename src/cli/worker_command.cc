@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/assignment.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/worker_server.h"
@@ -240,7 +241,9 @@ void add_limits(Command& command, WorkerOptions& options) {
       ->check([](const std::string& text) {
         return isolates::is_compatibility_date(text) ? std::string() : text + " is no day such as 2026-11-30";
       });
-  command.add_option("--env", options.variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
+  command.add_option("--env", options.variables, "A variable of `env`; may be repeated")
+      ->type_name("NAME=VALUE")
+      ->check(no_assignment);
 }
 
 void add_inspector(Command& command, WorkerOptions& options) {

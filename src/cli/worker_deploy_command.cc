@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "cli/admin_client.h"
 #include "cli/admin_document.h"
+#include "cli/assignment.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/json_lookup.h"
@@ -238,6 +239,9 @@ int deploy(const DeployOptions& options) {
     }
     answers.push_back(answer->body);
   }
+  if (options.routes.empty() && options.crons.empty() && options.consumed.empty()) {
+    fmt::print(stderr, "verge worker: {} has no --route: no request is put to it\n", name_of(options));
+  }
   if (options.json) {
     for (const std::string& answer : answers) fmt::print("{}", answer);
   } else {
@@ -279,19 +283,27 @@ int limits(const DeployOptions& options) {
   const Result<AdminAnswer> answer = ask(options, "GET", path_of(options.name));
   if (!answer) return print_failure(answer.error());
   const std::string& body = answer->body;
+  const double calls = number_at(body, {"calls"});
+  const double cpu_ms = calls == 0 ? 0 : 1000 * number_at(body, {"cpu_s"}) / calls;
+  const double wall_ms = number_at(body, {"p99_us"}) / 1000;
+  const double memory_bytes = number_at(body, {"memory_bytes"});
   if (options.json) {
-    fmt::print("{}\n", json_at(body, {"limits"}).value_or("{}"));
+    std::string its = json_at(body, {"limits"}).value_or("{}");
+    its.pop_back();
+    fmt::print(
+        "{}{}\"used\":{{\"calls\":{:.0f},\"limited\":{:.0f},\"cpu_ms\":{:.3f},\"wall_ms\":{:.3f},\"memory_bytes\":{:."
+        "0f}}}}}\n",
+        its, its.size() > 1 ? "," : "", calls, number_at(body, {"limited"}), cpu_ms, wall_ms, memory_bytes);
     return kSuccess;
   }
-  const double calls = number_at(body, {"calls"});
   fmt::print("{:28} {:>12} {:>16}\n", "of a call", "limit", "used");
   fmt::print("{:28} {:>9.0f} ms {:>13.3f} ms (mean)\n", "processor time", number_at(body, {"limits", "cpu_ms"}),
-             calls == 0 ? 0 : 1000 * number_at(body, {"cpu_s"}) / calls);
+             cpu_ms);
   fmt::print("{:28} {:>9.0f} ms {:>13.3f} ms (p99)\n", "time, waiting included", number_at(body, {"limits", "wall_ms"}),
-             number_at(body, {"p99_us"}) / 1000);
-  fmt::print("{:28} {:>12} {:>16}\n", "memory, of all its isolates",
-             format_size(static_cast<uint64_t>(number_at(body, {"limits", "memory_bytes"}))),
-             format_size(static_cast<uint64_t>(number_at(body, {"memory_bytes"}))));
+             wall_ms);
+  constexpr double kMebibyte = 1 << 20;
+  fmt::print("{:28} {:>8.0f} MiB {:>12.1f} MiB\n", "memory, of all its isolates",
+             number_at(body, {"limits", "memory_bytes"}) / kMebibyte, memory_bytes / kMebibyte);
   fmt::print("{:28} {:>12.0f}\n", "subrequests", number_at(body, {"limits", "subrequests"}));
   fmt::print("{:28} {:>12}\n", "answer",
              format_size(static_cast<uint64_t>(number_at(body, {"limits", "answer_bytes"}))));
@@ -301,6 +313,8 @@ int limits(const DeployOptions& options) {
 
 // --- rollback, remove, tail
 
+void print_body(const AdminAnswer& answer) { fmt::print("{}{}", answer.body, answer.body.ends_with('\n') ? "" : "\n"); }
+
 int roll_back(const DeployOptions& options) {
   const std::string query = options.version == 0 ? "" : fmt::format("?version={}", options.version);
   int status = kSuccess;
@@ -308,6 +322,10 @@ int roll_back(const DeployOptions& options) {
     const Result<AdminAnswer> answer = ask_at(options, admin, "POST", path_of(options.name, "/rollback" + query));
     if (!answer) {
       status = print_failure_at(options, admin, answer.error());
+      continue;
+    }
+    if (options.json) {
+      print_body(*answer);
       continue;
     }
     fmt::print("{}{} runs as version {:.0f}\n", options.admins.size() == 1 ? "" : admin + ": ", options.name,
@@ -322,6 +340,10 @@ int remove(const DeployOptions& options) {
     const Result<AdminAnswer> answer = ask_at(options, admin, "DELETE", path_of(options.name));
     if (!answer) {
       status = print_failure_at(options, admin, answer.error());
+      continue;
+    }
+    if (options.json) {
+      print_body(*answer);
       continue;
     }
     fmt::print("{}{} is gone\n", options.admins.size() == 1 ? "" : admin + ": ", options.name);
@@ -407,9 +429,20 @@ class CallSieve {
   std::deque<std::pair<std::string, std::string>> held_;  // by call
 };
 
+// Lines after the first are indented, so that none looks like one of another time.
+std::string indented(std::string_view text) {
+  std::string out;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    out.append(begin == 0 ? "" : "\n    ").append(printable(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return out;
+}
+
 void print_tail_line(const std::string& line, bool json) {
   if (json) return fmt::print("{}\n", line);
-  std::string text = printable(text_at(line, {"text"}));
+  std::string text = indented(text_at(line, {"text"}));
   const std::string level = text_at(line, {"level"});
   if (level == "call") {
     const std::string error = text_at(line, {"error"});
@@ -485,8 +518,12 @@ void add_deploy(Command& worker, Outcome& outcome) {
   command->add_option("--position", options->position, "before, miss, origin-answer or client-answer");
   command->add_option("--fallback", options->fallback, "error or origin");
   command->add_option("--cron", options->crons, "When its `scheduled` is called; may be repeated");
-  command->add_option("--env", options->variables, "A variable of `env`; may be repeated")->type_name("NAME=VALUE");
-  command->add_option("--secret", options->secrets, "Likewise, from a file")->type_name("NAME=FILE");
+  command->add_option("--env", options->variables, "A variable of `env`; may be repeated")
+      ->type_name("NAME=VALUE")
+      ->check(no_assignment);
+  command->add_option("--secret", options->secrets, "Likewise, from a file")
+      ->type_name("NAME=FILE")
+      ->check(no_assignment);
   command->add_option("--kv", options->spaces, "A namespace of keys and values as a member of `env`; may be repeated")
       ->type_name("NAME=NAMESPACE");
   command->add_option("--connect", options->connect, "What it may connect to by TCP; may be repeated")
@@ -498,9 +535,12 @@ void add_deploy(Command& worker, Outcome& outcome) {
   command->add_option("--tenant", options->tenant, "Workers of one tenant may share a process");
   command->add_option("--compatibility-date", options->compatibility_date, "As of which day the platform behaves")
       ->type_name("YYYY-MM-DD");
-  command->add_option("--cpu-ms", options->cpu_ms, "Processor time of a call");
-  command->add_option("--wall-ms", options->wall_ms, "Time of a call, waiting included");
-  command->add_option("--memory-mb", options->memory_mb, "Memory of a worker");
+  command->add_option("--cpu-ms", options->cpu_ms, "Processor time of a call")
+      ->check(between(uint64_t{1}, uint64_t{3'600'000}));
+  command->add_option("--wall-ms", options->wall_ms, "Time of a call, waiting included")
+      ->check(between(uint64_t{1}, uint64_t{86'400'000}));
+  command->add_option("--memory-mb", options->memory_mb, "Memory of a worker")
+      ->check(between(uint64_t{8}, uint64_t{4096}));
   command->add_option("--subrequests", options->subrequests, "Subrequests of a call");
   command->add_flag("--private-addresses", options->private_addresses,
                     "It may fetch from addresses that only the node's machine or network reaches");
@@ -535,12 +575,14 @@ void add_worker_deploys(Command& worker, Outcome& outcome) {
   Command* rolled = add(worker, outcome, rolling, "rollback", "Go back to an earlier version of a worker", roll_back);
   rolled->add_option("NAME", rolling->name, "The worker")->required();
   rolled->add_option("--version", rolling->version, "Which; else the one before");
+  rolled->add_flag("--json", rolling->json, "Print the node's answer");
   add_node_options(*rolled, *rolling, /*changes=*/true);
   set_examples(*rolled, "  verge worker rollback hello\n");
 
   const auto removing = std::make_shared<DeployOptions>();
   Command* removed = add(worker, outcome, removing, "remove", "Take a deployed worker away", remove);
   removed->add_option("NAME", removing->name, "The worker")->required();
+  removed->add_flag("--json", removing->json, "Print the node's answer");
   add_node_options(*removed, *removing, /*changes=*/true);
   set_examples(*removed, "  verge worker remove hello\n");
 

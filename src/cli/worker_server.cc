@@ -12,6 +12,7 @@
 #include "cli/ready_file.h"
 #include "geo/locations.h"
 #include "isolates/code_cache_files.h"
+#include "isolates/failures.h"
 #include "isolates/http_calls.h"
 #include "isolates/http_outbound.h"
 #include "isolates/inspector_server.h"
@@ -96,6 +97,16 @@ class ServingLoop {
   }
   void change(const Routes& routes) {
     loop_.post([this, routes] { routes_ = routes; });
+  }
+  // Starts the workers before they are called, and prints why one cannot be.
+  void try_out() {
+    loop_.post([this] {
+      for (const auto& [name, worker] : routes_.by_name) {
+        pool_.load(worker, [](const std::optional<Error>& error) {
+          if (error) fmt::print(stderr, "{}\n", isolates::owner_text(*error));
+        });
+      }
+    });
   }
 
  private:
@@ -230,6 +241,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
                                       is_inspected ? fmt::format(",\"inspector\":\"{}\"", inspector_address) : ""));
   fmt::print(stderr, "serving on http://{}\n", bound);
   if (is_inspected) fmt::print(stderr, "DevTools: chrome://inspect, with {}\n", inspector_address);
+  serving.front()->try_out();
   std::function<void()> look;
   if (changed) {
     look = [&] {
@@ -237,6 +249,7 @@ Result<void> WorkerServer::serve(std::vector<isolates::WorkerCode> workers, cons
       if (!fresh) return;
       const Routes next(make_workers(std::move(*fresh), loops, code_cache.get()));
       for (const std::unique_ptr<ServingLoop>& one : serving) one->change(next);
+      serving.front()->try_out();
     };
   }
   if (written) wait_for_end(signals, look);

@@ -19,6 +19,9 @@ constexpr std::array kCodes = {std::string_view("workers.exception"),  std::stri
                                std::string_view("workers.subrequest"), std::string_view("workers.restarted"),
                                std::string_view("workers.start")};
 
+// What begins so was said by the worker's code.
+std::string own_words_of(const std::string& worker) { return fmt::format("worker {}: ", worker); }
+
 }  // namespace
 
 Error cpu_error(const std::string& worker, const WorkerLimits& limits) {
@@ -57,9 +60,24 @@ Error error_of(const calls::Failure& failure, const Worker& worker) {
   for (const std::string_view known : kCodes) {
     if (known == failure.code) code = known;
   }
-  std::string what = fmt::format("worker {}: {}", worker.name(), failure.text);
+  std::string what = own_words_of(worker.name()).append(failure.text);
   if (!failure.position.empty()) what += fmt::format(" at {}", failure.position);
   return {code, std::move(what), std::string(failure.stack)};
+}
+
+std::string owner_text(const Error& error) {
+  std::string text = fmt::format("{} [{}]", error.what, error.code);
+  // Of what was thrown it is the stack, whose first lines have been said.
+  const size_t frames = error.fix.find("\n    at ");
+  if (frames != std::string::npos) return text.append(error.fix, frames);
+  const bool is_advice = !error.fix.empty() && error.code != "workers.exception";
+  return is_advice ? fmt::format("{}: {}", text, error.fix) : text;
+}
+
+std::string public_text(const Error& error, const std::string& worker) {
+  if (!error.what.starts_with(own_words_of(worker))) return error.what;
+  return fmt::format("worker {} {}", worker,
+                     error.code == "workers.exception" ? "threw an exception" : "could not be started");
 }
 
 bool is_limit(const Error& error) {

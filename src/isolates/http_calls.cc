@@ -168,7 +168,9 @@ class HttpCalls::Exchange final : private CallObserver {
     if (upgrade_ && !has_head_ && responder_.is_open() && upgrade_->falls_back(failure)) return pass_by_soon();
     if (!has_head_ || !responder_.is_open()) {
       const std::string field = error_field(failure.error, worker_->name());
-      const std::string text = fmt::format("{} [{}]\n", failure.error.what, failure.error.code);
+      // Of a node, which has others as clients than who wrote the worker.
+      const std::string what = upgrade_ ? public_text(failure.error, worker_->name()) : failure.error.what;
+      const std::string text = fmt::format("{} [{}]\n", what, failure.error.code);
       responder_.respond({.status = status_of(failure.error),
                           .content_type = "text/plain; charset=utf-8",
                           .fields = {{"Cache-Control", "no-store"}, {"Verge-Worker-Error", field}},

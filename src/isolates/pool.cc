@@ -385,6 +385,12 @@ void Pool::fail(CallRecord& record, const CallFailure& failure) {
   its.latency.record(loop_.now() - record.begun);
   record.error = failure.error.code;
   record.let_go();
+  // Who wrote the worker is told what it failed with; where it did not run there is nothing to mend in it.
+  const bool is_its_own = failure.error.code != "workers.busy" && failure.error.code != "workers.restarted";
+  if (is_its_own && console_) {
+    const std::string text = owner_text(failure.error);
+    console_({*record.worker, calls::ConsoleLevel::kError, text, record.number});
+  }
   observer->on_failed(failure);
 }
 

@@ -16,7 +16,7 @@ constexpr std::string_view kWorkers = "/v1/workers";
 
 int status_of(const Error& error) {
   if (error.code == "workers.unknown" || error.code == "workers.version") return 404;
-  if (error.code == "workers.configured") return 409;
+  if (error.code == "workers.configured" || error.code == "workers.route-taken") return 409;
   return error.code.starts_with("storage.") || error.code == "workers.program" ? 500 : 400;
 }
 

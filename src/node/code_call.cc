@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "cache/request_view.h"
+#include "isolates/failures.h"
 #include "isolates/http_calls.h"
 #include "isolates/tcp_outbound.h"
 #include "net/http_response.h"
@@ -164,7 +165,7 @@ void CodeCall::on_failed(const isolates::CallFailure& failure) {
 
 void CodeCall::answer_with(const Error& error) {
   const std::string field = isolates::error_field(error, worker_->name());
-  const std::string text = fmt::format("{} [{}]\n", error.what, error.code);
+  const std::string text = fmt::format("{} [{}]\n", isolates::public_text(error, worker_->name()), error.code);
   net::ResponseHead head{.status = isolates::status_of(error), .reason = {}, .minor_version = 1, .fields = {}};
   head.fields = {
       {"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}, {"Verge-Worker-Error", field}};

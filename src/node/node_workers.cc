@@ -23,6 +23,25 @@ std::string_view name_of(cache::CodePosition position) {
   return kNames.at(static_cast<size_t>(position));
 }
 
+// Of two workers with one route at one position the second would never be called.
+Result<void> check_routes(const WorkerConfig& fresh, const std::vector<WorkerSpec>& others) {
+  for (const std::string& text : fresh.routes) {
+    const Result<WorkerRoute> route = parse_worker_route(text);
+    if (!route) return std::unexpected(route.error());
+    for (const WorkerSpec& other : others) {
+      if (other.config.name == fresh.name || other.config.position != fresh.position) continue;
+      const bool has_it = std::ranges::any_of(other.config.routes, [&](const std::string& its) {
+        const Result<WorkerRoute> parsed = parse_worker_route(its);
+        return parsed && *parsed == *route;
+      });
+      if (!has_it) continue;
+      return fail("workers.route-taken", fmt::format("worker {} has the route {} already", other.config.name, text),
+                  "change that one, or give another route or position");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Config Node::with_worker_sites(const Config& config) const {
@@ -89,6 +108,9 @@ Result<std::string> Node::deploy_worker(std::string_view bundle) {
   if (is_configured_worker(name)) {
     return fail("workers.configured", fmt::format("worker {} is one of the configuration", name),
                 "change it there, or deploy under another name");
+  }
+  if (const Result<void> free = check_routes(spec->config, all_workers()); !free) {
+    return std::unexpected(free.error());
   }
   if (const Result<void> known = workers_->check_queues(spec->config); !known) return std::unexpected(known.error());
   const auto on_loops = [this](const std::function<void(size_t)>& work) {

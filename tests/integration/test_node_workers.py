@@ -256,6 +256,11 @@ class NodeWorkers(WithWorkers):
                             'routes = ["shop.test/passes"]'), origin=origin)
         said = self.get(node, "/said")
         self.assertEqual((said.status, said.fields["verge-worker-error"]), (500, 'workers.exception; worker="said"'))
+        # What it threw is for who wrote it, not for who asks.
+        self.assertEqual(said.body, b"worker said threw an exception [workers.exception]\n")
+        line = json.loads(node.admin("/v1/workers/said/console").body.splitlines()[-1])
+        self.assertEqual(line["level"], "error")
+        self.assertRegex(line["text"], r"Error: broken at said\.js:1:\d+ \[workers\.exception\]\n    at Object\.fetch \(said\.js:1:")
         for path in ("/back", "/front", "/edit", "/mark", "/passes"):
             answer = self.get(node, path)
             self.assertEqual((answer.status, answer.body), (200, b"origin " + path.encode()), path)
@@ -293,7 +298,8 @@ class NodeWorkers(WithWorkers):
         node = self.served(("may", source(body), 'routes = ["a.test/may"]\nprivate_addresses = true'),
                            ("not", source(body), 'routes = ["a.test/not"]'))
         self.assertEqual(self.get(node, "/may", host="a.test").body, b"origin /direct")
-        self.assertIn(b"private address", self.get(node, "/not", host="a.test").body)
+        self.assertEqual(self.get(node, "/not", host="a.test").status, 500)
+        self.assertIn(b"private address", node.admin("/v1/workers/not/console").body)
         self.assertEqual([request[2].get("CDN-Loop") for request in origin.requests], ["node"])
 
     def test_workers_call_each_other_and_never_for_ever(self):
@@ -451,8 +457,58 @@ class Deploys(WithWorkers):
         return done.stdout if code == 0 else done.stderr
 
     def deploy(self, node, text, *arguments, name="shop.js", code=0):
-        return self.verge(node, "deploy", self.file(name, text), "--route", "shop.test/*", "--cpu-ms", "5000",
+        route = name.replace(".js", ".test/*")
+        return self.verge(node, "deploy", self.file(name, text), "--route", route, "--cpu-ms", "5000",
                           "--wall-ms", "30000", *arguments, code=code)
+
+    def test_a_route_that_another_worker_has_is_refused(self):
+        node = self.served(("own", source('return new Response("own");'), 'routes = ["own.test/api/*"]'))
+        file = self.file("clash.js", source('return new Response("clash");'))
+        said = self.verge(node, "deploy", file, "--route", "own.test/api/*", code=1)
+        self.assertIn("worker own has the route own.test/api/* already [workers.route-taken]", said)
+        self.verge(node, "deploy", file, "--route", "own.test/api/*", "--position", "before")
+        self.verge(node, "deploy", file, "--route", "own.test/api/more/*")
+        self.verge(node, "deploy", file, "--route", "own.test/api/more/*")
+
+    def test_a_rule_may_call_what_was_deployed(self):
+        node = self.served(rules="".join(
+            f"""[[rule]]\nname = "to-{name}"\nsql = "SELECT * FROM 'x'"\ndo = [{{ worker = "{name}" }}]\n""" for name in ("shop", "nobody")))
+        said = "there is no worker {} in the configuration".format
+        wait_until(lambda: said("nobody") in node.log(), "it is told at the start")
+        self.deploy(node, "export default { event() {} };")
+        before = [node.log().count(said(name)) for name in ("shop", "nobody")]
+        node.signal(signal.SIGHUP)
+        wait_until(lambda: node.log().count(said("nobody")) > before[1], "it is told again")
+        self.assertEqual(node.log().count(said("shop")), before[0])
+
+    def test_what_no_request_reaches_is_told(self):
+        node = self.served()
+        file = self.file("quiet.js", source('return new Response("quiet");'))
+        done = verge.run("worker", "deploy", file, "--admin", node.addresses["admin"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("quiet has no --route: no request is put to it", done.stderr)
+        done = verge.run("worker", "deploy", file, "--admin", node.addresses["admin"], "--route", "shop.test/*")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_wrong_arguments_end_with_status_2(self):
+        file = self.file("shop.js", source('return new Response("shop");'))
+        for wrong in (["--env", "FOO"], ["--secret", "FOO"], ["--env", "=x"], ["--cpu-ms", "0"], ["--wall-ms", "0"], ["--memory-mb", "1"]):
+            with self.subTest(wrong):
+                self.assertEqual(verge.run("worker", "deploy", file, *wrong).returncode, 2)
+        self.assertEqual(verge.run("worker", "serve", file, "--env", "BAD").returncode, 2)
+
+    def test_what_commands_say_can_be_read_as_json(self):
+        node = self.served()
+        for text in ("one", "two"):
+            self.deploy(node, source(f'return new Response("{text}");'))
+        self.get(node)
+        wait_until(lambda: json.loads(self.verge(node, "limits", "shop", "--json"))["used"]["cpu_ms"] > 0, "the call is counted")
+        limits = json.loads(self.verge(node, "limits", "shop", "--json"))
+        self.assertEqual((limits["cpu_ms"], limits["used"]["calls"], limits["used"]["limited"]), (5000, 1, 0))
+        self.assertGreater(limits["used"]["memory_bytes"], 100_000)
+        self.assertRegex(self.verge(node, "limits", "shop"), r"memory, of all its isolates +128 MiB +\d+\.\d MiB")
+        self.assertEqual(json.loads(self.verge(node, "rollback", "shop", "--json")), {"name": "shop", "version": 1})
+        self.assertEqual(json.loads(self.verge(node, "remove", "shop", "--json")), {"name": "shop", "removed": True})
 
     def test_tail_shows_what_is_asked_for(self):
         node = self.served()
@@ -500,14 +556,17 @@ class Deploys(WithWorkers):
 
         # Calls are noted once somebody has asked for them.
         wait_until(lambda: ask_all() or (of_status and of_outcome and of_method and both), "they are told of")
-        wait_until(lambda: len(of_status) >= 6 and len(of_outcome) >= 2 and len(of_method) >= 4, lambda: (of_status, of_outcome, of_method))
+        wait_until(lambda: len(of_status) >= 6 and len(of_outcome) >= 4 and len(of_method) >= 4, lambda: (of_status, of_outcome, of_method))
         ms = re.compile(r" \d+\.\d ms$")
         shown = [ms.sub("", line) for line in of_status]
         begin = shown.index("log   at GET /404")
         self.assertEqual(shown[begin:begin + 4], ["log   at GET /404", "call  GET http://shop.test/404 404 ok",
                                                   "log   at GET /503", "call  GET http://shop.test/503 503 ok"])
-        self.assertEqual([ms.sub("", line) for line in of_outcome[:2]],
-                         ["log   at GET /throws", "call  GET http://shop.test/throws 0 error workers.exception"])
+        threw = "\n".join(ms.sub("", line) for line in of_outcome[:4])
+        self.assertRegex(threw, r"^log   at GET /throws\n"
+                                r"error worker shop: Error: broken at shop\.js:3:\d+ \[workers\.exception\]\n"
+                                r" +at Object\.fetch \(shop\.js:3:\d+\)\n"
+                                r"call  GET http://shop\.test/throws 0 error workers\.exception$")
         calls = [line for line in of_method if line["level"] == "call"]
         self.assertEqual({(one["method"], one["url"], one["status"], one["outcome"]) for one in calls},
                          {("POST", "http://shop.test/200", 200, "ok"), ("PUT", "http://shop.test/400", 400, "ok")})
@@ -570,7 +629,7 @@ class Deploys(WithWorkers):
                               code=1)
         self.assertIn("workers.configured", refused)
         self.assertEqual(refused.count("is gone again"), 2)
-        refused = self.deploy(three, source('return new Response("third");'), "--name", "fixed", *both, code=1)
+        refused = self.deploy(three, source('return new Response("third");'), "--name", "fixed", *both, name="other.js", code=1)
         self.assertIn("workers.configured", refused)
         self.deploy(one, source('return new Response("old");'), name="fixed.js")
         refused = self.deploy(three, source('return new Response("new");'), "--admin", one.addresses["admin"], name="fixed.js", code=1)

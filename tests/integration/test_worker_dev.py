@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -14,6 +15,22 @@ from verge import TestCase, wait_until
 from test_workers import EASY, Served
 
 ESBUILD = glob.glob(os.path.join(PACKAGES, "@esbuild/*/bin/esbuild"))
+
+
+class Errors(TestCase):
+    def test_what_is_saved_wrong_is_told_with_its_place(self):
+        served = Served(self, {"app": "export default { fetch() { return new Response('first'); } };\n"}, EASY, command="dev")
+        self.assertEqual(served.get("/").body, b"first")
+
+        def save(text):
+            with open(served.paths[0], "w", encoding="utf-8") as file:
+                file.write(text)
+
+        save("export default {\n  fetch() { return new }\n};\n")
+        wait_until(lambda: re.search(r"app\.js:2:\d+: SyntaxError: .* \[workers\.syntax\]", served.said()), "it is told, with nobody asking")
+        save("export default {\n  fetch() {\n    throw new TypeError('wrong');\n  }\n};\n")
+        wait_until(lambda: b"wrong" in served.get("/").body, "the saved worker is called")
+        self.assertRegex(served.said(), r"TypeError: wrong at app\.js:3:\d+ \[workers\.exception\]\n    at Object\.fetch \(app\.js:3:")
 
 
 @unittest.skipUnless(ESBUILD, "the npm packages are not here: run ./dev deps")

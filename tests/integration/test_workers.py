@@ -107,6 +107,75 @@ class Serving(TestCase):
         self.assertEqual(served.get("/two/").body, b"two /two/")
         self.assertEqual(served.get("/three/").status, 404)
 
+    def test_what_is_too_large_for_a_head_ends_its_call_alone(self):
+        served = Served(self, {"it": """
+            let calls = 0;
+            const fields = (n) => Array.from({ length: n }, (_, i) => ["x" + i, "v"]);
+            const many = () => "y".repeat(1.2e6);
+            const told = async (promise) => new Response(String(await promise.catch((error) => error)));
+            export default { async fetch(request) {
+              ++calls;
+              switch (new URL(request.url).pathname) {
+                case "/calls": return new Response(String(calls));
+                case "/fields": return new Response("x", { headers: fields(600) });
+                case "/cookies": return new Response("x", { headers: fields(600).map(() => ["set-cookie", "a=1"]) });
+                case "/value": return new Response("x", { headers: { a: many() } });
+                case "/reason": return new Response("x", { statusText: many() });
+                case "/ask": return told(fetch("http://127.0.0.1:1/", { headers: fields(3000) }));
+                case "/ask-url": return told(fetch("http://127.0.0.1:1/" + many()));
+                case "/ask-method": return told(fetch("http://127.0.0.1:1/", { method: many() }));
+                case "/cache": return told((await caches.open(many())).match("http://a.example/"));
+                case "/put": return told(caches.default.put("http://a.example/", new Response("x", { headers: fields(600) })));
+                case "/log": console.log(many()); return new Response("logged");
+                case "/throw": throw new Error(many());
+              }
+            } };"""})
+        for path in ("/fields", "/cookies", "/value", "/reason", "/throw"):
+            with self.subTest(path):
+                answer = served.get(path)
+                self.assertEqual(answer.status, 500, answer.body[:200])
+                self.assertEqual(answer.fields["verge-worker-error"], 'workers.exception; worker="it"')
+        for path in ("/ask", "/ask-url", "/ask-method", "/cache", "/put"):
+            with self.subTest(path):
+                self.assertRegex(served.get(path).body, rb"TypeError: .*the request has more than")
+        self.assertEqual(served.get("/log").body, b"logged")
+        self.assertEqual(served.get("/calls").body, b"12", "its process was never restarted")
+
+    def test_what_fails_is_printed_with_its_place(self):
+        served = Served(self, {"it": """
+            export default { async fetch(request) {
+              if (request.url.endsWith("/late")) {
+                return new Response(new ReadableStream({ async start(controller) {
+                  controller.enqueue(new Uint8Array(1));
+                  await new Promise((resolve) => setTimeout(resolve, 1));
+                  throw new Error("half way");
+                } }));
+              }
+              throw new Error("broken");
+            } };""", "bad": "export default {\n  fetch() { return new }\n};\n"})
+        # Before anybody asks for it.
+        wait_until(lambda: "bad.js:2:" in served.said() and "[workers.syntax]" in served.said(), "what cannot start is told")
+        self.assertIn(b"Error: broken at it.js:10:", served.get("/it/").body)
+        wait_until(lambda: "Error: broken at it.js:10:" in served.said(), "what was thrown is told")
+        self.assertRegex(served.said(), r"\[workers\.exception\]\n    at Object\.fetch \(it\.js:10:")
+        with contextlib.suppress(http.client.HTTPException, OSError):  # it is cut
+            served.get("/it/late")
+        wait_until(lambda: "Error: half way at it.js:7:" in served.said(), "what was thrown later is told, too")
+
+    def test_timers_end_with_their_call(self):
+        served = Served(self, {"it": """
+            let ran = 0;
+            export default { async fetch(request) {
+              if (new URL(request.url).pathname === "/begin") {
+                setInterval(() => { ++ran; }, 1);
+              } else {
+                await new Promise((resolve) => setTimeout(resolve, 50));
+              }
+              return new Response(String(ran));
+            } };"""})
+        self.assertEqual(served.get("/begin").body, b"0")
+        self.assertEqual(served.get("/look").body, b"0")
+
     def test_bodies_of_each_size_come_back(self):
         served = Served(self, {"echo": source("return new Response(request.body);"),
                                "text": source("return new Response(await request.arrayBuffer());")},
@@ -452,6 +521,25 @@ class Running(TestCase):
         self.assertIn("TypeError: bad", ran.stderr)
         self.assertIn("script.js:2", ran.stderr)
         self.assertEqual(self.script("syntax error here").returncode, 1)
+
+    def test_late_errors_decide_the_status_too(self):
+        for name, text in {
+            "timer": 'setTimeout(() => { throw new TypeError("late"); }, 5); setTimeout(() => console.log("after"), 60000);',
+            "promise": 'Promise.reject(new TypeError("late"));',
+            "microtask": 'queueMicrotask(() => { throw new TypeError("late"); });',
+            "listener": 'const t = new EventTarget(); t.addEventListener("x", () => { throw new TypeError("late"); });'
+                        ' t.dispatchEvent(new Event("x"));',
+        }.items():
+            with self.subTest(name):
+                ran = self.script(text, *SLOW)
+                self.assertEqual((ran.returncode, ran.stdout), (1, ""))
+                self.assertEqual(ran.stderr.count("Uncaught TypeError: late"), 1, ran.stderr)
+                self.assertIn("script.js:1:", ran.stderr)
+
+    def test_an_error_that_a_listener_takes_is_none(self):
+        ran = self.script('addEventListener("error", (event) => event.preventDefault());'
+                          ' setTimeout(() => { throw new TypeError("late"); }, 1);')
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
 
     def test_modules(self):
         ran = self.script('const x = await Promise.resolve(3); console.log(x); export {};', "--module")

@@ -21,6 +21,7 @@ namespace {
 
 constexpr size_t kImportBytes = 4U << 20;  // of one request
 constexpr size_t kImportLines = 1000;
+constexpr uint64_t kSecondsMax = 1'000'000'000'000;
 constexpr Duration kPatience = std::chrono::seconds(60);
 
 struct KvOptions {
@@ -178,11 +179,18 @@ int export_all(const KvOptions& options) {
 int import_all(const KvOptions& options) {
   std::string lines;
   size_t count = 0;
+  size_t before = 0;  // lines that were sent
   uint64_t sum = 0;
   const auto send = [&]() -> Result<void> {
     if (lines.empty()) return {};
-    const Result<AdminAnswer> answer = ask(options, "POST", "/v1/kv/" + net::percent_encode(options.space), lines);
-    if (!answer) return std::unexpected(answer.error());
+    const std::string target = fmt::format("/v1/kv/{}?first_line={}", net::percent_encode(options.space), before + 1);
+    const Result<AdminAnswer> answer = ask(options, "POST", target, lines);
+    if (!answer) {
+      Error error = answer.error();
+      if (error.what.starts_with("line ")) error.what = fmt::format("{}: {}", options.file, error.what);
+      return std::unexpected(std::move(error));
+    }
+    before += count;
     sum += static_cast<uint64_t>(number_at(answer->body, {"put"}));
     lines.clear();
     count = 0;
@@ -252,8 +260,12 @@ void add_kv(Command& app, Outcome& outcome) {
   add_key(made, *options);
   made.add_option("VALUE", options->value, "The value; or --file")->expected(0, 1);
   made.add_option("--file", options->file, "Where the value stands; '-' is standard input")->type_name("FILE");
-  made.add_option("--ttl", options->ttl, "It expires after so many seconds")->type_name("SECONDS");
-  made.add_option("--expiration", options->expiration, "It expires then, in seconds since 1970")->type_name("SECONDS");
+  made.add_option("--ttl", options->ttl, "It expires after so many seconds")
+      ->type_name("SECONDS")
+      ->check(between<uint64_t>(1, kSecondsMax));
+  made.add_option("--expiration", options->expiration, "It expires then, in seconds since 1970")
+      ->type_name("SECONDS")
+      ->check(between<uint64_t>(1, kSecondsMax));
   made.add_option("--metadata", options->metadata, "What is said of the value in lists")->type_name("JSON");
   set_examples(made,
                "  verge kv put links /docs https://example.com/docs\n"

@@ -61,6 +61,15 @@ int list(const QueueOptions& options) {
   });
 }
 
+// What fits a line or two; --json has all.
+std::string begin_of(std::string_view body) {
+  constexpr size_t kBytesMax = 200;
+  if (body.size() <= kBytesMax) return std::string(body);
+  size_t end = kBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(body[end]) & 0xC0U) == 0x80U) --end;  // within a character
+  return fmt::format("{}… of {} bytes", body.substr(0, end), body.size());
+}
+
 int peek(const QueueOptions& options) {
   const std::string target = fmt::format("/v1/queues/{}?limit={}", net::percent_encode(options.name), options.limit);
   return answered(options, admin_get(options.admin, target), "messages", [](simdjson::dom::array all) {
@@ -68,7 +77,7 @@ int peek(const QueueOptions& options) {
       const std::string one = simdjson::minify(message);
       const std::string body = text_at(one, {"body"});
       fmt::print("{}  failed {:.0f} times  {}\n", text_at(one, {"id"}), number_at(one, {"attempts"}),
-                 body.empty() ? "base64 " + text_at(one, {"base64"}) : printable(body));
+                 body.empty() ? "base64 " + begin_of(text_at(one, {"base64"})) : printable(begin_of(body)));
     }
   });
 }

@@ -26,9 +26,9 @@ Result<kv::Change> read_line(simdjson::dom::parser& parser, std::string_view lin
   const auto bad = [](std::string what) {
     return fail("kv.line", std::move(what), R"(a line is such as {"name":"a","value":"b","expiration":1900000000})");
   };
-  simdjson::dom::element root, metadata;
+  simdjson::dom::element root;
+  simdjson::dom::object members;
   std::string_view name, text;
-  int64_t expiration = 0;
   const simdjson::padded_string padded(line);
   if (parser.parse(padded).get(root) != simdjson::SUCCESS || root["name"].get(name) != simdjson::SUCCESS) {
     return bad("a line is no JSON object with a name");
@@ -43,9 +43,20 @@ Result<kv::Change> read_line(simdjson::dom::parser& parser, std::string_view lin
   } else {
     return bad(fmt::format("{} has neither value nor base64", json_string(name)));
   }
-  if (root["metadata"].get(metadata) == simdjson::SUCCESS) item.metadata = simdjson::minify(metadata);
-  if (root["expiration"].get(expiration) == simdjson::SUCCESS) item.expires_s = std::max<int64_t>(expiration, 1);
+  if (root.get(members) != simdjson::SUCCESS) return bad("a line is no JSON object with a name");
+  for (const auto [key, value] : members) {
+    if (key == "metadata") {
+      item.metadata = simdjson::minify(value);
+    } else if (key == "expiration") {
+      if (value.get(item.expires_s) != simdjson::SUCCESS || item.expires_s < 1) {
+        return bad(fmt::format("the expiration of {} is no whole number of seconds since 1970", json_string(name)));
+      }
+    } else if (key != "name" && key != "value" && key != "base64") {
+      return bad(fmt::format("{} has a member {} that no line has", json_string(name), json_string(key)));
+    }
+  }
   if (const Result<void> good = check_text_key(name); !good) return std::unexpected(good.error());
+  if (const Result<void> good = kv::check_item(item); !good) return std::unexpected(good.error());
   kv::Change change{.space = std::string(space), .key = std::string(name), .item = std::nullopt};
   // What has expired meanwhile is not there.
   if (item.expires_s == 0 || item.expires_s > now_s) change.item = std::move(item);
@@ -97,6 +108,7 @@ void export_next(const std::shared_ptr<Export>& its) {
 struct Import {
   std::atomic<size_t> waiting;
   std::mutex mutex;
+  size_t written = 0;
   std::optional<Error> problem;  // the first
 };
 
@@ -191,12 +203,17 @@ void AdminApi::list_keys(const std::string& space, const net::HttpRequest& reque
   });
 }
 
+// Nothing is put unless all lines are good. `first_line`, of the query, is the number of the first in what they are
+// from.
 void AdminApi::import_keys(const std::string& space, const net::HttpRequest& request, net::HttpResponder responder) {
   std::vector<kv::Change> changes;
   simdjson::dom::parser parser;
   const int64_t now_s = node_.now_s();
   std::string_view lines = request.body.view();
-  while (!lines.empty()) {
+  const std::string first = net::query_parameter(request.query, "first_line").value_or("1");
+  size_t number = 0;
+  std::from_chars(first.data(), first.data() + first.size(), number);
+  for (; !lines.empty(); ++number) {
     const std::string_view line = lines.substr(0, lines.find('\n'));
     lines.remove_prefix(std::min(lines.size(), line.size() + 1));
     if (trim(line).empty()) continue;
@@ -204,7 +221,11 @@ void AdminApi::import_keys(const std::string& space, const net::HttpRequest& req
     if (change && changes.size() == kLinesMax) {
       change = fail("kv.line", fmt::format("these are more than {} lines", kLinesMax), "send fewer at once");
     }
-    if (!change) return respond_problem(responder, 400, change.error());
+    if (!change) {
+      Error error = change.error();
+      error.what = fmt::format("line {}: {}", number, error.what);
+      return respond_problem(responder, 400, error);
+    }
     changes.push_back(*std::move(change));
   }
   const size_t count = changes.size();
@@ -216,12 +237,14 @@ void AdminApi::import_keys(const std::string& space, const net::HttpRequest& req
   auto shared_done = std::make_shared<kv::Done<bool>>(std::move(done));  // by the answers, of which the last calls it
   auto made = std::make_shared<Import>(count);
   for (kv::Change& change : changes) {
-    node_.kv()->write(std::move(change), [made, shared_done](Result<void> written) {
-      if (!written) {
+    node_.kv()->write(std::move(change), [made, shared_done, count](Result<void> written) {
+      {
         const std::lock_guard lock(made->mutex);
-        if (!made->problem) made->problem = written.error();
+        if (written) ++made->written;
+        if (!written && !made->problem) made->problem = written.error();
       }
       if (made->waiting.fetch_sub(1) != 1) return;
+      if (made->problem) made->problem->what += fmt::format("; of {} lines {} were put", count, made->written);
       (*shared_done)(made->problem ? Result<bool>(std::unexpected(*made->problem)) : Result<bool>(true));
     });
   }

@@ -97,6 +97,7 @@ class KeyValueCall final : public isolates::Subrequest {
 
   Result<void> ask() {
     if (what_ == "list") return list();
+    if (what_ == "getAll") return get_all();
     if (const Result<void> good = check_text_key(key_); !good) return good;
     if (what_ == "get") return get();
     if (what_ == "put") return put();
@@ -113,6 +114,65 @@ class KeyValueCall final : public isolates::Subrequest {
                  its.on_answer(head, true);
                }));
     return {};
+  }
+
+  // Of several keys: of each its length (u32, little-endian) and its bytes. One is looked for after the other, so that
+  // no more is in memory than may be answered: of each u8 1 or 0, the lengths of metadata and value, and these.
+  struct Several {
+    std::string space;
+    std::vector<std::string> keys;
+    size_t at = 0;
+    std::string found;
+  };
+  Result<void> get_all() {
+    constexpr size_t kKeysMax = 100;
+    auto all = std::make_shared<Several>();
+    all->space = space_;
+    for (std::string_view rest = body_; !rest.empty();) {
+      if (rest.size() < 4 || all->keys.size() == kKeysMax) return fail("kv.value", "the keys cannot be read", "");
+      const size_t size = little_endian(rest);
+      if (size > rest.size() - 4) return fail("kv.value", "the keys cannot be read", "");
+      all->keys.emplace_back(rest.substr(4, size));
+      if (const Result<void> good = check_text_key(all->keys.back()); !good) return good;
+      rest.remove_prefix(4 + size);
+    }
+    get_next(loop_, store_, told_, std::move(all));
+    return {};
+  }
+  static void get_next(runtime::Loop& loop, kv::KeyValueStore& store, const std::shared_ptr<Told>& told,
+                       std::shared_ptr<Several> all) {
+    if (told->observer == nullptr) return;
+    if (all->at == all->keys.size()) {
+      told->observer->on_answer({.status = 200, .body = all->found}, true);
+      return;
+    }
+    const std::string& key = all->keys[all->at++];
+    store.get(all->space, key, [&loop, &store, told = told, all](Result<kv::ItemPointer> item) mutable {
+      loop.post([&loop, &store, told = std::move(told), all = std::move(all), item = std::move(item)]() mutable {
+        if (told->observer == nullptr) return;
+        if (!item) return told->observer->on_failed(item.error());
+        if (*item && all->found.size() + (*item)->value.size() > kv::kValueBytesMax) {
+          return told->observer->on_failed(
+              {"kv.value",
+               fmt::format("the values of these keys are longer than {} together", format_size(kv::kValueBytesMax)),
+               "get fewer at once"});
+        }
+        append_found(all->found, item->get());
+        get_next(loop, store, told, std::move(all));
+      });
+    });
+  }
+  static size_t little_endian(std::string_view bytes) {
+    size_t value = 0;
+    for (size_t at = 4; at-- > 0;) value = value << 8U | static_cast<unsigned char>(bytes[at]);
+    return value;
+  }
+  static void append_found(std::string& out, const kv::Item* item) {
+    out.push_back(item == nullptr ? '\0' : '\1');
+    for (size_t size : {item == nullptr ? 0 : item->metadata.size(), item == nullptr ? 0 : item->value.size()}) {
+      for (int byte = 0; byte < 4; ++byte, size >>= 8U) out.push_back(static_cast<char>(size & 0xFFU));
+    }
+    if (item != nullptr) out.append(item->metadata).append(item->value);
   }
 
   Result<void> put() {

@@ -250,6 +250,13 @@ TEST(ConfigProblems, TablesAndArrays) {
               ElementsAre("f.toml:2:1: rule.0 has no sql; give it one [config.missing]"));
 }
 
+TEST(ConfigProblems, NamesOfNamespaces) {
+  EXPECT_THAT(
+      problems("[[worker]]\nname = 'a'\nfile = 'a.js'\nkv = { A = 'x/../y' }\n"),
+      ElementsAre("f.toml:4:6: worker.0.kv must name namespaces of 1 to 64 letters, digits, '-', '_' and '.', not "
+                  "\"x/../y\" [config.value]"));
+}
+
 TEST(ConfigProblems, Actions) {
   const auto action = [](std::string_view text) {
     return problems("[[rule]]\nname='a'\nsql='b'\ndo = [" + std::string(text) + "]\n");

@@ -131,8 +131,12 @@ Reading<SpaceNames::Type> SpaceNames::read(const Value& value) const {
   if (!names) return names;
   for (const auto& [name, target] : *names) {
     if (kv::is_space_name(target)) continue;
-    return wrong("config.value", value,
-                 fmt::format("1 to {} letters, digits, '-', '_' and '.'", kv::kNamespaceNameMax));
+    return std::unexpected(
+        Fault{{"config.value",
+               fmt::format("must name namespaces of 1 to {} letters, digits, '-', '_' and '.', not {}",
+                           kv::kNamespaceNameMax, json_string(target)),
+               {}},
+              value.place});
   }
   return names;
 }

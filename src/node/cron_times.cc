@@ -62,7 +62,7 @@ bool take_member(std::string_view text, const Field& field, Set& set) {
     step = number(text.substr(slash + 1));
     text = text.substr(0, slash);
   }
-  if (!step || *step == 0) return false;
+  if (!step || *step == 0 || *step > field.max) return false;
   std::optional<unsigned> first = field.min, last = field.max;
   if (text != "*") {
     const size_t dash = text.find('-');
@@ -124,6 +124,7 @@ Result<CronTimes> CronTimes::parse(std::string_view text) {
   if (!take_field(fields[4], weekday, times.weekdays_)) return refused(weekday, fields[4]);
   times.any_day_ = fields[2] == "*";
   times.any_weekday_ = fields[4] == "*";
+  if (!times.next_after(0)) return bad_cron(fmt::format("the time of {} never comes", json_string(written)));
   return times;
 }
 

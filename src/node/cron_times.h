@@ -16,11 +16,10 @@ namespace verge::node {
 
 class CronTimes {
  public:
-  // Error: workers.cron.
+  // Error: workers.cron, also of a time that never comes (30 February).
   static Result<CronTimes> parse(std::string_view text);
 
-  // The first such time after `seconds` since 1970, within the next eight years; none where there is none (30
-  // February).
+  // The first such time after `seconds` since 1970, within the next eight years; none where there is none.
   [[nodiscard]] std::optional<int64_t> next_after(int64_t seconds) const;
 
  private:

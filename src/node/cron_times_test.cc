@@ -40,13 +40,16 @@ TEST(CronTimes, EitherOfTwoDaysCounts) {
   EXPECT_EQ(next("0 0 5 * fri", at(2026, 3, 4, 0, 0)), at(2026, 3, 5, 0, 0));
 }
 
-TEST(CronTimes, ATimeThatNeverComesIsNone) { EXPECT_EQ(next("0 0 30 2 *", at(2026, 1, 1, 0, 0)), -1); }
+TEST(CronTimes, NoneIsNearARareDay) {
+  EXPECT_EQ(CronTimes::parse("0 0 29 2 *")->next_after(at(2096, 3, 1, 0, 0)), at(2104, 2, 29, 0, 0));
+}
 
 TEST(CronTimes, WhatIsNoneIsRefused) {
   for (const std::string_view text :
-       {"", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *",
-        "5-1 * * * *", "1, * * * *", ",1 * * * *", "a * * * *", "1- * * * *", "-1 * * * *", "* * * foo *", "@never",
-        "1/ * * * *"}) {
+       {"",           "* * * *",       "* * * * * *", "60 * * * *", "* 24 * * *",   "* * 0 * *",    "* * * 13 *",
+        "* * * * 8",  "*/0 * * * *",   "5-1 * * * *", "1, * * * *", ",1 * * * *",   "a * * * *",    "1- * * * *",
+        "-1 * * * *", "* * * foo *",   "@never",      "1/ * * * *", "*/60 * * * *", "*/61 * * * *", "* */24 * * *",
+        "0 0 30 2 *", "0 0 31 2,4,6 *"}) {
     const auto times = CronTimes::parse(text);
     ASSERT_FALSE(times.has_value()) << text;
     EXPECT_EQ(times.error().code, "workers.cron");

@@ -23,6 +23,26 @@ Error unknown_queue(std::string_view name, const std::vector<QueueConfig>& queue
   return {"queues.unknown", fmt::format("there is no queue {}", json_string(name)), fix};
 }
 
+namespace {
+
+// The queues that dead letters of `queue` would go through until they are in it again: "a, b". Empty: they never are.
+// Said of each round once, at the last of its queues.
+std::string round_of(const QueueConfig& queue, const std::vector<QueueConfig>& queues) {
+  std::vector<std::string_view> way = {queue.name};
+  const QueueConfig* last = &queue;
+  for (const QueueConfig* at = &queue; way.size() <= queues.size();) {
+    const auto next = std::ranges::find(queues, at->dead_letter_queue, &QueueConfig::name);
+    if (next == queues.end()) return {};
+    if (next->name == queue.name) return last == &queue ? fmt::format("{}", fmt::join(way, ", ")) : std::string();
+    at = &*next;
+    last = std::max(last, at);
+    way.push_back(at->name);
+  }
+  return {};
+}
+
+}  // namespace
+
 ConfigProblems check_queues(const Config& config) {
   ConfigProblems problems;
   const auto refuse = [&](const std::string& key, std::string what, std::string fix) {
@@ -45,6 +65,10 @@ ConfigProblems check_queues(const Config& config) {
       refuse(key, fmt::format("queue {} would take its own dead letters", queue.name), "name another [[queue]]");
     } else if (!queue.dead_letter_queue.empty()) {
       must_be_there(key, queue.dead_letter_queue);
+      if (const std::string round = round_of(queue, config.queues); !round.empty()) {
+        refuse(key, fmt::format("dead letters would go round in {} for ever", round),
+               "leave out the dead_letter_queue of one");
+      }
     }
   }
   std::map<std::string, std::string> consumers;  // of a queue

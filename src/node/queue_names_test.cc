@@ -30,6 +30,19 @@ TEST(QueueNames, EachIsSaidWhereItStands) {
   EXPECT_THAT(problems("[[queue]]\nname = 'mail'\ndead_letter_queue = 'mail'\n"),
               ElementsAre("f.toml:3:21: queue mail would take its own dead letters; name another [[queue]] "
                           "[config.value]"));
+  EXPECT_THAT(
+      problems("[[queue]]\nname = 'a'\ndead_letter_queue = 'b'\n[[queue]]\nname = 'b'\ndead_letter_queue = 'a'\n"),
+      ElementsAre("f.toml:6:21: dead letters would go round in b, a for ever; leave out the dead_letter_queue of "
+                  "one [config.value]"));
+  EXPECT_THAT(
+      problems("[[queue]]\nname = 'a'\ndead_letter_queue = 'b'\n[[queue]]\nname = 'b'\ndead_letter_queue = 'c'\n"
+               "[[queue]]\nname = 'c'\ndead_letter_queue = 'd'\n[[queue]]\nname = 'd'\ndead_letter_queue = 'b'\n"),
+      ElementsAre("f.toml:12:21: dead letters would go round in d, b, c for ever; leave out the "
+                  "dead_letter_queue of one [config.value]"));
+  EXPECT_THAT(
+      problems("[[queue]]\nname = 'a'\ndead_letter_queue = 'c'\n[[queue]]\nname = 'b'\ndead_letter_queue = 'c'\n"
+               "[[queue]]\nname = 'c'\n"),
+      IsEmpty());
   EXPECT_THAT(problems("[[queue]]\nname = 'mail'\ndead_letter_queue = 'mial'\n"),
               ElementsAre("f.toml:3:21: queue.0.dead_letter_queue: there is no queue \"mial\"; did you mean \"mail\"? "
                           "[config.value]"));

@@ -160,6 +160,134 @@ TEST_F(RealmCrypto, NoThenableSeesTheBytesOfAKey) {
   EXPECT_EQ(host.answers[1], "0,256,false");
 }
 
+// A worker that changes all of JavaScript's own objects sees nothing of a key that it may not have.
+TEST_F(RealmCrypto, NoHookOfAWorkersSeesAKeyThatIsUnwrappedOrDerived) {
+  EXPECT_EQ(answer_of(R"(
+        const S = crypto.subtle;
+        const vector = { name: 'AES-GCM', iv: new Uint8Array(12) };
+        const wrapping = await S.importKey('raw', new Uint8Array(32), 'AES-GCM', false, ['wrapKey', 'unwrapKey']);
+        const signs = { kty: 'OKP', crv: 'Ed25519', d: 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A',
+                        x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' };
+        const plain = new Uint8Array(16).map((_, at) => 65 + at);
+        const asJwk = await S.wrapKey('jwk', await S.importKey('jwk', signs, 'Ed25519', true, ['sign']), wrapping, vector);
+        const asRaw = await S.wrapKey('raw', await S.importKey('raw', plain, { name: 'HMAC', hash: 'SHA-256' }, true, ['sign']),
+                                      wrapping, vector);
+        const pair = await S.importKey('jwk', { kty: 'OKP', crv: 'X25519', d: 'dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo',
+                                                x: 'hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo' }, 'X25519', false,
+                                       ['deriveBits', 'deriveKey']);
+        const other = await S.importKey('raw', new Uint8Array(32).fill(9), 'X25519', true, []);
+        const agreed = new Uint8Array(await S.deriveBits({ name: 'X25519', public: other }, pair, 128));
+
+        const { apply, ownKeys, getOwnPropertyDescriptor, defineProperty, getPrototypeOf } = Reflect;
+        const NativeBytes = Uint8Array;
+        const isView = ArrayBuffer.isView;
+        const { includes } = String.prototype;
+        const has = (text, part) => apply(includes, text, [part]);
+        let spying = false;
+        let seen = '';
+        let called = 0;
+        const spell = (bytes) => { let text = ''; for (let at = 0; at < bytes.length; ++at) text += bytes[at] + ','; return text; };
+        const secrets = [signs.d, spell(plain.subarray(0, 15)), spell(agreed.subarray(0, 15)), '157,97,177,157,239'];
+        const holds = (value, depth = 0) => {
+          let text = '';
+          if (typeof value === 'string') text = value;
+          else if (typeof value !== 'object' || value === null || depth > 3) return false;
+          else if (isView(value)) text = spell(new NativeBytes(value.buffer, value.byteOffset, value.byteLength));
+          else if (value instanceof ArrayBuffer) text = spell(new NativeBytes(value));
+          else {
+            const keys = ownKeys(value);
+            for (let at = 0; at < keys.length; ++at) if (holds(value[keys[at]], depth + 1)) return true;
+            return false;
+          }
+          for (let at = 0; at < secrets.length; ++at) if (has(text, secrets[at])) return true;
+          return false;
+        };
+        const look = (name, self, all) => {
+          if (!spying) return;
+          spying = false;
+          ++called;
+          if (holds(self) || holds(all)) seen += String(name) + ' ';
+          spying = true;
+        };
+        const spied = (name, its) => function (...all) {
+          look(name, this, all);
+          return new.target === undefined ? apply(its, this, all) : Reflect.construct(its, all, new.target);
+        };
+        const typed = getPrototypeOf(Uint8Array.prototype);
+        for (const object of [Array.prototype, Array, Object, Object.prototype, String.prototype, typed, Uint8Array.prototype,
+                              ArrayBuffer.prototype, ArrayBuffer, Reflect, JSON, Math, Number, Promise.prototype, Promise,
+                              Map.prototype, Function.prototype, getPrototypeOf([][Symbol.iterator]()), globalThis]) {
+          for (const name of ownKeys(object)) {
+            const its = getOwnPropertyDescriptor(object, name);
+            if (!its.configurable || name === 'constructor' || (object === globalThis && !has('Number Array Promise', String(name)))) continue;
+            const put = { ...its };
+            for (const kind of ['value', 'get', 'set']) {
+              if (typeof its[kind] !== 'function') continue;
+              put[kind] = spied(name, its[kind]);
+              if (its[kind].prototype !== undefined) defineProperty(put[kind], 'prototype', { value: its[kind].prototype });
+              for (const key of ownKeys(its[kind])) if (object === globalThis) defineProperty(put[kind], key, getOwnPropertyDescriptor(its[kind], key));
+            }
+            defineProperty(object, name, put);
+          }
+        }
+        const trap = (object, name) => defineProperty(object, name, {
+          configurable: true,
+          get() { look(name, this, undefined); return undefined; },
+          set(value) {
+            look(name, this, value);
+            defineProperty(this, name, { __proto__: null, value, writable: true, enumerable: true, configurable: true });
+          },
+        });
+        for (let at = 0; at < 12; ++at) trap(Array.prototype, String(at));
+        for (const name of ['alg', 'crv', 'd', 'dp', 'dq', 'e', 'ext', 'k', 'key_ops', 'kty', 'n', 'oth', 'p', 'q', 'qi', 'use', 'x', 'y', 'then',
+                            'toJSON', 'steps', 'settled', 'hash', 'name', 'extractable', 'usages', 'handle']) trap(Object.prototype, name);
+        spying = true;
+        const made = [];
+        try {
+          made[0] = await S.unwrapKey('jwk', asJwk, wrapping, vector, 'Ed25519', false, ['sign']);
+          made[1] = await S.unwrapKey('raw', asRaw, wrapping, vector, { name: 'HMAC', hash: 'SHA-256', length: 123 }, false, ['sign']);
+          made[2] = await S.deriveKey({ name: 'X25519', public: other }, pair, { name: 'AES-GCM', length: 128 }, false, ['encrypt']);
+        } catch (error) {
+          seen += error.stack;
+        }
+        spying = false;
+        const { type, extractable } = made[0] ?? {};
+        return new Response(`${made.length} ${type} ${extractable} ${called > 0} ${seen}`);
+      )"),
+            "3 private false true ");
+  EXPECT_EQ(host.uncaught_text, "");
+}
+
+TEST_F(RealmCrypto, NoChangedMethodWidensWhatAKeyIsFor) {
+  EXPECT_EQ(
+      answer_of("const { includes } = Array.prototype; Array.prototype.includes = () => true;"
+                "const key = await crypto.subtle.importKey('raw', new Uint8Array(16), 'AES-GCM', false, ['encrypt']);"
+                "const how = { name: 'AES-GCM', iv: new Uint8Array(12) };"
+                "const bytes = await crypto.subtle.encrypt(how, key, new Uint8Array(4));"
+                "const name = await crypto.subtle.decrypt(how, key, bytes).catch((e) => e.name);"
+                "const tag = await crypto.subtle.encrypt({ ...how, tagLength: 3 }, key, bytes).catch((e) => e.name);"
+                "Array.prototype.includes = includes;"
+                "return new Response([name, tag].join());"),
+      "InvalidAccessError,OperationError");
+}
+
+// What is to follow a computation is not lost in a setter: the bytes of the key would be given instead of it.
+TEST_F(RealmCrypto, NoSetterTakesAStepAway) {
+  answer_of(
+      "const base = await crypto.subtle.importKey('raw', new Uint8Array(5), 'PBKDF2', false, ['deriveKey']);"
+      "for (const at of [0, 1]) Object.defineProperty(Array.prototype, at, { configurable: true, set() {} });"
+      "const made = crypto.subtle.deriveKey({ name: 'PBKDF2', hash: 'SHA-256', salt: new Uint8Array(8), iterations: "
+      "10000 },"
+      " base, { name: 'AES-GCM', length: 256 }, false, new Set(['encrypt']));"
+      "for (const at of [0, 1]) delete Array.prototype[at];"
+      "return new Response(await made.then((key) => key instanceof CryptoKey, (e) => e.name));");
+  for (std::size_t at = 0; at < host.jobs.size(); ++at) {
+    host.jobs[at].work->run([] { return false; });
+    realm->computed(host.jobs[at].operation);
+  }
+  EXPECT_EQ(host.answers[1], "SyntaxError");
+}
+
 TEST_F(RealmCrypto, TimingSafeEqualWantsEqualLengths) {
   EXPECT_EQ(
       answer_of(

@@ -479,6 +479,7 @@ std::optional<HtmlRewriter::Token> HtmlRewriter::take_end(const Markup& markup) 
   begin_token(Token::kEndTag, raw, name);
   at_ += markup.length;
   tags_removed_ = its.drops_tags;
+  if (!its.renamed.empty()) set_text(its.renamed);
   handlers_ = dropping_ == 0 ? its.end_handlers : std::vector<uint32_t>();
   if (!handlers_.empty()) return Token::kEndTag;
   commit();
@@ -674,6 +675,7 @@ void HtmlRewriter::commit_element() {
   open.drops_content = removed_ || has_inner_;
   open.after = after_;
   if (!removed_) {
+    if (is_text_own_) open.renamed = text_;
     open.append = append_;
     open.end_handlers = end_handlers_;
   }

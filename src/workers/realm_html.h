@@ -105,7 +105,8 @@ class HtmlRewriter {
     std::vector<uint32_t> text_handlers;
     std::vector<uint32_t> comment_handlers;
     std::vector<uint32_t> end_handlers;
-    std::string append;  // before its end tag
+    std::string renamed;  // what its end tag is to be called; "" as it was
+    std::string append;   // before its end tag
     std::string after;
     uint32_t children = 0;
     std::map<std::string, uint32_t, std::less<>> types;  // children by name

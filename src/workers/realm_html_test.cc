@@ -142,7 +142,7 @@ TEST(HtmlRewriter, ElementsAreEdited) {
       {[](auto& r) { r.remove(); }, "xy"},
       {[](auto& r) { r.remove_tags(), r.insert(Place::kPrepend, "1"), r.insert(Place::kAppend, "2"); },
        "x1t<b>u</b>2y"},
-      {[](auto& r) { r.set_text("q"); }, "x<q href=1 class=c>t<b>u</b></a>y"},
+      {[](auto& r) { r.set_text("q"); }, "x<q href=1 class=c>t<b>u</b></q>y"},
       {[](auto& r) { r.set_attribute("HREF", "a\"b"); }, "x<a href=\"a&quot;b\" class=c>t<b>u</b></a>y"},
       {[](auto& r) { r.set_attribute("id", "i"), r.remove_attribute("class"); }, "x<a href=1 id=\"i\">t<b>u</b></a>y"},
   };
@@ -177,6 +177,19 @@ TEST(HtmlRewriter, EndTagsAreSeen) {
   });
   EXPECT_EQ(seen, "a7");
   EXPECT_EQ(out, "<a><b>x</b>12</q>34<a>y14");
+}
+
+TEST(HtmlRewriter, ARenamedElementHasARenamedEndTag) {
+  const auto rename = [](HtmlRewriter& r) { r.set_text("h2"); };
+  EXPECT_EQ(edited("<H1 class=x>t<h1>u</h1></H1><h1>", "h1", rename), "<h2 class=x>t<h2>u</h2></h2><h2>");
+  EXPECT_EQ(edited("<h1>t</h1>", "h1", [&](HtmlRewriter& r) { rename(r), r.remove_tags(); }), "t");
+  std::string seen;
+  const std::string out = rewritten("<h1>t</h1><h1>u</h1>", {{"h1"}}, [&](HtmlRewriter& r, Token token) {
+    if (token == Token::kElement) rename(r), r.watch_end(1);
+    if (token == Token::kEndTag) seen += r.text();
+    if (token == Token::kEndTag && seen == "h2h2") r.set_text("h3");
+  });
+  EXPECT_EQ(seen + out, "h2h2<h2>t</h2><h2>u</h3>");
 }
 
 TEST(HtmlRewriter, TextCommentsAndDoctypesAreEdited) {

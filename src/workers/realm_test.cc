@@ -130,7 +130,7 @@ class RealmTest : public testing::Test {
     return get();
   }
   Answer get(Body body = {}) {
-    const Field fields[] = {{"Accept", "text/html"}, {"X-Two", "a"}, {"X-Two", "b"}};
+    const Field fields[] = {{"Accept", "text/html"}, {"X-Two", "a"}, {"X-Two", "b"}, {"X_Two", "c"}};
     const std::string_view method = body.kind == Body::Kind::None ? "GET" : "POST";
     realm->fetch(++last_event, {.method = method, .url = "http://example.com/path?q=1", .fields = fields},
                  std::move(body));
@@ -219,10 +219,10 @@ class RealmWasmTest : public RealmTest {
             handler_body + "} };",
         {{.name = "lib/a.wasm", .source = bytes_of(kArithmetic), .kind = Module::Kind::Bytes}});
   }
-  Result<void> load_command(std::string source) {
+  Result<void> load_command(std::string source, std::string variable = "GREETING") {
     Program program;
     program.modules.push_back({.name = "cgi.wasm", .source = std::move(source), .kind = Module::Kind::Bytes});
-    program.variables = {{.name = "GREETING", .value = "hej"}, {.name = "HTTP_PROXY", .value = "not this"}};
+    program.variables = {{.name = std::move(variable), .value = "hej"}};
     return realm->load(program, host);
   }
 };
@@ -294,6 +294,10 @@ TEST_F(RealmWasmTest, WhatIsNoCommandIsRefusedWithTheReason) {
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, "workers.no-handler");
   EXPECT_THAT(loaded.error().what, HasSubstr("cgi.wasm is no WASI command: it exports no function _start"));
+  realm = Realm::create(tests::realm_engine(), {});
+  const auto taken = load_command(bytes_of(kCommand), "HTTP_TIMEOUT");
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().what, HasSubstr("its variable HTTP_TIMEOUT would be taken for a field of the request"));
   realm = Realm::create(tests::realm_engine(), {});
   const auto broken = load_command("text");
   ASSERT_FALSE(broken);
@@ -415,6 +419,31 @@ TEST_F(RealmTest, HtmlIsRewrittenAsItStreams) {
   EXPECT_EQ(answer.body, R"(["html",null,"text",false,"",true,true,true]text/htmlfalse)"
                          R"(<!doctype html><h1><b>New</b></h1><!--NOTE--><p>text</p>)"
                          R"(<a href="https://new.example/x" id=y>l&lt;1&gt;</a><!-- end -->)")
+      << failure_text();
+}
+
+TEST_F(RealmTest, TheHtmlRewriterInsertsBodiesInOrder) {
+  const Answer answer = answer_of(R"(
+    const stream = (...pieces) => new Response(pieces.join("")).body;
+    const caught = [];
+    const used = new Response("x");
+    await used.text();
+    const page = new Response("<a>t</a><b>u</b><i>v</i><p>w</p>");
+    const rewriter = new HTMLRewriter()
+      .on("a", { element(a) { a.before("1").before(stream("<2", ">")).before("<3>", { html: true }).append(new Response("<4>"), { html: true }); } })
+      .on("a", { async element(a) { await null; a.before("5"); } })
+      .on("b", { element(b) { b.replace(new Response("new")); caught.push(b.removed); } })
+      .on("i", { element(i) {
+        for (const content of [used, {}]) try { i.after(content); } catch (error) { caught.push(error.message); }
+        i.setInnerContent(new Response(null)); } })
+      .on("p", { element(p) { p.onEndTag((end) => { end.after(stream("é")); }); } });
+    const broken = new HTMLRewriter().on("a", { element(a) {
+      a.before(new ReadableStream({ start(controller) { controller.error(new Error("broken")); } })); } });
+    caught.push(await broken.transform(new Response("<a>")).text().catch((error) => error.message));
+    return new Response(await rewriter.transform(page).text() + "|" + caught.join("|"));)");
+  EXPECT_EQ(answer.body,
+            "1&lt;2&gt;<3>5<a>t<4></a>new<i></i>[object Object]<p>w</p>é|broken|true|"
+            "HTMLRewriter: the body of the content is used already")
       << failure_text();
 }
 

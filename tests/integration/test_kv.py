@@ -84,10 +84,27 @@ class InMemory(verge.TestCase, Asks):
         self.made("put", "b", "plain")
         self.assertIsNone(self.made("getWithMetadata", "b")["metadata"])
         self.assertEqual(self.ask("get", ["j", "none"], "json"), [["j", {"a": [1, 2]}], ["none", None]])
+        self.assertEqual(self.ask("getWithMetadata", ["none", "b", "j"]),
+                         [["none", {"value": None, "metadata": None, "cacheStatus": None}],
+                          ["b", {"value": "plain", "metadata": None, "cacheStatus": None}],
+                          ["j", {"value": '{"a":[1,2]}', "metadata": {"who": "Zoë ✓", "n": 1}, "cacheStatus": None}]])
+
+    def test_a_get_of_many_keys_is_one_subrequest(self):
+        for number in range(3):
+            self.made("put", f"é{number}", "v" * 50_000 * number)
+        keys = [f"é{number}" for number in range(100)]
+        self.assertEqual(self.ask("get", keys), [[key, "v" * 50_000 * number if number < 3 else None] for number, key in enumerate(keys)])
+        self.assertEqual(self.ask("get", []), [])
+        for asked, said in ((["a"] * 101, "100 keys"), (["a", ""], "must not be empty"), (["a", "k" * 513], "513 bytes")):
+            self.assertIn(said, self.ask("get", asked)["error"])
+        for key in ("long", "longer"):
+            self.made("put", key, "x" * 1_000_000)
+        self.assertIn("longer than 25", self.ask("get", ["long", "longer"] * 14)["error"])
 
     def test_what_is_wrong_is_said(self):
         for asked, said in ((("put", "", "x"), "must not be empty"), (("put", "k" * 513, "x"), "513 bytes is too long"),
                             (("put", "a", {"x": 1}), "a string, an ArrayBuffer"), (("get", "a", "blob"), "text, json"),
+                            (("get", "a", "constructor"), "text, json"), (("get", "a", {"type": "toString"}), "text, json"),
                             (("put", "a", "x", {"metadata": "m" * 1024}), "1026 bytes is too long"),
                             (("put", "a", "x", {"expirationTtl": -1}), "whole number"),
                             (("put", "a", "x", {"expiration": 1000}), "in the future"),
@@ -352,7 +369,29 @@ class InANode(WithKv):
         self.assertIn(b"kv.no-key", self.kv("get", "space", "none", status=1))
         self.assertIn(b"kv.unknown", self.kv("list", "none", status=1))
         self.assertIn(b"kv.line", self.kv("import", "space", "-", input=b"{}\n", status=1))
+        for option in ("--ttl", "--expiration"):
+            self.kv("put", "space", "never", "x", option, "0", status=2)
+        self.assertIn(b"kv.no-key", self.kv("get", "space", "never", status=1))
         self.assertEqual(self.kv("put", "space", "a", status=2), b"verge kv put: give a VALUE or --file\n")
+
+    def test_an_import_says_which_line_is_wrong_and_puts_none_of_its_batch(self):
+        self.served_node = self.with_kv().start()
+        good = [json.dumps({"name": f"n{number}", "value": "v"}) for number in range(1004)]
+        path = os.path.join(self.directory, "keys.ndjson")
+        for bad, said in (({"metadata": "m" * 5000}, "metadata"), ({"expiration": "1900000000"}, "whole number"),
+                          ({"expiration": 1900000000.5}, "whole number"), ({"expirationTtl": 60}, '"expirationTtl"'),
+                          ({"name": "k" * 513}, "513 bytes")):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("\n".join([*good[:2], "", json.dumps({"name": "bad", "value": "v", **bad}), *good[2:5]]))
+            error = self.kv("import", "space", path, status=1).decode()
+            self.assertIn(f"put 0 keys\nverge kv: {path}: line 4: ", error)
+            self.assertIn(said, error)
+            self.assertEqual(self.kv("list", "space"), b"")
+        # Of what is longer the batches before are put.
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join([*good[:1002], "no JSON"]))
+        self.assertIn(f"put 1000 keys\nverge kv: {path}: line 1003: ", self.kv("import", "space", path, status=1).decode())
+        self.assertEqual(len(self.kv("export", "space").splitlines()), 1000)
 
     def test_an_export_of_many_pages(self):
         self.served_node = self.with_kv().start()

@@ -269,6 +269,13 @@ class Queues(WithQueues):
         self.assertEqual(self.queue(node, "jobs")["bytes_max"], 1 << 20)
         self.assertNotIn("next start", node.log())
 
+    def test_a_peek_shortens_what_is_long(self):
+        node = self.with_queues(consumer=None).start()
+        self.send(node, "é" * 30_000, "send")
+        shown = verge.run("queue", "peek", "jobs", "--admin", node.addresses["admin"]).stdout
+        self.assertRegex(shown, '  "é{99}… of 60002 bytes\n$')
+        self.assertEqual(self.peek(node, "jobs"), ["é" * 30_000])
+
     def test_an_example(self):
         with open(os.path.join(EXAMPLES, "order_queue.js"), encoding="utf-8") as file:
             source = file.read()

@@ -1,8 +1,8 @@
 // Members of env that stand for something of the node's: namespaces of keys and values, queues. A call is one frame each way:
 // what is asked, a key, options as fields, a body; the answer is a status, fields, a body.
 import {
-  Bytes, bytesOf, bytesSlice, defineProperty, deferred, indexOf, isArray, isBufferSource, mapGet, mapSet, NativeMap, NativePromise, rejected,
-  resolved, slice, test, then,
+  Bytes, bytesOf, bytesSet, bytesSlice, bytesSubarray, defineProperty, deferred, indexOf, isArray, isBufferSource, mapGet, mapSet, NativeMap,
+  rejected, resolved, slice, test, then,
 } from "./intrinsics.js";
 import { BYTES, Body, consume, extractBody, sendBody, streamOf, TEXT } from "./body.js";
 import { decodeText, encodeText } from "./encoding.js";
@@ -76,7 +76,7 @@ const guard = () => {
 
 // --- Keys and values
 
-const kTypes = { text: true, json: true, arrayBuffer: false, stream: false };
+const kTypes = { __proto__: null, text: true, json: true, arrayBuffer: false, stream: false };
 function typeOf(options, name) {
   const type = typeof options === "string" ? options : toDictionary(options, name).type ?? "text";
   if (kTypes[type] === undefined) throw new TypeError(`${name}: the type is text, json, arrayBuffer or stream, not '${type}'`);
@@ -136,6 +136,49 @@ class KeptValues {
   }
 }
 
+const decoded = (bytes, type) => {
+  if (bytes === null) return null;
+  if (type === "text") return decodeText(bytes);
+  if (type === "json") return parse(decodeText(bytes));
+  return type === "stream" ? streamOf(new Body(BYTES, bytes, bytes.length)) : memoryOf(bytes);
+};
+
+// Several keys in one call, as node/binding_calls.cc reads them: of each its length (u32, little-endian) and its bytes. The answer
+// has of each u8 1 or 0 (there or not), the lengths of the metadata and of the value, and these. `make` makes of both what is given.
+function getAll(binding, keys, name, make) {
+  const names = sequenceOf(keys, (key) => keyOf(key, name), name);
+  if (names.length > kKeysMax) throw new TypeError(`${name}: ${kKeysMax} keys at most`);
+  if (names.length === 0) return resolved(new NativeMap());
+  const parts = [];
+  let size = 0;
+  for (let at = 0; at < names.length; ++at) {
+    parts[at] = encodeText(names[at]);
+    size += 4 + parts[at].length;
+  }
+  const asked = new Bytes(size);
+  let end = 0;
+  for (let at = 0; at < parts.length; ++at) {
+    for (let shift = 0; shift < 32; shift += 8) asked[end++] = parts[at].length >>> shift;
+    bytesSet(asked, parts[at], end);
+    end += parts[at].length;
+  }
+  return ask(name, binding, "getAll", "", "", new Body(BYTES, asked, size), false, (status, block, body) => then(consume(body, false), (bytes) => {
+    const found = new NativeMap();
+    let from = 0;
+    const number = () => (bytes[from++] | bytes[from++] << 8 | bytes[from++] << 16 | bytes[from++] << 24) >>> 0;
+    for (let at = 0; at < names.length; ++at) {
+      const isThere = bytes[from++] === 1;
+      const metadata = number();
+      const value = number();
+      const text = decodeText(bytesSubarray(bytes, from, from + metadata));
+      from += metadata;
+      mapSet(found, names[at], make(isThere ? bytesSlice(bytes, from, from + value) : null, text));
+      from += value;
+    }
+    return found;
+  }));
+}
+
 class KVNamespace {
   #binding;
   #kept = new KeptValues();
@@ -149,7 +192,7 @@ class KVNamespace {
       required("KV get", arguments.length, 1);
       needAwake("KV get");
       const type = typeOf(options, "KV get");
-      if (isArray(key)) return this.#getAll(key, (one) => this.get(one, type), "KV get");
+      if (isArray(key)) return getAll(binding, key, "KV get", (bytes) => decoded(bytes, type));
       const name = keyOf(key, "KV get");
       const asText = kTypes[type];
       const kept = asText ? this.#kept.find(name) : undefined;
@@ -167,22 +210,17 @@ class KVNamespace {
       required("KV getWithMetadata", arguments.length, 1);
       needAwake("KV getWithMetadata");
       const type = typeOf(options, "KV getWithMetadata");
-      if (isArray(key)) return this.#getAll(key, (one) => this.getWithMetadata(one, type), "KV getWithMetadata");
+      if (isArray(key)) {
+        return getAll(binding, key, "KV getWithMetadata", (bytes, metadata) => ({
+          value: bytes === null ? null : decoded(bytes, type), metadata: metadata === "" ? null : parse(metadata), cacheStatus: null,
+        }));
+      }
       return ask("KV getWithMetadata", binding, "get", keyOf(key, "KV getWithMetadata"), "", null, kTypes[type], (status, block, body) => {
         if (status === 404) return { value: null, metadata: null, cacheStatus: null };
         const text = fieldOf(makeHeaders(block, "none"), "metadata");
         const metadata = text === null ? null : parse(ofField(text));
         return then(resolved(valueOf(body, type)), (value) => ({ value, metadata, cacheStatus: null }));
       });
-    });
-  }
-  #getAll(keys, get, name) {
-    if (keys.length > kKeysMax) throw new TypeError(`${name}: ${kKeysMax} keys at most`);
-    const found = new NativeMap();
-    const names = sequenceOf(keys, (key) => `${key}`, name);
-    return then(NativePromise.all(names.map(get)), (values) => {
-      for (let at = 0; at < names.length; ++at) found.set(names[at], values[at]);
-      return found;
     });
   }
   put(key, value, options = undefined) {
@@ -236,7 +274,7 @@ interfaceOf(KVNamespace, { tag: "KvNamespace" });
 
 // --- Queues
 
-const kContent = { json: 0, text: 1, bytes: 2 };
+const kContent = { __proto__: null, json: 0, text: 1, bytes: 2 };
 // [kind, body] of a message.
 function contentOf(body, contentType, name) {
   const type = contentType ?? "json";

@@ -1,4 +1,5 @@
 // CryptoKey (Web Cryptography 13). What it stands for is a handle that only web/subtle.js gives to the host.
+import { bytesSlice, sliceArray } from "./intrinsics.js";
 import { expose, interfaceOf } from "./webidl.js";
 
 class Stamp extends (function (object) { return object; }) {
@@ -32,12 +33,12 @@ function shownAlgorithm({ name, hash, length, modulusLength, publicExponent, nam
   return shown;
 }
 
-// `its`: type, extractable, usages (an array in the standard's order), handle, and what the algorithm is made of: name and, as
+// `its`: type, extractable, usages (a list of intrinsics.js in the standard's order), handle, and what the algorithm is made of: name and, as
 // far as it has them, hash, length, modulusLength, publicExponent, namedCurve.
 export function makeKey(its) {
   const key = host.platformObject(CryptoKey.prototype);
-  const publicExponent = its.publicExponent === undefined ? undefined : its.publicExponent.slice();
-  new Stamp(key, { ...its, algorithm: shownAlgorithm({ ...its, publicExponent }), shown: [...its.usages] });
+  const publicExponent = its.publicExponent === undefined ? undefined : bytesSlice(its.publicExponent);
+  new Stamp(key, { ...its, algorithm: shownAlgorithm({ ...its, publicExponent }), shown: sliceArray(its.usages) });
   return key;
 }
 

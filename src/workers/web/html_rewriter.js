@@ -1,7 +1,7 @@
 // HTMLRewriter, as Cloudflare's workers have it: handlers for elements, comments and text by selector, called while the document
 // streams through. What is a token is decided natively (workers/realm_html.h); here are the objects that handlers get.
 import { isResponse, Response } from "./response.js";
-import { ReadableStream } from "./streams.js";
+import { isStream, ReadableStream } from "./streams.js";
 import { expose, interfaceOf, required, toDictionary, toDOMString } from "./webidl.js";
 
 // Of realm_html.h.
@@ -45,10 +45,21 @@ class Token {
 }
 const rewriterOf = (token) => runOf(token).rewriter;
 
+// What is inserted after the body of a Response or a stream waits for that: places are filled in the order of the calls.
 function insert(token, place, content, options) {
-  const rewriter = rewriterOf(token);
+  const run = runOf(token);
   const { html } = toDictionary(options, "ContentOptions");
-  host.htmlInsert(rewriter, place, toDOMString(content), Boolean(html));
+  const isBody = isResponse(content) || isStream(content);
+  if (!isBody && run.later === null) {
+    host.htmlInsert(run.rewriter, place, toDOMString(content), Boolean(html));
+    return token;
+  }
+  if (isBody && (isResponse(content) ? content.bodyUsed || content.body?.locked : content.locked)) {
+    throw new TypeError("HTMLRewriter: the body of the content is used already");
+  }
+  run.later ??= [];
+  run.later.push({ place, html: Boolean(html), content: isBody ? new Response(isResponse(content) ? content.body : content) : toDOMString(content) });
+  if (place === kReplace) host.htmlRemove(run.rewriter, false);
   return token;
 }
 
@@ -173,6 +184,7 @@ class Run {
     this.source = source;
     this.rewriter = host.html();
     this.token = null;
+    this.later = null;  // of the token at hand: what is to be inserted when the bodies before it have come
     this.watched = new Map();
     this.lastWatched = 0;
     handlers.forEach(({ selector, wants }, index) => host.htmlAdd(this.rewriter, selector, index, wants));
@@ -199,7 +211,16 @@ class Run {
       }
     }
     this.token = null;
-    return undefined;
+    if (this.later === null) return undefined;
+    const all = this.later;
+    this.later = null;
+    return this.insertAll(all);
+  }
+
+  async insertAll(all) {
+    for (const { place, html, content } of all) {
+      host.htmlInsert(this.rewriter, place, typeof content === "string" ? content : await content.text(), html);
+    }
   }
 
   handle(id, kind) {
@@ -286,6 +307,7 @@ class HTMLRewriter {
           await run.pull(controller);
         } catch (error) {
           run.token = null;
+          run.later = null;
           source.cancel(error).catch(() => {});
           throw error;
         }

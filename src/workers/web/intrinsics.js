@@ -40,6 +40,10 @@ export const splice = uncurry(Array.prototype.splice);
 export const sort = uncurry(Array.prototype.sort);
 export const join = uncurry(Array.prototype.join);
 export const sliceArray = uncurry(Array.prototype.slice);
+export const includes = uncurry(Array.prototype.includes);
+// An array that inherits nothing: what is written to it by index runs no setter of Array.prototype. It is read by index.
+export const listOf = (...items) => setPrototypeOf(items, null);
+export const append = (list, item) => { list[list.length] = item; };
 export const mapGet = uncurry(Map.prototype.get);
 export const mapSet = uncurry(Map.prototype.set);
 export const mapDelete = uncurry(Map.prototype.delete);
@@ -53,6 +57,9 @@ export const bytesSlice = uncurry(typedArray.slice);
 export const bytesSubarray = uncurry(typedArray.subarray);
 const getter = (object, name) => uncurry(getOwnPropertyDescriptor(object, name).get);
 export const bytesTag = getter(typedArray, Symbol.toStringTag);
+export const memoryLength = getter(ArrayBuffer.prototype, "byteLength");
+export const bytesLength = getter(typedArray, "byteLength");
+export const memoryOfBytes = getter(typedArray, "buffer");
 const viewParts = {
   typed: [getter(typedArray, "buffer"), getter(typedArray, "byteOffset"), getter(typedArray, "byteLength")],
   data: ["buffer", "byteOffset", "byteLength"].map((name) => getter(DataView.prototype, name)),

@@ -3,14 +3,22 @@
 //
 // What is quick is done at once and given as a promise that is resolved already. What is not comes later, by the hook
 // `computed`; what is to follow from it is kept beside, not in promises of its own, so that no bytes of a key pass through
-// objects that a worker could have changed.
-import { Bytes, bytesOf, bytesTag, deferred, isBufferSource, isView, mapDelete, mapGet, mapSet, NativeMap, push, rejected, resolved, toUpperCase } from "./intrinsics.js";
+// objects that a worker could have changed. For the same reason no list or table that a key or its usages go through inherits
+// anything, and no method or getter of JavaScript's own objects is looked up when a worker already runs.
+import {
+  append, apply, Bytes, bytesLength, bytesOf, bytesTag, deferred, includes, isBufferSource, isView, listOf, mapDelete, mapGet, mapSet,
+  memoryLength, memoryOfBytes, NativeMap, rejected, resolved, setPrototypeOf, sliceArray, toUpperCase,
+} from "./intrinsics.js";
 import { isCryptoKey, keySlots, makeKey } from "./crypto_key.js";
 import { DOMException } from "./dom_exception.js";
 import { encodeText } from "./encoding.js";
 import { nextOperation } from "./fetch.js";
 import { needAwake } from "./timers.js";
 import { expose, interfaceOf, required, sequenceOf, toDictionary, toEnumeration } from "./webidl.js";
+
+const toNumber = Number;
+const { isFinite } = Number;
+const { ceil, trunc } = Math;
 
 // Numbers of crypto_task.h.
 const kOperations = [
@@ -28,6 +36,7 @@ const kHashes = { "SHA-1": 0, "SHA-256": 1, "SHA-384": 2, "SHA-512": 3 };
 const kBlockBits = { "SHA-1": 512, "SHA-256": 512, "SHA-384": 1024, "SHA-512": 1024 };
 const kHashSuffix = { "SHA-1": "1", "SHA-256": "256", "SHA-384": "384", "SHA-512": "512" };
 const kCurves = ["P-256", "P-384", "P-521"];
+const kGenerateCurve = { "P-256": kDo.GenerateP256, "P-384": kDo.GenerateP384, "P-521": kDo.GenerateP521 };
 const kCurveAlg = { "P-256": "ES256", "P-384": "ES384", "P-521": "ES512" };
 const kFormats = ["raw", "spki", "pkcs8", "jwk"];
 const kUsages = ["encrypt", "decrypt", "sign", "verify", "deriveKey", "deriveBits", "wrapKey", "unwrapKey"];
@@ -47,16 +56,14 @@ const kMessages = {
 // --- What comes later
 
 class Later {
-  constructor(settled) {
-    this.steps = [];
-    this.settled = settled;
-  }
+  steps = listOf();
+  settled = undefined;
 }
 const waiting = new NativeMap();  // number → Later
 
 const after = (value, step) => {
   if (!(value instanceof Later)) return step(value);
-  push(value.steps, step);
+  append(value.steps, step);
   return value;
 };
 
@@ -67,7 +74,7 @@ function go(later, value) {
       value = steps[at](value);
       if (value instanceof Later) {
         const next = value;
-        for (let rest = at + 1; rest < steps.length; ++rest) push(next.steps, steps[rest]);
+        for (let rest = at + 1; rest < steps.length; ++rest) append(next.steps, steps[rest]);
         next.settled = settled;
         return;
       }
@@ -97,7 +104,7 @@ function run(what, key, hash, data, first, second, number, secondNumber, other) 
   const result = host.cryptoRun(id, what, key, hash, data, first, second, number, secondNumber, other);
   if (result !== undefined) return checked(result);
   const later = new Later();
-  push(later.steps, checked);
+  append(later.steps, checked);
   mapSet(waiting, id, later);
   return later;
 }
@@ -117,9 +124,9 @@ function promised(work) {
 // --- Web IDL
 
 function enforced(value, most, name) {
-  const number = Number(value);
-  if (!Number.isFinite(number)) throw new TypeError(`${name} is not a finite number`);
-  const whole = Math.trunc(number) + 0;
+  const number = toNumber(value);
+  if (!isFinite(number)) throw new TypeError(`${name} is not a finite number`);
+  const whole = trunc(number) + 0;
   if (whole < 0 || whole > most) throw new TypeError(`${name} is outside its range`);
   return whole;
 }
@@ -129,7 +136,7 @@ function bufferSource(value, name) {
   if (typeof value !== "object" || value === null || !isBufferSource(value)) throw new TypeError(`${name} is not an ArrayBuffer or a view of one`);
   return value;
 }
-const bytesIn = (source) => (isView(source) ? (bytesOf(source)).byteLength : bytesOf(source).byteLength);
+const bytesIn = (source) => bytesLength(bytesOf(source));
 
 function needMember(object, name, type) {
   const value = object[name];
@@ -139,10 +146,8 @@ function needMember(object, name, type) {
 
 function toUsages(value) {
   const list = sequenceOf(value, (item) => toEnumeration(item, kUsages, "KeyUsage"), "keyUsages");
-  const present = {};
-  for (let at = 0; at < list.length; ++at) present[list[at]] = true;
-  const usages = [];
-  for (let at = 0; at < kUsages.length; ++at) if (present[kUsages[at]] === true) usages[usages.length] = kUsages[at];
+  const usages = listOf();
+  for (let at = 0; at < kUsages.length; ++at) if (includes(list, kUsages[at])) append(usages, kUsages[at]);
   return usages;
 }
 
@@ -235,7 +240,7 @@ function normalize(operation, algorithm) {
   const given = isObject ? needMember(algorithm, "name", "Algorithm") : algorithm;
   const found = kRegistered[operation][toUpperCase(`${given}`)];
   if (found === undefined) throw notSupported(`${given} is not supported here`);
-  const to = { name: found[0] };
+  const to = { __proto__: null, name: found[0] };
   found[1](isObject ? algorithm : {}, to);
   return to;
 }
@@ -268,8 +273,8 @@ const kPurposes = {
   "PBKDF2": [[], ["deriveKey", "deriveBits"]],
 };
 const within = (usages, allowed) => {
-  const some = [];
-  for (let at = 0; at < usages.length; ++at) if (allowed.includes(usages[at])) some[some.length] = usages[at];
+  const some = listOf();
+  for (let at = 0; at < usages.length; ++at) if (includes(allowed, usages[at])) append(some, usages[at]);
   return some;
 };
 function needUsages(usages, allowed) {
@@ -277,7 +282,7 @@ function needUsages(usages, allowed) {
 }
 
 function needUse(key, usage) {
-  if (!key.usages.includes(usage)) throw invalidAccess(`The key is not for ${usage}`);
+  if (!includes(key.usages, usage)) throw invalidAccess(`The key is not for ${usage}`);
 }
 function needKey(key, algorithm, usage) {
   if (key.name !== algorithm.name) throw invalidAccess("The key is one of another algorithm");
@@ -328,7 +333,7 @@ function cipher(encrypts, algorithm, key, data) {
       return run(encrypts ? kDo.AesCbcEncrypt : kDo.AesCbcDecrypt, key.handle, 0, data, algorithm.iv);
     case "AES-GCM": {
       const bits = algorithm.tagLength ?? 128;
-      if (!kTagBits.includes(bits)) throw operationError("The length of the tag is not one of AES-GCM's");
+      if (!includes(kTagBits, bits)) throw operationError("The length of the tag is not one of AES-GCM's");
       return run(encrypts ? kDo.AesGcmEncrypt : kDo.AesGcmDecrypt, key.handle, 0, data, algorithm.iv, algorithm.additionalData, bits);
     }
     default:
@@ -353,24 +358,24 @@ function deriveBits(algorithm, key, length) {
   if (other.name !== key.name || other.namedCurve !== key.namedCurve) throw invalidAccess("The public key is one of another algorithm");
   return after(run(kDo.Agree, key.handle, 0, undefined, undefined, undefined, undefined, undefined, other.handle), (secret) => {
     if (length === null) return secret;
-    const size = Math.ceil(length / 8);
-    if (size > secret.byteLength) throw operationError("There are not so many bits");
+    if (ceil(length / 8) > memoryLength(secret)) throw operationError("There are not so many bits");
     return cut(new Bytes(secret), length);
   });
 }
 
 // The first `bits`, the others of the last byte 0.
 function cut(bytes, bits) {
-  const size = Math.ceil(bits / 8);
+  const size = ceil(bits / 8);
   const out = new Bytes(size);
   for (let at = 0; at < size; ++at) out[at] = bytes[at];
   if (bits % 8 !== 0) out[size - 1] &= 0xFF << (8 - (bits % 8));
-  return out.buffer;
+  return memoryOfBytes(out);
 }
 
+const kAesBits = [128, 192, 256];
 function lengthOf(algorithm) {
   if (isAes(algorithm.name)) {
-    if (![128, 192, 256].includes(algorithm.length)) throw operationError("An AES key has 128, 192 or 256 bits");
+    if (!includes(kAesBits, algorithm.length)) throw operationError("An AES key has 128, 192 or 256 bits");
     return algorithm.length;
   }
   if (algorithm.name === "HMAC") {
@@ -384,11 +389,11 @@ function lengthOf(algorithm) {
 // --- Generate
 
 function pairOf(its, usages, extractable, handles) {
-  const [forPublic, forPrivate] = kPurposes[its.name];
-  const mine = within(usages, forPrivate);
+  const purposes = kPurposes[its.name];
+  const mine = within(usages, purposes[1]);
   if (mine.length === 0) throw syntaxError("The private key would be for nothing");
   return {
-    publicKey: makeKey({ ...its, type: "public", extractable: true, usages: within(usages, forPublic), handle: handles[0] }),
+    publicKey: makeKey({ ...its, type: "public", extractable: true, usages: within(usages, purposes[0]), handle: handles[0] }),
     privateKey: makeKey({ ...its, type: "private", extractable, usages: mine, handle: handles[1] }),
   };
 }
@@ -401,24 +406,26 @@ function secretOf(its, usages, extractable, bytes) {
 
 function generate(algorithm, extractable, usages) {
   const { name } = algorithm;
-  needUsages(usages, [...kPurposes[name][0], ...kPurposes[name][1]]);
+  if (within(usages, kPurposes[name][0]).length + within(usages, kPurposes[name][1]).length !== usages.length) {
+    throw syntaxError("The key is not for such a usage");
+  }
   needAwake("crypto.subtle.generateKey");
   if (isAes(name) || name === "HMAC") {
     let bits = algorithm.length;
     if (name === "HMAC") {
       if (bits === undefined) bits = kBlockBits[algorithm.hash];
       if (bits === 0 || bits > 1 << 20) throw operationError("An HMAC key has not so many bits");
-    } else if (![128, 192, 256].includes(bits)) {
+    } else if (!includes(kAesBits, bits)) {
       throw operationError("An AES key has 128, 192 or 256 bits");
     }
     const its = { name, hash: algorithm.hash, length: bits };
-    return after(run(kDo.GenerateSecret, undefined, 0, undefined, undefined, undefined, Math.ceil(bits / 8)),
+    return after(run(kDo.GenerateSecret, undefined, 0, undefined, undefined, undefined, ceil(bits / 8)),
                  (bytes) => secretOf(its, usages, extractable, bits % 8 === 0 ? bytes : cut(new Bytes(bytes), bits)));
   }
   if (isEc(name)) {
     const { namedCurve } = algorithm;
-    if (!kCurves.includes(namedCurve)) throw notSupported(`The curve ${namedCurve} is not supported`);
-    return after(run(kDo.GenerateP256 + kCurves.indexOf(namedCurve)), (handles) => pairOf({ name, namedCurve }, usages, extractable, handles));
+    if (!includes(kCurves, namedCurve)) throw notSupported(`The curve ${namedCurve} is not supported`);
+    return after(run(kGenerateCurve[namedCurve]), (handles) => pairOf({ name, namedCurve }, usages, extractable, handles));
   }
   if (isOkp(name)) {
     return after(run(name === "Ed25519" ? kDo.GenerateEd25519 : kDo.GenerateX25519), (handles) => pairOf({ name }, usages, extractable, handles));
@@ -438,7 +445,7 @@ function toJwk(value) {
     throw new TypeError("The key is neither an ArrayBuffer nor a JSON Web Key");
   }
   const from = toDictionary(value, "JsonWebKey");
-  const jwk = {};
+  const jwk = { __proto__: null };
   for (let at = 0; at < kJwkMembers.length; ++at) {
     const name = kJwkMembers[at];
     const member = from[name];
@@ -446,7 +453,7 @@ function toJwk(value) {
     if (name === "ext") jwk.ext = !!member;
     else if (name === "key_ops") jwk.key_ops = sequenceOf(member, (item) => `${item}`, "key_ops");
     else if (name === "oth") jwk.oth = member;
-    else if (kJwkTexts.includes(name)) jwk[name] = `${member}`;
+    else if (includes(kJwkTexts, name)) jwk[name] = `${member}`;
   }
   return jwk;
 }
@@ -455,16 +462,16 @@ function checkJwk(jwk, kty, use, usages, extractable) {
   if (jwk.kty !== kty) throw dataError(`The JSON Web Key has not the type ${kty}`);
   if (usages.length > 0 && jwk.use !== undefined && jwk.use !== use) throw dataError(`The JSON Web Key is not for "${use}"`);
   if (jwk.key_ops !== undefined) {
-    const seen = [];
+    const seen = listOf();
     for (let at = 0; at < jwk.key_ops.length; ++at) {
-      if (seen.includes(jwk.key_ops[at])) throw dataError("key_ops names an operation twice");
-      push(seen, jwk.key_ops[at]);
+      if (includes(seen, jwk.key_ops[at])) throw dataError("key_ops names an operation twice");
+      append(seen, jwk.key_ops[at]);
     }
     if (within(usages, jwk.key_ops).length !== usages.length) throw dataError("key_ops does not name each usage");
   }
   if (jwk.ext === false && extractable) throw dataError("The JSON Web Key is not to be extractable");
 }
-const useOf = (name) => (kPurposes[name][1].includes("sign") ? "sig" : "enc");
+const useOf = (name) => (includes(kPurposes[name][1], "sign") ? "sig" : "enc");
 const bytesOfText = (text) => {
   const bytes = text === undefined ? null : host.base64urlDecode(text);
   if (bytes === null) throw dataError("The JSON Web Key has no such member in Base64url");
@@ -472,10 +479,19 @@ const bytesOfText = (text) => {
 };
 
 function needFormat(format, formats, name) {
-  if (!formats.includes(format)) throw notSupported(`Keys of ${name} do not come as ${format}`);
+  if (!includes(formats, format)) throw notSupported(`Keys of ${name} do not come as ${format}`);
 }
-const importHandle = (...parts) => checked(host.cryptoImport(...parts));
-const isMissing = (jwk, names) => names.some((name) => jwk[name] === undefined);
+const importHandle = (...parts) => checked(apply(host.cryptoImport, host, parts));
+// Of a JSON Web Key: its members `names`.
+function importJwk(family, jwk, names) {
+  const parts = listOf(kJwk, family);
+  for (let at = 0; at < names.length; ++at) {
+    const part = jwk[names[at]];
+    if (part === undefined) throw dataError("A number of the key is missing");
+    append(parts, part);
+  }
+  return checked(apply(host.cryptoImport, host, parts));
+}
 
 function importSecret(format, data, algorithm, extractable, usages) {
   const { name } = algorithm;
@@ -492,7 +508,7 @@ function importSecret(format, data, algorithm, extractable, usages) {
   }
   let bits = bytesIn(bytes) * 8;
   if (isAes(name)) {
-    if (![128, 192, 256].includes(bits)) throw dataError("An AES key has 128, 192 or 256 bits");
+    if (!includes(kAesBits, bits)) throw dataError("An AES key has 128, 192 or 256 bits");
     if (format === "jwk" && data.alg !== undefined && data.alg !== `A${bits}${kAes[name]}`) throw dataError("alg is another algorithm's");
     return { name, length: bits, type: "secret", handle: importHandle(kSecret, 0, bytes) };
   }
@@ -521,9 +537,7 @@ function importRsa(format, data, algorithm, extractable, usages) {
       if (data.alg !== alg) throw dataError("alg is another algorithm's");
     }
     if (data.oth !== undefined) throw notSupported("Keys of more than two primes are not supported");
-    const parts = isPrivate ? ["n", "e", "d", "p", "q", "dp", "dq", "qi"] : ["n", "e"];
-    if (isMissing(data, parts)) throw dataError("A number of the key is missing");
-    handle = importHandle(kJwk, kFamilies.RSA, ...parts.map((part) => data[part]));
+    handle = importJwk(kFamilies.RSA, data, isPrivate ? ["n", "e", "d", "p", "q", "dp", "dq", "qi"] : ["n", "e"]);
   } else {
     handle = importHandle(isPrivate ? kPkcs8 : kSpki, kFamilies.RSA, data);
   }
@@ -543,7 +557,7 @@ function importCurve(format, data, algorithm, extractable, usages) {
   const namedCurve = isWeierstrass ? algorithm.namedCurve : undefined;
   const curve = namedCurve ?? name;
   // Of an unknown curve: nothing was looked at yet.
-  if (isWeierstrass && !kCurves.includes(curve)) {
+  if (isWeierstrass && !includes(kCurves, curve)) {
     if (format === "jwk") throw dataError(`The curve ${curve} is not supported`);
     throw notSupported(`The curve ${curve} is not supported`);
   }
@@ -554,10 +568,9 @@ function importCurve(format, data, algorithm, extractable, usages) {
     if (data.crv !== curve) throw dataError("The JSON Web Key is one of another curve");
     if (name === "ECDSA" && data.alg !== undefined && data.alg !== kCurveAlg[curve]) throw dataError("alg is another algorithm's");
     if (name === "Ed25519" && data.alg !== undefined && data.alg !== "EdDSA" && data.alg !== "Ed25519") throw dataError("alg is another algorithm's");
-    const parts = isWeierstrass ? ["x", "y"] : ["x"];
-    if (isPrivate) push(parts, "d");
-    if (isMissing(data, parts)) throw dataError("A number of the key is missing");
-    handle = importHandle(kJwk, family, ...parts.map((part) => data[part]));
+    const numbers = isWeierstrass ? listOf("x", "y") : listOf("x");
+    if (isPrivate) append(numbers, "d");
+    handle = importJwk(family, data, numbers);
   } else {
     handle = importHandle(format === "raw" ? kRaw : format === "spki" ? kSpki : kPkcs8, family, data);
   }
@@ -589,7 +602,7 @@ function jwkOf(key) {
     put("dq", part(6));
     put("e", part(1));
     jwk.ext = key.extractable;
-    jwk.key_ops = [...key.usages];
+    jwk.key_ops = sliceArray(key.usages);
     jwk.kty = "RSA";
     put("n", part(0));
     put("p", part(3));
@@ -601,7 +614,7 @@ function jwkOf(key) {
     jwk.crv = key.namedCurve ?? key.name;
     put("d", part(isWeierstrass ? 2 : 1));
     jwk.ext = key.extractable;
-    jwk.key_ops = [...key.usages];
+    jwk.key_ops = sliceArray(key.usages);
     jwk.kty = isWeierstrass ? "EC" : "OKP";
     jwk.x = numbers[0];
     if (isWeierstrass) jwk.y = numbers[1];
@@ -610,7 +623,7 @@ function jwkOf(key) {
     jwk.alg = key.name === "HMAC" ? `HS${kHashSuffix[key.hash]}` : `A${key.length}${kAes[key.name]}`;
     jwk.ext = key.extractable;
     jwk.k = host.base64urlEncode(bytes);
-    jwk.key_ops = [...key.usages];
+    jwk.key_ops = sliceArray(key.usages);
     jwk.kty = "oct";
   }
   return jwk;
@@ -638,7 +651,8 @@ function jwkFrom(bytes) {
     throw dataError("What was wrapped is no JSON Web Key");
   }
   if (typeof value !== "object" || value === null) throw dataError("What was wrapped is no JSON Web Key");
-  const jwk = toJwk(value);
+  // What it has not is not asked of Object.prototype, whose getters would be given the key.
+  const jwk = toJwk(setPrototypeOf(value, null));
   if (jwk.kty === undefined) throw dataError("What was wrapped is no JSON Web Key");
   return jwk;
 }
@@ -748,7 +762,7 @@ class SubtleCrypto {
       required("deriveBits", arguments.length, 2);
       const wanted = toAlgorithm(algorithm);
       const base = toKey(baseKey, "baseKey");
-      const bits = length === null || length === undefined ? null : Number(length) >>> 0;
+      const bits = length === null || length === undefined ? null : toNumber(length) >>> 0;
       const normalized = normalize("deriveBits", wanted);
       needKey(base, normalized, "deriveBits");
       return deriveBits(normalized, base, bits);

@@ -254,8 +254,8 @@ function environmentOf(request, length, variables) {
   if (length > 0) meta.set("CONTENT_LENGTH", `${length}`);
   for (const [name, value] of request.headers) {
     if (name === "content-type") meta.set("CONTENT_TYPE", value);
-    // HTTP_PROXY would be taken for the name of a proxy.
-    else if (name !== "content-length" && name !== "proxy") {
+    // HTTP_PROXY would be taken for the name of a proxy, X_Real_IP for X-Real-IP.
+    else if (name !== "content-length" && name !== "proxy" && !name.includes("_")) {
       const key = `HTTP_${name.toUpperCase().replace(/-/g, "_")}`;
       meta.set(key, meta.has(key) ? `${meta.get(key)}, ${value}` : value);
     }
@@ -267,7 +267,7 @@ function environmentOf(request, length, variables) {
   }
   const encoder = new TextEncoder();
   for (const name of Object.keys(variables)) {
-    if (!meta.has(name) && !name.startsWith("HTTP_")) entries.push(encoder.encode(`${name}=${variables[name]}`));
+    if (!meta.has(name)) entries.push(encoder.encode(`${name}=${variables[name]}`));
   }
   return entries;
 }
@@ -322,6 +322,8 @@ export function commandOf(module, variables, name) {
   const exported = Module.exports(module);
   if (!exported.some(({ name: its, kind }) => its === "_start" && kind === "function")) return "it exports no function _start";
   if (!exported.some(({ name: its, kind }) => its === "memory" && kind === "memory")) return "it exports no memory";
+  const taken = Object.keys(variables).find((its) => its.startsWith("HTTP_"));
+  if (taken !== undefined) return `its variable ${taken} would be taken for a field of the request: name it otherwise`;
   const args = [new TextEncoder().encode(name)];
   return {
     async fetch(request) {

@@ -1,5 +1,5 @@
 // Web IDL's binding of interfaces to JavaScript, as far as the platform's classes need it.
-import { defineProperty, getOwnPropertyDescriptor, ownKeys, replace, test } from "./intrinsics.js";
+import { defineProperty, getOwnPropertyDescriptor, includes, ownKeys, replace, test } from "./intrinsics.js";
 
 // Names on the global object: there, but not enumerated.
 export function expose(values) {
@@ -84,7 +84,7 @@ export function toClampedLongLong(value) {
 }
 export function toEnumeration(value, values, name) {
   const text = `${value}`;
-  if (!values.includes(text)) throw new TypeError(`'${text}' is not a valid value for ${name}`);
+  if (!includes(values, text)) throw new TypeError(`'${text}' is not a valid value for ${name}`);
   return text;
 }
 

@@ -2,11 +2,22 @@
 
 #include <algorithm>
 
+#include "traces/http_attributes.h"
+
 namespace verge::cache {
 namespace {
 
 constexpr std::string_view kField = "traceparent";
+constexpr int kClientErrors = 400;  // to who asked them
 constexpr int kServerErrors = 500;
+// error.type of what has no status.
+constexpr std::string_view kOtherError = "_OTHER";
+
+void add_server(std::vector<traces::Attribute>& to, std::string_view host) {
+  traces::ServerName name = traces::server_name(host, {});
+  to.push_back({"server.address", std::move(name.address)});
+  if (name.port) to.push_back({"server.port", *name.port});
+}
 
 }  // namespace
 
@@ -53,14 +64,20 @@ void RequestTrace::end(const AccessLogLine& line) {
                     .begin_ns = instant.now_ns() - line.duration.count(),
                     .end_ns = instant.now_ns(),
                     .attributes = {{"http.request.method", std::string(line.method)},
-                                   {"server.address", std::string(line.host)},
                                    {"client.address", std::string(line.client)},
                                    {"http.response.body.size", static_cast<int64_t>(line.bytes)},
                                    {"verge.cache", std::string(line.cache_status)}}};
+  add_server(span.attributes, line.host);
   // Without the query, which may be a signature.
+  const size_t path = span.attributes.size();
   span.attributes.push_back({"url.path", std::string(line.target.substr(0, line.target.find('?')))});
   if (line.status != 0) span.attributes.push_back({"http.response.status_code", static_cast<int64_t>(line.status)});
-  if (line.status >= kServerErrors) span.error = "answered " + std::to_string(line.status);
+  if (line.status >= kServerErrors) {
+    span.error = "answered " + std::to_string(line.status);
+    span.attributes.push_back({"error.type", traces::error_type(line.status)});
+  } else if (!line.complete) {
+    span.attributes.push_back({"error.type", std::string(kOtherError)});
+  }
   if (!line.complete) span.error = "the answer did not go out whole";
   for (const Ask& ask : asks_) {
     traces::Span asked{.trace = own_.trace,
@@ -70,11 +87,19 @@ void RequestTrace::end(const AccessLogLine& line) {
                        .name = "origin",
                        .begin_ns = instant.unix_ns(ask.since),
                        .end_ns = instant.unix_ns(ask.until),
+                       .attributes = {{"http.request.method", std::string(line.method)}},
                        .error = ask.error};
+    add_server(asked.attributes, line.host);
+    asked.attributes.push_back(span.attributes[path]);
     if (ask.status != 0) asked.attributes.push_back({"http.response.status_code", static_cast<int64_t>(ask.status)});
+    if (ask.status >= kClientErrors && asked.error.empty()) asked.error = "answered " + std::to_string(ask.status);
     if (ask.until == ask.since) {
       asked.end_ns = instant.now_ns();
       if (asked.error.empty()) asked.error = "nobody waited for its answer";
+    }
+    if (!asked.error.empty()) {
+      asked.attributes.push_back(
+          {"error.type", ask.status >= kClientErrors ? traces::error_type(ask.status) : std::string(kOtherError)});
     }
     tracer_->add(std::move(asked));
   }

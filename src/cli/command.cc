@@ -96,7 +96,10 @@ size_t Option::count() const { return option_->count(); }
 
 template <class Value>
 Option* Command::add_option(const std::string& name, Value& value, const std::string& description) {
-  return &options_.emplace_back(*app_->add_option(name, value, description));
+  CLI::Option& made = *app_->add_option(name, value, description);
+  // One value each time that it is given: what follows that is the command's own, and not one more.
+  if (name.starts_with('-')) made.allow_extra_args(false);
+  return &options_.emplace_back(made);
 }
 
 template Option* Command::add_option(const std::string&, std::string&, const std::string&);

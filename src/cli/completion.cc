@@ -46,10 +46,20 @@ std::string find_path(const std::vector<CompletionNode>& nodes) {
 
 std::string bash_completion(const std::vector<CompletionNode>& nodes) {
   std::string out = "# bash completion of verge: source <(verge completion bash)\n_verge_words() {\n";
-  out += find_path(nodes) + "  case \"$commanded\" in\n";
+  // What an option takes; where that is not known, the shell's own completion stands in.
+  out += find_path(nodes) + "  case \"$commanded ${*: -1}\" in\n";
+  for (const CompletionNode& node : nodes) {
+    for (const CompletionWord& word : node.options) {
+      if (!word.takes_value) continue;
+      out += fmt::format("    \"{} {}\") echo \"{}\"; return ;;\n", fmt::join(node.path, " "), word.text,
+                         fmt::join(word.values, " "));
+    }
+  }
+  out += "  esac\n  case \"$commanded\" in\n";
   for (const CompletionNode& node : nodes) {
     std::vector<std::string> words;
     for (const CompletionWord& word : node.commands) words.push_back(word.text);
+    words.insert(words.end(), node.values.begin(), node.values.end());
     for (const CompletionWord& word : node.options) words.push_back(word.text);
     out += fmt::format("    \"{}\") echo \"{}\" ;;\n", fmt::join(node.path, " "), fmt::join(words, " "));
   }
@@ -66,9 +76,20 @@ complete -o bashdefault -o default -F _verge verge
 
 std::string zsh_completion(const std::vector<CompletionNode>& nodes) {
   std::string out = "#compdef verge\n# zsh completion of verge: source <(verge completion zsh)\n_verge_list() {\n";
-  out += find_path(nodes) + "  local -a words\n  case \"$commanded\" in\n";
+  out += find_path(nodes) + "  local -a words\n  case \"$commanded ${@[-1]}\" in\n";
+  for (const CompletionNode& node : nodes) {
+    for (const CompletionWord& word : node.options) {
+      if (!word.takes_value) continue;
+      const std::string then = word.values.empty()
+                                   ? std::string("_files")
+                                   : fmt::format("words=({}); _describe 'value' words", fmt::join(word.values, " "));
+      out += fmt::format("    \"{} {}\") {}; return ;;\n", fmt::join(node.path, " "), word.text, then);
+    }
+  }
+  out += "  esac\n  case \"$commanded\" in\n";
   for (const CompletionNode& node : nodes) {
     out += fmt::format("    \"{}\") words=(\n", fmt::join(node.path, " "));
+    for (const std::string& value : node.values) out += "      " + value + "\n";
     for (const auto* words : {&node.commands, &node.options}) {
       for (const CompletionWord& word : *words) {
         out += "      " + quoted(word.text + ":" + brief(word.description), "'\\''") + "\n";
@@ -100,9 +121,17 @@ std::string fish_completion(const std::vector<CompletionNode>& nodes) {
       out += fmt::format("complete -c verge -f -n '{}' -a {} -d {}\n", when, word.text,
                          quoted(brief(word.description), "\\'"));
     }
+    if (!node.values.empty()) {
+      out += fmt::format("complete -c verge -f -n '{}' -a '{}'\n", when, fmt::join(node.values, " "));
+    }
     for (const CompletionWord& word : node.options) {
-      out += fmt::format("complete -c verge -n '{}' -l {} -d {}\n", when.empty() ? "true" : when, word.text.substr(2),
-                         quoted(brief(word.description), "\\'"));
+      out += fmt::format("complete -c verge -n '{}' -l {}", when.empty() ? "true" : when, word.text.substr(2));
+      if (!word.values.empty()) {
+        out += fmt::format(" -x -a '{}'", fmt::join(word.values, " "));
+      } else if (word.takes_value) {
+        out += " -r";
+      }
+      out += fmt::format(" -d {}\n", quoted(brief(word.description), "\\'"));
     }
   }
   return out;

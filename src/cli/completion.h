@@ -9,6 +9,8 @@ namespace verge::cli {
 struct CompletionWord {
   std::string text;
   std::string description;
+  bool takes_value = false;         // of an option
+  std::vector<std::string> values;  // which it may have, where they are known
 };
 
 // One command: the words that lead to it and what may follow.
@@ -16,6 +18,7 @@ struct CompletionNode {
   std::vector<std::string> path;  // without the program's name; empty for the program itself
   std::vector<CompletionWord> commands;
   std::vector<CompletionWord> options;  // long spellings
+  std::vector<std::string> values;      // which its arguments may have, where they are known
 };
 
 // Parents come before their children in `nodes`.

@@ -9,13 +9,26 @@
 namespace verge::cli {
 namespace {
 
+// Those of a check with one_of(), which CLI11 writes behind the type: "TEXT:{bash,zsh,fish}".
+std::vector<std::string> values_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const size_t begin = type.find(":{");
+  if (begin == std::string::npos || !type.ends_with('}')) return {};
+  return CLI::detail::split(type.substr(begin + 2, type.size() - begin - 3), ',');
+}
+
 void collect(const CLI::App& command, const std::vector<std::string>& path, std::vector<CompletionNode>& nodes) {
   CompletionNode node{.path = path};
   const std::vector<const CLI::App*> children = command.get_subcommands([](const CLI::App*) { return true; });
   for (const CLI::App* child : children) node.commands.push_back({child->get_name(), child->get_description()});
   for (const CLI::Option* option : command.get_options([](const CLI::Option*) { return true; })) {
     for (const std::string& name : option->get_lnames()) {
-      node.options.push_back({"--" + name, option->get_description()});
+      const bool takes_value = option->get_items_expected_min() > 0;
+      node.options.push_back({"--" + name, option->get_description(), takes_value, values_of(*option)});
+    }
+    if (option->get_positional()) {
+      const std::vector<std::string> values = values_of(*option);
+      node.values.insert(node.values.end(), values.begin(), values.end());
     }
   }
   nodes.push_back(std::move(node));

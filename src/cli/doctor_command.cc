@@ -104,7 +104,10 @@ int run_doctor(const DoctorOptions& options) {
     }
   }
   if (!options.json) {
-    fmt::print(stderr, "{} failures, {} warnings{}\n", failures, warnings,
+    const auto counted = [](size_t count, std::string_view what) {
+      return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+    };
+    fmt::print(stderr, "{}, {}{}\n", counted(failures, "failure"), counted(warnings, "warning"),
                can_mend && !options.fix ? "; --fix mends what can be mended safely" : "");
   }
   return failures == 0 ? kSuccess : kFailure;

@@ -13,6 +13,7 @@
 #include "cli/admin_document.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/whole_file.h"
 
 namespace verge::cli {
 namespace {
@@ -64,15 +65,23 @@ std::string title_of(simdjson::dom::element span) {
   std::string title = text_of(span, "name");
   simdjson::dom::element attributes;
   if (span["attributes"].get(attributes) != simdjson::SUCCESS) return title;
-  const std::string method = text_of(attributes, "http.request.method");
-  if (!method.empty() && method != title) title.append(" ").append(method);
-  const std::string place = text_of(attributes, "server.address") + text_of(attributes, "url.path");
-  if (!place.empty()) title.append(" ").append(place);
+  // An origin is asked for what stands above it.
+  if (title != "origin") {
+    const std::string method = text_of(attributes, "http.request.method");
+    if (!method.empty() && method != title) title.append(" ").append(method);
+    std::string place = text_of(attributes, "server.address") + text_of(attributes, "url.path");
+    if (const std::string url = text_of(attributes, "url.full"); url.contains("://")) {
+      place = url.substr(url.find("://") + 3);
+    }
+    if (!place.empty()) title.append(" ").append(place);
+  }
   const double status = number_of(attributes, "http.response.status_code");
   if (status > 0) title.append(fmt::format(" {:.0f}", status));
   if (const std::string cache = text_of(attributes, "verge.cache"); !cache.empty())
     title.append(" (").append(cache).append(")");
-  if (const std::string error = text_of(span, "error"); !error.empty()) title.append(": ").append(error);
+  // That of a status stands there already.
+  const std::string error = text_of(span, "error");
+  if (!error.empty() && !error.starts_with("answered ")) title.append(": ").append(error);
   return printable(title);
 }
 
@@ -111,7 +120,16 @@ class Tree {
   std::vector<size_t> roots_;
 };
 
-int request(const RequestOptions& options) {
+int request(RequestOptions options) {
+  if (options.data.starts_with('@')) {
+    Result<std::string> read = read_whole_file(options.data.substr(1));
+    if (!read) return print_failure(read.error());
+    if (!is_utf8(*read)) {
+      return print_failure({"cli.body", "the body is no UTF-8 text, and nothing else is sent by this command",
+                            "send it to the node's HTTP listener, with the site's Host"});
+    }
+    options.data = *std::move(read);
+  }
   const std::optional<std::string> body = body_of(options);
   if (!body)
     return print_failure({"cli.header", "a header is no name with a value", "write it as 'Accept: text/html'"}, kUsage);
@@ -161,7 +179,8 @@ void add_request(Command& app, Outcome& outcome) {
   command->add_flag("--trace", options->traces, "Show its way through cache, workers and what they fetch, with times");
   command->add_option("-X,--method", options->method, "Else GET, or POST with --data")->type_name("METHOD");
   command->add_option("-H,--header", options->headers, "'Name: value'; may be repeated")->type_name("HEADER");
-  command->add_option("-d,--data", options->data, "Its body")->type_name("TEXT");
+  command->add_option("-d,--data", options->data, "Its body; @FILE: what is in it, @-: what comes on stdin")
+      ->type_name("TEXT");
   command->add_flag("--json", options->json, "Print the node's answer: status, fields, body, spans");
   command->add_option("--admin", options->admin, "The node's admin listener")
       ->type_name("HOST:PORT")

@@ -22,6 +22,7 @@ struct TopOptions {
   std::string admin = "127.0.0.1:9180";
   std::string every = "2s";
   bool once = false;
+  bool json = false;
 };
 
 constexpr Duration kAskTimeout = std::chrono::seconds(3);
@@ -57,6 +58,12 @@ TopLook look_of_terminal() {
 
 int print_once(const TopOptions& options) {
   const Result<TopAnswers> answers = ask(options.admin);
+  if (options.json && answers) {
+    fmt::print(R"({{"now":{},"tree":{},"insights":{}}})"
+               "\n",
+               trim(answers->now), trim(answers->tree), trim(answers->insights));
+    return kSuccess;
+  }
   const std::string screen = answers ? top_screen(*answers, {.columns = 140, .lines = 0}) : "";
   if (screen.empty()) {
     const Error error = answers ? Error{"http.bad-answer", "what answers there is no admin listener of a node",
@@ -70,7 +77,7 @@ int print_once(const TopOptions& options) {
 }
 
 int run_top(const TopOptions& options, Duration every) {
-  if (options.once || isatty(STDOUT_FILENO) == 0) return print_once(options);
+  if (options.once || options.json || isatty(STDOUT_FILENO) == 0) return print_once(options);
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, interrupt);
   fmt::print("\033[?1049h\033[?25l");  // a screen of its own, no cursor
@@ -116,6 +123,8 @@ void add_top(Command& app, Outcome& outcome) {
                                                                  : fmt::format("'{}' is no time from 100ms on", text);
       });
   command->add_flag("--once", options->once, "Print it once, without a screen of its own");
+  command->add_flag("--json", options->json,
+                    "Print once what it is made of: one JSON object of now, tree and insights");
   set_examples(*command,
                "  verge top\n"
                "  verge top --admin 127.0.0.1:9181 --every 1s\n"

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include <fmt/format.h>
@@ -129,7 +130,9 @@ void add_nodes(Screen& screen, const Element& tree, size_t columns) {
   screen.line(fmt::format("{} {:<8} {:<6} {:<12} {:>9} {:>9} {:>9} {:>8} {:>7}", padded("NODE", name_width), "STATE",
                           "TIER", "SITE", "RTT", "EVENTS", "DECIDED", "WAITING", "HITS"),
               kFaint);
+  std::set<std::string, std::less<>> shown_ids;
   const auto show = [&](const auto& again, const Node& node, size_t depth) -> void {
+    if (!shown_ids.insert(node.id).second) return;
     Element figures;
     if (node.element["figures"].get(figures) != simdjson::SUCCESS) return;
     const std::string name = std::string(2 * std::min<size_t>(depth, 6), ' ') + node.name;
@@ -143,11 +146,15 @@ void add_nodes(Screen& screen, const Element& tree, size_t columns) {
         : node.state == "stale" ? kYellow
                                 : std::string_view{});
     const auto children = below.find(node.id);
-    if (children == below.end() || screen.is_full() || depth > all.size()) return;
+    if (children == below.end() || screen.is_full()) return;
     std::ranges::sort(children->second, {}, &Node::name);
     for (const Node& child : children->second) again(again, child, depth + 1);
   };
   show(show, all.front(), 0);
+  // Reports that contradict each other may have named parents in a circle, which hangs from nothing.
+  for (const Node& node : all) {
+    if (!shown_ids.contains(node.id)) show(show, node, 1);
+  }
   simdjson::dom::array never;
   if (tree["never_seen"].get(never) != simdjson::SUCCESS) return;
   for (const Element each : never) {

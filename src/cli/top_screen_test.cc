@@ -37,6 +37,20 @@ TEST(TopScreen, ShowsFiguresInsightsAndTheTree) {
   EXPECT_EQ(screen.find('\033'), std::string::npos) << "nothing that a terminal would obey";
 }
 
+TEST(TopScreen, ShowsNodesWhoseParentsAreACircle) {
+  TopAnswers circle = answers();
+  circle.tree = R"({"self":{"id":"s","name":"fog","tier":"fog","figures":{}},"parent":null,"never_seen":[],"nodes":[)"
+                R"({"id":"a","parent":"b","name":"first","tier":"edge","state":"live","figures":{}},)"
+                R"({"id":"b","parent":"a","name":"second","tier":"edge","state":"live","figures":{}},)"
+                R"({"id":"c","parent":"b","name":"third","tier":"edge","state":"live","figures":{}}]})";
+  const std::string screen = top_screen(circle, {.columns = 120, .lines = 0});
+  for (const std::string name : {"\n  first", "\n    second", "\n      third"}) {
+    const size_t at = screen.find(name);
+    ASSERT_NE(at, std::string::npos) << name << screen;
+    EXPECT_EQ(screen.find(name, at + 1), std::string::npos) << "once";
+  }
+}
+
 TEST(TopScreen, FitsTheTerminal) {
   const std::string screen = top_screen(answers(), {.columns = 40, .lines = 9});
   EXPECT_EQ(std::ranges::count(screen, '\n'), 9);

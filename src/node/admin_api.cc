@@ -1,8 +1,8 @@
 #include "node/admin_api.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <map>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -30,39 +30,81 @@ bool parse_number(const std::string& text, T& value) {
   return problem == std::errc{} && end == text.data() + text.size();
 }
 
+// What is served at a path, and which query parameters that has. A part of the path in braces is any; {key} is the
+// whole rest.
+struct Served {
+  std::string_view path;
+  std::vector<std::string> parameters;
+  std::string_view method;  // empty: whichever is served and has no line of its own before this
+};
+
+bool is_at(std::string_view path, std::string_view served) {
+  while (!served.empty()) {
+    if (path.empty()) return false;
+    const bool is_any = served.starts_with("/{");
+    const size_t end = std::min(served.find('/', 1), served.size());
+    const size_t its = served == "/{key}" ? path.size() : std::min(path.find('/', 1), path.size());
+    if (is_any ? its < 2 : path.substr(0, its) != served.substr(0, end)) return false;
+    path.remove_prefix(its);
+    served.remove_prefix(end);
+  }
+  return path.empty();
+}
+
 // A slip in a name would go unnoticed, and the answer be of something else.
 std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
-  static const std::map<std::string_view, std::vector<std::string>> kKnown = {
-      {"/v1/events", {"topic", "device", "kind", "stream", "since_us", "until_us", "limit", "after"}},
-      {"/v1/cache", {"url"}},
-      {"/v1/purge", {}},
-      {"/v1/request", {}},
-      {"/v1/mqtt/clients", {"client", "limit"}},
-      {"/v1/mqtt/subscriptions", {"client", "limit"}},
-      {"/v1/mqtt/retained", {"filter", "limit"}},
-      {"/v1/mqtt/bridges", {}},
-      {"/v1/twins", {"limit", "after"}},
-      {"/v1/kv", {}},
-      {"/v1/queues", {}},
-      {"/v1/workers", {}},
-      {"/v1/status", {}},
-      {"/v1/now", {}},
-      {"/v1/tree", {}},
-      {"/v1/history", {"seconds", "points", "series"}},
-      {"/v1/insights", {}},
-      {"/v1/goals", {}},
-      {"/v1/requests", {}},
-      {"/v1/latency", {"place"}},
-      {"/v1/stream", {}},
-      {"/v1/tail", {"topic", "rule"}},
-      {"/v1/openapi.json", {}}};
-  const auto place = kKnown.find(request.path);
-  if (place == kKnown.end()) return std::nullopt;
-  const std::vector<std::string>& known = place->second;
+  static const std::vector<Served> kServed = {
+      {"/v1/events", {"topic", "device", "kind", "stream", "since_us", "until_us", "limit", "after"}, {}},
+      {"/v1/cache", {"url"}, {}},
+      {"/v1/purge", {}, {}},
+      {"/v1/request", {}, {}},
+      {"/v1/mqtt/clients", {"client", "limit"}, {}},
+      {"/v1/mqtt/clients/{id}", {"session"}, {}},
+      {"/v1/mqtt/subscriptions", {"client", "limit"}, {}},
+      {"/v1/mqtt/retained", {"filter", "limit"}, {}},
+      {"/v1/mqtt/bridges", {}, {}},
+      {"/v1/twins", {"limit", "after"}, {}},
+      {"/v1/twins/{device}", {"version"}, "DELETE"},
+      {"/v1/twins/{device}", {}, {}},
+      {"/v1/kv", {}, {}},
+      {"/v1/kv/{namespace}", {}, "POST"},
+      {"/v1/kv/{namespace}", {"prefix", "limit", "cursor", "values"}, {}},
+      {"/v1/kv/{namespace}/{key}", {"ttl", "expiration", "metadata"}, "PUT"},
+      {"/v1/kv/{namespace}/{key}", {}, {}},
+      {"/v1/queues", {}, {}},
+      {"/v1/queues/{name}", {"limit"}, {}},
+      {"/v1/queues/{name}/retry", {"to"}, {}},
+      {"/v1/rules", {}, {}},
+      {"/v1/rules/{name}", {}, {}},
+      {"/v1/rules/{name}/start", {}, {}},
+      {"/v1/rules/{name}/stop", {}, {}},
+      {"/v1/rules/{name}/trace", {"lines", "seconds"}, {}},
+      {"/v1/workers", {}, {}},
+      {"/v1/workers/{name}", {}, {}},
+      {"/v1/workers/{name}/rollback", {"version"}, {}},
+      {"/v1/workers/{name}/console", {"after", "calls"}, {}},
+      {"/v1/status", {}, {}},
+      {"/v1/now", {}, {}},
+      {"/v1/tree", {}, {}},
+      {"/v1/history", {"seconds", "points", "series"}, {}},
+      {"/v1/insights", {}, {}},
+      {"/v1/goals", {}, {}},
+      {"/v1/requests", {}, {}},
+      {"/v1/latency", {"place"}, {}},
+      {"/v1/stream", {}, {}},
+      {"/v1/tail", {"topic", "rule"}, {}},
+      {"/v1/openapi.json", {}, {}}};
+  if (request.query.empty()) return std::nullopt;
+  const auto served = std::ranges::find_if(kServed, [&](const Served& each) {
+    return (each.method.empty() || each.method == request.method) && is_at(request.path, each.path);
+  });
+  if (served == kServed.end()) return std::nullopt;
+  const std::vector<std::string>& known = served->parameters;
   for (const std::string& name : net::query_parameter_names(request.query)) {
     if (std::ranges::find(known, name) != known.end()) continue;
     const std::string near = nearest(name, known);
-    return Error{"http.unknown-parameter", fmt::format("{} has no parameter '{}'", request.path, name),
+    return Error{"http.unknown-parameter",
+                 fmt::format("{} has no parameter '{}'", printable(request.path), printable(name)),
                  !near.empty()   ? fmt::format("did you mean '{}'?", near)
                  : known.empty() ? std::string("it has none")
                                  : fmt::format("it has {}", fmt::join(known, ", "))};
@@ -132,8 +174,12 @@ AdminApi::~AdminApi() {
 }
 
 bool AdminApi::refuse_stranger(const net::HttpRequest& request, net::HttpResponder& responder) const {
-  // Who may deploy needs no other token for that.
-  const bool is_of_workers = request.path == kWorkersPath || request.path.starts_with("/v1/workers/");
+  // Who may deploy needs no other token for that, nor for what workers keep.
+  const bool is_of_workers =
+      std::ranges::any_of(std::array{kWorkersPath, std::string_view("/v1/kv"), std::string_view("/v1/queues")},
+                          [path = std::string_view(request.path)](std::string_view of) {
+                            return path.starts_with(of) && (path.size() == of.size() || path[of.size()] == '/');
+                          });
   if (is_of_workers && shows_deploy_token(request)) return false;
   const std::optional<AdminAccess::Refusal> refused = access_.refusal(request);
   if (!refused) return false;

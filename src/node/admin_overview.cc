@@ -1,5 +1,6 @@
 // The overview over HTTP: this node, those below it, and what of them is worth a look.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <iterator>
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "cache/accept_encoding.h"
 #include "model/topic.h"
 #include "net/http_message.h"
 #include "node/admin_api.h"
@@ -92,21 +94,25 @@ bool AdminApi::answer_overview(const net::HttpRequest& request, net::HttpRespond
 bool AdminApi::answer_dashboard(const net::HttpRequest& request, net::HttpResponder& responder) {
   const std::optional<DashboardFile> file = dashboard_file(request.path);
   if (!file) return false;
-  const std::string tag = fmt::format("\"{}\"", file->tag);
+  static constexpr std::array kCodings = {compress::ContentCoding::kGzip};
+  const bool is_packed = cache::preferred_coding(request.fields, kCodings).has_value();
+  const std::string tag = fmt::format("\"{}{}\"", file->tag, is_packed ? "-gzip" : "");
+  const std::string plain = is_packed ? std::string() : file->plain();
   // Names of assets change with what they hold; the page that names them is asked for again.
   const bool is_asset = file->path.starts_with("/assets/");
   net::HttpResponse response{.status = 200,
                              .content_type = file->type,
                              .fields = {{"ETag", tag},
+                                        {"Vary", "Accept-Encoding"},
                                         {"Cache-Control", is_asset ? "max-age=31536000, immutable" : "no-cache"},
                                         {"Content-Security-Policy", kDashboardPolicy},
                                         {"X-Content-Type-Options", "nosniff"},
                                         {"Referrer-Policy", "no-referrer"}},
-                             .body = file->body};
+                             .body = is_packed ? file->body : plain};
   if (request.field("if-none-match") == tag) {
     response.status = 304;
     response.body = {};
-  } else {
+  } else if (is_packed) {
     response.fields.push_back({"Content-Encoding", "gzip"});
   }
   responder.respond(response);
@@ -185,9 +191,13 @@ void AdminApi::answer_tail(const net::HttpRequest& request, net::HttpResponder& 
                            {"events.query", fmt::format("?topic={} is not understood", filter),
                             "give a topic filter such as plant/+/oven"});
   }
+  std::string rule = net::query_parameter(request.query, "rule").value_or("");
+  if (!rule.empty() && node_.rules_json(rule).empty()) {
+    return respond_problem(responder, 404,
+                           {"rules.unknown", fmt::format("there is no rule {}", printable(rule)), "see GET /v1/rules"});
+  }
   if (streams_.is_full()) return respond_busy(responder);
-  streams_.watch_tail(std::move(filter), net::query_parameter(request.query, "rule").value_or(""),
-                      std::move(responder));
+  streams_.watch_tail(std::move(filter), std::move(rule), std::move(responder));
 }
 
 }  // namespace verge::node

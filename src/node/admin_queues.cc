@@ -67,9 +67,14 @@ void AdminApi::answer_queues(const net::HttpRequest& request, net::HttpResponder
   if (action.empty() && is_reading) {
     size_t limit = kPeekUsual;
     const std::string given = net::query_parameter(request.query, "limit").value_or("");
-    if (!given.empty()) std::from_chars(given.data(), given.data() + given.size(), limit);
+    if (!given.empty()) {
+      const auto [end, problem] = std::from_chars(given.data(), given.data() + given.size(), limit);
+      if (problem != std::errc{} || end != given.data() + given.size() || limit == 0 || limit > kPeekMax) {
+        return respond_wrong_parameter(responder, "limit", given, fmt::format("give a number from 1 to {}", kPeekMax));
+      }
+    }
     std::string body = R"({"messages":[)";
-    for (const queues::Message& message : store->peek(*name, std::clamp<size_t>(limit, 1, kPeekMax))) {
+    for (const queues::Message& message : store->peek(*name, limit)) {
       if (body.size() > kPeekBytes) break;
       body.append(body.ends_with('[') ? "" : ",").append(message_json(message));
     }

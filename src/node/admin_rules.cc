@@ -87,12 +87,16 @@ void AdminApi::answer_rules(const net::HttpRequest& request, net::HttpResponder 
 void AdminApi::answer_trace(const std::string& rule, const net::HttpRequest& request, net::HttpResponder& responder) {
   constexpr uint64_t kLines = 100;
   constexpr uint64_t kSeconds = 10;
-  const auto number = [&](std::string_view name, uint64_t otherwise) {
+  uint64_t lines = kLines;
+  uint64_t seconds = kSeconds;
+  for (const auto& [name, value] : {std::pair{std::string_view("lines"), &lines}, {"seconds", &seconds}}) {
     const std::optional<std::string> text = net::query_parameter(request.query, name);
-    uint64_t value = otherwise;
-    if (text) std::from_chars(text->data(), text->data() + text->size(), value);
-    return value;
-  };
+    if (!text) continue;
+    const auto [end, problem] = std::from_chars(text->data(), text->data() + text->size(), *value);
+    if (problem != std::errc{} || end != text->data() + text->size() || *value == 0) {
+      return respond_wrong_parameter(responder, name, *text, "give a number from 1");
+    }
+  }
   if (node_.rules_json(rule).empty()) {
     return respond_problem(responder, 404,
                            {"rules.unknown", fmt::format("there is no rule {}", rule), "see GET /v1/rules"});
@@ -101,9 +105,8 @@ void AdminApi::answer_trace(const std::string& rule, const net::HttpRequest& req
     return respond_problem(responder, 503, {"admin.streams", "too many streams are watched already", "close one"},
                            {{"Retry-After", "5"}});
   }
-  const uint64_t seconds =
-      std::min<uint64_t>(number("seconds", kSeconds), LiveStreams::kTraceMax / std::chrono::seconds(1));
-  streams_.watch_trace(rule, number("lines", kLines), std::chrono::seconds(seconds), std::move(responder));
+  seconds = std::min<uint64_t>(seconds, LiveStreams::kTraceMax / std::chrono::seconds(1));
+  streams_.watch_trace(rule, lines, std::chrono::seconds(seconds), std::move(responder));
 }
 
 }  // namespace verge::node

@@ -84,9 +84,14 @@ void AdminApi::answer_workers(const net::HttpRequest& request, net::HttpResponde
                              {"workers.unknown", fmt::format("there is no worker {}", *name), "see GET /v1/workers"});
     }
     if (action.empty()) return answer(200, body);
-    const uint64_t after = number(net::query_parameter(request.query, "after").value_or("0")).value_or(0);
-    const bool with_calls = net::query_parameter(request.query, "calls").value_or("") == "true";
-    const auto [lines, last] = node_.worker_console(*name, after, with_calls);
+    const std::string after_text = net::query_parameter(request.query, "after").value_or("0");
+    const std::optional<uint64_t> after = number(after_text);
+    const std::string calls = net::query_parameter(request.query, "calls").value_or("false");
+    if (!after) return respond_wrong_parameter(responder, "after", after_text, "give what Verge-Next said, or nothing");
+    if (calls != "true" && calls != "false") {
+      return respond_wrong_parameter(responder, "calls", calls, "say true or false");
+    }
+    const auto [lines, last] = node_.worker_console(*name, *after, calls == "true");
     const std::string next = std::to_string(last);
     return responder.respond(
         {.status = 200, .content_type = "application/x-ndjson", .fields = {{"Verge-Next", next}}, .body = lines});

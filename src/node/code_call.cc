@@ -155,7 +155,10 @@ bool CodeCall::falls_back(const isolates::CallFailure& failure) const {
 
 void CodeCall::on_failed(const isolates::CallFailure& failure) {
   log_debug("workers", "{} {}: {}", method_, url_, failure.error.line());
-  if (span_) span_->end(failure.error.line());
+  if (span_) {
+    span_->set("error.type", std::string(failure.error.code));
+    span_->end(failure.error.line());
+  }
   if (has_head_ || falls_back(failure)) {
     if (!has_head_) home_.count_fallback(*worker_);
     return observer_.on_failed(failure.error);
@@ -164,6 +167,7 @@ void CodeCall::on_failed(const isolates::CallFailure& failure) {
 }
 
 void CodeCall::answer_with(const Error& error) {
+  home_.count_unworked();
   const std::string field = isolates::error_field(error, worker_->name());
   const std::string text = fmt::format("{} [{}]\n", isolates::public_text(error, worker_->name()), error.code);
   net::ResponseHead head{.status = isolates::status_of(error), .reason = {}, .minor_version = 1, .fields = {}};

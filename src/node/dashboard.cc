@@ -1,6 +1,9 @@
 #include "node/dashboard.h"
 
+#include <array>
 #include <cstdint>
+
+#include "compress/deflate_stream.h"
 
 // Made by web/embed.mjs.
 struct EmbeddedText {
@@ -16,6 +19,20 @@ extern "C" const uint64_t verge_dashboard_count;
 namespace verge::node {
 
 static std::string_view view(const EmbeddedText& text) { return {text.bytes, text.size}; }
+
+std::string DashboardFile::plain() const {
+  std::string made;
+  const auto stream = compress::DeflateStream::decompressor(compress::DeflateFormat::kGzip);
+  std::array<char, 16U << 10> room;
+  std::string_view rest = body;
+  for (auto outcome = compress::DeflateStream::Outcome::kOutputFull;
+       stream && outcome == compress::DeflateStream::Outcome::kOutputFull;) {
+    size_t bytes = 0;
+    outcome = stream->step(rest, true, room, bytes);
+    made.append(room.data(), bytes);
+  }
+  return made;
+}
 
 size_t dashboard_file_count() { return verge_dashboard_count; }
 

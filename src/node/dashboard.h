@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace verge::node {
@@ -12,6 +13,9 @@ struct DashboardFile {
   std::string_view type;
   std::string_view tag;   // of its content
   std::string_view body;  // gzip
+
+  // For who does not take gzip.
+  [[nodiscard]] std::string plain() const;
 };
 
 size_t dashboard_file_count();

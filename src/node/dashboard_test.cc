@@ -20,6 +20,7 @@ TEST(Dashboard, IsThereAndSmall) {
   const DashboardFile index = tests::value_of(dashboard_file("/"));
   EXPECT_EQ(index.path, "/index.html");
   EXPECT_EQ(index.type, "text/html; charset=utf-8");
+  EXPECT_THAT(index.plain(), testing::AllOf(testing::StartsWith("<!doctype html>"), testing::EndsWith("</html>\n")));
   EXPECT_FALSE(dashboard_file("/none"));
   EXPECT_FALSE(dashboard_file("/../etc/passwd"));
 }

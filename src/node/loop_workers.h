@@ -124,6 +124,7 @@ class LoopWorkers final : public cache::EdgeCode {
   [[nodiscard]] std::shared_ptr<const PlacedWorker> placed(const isolates::Worker& worker) const;
   void count_answer(const PlacedWorker& worker, bool asked_sites, bool asked_others) const;
   void count_fallback(const PlacedWorker& worker) const { worker.counters[index_].fallbacks.add(); }
+  void count_unworked() { unworked_.add(); }
   // Calls `task` in a later turn, if its object is still there.
   template <class T, class Task>
   void later(std::weak_ptr<T*> object, Task task) {
@@ -134,6 +135,8 @@ class LoopWorkers final : public cache::EdgeCode {
 
   static constexpr size_t kEventsMax = 10'000;                                       // that wait for the end of a turn
   [[nodiscard]] uint64_t event_failures() const { return event_failures_.value(); }  // any thread
+  // Requests that were answered with an error of the node, because a worker failed; any thread.
+  [[nodiscard]] uint64_t unworked() const { return unworked_.value(); }
 
  private:
   class Route;
@@ -172,6 +175,7 @@ class LoopWorkers final : public cache::EdgeCode {
   std::vector<Due> due_;
   runtime::Timer scheduling_;
   Counter event_failures_;
+  Counter unworked_;
 };
 
 }  // namespace verge::node

@@ -84,7 +84,6 @@ Figures figures_of(const Readings& base, const Readings& last, const Readings& n
   const auto rate = [&](uint64_t before, uint64_t after) {
     return rounded(static_cast<double>(after - std::min(after, before)) / interval);
   };
-  const auto grown = [](uint64_t before, uint64_t after) { return after - std::min(after, before); };
   figures[Figure::kEventsPerSecond] = rate(last.totals.events(), now.totals.events());
   figures[Figure::kReceivedPerSecond] =
       rate(last.totals.received_bytes + last.totals.posted_bytes, now.totals.received_bytes + now.totals.posted_bytes);
@@ -117,14 +116,9 @@ Figures figures_of(const Readings& base, const Readings& last, const Readings& n
     figures[Figure::kRequestP50] = rounded(quantile_ms(answered, 0.5));
     figures[Figure::kRequestP99] = rounded(quantile_ms(answered, 0.99));
     figures[Figure::kOriginP50] = rounded(quantile_ms(between(base.origin, now.origin), 0.5));
-    const uint64_t before = now.sites.redirected + now.sites.files + now.sites.limited + now.sites.not_signed -
-                            (base.sites.redirected + base.sites.files + base.sites.limited + base.sites.not_signed);
-    const uint64_t asked = grown(base.sites.requests + before, now.sites.requests);
-    const uint64_t hits = grown(base.sites.hits + base.sites.collapsed, now.sites.hits + now.sites.collapsed);
-    const uint64_t passed = grown(base.sites.passed, now.sites.passed);
-    figures[Figure::kEdgeHitRatio] = ratio(std::min(hits, asked), asked);
-    const uint64_t storable = asked - std::min(asked, passed);
-    figures[Figure::kCacheHitRatio] = ratio(std::min(hits, storable), storable);
+    const Sites::Totals sites = now.sites.since(base.sites);
+    if (sites.asked() > 0) figures[Figure::kEdgeHitRatio] = sites.edge_hit_ratio();
+    if (sites.storable() > 0) figures[Figure::kCacheHitRatio] = sites.hit_ratio();
     figures[Figure::kCollapsedPerSecond] = rate(last.sites.collapsed, now.sites.collapsed);
     figures[Figure::kStalePerSecond] = rate(last.sites.stale, now.sites.stale);
     figures[Figure::kFailuresPerSecond] = rate(last.sites.failures, now.sites.failures);
@@ -207,6 +201,7 @@ overview::Report Overview::report(const std::map<NodeId, Climbed>& climbed) cons
   own.parent = {};
   Figures climbing;
   for (const Figure figure : kClimbing) climbing[figure] = own.figures[figure];
+  if (!counts_enough()) climbing[Figure::kCacheHitRatio] = kNothing;
   own.figures = climbing;
   made.nodes.push_back(std::move(own));
   // About as many as fit; the others follow with the next one.
@@ -306,11 +301,32 @@ std::string Overview::now_json() const {
   return out;
 }
 
+bool Overview::counts_enough() const {
+  constexpr uint64_t kStorableMin = 50;
+  return last_ && last_->sites.since(base().sites).storable() >= kStorableMin;
+}
+
+std::vector<overview::WorkerCalls> Overview::worker_calls() const {
+  std::vector<overview::WorkerCalls> made = last_->workers;
+  for (overview::WorkerCalls& worker : made) {
+    for (const overview::WorkerCalls& before : base().workers) {
+      // One that was deployed anew counts from nothing.
+      if (before.name != worker.name || before.calls > worker.calls || before.errors > worker.errors) continue;
+      worker.calls -= before.calls;
+      worker.errors -= before.errors;
+    }
+  }
+  return made;
+}
+
 std::string Overview::insights_json() const {
-  const overview::NodeReport own = self();
+  overview::NodeReport own = self();
+  if (!counts_enough()) own.figures[Figure::kCacheHitRatio] = kNothing;
+  const std::vector<overview::WorkerCalls> workers = worker_calls();
   const std::vector<overview::Insight> found = overview::insights_of({.self = own,
                                                                       .history = history_,
                                                                       .roster = roster_,
+                                                                      .workers = workers,
                                                                       .certificate_ends_s = last_->certificate_ends_s,
                                                                       .now_s = last_->time.microseconds / 1'000'000});
   return overview::insights_json(found);
@@ -322,7 +338,7 @@ std::string Overview::goals_json() const {
   measured.request_p50_ms = figures_[Figure::kRequestP50];
   measured.request_p99_ms = figures_[Figure::kRequestP99];
   measured.edge_hit_ratio = figures_[Figure::kEdgeHitRatio];
-  if (now.sites.requests > 0) measured.availability = 1 - ratio(now.sites.failures, now.sites.requests);
+  if (now.sites.requests > 0) measured.availability = now.sites.availability();
   measured.lag_ms = figures_[Figure::kOldestWaiting];
   const uint64_t received = now.totals.received_bytes + now.totals.posted_bytes;
   if (now.has_parent && received > 0) measured.bandwidth_saved = 1 - ratio(now.sent_bytes, received);

@@ -86,6 +86,10 @@ class Overview {
   void sample();
   [[nodiscard]] overview::NodeReport self() const;
   [[nodiscard]] const Readings& base() const { return *bases_[0]; }
+  // Whether the cache was asked often enough, since base(), for its hit ratio to say something of a node.
+  [[nodiscard]] bool counts_enough() const;
+  // Since base().
+  [[nodiscard]] std::vector<overview::WorkerCalls> worker_calls() const;
 
   runtime::Loop& loop_;
   const Options options_;

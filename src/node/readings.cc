@@ -117,6 +117,9 @@ Readings Node::readings() const {
   }
   now.has_sites = sites() != nullptr;
   now.sites = site_totals();
+  for (const Workers::Totals& worker : workers_->totals()) {
+    now.workers.push_back({.name = worker.name, .calls = worker.calls, .errors = worker.errors});
+  }
   sites_->add_times(now.answered, now.origin);
   now.cpu_seconds = cpu_seconds();
   now.resident_bytes = resident_bytes();

@@ -4,12 +4,14 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "model/priority.h"
 #include "node/event_path.h"
 #include "node/sites.h"
+#include "overview/insights.h"
 
 namespace verge::node {
 
@@ -52,6 +54,7 @@ struct Readings {
   int compression_level = 0;
   bool has_sites = false;
   Sites::Totals sites;
+  std::vector<overview::WorkerCalls> workers;  // since they are there
   Histogram::Snapshot answered;
   Histogram::Snapshot origin;
   double cpu_seconds = 0;

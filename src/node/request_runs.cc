@@ -177,6 +177,14 @@ Result<RequestRuns::Request> read_run_request(std::string_view json) {
   if (parser.parse(text).get(root) != simdjson::SUCCESS || root["url"].get(url) != simdjson::SUCCESS) {
     return bad("the body is no JSON object with a url");
   }
+  for (const auto& [member, value] : simdjson::dom::object(root)) {
+    if (member != "method" && member != "url" && member != "fields" && member != "body") {
+      return bad(fmt::format("a request has no member {}", json_string(member)));
+    }
+    if (member == "fields" ? !value.is_array() : !value.is_string()) {
+      return bad(fmt::format("{} is no {}", json_string(member), member == "fields" ? "list" : "string"));
+    }
+  }
   static_cast<void>(root["method"].get(method));
   static_cast<void>(root["body"].get(body));
   if (!net::is_token(method)) return bad(fmt::format("{} is no method", json_string(method)));

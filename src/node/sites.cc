@@ -254,6 +254,18 @@ Result<size_t> Sites::purge(std::string_view json) {
   return purges.size() + (all ? 1 : 0);
 }
 
+Sites::Totals Sites::Totals::since(const Totals& base) const {
+  Totals made;
+  for (uint64_t Totals::* const each :
+       {&Totals::redirected, &Totals::files, &Totals::limited, &Totals::not_signed, &Totals::requests, &Totals::hits,
+        &Totals::stale, &Totals::validated, &Totals::misses, &Totals::passed, &Totals::collapsed, &Totals::failures,
+        &Totals::composed, &Totals::tunnels, &Totals::computed, &Totals::delegated, &Totals::unworked}) {
+    // Of workers that are gone nothing is counted any more.
+    made.*each = this->*each - std::min(this->*each, base.*each);
+  }
+  return made;
+}
+
 Sites::Totals Sites::totals() const {
   Totals totals;
   for (const std::unique_ptr<cache::Proxy>& proxy : proxies_) {

@@ -65,17 +65,28 @@ class Sites {
     uint64_t composed = 0, tunnels = 0;
     uint64_t computed = 0;   // answered by a worker by itself
     uint64_t delegated = 0;  // by one that asked sites of this node, which are counted as well
-    // Of the requests that the store may answer; 0 before the first.
-    [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, asked() - std::min(asked(), passed)); }
-    // Of all requests for what origins have, or workers.
-    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed + computed, asked()); }
+    uint64_t unworked = 0;   // answered with an error by this node, because a worker failed
 
-   private:
+    // What was counted after `base`.
+    [[nodiscard]] Totals since(const Totals& base) const;
+    // Those that the store may answer.
+    [[nodiscard]] uint64_t storable() const { return asked() - std::min(asked(), passed); }
+    // Those for what origins have, or workers.
     [[nodiscard]] uint64_t asked() const {
       return requests - std::min(requests, redirected + files + limited + not_signed + delegated);
     }
+    // Of the requests that the store may answer; 0 before the first.
+    [[nodiscard]] double hit_ratio() const { return ratio(hits + collapsed, storable()); }
+    // Of all requests for what origins have, or workers.
+    [[nodiscard]] double edge_hit_ratio() const { return ratio(hits + collapsed + computed, asked()); }
+
+    // Of all requests, those that this node answered with no error of its own making (502, 504, 500, 503).
+    [[nodiscard]] double availability() const { return 1 - ratio(failures + unworked, requests); }
+
+   private:
+    // Parts are counted by other threads than the whole, and may be ahead of it.
     static double ratio(uint64_t part, uint64_t all) {
-      return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+      return all == 0 ? 0 : static_cast<double>(std::min(part, all)) / static_cast<double>(all);
     }
   };
   [[nodiscard]] Totals totals() const;  // any thread

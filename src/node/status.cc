@@ -7,6 +7,7 @@
 #include "jetstream/stream_store.h"
 #include "node/node.h"
 #include "node/readings.h"
+#include "overview/goals.h"
 #include "rules/state_function.h"
 
 namespace verge::node {
@@ -330,6 +331,7 @@ std::string Node::status_json() const {
 
 Sites::Totals Node::site_totals() const {
   Sites::Totals totals = sites_->totals();
+  totals.unworked = workers_->unworked();
   for (const Workers::Totals& worker : workers_->totals()) {
     totals.computed += worker.computed;
     totals.delegated += worker.delegated;
@@ -534,9 +536,9 @@ std::string Node::metrics_text() const {
       out.counter("cache_disk_failures_total", "Operations of the disk that failed.", log.failures);
     }
     out.gauge("cache_hit_ratio", "Hits, of the requests that could have been.", sites.hit_ratio());
-    out.gauge("cache_hit_ratio_goal", "What it should be.", 0.85);
+    out.gauge("cache_hit_ratio_goal", "What it should be.", overview::kCacheHitRatioGoal);
     out.gauge("edge_hit_ratio", "Requests for sites answered here, of all.", sites.edge_hit_ratio());
-    out.gauge("edge_hit_ratio_goal", "What it should be.", 0.95);
+    out.gauge("edge_hit_ratio_goal", "What it should be.", overview::kEdgeHitRatioGoal);
   }
   write_workers(out, workers_->totals());
   write_kv(out, workers_->kv());

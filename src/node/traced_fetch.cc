@@ -4,7 +4,7 @@
 #include <string>
 
 #include "isolates/tcp_outbound.h"
-#include "isolates/url.h"
+#include "traces/http_attributes.h"
 
 namespace verge::node {
 
@@ -13,21 +13,27 @@ TracedFetch::TracedFetch(const traces::Scope& within, const calls::Request& requ
     : observer_(observer),
       span_(within, within.context.span, traces::SpanKind::kClient,
             isolates::TcpOutbound::is_for(request) ? "connect" : "fetch") {
+  const auto set_server = [this](std::string_view authority, std::string_view scheme) {
+    traces::ServerName name = traces::server_name(authority, scheme);
+    span_.set("server.address", std::move(name.address));
+    if (name.port) span_.set("server.port", *name.port);
+  };
   if (isolates::TcpOutbound::is_for(request)) {
-    span_.set("server.address", std::string(request.url));
+    set_server(request.url, {});
     return;
   }
   span_.set("http.request.method", std::string(request.method));
-  span_.set("server.address", std::string(host));
+  const std::string_view url = request.url;
+  set_server(host, url.substr(0, url.find(':')));
   // Without the query, which may be a secret.
-  if (const Result<isolates::Url> url = isolates::parse_url(request.url)) {
-    span_.set("url.path", std::string(url->target.substr(0, url->target.find('?'))));
-  }
+  span_.set("url.full", traces::full_url(url));
 }
 
 void TracedFetch::on_answer(const calls::Head& head, bool ends) {
+  constexpr uint32_t kErrors = 400;  // for who asks, those of the client are some, too
   span_.set("http.response.status_code", static_cast<int64_t>(head.status));
-  span_.end();
+  if (head.status >= kErrors) span_.set("error.type", traces::error_type(head.status));
+  span_.end(head.status >= kErrors ? "answered " + std::to_string(head.status) : std::string());
   observer_.on_answer(head, ends);
 }
 
@@ -37,6 +43,7 @@ void TracedFetch::on_settled(bool found) {
 }
 
 void TracedFetch::on_failed(const Error& error) {
+  span_.set("error.type", std::string(error.code));
   span_.end(error.what);
   observer_.on_failed(error);
 }

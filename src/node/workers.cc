@@ -359,6 +359,12 @@ uint64_t Workers::event_failures() const {
   return sum;
 }
 
+uint64_t Workers::unworked() const {
+  uint64_t sum = 0;
+  for (const std::unique_ptr<LoopWorkers>& loop : loops_workers_) sum += loop->unworked();
+  return sum;
+}
+
 Result<std::shared_ptr<const geo::Locations>> open_locations(const Config& config) {
   if (config.workers_limits.geo_file.empty()) return std::shared_ptr<const geo::Locations>();
   return geo::Locations::open(config.workers_limits.geo_file);

@@ -80,6 +80,9 @@ class Workers {
   // By worker, any thread.
   [[nodiscard]] std::vector<Totals> totals() const;
   [[nodiscard]] uint64_t event_failures() const;  // any thread
+  // Requests that were answered with an error of the node because a worker failed, of all that were ever there. Any
+  // thread.
+  [[nodiscard]] uint64_t unworked() const;
   // Null before the first queue. Any thread.
   [[nodiscard]] queues::QueueStore* queues() const { return queues_in_use_.load(std::memory_order_acquire); }
   [[nodiscard]] const KvConfig& kv_options() const { return kv_options_; }

@@ -10,12 +10,16 @@
 
 namespace verge::overview {
 
+// What the hit ratios should be: the goals, the metrics and the insights say the same.
+inline constexpr double kEdgeHitRatioGoal = 0.95;
+inline constexpr double kCacheHitRatioGoal = 0.85;
+
 // What is measured; NaN: nothing to measure yet.
 struct Measured {
   double request_p50_ms = kNothing;  // over the last minute
   double request_p99_ms = kNothing;
   double edge_hit_ratio = kNothing;
-  double availability = kNothing;     // requests that were answered, of all since the start
+  double availability = kNothing;     // of all requests since the start, those not answered with an error of the node
   double lag_ms = kNothing;           // of the oldest record that waits for the parent
   double bandwidth_saved = kNothing;  // since the start: 1 - bytes sent up / bytes received
   double utilisation = kNothing;      // of the cores that event loops have

@@ -8,12 +8,16 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "overview/goals.h"
 
 namespace verge::overview {
 namespace {
 
 constexpr double kP99MaxMs = 100;
+// Before the goal is missed.
 constexpr double kHitRatioMin = 0.9;
+constexpr uint64_t kWorkerErrorsMin = 3;
+constexpr double kWorkerErrorShare = 0.01;
 constexpr double kDiskHoursMax = 24;
 constexpr double kDiskHoursGrave = 4;
 constexpr int64_t kCertificateDays = 14;
@@ -42,9 +46,9 @@ void look_at(const NodeReport& node, double skew_ms, std::vector<Insight>& out) 
   const double hits = node.figures[Figure::kCacheHitRatio];
   if (hits < kHitRatioMin) {
     out.push_back({"hit-ratio", Level::kInfo, node.name,
-                   fmt::format("{:.0f} % of the requests that could be were answered from the cache of {} (90 % are "
-                               "aimed at)",
-                               hits * 100, node.name),
+                   fmt::format("{:.0f} % of the requests that could be were answered from the cache of {}, "
+                               "fewer than {:.0f} % (the goal is {:.0f} %)",
+                               hits * 100, node.name, kHitRatioMin * 100, kCacheHitRatioGoal * 100),
                    "give answers a longer max-age and purge by tag, leave parameters out of the key (ignored_query), "
                    "or give the cache more memory"});
   }
@@ -73,6 +77,21 @@ void look_at_nodes(const Observed& observed, std::vector<Insight>& out) {
                    fmt::format("{} expected {} never reported: {}", never.size(),
                                never.size() == 1 ? "node has" : "nodes have", some_of(never)),
                    "look at parent.url and parent.token there, or take its name out of node.children"});
+  }
+}
+
+void look_at_workers(const Observed& observed, std::vector<Insight>& out) {
+  for (const WorkerCalls& worker : observed.workers) {
+    if (worker.errors < kWorkerErrorsMin || worker.errors < kWorkerErrorShare * static_cast<double>(worker.calls)) {
+      continue;
+    }
+    out.push_back({"worker-errors", Level::kWarning, observed.self.name,
+                   fmt::format("worker {} failed in {} of its last {} calls at {} ({:.0f} %)", worker.name,
+                               worker.errors, worker.calls, observed.self.name,
+                               100 * static_cast<double>(worker.errors) / static_cast<double>(worker.calls)),
+                   fmt::format("see why with 'verge worker tail {} --status error'; what was deployed is taken back "
+                               "with 'verge worker rollback {}'",
+                               worker.name, worker.name)});
   }
 }
 
@@ -138,6 +157,7 @@ std::vector<Insight> insights_of(const Observed& observed) {
                                observed.history.value(Figure::kWaitingRecords, 0), observed.self.name),
                    "see whether the parent is reached; aggregate more by rules, or give the line more bandwidth"});
   }
+  look_at_workers(observed, out);
   look_at_disk(observed, out);
   if (observed.certificate_ends_s != 0) {
     const int64_t left = observed.certificate_ends_s - observed.now_s;

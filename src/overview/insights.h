@@ -26,19 +26,28 @@ struct Insight {
   std::string recommendation;
 };
 
+// What a worker was called for, of late.
+struct WorkerCalls {
+  std::string name;
+  uint64_t calls = 0;
+  uint64_t errors = 0;  // calls that failed
+};
+
 // What insights are drawn from.
 struct Observed {
   const NodeReport& self;
   const History& history;
   const Roster& roster;
-  int64_t certificate_ends_s = 0;  // since 1970; 0: there is none
+  std::span<const WorkerCalls> workers;  // of self
+  int64_t certificate_ends_s = 0;        // since 1970; 0: there is none
   int64_t now_s = 0;
   double own_skew_ms = kNothing;  // before the parent's clock; as far as it is known
 };
 
 inline constexpr size_t kInsightsMax = 200;
 
-// The gravest first. Thresholds: nodes offline > 0; p99 of requests > 100 ms; hit rate < 0.9; a backlog that grows for
+// The gravest first. Thresholds: nodes offline > 0; p99 of requests > 100 ms; hit rate < 0.9 (who has it counts enough
+// requests for that); a worker that fails in one of a hundred calls, three at least; a backlog that grows for
 // five minutes; a disk that is full within a day at the pace of the last hour; a certificate that ends within 14 days;
 // a clock that is more than a second off.
 std::vector<Insight> insights_of(const Observed& observed);

@@ -1,5 +1,6 @@
 #include "overview/node_report.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <iterator>
@@ -36,6 +37,20 @@ double number_of(const Object& object, std::string_view name) {
   return number;
 }
 
+// The same where it can be: nothing, for what is out of range.
+double number_in(const Object& object, std::string_view name, double least, double most) {
+  const double number = number_of(object, name);
+  return number >= least && number <= most ? number : kNothing;
+}
+
+// As node.name takes them.
+bool is_node_name(std::string_view name) {
+  return !name.empty() && name.size() <= 63 && std::ranges::all_of(name, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+           c == '-';
+  });
+}
+
 // Nothing where it is none, or beyond `max`.
 std::optional<uint64_t> count_of(const Object& object, std::string_view name, uint64_t max) {
   const double number = number_of(object, name);
@@ -56,6 +71,7 @@ std::string_view read_node(const Object& object, NodeReport& node) {
   node.parent = id_of(object, "parent").value_or(NodeId{});
   const std::optional<std::string> name = text_of(object, "name");
   if (!name || name->empty()) return "a node without a name";
+  if (!is_node_name(*name)) return "a node with a name that no node has";
   node.name = *name;
   const std::optional<Tier> tier = parse_tier(text_of(object, "tier").value_or(""));
   if (!tier) return "a node without a tier";
@@ -71,11 +87,17 @@ std::string_view read_node(const Object& object, NodeReport& node) {
   constexpr uint64_t kAgeMaxMs = 1000ULL * 3600 * 24 * 366;
   node.age = std::chrono::milliseconds(count_of(object, "age_ms", kAgeMaxMs).value_or(0));
   node.uptime_s = count_of(object, "uptime_s", 1ULL << 40).value_or(0);
-  node.round_trip_ms = number_of(object, "round_trip_ms");
-  node.skew_ms = number_of(object, "skew_ms");
+  constexpr double kDayMs = 86'400'000;
+  constexpr double kSkewMaxMs = 365.25 * 100 * kDayMs;  // a clock that was never set
+  node.round_trip_ms = number_in(object, "round_trip_ms", 0, kDayMs);
+  node.skew_ms = number_in(object, "skew_ms", -kSkewMaxMs, kSkewMaxMs);
   Object figures;
   if (object["figures"].get(figures) == simdjson::SUCCESS) {
-    for (size_t i = 0; i < kFigureCount; ++i) node.figures.values[i] = number_of(figures, kFigureNames[i].name);
+    for (size_t i = 0; i < kFigureCount; ++i) {
+      // None is negative; 1e18 is more than there is of anything.
+      const double most = kFigureNames[i].unit == "ratio" ? 1 : 1e18;
+      node.figures.values[i] = number_in(figures, kFigureNames[i].name, 0, most);
+    }
   }
   return {};
 }

@@ -41,7 +41,7 @@ Report report_of(std::vector<NodeReport> nodes) {
 State state_of(const Roster& roster, char letter) { return roster.nodes().at(id(letter)).report.state; }
 
 TEST(Report, IsReadAsItWasWritten) {
-  NodeReport fog = node('f', "fog \"1\"");
+  NodeReport fog = node('f', "fog-1");
   fog.tier = Tier::kFog;
   fog.site = "Halle 3";
   fog.position = {51.5, 11.97};
@@ -59,7 +59,7 @@ TEST(Report, IsReadAsItWasWritten) {
   EXPECT_EQ(read.sent.microseconds, 1'000'000'000);
   ASSERT_EQ(read.nodes.size(), 2U);
   EXPECT_EQ(read.nodes[0].id, id('f'));
-  EXPECT_EQ(read.nodes[0].name, "fog \"1\"");
+  EXPECT_EQ(read.nodes[0].name, "fog-1");
   EXPECT_EQ(read.nodes[0].tier, Tier::kFog);
   EXPECT_EQ(read.nodes[0].site, "Halle 3");
   EXPECT_EQ(value_of(read.nodes[0].position).longitude, 11.97);
@@ -83,6 +83,36 @@ TEST(Report, WhatIsNoneIsRefused) {
   }
   std::vector<NodeReport> many(Report::kNodesMax + 1, node('a', "a"));
   EXPECT_FALSE(parse_report(report_json(report_of(many))));
+}
+
+TEST(Report, WhatCannotBeIsNotTaken) {
+  NodeReport fog = node('f', "fog");
+  fog.round_trip_ms = -5;
+  fog.skew_ms = 1e300;
+  fog.figures[Figure::kCacheHitRatio] = -5;
+  fog.figures[Figure::kDecisionsUnder1ms] = 1.01;
+  fog.figures[Figure::kEventsPerSecond] = -1;
+  fog.figures[Figure::kRequestP99] = 1e300;
+  fog.figures[Figure::kCpu] = 0.5;
+  const Result<Report> parsed = parse_report(report_json(report_of({fog})));
+  ASSERT_TRUE(parsed) << parsed.error().line();
+  const NodeReport& read = parsed->nodes.front();
+  EXPECT_TRUE(std::isnan(read.round_trip_ms));
+  EXPECT_TRUE(std::isnan(read.skew_ms));
+  for (const Figure figure :
+       {Figure::kCacheHitRatio, Figure::kDecisionsUnder1ms, Figure::kEventsPerSecond, Figure::kRequestP99}) {
+    EXPECT_TRUE(std::isnan(read.figures[figure])) << kFigureNames[static_cast<size_t>(figure)].name;
+  }
+  EXPECT_EQ(read.figures[Figure::kCpu], 0.5) << "the rest is as it was sent";
+}
+
+TEST(Report, NamesAreThoseThatNodesHave) {
+  for (const std::string& name : {std::string("press 7"), std::string("<b>"), std::string("a\nb"), std::string("ü"),
+                                  std::string(64, 'a'), std::string()}) {
+    EXPECT_FALSE(parse_report(report_json(report_of({node('a', name)})))) << name;
+  }
+  EXPECT_TRUE(parse_report(report_json(report_of({node('a', std::string(63, 'a'))}))));
+  EXPECT_TRUE(parse_report(report_json(report_of({node('a', "Press_7.hall-3")}))));
 }
 
 TEST(Report, NoBytesDoHarm) {
@@ -207,6 +237,7 @@ class Insights : public testing::Test {
     return insights_of({.self = self,
                         .history = history,
                         .roster = roster,
+                        .workers = workers,
                         .certificate_ends_s = certificate_ends,
                         .now_s = 1'000'000});
   }
@@ -219,6 +250,7 @@ class Insights : public testing::Test {
   NodeReport self = node('s', "self");
   History history;
   Roster roster{id('s'), {}};
+  std::vector<WorkerCalls> workers;
   int64_t certificate_ends = 0;
 };
 
@@ -242,6 +274,15 @@ TEST_F(Insights, NameWhatIsBeyondItsThreshold) {
             "info hit-ratio; ");
   EXPECT_THAT(all().front().message, HasSubstr("press-7"));
   EXPECT_THAT(insights_json(all()), HasSubstr("3.0 s behind"));
+}
+
+TEST_F(Insights, NameWorkersThatFail) {
+  workers = {{.name = "once", .calls = 2, .errors = 2}, {.name = "seldom", .calls = 1000, .errors = 9}};
+  EXPECT_EQ(ids(), "");
+  workers.push_back({.name = "shop", .calls = 50, .errors = 30});
+  EXPECT_EQ(ids(), "warning worker-errors; ");
+  EXPECT_THAT(all().front().message, HasSubstr("worker shop failed in 30 of its last 50 calls at self (60 %)"));
+  EXPECT_THAT(all().front().recommendation, HasSubstr("verge worker tail shop"));
 }
 
 TEST_F(Insights, SeeABacklogThatGrows) {

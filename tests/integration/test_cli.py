@@ -144,6 +144,31 @@ class Help(verge.TestCase):
                 self.assertIn(said, answer.stderr)
                 self.assertLess(len(answer.stderr.splitlines()), 4, "one clear line, not a page")
 
+    def test_what_may_be_given_again_takes_one_value_at_a_time(self):
+        """What follows the value is the command's own argument."""
+        script = os.path.join(self.directory, "hello.js")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("export default { fetch() { return new Response('hello'); } };\n")
+        nobody = ("--admin", "127.0.0.1:1")
+        for words in (["worker", "deploy", "--route", "z.example/*", script], ["worker", "tail", "--status", "ok", "esc"],
+                      ["request", "-H", "Accept: text/html", "http://shop.test/"],
+                      ["request", "-H", "A: 1", "-H", "B: 2", "http://shop.test/"],
+                      ["cache", "purge", "--tag", "one", "--tag", "two"]):
+            answer = verge.run(*words, *nobody)
+            self.assertEqual(answer.returncode, 1, f"{words}: {answer}")
+            self.assertIn("127.0.0.1:1", answer.stderr, words)
+        several = verge.run("cache", "purge", "--tag", "one", "two", *nobody)
+        self.assertEqual(several.returncode, 2, several)
+
+    def test_a_body_comes_from_a_file(self):
+        missing = verge.run("request", "http://shop.test/", "-d", "@" + os.path.join(self.directory, "none"))
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("none", missing.stderr)
+        path = os.path.join(self.directory, "body")
+        with open(path, "wb") as file:
+            file.write(b"\xff\xfe")
+        self.assertIn("[cli.body]", verge.run("request", "http://shop.test/", "-d", "@" + path).stderr)
+
     def test_completion(self):
         for shell in ("bash", "zsh", "fish"):
             answer = verge.run("completion", shell)
@@ -163,7 +188,8 @@ class Help(verge.TestCase):
     def test_completion_completes(self):
         script = verge.run("completion", "bash").stdout
         for line, expected, other in (("verge no", "node", "events"), ("verge events t", "tail", "query"),
-                                      ("verge node --con", "--config", "--set")):
+                                      ("verge node --con", "--config", "--set"), ("verge completion ", "bash", "node"),
+                                      ("verge doctor --only ", "disk-speed", "--json")):
             words = line.split(" ")
             asked = script + f"""
 COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'; COMP_POINT={len(line)}

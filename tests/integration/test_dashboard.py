@@ -1,5 +1,6 @@
 """The dashboard in a browser, against a real tree: what it shows is what the API says, and it says what is wrong."""
 
+import gzip
 import os
 import sys
 import time
@@ -20,14 +21,26 @@ class Served(verge.TestCase):
 
     def test_the_page_is_served_with_a_strict_policy(self):
         node = self.node("edge").start()
-        page = node.admin("/")
+
+        def get(path, method="GET", **fields):
+            return verge.http_request(node.addresses["admin"], method, path,
+                                      fields={name.replace("_", "-"): value for name, value in fields.items()})
+
+        page = get("/", accept_encoding="gzip, br")
         self.assertEqual((page.status, page.fields["content-type"]), (200, "text/html; charset=utf-8"))
         policy = page.fields["content-security-policy"]
         self.assertTrue(policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'"), policy)
         self.assertNotIn("unsafe", policy)
         self.assertEqual(page.fields["content-encoding"], "gzip")
-        again = verge.http_request(node.addresses["admin"], "GET", "/", fields={"If-None-Match": page.fields["etag"]})
+        self.assertEqual(page.fields["vary"], "Accept-Encoding")
+        again = get("/", accept_encoding="gzip", if_none_match=page.fields["etag"])
         self.assertEqual((again.status, again.body), (304, b""))
+        for taken in ("identity", "gzip;q=0", "br"):
+            plain = get("/", accept_encoding=taken)
+            self.assertNotIn("content-encoding", plain.fields, taken)
+            self.assertEqual(plain.body, gzip.decompress(page.body), taken)
+            self.assertEqual(plain.fields["vary"], "Accept-Encoding", taken)
+            self.assertNotEqual(plain.fields["etag"], page.fields["etag"], "other bytes have another strong tag")
         self.assertEqual(node.admin("/assets/none.js").status, 404)
         self.assertEqual(node.admin("/", method="POST").status, 405)
 
@@ -68,6 +81,45 @@ class Workers(WithBrowser):
         self.assertEqual(shown[:3], ["10", "1", "0"])
         self.assertTrue(shown[3].endswith("s") and shown[4].endswith("B") and shown[6].endswith("s"), shown)
         self.assertEqual(self.browser.do("evaluate", script=cells.format("idle"))[:4], ["0", "0", "0", "–"])
+        self.nothing_went_wrong()
+
+
+@unittest.skipIf(browser.missing(), browser.missing())
+class Reported(WithBrowser):
+    """Nodes below, by reports that are made up here."""
+
+    def report(self, node, *nodes):
+        body = {"every_ms": 2000, "sent_us": int(time.time() * 1e6), "nodes": list(nodes)}
+        self.assertEqual(node.post("/v1/report", body).status, 200)
+
+    def test_the_last_word_grows_older(self):
+        node = self.node("cloud", tier="cloud").start()
+        self.report(node, {"id": "1" * 32, "name": "late", "tier": "edge"})
+        self.look(node, "#/node/" + "1" * 32)
+        age = ("(() => { const row = [...document.querySelectorAll('tr')].find(r => r.innerText.startsWith('Last word'));"
+               "const found = /(\\d+)\\ss ago/.exec(row?.innerText ?? ''); return found ? Number(found[1]) : 0; })()")
+        self.browser.wait("[...document.querySelectorAll('.state')].some(s => s.innerText.includes('offline'))", "it is offline")
+        # Nothing of it changes from now on, and nothing of it is sent.
+        first = self.browser.do("evaluate", script=age)
+        self.assertGreaterEqual(first, 3)
+        self.browser.wait(f"{age} >= {first} + 3", "it is counted on")
+        self.nothing_went_wrong()
+
+    def test_nodes_whose_parents_are_a_circle_are_shown(self):
+        node = self.node("cloud", tier="cloud", sets=['node.children=["ghost"]']).start()
+        ids = {name: str(number) * 32 for number, name in enumerate(("fog", "first", "second"), 1)}
+        self.report(node, {"id": ids["fog"], "name": "fog", "tier": "fog"},
+                    {"id": ids["first"], "parent": ids["second"], "name": "first", "tier": "edge"},
+                    {"id": ids["second"], "parent": ids["first"], "name": "second", "tier": "edge"})
+        self.assertEqual(len(node.admin("/v1/tree").json()["nodes"]), 3)
+        self.look(node)
+        self.browser.wait("document.querySelector('[data-id=nodes]')?.innerText == '5'", "all are counted")
+        names = "[...document.querySelectorAll('tbody th a')].map(a => a.innerText)"
+        self.assertEqual(sorted(self.browser.do("evaluate", script=names)), ["cloud", "first", "fog", "second"])
+        self.browser.do("evaluate", script="(() => { const s = document.querySelector('main select'); s.value = 'never_seen';"
+                                           "s.dispatchEvent(new Event('change', { bubbles: true })); })()")
+        self.browser.wait(f"{names}.length == 0 && document.querySelector('main').innerText.includes('ghost')",
+                          "only the one that was never seen")
         self.nothing_went_wrong()
 
 

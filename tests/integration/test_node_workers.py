@@ -150,6 +150,39 @@ class NodeWorkers(WithWorkers):
         worker = node.status()["workers"][0]
         self.assertEqual((worker["name"], worker["calls"], worker["errors"]), ("made", 3, 0))
 
+    def test_the_overview_counts_what_workers_answer_and_where_they_fail(self):
+        """Goals, figures, metrics and insights say the same."""
+        node = self.served(("shop", source('if (request.url.endsWith("/bad")) throw new Error("no"); '
+                                           'return new Response("good", { headers: { "Cache-Control": "no-store" } });'),
+                            'routes = ["shop.test/*"]'))
+
+        def figures():
+            return node.admin("/v1/now").json()["figures"]
+
+        def goal(name):
+            return {each["id"]: each for each in node.admin("/v1/goals").json()["goals"]}[name]
+
+        for _ in range(20):
+            self.assertEqual(self.get(node).status, 200)
+        # A sample may be of the midst of them.
+        wait_until(lambda: figures()["edge_hit_ratio"] == 1, "a sample is taken of all")
+        self.assertEqual(figures()["edge_hit_ratio"], node.status()["cache"]["edge_hit_ratio"])
+        self.assertEqual(figures()["edge_hit_ratio"], self.metric(node, "edge_hit_ratio"))
+        self.assertEqual((goal("edge-hits")["measured"], goal("edge-hits")["met"]), (1, True))
+        self.assertEqual((goal("availability")["measured"], goal("availability")["met"]), (1, True))
+        ids = [each["id"] for each in node.admin("/v1/insights").json()["insights"]]
+        self.assertNotIn("hit-ratio", ids, "20 requests say nothing of a cache")
+        self.assertNotIn("worker-errors", ids)
+        for _ in range(30):
+            self.assertEqual(self.get(node, "/bad").status, 500)
+        wait_until(lambda: goal("availability")["measured"] == 0.4, lambda: f"{goal('availability')}, not 0.4")
+        self.assertEqual(goal("availability")["met"], False)
+        self.assertEqual(self.metric(node, "worker_errors_total", worker="shop"), 30)
+        found = [each for each in node.admin("/v1/insights").json()["insights"] if each["id"] == "worker-errors"]
+        self.assertEqual(len(found), 1)
+        self.assertIn("worker shop failed in 30 of its last 50 calls", found[0]["message"])
+        self.assertIn("verge worker tail shop", found[0]["recommendation"])
+
     def test_requests_for_one_url_share_a_call(self):
         node = self.served(("slow", """
             let n = 0;

@@ -1,6 +1,8 @@
 """What a node shows of itself and of the nodes below it: the API as described, reports, streams, who may ask."""
 
 import os
+import re
+import socket
 import sys
 import time
 import unittest
@@ -19,6 +21,17 @@ do = [{ publish = "plant/${device}/fan", payload = "on" }, { upload = "high", to
 """
 # From the last report of a node that is cut off to the word that it is gone.
 OFFLINE_S = 5
+
+
+def own_address():
+    """An address of this machine that is not loopback; None: it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # chooses a route, and sends nothing
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith(("127.", "0.")) else address
 
 
 def states(node):
@@ -71,13 +84,6 @@ class Overview(verge.TestCase):
                     problems = description.problems(answer.json(), description.schema_of(path))
                     self.assertEqual(problems, [], f"{path} at {node.name}")
                     compared += 1
-            if path.startswith("/v1/") and "{" not in path and path != "/v1/rules":
-                refused = edge.admin(path + "?certainly_none=1")
-                self.assertEqual(refused.status, 400, path)
-                self.assertEqual(description.problems(refused.json(), {"$ref": "#/components/schemas/Error"}), [])
-                fix = refused.json()["error"]["fix"]
-                named = [] if fix == "it has none" else fix.removeprefix("it has ").split(", ")
-                self.assertEqual(sorted(named), sorted(each["name"] for each in parameters), path)
         self.assertGreater(compared, 18)
         for name, schema in (("now", "Now"), ("tree", "Tree"), ("insights", "Insights"), ("goals", "Goals")):
             data = self.watch(cloud).wait(name)
@@ -87,6 +93,76 @@ class Overview(verge.TestCase):
         found = tree["nodes"][0]
         self.assertEqual((found["site"], found["latitude"], found["longitude"]), ("Halle", 51.5, 11.97))
         self.assertEqual([region["site"] for region in tree["regions"]], ["", "Halle"])
+
+    def test_every_path_refuses_parameters_that_it_does_not_have(self):
+        node = self.node("edge").start()
+        description = openapi.Description()
+        refused = 0
+        for path, methods in description.paths.items():
+            for method, described in methods.items():
+                if not path.startswith("/v1/") or method == "parameters":
+                    continue
+                place = re.sub(r"{\w+}", "some", path) + "?certainly_none=1"
+                answer = node.admin(place, method.upper())
+                self.assertEqual(answer.status, 400, f"{method} {path}: {answer}")
+                error = answer.json()["error"]
+                self.assertEqual(error["code"], "http.unknown-parameter", f"{method} {path}")
+                self.assertEqual(description.problems(answer.json(), {"$ref": "#/components/schemas/Error"}), [])
+                named = [] if error["fix"] == "it has none" else error["fix"].removeprefix("it has ").split(", ")
+                parameters = [each["name"] for each in described.get("parameters", []) if each.get("in") == "query"]
+                self.assertEqual(sorted(named), sorted(parameters), f"{method} {path}")
+                refused += 1
+        self.assertGreater(refused, 40)
+        self.assertEqual(node.admin("/v1/kv/some/a/key?tll=60", "PUT", "x").json()["error"]["fix"], "did you mean 'ttl'?")
+
+    def test_values_of_parameters_that_are_none_are_refused(self):
+        code = os.path.join(self.directory, "w.js")
+        with open(code, "w", encoding="utf-8") as file:
+            file.write("export default { fetch() { return new Response('w'); } };")
+        node = self.node("edge", RULES + f'[[worker]]\nname = "w"\nfile = "{code}"\nroutes = ["w.test/*"]\n'
+                                         '[[queue]]\nname = "q"\n').start()
+        for path in ("/v1/workers/w/console?after=x", "/v1/workers/w/console?calls=1", "/v1/rules/hot/trace?lines=x",
+                     "/v1/rules/hot/trace?seconds=0", "/v1/queues/q?limit=abc", "/v1/queues/q?limit=0"):
+            answer = node.admin(path)
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (400, "http.parameter"), path)
+        answer = node.admin("/v1/tail?rule=nope")
+        self.assertEqual((answer.status, answer.json()["error"]["code"]), (404, "rules.unknown"))
+        for body in ('{"url":"http://w.test/","header":[]}', '{"url":"http://w.test/","method":3}',
+                     '{"url":"http://w.test/","fields":"a: b"}', '["http://w.test/"]'):
+            answer = node.admin("/v1/request", "POST", body)
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (400, "http.request"), body)
+
+    def test_who_may_deploy_may_change_what_workers_keep(self):
+        """From another machine, where both kinds of tokens are set: the one for deploys is enough."""
+        address = own_address()
+        if address is None:
+            self.skipTest("this machine has loopback only")
+        tokens = {}
+        for name in ("admin", "deploy"):
+            tokens[name] = os.path.join(self.directory, name)
+            with open(tokens[name], "w", encoding="utf-8") as file:
+                file.write(f"token-of-{name}\n")
+        code = os.path.join(self.directory, "w.js")
+        with open(code, "w", encoding="utf-8") as file:
+            file.write("export default { fetch() { return new Response('w'); } };")
+        node = self.node("edge", f'[admin]\ntokens = [{{ file = "{tokens["admin"]}" }}]\n'
+                                 f'[workers]\ndeploy_tokens = [{{ file = "{tokens["deploy"]}" }}]\n'
+                                 f'[[worker]]\nname = "w"\nfile = "{code}"\nroutes = ["w.test/*"]\nkv = {{ K = "k" }}\n'
+                                 '[[queue]]\nname = "one"\n[[queue]]\nname = "two"\n',
+                         sets=["node.allow_anonymous=true", f"admin.listen={address}:0"]).start()
+        self.assertTrue(node.addresses["admin"].startswith(address), node.addresses)
+
+        def ask(method, path, name, body=None):
+            shown = {"Authorization": f"Bearer token-of-{name}"} if name else {}
+            return verge.http_request(node.addresses["admin"], method, path, body, shown).status
+
+        for method, path, body in (("PUT", "/v1/kv/k/x", "1"), ("GET", "/v1/kv/k/x", None),
+                                   ("POST", "/v1/queues/one/retry?to=two", None)):
+            self.assertEqual(ask(method, path, "deploy", body), 200, f"{method} {path}")
+            self.assertEqual(ask(method, path, "", body), 401, f"{method} {path}")
+        self.assertEqual(ask("PUT", "/v1/kv/k/x", "admin", "1"), 401, "who looks may not change")
+        self.assertEqual(ask("GET", "/v1/status", "deploy"), 401, "the rest is not of workers")
+        self.assertEqual(ask("GET", "/v1/kvx", "deploy"), 401)
 
     def test_a_check_that_cannot_fail_is_none(self):
         description = openapi.Description()

@@ -55,13 +55,16 @@ class Traces(WithWorkers):
             self.assertNotIn("error", span)
             for one in inner:
                 self.assertGreaterEqual(one["begin_ms"], span["begin_ms"] - 0.01)
-        fetched = {one["attributes"]["url.path"]: one["attributes"] for one in spans.values() if one["name"] == "fetch"}
-        self.assertEqual(sorted(fetched), ["/other", "/part"], "without the query")
-        self.assertEqual(fetched["/part"]["server.address"], "shop.test")
-        self.assertEqual(fetched["/other"]["http.response.status_code"], 200)
+        fetched = {one["attributes"]["url.full"]: one["attributes"] for one in spans.values() if one["name"] == "fetch"}
+        other = self.at_other.url + "/other"
+        self.assertEqual(sorted(fetched), sorted([other, "http://shop.test/part"]), "without the query")
+        self.assertEqual((fetched["http://shop.test/part"]["server.address"], fetched["http://shop.test/part"]["server.port"]),
+                         ("shop.test", 80))
+        self.assertEqual(f'{fetched[other]["server.address"]}:{fetched[other]["server.port"]}', other.split("/")[2])
+        self.assertEqual(fetched[other]["http.response.status_code"], 200)
         self.assertNotIn("token=1", json.dumps(answer["spans"]))
         # Who is asked elsewhere can go on with it.
-        fetch = next(one for one in spans.values() if one["attributes"].get("url.path") == "/other" and one["name"] == "fetch")
+        fetch = next(one for one in spans.values() if one["attributes"].get("url.full") == other)
         sent = next(fields for _, path, fields, _ in self.at_other.requests if path.startswith("/other"))
         traceparent = next(value for name, value in sent.items() if name.lower() == "traceparent")
         self.assertEqual(traceparent.split("-")[2], fetch["span"])

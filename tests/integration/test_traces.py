@@ -208,19 +208,39 @@ class Traces(verge.TestCase):
             self.assertEqual((each["traceId"], each["parentSpanId"], each["kind"]), (trace, span, 2))
             self.assertEqual((each["has"]["url.path"], each["has"]["server.address"]), ("/x", "a.example"))
             self.assertNotIn("y=1", str(each), "a query may be a signature")
+            self.assertEqual(each["has"]["http.request.method"], "GET")
+            self.assertNotIn("error.type", each["has"])
             self.assertEqual(each["has"]["http.response.status_code"], "200")
         self.assertIn("fwd=uri-miss", miss["has"]["verge.cache"])
         self.assertIn("hit", hit["has"]["verge.cache"])
         self.assertEqual((fetched["traceId"], fetched["parentSpanId"], fetched["kind"]), (trace, miss["spanId"], 3))
         self.assertEqual(asked, [f"00-{trace}-{fetched['spanId']}-01"], "the origin goes on with it")
+        its = fetched["has"]
+        self.assertEqual((its["http.request.method"], its["url.path"], its["server.address"]), ("GET", "/x", "a.example"))
+        self.assertNotIn("error.type", its)
 
     def test_an_origin_that_is_not_there_is_an_error_of_its_span(self):
         site = '[[site]]\nhosts = "a.example"\norigins = ["http://127.0.0.1:1"]\n'
         node = self.node("edge", site, sets=self.sets()).start()
-        got = verge.http_request(node.addresses["http"], "GET", "/", None, {"Host": "a.example"})
+        got = verge.http_request(node.addresses["http"], "GET", "/", None, {"Host": "a.example:8080"})
         self.assertEqual(got.status, 502)
-        self.assertEqual(self.wait_for("origin")[0]["status"]["code"], 2)
-        self.assertEqual(self.wait_for("GET")[0]["status"]["code"], 2)
+        (asked,) = self.wait_for("origin")
+        self.assertEqual((asked["status"]["code"], asked["has"]["error.type"]), (2, "_OTHER"))
+        self.assertEqual((asked["has"]["server.address"], asked["has"]["http.request.method"]), ("a.example", "GET"))
+        (its,) = self.wait_for("GET")
+        self.assertEqual((its["status"]["code"], its["has"]["error.type"]), (2, "502"))
+        self.assertEqual((its["has"]["server.address"], its["has"]["server.port"]), ("a.example", "8080"))
+
+    def test_what_an_origin_refuses_is_an_error_of_who_asked(self):
+        origin = Origin(lambda request: request.give(status=404, body=b"none"))
+        self.addCleanup(origin.end)
+        node = self.node("edge", f'[[site]]\nhosts = "a.example"\norigins = ["{origin.url}"]\n', sets=self.sets()).start()
+        self.assertEqual(verge.http_request(node.addresses["http"], "GET", "/", None, {"Host": "a.example"}).status, 404)
+        (asked,) = self.wait_for("origin")
+        self.assertEqual((asked["status"]["code"], asked["has"]["error.type"]), (2, "404"))
+        (its,) = self.wait_for("GET")
+        self.assertNotIn("error.type", its["has"])
+        self.assertNotEqual(its.get("status", {}).get("code"), 2, "to the client it is an answer")
 
     def test_what_is_not_traced_is_left_as_it_is(self):
         asked = []

@@ -18,6 +18,7 @@ export interface Node {
   round_trip_ms: number | null;
   skew_ms: number | null;
   figures: Figures;
+  heard: number; // when age_ms was learnt, by this machine's clock
 }
 
 export interface Parent {

@@ -42,8 +42,8 @@ function Predicted() {
           caption={`Predicted latency from ${answer.place}`}
           head={["Node", "State", "Site", ">Distance", ">Latency", ">1 in 10 below", ">1 in 10 above", ">Confidence"]}
         >
-          {answer.nodes.slice(0, 10).map((each) => (
-            <tr key={each.node}>
+          {answer.nodes.slice(0, 10).map((each, place) => (
+            <tr key={place}>
               <th scope="row">{each.node}</th>
               <td>
                 <StateMark state={each.state} />
@@ -69,8 +69,8 @@ export function InsightsPage() {
     <Page title="Insights">
       {insights && insights.length === 0 && <p class="good">Nothing needs a look: no threshold is passed, here or below.</p>}
       <ul class="insights" aria-label="Insights">
-        {(insights ?? []).map((each) => (
-          <li class={`insight ${each.level}`} key={`${each.id} ${each.node}`}>
+        {(insights ?? []).map((each, place) => (
+          <li class={`insight ${each.level}`} key={place}>
             <p class="message">
               <span class={`level ${each.level}`}>{each.level}</span> {each.message}
             </p>

@@ -3,16 +3,20 @@
 import type { Node } from "./api";
 import { bytes, count, duration, microseconds, milliseconds, nothing, number, percent } from "./format";
 import { Card, Chart, Page, StateMark, Table, Tiles } from "./parts";
-import { useKnown } from "./state";
+import { useClock, useKnown } from "./state";
 
-function About({ node, parent }: { node: Node; parent: string | undefined }) {
+function About({ node, parent, isSelf }: { node: Node; parent: string | undefined; isSelf: boolean }) {
+  const now = useClock();
+  // This node is heard of with everything that comes; another with its reports.
+  const age = isSelf ? 0 : node.age_ms + (now - node.heard);
+  const uptime = node.uptime_s + (node.state === "offline" ? 0 : (now - node.heard) / 1000);
   const rows: [string, string][] = [
     ["Tier", node.tier],
     ["Site", node.site || nothing],
     ["Version", node.version],
     ["Parent", parent ?? nothing],
-    ["Runs for", duration(node.uptime_s)],
-    ["Last word", node.age_ms > 0 ? `${milliseconds(node.age_ms)} ago` : "now"],
+    ["Runs for", duration(uptime)],
+    ["Last word", age >= 1000 ? `${duration(age / 1000)} ago` : "now"],
     ["Round trip to its parent", milliseconds(node.round_trip_ms)],
     ["Its clock before its parent's", node.skew_ms === null ? nothing : `${number(node.skew_ms)}\u202fms`],
     ["Position", node.latitude === null ? nothing : `${node.latitude.toFixed(2)}, ${node.longitude!.toFixed(2)}`],
@@ -86,7 +90,7 @@ export function NodePage({ id }: { id: string }) {
         </div>
       )}
       <div class="columns even">
-        <About node={node} parent={parent} />
+        <About node={node} parent={parent} isSelf={isSelf} />
         <Card title="Children">
           {below.length === 0 ? (
             <p class="quiet">No node reports to it.</p>

@@ -58,6 +58,17 @@ export function useKnown(): Known {
   return known;
 }
 
+// The time, every second anew: for what grows by itself.
+export function useClock(): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  // What came since the last second is not in the future.
+  return Math.max(now, known.heard);
+}
+
 function take(name: string, data: string) {
   known.heard = Date.now();
   if (known.connection !== "live") known.connection = "live";
@@ -66,6 +77,8 @@ function take(name: string, data: string) {
     case "tree": {
       const tree = value as Tree;
       if (tree.all) known.nodes.clear();
+      // Nodes come when they change; how old their word is the page counts on by itself.
+      for (const node of [tree.self, ...tree.nodes]) node.heard = known.heard;
       for (const node of tree.nodes) known.nodes.set(node.id!, node);
       known.tree = tree;
       break;

@@ -33,6 +33,8 @@ export function placed(self: Node, nodes: Map<string, Node>): Placed[] {
     for (const child of children) visit(child, depth + 1);
   };
   visit(self, 0);
+  // Reports that contradict each other may have named parents in a circle, which hangs from nothing.
+  for (const node of nodes.values()) visit(node, 1);
   return all;
 }
 
@@ -109,6 +111,8 @@ export function TreePage() {
       (state === "" || node.state === state) &&
       (text === "" || `${node.name} ${node.site} ${node.tier} ${node.version}`.toLowerCase().includes(text)),
   );
+  const neverSeen =
+    state === "" || state === "never_seen" ? tree.never_seen.filter((name) => name.toLowerCase().includes(text)) : [];
   const shown = all ? found : found.slice(0, kFirstRows);
   const having = (wantedState: State) => rows.filter(({ node }) => node.state === wantedState).length;
   const isSmall = tree.regions.length <= 1;
@@ -157,6 +161,7 @@ export function TreePage() {
               <option value="live">live</option>
               <option value="stale">stale</option>
               <option value="offline">offline</option>
+              <option value="never_seen">never seen</option>
             </select>
           </label>
         </div>
@@ -168,22 +173,19 @@ export function TreePage() {
           {shown.map(({ node, depth }) => (
             <Row key={node.id} node={node} depth={text === "" && state === "" ? depth : 0} isSelf={node.id === tree.self.id} />
           ))}
-          {state === "" &&
-            tree.never_seen
-              .filter((name) => name.toLowerCase().includes(text))
-              .map((name) => (
-                <tr key={name}>
-                  <th scope="row" class="depth depth-1">
-                    {name}
-                  </th>
-                  <td>
-                    <StateMark state="never_seen" />
-                  </td>
-                  <td colSpan={8}>It is expected (node.children) and never reported.</td>
-                </tr>
-              ))}
+          {neverSeen.map((name) => (
+            <tr key={name}>
+              <th scope="row" class="depth depth-1">
+                {name}
+              </th>
+              <td>
+                <StateMark state="never_seen" />
+              </td>
+              <td colSpan={8}>It is expected (node.children) and never reported.</td>
+            </tr>
+          ))}
         </Table>
-        {found.length === 0 && <p class="quiet">No node is like that.</p>}
+        {found.length + neverSeen.length === 0 && <p class="quiet">No node is like that.</p>}
         {tree.left_out > 0 && <p class="quiet">There was no room for {tree.left_out} reports of further nodes.</p>}
       </section>
     </Page>

@@ -81,6 +81,7 @@ Realm::State::State(Engine& engine_in, const Limits& limits_in) : engine(engine_
   parameters.external_references = external_references();
   parameters.constraints.ConfigureDefaultsFromHeapSize(0, limits.heap_bytes_max);
   isolate = v8::Isolate::New(parameters);
+  isolate->SetAllowAtomicsWait(false);  // nobody could wake it
   isolate->SetData(0, this);
   isolate->AddNearHeapLimitCallback(near_heap_limit, this);
   isolate->SetMicrotasksPolicy(v8::MicrotasksPolicy::kExplicit);

@@ -391,8 +391,9 @@ void WorkerHost::abandon(uint32_t call) {
     if (state->second.has_ended) ended_.push_back(call);
   }
   enter_for(call, [&] {
-    if (leaving != 0 && leaving < kOwnStream) realm_->dropped(leaving);
+    // First: the event may end with its answer.
     realm_->abandon(call);
+    if (leaving != 0 && leaving < kOwnStream) realm_->dropped(leaving);
   });
 }
 

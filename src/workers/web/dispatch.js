@@ -1,14 +1,15 @@
 // Events for a worker's handlers, from the call to the moment when all that belongs to them has settled.
 import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
 import { addBindings } from "./bindings.js";
-import { abortSignal } from "./abort.js";
+import { abortSignal, newSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
 import { setCompatibilityDate } from "./compatibility.js";
 import { discardBody, incomingBody, isUnusable, relay, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
+import { unsendable } from "./headers.js";
 import { outcomeOf, queueBatch } from "./queue.js";
 import { receivedRequest, requestState } from "./request.js";
-import { isResponse, responseBlock, responseState } from "./response.js";
+import { isResponse, responseBlock, responseState, sentBlock } from "./response.js";
 import { reportException } from "./timers.js";
 import { commandOf } from "./wasi.js";
 import { interfaceOf, required } from "./webidl.js";
@@ -124,12 +125,19 @@ function respond(event, response) {
     event.fail(new TypeError("The body of the Response has been read already, or its stream is locked"));
     return;
   }
+  const block = sentBlock(state);
+  const wrong = unsendable(block);
+  if (wrong !== undefined) {
+    discardBody(body);
+    event.fail(new TypeError(`The header '${wrong}' of the Response has a control character, which HTTP does not allow`));
+    return;
+  }
   if (state.webSocket !== null) return switchProtocols(event, state);
   const { id } = event;
   const kind = body === null ? 0 : relay(body, id) ? 3 : useWhole(body);
   if (kind >= 0) {
     const ends = event.waiting === 1;
-    const excess = host.respond(id, state.status, state.reason, responseBlock(state), kind, kind === 0 ? undefined : body.source, -1, ends);
+    const excess = host.respond(id, state.status, state.reason, block, kind, kind === 0 ? undefined : body.source, -1, ends);
     if (excess !== undefined) return event.fail(excessError(excess));
     event.responded = true;
     --event.waiting;
@@ -139,7 +147,7 @@ function respond(event, response) {
   let sent;
   try {
     sent = sendBody(body, (kind, value, length) => {
-      const excess = host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length, false);
+      const excess = host.respond(id, state.status, state.reason, block, kind, value, length, false);
       if (excess !== undefined) throw excessError(excess);
       event.responded = true;
     });
@@ -264,9 +272,10 @@ export const hooks = {
   },
   abandon(id) {
     const event = mapGet(running, id);
-    if (event === undefined) return;
-    const state = event.request === null ? undefined : requestState(event.request);
-    if (state?.signal !== undefined) abortSignal(state.signal, new DOMException("The client has gone", "AbortError"));
+    if (event === undefined || event.request === null) return;
+    // Also for who looks at the signal only later.
+    const state = requestState(event.request);
+    abortSignal(state.signal ??= newSignal(), new DOMException("The client has gone", "AbortError"));
   },
   settled() {},
 };

@@ -306,7 +306,7 @@ export default {
   },
 };
 """
-        config = '[[queue]]\nname = "orders"\nmax_batch_timeout = "0s"\nmax_batch_size = 10\nretry_delay = "1s"\n' + self.worker(
+        config = '[runtime]\nloops = 1\n[[queue]]\nname = "orders"\nmax_batch_timeout = "0s"\nmax_batch_size = 10\nretry_delay = "1s"\n' + self.worker(
             "orders", source, 'routes = ["orders.test/*"]\nqueues = { ORDERS = "orders" }\nconsumes = ["orders"]\nkv = { STOCK = "stock" }')
         node = self.node("node", config).start()
         for _ in range(30):

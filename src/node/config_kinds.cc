@@ -95,7 +95,8 @@ std::string Text::write(const std::string& text) const { return toml_string(text
 Reading<std::string> NodeName::read(const Value& value) const {
   const auto* text = std::get_if<std::string>(&value.content);
   if (text == nullptr) return wrong(kType, value, "a string");
-  if (text->empty() || text->size() > 63 || !std::ranges::all_of(*text, is_name_character)) {
+  const bool is_path = *text == "." || *text == "..";
+  if (text->empty() || text->size() > 63 || !std::ranges::all_of(*text, is_name_character) || is_path) {
     return wrong(kRange, value, "1 to 63 letters, digits, dots, underscores and hyphens");
   }
   return *text;

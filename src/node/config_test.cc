@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -248,6 +249,13 @@ TEST(ConfigProblems, TablesAndArrays) {
                           "[config.type]"));
   EXPECT_THAT(problems("\n[[rule]]\nname = 'a'\n"),
               ElementsAre("f.toml:2:1: rule.0 has no sql; give it one [config.missing]"));
+}
+
+TEST(ConfigProblems, NamesThatArePaths) {
+  for (const std::string_view name : {".", ".."}) {
+    EXPECT_THAT(problems(fmt::format("[[worker]]\nname = '{}'\nfile = 'a.js'\n", name)),
+                ElementsAre(HasSubstr("worker.0.name must be 1 to 63 letters")));
+  }
 }
 
 TEST(ConfigProblems, NamesOfNamespaces) {

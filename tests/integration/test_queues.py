@@ -133,6 +133,13 @@ class Queues(WithQueues):
         self.assertEqual(self.queue(node, "jobs")["messages"], 0)
         self.assertEqual(self.metric(node, "queue_retried_total", queue="jobs"), 3)
 
+    def test_a_type_that_only_every_object_has_is_none(self):
+        node = self.with_queues(consumer=None).start()
+        asked = json.dumps({"method": "send", "bodies": {"n": 1}, "options": {"contentType": "constructor"}})
+        answer = self.get(node, "/", "POST", asked, host="send.test")
+        self.assertIn(b"the contentType is json, text or bytes", answer.body)
+        self.assertEqual(self.peek(node, "jobs"), [])
+
     def test_what_a_consumer_is_given(self):
         node = self.with_queues(consumer=OBEDIENT).start()
         self.send(node, [{"body": {"é": [1, None]}}, {"body": "één", "contentType": "text"}, {"body": 7}])
@@ -306,7 +313,7 @@ export default {
   },
 };
 """
-        config = '[[queue]]\nname = "orders"\nmax_batch_timeout = "0s"\nmax_batch_size = 10\nretry_delay = "1s"\n' + self.worker(
+        config = '[runtime]\nloops = 1\n[[queue]]\nname = "orders"\nmax_batch_timeout = "0s"\nmax_batch_size = 10\nretry_delay = "1s"\n' + self.worker(
             "orders", source, 'routes = ["orders.test/*"]\nqueues = { ORDERS = "orders" }\nconsumes = ["orders"]\nkv = { STOCK = "stock" }')
         node = self.node("node", config).start()
         for _ in range(30):

@@ -1,7 +1,7 @@
 // Stands before a GraphQL server (env.ORIGIN) and caches each field of a query by itself: env.TTL is JSON such as
 // {"product": 60, "topSellers": 5}, the seconds that the answer to a field of Query may be kept. Of a query whose fields
-// are partly there the server is asked for the rest alone. What is no plain query of one operation, or comes with
-// Authorization or a cookie, goes to the server as it is.
+// are partly there the server is asked for the rest alone. What is no plain query of one operation, has defaults of variables,
+// or comes with Authorization or a cookie, goes to the server as it is.
 //
 // compatibility_date = "2026-11-30"
 
@@ -9,7 +9,7 @@
 // document is anything else.
 function fieldsOf(text) {
   const begin = /^\s*(?:(query)\b\s*\w*\s*(\([^{]*\))?\s*)?\{/.exec(text);
-  if (begin === null || text.includes("...") || text.includes("#") || text.includes('"""')) return null;
+  if (begin === null || begin[2]?.includes("=") || text.includes("...") || text.includes("#") || text.includes('"""')) return null;
   const fields = [];
   let depth = 0;
   let start = begin[0].length;
@@ -51,12 +51,16 @@ function fieldsOf(text) {
   return fields;
 }
 
-const variablesOf = (text, variables) => Object.fromEntries([...text.matchAll(/\$(\w+)/g)].map(([, name]) => [name, variables[name]]));
+const kString = /"(?:[^"\\]|\\.)*"/g;
+const kStringOrSpaces = /("(?:[^"\\]|\\.)*")|\s+/g;
+const variablesOf = (text, variables) =>
+  Object.fromEntries([...text.replace(kString, "").matchAll(/\$(\w+)/g)].map(([, name]) => [name, variables[name]]));
 
-// Under which a field's answer is kept.
-function keyOf(field, variables) {
+// Under which a field's answer of a server is kept: white space tells fields apart in strings only.
+function keyOf(field, variables, server) {
   const url = new URL("https://graphql-cache.invalid/");
-  url.searchParams.set("field", field.text.replace(/^\w+\s*:\s*/, "").replace(/\s+/g, " "));
+  url.searchParams.set("server", server);
+  url.searchParams.set("field", field.text.replace(/^\w+\s*:\s*/, "").replace(kStringOrSpaces, (_, string) => string ?? " "));
   url.searchParams.set("variables", JSON.stringify(variablesOf(field.text, variables)));
   return url.href.length <= 4000 ? url.href : null;
 }
@@ -64,7 +68,8 @@ function keyOf(field, variables) {
 export default {
   async fetch(request, env, ctx) {
     const asked = request.clone();
-    const pass = () => fetch(new URL(new URL(request.url).pathname, env.ORIGIN), asked);
+    const server = new URL(new URL(request.url).pathname, env.ORIGIN);
+    const pass = () => fetch(server, asked);
     const isPrivate = request.headers.has("authorization") || request.headers.has("cookie");
     if (request.method !== "POST" || isPrivate) return pass();
     let document;
@@ -81,7 +86,7 @@ export default {
     const data = {};
     const missing = [];
     for (const field of fields) {
-      const key = field.name in ttl ? keyOf(field, variables ?? {}) : null;
+      const key = Object.hasOwn(ttl, field.name) ? keyOf(field, variables ?? {}, server) : null;
       const kept = key === null ? undefined : await caches.default.match(key);
       if (kept === undefined) missing.push({ ...field, cacheKey: key });
       else data[field.key] = await kept.json();
@@ -93,7 +98,7 @@ export default {
       // Variables that no field uses any more would be an error.
       const used = variablesOf(rest, variables ?? {});
       const declared = [...head.matchAll(/\$(\w+)\s*:[^,$)]*/g)].filter(([, name]) => name in used).map(([text]) => text.trim());
-      const answer = await fetch(new URL(new URL(request.url).pathname, env.ORIGIN), {
+      const answer = await fetch(server, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ query: `query ${declared.length > 0 ? `(${declared.join(", ")}) ` : ""}${rest}`, variables: used }),

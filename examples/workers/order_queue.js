@@ -11,6 +11,12 @@
 //     queues = { ORDERS = "orders" }
 //     consumes = ["orders"]
 //     kv = { STOCK = "stock" }
+// A message may come twice, and what failed comes after others that were sent later: so the ids of the last orders of an
+// article are kept beside its sum, in one value. That suffices while fewer of them come between two deliveries of one message
+// (max_retries of the queue, retry_delay apart) than are kept. Two batches at a time would overwrite each other's sums:
+// max_concurrency of the queue stays 1.
+const kIdsKept = 1000;
+
 const isOrder = (order) => typeof order?.article === "string" && order.article !== "" && Number.isInteger(order.count) && order.count > 0;
 
 export default {
@@ -29,10 +35,9 @@ export default {
   async queue(batch, env) {
     for (const message of batch.messages) {
       const { article, count } = message.body;
-      const known = (await env.STOCK.get(article, "json")) ?? { ordered: 0, last: "" };
-      // A message may come twice. Ids rise, and this queue's batches come one after the other.
-      if (message.id > known.last) {
-        await env.STOCK.put(article, JSON.stringify({ ordered: known.ordered + count, last: message.id }));
+      const { ordered, ids } = (await env.STOCK.get(article, "json")) ?? { ordered: 0, ids: [] };
+      if (!ids.includes(message.id)) {
+        await env.STOCK.put(article, JSON.stringify({ ordered: ordered + count, ids: [...ids, message.id].slice(-kIdsKept) }));
       }
       message.ack();
     }

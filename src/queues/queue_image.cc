@@ -57,7 +57,9 @@ bool QueueImage::apply(std::string_view records) {
     } else if (kind != RecordKind::kSettled) {
       return false;
     }
-    if (!in.ok()) return false;
+    // No queue is without a name: a snapshot's last record, which says the highest number, would settle a message
+    // there.
+    if (!in.ok() || (name.empty() && kind != RecordKind::kSettled)) return false;
     last_id_ = std::max(last_id_, id);
     auto place = queues_.find(name);
     if (place == queues_.end()) place = queues_.emplace(name, Queue{}).first;

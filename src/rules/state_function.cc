@@ -540,7 +540,8 @@ std::optional<ArgumentFault> check_bounds(std::span<const std::optional<double>>
   const std::optional<double>& safe = arguments[4];
   if (low && high && !(*low <= *high))
     return ArgumentFault{1, "the low bound of a command is above its high one", kFix};
-  if (arguments[3] && !(*arguments[3] > 0)) return ArgumentFault{3, "a command changes by more than 0 a second", kFix};
+  if (const std::optional<double>& rate = arguments[3]; rate && !(*rate > 0))
+    return ArgumentFault{3, "a command changes by more than 0 a second", kFix};
   if (safe && ((low && *safe < *low) || (high && *safe > *high))) {
     return ArgumentFault{4, "the safe command is not within the bounds", kFix};
   }

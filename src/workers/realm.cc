@@ -44,6 +44,13 @@ v8::Local<v8::Value> failure_value(v8::Isolate* isolate, const Failure& failure)
 
 }  // namespace
 
+std::string_view excess_of(std::size_t beside, std::span<const Field> fields) {
+  if (fields.size() > kHeadFieldsMax) return "more than 512 fields";
+  std::size_t bytes = beside;
+  for (const Field& field : fields) bytes += field.name.size() + field.value.size();
+  return bytes > kHeadBytesMax ? "more than 262144 bytes" : "";
+}
+
 Realm::Realm(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Realm::~Realm() = default;
 
@@ -393,7 +400,9 @@ void Realm::run_timers() {
     const RealmEntry entry(state);
     state.timers.erase(state.timers.begin());
     state.timer_by_id.erase(timer.id);
-    state.call(Hook::Timer, timer.event, {v8::Number::New(state.isolate, timer.id)});
+    const bool is_over = timer.event != kNoEvent && !state.open_events.contains(timer.event);
+    state.call(Hook::Timer, timer.event,
+               {v8::Number::New(state.isolate, timer.id), v8::Boolean::New(state.isolate, is_over)});
   }
 }
 

@@ -88,6 +88,12 @@ struct ResponseHead {
   std::span<const Field> fields;
 };
 
+// Of the head of a request or an answer that leaves the realm.
+inline constexpr std::size_t kHeadFieldsMax = 512;
+inline constexpr std::size_t kHeadBytesMax = 256U << 10;
+// What a head has too much of, `beside` the bytes that are no fields, such as "more than 512 fields"; empty: nothing.
+[[nodiscard]] std::string_view excess_of(std::size_t beside, std::span<const Field> fields);
+
 struct Failure {
   std::string_view code;  // a literal
   std::string text;       // "TypeError: x is not a function"
@@ -126,7 +132,7 @@ class Host {
   // An error that nothing caught: in a timer, a listener, a promise.
   virtual void uncaught(EventId event, const Failure& failure) = 0;
 
-  // The answer to a fetch event; once.
+  // The answer to a fetch event; once. Its head has no excess.
   virtual void respond(EventId event, const ResponseHead& head, Body body) = 0;
   // The handler has failed, or it has settled, and so have its waitUntil promises and its streamed body. Once, last.
   virtual void ended(EventId event, const EventEnd& end) = 0;

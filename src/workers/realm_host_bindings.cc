@@ -72,17 +72,20 @@ Body body_at(Call call, int first) {
 
 Failure failure_at(Call call, int index) { return state_of(call).failure_of(call[index]); }
 
-// (event, status, reason, block, kind, body, length, ends): `ends`, the event has ended, too.
+// (event, status, reason, block, kind, body, length, ends): `ends`, the event has ended, too. What the head has too
+// much of, where nothing was done for that.
 void respond(Call call) {
   Realm::State& state = state_of(call);
   const EventId event = id_at(call, 0);
   const auto open = state.open_events.find(event);
   if (open == state.open_events.end()) return;
-  const bool ends = call[7]->IsTrue();
-  if (ends) state.open_events.erase(open);
   const std::string reason = latin1_at(call, 2);
   latin1_at(call, 3, state.text_scratch);
   fields_of(state.text_scratch, state.fields_scratch);
+  const std::string_view excess = excess_of(reason.size(), state.fields_scratch);
+  if (!excess.empty()) return call.GetReturnValue().Set(latin1(state.isolate, excess));
+  const bool ends = call[7]->IsTrue();
+  if (ends) state.open_events.erase(open);
   Body body;
   if (static_cast<int>(number_at(call, 4)) == 5) {
     body.kind = Body::Kind::Socket;

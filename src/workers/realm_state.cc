@@ -1,5 +1,7 @@
 #include "workers/realm_state.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "workers/realm_bindings.h"
@@ -41,6 +43,30 @@ double wall_clock() {
   return state.awake ? static_cast<double>(state.host->now().wall_ms) : 0;
 }
 
+// Where the platform's own code was, says nothing to who wrote the worker: the place is that of the worker's innermost
+// frame, or none.
+void leave_out_platform(Failure& failure) {
+  constexpr std::string_view kFrame = "\n    at ";
+  constexpr std::string_view kPlatform = "verge:";
+  bool is_found = false;
+  for (std::size_t begin = failure.stack.find(kFrame); begin != std::string::npos;) {
+    const std::size_t end = std::min(failure.stack.find('\n', begin + 1), failure.stack.size());
+    const std::string_view line = std::string_view(failure.stack).substr(begin, end - begin);
+    if (line.find(kPlatform) != std::string_view::npos) {
+      failure.stack.erase(begin, end - begin);
+      begin = failure.stack.find(kFrame, begin);
+      continue;
+    }
+    const std::size_t bracket = line.rfind('(');
+    std::string_view place = bracket == std::string_view::npos ? line.substr(kFrame.size()) : line.substr(bracket + 1);
+    if (place.ends_with(')')) place.remove_suffix(1);
+    const bool has_line = !place.empty() && place.back() >= '0' && place.back() <= '9';
+    if (has_line && !std::exchange(is_found, true) && failure.position.starts_with(kPlatform)) failure.position = place;
+    begin = failure.stack.find(kFrame, end);
+  }
+  if (failure.position.starts_with(kPlatform)) failure.position.clear();
+}
+
 }  // namespace
 
 Realm::State::State(Engine& engine_in, const Limits& limits_in) : engine(engine_in), limits(limits_in) {
@@ -55,6 +81,7 @@ Realm::State::State(Engine& engine_in, const Limits& limits_in) : engine(engine_
   parameters.external_references = external_references();
   parameters.constraints.ConfigureDefaultsFromHeapSize(0, limits.heap_bytes_max);
   isolate = v8::Isolate::New(parameters);
+  isolate->SetAllowAtomicsWait(false);  // nobody could wake it
   isolate->SetData(0, this);
   isolate->AddNearHeapLimitCallback(near_heap_limit, this);
   isolate->SetMicrotasksPolicy(v8::MicrotasksPolicy::kExplicit);
@@ -172,6 +199,7 @@ Failure Realm::State::failure_of(v8::Local<v8::Message> message, v8::Local<v8::V
       failure.stack = to_utf8(isolate, stack);
     }
   }
+  leave_out_platform(failure);
   if (!failure.position.empty()) failure.position = with_original_places(*this, std::move(failure.position));
   if (!failure.stack.empty()) failure.stack = with_original_places(*this, std::move(failure.stack));
   return failure;

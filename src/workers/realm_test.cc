@@ -655,6 +655,244 @@ TEST_F(RealmTest, AbortingEndsASubrequest) {
   EXPECT_EQ(host.aborted_fetches.size(), 1U);
 }
 
+TEST_F(RealmTest, ACopyOfTheRequestMayBeChanged) {
+  const Answer answer = answer_of(R"(
+    const one = new Request(request, { headers: { x: "1" } });
+    const two = new Request(request);
+    two.headers.set("x", "2");
+    two.headers.delete("accept");
+    const three = new Request(request.clone());
+    three.headers.append("x", "3");
+    fetch(request, { headers: { x: "4" } }).catch(() => {});
+    let own = "changed";
+    try { request.headers.set("x", "5"); } catch (error) { own = error.name; }
+    return new Response([one, two, three].map((r) => `${r.headers.get("x")} ${r.headers.get("accept")}`) + " " + own);)");
+  EXPECT_EQ(answer.body, "1 null,2 null,3 text/html TypeError") << failure_text();
+  EXPECT_EQ(host.fetches.size(), 1U);
+}
+
+TEST_F(RealmTest, AnAbortEndsTheBodyOfTheAnswerHoweverItIsRead) {
+  answer_of(R"(
+    const control = new AbortController();
+    const { signal } = control;
+    const given = [];
+    for (let n = 0; n < 9; ++n) given.push(await fetch(`http://origin/${n}`, { signal }));
+    let cancelled = "not cancelled";
+    const upload = new ReadableStream({ cancel(reason) { cancelled = `cancelled ${reason}`; } });
+    const sent = fetch("http://origin/up", { method: "POST", duplex: "half", body: upload, signal });
+    const clones = [given[0].clone(), given[1].clone()];
+    const reader = given[2].body.getReader();
+    const read = [sent, given[0].text(), clones[0].text(), clones[1].arrayBuffer(), reader.read(), given[3].json(),
+      new Response(given[4].body, given[4]).text(), new Response(given[5].body.pipeThrough(new TransformStream())).text()];
+    const wrapped = new Response(given[6].body, given[6]);
+    control.abort("why");
+    read.push(given[1].text(), wrapped.blob(), given[7].bytes(), given[8].json());
+    const ends = await Promise.allSettled(read);
+    return new Response(ends.map(({ status, reason }) => `${status} ${reason}`).join() + " " + cancelled);)");
+  for (std::size_t n = 0; n < 9; ++n) {
+    ASSERT_EQ(host.fetches.size(), n + 1) << failure_text();
+    // The last one comes whole.
+    realm->answered(host.fetches[n].operation, {.status = 200, .reason = "", .fields = {}},
+                    n == 8 ? Body{.kind = Body::Kind::Whole, .whole = Chunk::of("{}"), .stream = 0, .length = {}}
+                           : Body{.kind = Body::Kind::Stream, .whole = {}, .stream = 100 + n, .length = {}});
+  }
+  std::string expected = "rejected why";
+  for (int n = 1; n < 12; ++n) expected += ",rejected why";
+  EXPECT_EQ(host.answers[1].body, expected + " cancelled why") << failure_text();
+  EXPECT_EQ(host.aborted_fetches.size(), 1U);
+  EXPECT_EQ(host.cancelled.size(), 8U);
+  EXPECT_TRUE(host.uncaught_failures.empty());
+}
+
+TEST_F(RealmTest, ACloneOfAByteStreamIsOne) {
+  answer_of(R"(
+    const answer = await fetch("http://origin/");
+    const copy = answer.clone();
+    const { value } = await copy.body.getReader({ mode: "byob" }).read(new Uint8Array(8));
+    value[0] = 0;
+    return new Response(`${value.length} ${await answer.text()}`);)");
+  realm->answered(host.fetches[0].operation, {.status = 200, .reason = "", .fields = {}},
+                  {.kind = Body::Kind::Stream, .whole = {}, .stream = 9, .length = {}});
+  realm->chunk(9, Chunk::of("abc"));
+  realm->end(9);
+  EXPECT_EQ(host.answers[1].body, "3 abc") << failure_text();
+}
+
+TEST_F(RealmTest, WhoDependsOnASignalIsForgottenWithIt) {
+  realm = Realm::create(tests::realm_engine(), {.heap_bytes_max = 16u << 20, .external_bytes_max = 32u << 20});
+  ASSERT_TRUE(load(R"(
+    const control = new AbortController();
+    let heard = 0;
+    export default { async fetch(request) {
+      if (request.method === "POST") {
+        AbortSignal.any([control.signal]).addEventListener("abort", () => ++heard);
+        const kept = AbortSignal.any([control.signal]);
+        control.abort();
+        return new Response(`${heard} ${kept.aborted}`);
+      }
+      for (let n = 0; n < 10; ++n) {
+        await fetch("data:,x", { signal: control.signal });
+        AbortSignal.any([control.signal]);
+      }
+      return new Response("ok");
+    } };)"));
+  for (int n = 0; n < 8000; ++n) ASSERT_EQ(get().body, "ok") << failure_text() << " in call " << n;
+  EXPECT_EQ(get({.kind = Body::Kind::Whole, .whole = Chunk::of("x"), .stream = 0, .length = {}}).body, "1 true");
+}
+
+TEST_F(RealmTest, AClientThatHasGoneIsSeenAlsoByWhoLooksLater) {
+  answer_of(
+      R"(await fetch("http://origin/"); return new Response(`${request.signal.aborted} ${request.signal.reason.name}`);)");
+  realm->abandon(1);
+  realm->answered(host.fetches[0].operation, {.status = 200, .reason = "", .fields = {}}, {});
+  EXPECT_EQ(host.answers[1].body, "true AbortError") << failure_text();
+}
+
+TEST_F(RealmTest, ABodyIsWhatItsChunksWereWhenTheyWereRead) {
+  const Answer answer = answer_of(R"(
+    const stream = new ReadableStream({ async start(controller) {
+      const one = new Uint8Array([97, 98]);
+      controller.enqueue(one);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      structuredClone(one.buffer, { transfer: [one.buffer] });
+      controller.enqueue(new Uint8Array([99]));
+      controller.close();
+    } });
+    return new Response(await new Response(stream).text());)");
+  realm->run_timers();
+  EXPECT_EQ(host.answers[1].body, "abc") << failure_text();
+}
+
+TEST_F(RealmTest, ABackslashInAFormsNameIsNoEscape) {
+  EXPECT_EQ(answer_of(R"(
+    const form = new FormData();
+    form.append("a\\", new File(["SECRET"], "n\".txt"));
+    const read = [...await new Response(form).formData()];
+    return new Response(read.map(([name, value]) => `${name} ${value.name} ${value.size}`).join());)")
+                .body,
+            "a\\ n\".txt 6")
+      << failure_text();
+}
+
+// "hello hello hello"
+constexpr std::string_view kGzip(
+    "\037\213\010\000\000\000\000\000\002\003\313\110\315\311\311\127\310\100\220\000\200\210\371\345\021\000\000\000",
+    28);
+
+TEST_F(RealmTest, ACodedAnswerIsDecodedForWhoReadsItAndHandedOnAsItCame) {
+  ASSERT_TRUE(load(R"(export default { async fetch(request) {
+    const way = request.headers.get("x-way");
+    const r = await fetch("http://origin/");
+    if (way === "hand on") return r;
+    if (way === "wrap") return new Response(r.body, r);
+    if (way === "read") return new Response(`${r.headers.get("content-encoding")} ${await r.text()}`);
+    if (way === "edit") return new Response((await r.text()).toUpperCase(), r);
+    if (way === "bare") return new Response(r.body, { headers: { "content-length": "28" } });
+    if (way === "clone") { const copy = r.clone(); return new Response(`${await copy.text()}, ${await r.text()}`); }
+    return new Response(await r.text().catch((error) => error.name));
+  } };)"));
+  const Field coded[] = {{"Content-Encoding", "GZIP"}, {"Content-Length", "28"}};
+  struct Case {
+    std::string_view way;
+    bool whole;
+    std::string_view body;
+    std::string_view coding;
+  };
+  constexpr std::string_view kText = "hello hello hello";
+  const Case cases[] = {{"hand on", true, kGzip, "GZIP"},
+                        {"hand on", false, kGzip, "GZIP"},
+                        {"wrap", true, kGzip, "GZIP"},
+                        {"wrap", false, kGzip, "GZIP"},
+                        {"read", true, "GZIP hello hello hello", ""},
+                        {"read", false, "GZIP hello hello hello", ""},
+                        {"edit", false, "HELLO HELLO HELLO", ""},
+                        {"bare", true, kText, ""},
+                        {"bare", false, kText, ""},
+                        {"clone", false, "hello hello hello, hello hello hello", ""},
+                        {"cut off", false, "TypeError", ""}};
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.way);
+    const Field way[] = {{"X-Way", one.way}};
+    const EventId event = ++last_event;
+    realm->fetch(event, {.method = "GET", .url = "http://example.com/", .fields = way}, {});
+    const OperationId operation = host.fetches.back().operation;
+    if (one.whole) {
+      realm->answered(operation, {.status = 200, .reason = "", .fields = coded},
+                      {.kind = Body::Kind::Whole, .whole = Chunk::of(std::string(kGzip)), .stream = 0, .length = {}});
+    } else {
+      const StreamId stream = 100 + event;
+      realm->answered(operation, {.status = 200, .reason = "", .fields = coded},
+                      {.kind = Body::Kind::Stream, .whole = {}, .stream = stream, .length = 28});
+      realm->chunk(stream, Chunk::of(std::string(kGzip.substr(0, 12))));
+      if (one.way != "cut off") realm->chunk(stream, Chunk::of(std::string(kGzip.substr(12))));
+      realm->end(stream);
+    }
+    const Answer answer = host.answers[event];
+    EXPECT_EQ(answer.body + host.written[answer.stream], one.body) << failure_text();
+    std::string coding;
+    for (const auto& [name, value] : answer.fields) {
+      if (lower(name) == "content-encoding") coding = value;
+      if (lower(name) == "content-length") EXPECT_EQ(one.coding, "GZIP");
+    }
+    EXPECT_EQ(coding, one.coding);
+  }
+}
+
+TEST_F(RealmTest, AnAnswerWithoutIntegrityIsNotGiven) {
+  answer_of(R"(
+    const hash = async (name, text) => `${name.replace("-", "").toLowerCase()}-` +
+      btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.digest(name, new TextEncoder().encode(text)))));
+    const ways = ["sha256-AAAA", await hash("SHA-256", "x"), `${await hash("SHA-512", "y")} ${await hash("SHA-256", "x")}`,
+      `${await hash("SHA-384", "y")} ${await hash("SHA-384", "x")}?a`, "md5-AAAA"];
+    const out = [];
+    for (const integrity of ways) {
+      out.push(await fetch("data:,x", { integrity }).then((r) => r.text(), (error) => error.name));
+    }
+    return new Response(out.join());)");
+  EXPECT_EQ(host.answers[1].body, "TypeError,x,TypeError,x,x") << failure_text();
+}
+
+TEST_F(RealmWasmTest, ACompiledModuleIsCloned) {
+  const Answer answer = answer_of(R"(
+    const module = new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
+    const { copy } = structuredClone({ copy: module });
+    return new Response(`${copy !== module} ${new WebAssembly.Instance(copy) instanceof WebAssembly.Instance}`);)");
+  EXPECT_EQ(answer.body, "true true") << failure_text();
+}
+
+TEST_F(RealmWasmTest, NothingWaitsForMemory) {
+  const Answer answer = answer_of(R"(
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    try { Atomics.wait(new Int32Array(memory.buffer), 0, 0, 1); } catch (error) { return new Response(error.name); })");
+  EXPECT_EQ(answer.body, "TypeError") << failure_text();
+}
+
+TEST_F(RealmTest, TheUrlOfARequestIsParsed) {
+  ASSERT_TRUE(load("export default { fetch(request) { return new Response(request.url); } };"));
+  const std::pair<std::string_view, std::string_view> cases[] = {{"/a/../b/%2e%2e/c//d", "/c//d"},
+                                                                 {"/a/.", "/a/"},
+                                                                 {"/a\\b", "/a/b"},
+                                                                 {"/a\"b?c'd", "/a%22b?c%27d"},
+                                                                 {"/a.b/c%2ed?e=/../f", "/a.b/c%2ed?e=/../f"},
+                                                                 {"/%41?x#", "/%41?x#"}};
+  for (const auto& [target, parsed] : cases) {
+    realm->fetch(++last_event, {.method = "GET", .url = "http://example.com" + std::string(target), .fields = {}}, {});
+    EXPECT_EQ(host.answers[last_event].body, "http://example.com" + std::string(parsed)) << failure_text();
+  }
+}
+
+TEST_F(RealmTest, AFieldThatHttpCannotSendIsNamed) {
+  answer_of(R"(
+    const headers = { x: "fine", "x-bell": "a\x07b" };
+    const told = await fetch("http://origin/", { headers }).catch((error) => error.message);
+    console.log(told);
+    return new Response("x", { headers });)");
+  EXPECT_THAT(failure_text(), HasSubstr("The header 'x-bell' of the Response has a control character"));
+  ASSERT_EQ(host.lines.size(), 1U);
+  EXPECT_THAT(host.lines[0], HasSubstr("The header 'x-bell' of the request has a control character"));
+  EXPECT_TRUE(host.fetches.empty());
+}
+
 TEST_F(RealmTest, ABodyThatStreamsInIsCollected) {
   ASSERT_TRUE(load("export default { async fetch(request) { return new Response(await request.text()); } };"));
   get({.kind = Body::Kind::Stream, .whole = {}, .stream = 77, .length = {}});
@@ -908,6 +1146,63 @@ TEST_F(RealmTest, UncaughtErrorsAreTold) {
   EXPECT_THAT(host.uncaught_failures[0].text, HasSubstr("TypeError: thrown"));
   EXPECT_EQ(host.uncaught_failures[0].position, "script.js:2:30");
   EXPECT_THAT(host.uncaught_failures[1].text, HasSubstr("Error: lost"));
+}
+
+TEST_F(RealmTest, AFailureIsPlacedInTheWorkerAndNotInThePlatform) {
+  answer_of("\nnew URL('no url');");
+  const Failure& native = host.ends[last_event].failure.value();
+  EXPECT_EQ(native.position.substr(0, 9), "app.js:2:");
+  EXPECT_THAT(native.stack, HasSubstr("app.js:2:"));
+  EXPECT_THAT(native.stack, testing::Not(HasSubstr("verge:")));
+  for (const char* other : {"throw { a: 1 };", "return undefined;"}) {
+    realm = Realm::create(tests::realm_engine(), {});
+    answer_of(other);
+    EXPECT_EQ(host.ends[last_event].failure.value().position, "") << other;
+  }
+}
+
+TEST_F(RealmTest, ATimerEndsWithItsEvent) {
+  ASSERT_TRUE(load(R"(let ran = 0;
+    export default { fetch(request, env, ctx) {
+      setInterval(() => { ++ran; }, 1);
+      setTimeout(() => { ran += 100; }, 5);
+      if (request.method === "POST") ctx.waitUntil(new Promise((resolve) => setTimeout(resolve, 3)));
+      return new Response(`${ran}`);
+    } };)"));
+  EXPECT_EQ(get().body, "0");
+  for (int i = 0; i < 10; ++i) {
+    host.now_ns += 1'000'000;
+    realm->run_timers();
+  }
+  EXPECT_FALSE(realm->next_deadline_ns().has_value());
+  // As long as it is waited for, they run.
+  EXPECT_EQ(get({.kind = Body::Kind::Whole, .whole = Chunk::of("x")}).body, "0");
+  for (int i = 0; i < 10; ++i) {
+    host.now_ns += 1'000'000;
+    realm->run_timers();
+  }
+  EXPECT_FALSE(realm->next_deadline_ns().has_value());
+  const std::string ran = get().body;
+  EXPECT_TRUE(ran == "2" || ran == "3") << ran;
+}
+
+TEST_F(RealmTest, AHeadThatIsTooLargeFailsItsEvent) {
+  const char* too_large[] = {
+      "new Response('x', { headers: Array.from({ length: 513 }, (_, i) => ['x' + i, 'v']) })",
+      "new Response('x', { headers: { a: 'y'.repeat(300000) } })",
+      "new Response(null, { statusText: 'r'.repeat(300000) })",
+      R"(new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(9)); } }),
+                      { headers: { a: 'y'.repeat(300000) } }))",
+  };
+  for (const char* answer : too_large) {
+    realm = Realm::create(tests::realm_engine(), {});
+    answer_of(fmt::format("return {};", answer));
+    EXPECT_THAT(failure_text(), HasSubstr("TypeError: The head of the Response has more than")) << answer;
+    EXPECT_TRUE(host.answers[last_event].fields.empty()) << answer;
+  }
+  realm = Realm::create(tests::realm_engine(), {});
+  answer_of("return new Response('x', { headers: Array.from({ length: 511 }, (_, i) => ['x' + i, 'v']) });");
+  EXPECT_EQ(host.answers.at(last_event).fields.size(), 512U);
 }
 
 TEST_F(RealmTest, TheCodeCacheIsTakenAndAForeignOneIgnored) {

@@ -43,10 +43,16 @@ class CloneWriter final : public v8::ValueSerializer::Delegate {
     return v8::Just(static_cast<std::uint32_t>(shared.size() - 1));
   }
 
+  v8::Maybe<std::uint32_t> GetWasmModuleTransferId(v8::Isolate*, v8::Local<v8::WasmModuleObject> module) override {
+    modules.emplace_back(isolate_, module);
+    return v8::Just(static_cast<std::uint32_t>(modules.size() - 1));
+  }
+
   v8::ValueSerializer* serializer = nullptr;
   // Not as locals: V8 has a scope of handles for each object it writes.
   std::vector<v8::Global<v8::Object>> copies;
   std::vector<v8::Global<v8::SharedArrayBuffer>> shared;
+  std::vector<v8::Global<v8::WasmModuleObject>> modules;
 
  private:
   void throw_error(v8::Local<v8::String> message) {
@@ -70,6 +76,11 @@ class CloneReader final : public v8::ValueDeserializer::Delegate {
     if (!deserializer->ReadUint32(&index) || index >= writer_.copies.size()) return {};
     return writer_.copies[index].Get(isolate);
   }
+  v8::MaybeLocal<v8::WasmModuleObject> GetWasmModuleFromId(v8::Isolate* isolate, std::uint32_t id) override {
+    if (id >= writer_.modules.size()) return {};
+    return v8::WasmModuleObject::FromCompiledModule(isolate, writer_.modules[id].Get(isolate)->GetCompiledModule());
+  }
+
   v8::MaybeLocal<v8::SharedArrayBuffer> GetSharedArrayBufferFromId(v8::Isolate* isolate, std::uint32_t id) override {
     if (id >= writer_.shared.size()) return {};
     return writer_.shared[id].Get(isolate);

@@ -25,6 +25,9 @@ constexpr uint64_t kLongEntryNs = 1'000'000;
 // Garbage below this is not worth the processor time of a whole collection, 10 ms and more, for which those wait that
 // start.
 constexpr uint64_t kWorthTrimmingBytes = 1U << 20;
+// Two heads, of a cache's put, with the lengths of what they have, and what comes of a body, are one frame.
+static_assert(kHeadFieldsMax == calls::kFieldsMax);
+static_assert(2 * (kHeadBytesMax + kHeadFieldsMax * 10) + calls::kWindowBytes < calls::kPayloadBytesMax);
 
 calls::ConsoleLevel level_of(ConsoleLevel level) { return static_cast<calls::ConsoleLevel>(level); }
 
@@ -86,6 +89,7 @@ void WorkerHost::load(std::unique_ptr<Realm> ready) {
       (realm_->handles("fetch") ? calls::kHasFetch : 0) | (realm_->handles("scheduled") ? calls::kHasScheduled : 0) |
       (realm_->handles("event") ? calls::kHasEvent : 0) | (realm_->handles("queue") ? calls::kHasQueue : 0);
   calls::append_number(out, calls::FrameType::kLoaded, id_, memory_bytes_, flags);
+  do_what_follows();
 }
 
 template <class Work>
@@ -186,6 +190,7 @@ void WorkerHost::condemn() {
   for (auto& [id, call] : calls_) call.leaving = 0;
   pulled_.clear();
   roomy_.clear();
+  excessive_.clear();
   realm_.reset();
 }
 
@@ -210,6 +215,7 @@ void WorkerHost::settle_ended() {
     const std::string_view bytes(reinterpret_cast<const char*>(code.data()), code.size());
     program_.code_cache = bytes;
     program_.program.code_cache = std::as_bytes(std::span(program_.code_cache));
+    if (bytes.size() > calls::kLoadBytesMax) return;
     calls::append_frame(process_.outbox().text(), calls::FrameType::kCode, id_, bytes);
   }
 }
@@ -226,8 +232,13 @@ void WorkerHost::end_unread_bodies() {
 }
 
 void WorkerHost::do_what_follows() {
-  while (realm_ && (!pulled_.empty() || !roomy_.empty())) {
-    if (!pulled_.empty()) {
+  while (realm_ && (!pulled_.empty() || !roomy_.empty() || !excessive_.empty())) {
+    if (!excessive_.empty()) {
+      const Excessive its = excessive_.back();
+      excessive_.pop_back();
+      const Failure told{"workers.subrequest", "the request has " + std::string(its.excess), {}, {}};
+      enter(its.event, program_.cpu_ns, [&] { realm_->failed(its.operation, told); });
+    } else if (!pulled_.empty()) {
       const StreamId stream = pulled_.back();
       pulled_.pop_back();
       feed(stream);
@@ -380,8 +391,9 @@ void WorkerHost::abandon(uint32_t call) {
     if (state->second.has_ended) ended_.push_back(call);
   }
   enter_for(call, [&] {
-    if (leaving != 0 && leaving < kOwnStream) realm_->dropped(leaving);
+    // First: the event may end with its answer.
     realm_->abandon(call);
+    if (leaving != 0 && leaving < kOwnStream) realm_->dropped(leaving);
   });
 }
 
@@ -591,6 +603,7 @@ void WorkerHost::console(EventId event, ConsoleLevel level, std::string_view tex
 }
 
 void WorkerHost::uncaught(EventId event, const Failure& failure) {
+  if (program_.program.kind != Program::Kind::Worker) return script_ended(failure);
   console(event, ConsoleLevel::Error, "Uncaught " + (failure.stack.empty() ? failure.text : failure.stack));
 }
 
@@ -666,6 +679,8 @@ void WorkerHost::send_failure(calls::FrameType type, uint32_t id, const Failure&
 // --- Work for the other thread
 
 bool WorkerHost::compute(OperationId operation, EventId event, const std::shared_ptr<Work>& work) {
+  // Of a call that is over it is done within what may still run of that, and has no time of its own.
+  if (event != kNoEvent && !calls_.contains(static_cast<uint32_t>(event))) return false;
   auto job = std::make_shared<AsideJob>();
   job->worker = id_;
   job->operation = operation;
@@ -803,8 +818,13 @@ bool WorkerHost::relays(EventId event, StreamId stream) const {
 
 // --- Subrequests
 
-uint32_t WorkerHost::begin_subrequest(OperationId operation, EventId event, calls::Request& request,
-                                      const RequestHead& head, Body body) {
+void WorkerHost::begin_subrequest(OperationId operation, EventId event, calls::Request& request,
+                                  const RequestHead& head, Body body) {
+  const std::string_view excess = excess_of(request.cache.size() + head.method.size() + head.url.size(), head.fields);
+  if (!excess.empty()) {
+    excessive_.push_back({operation, event, excess});
+    return;
+  }
   const uint32_t id = process_.add_subrequest(*this);
   Subrequest& its = subrequests_[id];
   its = {.operation = operation, .event = event, .is_match = request.target == calls::RequestTarget::kCacheMatch};
@@ -818,7 +838,7 @@ uint32_t WorkerHost::begin_subrequest(OperationId operation, EventId event, call
   if (is_whole) {
     request.body = body.whole.bytes();
     calls::append_request(process_.outbox().text(), id, request, calls::kEnd);
-    return id;
+    return;
   }
   calls::append_request(process_.outbox().text(), id, request, 0);
   const StreamId stream = body.kind == Body::Kind::Whole ? kOwnStream | kOfSubrequest | id : body.stream;
@@ -830,7 +850,6 @@ uint32_t WorkerHost::begin_subrequest(OperationId operation, EventId event, call
     leaving.closed = true;
     pump(stream, leaving);
   }
-  return id;
 }
 
 void WorkerHost::fetch(OperationId operation, EventId event, const RequestHead& head, Body body) {
@@ -854,6 +873,10 @@ void WorkerHost::cache_match(OperationId operation, EventId event, std::string_v
 
 void WorkerHost::cache_put(OperationId operation, EventId event, std::string_view cache, const RequestHead& request,
                            const ResponseHead& head, Body body) {
+  if (const std::string_view excess = excess_of(head.reason.size(), head.fields); !excess.empty()) {
+    excessive_.push_back({operation, event, excess});
+    return;
+  }
   calls::Request its{.target = calls::RequestTarget::kCachePut,
                      .cache = cache,
                      .status = head.status,

@@ -78,6 +78,7 @@ class WorkerHost final : public Host {
   Time now() override;
   void random(std::span<std::byte> out) override;
   void console(EventId event, ConsoleLevel level, std::string_view text) override;
+  // A script ends with it.
   void uncaught(EventId event, const Failure& failure) override;
   void respond(EventId event, const ResponseHead& head, Body body) override;
   void ended(EventId event, const EventEnd& end) override;
@@ -150,6 +151,11 @@ class WorkerHost final : public Host {
     bool is_match = false;  // in the cache
     StreamId leaving = 0;
   };
+  struct Excessive {
+    OperationId operation;
+    EventId event;
+    std::string_view excess;
+  };
 
   // Runs `work`, which calls the realm, as code of `event`, then what follows from it. Templates: `work` is inlined.
   template <class Work>
@@ -175,8 +181,9 @@ class WorkerHost final : public Host {
   void add_room(StreamId stream, uint64_t bytes);
   void end_leaving(const Leaving& leaving);
   void pump_socket(uint32_t call, Socket& socket);
-  uint32_t begin_subrequest(OperationId operation, EventId event, calls::Request& request, const RequestHead& head,
-                            Body body);
+  // Where its head has an excess it fails, once the realm can be told so.
+  void begin_subrequest(OperationId operation, EventId event, calls::Request& request, const RequestHead& head,
+                        Body body);
   Subrequest* find_subrequest(uint32_t subrequest);
   void forget_subrequest(uint32_t subrequest);
   void send_failure(calls::FrameType type, uint32_t id, const Failure& failure, uint8_t flags = 0);
@@ -197,6 +204,7 @@ class WorkerHost final : public Host {
   std::vector<StreamId> unread_;                 // bodies of calls that are over
   std::vector<StreamId> pulled_;                 // to be fed
   std::vector<StreamId> roomy_;                  // to be told
+  std::vector<Excessive> excessive_;             // requests, likewise
   std::vector<Field> fields_;                    // scratch, as the next
   calls::Head answer_;
   std::optional<Failure> load_failure_;

@@ -6,7 +6,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <fstream>
+#include <new>
 #include <string>
 
 #include <fcntl.h>
@@ -165,6 +167,8 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   dup2(socket, kIsolateSocket);
   syscall(SYS_close_range, kIsolateSocket + 1, ~0U, 0);
   signal(SIGPIPE, SIG_IGN);
+  // Whatever it does, it ends with the zygote, which ends with the node.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_NAME, "isolate");
   IsolateProcess process(engine_, kIsolateSocket, status, counts_, std::move(ready_), ready_limits_);
   process.watchdog().start();
@@ -173,9 +177,14 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   if (!take_idle_priority()) lacks |= calls::kLacksIdlePriority;
   lacks |= give_up_system(data_bytes, may_make_threads_);
   status.lacks.store(lacks);
-  const int result = process.run();
-  // Nothing of this process outlives it: no destructors.
-  _exit(result);
+  // Nothing of this process outlives it: no destructors, which would wait for its threads.
+  try {
+    _exit(process.run());
+  } catch (const std::bad_alloc&) {
+    status.end_reason.store(calls::EndReason::kMemory);
+  } catch (const std::exception&) {
+  }
+  _exit(1);
 }
 
 void Zygote::collect() {

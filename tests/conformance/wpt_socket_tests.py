@@ -77,6 +77,10 @@ def find(suite, skipped):
                 yield path, variant
 
 
+# What nothing catches is the harness's to judge, and does not end the script.
+TAKES_ERRORS = 'for (const type of ["error", "unhandledrejection"]) addEventListener(type, (event) => event.preventDefault());'
+
+
 class Servers:
     """Those that the tests speak to, and how one is run."""
 
@@ -103,7 +107,7 @@ class Servers:
     def start(self, suite, harness, url, test, scratch):
         """The process that runs the test, and how long it may take in seconds; an explanation where the suite lacks a part of it."""
         source = test.read_text(errors="replace")
-        texts = [(HERE / "wpt_prelude.js").read_text().replace("%URL%", url), harness.read_text(), (HERE / "wpt_report.js").read_text()]
+        texts = [(HERE / "wpt_prelude.js").read_text().replace("%URL%", url), TAKES_ERRORS, harness.read_text(), (HERE / "wpt_report.js").read_text()]
         for piece in pieces_of(suite, test, source):
             if isinstance(piece, pathlib.Path):
                 if not piece.is_file():

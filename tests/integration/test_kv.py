@@ -155,6 +155,17 @@ class Example(verge.TestCase):
         self.assertEqual((followed.status, followed.fields["location"]), (302, "https://example.com/docs"))
         self.assertEqual([link["name"] for link in served.get("/").json()], ["docs"])
 
+    def test_url_shortener_without_a_secret_takes_nothing(self):
+        with open(os.path.join(EXAMPLES, "url_shortener.js"), encoding="utf-8") as file:
+            text = file.read()
+        for variables in ([], ["--env", "SECRET="]):
+            served = Served(self, {"short": text}, [*EASY, "--kv", "LINKS", *variables])
+            for shown in ("undefined", "", "null"):
+                answer = served.get("/docs", "PUT", "https://example.com/", {"Authorization": f"Bearer {shown}"})
+                self.assertEqual((answer.status, answer.body), (500, b"env.SECRET is not set: nobody may make links\n"))
+            self.assertEqual(served.get("/").json(), [])
+            os.unlink(served.ready)
+
 
 class WithKv(WithWorkers, Asks):
     def with_kv(self, more="", sets=(), **options):

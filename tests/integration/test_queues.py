@@ -281,6 +281,34 @@ class Queues(WithQueues):
             self.assertEqual(answer.status, 202, answer)
         wait_until(lambda: self.get(node, "/orders/tea", host="orders.test").json() == {"article": "tea", "ordered": 5}, "it is counted")
 
+    def test_the_example_loses_no_order_where_a_batch_fails_or_comes_twice(self):
+        with open(os.path.join(EXAMPLES, "order_queue.js"), encoding="utf-8") as file:
+            source = file.read()
+        # The third put fails; the fifth is done, and then its batch fails. /puts says how many there were.
+        source = source.replace("export default {", "const its = {") + """
+let puts = 0;
+export default {
+  fetch: (request, env) => request.url.endsWith("/puts") ? new Response(String(puts)) : its.fetch(request, env),
+  queue(batch, env) {
+    const put = async (...all) => {
+      if (++puts === 3) throw new Error("no");
+      await env.STOCK.put(...all);
+      if (puts === 5) throw new Error("done all the same");
+    };
+    return its.queue(batch, { ...env, STOCK: { get: (...all) => env.STOCK.get(...all), put } });
+  },
+};
+"""
+        config = '[[queue]]\nname = "orders"\nmax_batch_timeout = "0s"\nmax_batch_size = 10\nretry_delay = "1s"\n' + self.worker(
+            "orders", source, 'routes = ["orders.test/*"]\nqueues = { ORDERS = "orders" }\nconsumes = ["orders"]\nkv = { STOCK = "stock" }')
+        node = self.node("node", config).start()
+        for _ in range(30):
+            self.assertEqual(self.get(node, "/orders", "POST", '{"article": "tea", "count": 1}', host="orders.test").status, 202)
+        wait_until(lambda: self.queue(node, "orders")["messages"] == 0, "all were consumed")
+        self.assertEqual(self.get(node, "/orders/tea", host="orders.test").json(), {"article": "tea", "ordered": 30})
+        # Of the 30 one failed before it was written, and none was written twice.
+        self.assertEqual(self.get(node, "/puts", host="orders.test").body, b"31")
+
     def test_who_may_change(self):
         token = os.path.join(self.directory, "token")
         with open(token, "w", encoding="utf-8") as file:

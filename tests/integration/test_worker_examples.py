@@ -45,9 +45,9 @@ class Examples(WithWorkers):
                             'routes = ["api.test/*"]\nprivate_addresses = true\n'
                             f'env = {{ ORIGIN = "{origin.url}", TTL = \'{{"product":60,"top":60,"broken":60}}\' }}'))
 
-    def ask(self, node, query, variables=None, **fields):
+    def ask(self, node, query, variables=None, path="/graphql", **fields):
         body = json.dumps({"query": query, **({} if variables is None else {"variables": variables})})
-        answer = self.get(node, "/graphql", "POST", body.encode(), host="api.test", Content_Type="application/json", **fields)
+        answer = self.get(node, path, "POST", body.encode(), host="api.test", Content_Type="application/json", **fields)
         self.assertEqual(answer.status, 200, answer.body)
         return json.loads(answer.body), answer.fields.get("x-fields-cached")
 
@@ -78,6 +78,28 @@ class Examples(WithWorkers):
         self.assertEqual(self.asked[-1], {"query": "query ($size: Int) { me(size: $size) }", "variables": {"size": 3}})
         _, cached = self.ask(node, query, {"id": 2, "size": 3})
         self.assertEqual(cached, "0 of 2")
+
+    def test_graphql_strings_and_servers_tell_fields_apart(self):
+        node = self.graphql()
+        self.ask(node, '{ product(q: "a  b") }')
+        for query in ('{ product(q: "a b") }', '{ product(q: "a\\\"  b") }', '{ product(q: "a\\\" b") }'):
+            self.assertEqual(self.ask(node, query)[1], "0 of 1", query)
+        self.assertEqual(self.ask(node, '{ product( q:  "a  b") }')[1], "0 of 1")  # written otherwise: asked once more at most
+        self.assertEqual(self.ask(node, '{\n  product(q:\n "a  b") }')[1], "1 of 1")
+        self.assertEqual(self.ask(node, '{ product(q: "a  b") }', path="/other")[1], "0 of 1")
+        # A name in a string is no variable's.
+        self.ask(node, 'query ($id: Int) { product(q: "$id") me(id: $id) }', {"id": 1})
+        _, cached = self.ask(node, 'query ($id: Int) { product(q: "$id") me(id: $id) }', {"id": 2})
+        self.assertEqual(cached, "1 of 2")
+        self.assertEqual(self.ask(node, "{ constructor }")[1], "0 of 1")
+
+    def test_graphql_queries_with_defaults_are_passed_on(self):
+        node = self.graphql()
+        for query in ("query ($n: Int = 5) { top(n: $n) }", "query($n:Int=10){ top(n:$n) }", "query($ids:[Int]=[1,2]){ top(ids:$ids) }"):
+            for _ in range(2):
+                _, cached = self.ask(node, query)
+                self.assertIsNone(cached, query)
+                self.assertEqual(self.asked[-1]["query"], query)
 
     def test_graphql_what_is_not_for_others_is_passed_on(self):
         node = self.graphql()

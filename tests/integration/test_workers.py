@@ -6,9 +6,13 @@ process, keeps its counter: it was never restarted. Timings are measured in benc
 
 import base64
 import concurrent.futures
+import contextlib
+import glob
 import hmac
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -305,6 +309,35 @@ class Limits(TestCase):
             self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
             self.assertEqual(served.get("/").body, b"well")
 
+    def test_what_isolates_do_ends_with_their_node(self):
+        served = Served(self, {"spin": source("while (true) {}"), "derive": source(ATTACKS["derive"])},
+                        ["--cpu-ms", "3600000", "--wall-ms", "3600000"])
+
+        def ask(path):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                served.get(path)
+
+        for name in ("spin", "derive"):
+            threading.Thread(target=ask, args=(f"/{name}/",), daemon=True).start()
+
+        def children(process):
+            found = []
+            for path in glob.glob(f"/proc/{process}/task/*/children"):
+                with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+                    found += [int(each) for each in file.read().split()]
+            return found
+
+        def used(process):
+            with open(f"/proc/{process}/stat", encoding="ascii") as file:
+                fields = file.read().rpartition(")")[2].split()
+            return int(fields[11]) + int(fields[12])
+
+        zygote = children(served.process.pid)[0]
+        wait_until(lambda: sum(used(each) > 20 for each in children(zygote)) == 2, "both compute")
+        isolates = children(zygote)
+        served.process.kill()
+        wait_until(lambda: not any(os.path.exists(f"/proc/{each}") for each in [zygote, *isolates]), "all have ended")
+
     def test_what_can_be_collected_is_no_reason_to_end_a_worker(self):
         """Ten times its memory in bodies, whose sizes V8 knows of only where it is told; the worker's counter goes on."""
         served = Served(self, {"w": """
@@ -368,6 +401,19 @@ class Limits(TestCase):
         for _ in range(3):
             answer = served.get()
             self.assertEqual((answer.status, answer.fields["verge-worker-error"]), (503, 'workers.wall; worker="w"'))
+
+    def test_a_client_that_leaves_while_the_answer_streams_is_seen(self):
+        served = Served(self, {"w": source(
+            'request.signal.addEventListener("abort", () => console.log(`left: ${request.signal.reason.name}`));'
+            'return new Response(new ReadableStream({ start(c) { c.enqueue(new Uint8Array(10)); },'
+            ' cancel() { console.log(`cancelled: ${request.signal.aborted}`); } }));')}, EASY)
+        host, port = served.address.rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b" 200 ", client.recv(4096))
+        wait_until(lambda: "cancelled" in served.said(), lambda: f"the stream is cancelled; the log:\n{served.said()}")
+        self.assertIn("left: AbortError", served.said())
+        self.assertIn("cancelled: true", served.said())
 
     def test_waiting_counts_as_wall_time(self):
         served = Served(self, {"w": source("await new Promise(() => setTimeout(() => {}, 60000));")}, ["--cpu-ms", "5000", "--wall-ms", "40"])
@@ -475,6 +521,17 @@ class Examples(TestCase):
                          '<img src=a loading="lazy"><script src=\'/own.js\'></script><p>text</p>'
                          "<footer>1 scripts removed</footer></body>")
         self.assertEqual(served.get("/text").body, b"<a href=/>")
+
+    def test_rewrite_html_leaves_what_means_the_same_here(self):
+        same = ("<body><a href=page2>a</a><a href='#top'>b</a><a href='?x=1'>c</a><a href='http://['>d</a><a href='mailto:a@b.example'>e</a>"
+                "<script src='http://['></script><script src=httpd.js></script>")
+        page = f"<base href='http://ORIGIN/dir/'>{same}<a href='//ORIGIN/f#g'>f</a><script src='//ads.example/a.js'></script></body>"
+        origin = Served(self, {"origin": source(
+            f'return new Response({json.dumps(page)}.replaceAll("ORIGIN", new URL(request.url).host), {{ headers: {{ "content-type": "text/html" }} }});')})
+        os.unlink(origin.ready)
+        served = self.serve("rewrite_html", f"ORIGIN=http://{origin.address}")
+        self.assertEqual(served.get("/dir/page1").body.decode(),
+                         f'<base href="/dir/">{same}<a href="/f#g">f</a><footer>1 scripts removed</footer></body>')
 
     def test_jwt_auth(self):
         served = self.serve("jwt_auth", "KEY=a secret of the edge")

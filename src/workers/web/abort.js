@@ -5,12 +5,19 @@ import { EventTarget, Event, dispatch, handlerAttribute, setSignals, trust } fro
 import { addTimeout } from "./timers.js";
 import { expose, interfaceOf, required, sequenceOf, toEnforcedUnsignedLongLong } from "./webidl.js";
 
+const Reference = WeakRef;
+const dereference = WeakRef.prototype.deref;
+const deref = (reference) => Reflect.apply(dereference, reference, []);
+
 let making = false;
 let stateOf;
 
 export class AbortSignal extends EventTarget {
-  // aborted, reason, algorithms to run, signals this one depends on, signals that depend on it
-  #state = { aborted: false, reason: undefined, algorithms: [], sources: undefined, dependents: undefined };
+  // aborted, reason, algorithms to run; signals this one depends on; weak references to those that depend on it, and at how
+  // many the dead ones are taken out; those of them that somebody listens to; how many reasons there are to keep this one
+  #state = {
+    aborted: false, reason: undefined, algorithms: [], sources: undefined, dependents: undefined, limit: 16, held: undefined, keeps: 0,
+  };
   constructor() {
     if (!making) throw new TypeError("Illegal constructor");
     super();
@@ -82,12 +89,41 @@ export function dependentSignal(signals) {
     const state = stateOf(signals[at]);
     const sources = state.sources === undefined ? [signals[at]] : [...state.sources];
     for (const source of sources) {
+      if (own.sources.has(source)) continue;
       own.sources.add(source);
-      const dependents = stateOf(source).dependents ??= [];
-      if (!dependents.includes(result)) push(dependents, result);
+      addDependent(stateOf(source), result);
     }
   }
   return result;
+}
+
+function addDependent(state, dependent) {
+  const references = state.dependents ??= [];
+  if (references.length >= state.limit) {
+    let live = 0;
+    for (let at = 0; at < references.length; ++at) {
+      if (deref(references[at]) !== undefined) references[live++] = references[at];
+    }
+    references.length = live;
+    state.limit = live < 8 ? 16 : live * 2;
+  }
+  push(references, new Reference(dependent));
+}
+
+// DOM 3.2.2: a signal that depends on others stays as long as these and somebody who listens.
+function hold(signal) {
+  const { sources } = stateOf(signal);
+  if (sources === undefined) return;
+  for (const source of sources) (stateOf(source).held ??= new Set()).add(signal);
+}
+function release(signal) {
+  const { sources } = stateOf(signal);
+  if (sources === undefined) return;
+  for (const source of sources) stateOf(source).held?.delete(signal);
+}
+function keep(signal) {
+  const state = stateOf(signal);
+  if (!state.aborted && ++state.keeps === 1) hold(signal);
 }
 
 export function abortSignal(signal, reason) {
@@ -95,11 +131,14 @@ export function abortSignal(signal, reason) {
   if (state.aborted) return;
   mark(state, reason);
   const affected = [];
-  for (const dependent of state.dependents ?? []) {
-    if (stateOf(dependent).aborted) continue;
+  for (const reference of state.dependents ?? []) {
+    const dependent = deref(reference);
+    if (dependent === undefined || stateOf(dependent).aborted) continue;
     mark(stateOf(dependent), state.reason);
     push(affected, dependent);
   }
+  state.dependents = state.held = undefined;
+  for (const dependent of affected) release(dependent);
   run(signal);
   for (const dependent of affected) run(dependent);
 }
@@ -117,16 +156,21 @@ function run(signal) {
   dispatch(signal, trust(new Event("abort")));
 }
 
-// Runs `algorithm` when the signal aborts; the function that takes it back.
-export function onAbort(signal, algorithm) {
+// Runs `algorithm` when the signal aborts; the function that takes it back. Unless `keeps`, only as long as somebody else has the signal.
+export function onAbort(signal, algorithm, keeps = true) {
   const state = stateOf(signal);
-  if (!state.aborted) push(state.algorithms, algorithm);
+  if (!state.aborted) {
+    push(state.algorithms, algorithm);
+    if (keeps) keep(signal);
+  }
   return () => {
     const at = state.algorithms.indexOf(algorithm);
-    if (at >= 0) state.algorithms.splice(at, 1);
+    if (at < 0) return;
+    state.algorithms.splice(at, 1);
+    if (keeps && --state.keeps === 0) release(signal);
   };
 }
-setSignals(isSignal, onAbort);
+setSignals(isSignal, onAbort, keep);
 
 export class AbortController {
   #signal = newSignal();

@@ -1,10 +1,12 @@
 // Bodies (Fetch 5.2): what a Request and a Response have in common. A body keeps the form it was given in until somebody
 // asks for another one; a stream is made only for who reads `body`.
 import { Bytes, bytesOf, bytesSet, bytesSlice, bytesTag, charCodeAt, deferred, defineProperty, isBufferSource, isView, mapDelete, mapGet, mapSet, NativeMap, rejected, resolved, slice, then, weakGet, weakSet } from "./intrinsics.js";
+import { onAbort } from "./abort.js";
 import { blobBytes, blobType, isBlob, newBlob } from "./blob.js";
+import { decodedStream } from "./content_coding.js";
 import { decodeText, encodeText } from "./encoding.js";
 import { formOf, isFormData, parseMultipart, serializeForm } from "./form_data.js";
-import { byteStream, cancelBy, cancelStream, isDisturbed, isLocked, isStream, readerOf, readFrom, ReadableStream, take, TransformStream } from "./streams.js";
+import { byteStream, cancelBy, cancelStream, errorStream, isByteStream, isDisturbed, isLocked, isStream, readerOf, readFrom, ReadableStream, take, teeBytes, TransformStream } from "./streams.js";
 import { isParams, parseQuery, serializeParams } from "./url.js";
 import { parseMime, parameterOf } from "./mime.js";
 import { structuredClone } from "./structured_clone.js";
@@ -27,6 +29,35 @@ export class Body {
     this.stream = undefined;
     this.used = false;  // read without a stream
   }
+}
+// Few have them: the signal of the fetch that it came from, the stream of which `stream` is a clone's branch, and the content
+// coding of the source. Who reads gets it decoded; `passes`: it goes out as it came.
+Body.prototype.signal = undefined;
+Body.prototype.root = undefined;
+Body.prototype.coding = undefined;
+Body.prototype.passes = false;
+
+// The same bytes for somebody else.
+function sameBody(body) {
+  const next = new Body(body.kind, body.source, body.length);
+  if (body.signal !== undefined) next.signal = body.signal;
+  if (body.coding !== undefined) next.coding = body.coding;
+  return next;
+}
+const isAborted = (body) => body.signal !== undefined && body.signal.aborted;
+
+// From here on `signal` ends the body with its reason. The signal is kept by who reads the body, and keeps neither.
+export function endWith(body, signal) {
+  body.signal = signal;
+  const id = body.kind === INCOMING ? body.source : 0;
+  onAbort(signal, (reason) => {
+    const entry = id === 0 ? undefined : mapGet(incoming, id);
+    if (id !== 0 && (entry !== undefined || !isUsed(body))) host.cancel(id);
+    entry?.broken(reason);
+    const stream = body.root ?? body.stream;
+    if (stream !== undefined) errorStream(stream, reason);
+    mapDelete(incoming, id);
+  }, false);
 }
 
 // "extract a body": [body, content type or null].
@@ -74,7 +105,7 @@ export function takeHeld(body) {
 const bodyOfStream = new WeakMap();
 function takeOver(body) {
   const { stream } = body;
-  const next = new Body(body.kind, body.source, body.length);
+  const next = sameBody(body);
   // Who still holds the stream sees it as taken.
   next.stream = stream;
   next.fresh = true;
@@ -104,9 +135,10 @@ export const hooks = {
 };
 
 // The stream of an entering body: chunks are pulled as they are read.
-function streamOfIncoming(id) {
+function streamOfIncoming(id, signal) {
   let pending;
   const entry = {
+    signal,
     chunk(bytes) {
       if (bytes.length > 0) controllerOf.enqueue(bytes);
       const { resolve } = pending;
@@ -155,13 +187,20 @@ function streamOfBytes(bytesFrom) {
   });
 }
 
+function streamOfAborted(signal) {
+  const stream = byteStream({ type: "bytes" });
+  errorStream(stream, signal.reason);
+  return stream;
+}
+
 export function streamOf(body) {
   if (body.stream === undefined) {
-    const { kind, source } = body;
-    body.stream = kind === INCOMING ? streamOfIncoming(source) : streamOfBytes(() => {
+    const { kind, source, signal, coding } = body;
+    const stream = isAborted(body) && !body.used ? streamOfAborted(signal) : kind === INCOMING ? streamOfIncoming(source, signal) : streamOfBytes(() => {
       takeHeld(body);
       return kind === TEXT ? encodeText(source) : body.source;
     });
+    body.stream = coding === undefined ? stream : decodedStream(stream, coding);
     if (body.used) {
       // It was read without a stream: what is shown is one that was read.
       const reader = readerOf(body.stream);
@@ -177,7 +216,7 @@ export const isUsed = (body) => body !== null && (body.used || (body.stream !== 
 export const isUnusable = (body) => body !== null && (isUsed(body) || (body.stream !== undefined && isLocked(body.stream)));
 
 // Whether the source may still be used in place of the stream.
-const hasSource = (body) => body.kind !== STREAM && (body.stream === undefined || (!isDisturbed(body.stream) && !isLocked(body.stream)));
+const hasSource = (body) => body.kind !== STREAM && (body.coding === undefined || body.passes) && !isAborted(body) && (body.stream === undefined || (!isDisturbed(body.stream) && !isLocked(body.stream)));
 
 // Marks the stream that somebody may hold as read, when its source is taken from under it.
 function lockStream(body) {
@@ -190,7 +229,7 @@ function lockStream(body) {
   take(body.stream);
 }
 
-// "tee" with cloned chunks: what one side does to a chunk the other does not see.
+// "tee" with cloned chunks, of a stream of values: what one side does to a chunk the other does not see.
 function cloneStream(stream) {
   const reader = readerOf(stream);
   const branches = [];
@@ -250,10 +289,13 @@ function cloneStream(stream) {
 
 export function cloneBody(body) {
   takeHeld(body);
-  if (hasSource(body) && body.kind !== INCOMING) return new Body(body.kind, body.source, body.length);
-  const [one, two] = cloneStream(streamOf(body));
+  if (hasSource(body) && body.kind !== INCOMING) return sameBody(body);
+  const stream = streamOf(body);
+  const [one, two] = isByteStream(stream) ? teeBytes(stream) : cloneStream(stream);
+  body.root ??= stream;
   body.kind = STREAM;
   body.source = undefined;
+  body.coding = undefined;
   body.stream = one;
   const copy = new Body(STREAM, undefined, body.length);
   copy.stream = two;
@@ -264,14 +306,14 @@ export function cloneBody(body) {
 export function moveBody(body) {
   takeHeld(body);
   if (hasSource(body)) {
-    const next = new Body(body.kind, body.source, body.length);
+    const next = sameBody(body);
     lockStream(body);
     body.used = true;
     return next;
   }
   const next = new Body(STREAM, undefined, body.length);
   const { readable, writable } = new TransformStream();
-  then(body.stream.pipeTo(writable), undefined, () => {});
+  then(streamOf(body).pipeTo(writable), undefined, () => {});
   next.stream = readable;
   return next;
 }
@@ -280,9 +322,9 @@ const kNoBytes = new Bytes(0);
 const { parse } = JSON;
 const parseJson = (text) => parse(text);
 
-function collect(id, asText) {
+function collect(id, asText, signal) {
   const made = deferred();
-  mapSet(incoming, id, { collected: made.resolve, broken: made.reject });
+  mapSet(incoming, id, { collected: made.resolve, broken: made.reject, signal });
   host.collect(id, asText);
   return made.promise;
 }
@@ -295,13 +337,17 @@ function readAll(stream) {
   const made = deferred();
   const step = ({ done, value }) => {
     if (done) {
-      const bytes = new Bytes(size);
-      let offset = 0;
-      for (let at = 0; at < pieces.length; ++at) {
-        bytesSet(bytes, pieces[at], offset);
-        offset += pieces[at].length;
+      try {
+        const bytes = new Bytes(size);
+        let offset = 0;
+        for (let at = 0; at < pieces.length; ++at) {
+          bytesSet(bytes, pieces[at], offset);
+          offset += pieces[at].length;
+        }
+        made.resolve(bytes);
+      } catch (error) {
+        made.reject(error);  // no memory for them
       }
-      made.resolve(bytes);
       return;
     }
     if (!isUint8Array(value)) {
@@ -310,7 +356,14 @@ function readAll(stream) {
       then(reader.cancel(error), undefined, () => {});
       return;
     }
-    pieces[pieces.length] = value;
+    // A copy: whoever enqueued the chunk may change it, or transfer its memory.
+    try {
+      pieces[pieces.length] = bytesSlice(value);
+    } catch (error) {
+      made.reject(error);
+      then(cancelBy(reader, error), undefined, () => {});
+      return;
+    }
     size += value.length;
     next();
   };
@@ -323,12 +376,12 @@ const isUint8Array = (value) => isView(value) && bytesTag(value) === "Uint8Array
 // A promise of the bytes (or, `asText`, of a string), made without a stream where none is needed.
 export function consume(body, asText) {
   if (body === null) return resolved(asText ? "" : kNoBytes);
-  if (!hasSource(body)) return then(readAll(body.stream), (bytes) => (asText ? decodeText(bytes) : bytes));
+  if (!hasSource(body)) return then(readAll(streamOf(body)), (bytes) => (asText ? decodeText(bytes) : bytes));
   const { kind, source } = body;
   if (kind === INCOMING) {
     lockStream(body);
     body.used = true;
-    return then(collect(source, asText), (value) => (asText ? value : new Bytes(value)));
+    return then(collect(source, asText, body.signal), (value) => (asText ? value : new Bytes(value)));
   }
   if (kind === HELD && asText && body.stream === undefined) {
     body.used = true;
@@ -400,6 +453,8 @@ let lastStream = 0;
 const leaving = new NativeMap();  // number → {ready, dropped}
 hooks.writable = (id) => mapGet(leaving, id)?.ready();
 hooks.dropped = (id) => mapGet(leaving, id)?.dropped();
+// Takes no more of a body that send() was told to be the stream `id`.
+export const stopSending = (id, reason) => mapGet(leaving, id)?.dropped(reason);
 
 // Uses up a body that is at hand as a whole: what is to be sent is its source, and the kind as body_at() has it
 // (realm_host_bindings.cc). -1: it is a stream.
@@ -438,15 +493,15 @@ export function sendBody(body, send, signalFailure) {
     body.used = true;
     const id = ++lastStream;
     send(2, id, length);
-    return pumpIncoming(source, id);
+    return pumpIncoming(source, id, body.signal);
   }
   const id = ++lastStream;
   send(2, id, -1);
-  return pumpStream(body.stream, id, signalFailure);
+  return pumpStream(streamOf(body), id, signalFailure);
 }
 
 // From the host to the host, chunk by chunk, without a ReadableStream.
-function pumpIncoming(from, to) {
+function pumpIncoming(from, to, signal) {
   const made = deferred();
   const finish = () => {
     mapDelete(leaving, to);
@@ -461,6 +516,7 @@ function pumpIncoming(from, to) {
     },
   });
   mapSet(incoming, from, {
+    signal,
     chunk(bytes) { if (host.write(to, bytes)) host.pull(from); },
     end() {
       host.close(to);
@@ -508,9 +564,9 @@ function pumpStream(stream, id, signalFailure) {
   const next = () => then(readFrom(reader), step, fail);
   mapSet(leaving, id, {
     ready: next,
-    dropped() {
+    dropped(reason = new TypeError("The other side has gone")) {
       finish();
-      then(reader.cancel(new TypeError("The other side has gone")), undefined, () => {});
+      then(cancelBy(reader, reason), undefined, () => {});
     },
   });
   next();
@@ -526,11 +582,9 @@ export function incomingBody(value, length, event = 0) {
   return new Body(BYTES, bytes, bytes.length);
 }
 
-export function discardBody(body) {
+export function discardBody(body, reason = undefined) {
   if (body === null || isUsed(body)) return;
-  if (hasSource(body)) {
-    if (body.kind === INCOMING) host.cancel(body.source);
-    return;
-  }
-  if (!isLocked(body.stream)) then(cancelStream(body.stream, undefined), undefined, () => {});
+  if (body.stream !== undefined && isLocked(body.stream)) return;
+  if (body.kind === INCOMING) host.cancel(body.source);
+  else if (body.kind === STREAM) then(cancelStream(body.stream, reason), undefined, () => {});
 }

@@ -5,7 +5,7 @@ import { fieldOf, makeHeaders } from "./headers.js";
 import { isUnusable, sendBody } from "./body.js";
 import { expectOperation, nextOperation } from "./fetch.js";
 import { isRequest, Request, requestBlock, requestState } from "./request.js";
-import { isResponse, receivedResponse, responseBlock, responseState } from "./response.js";
+import { isResponse, receivedResponse, responseBlock, responseState, sentBlock } from "./response.js";
 import { needAwake } from "./timers.js";
 import { withoutFragment } from "./url.js";
 import { expose, interfaceOf, required, toDictionary } from "./webidl.js";
@@ -68,8 +68,9 @@ class Cache {
       if (vary !== null && /(^|,)\s*\*\s*(,|$)/.test(vary)) throw new TypeError("Cache.put: the answer varies by everything (Vary: *)");
       if (isUnusable(answer.body)) throw new TypeError("Cache.put: the body has been read already, or its stream is locked");
       const url = withoutFragment(state.url);
+      const block = sentBlock(answer);
       return then(operation("Cache.put", (id) => {
-        sendBody(answer.body, (kind, body, length) => host.cachePut(id, name, url, requestBlock(state), answer.status, answer.reason, responseBlock(answer), kind, body, length));
+        sendBody(answer.body, (kind, body, length) => host.cachePut(id, name, url, requestBlock(state), answer.status, answer.reason, block, kind, body, length));
       }), () => undefined);
     });
   }

@@ -1,14 +1,15 @@
 // Events for a worker's handlers, from the call to the moment when all that belongs to them has settled.
 import { mapDelete, mapGet, mapSet, NativeMap, resolved, slice, then } from "./intrinsics.js";
 import { addBindings } from "./bindings.js";
-import { abortSignal } from "./abort.js";
+import { abortSignal, newSignal } from "./abort.js";
 import { DOMException } from "./dom_exception.js";
 import { setCompatibilityDate } from "./compatibility.js";
 import { discardBody, incomingBody, isUnusable, relay, sendBody, useWhole } from "./body.js";
 import { decodeText } from "./encoding.js";
+import { unsendable } from "./headers.js";
 import { outcomeOf, queueBatch } from "./queue.js";
 import { receivedRequest, requestState } from "./request.js";
-import { isResponse, responseBlock, responseState } from "./response.js";
+import { isResponse, responseBlock, responseState, sentBlock } from "./response.js";
 import { reportException } from "./timers.js";
 import { commandOf } from "./wasi.js";
 import { interfaceOf, required } from "./webidl.js";
@@ -103,6 +104,8 @@ class ExecutionContext {
 let making = null;
 interfaceOf(ExecutionContext);
 
+const excessError = (excess) => new TypeError(`The head of the Response has ${excess}`);
+
 function respond(event, response) {
   if (event.over) {
     if (isResponse(response)) discardBody(responseState(response).body);
@@ -122,17 +125,35 @@ function respond(event, response) {
     event.fail(new TypeError("The body of the Response has been read already, or its stream is locked"));
     return;
   }
+  const block = sentBlock(state);
+  const wrong = unsendable(block);
+  if (wrong !== undefined) {
+    discardBody(body);
+    event.fail(new TypeError(`The header '${wrong}' of the Response has a control character, which HTTP does not allow`));
+    return;
+  }
   if (state.webSocket !== null) return switchProtocols(event, state);
-  event.responded = true;
   const { id } = event;
   const kind = body === null ? 0 : relay(body, id) ? 3 : useWhole(body);
   if (kind >= 0) {
-    const ends = --event.waiting === 0;
+    const ends = event.waiting === 1;
+    const excess = host.respond(id, state.status, state.reason, block, kind, kind === 0 ? undefined : body.source, -1, ends);
+    if (excess !== undefined) return event.fail(excessError(excess));
+    event.responded = true;
+    --event.waiting;
     if (ends) event.end();
-    host.respond(id, state.status, state.reason, responseBlock(state), kind, kind === 0 ? undefined : body.source, -1, ends);
     return;
   }
-  const sent = sendBody(body, (kind, value, length) => host.respond(id, state.status, state.reason, responseBlock(state), kind, value, length, false));
+  let sent;
+  try {
+    sent = sendBody(body, (kind, value, length) => {
+      const excess = host.respond(id, state.status, state.reason, block, kind, value, length, false);
+      if (excess !== undefined) throw excessError(excess);
+      event.responded = true;
+    });
+  } catch (error) {
+    return event.fail(error);
+  }
   if (sent === undefined) event.settled();
   else then(sent, () => event.settled());
 }
@@ -141,8 +162,9 @@ function respond(event, response) {
 function switchProtocols(event, state) {
   const wrong = checkAttachable(state.webSocket);
   if (wrong !== undefined) return event.fail(wrong);
+  const excess = host.respond(event.id, 101, state.reason, responseBlock(state), 5, undefined, -1, false);
+  if (excess !== undefined) return event.fail(excessError(excess));
   event.responded = true;
-  host.respond(event.id, 101, state.reason, responseBlock(state), 5, undefined, -1, false);
   connectSocket(state.webSocket, event.id, () => event.settled());
 }
 
@@ -250,9 +272,10 @@ export const hooks = {
   },
   abandon(id) {
     const event = mapGet(running, id);
-    if (event === undefined) return;
-    const state = event.request === null ? undefined : requestState(event.request);
-    if (state?.signal !== undefined) abortSignal(state.signal, new DOMException("The client has gone", "AbortError"));
+    if (event === undefined || event.request === null) return;
+    // Also for who looks at the signal only later.
+    const state = requestState(event.request);
+    abortSignal(state.signal ??= newSignal(), new DOMException("The client has gone", "AbortError"));
   },
   settled() {},
 };

@@ -211,6 +211,7 @@ export class EventTarget {
     }
     const listener = { type: name, callback, capture, once, passive, removed: false, attribute: false };
     push(listeners, listener);
+    if (name === "abort" && isSignal(this)) keepSignal(this);
     if (signal !== undefined) onAbort(signal, () => removeListener(listeners, listener));
   }
   removeEventListener(type, callback, options = {}) {
@@ -252,9 +253,11 @@ function removeListener(listeners, listener) {
 // Set by abort.js, which needs EventTarget.
 let isSignal = () => false;
 let onAbort = () => {};
-export const setSignals = (is, on) => {
+let keepSignal = () => {};
+export const setSignals = (is, on, keep) => {
   isSignal = is;
   onAbort = on;
+  keepSignal = keep;
 };
 
 export function dispatch(target, event) {
@@ -331,6 +334,7 @@ export function handlerAttribute(object, name, special) {
         };
         entry.listener = { type, callback, capture: false, once: false, passive: false, removed: false, attribute: true };
         push(listeners, entry.listener);
+        if (type === "abort" && isSignal(target)) keepSignal(target);
       }
     },
     enumerable: true, configurable: true,

@@ -2,9 +2,9 @@
 import { Bytes, deferred, defineProperty, indexOf, mapDelete, mapGet, mapSet, NativeMap, rejected, then } from "./intrinsics.js";
 import { onAbort } from "./abort.js";
 import { blobBytes, blobType } from "./blob.js";
-import { BYTES, Body, discardBody, incomingBody, INCOMING, sendBody, STREAM, streamOf, takeHeld } from "./body.js";
+import { BYTES, Body, consume, discardBody, endWith, incomingBody, INCOMING, sendBody, stopSending, STREAM, takeHeld } from "./body.js";
 import { encodeText } from "./encoding.js";
-import { blockOf, fieldOf, makeHeaders, removeField, setField } from "./headers.js";
+import { blockOf, fieldOf, makeHeaders, removeField, setField, unsendable } from "./headers.js";
 import { parseMime, serializeMime } from "./mime.js";
 import { Request, requestBlock, requestState } from "./request.js";
 import { receivedResponse, responseState } from "./response.js";
@@ -55,7 +55,7 @@ function fetch(input, init = undefined) {
     const request = new Request(input, init);
     const state = requestState(request);
     if (state.signal !== undefined && state.signal.aborted) {
-      discardBody(state.body);
+      discardBody(state.body, state.signal.reason);
       return rejected(state.signal.reason);
     }
     if (state.method === "GET" && state.body === null && asksForSocket(state)) {
@@ -107,12 +107,14 @@ class Exchange {
     this.method = state.method;
     this.url = state.url;
     this.block = cacheFields(state, requestBlock(state));
+    const wrong = unsendable(this.block);
+    if (wrong !== undefined) throw new TypeError(`The header '${wrong}' of the request has a control character, which HTTP does not allow`);
     this.body = state.body;
     if (state.body !== null) takeHeld(state.body);
     this.replay = state.body !== null && state.body.kind !== STREAM && state.body.kind !== INCOMING ? state.body : null;
     this.redirections = 0;
     this.operation = 0;
-    this.answer = null;
+    this.sending = 0;  // the leaving stream that is the body, if it is one
     this.over = false;
     this.forget = state.signal === undefined ? () => {} : onAbort(state.signal, (reason) => this.abort(reason));
     this.start();
@@ -130,7 +132,10 @@ class Exchange {
   send() {
     const id = this.operation = nextOperation();
     mapSet(operations, id, this);
-    const send = (kind, body, length) => host.fetch(id, this.method, withoutFragment(this.url), this.block, kind, body, length);
+    const send = (kind, body, length) => {
+      this.sending = kind === 2 ? body : 0;
+      host.fetch(id, this.method, withoutFragment(this.url), this.block, kind, body, length);
+    };
     sendBody(this.body, send, (error) => {
       if (this.over || take(id) === undefined) return;
       host.abortFetch(id);
@@ -215,10 +220,36 @@ class Exchange {
 
   give(response) {
     if (this.over) return;
-    this.answer = response;
-    // The signal still ends the body.
+    const hashes = this.state.integrity === "" ? null : readIntegrity(this.state.integrity);
+    if (hashes === null) this.hand(response);
+    else this.check(response, hashes);
+  }
+
+  // Subresource Integrity 3.3: nothing of an answer is given before all of it is what was promised.
+  check(response, hashes) {
+    const state = responseState(response);
+    if (state.body !== null && this.state.signal !== undefined) endWith(state.body, this.state.signal);
+    then(consume(state.body, false), (bytes) => {
+      if (!hashes.values.includes(hashed(bytes, hashes.number))) return this.fail("The body is not what 'integrity' says");
+      if (state.body !== null) state.body = new Body(BYTES, bytes, bytes.length);
+      this.hand(response);
+    }, (error) => {
+      if (this.over) return;
+      this.finish();
+      this.settle.reject(error);
+    });
+  }
+
+  hand(response) {
+    if (this.over) return;
+    this.finish();
     const { body } = responseState(response);
-    if (this.state.signal === undefined || body === null || body.kind !== INCOMING) this.finish();
+    const { signal } = this.state;
+    if (signal !== undefined) {
+      // It still ends what comes, and what goes.
+      if (body !== null) endWith(body, signal);
+      if (this.sending !== 0) onAbort(signal, (reason) => stopSending(this.sending, reason), false);
+    }
     this.settle.resolve(response);
   }
 
@@ -236,19 +267,35 @@ class Exchange {
   abort(reason) {
     if (this.over) return;
     this.over = true;
-    if (this.answer !== null) return errorBody(responseState(this.answer).body, reason);
     if (take(this.operation) !== undefined) host.abortFetch(this.operation);
-    discardBody(this.body);
+    if (this.sending !== 0) stopSending(this.sending, reason);
+    else discardBody(this.body, reason);
     this.settle.reject(reason);
   }
 }
 
-// An aborted fetch ends the body of its answer with the signal's reason.
-function errorBody(body, reason) {
-  if (body === null || body.used) return;
-  const stream = streamOf(body);
-  host.cancel(body.source);
-  if (stream._state === "readable") stream._readableStreamController.error(reason);
+// Subresource Integrity 3.3.3: the values of the strongest hash, in Base64 without padding, and its number in hashBegin();
+// null where none is named.
+const kStrengths = { sha256: 1, sha384: 2, sha512: 3 };
+const kHash = /^(sha256|sha384|sha512)-([A-Za-z0-9+/_-]+)={0,2}(?:\?.*)?$/i;
+function readIntegrity(text) {
+  let number = 0;
+  let values = [];
+  for (const word of text.split(/[\t\n\f\r ]+/)) {
+    const match = kHash.exec(word);
+    if (match === null) continue;
+    const strength = kStrengths[match[1].toLowerCase()];
+    if (strength > number) values = [];
+    if (strength < number) continue;
+    number = strength;
+    values.push(match[2].replace(/-/g, "+").replace(/_/g, "/"));
+  }
+  return number === 0 ? null : { number, values };
+}
+function hashed(bytes, number) {
+  const hash = host.hashBegin(number);
+  host.hashAdd(hash, bytes);
+  return host.base64EncodeText(host.latin1Decode(new Bytes(host.hashFinish(hash)))).replace(/=+$/, "");
 }
 
 // Fetch 6, "data: URL processor".

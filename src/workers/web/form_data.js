@@ -183,7 +183,8 @@ function readPartField(line, head) {
   if (name === "content-type") head.type = value;
   if (name !== "content-disposition") return;
   if (!/^form-data\s*(;|$)/i.test(value)) throw malformed();
-  const parameters = /;\s*([^\s=;]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))/g;
+  // No escapes: a quote in a name is written %22, and a backslash is one.
+  const parameters = /;\s*([^\s=;]+)\s*=\s*(?:"([^"]*)"|([^;]*))/g;
   for (let match = parameters.exec(value); match !== null; match = parameters.exec(value)) {
     const key = toLowerCase(match[1]);
     const text = (match[2] ?? match[3]).replace(/%0A/gi, "\n").replace(/%0D/gi, "\r").replace(/%22/g, '"');

@@ -4,6 +4,8 @@ import { expose, interfaceOf, iterableOf, recordOf, required, sequenceOf, toByte
 
 const kToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const kForbiddenInValue = /[\0\r\n]/;
+const kControl = /[\x01-\x08\x0A-\x1F\x7F]/;
+const kControlInValue = /[\0-\x08\x0A-\x1F\x7F]/;
 const kOuterSpace = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 const kHasOuterSpace = /^[\t\n\r ]|[\t\n\r ]$/;
 const kUpperCase = /[A-Z]/;
@@ -14,8 +16,21 @@ const lower = (name) => (test(kUpperCase, name) ? toLowerCase(name) : name);
 function checkName(name) {
   if (!test(kToken, name)) throw new TypeError(`'${name}' is not a valid header name`);
 }
+let hasControl = false;  // whether a value had one, ever
 function checkValue(value) {
+  if (!test(kControlInValue, value)) return;
+  hasControl = true;
   if (test(kForbiddenInValue, value)) throw new TypeError("The header value has a character that is not allowed");
+}
+
+// The name of a field that Fetch allows and HTTP does not (RFC 9110 section 5.5): its value has a control character.
+export function unsendable(block) {
+  if (!hasControl || !test(kControl, block)) return undefined;
+  const list = split(block, "\0");
+  for (let at = 0; at < list.length - 1; at += 2) {
+    if (test(kControl, list[at + 1])) return list[at];
+  }
+  return undefined;
 }
 
 // Fetch 2.2.2: what a request with mode "no-cors" may carry.
@@ -39,6 +54,7 @@ export class Headers {
   #list = undefined;  // [name, value, name, value, …]
   #guard = "none";  // none, immutable, request-no-cors
   #sorted = undefined;  // pairs, as iteration sees them
+  #coding = undefined;  // the Content-Encoding that came with an answer, which only its own bytes have
   constructor(init = undefined) {
     this.#block = "";
     if (init !== undefined) fill(this, init);
@@ -54,6 +70,7 @@ export class Headers {
       const before = this.get(key);
       if (!isSafelisted(key, before === null ? text : `${before}, ${text}`)) return;
     }
+    if (key === "content-encoding") this.#coding = undefined;
     add(this, key, text);
   }
   delete(name) {
@@ -62,6 +79,7 @@ export class Headers {
     checkName(key);
     checkGuard(this);
     if (this.#guard === "request-no-cors" && !kSafelisted.includes(key) && key !== "range") return;
+    if (key === "content-encoding") this.#coding = undefined;
     const list = listOf(this);
     for (let at = list.length - 2; at >= 0; at -= 2) {
       if (list[at] === key) splice(list, at, 2);
@@ -100,6 +118,7 @@ export class Headers {
     checkValue(text);
     checkGuard(this);
     if (this.#guard === "request-no-cors" && !isSafelisted(key, text)) return;
+    if (key === "content-encoding") this.#coding = undefined;
     setField(this, key, text);
   }
 
@@ -130,6 +149,8 @@ export class Headers {
       return block;
     };
     guardOf = (headers) => headers.#guard;
+    codingOf = (headers) => headers.#coding;
+    setCoding = (headers, coding) => { headers.#coding = coding; };
     setGuard = (headers, guard) => { headers.#guard = guard; };
     sortedOf = (headers) => headers.#sorted ??= sortedPairs(listOf(headers));
     changed = (headers) => { headers.#sorted = undefined; };
@@ -137,6 +158,8 @@ export class Headers {
 }
 export let blockOf;
 export let setGuard;
+export let codingOf;
+export let setCoding;
 export let guardOf;
 let sortedOf;
 let changed;
@@ -198,6 +221,7 @@ export function fill(headers, init) {
     // A copy of ours, unless its iterator was replaced.
     const list = listOf(init);
     for (let at = 0; at < list.length; at += 2) headers.append(list[at], list[at + 1]);
+    setCoding(headers, codingOf(init));
     return;
   }
   const pairs = sequenceOf(init, (pair) => {

@@ -30,6 +30,10 @@ class State {
   }
 }
 
+// What the URL parser would leave different: dots, and what it writes as %XX or as a slash.
+const kUnusual = /\/(?:\.|%2e)|[\\"<>^`{}' ]/i;
+const receivedUrl = (text) => (test(kUnusual, text) ? normalizeUrl(text)?.href ?? text : text);
+
 // The request of a fetch event, as it came: "METHODURLname\0value\0…", not taken apart until somebody looks. `ownUrl` is
 // given where the URL is not ASCII, and not in the text.
 class ReceivedState {
@@ -44,7 +48,7 @@ class ReceivedState {
     if (place !== undefined) this.cf = place;
   }
   get method() { return slice(this.text, 0, this.methodEnd); }
-  get url() { return this.ownUrl ??= slice(this.text, this.methodEnd, this.urlEnd); }
+  get url() { return this.ownUrl ??= receivedUrl(slice(this.text, this.methodEnd, this.urlEnd)); }
   get block() { return slice(this.text, this.urlEnd); }
   get guard() { return "immutable"; }
 }
@@ -220,7 +224,8 @@ function stateFrom(input, init) {
   if (noCors && !["GET", "HEAD", "POST"].includes(state.method)) throw new TypeError(`The method ${state.method} needs another mode than 'no-cors'`);
   if (signal !== undefined && signal !== null) state.signal = dependentSignal([signal]);
 
-  if (noCors) state.guard = "request-no-cors";
+  // A copy may be changed, also where what it copies may not.
+  state.guard = state.mode === "no-cors" ? "request-no-cors" : "none";
   if (headersInit !== undefined) {
     state.headers = makeHeaders("", state.guard);
     fill(state.headers, headersInit);

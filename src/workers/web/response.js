@@ -1,7 +1,8 @@
 // Response (Fetch 5.5).
-import { test } from "./intrinsics.js";
+import { test, toLowerCase } from "./intrinsics.js";
 import { cloneBody, extractBody, isUnusable, mixBody } from "./body.js";
-import { blockOf, fieldOf, fill, guardOf, makeHeaders, setField } from "./headers.js";
+import { isDecodable } from "./content_coding.js";
+import { blockOf, codingOf, fieldOf, fill, guardOf, makeHeaders, removeField, setCoding, setField } from "./headers.js";
 import { extractMime, serializeMime } from "./mime.js";
 import { resolveUrl, withoutFragment } from "./url.js";
 import { Body, TEXT } from "./body.js";
@@ -28,6 +29,16 @@ class State {
 
 // Only answers that switch to one have it.
 State.prototype.webSocket = null;
+// The content coding with which an answer came, if it is one that is decoded for its readers.
+State.prototype.coding = undefined;
+
+function headersOf(state) {
+  if (state.headers !== undefined) return state.headers;
+  state.headers = makeHeaders(state.block, state.guard);
+  if (state.coding !== undefined) setCoding(state.headers, state.coding);
+  return state.headers;
+}
+const codingOfState = (state) => (state.headers === undefined ? state.coding : codingOf(state.headers));
 
 let making = null;
 export let responseState;
@@ -81,10 +92,7 @@ export class Response {
   get status() { return this.#state.status; }
   get ok() { return this.#state.status >= 200 && this.#state.status <= 299; }
   get statusText() { return this.#state.reason; }
-  get headers() {
-    const state = this.#state;
-    return state.headers ??= makeHeaders(state.block, state.guard);
-  }
+  get headers() { return headersOf(this.#state); }
   get webSocket() { return this.#state.webSocket; }
   clone() {
     const state = this.#state;
@@ -98,6 +106,8 @@ export class Response {
     copy.reason = state.reason;
     copy.guard = state.headers === undefined ? state.guard : guardOf(state.headers);
     copy.block = state.headers === undefined ? state.block : blockOf(state.headers);
+    const coding = codingOfState(state);
+    if (coding !== undefined) copy.coding = coding;
     copy.body = state.body === null ? null : cloneBody(state.body);
     return newResponse(copy);
   }
@@ -155,14 +165,37 @@ export function receivedResponse(status, reason, block, body, url, redirected) {
   state.body = isNullBody(status) ? null : body;
   state.url = withoutFragment(url);
   state.redirected = redirected;
+  if (body !== null && test(kCoded, block)) takeCoding(state);
   return newResponse(state);
+}
+
+const kCoded = /content-encoding\0/i;
+function takeCoding(state) {
+  const coding = toLowerCase(fieldOf(makeHeaders(state.block, "none"), "content-encoding") ?? "");
+  if (isDecodable(coding) && state.body !== null) state.coding = state.body.coding = coding;
 }
 
 export const responseBlock = (state) => (state.headers === undefined ? state.block : blockOf(state.headers));
 
+// The fields with which the response goes out: those that came with coded bytes go with these bytes only.
+export function sentBlock(state) {
+  const coding = codingOfState(state);
+  const block = responseBlock(state);
+  const { body } = state;
+  if (body === null || (coding === undefined && body.coding === undefined)) return block;
+  const headers = makeHeaders(block, "none");
+  if (body.coding !== undefined && toLowerCase(fieldOf(headers, "content-encoding") ?? "") === body.coding) {
+    body.passes = true;
+    return block;
+  }
+  if (coding !== undefined) removeField(headers, "content-encoding");
+  removeField(headers, "content-length");
+  return blockOf(headers);
+}
+
 interfaceOf(Response);
 mixBody(Response, responseState, (state) => {
-  const headers = state.headers ??= makeHeaders(state.block, state.guard);
+  const headers = headersOf(state);
   const mime = extractMime(fieldOf(headers, "content-type"));
   return mime === null ? "" : serializeMime(mime);
 });

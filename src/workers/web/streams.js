@@ -42,13 +42,20 @@ Object.setPrototypeOf(iteratorPrototype, Object.getPrototypeOf(Object.getPrototy
 export const isStream = (value) => value instanceof ReadableStream;
 export const isLocked = (stream) => Reflect.apply(lockedOf, stream, []);
 export const isDisturbed = (stream) => stream._disturbed === true;
-const { getReader, cancel } = ReadableStream.prototype;
+const { getReader, cancel, tee } = ReadableStream.prototype;
 const { read, releaseLock, cancel: cancelReader } = ReadableStreamDefaultReader.prototype;
 export const readerOf = (stream) => Reflect.apply(getReader, stream, []);
 export const readFrom = (reader) => Reflect.apply(read, reader, []);
 export const release = (reader) => Reflect.apply(releaseLock, reader, []);
 export const cancelStream = (stream, reason) => Reflect.apply(cancel, stream, [reason]);
 export const cancelBy = (reader, reason) => Reflect.apply(cancelReader, reader, [reason]);
+
+export const isByteStream = (stream) => stream._readableStreamController instanceof ReadableByteStreamController;
+// Two byte streams, the chunks of one copied.
+export const teeBytes = (stream) => Reflect.apply(tee, stream, []);
+export function errorStream(stream, reason) {
+  if (stream._state === "readable" && stream._reader !== kTaken) stream._readableStreamController.error(reason);
+}
 
 // What a stream has as its reader once its source was taken from under it.
 const kTaken = readerOf(new ReadableStream());

@@ -18,7 +18,7 @@ export function needAwake(what) {
 function add(callback, delay, interval, argumentsOf) {
   needAwake(interval ? "setInterval" : "setTimeout");
   const id = ++lastTimer;
-  start(id, { callback, delay, interval, argumentsOf, nesting: nesting + 1 });
+  start(id, { callback, delay, interval, argumentsOf, nesting: nesting + 1, isTask: false });
   return id;
 }
 
@@ -31,22 +31,26 @@ function start(id, timer) {
 export function addTimeout(callback, delay) {
   needAwake("AbortSignal.timeout");
   const id = ++lastTimer;
-  mapSet(active, id, { callback, delay, interval: false, argumentsOf: [], nesting: 0 });
+  mapSet(active, id, { callback, delay, interval: false, argumentsOf: [], nesting: 0, isTask: false });
   host.timer(id, delay);
   return id;
 }
 
-// A task of the event loop: after what runs now and its microtasks.
+// A task of the event loop: after what runs now and its microtasks. Unlike a timer it may be for another event than the
+// one that it is made in, and outlives that.
 export function addTask(callback) {
   const id = ++lastTimer;
-  mapSet(active, id, { callback, delay: 0, interval: false, argumentsOf: [], nesting: 0 });
+  mapSet(active, id, { callback, delay: 0, interval: false, argumentsOf: [], nesting: 0, isTask: true });
   host.timer(id, 0);
 }
 
-export function fireTimer(id) {
+// `isOver`: the event that it was set in is, and its timers with it.
+export function fireTimer(id, isOver) {
   const timer = mapGet(active, id);
   if (timer === undefined) return;
-  if (!timer.interval) mapDelete(active, id);
+  const isLate = isOver && !timer.isTask;
+  if (!timer.interval || isLate) mapDelete(active, id);
+  if (isLate) return;
   nesting = timer.nesting;
   try {
     Reflect.apply(timer.callback, globalThis, timer.argumentsOf);

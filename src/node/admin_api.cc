@@ -67,7 +67,7 @@ std::optional<Error> unknown_parameter(const net::HttpRequest& request) {
       {"/v1/twins/{device}", {"version"}, "DELETE"},
       {"/v1/twins/{device}", {}, {}},
       {"/v1/kv", {}, {}},
-      {"/v1/kv/{namespace}", {}, "POST"},
+      {"/v1/kv/{namespace}", {"first_line"}, "POST"},
       {"/v1/kv/{namespace}", {"prefix", "limit", "cursor", "values"}, {}},
       {"/v1/kv/{namespace}/{key}", {"ttl", "expiration", "metadata"}, "PUT"},
       {"/v1/kv/{namespace}/{key}", {}, {}},

@@ -806,8 +806,11 @@ Error Process::reason_of_end(const CallRecord& record, bool is_guilty) const {
     return {"workers.restarted", fmt::format("worker {} was ended with its process, for what another call did", name),
             "try again"};
   }
-  if (killed_for_ == calls::EndReason::kCpu) return cpu_error(name, limits);
-  if (killed_for_ == calls::EndReason::kBreach) {
+  // Its word is good enough for what a call is told.
+  const calls::EndReason reason =
+      killed_for_ != calls::EndReason::kUnknown ? killed_for_ : page_->end_reason.load(std::memory_order_relaxed);
+  if (reason == calls::EndReason::kCpu) return cpu_error(name, limits);
+  if (reason == calls::EndReason::kBreach) {
     return {"workers.crashed", fmt::format("the process of worker {} spoke nonsense and was ended", name), "report it"};
   }
   // V8 ends its process where it gets no memory.

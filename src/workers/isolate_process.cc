@@ -40,7 +40,7 @@ IsolateProcess::IsolateProcess(Engine& engine, int socket, calls::StatusPage& pa
       page_(page),
       counts_(counts),
       outbox_(socket),
-      watchdog_(page.entries),
+      watchdog_(page.entries, [&page] { page.end_reason.store(calls::EndReason::kCpu); }),
       ready_(std::move(ready)),
       ready_limits_(ready_limits),
       inbox_(std::make_shared<Inbox>(kInboxBytes)) {

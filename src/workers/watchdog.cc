@@ -1,5 +1,7 @@
 #include "workers/watchdog.h"
 
+#include <utility>
+
 #include <pthread.h>
 #include <unistd.h>
 
@@ -9,7 +11,8 @@ namespace {
 constexpr int kDisobeyed = 124;  // exit status
 }
 
-Watchdog::Watchdog(std::atomic<uint64_t>& entries) : entries_(entries) {}
+Watchdog::Watchdog(std::atomic<uint64_t>& entries, std::function<void()> last_word)
+    : entries_(entries), last_word_(std::move(last_word)) {}
 
 void Watchdog::start() {
   pthread_getcpuclockid(pthread_self(), &clock_);
@@ -70,6 +73,7 @@ void Watchdog::look() {
     }
     telling_.store(false, std::memory_order_seq_cst);
   } else if (used > kObeysAfter * allowed) {
+    if (last_word_) last_word_();
     _exit(kDisobeyed);
   }
 }

@@ -23,7 +23,8 @@ namespace verge::workers {
 class Watchdog {
  public:
   // `entries` is odd while code runs; this class writes it. For the calling thread's code. No thread runs yet.
-  explicit Watchdog(std::atomic<uint64_t>& entries);
+  // `last_word`: called where the process ends, on the watching thread.
+  explicit Watchdog(std::atomic<uint64_t>& entries, std::function<void()> last_word = {});
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
@@ -48,6 +49,7 @@ class Watchdog {
   [[nodiscard]] uint64_t processor_time() const;
 
   std::atomic<uint64_t>& entries_;
+  const std::function<void()> last_word_;
   std::atomic<uint64_t> allowed_ns_{0};
   std::atomic<int> asleep_{0};
   std::atomic<std::function<void()>*> expired_{nullptr};  // of what runs, or ran

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 #include "node/key_value_text.h"
 
@@ -128,13 +129,12 @@ class KeyValueCall final : public isolates::Subrequest {
     constexpr size_t kKeysMax = 100;
     auto all = std::make_shared<Several>();
     all->space = space_;
-    for (std::string_view rest = body_; !rest.empty();) {
-      if (rest.size() < 4 || all->keys.size() == kKeysMax) return fail("kv.value", "the keys cannot be read", "");
-      const size_t size = little_endian(rest);
-      if (size > rest.size() - 4) return fail("kv.value", "the keys cannot be read", "");
-      all->keys.emplace_back(rest.substr(4, size));
+    ByteReader in(body_);
+    while (!in.empty()) {
+      const std::string_view key = in.bytes(in.fixed<uint32_t>());
+      if (!in.ok() || all->keys.size() == kKeysMax) return fail("kv.value", "the keys cannot be read", "");
+      all->keys.emplace_back(key);
       if (const Result<void> good = check_text_key(all->keys.back()); !good) return good;
-      rest.remove_prefix(4 + size);
     }
     get_next(loop_, store_, told_, std::move(all));
     return {};
@@ -162,16 +162,10 @@ class KeyValueCall final : public isolates::Subrequest {
       });
     });
   }
-  static size_t little_endian(std::string_view bytes) {
-    size_t value = 0;
-    for (size_t at = 4; at-- > 0;) value = value << 8U | static_cast<unsigned char>(bytes[at]);
-    return value;
-  }
   static void append_found(std::string& out, const kv::Item* item) {
-    out.push_back(item == nullptr ? '\0' : '\1');
-    for (size_t size : {item == nullptr ? 0 : item->metadata.size(), item == nullptr ? 0 : item->value.size()}) {
-      for (int byte = 0; byte < 4; ++byte, size >>= 8U) out.push_back(static_cast<char>(size & 0xFFU));
-    }
+    append_fixed(out, static_cast<uint8_t>(item == nullptr ? 0 : 1));
+    append_fixed(out, static_cast<uint32_t>(item == nullptr ? 0 : item->metadata.size()));
+    append_fixed(out, static_cast<uint32_t>(item == nullptr ? 0 : item->value.size()));
     if (item != nullptr) out.append(item->metadata).append(item->value);
   }
 

@@ -27,6 +27,7 @@ namespace verge::cli {
 namespace {
 
 constexpr Duration kLookForChanges = std::chrono::milliseconds(200);
+constexpr size_t kTriedOutMax = 16;
 
 // The workers that are served, as one loop sees them.
 struct Routes {
@@ -98,8 +99,10 @@ class ServingLoop {
   void change(const Routes& routes) {
     loop_.post([this, routes] { routes_ = routes; });
   }
-  // Starts the workers before they are called, and prints why one cannot be.
+  // Starts the workers before they are called, and prints why one cannot be. Where they are many, each is started by
+  // its first call.
   void try_out() {
+    if (routes_.by_name.size() > kTriedOutMax) return;
     loop_.post([this] {
       for (const auto& [name, worker] : routes_.by_name) {
         pool_.load(worker, [](const std::optional<Error>& error) {

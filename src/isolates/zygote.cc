@@ -21,6 +21,8 @@ namespace verge::isolates {
 namespace {
 
 constexpr const char* kProgramName = "verge-isolate";
+// Of one loop: fewer than make the line full, whose messages have two descriptors each.
+constexpr size_t kUnderWayMax = 32;
 
 // Sends `bytes` with descriptors beside them.
 template <class Message>
@@ -188,6 +190,19 @@ Result<void> Forks::connect() {
 }
 
 void Forks::fork(uint64_t data_bytes, Forked forked) {
+  wanted_.push_back({data_bytes, std::move(forked)});
+  ask_for_next();
+}
+
+void Forks::ask_for_next() {
+  while (!wanted_.empty() && waiting_.size() < kUnderWayMax) {
+    Wanted next = std::move(wanted_.front());
+    wanted_.pop_front();
+    ask_for(next.data_bytes, std::move(next.forked));
+  }
+}
+
+void Forks::ask_for(uint64_t data_bytes, Forked forked) {
   Result<void> ready;
   if (!line_) ready = connect();
   if (!ready) return fail_later(std::move(forked), ready.error());
@@ -233,6 +248,7 @@ void Forks::on_ready(uint32_t events) {
   if (found == waiting_.end()) return;
   Waiting waiting = std::move(found->second);
   waiting_.erase(found);
+  ask_for_next();
   if (answer.process == 0) {
     waiting.forked(fail("workers.program", "no isolate process can be started",
                         "raise the number of processes that the node may have, or give it more memory"));
@@ -254,6 +270,7 @@ void Forks::fail_later(Forked forked, Error error) {
   failed_.emplace_back(std::move(forked), std::move(error));
   retry_.after(Duration(0), [this] {
     for (auto& [one, its] : std::exchange(failed_, {})) one(std::unexpected(its));
+    ask_for_next();
   });
 }
 

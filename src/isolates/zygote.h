@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -60,6 +61,8 @@ struct ForkedProcess {
   std::shared_ptr<calls::StatusPage> page;  // shared with the process; unmapped by the last owner
 };
 
+// Asks the zygote for forks, over a line of its own. A few are under way at a time, as many as the line has room for;
+// the others wait their turn here.
 class Forks final : private runtime::Watcher {
  public:
   // `loop` and `zygote` outlive it.
@@ -75,6 +78,13 @@ class Forks final : private runtime::Watcher {
     Forked forked;
     ForkedProcess process;
   };
+  struct Wanted {
+    uint64_t data_bytes;
+    Forked forked;
+  };
+  // Those whose turn it is.
+  void ask_for_next();
+  void ask_for(uint64_t data_bytes, Forked forked);
   void on_ready(uint32_t events) override;
   Result<void> connect();
   void lose(const Error& error);
@@ -84,7 +94,8 @@ class Forks final : private runtime::Watcher {
   Zygote& zygote_;
   net::Socket line_;
   uint32_t last_number_ = 0;
-  std::unordered_map<uint32_t, Waiting> waiting_;
+  std::unordered_map<uint32_t, Waiting> waiting_;  // for an answer
+  std::deque<Wanted> wanted_;
   std::vector<std::pair<Forked, Error>> failed_;
   runtime::Timer retry_;
 };

@@ -58,12 +58,15 @@ std::unique_ptr<Realm> Realm::create(Engine& engine, const Limits& limits) {
   return std::unique_ptr<Realm>(new Realm(std::make_unique<State>(engine, limits)));
 }
 
-void Realm::warm_up() {
+bool Realm::warm_up() {
   State& state = *state_;
+  bool is_done = true;
   for (const bool begins : {true, false}) {
     const RealmEntry entry(state);
-    state.call(Hook::WarmUp, kNoEvent, {v8::Boolean::New(state.isolate, begins)});
+    is_done &= !state.call(Hook::WarmUp, kNoEvent, {v8::Boolean::New(state.isolate, begins)}).IsEmpty();
+    if (begins) is_done &= warm_up_compiler(state);
   }
+  return is_done;
 }
 
 Result<void> Realm::load(const Program& program, Host& host) {

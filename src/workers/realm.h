@@ -272,8 +272,9 @@ class Realm {
   // A realm with the platform, without a program: what a pool keeps ready. `engine` outlives it.
   static std::unique_ptr<Realm> create(Engine& engine, const Limits& limits);
   ~Realm();
-  // Before load(): writes to the memory that a first call will write to, for a process that stands ready.
-  void warm_up();
+  // Before load(), any number of times: compiles what workers use, and writes to the memory that a first call will
+  // write to, for a process that stands ready. False: it failed on the way, which costs time and nothing else.
+  bool warm_up();
   Realm(const Realm&) = delete;
   Realm& operator=(const Realm&) = delete;
 

@@ -204,6 +204,9 @@ void fields_of(std::string_view block, std::vector<Field>& fields);
 std::vector<Field> fields_of(std::string_view block);
 
 // realm_modules.cc
+// Before load_program(): compiles and runs a module such as small workers are, of which nothing is left. False: it
+// failed.
+bool warm_up_compiler(Realm::State& state);
 Result<void> load_program(Realm::State& state, const Program& program);
 v8::MaybeLocal<v8::Promise> import_dynamically(v8::Local<v8::Context> context, v8::Local<v8::Data> options,
                                                v8::Local<v8::Value> referrer, v8::Local<v8::String> specifier,

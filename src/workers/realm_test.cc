@@ -1069,8 +1069,8 @@ TEST_F(RealmTest, WarmingUpLeavesNoTrace) {
   ASSERT_TRUE(load(source));
   const std::string cold = get({.kind = Body::Kind::Whole, .whole = Chunk::of("b"), .stream = 0, .length = {}}).body;
   realm = Realm::create(tests::realm_engine(), {});
-  realm->warm_up();
-  realm->warm_up();
+  EXPECT_TRUE(realm->warm_up());
+  EXPECT_TRUE(realm->warm_up());
   ASSERT_TRUE(load(source));
   EXPECT_EQ(get({.kind = Body::Kind::Whole, .whole = Chunk::of("b"), .stream = 0, .length = {}}).body, cold);
   EXPECT_TRUE(host.lines.empty());

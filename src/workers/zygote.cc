@@ -32,6 +32,7 @@ namespace {
 
 // The socket, the page (closed once mapped) and /dev/null stay.
 constexpr int kIsolateSocket = 3;
+constexpr int kWarmUps = 12;
 
 bool send_message(int control, const calls::ControlAnswer& answer, int descriptor) {
   iovec bytes{.iov_base = const_cast<calls::ControlAnswer*>(&answer), .iov_len = sizeof(answer)};
@@ -77,6 +78,8 @@ Zygote::Zygote(Engine& engine, int control, const calls::WriteCounts* counts, bo
       may_make_threads_(may_make_threads),
       controls_{control},
       ready_(Realm::create(engine, ready_limits_)) {
+  // What V8 compiles for what is used again and again is compiled here once, for all.
+  for (int i = 0; i < kWarmUps; ++i) ready_->warm_up();
   let_memory_be_inherited();
 }
 

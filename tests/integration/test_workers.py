@@ -336,6 +336,24 @@ class Serving(TestCase):
             thread.join()
         self.assertEqual(wrong, [])
 
+    def test_no_two_workers_have_the_same_random_numbers(self):
+        served = Served(self, {f"w{i}": source("return new Response(String([Math.random(), Math.random()]));") for i in range(8)})
+        numbers = [float(number) for i in range(8) for number in served.get(f"/w{i}/").body.split(b",")]
+        self.assertEqual(len(set(numbers)), 16)
+        self.assertTrue(all(0 <= number < 1 for number in numbers), numbers)
+
+    def test_many_workers_start_at_once(self):
+        count = 400
+        served = Served(self, {f"w{i}": VICTIM for i in range(count)}, EASY)
+        host, _, port = served.address.rpartition(":")
+        clients = [socket.create_connection((host, int(port)), timeout=PATIENCE) for _ in range(count)]
+        for i, client in enumerate(clients):
+            client.sendall(f"GET /w{i}/ HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n".encode())
+        for i, client in enumerate(clients):
+            with client, client.makefile("rb") as answer:
+                self.assertEqual(answer.readline(), b"HTTP/1.1 200 OK\r\n", i)
+                self.assertTrue(answer.read().endswith(b"\r\n\r\n1"), i)
+
     def test_waiting_for_what_comes_after_the_answer(self):
         served = Served(self, {"w": source(
             'ctx.waitUntil(new Promise((done) => setTimeout(() => { console.log("later"); done(); }, 50)));'

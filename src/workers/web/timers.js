@@ -8,7 +8,7 @@ let lastTimer = 0;
 let nesting = 0;
 let awake = false;
 
-export const setAwake = () => { awake = true; };
+export const setAwake = (is) => { awake = is; };
 export const isAwake = () => awake;
 export function needAwake(what) {
   if (awake) return;

@@ -2,6 +2,7 @@
 // compiled, and in a process that stands ready, so that a first call finds its memory written to.
 import { hooks } from "./dispatch.js";
 import { hooks as bodyHooks } from "./body.js";
+import { warmUpWaking } from "./startup.js";
 
 const kText = "a text";
 const nothing = () => undefined;
@@ -10,6 +11,7 @@ const kMuted = {
   respond: nothing,
   ended: nothing,
   console: nothing,
+  random: nothing,
   cancel: nothing,
   pull: nothing,
   collect(id, asText) { if (asText) bodyHooks.collected(id, "{}"); },
@@ -41,7 +43,7 @@ const handlers = {
 };
 
 function call(fetch, body, length) {
-  hooks.start({ fetch }, {});
+  hooks.start({ fetch }, {}, "", undefined, ["KV", 0, "QUEUE", 1]);
   hooks.fetch(1, kHead, 4, 31, undefined, body, length);
 }
 
@@ -58,6 +60,7 @@ export function warmUp(begins) {
     spoken[name] = host[name];
     host[name] = kMuted[name];
   }
+  warmUpWaking();
   call(handlers.plain, undefined, -1);
   call(handlers.later, true, 2);
   call(handlers.later, 1, -1);

@@ -13,13 +13,13 @@ async function bytesOfSource(source) {
   return response.arrayBuffer();
 }
 
-export function installStreaming() {
-  const { compile, instantiate } = WebAssembly;
+export function installStreaming(wasm) {
+  const { compile, instantiate } = wasm;
   const methods = {
     async compileStreaming(source) { return compile(await bytesOfSource(source)); },
     async instantiateStreaming(source, imports = undefined) { return instantiate(await bytesOfSource(source), imports); },
   };
   for (const name of Object.keys(methods)) {
-    defineProperty(WebAssembly, name, { value: methods[name], writable: true, enumerable: true, configurable: true });
+    defineProperty(wasm, name, { value: methods[name], writable: true, enumerable: true, configurable: true });
   }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Workers beside workerd, Deno and Bun: hello world with a counter, a JSON transform of 10 KB, an HMAC verified, an echo of 100 KB,
 a rewrite of 50 KB of HTML, a value read from and one written to the disk, messages of WebSockets. Each server on one core (ours:
-node and isolate processes on the same one), wrk on another, alternating in one run.
+node and isolate processes on the same one), wrk on another, alternating in one run. Hello stands beside a server without any code, too.
 
     ./dev bench bench_workers [RUNS [SECONDS [WHAT...]]]
 
@@ -149,6 +149,8 @@ class Server:
                              str(source), *([f"{store}/deno.sqlite"] if store else [])],
             "bun": lambda: [peer("bun"), "run", str(source)],
             "workerd": lambda: [peer("workerd"), "serve", self.workerd_config(directory, source)],
+            # The same answer to all: what TCP takes, and no server that computes one is faster.
+            "constant": lambda: [VERGE, "bench", "constant", "--listen", f"127.0.0.1:{self.port}", "--body-bytes", "12"],
         }[name]()
         self.process = subprocess.Popen(["taskset", "-c", str(SERVER_CORE), *command], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
@@ -228,6 +230,8 @@ def throughput(what, names, runs, seconds):
             pathlib.Path(directory, "body").write_text(BODIES[what])
             script.write_text(f'local f = io.open("{directory}/body"); wrk.method = "POST"; wrk.body = f:read("*a")\n')
         handlers = {name: handler_of(what, name) for name in names}
+        if what == "hello":
+            handlers["constant"] = ""
         if what == "kv":
             handlers = {"hello": HANDLERS["hello"], **handlers}
         results = {name: [] for name in handlers}

@@ -5,6 +5,7 @@
 // be edited: configuration refuses them.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>

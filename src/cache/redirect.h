@@ -6,6 +6,7 @@
 // host, however many slashes come together.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -2,6 +2,7 @@
 // parent cut off, the edge killed. Then it counts.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace verge::cli {

@@ -13,19 +13,11 @@ namespace {
 
 using simdjson::dom::element;
 
-// Numbers of any size are JSON.
-bool parse(simdjson::dom::parser& parser, std::string_view text, element& value) {
-  const simdjson::error_code problem = parser.parse(text.data(), text.size()).get(value);
-  if (problem != simdjson::NUMBER_ERROR) return problem == simdjson::SUCCESS;
-  const std::optional<std::string> in_range = node::with_numbers_in_range(text);
-  return in_range && parser.parse(*in_range).get(value) == simdjson::SUCCESS;
-}
-
 // JSON as it is; any other bytes as a string.
 std::string payload_json(std::string_view payload) {
   simdjson::dom::parser parser;
   element value;
-  return parse(parser, payload, value) ? std::string(payload) : json_string(payload);
+  return node::parse_json(parser, payload, value) == simdjson::SUCCESS ? std::string(payload) : json_string(payload);
 }
 
 // A string's own text; of any other value its JSON, with all digits that the line has.
@@ -59,7 +51,7 @@ Result<void> RuleTrial::take(std::string_view line) {
   simdjson::dom::parser parser;
   element root;
   simdjson::dom::object object;
-  if (!parse(parser, line, root) || root.get(object) != simdjson::SUCCESS) {
+  if (node::parse_json(parser, line, root) != simdjson::SUCCESS || root.get(object) != simdjson::SUCCESS) {
     return refuse_line(fmt::format("line {} is no JSON object", messages_));
   }
   std::string_view topic;

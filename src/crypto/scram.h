@@ -7,6 +7,7 @@
 // Passwords are printable ASCII: others would have to be prepared (SASLprep, RFC 4013), which clients do differently.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>

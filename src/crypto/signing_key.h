@@ -6,6 +6,7 @@
 // Threading: one thread at a time for generate() and parse(); the rest from any.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -459,7 +459,9 @@ TEST_F(Http2Test, FaultsOfOneRequestAreAnswered) {
     return fields;
   };
   EXPECT_EQ(ask(with(1, "ftp")).status, "400");
-  EXPECT_EQ(ask(with(2, "user@a.test")).status, "400");
+  // Since 1.64 nghttp2 resets the stream of this one itself.
+  const Answer with_user = ask(with(2, "user@a.test"));
+  EXPECT_TRUE(with_user.status == "400" || with_user.closed == NGHTTP2_PROTOCOL_ERROR) << with_user.status;
   EXPECT_EQ(ask(with(3, "/a#b")).status, "400");
   EXPECT_EQ(ask(with(3, "/" + std::string(1500, 'a'))).status, "414");
   EXPECT_EQ(ask(and_field("x", std::string(2000, 'a'))).status, "431");

@@ -29,10 +29,8 @@ bool matches(const EventQuery& query, const EventView& event) {
 bool is_json(std::string_view bytes) {
   if (bytes.empty()) return false;
   static thread_local simdjson::dom::parser parser;
-  const simdjson::error_code problem = parser.parse(bytes.data(), bytes.size()).error();
-  if (problem != simdjson::NUMBER_ERROR) return problem == simdjson::SUCCESS;
-  const std::optional<std::string> in_range = with_numbers_in_range(bytes);  // JSON bounds no number
-  return in_range && parser.parse(*in_range).error() == simdjson::SUCCESS;
+  simdjson::dom::element value;
+  return parse_json(parser, bytes, value) == simdjson::SUCCESS;
 }
 
 }  // namespace

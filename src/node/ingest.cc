@@ -162,14 +162,6 @@ std::unexpected<Error> too_many() {
               "send them in several requests");
 }
 
-// Numbers of any size are JSON; what is kept of them is their text.
-simdjson::error_code parse(simdjson::dom::parser& parser, std::string_view text, element& value) {
-  const simdjson::error_code problem = parser.parse(text.data(), text.size()).get(value);
-  if (problem != simdjson::NUMBER_ERROR) return problem;
-  const std::optional<std::string> in_range = with_numbers_in_range(text);
-  return in_range ? parser.parse(*in_range).get(value) : problem;
-}
-
 // One object a line; empty lines are passed over.
 Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std::string_view body,
                                              const Defaults& defaults) {
@@ -181,7 +173,7 @@ Result<std::vector<PostedEvent>> parse_lines(simdjson::dom::parser& parser, std:
     if (line.empty()) continue;
     if (events.size() >= kEventsAPostMax) return too_many();
     element value;
-    const simdjson::error_code problem = parse(parser, line, value);
+    const simdjson::error_code problem = parse_json(parser, line, value);
     if (problem != simdjson::SUCCESS) return not_json(events.size() + 1, problem);
     Result<PostedEvent> event = event_of(value, line, defaults, events.size() + 1);
     if (!event) return std::unexpected(event.error());
@@ -214,7 +206,7 @@ Result<std::vector<PostedEvent>> parse_posted_events(const Payload& body, std::s
 
   simdjson::dom::parser parser;
   element root;
-  const simdjson::error_code problem = parse(parser, text, root);
+  const simdjson::error_code problem = parse_json(parser, text, root);
   if (problem != simdjson::SUCCESS) {
     // Several values one after the other are no JSON document, but they are NDJSON.
     if (text.front() == '{' && text.find('\n') != std::string_view::npos) return parse_lines(parser, text, defaults);

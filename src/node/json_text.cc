@@ -134,4 +134,12 @@ std::optional<std::string> with_numbers_in_range(std::string_view json) {
   return changed;
 }
 
+simdjson::error_code parse_json(simdjson::dom::parser& parser, std::string_view json, simdjson::dom::element& value) {
+  const simdjson::error_code problem = parser.parse(json.data(), json.size()).get(value);
+  if (problem == simdjson::SUCCESS) return problem;
+  // Which error a number out of range is, is not the same in all versions.
+  const std::optional<std::string> in_range = with_numbers_in_range(json);
+  return in_range ? parser.parse(*in_range).get(value) : problem;
+}
+
 }  // namespace verge::node

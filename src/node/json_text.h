@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <simdjson.h>
+
 namespace verge::node {
 
 // The values of an array, or of an object's members, in their order, without white space around them: views into
@@ -20,5 +22,9 @@ std::string json_minified(std::string_view value);
 // number that neither an integer of 64 bits nor a double holds; nothing where there is none. What is no number stays,
 // and what was no JSON is none.
 std::optional<std::string> with_numbers_in_range(std::string_view json);
+
+// Parses what may have numbers of any size: in `value` those out of range are zero, and have their text where `json`
+// has it. `value` is good until the parser is used again. Errors: those of simdjson.
+simdjson::error_code parse_json(simdjson::dom::parser& parser, std::string_view json, simdjson::dom::element& value);
 
 }  // namespace verge::node

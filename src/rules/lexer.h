@@ -2,6 +2,7 @@
 // their quote by doubling it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -43,7 +43,8 @@ int run(bool is_inspected) {
     std::fprintf(stderr, "verge-isolate: %s\n", lacks.error().line().c_str());
     return 1;
   }
-  return zygote.run(*lacks);
+  // No destructors: V8's wait for what was put off, and its thread runs in the forked processes only.
+  _exit(zygote.run(*lacks));
 }
 
 }  // namespace

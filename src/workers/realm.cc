@@ -391,22 +391,26 @@ std::optional<std::int64_t> Realm::next_deadline_ns() const {
   return state_->timers.begin()->deadline_ns;
 }
 
-void Realm::run_timers() {
+std::size_t Realm::run_timers(bool drops_late) {
   State& state = *state_;
-  if (state.condemned || state.timers.empty()) return;
+  std::size_t dropped = 0;
+  if (state.condemned || state.timers.empty()) return dropped;
   const std::int64_t now = state.host->now().monotonic_ns;
   // One entry a timer: microtasks run between timers. What is set meanwhile waits for the next call.
   const std::size_t due_at_most = state.timers.size();
   for (std::size_t ran = 0; ran < due_at_most && !state.timers.empty() && !state.condemned; ++ran) {
     const Timer timer = *state.timers.begin();
-    if (timer.deadline_ns > now) return;
+    if (timer.deadline_ns > now) return dropped;
     const RealmEntry entry(state);
     state.timers.erase(state.timers.begin());
     state.timer_by_id.erase(timer.id);
     const bool is_over = timer.event != kNoEvent && !state.open_events.contains(timer.event);
     state.call(Hook::Timer, timer.event,
-               {v8::Number::New(state.isolate, timer.id), v8::Boolean::New(state.isolate, is_over)});
+               {v8::Number::New(state.isolate, timer.id), v8::Boolean::New(state.isolate, is_over),
+                v8::Boolean::New(state.isolate, drops_late)});
+    if (is_over && drops_late) ++dropped;
   }
+  return dropped;
 }
 
 void Realm::terminate(std::string_view code, std::string_view text) noexcept {

@@ -322,7 +322,9 @@ class Realm {
 
   // When run_timers() is wanted, on the monotonic clock of Host::now().
   [[nodiscard]] std::optional<std::int64_t> next_deadline_ns() const;
-  void run_timers();
+  // `drops_late`: tasks of events that are over are dropped, and not run (timers end with their event in any case).
+  // How many were.
+  std::size_t run_timers(bool drops_late = false);
 
   // Stops what runs, as soon as V8 can. From any thread. `code` is a literal such as "workers.cpu".
   void terminate(std::string_view code, std::string_view text) noexcept;

@@ -25,6 +25,8 @@ constexpr uint64_t kLongEntryNs = 1'000'000;
 // Garbage below this is not worth the processor time of a whole collection, 10 ms and more, for which those wait that
 // start.
 constexpr uint64_t kWorthTrimmingBytes = 1U << 20;
+constexpr std::string_view kSpentText =
+    "what went on after its calls were over was stopped: it used the processor time of a call [workers.cpu]";
 // Two heads, of a cache's put, with the lengths of what they have, and what comes of a body, are one frame.
 static_assert(kHeadFieldsMax == calls::kFieldsMax);
 static_assert(2 * (kHeadBytesMax + kHeadFieldsMax * 10) + calls::kWindowBytes < calls::kPayloadBytesMax);
@@ -142,7 +144,11 @@ std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
 }
 
 void WorkerHost::charge(EventId event, uint64_t ns) {
-  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) call->second.cpu_ns += ns;
+  if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) {
+    call->second.cpu_ns += ns;
+  } else {
+    late_cpu_ns_ += ns;
+  }
 }
 
 // What is over the limit may be garbage that V8 had no reason to collect yet.
@@ -255,7 +261,12 @@ std::optional<int64_t> WorkerHost::next_deadline_ns() const {
 }
 
 void WorkerHost::run_timers() {
-  enter_for(kNoEvent, [this] { realm_->run_timers(); });
+  if (!realm_) return;
+  const bool is_spent =
+      program_.program.kind == Program::Kind::Worker && !is_inspected_ && late_cpu_ns_ >= program_.cpu_ns;
+  std::size_t dropped = 0;
+  enter_for(kNoEvent, [&] { dropped = realm_->run_timers(is_spent); });
+  if (dropped > 0) console(kNoEvent, ConsoleLevel::Error, kSpentText);
 }
 
 void WorkerHost::rest() {
@@ -272,6 +283,7 @@ void WorkerHost::rest() {
 void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
                        const std::shared_ptr<const void>& keeper) {
   CallState& state = calls_[call];
+  late_cpu_ns_ = 0;
   if (const std::optional<Failure> problem = realm_ ? std::nullopt : make_realm(nullptr)) {
     send_failure(calls::FrameType::kFailed, call, *problem);
     state.has_ended = true;

@@ -214,6 +214,8 @@ class WorkerHost final : public Host {
   bool is_inspected_ = false;
   size_t standing_ = 0;  // calls of inspector_wait()
   bool code_sent_ = false;
+  uint64_t late_cpu_ns_ =
+      0;  // since a call began last, of what is for no call that is under way: messages between ports, such things
   bool is_cold_ = true;  // no call was begun in this realm
 };
 

@@ -176,6 +176,25 @@ class Serving(TestCase):
         self.assertEqual(served.get("/begin").body, b"0")
         self.assertEqual(served.get("/look").body, b"0")
 
+    def test_ports_do_not_talk_for_ever_after_the_call(self):
+        served = Served(self, {"it": """
+            let told = 0;
+            export default { fetch(request) {
+              if (new URL(request.url).pathname === "/begin") {
+                const { port1, port2 } = new MessageChannel();
+                port1.onmessage = () => { ++told; port1.postMessage(0); };
+                port2.onmessage = () => { ++told; port2.postMessage(0); };
+                port1.postMessage(0);
+              }
+              return new Response(String(told));
+            } };"""}, ["--cpu-ms", "50", *SLOW])
+        self.assertEqual(served.get("/begin").status, 200)
+        wait_until(lambda: "after its calls were over" in served.said(), lambda: f"it is stopped; it said:\n{served.said()}")
+        told = served.get("/look").body
+        self.assertGreater(int(told), 10)
+        self.assertEqual(served.get("/look").body, told)
+        self.assertEqual(served.said().count("after its calls were over"), 1)
+
     def test_bodies_of_each_size_come_back(self):
         served = Served(self, {"echo": source("return new Response(request.body);"),
                                "text": source("return new Response(await request.arrayBuffer());")},

@@ -44,11 +44,11 @@ export function addTask(callback) {
   host.timer(id, 0);
 }
 
-// `isOver`: the event that it was set in is, and its timers with it.
-export function fireTimer(id, isOver) {
+// `isOver`: the event that it was set in is, and its timers with it; `dropsTasks`: its tasks too.
+export function fireTimer(id, isOver, dropsTasks) {
   const timer = mapGet(active, id);
   if (timer === undefined) return;
-  const isLate = isOver && !timer.isTask;
+  const isLate = isOver && (dropsTasks || !timer.isTask);
   if (!timer.interval || isLate) mapDelete(active, id);
   if (isLate) return;
   nesting = timer.nesting;

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "workers/realm_code_cache.h"
+#include "workers/realm_source_maps.h"
 #include "workers/realm_state.h"
 
 namespace verge::workers {
@@ -182,6 +183,19 @@ v8::MaybeLocal<v8::Module> built_in(Realm::State& state, std::string_view specif
   return module;
 }
 
+// Where a module asks for another, as file:line:column.
+std::string place_of_import(v8::Local<v8::Context> context, v8::Local<v8::Module> module,
+                            v8::Local<v8::String> specifier, std::string_view name) {
+  const v8::Local<v8::FixedArray> requests = module->GetModuleRequests();
+  for (int index = 0; index < requests->Length(); ++index) {
+    const v8::Local<v8::ModuleRequest> request = requests->Get(context, index).As<v8::ModuleRequest>();
+    if (!request->GetSpecifier()->StringEquals(specifier)) continue;
+    v8::Location place = module->SourceOffsetToLocation(request->GetSourceOffset());
+    return fmt::format("{}:{}:{}", name, place.GetLineNumber() + 1, place.GetColumnNumber() + 1);
+  }
+  return std::string(name);
+}
+
 v8::MaybeLocal<v8::Module> resolve(v8::Local<v8::Context> context, v8::Local<v8::String> specifier,
                                    v8::Local<v8::FixedArray>, v8::Local<v8::Module> referrer) {
   v8::Isolate* isolate = context->GetIsolate();
@@ -192,7 +206,7 @@ v8::MaybeLocal<v8::Module> resolve(v8::Local<v8::Context> context, v8::Local<v8:
   if (module_named(state, from, wanted, index) != nullptr) return compile(state, index, {});
   v8::Local<v8::Module> module;
   if (built_in(state, wanted).ToLocal(&module)) return module;
-  throw_missing(state, wanted, from);
+  throw_missing(state, wanted, with_original_places(state, place_of_import(context, referrer, specifier, from)));
   return {};
 }
 

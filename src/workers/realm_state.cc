@@ -26,12 +26,14 @@ std::size_t near_heap_limit(void* data, std::size_t limit, std::size_t /*initial
 void note_rejection(v8::PromiseRejectMessage message) {
   const v8::Local<v8::Promise> promise = message.GetPromise();
   v8::Isolate* isolate = promise->GetIsolate();
-  auto& rejections = Realm::State::of(isolate).rejections;
+  Realm::State& state = Realm::State::of(isolate);
+  auto& rejections = state.rejections;
   if (message.GetEvent() == v8::kPromiseRejectWithNoHandler) {
     rejections.emplace_back(v8::Global<v8::Promise>(isolate, promise),
                             v8::Global<v8::Value>(isolate, message.GetValue()));
   } else if (message.GetEvent() == v8::kPromiseHandlerAddedAfterReject) {
-    std::erase_if(rejections, [&](const auto& rejection) { return rejection.first == promise; });
+    const auto is_its = [&](const auto& rejection) { return rejection.first == promise; };
+    if (std::erase_if(rejections, is_its) == 0) state.handled_rejections.emplace_back(isolate, promise);
   }
 }
 
@@ -106,6 +108,7 @@ Realm::State::~State() {
     inspector.reset();
     for (auto& function : hooks) function.Reset();
     rejections.clear();
+    handled_rejections.clear();
     modules.clear();
     built_ins.clear();
     held_objects.clear();
@@ -155,10 +158,14 @@ void Realm::State::condemn(Failure failure) {
 void Realm::State::finish_entry() {
   while (!termination_asked.load(std::memory_order_relaxed)) {
     isolate->PerformMicrotaskCheckpoint();
-    if (rejections.empty()) break;
+    if (rejections.empty() && handled_rejections.empty()) break;
+    for (const v8::Global<v8::Promise>& handled : std::exchange(handled_rejections, {})) {
+      const v8::Local<v8::Promise> promise = handled.Get(isolate);
+      call(Hook::Rejection, current, {promise, promise->Result(), v8::True(isolate)});
+    }
     auto pending = std::exchange(rejections, {});
     for (auto& [promise, reason] : pending) {
-      call(Hook::Rejection, current, {promise.Get(isolate), reason.Get(isolate)});
+      call(Hook::Rejection, current, {promise.Get(isolate), reason.Get(isolate), v8::False(isolate)});
     }
   }
   if (!termination_asked.load()) return;

@@ -148,6 +148,7 @@ struct Realm::State {
   std::unordered_set<EventId> open_events;
   std::unordered_map<EventId, Chunk> held;  // whole bodies of requests that JavaScript has not asked for
   std::vector<std::pair<v8::Global<v8::Promise>, v8::Global<v8::Value>>> rejections;
+  std::vector<v8::Global<v8::Promise>> handled_rejections;  // of which it may have been said that nobody does
   v8::Global<v8::Promise> script_promise;
   bool script_open = false;
   std::unordered_set<StreamId> awaited_streams;  // while a script is open: it waits for the next piece of these

@@ -484,13 +484,31 @@ TEST_F(RealmTest, LoadErrorsNameThePlace) {
 TEST_F(RealmTest, AMissingModuleIsNamed) {
   const auto missing = load("import './gone.js'; export default { fetch() {} };");
   ASSERT_FALSE(missing);
-  EXPECT_THAT(missing.error().what, HasSubstr("'./gone.js', imported by 'app.js'"));
+  EXPECT_THAT(missing.error().what, HasSubstr("'./gone.js', imported by 'app.js:1:8'"));
 }
 
 TEST_F(RealmTest, AThrowAtStartIsAnError) {
   const auto thrown = load("\nthrow new Error('no'); export default { fetch() {} };");
   ASSERT_FALSE(thrown);
   EXPECT_THAT(thrown.error().what, StartsWith("app.js:2:7: Error: no"));
+}
+
+TEST_F(RealmTest, ARejectionMayBeHandledLate) {
+  ASSERT_TRUE(load(R"(const seen = [];
+      let lost;
+      addEventListener("unhandledrejection", (event) => { event.preventDefault(); seen.push(["un", event.reason]); });
+      addEventListener("rejectionhandled", (event) => seen.push(["late", event.promise === lost, event.reason]));
+      export default { fetch() {
+        if (lost === undefined) {
+          lost = Promise.reject("why");
+          Promise.reject("soon").catch(() => {});
+        } else {
+          lost.catch(() => {});
+        }
+        return Response.json(seen); } };)"));
+  get();
+  EXPECT_EQ(get().body, R"([["un","why"]])");
+  EXPECT_EQ(get().body, R"([["un","why"],["late",true,"why"]])");
 }
 
 TEST_F(RealmTest, WithoutHandlersThereIsNoWorker) {

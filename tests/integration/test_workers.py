@@ -287,8 +287,9 @@ class Serving(TestCase):
         served = Served(self, {
             "front": source("const headers = { TE: 'trailers', Expect: '100-continue', 'Proxy-Connection': 'close', X: 'kept' };"
                             "return fetch(`http://${new URL(request.url).host}/back/`, { method: 'POST', headers, body: 'b' });"),
-            "back": source('return new Response(["te", "expect", "proxy-connection", "x"].map((name) => request.headers.get(name)));')})
-        self.assertEqual(served.get("/front/").body, b",,,kept")
+            "back": source('return new Response(["te", "expect", "proxy-connection", "x", "accept"]'
+                           ".map((name) => request.headers.get(name)));")})
+        self.assertEqual(served.get("/front/").body, b",,,kept,*/*")
 
     def test_dev_reloads_what_is_saved(self):
         served = Served(self, {"w": source('return new Response("before");')}, command="dev")

@@ -97,6 +97,9 @@ function cacheFields(state, block) {
   return blockOf(headers);
 }
 
+// Fetch 5.6, "fetching", step 13. Nearly all that were received have one.
+const withAccept = (block) => indexOf(block, "ccept\0") < 0 ? `${block}accept\0*/*\0` : block;
+
 // One fetch, over all its redirections.
 class Exchange {
   constructor(state) {
@@ -106,7 +109,7 @@ class Exchange {
     this.state = state;
     this.method = state.method;
     this.url = state.url;
-    this.block = cacheFields(state, requestBlock(state));
+    this.block = withAccept(cacheFields(state, requestBlock(state)));
     this.body = state.body;
     if (state.body !== null) takeHeld(state.body);
     this.replay = state.body !== null && state.body.kind !== STREAM && state.body.kind !== INCOMING ? state.body : null;

@@ -1,5 +1,5 @@
 // Timers, microtasks, and errors that nothing catches (HTML 8.1.4, 8.6, 8.7).
-import { defineProperty, mapDelete, mapGet, mapSet, NativeMap, NativePromise, then, resolved } from "./intrinsics.js";
+import { defineProperty, mapDelete, mapGet, mapSet, NativeMap, NativeWeakSet, resolved, then, weakAdd, weakDelete } from "./intrinsics.js";
 import { ErrorEvent, PromiseRejectionEvent, dispatch, setReportException, trust } from "./events.js";
 import { expose, required, toLong } from "./webidl.js";
 
@@ -118,7 +118,14 @@ export function reportException(error) {
 }
 setReportException(reportException);
 
-export function reportRejection(promise, reason) {
+const told = new NativeWeakSet();  // promises that were reported
+// `isHandled`: somebody handles now what nobody did; HTML 8.1.6.5.
+export function reportRejection(promise, reason, isHandled) {
+  if (isHandled) {
+    if (weakDelete(told, promise)) dispatch(globalThis, trust(new PromiseRejectionEvent("rejectionhandled", { promise, reason })));
+    return;
+  }
+  weakAdd(told, promise);
   const event = trust(new PromiseRejectionEvent("unhandledrejection", { promise, reason, cancelable: true }));
   if (dispatch(globalThis, event)) host.uncaught(reason);
 }

@@ -99,7 +99,7 @@ net::HttpResponder Proxy::tap(const net::HttpRequest& request, net::HttpResponde
   if (!is_within) log = serving_->set->access_log;
   std::optional<RequestTrace> trace;
   if (nesting.trace) {
-    trace = RequestTrace::begin_within(*nesting.trace);
+    trace = RequestTrace::begin_within(*nesting.trace, request);
   } else if (!is_within && shared_.tracer != nullptr) {
     trace = RequestTrace::begin(*shared_.tracer, shared_.clock, request);
   }

@@ -29,11 +29,12 @@ std::optional<RequestTrace> RequestTrace::begin(traces::Tracer& tracer, const Cl
   if (!own) return std::nullopt;
   // The node's own, which outlives all requests.
   return RequestTrace(std::shared_ptr<traces::Tracer>(std::shared_ptr<void>(), &tracer), clock, *own,
-                      from ? from->span : 0);
+                      from ? from->span : 0, request.is_secure);
 }
 
-RequestTrace RequestTrace::begin_within(const traces::Scope& scope) {
-  return {scope.tracer, *scope.clock, {scope.context.trace, traces::Tracer::new_span(), true}, scope.context.span};
+RequestTrace RequestTrace::begin_within(const traces::Scope& scope, const net::HttpRequest& request) {
+  const traces::TraceContext own{scope.context.trace, traces::Tracer::new_span(), true};
+  return {scope.tracer, *scope.clock, own, scope.context.span, request.is_secure};
 }
 
 void RequestTrace::asked(OwnedFields& fields, MonotonicTime now) {
@@ -64,6 +65,7 @@ void RequestTrace::end(const AccessLogLine& line) {
                     .begin_ns = instant.now_ns() - line.duration.count(),
                     .end_ns = instant.now_ns(),
                     .attributes = {{"http.request.method", std::string(line.method)},
+                                   {"url.scheme", is_secure_ ? "https" : "http"},
                                    {"client.address", std::string(line.client)},
                                    {"http.response.body.size", static_cast<int64_t>(line.bytes)},
                                    {"verge.cache", std::string(line.cache_status)}}};

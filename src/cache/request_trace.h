@@ -22,7 +22,7 @@ class RequestTrace {
   // Nothing where the request is not traced. `tracer` and `clock` outlive it.
   static std::optional<RequestTrace> begin(traces::Tracer& tracer, const Clock& clock, const net::HttpRequest& request);
   // Of a request that is made within another trace.
-  static RequestTrace begin_within(const traces::Scope& scope);
+  static RequestTrace begin_within(const traces::Scope& scope, const net::HttpRequest& request);
   // What is done for the request belongs to its span.
   [[nodiscard]] traces::Scope within() const { return {tracer_, clock_, own_}; }
 
@@ -44,13 +44,14 @@ class RequestTrace {
     std::string error;
   };
   RequestTrace(std::shared_ptr<traces::Tracer> tracer, const Clock& clock, const traces::TraceContext& own,
-               traces::SpanId parent)
-      : tracer_(std::move(tracer)), clock_(&clock), own_(own), parent_(parent) {}
+               traces::SpanId parent, bool is_secure)
+      : tracer_(std::move(tracer)), clock_(&clock), own_(own), parent_(parent), is_secure_(is_secure) {}
 
   std::shared_ptr<traces::Tracer> tracer_;  // as of a Scope
   const Clock* clock_;
   traces::TraceContext own_;
   traces::SpanId parent_;  // of whoever sent the request; 0: nobody
+  bool is_secure_;         // how it came
   std::vector<Ask> asks_;
 };
 

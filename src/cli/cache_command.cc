@@ -168,6 +168,19 @@ Result<net::Address> sites_address(const CacheOptions& options) {
   return net::Address::resolve(http);
 }
 
+// The body as text where it is UTF-8.
+std::string stored_json(std::string_view url, const net::HttpAnswer& answer) {
+  std::string fields;
+  for (const net::HttpField& field : answer.fields) {
+    fields.append(fields.empty() ? "" : ",");
+    fields.append(fmt::format(R"({{"name":{},"value":{}}})", json_string(field.name), json_string(field.value)));
+  }
+  const std::string_view body = answer.body.view();
+  return fmt::format(R"({{"url":{},"status":{},"fields":[{}],{}}})", json_string(url), answer.status, fields,
+                     is_utf8(body) ? fmt::format(R"("body":{})", json_string(body))
+                                   : fmt::format(R"("body_base64":"{}")", base64(body)));
+}
+
 int print_stored(const CacheOptions& options) {
   const Result<SiteUrl> url = parse_site_url(options.url);
   if (!url) return print_failure(url.error());
@@ -189,6 +202,11 @@ int print_stored(const CacheOptions& options) {
                    if (answer->status == 504) {
                      print_failure({"cache.not-stored", fmt::format("{} is not stored", options.url),
                                     "verge cache explain says why"});
+                     return;
+                   }
+                   if (options.json) {
+                     fmt::print("{}\n", stored_json(options.url, *answer));
+                     status = kSuccess;
                      return;
                    }
                    if (options.with_head) {
@@ -373,6 +391,7 @@ void add_cache(Command& app, Outcome& outcome) {
                         "  verge cache get -i http://www.example.com/logo.svg >logo.svg\n", print_stored, outcome);
   get->add_option("URL", one->url, "With scheme and host, as clients ask for it")->required();
   get->add_flag("-i,--include", one->with_head, "Print the status and the fields, too, on stderr");
+  add_json(*get, *one);
 
   const auto gone = std::make_shared<CacheOptions>();
   Command* purging = add_cache_command(*cache, "purge", "Take stored answers out, or make them stale", gone,

@@ -206,7 +206,7 @@ class Traces(verge.TestCase):
         (fetched,) = self.wait_for("origin")
         for each in (miss, hit):
             self.assertEqual((each["traceId"], each["parentSpanId"], each["kind"]), (trace, span, 2))
-            self.assertEqual((each["has"]["url.path"], each["has"]["server.address"]), ("/x", "a.example"))
+            self.assertEqual((each["has"]["url.scheme"], each["has"]["url.path"], each["has"]["server.address"]), ("http", "/x", "a.example"))
             self.assertNotIn("y=1", str(each), "a query may be a signature")
             self.assertEqual(each["has"]["http.request.method"], "GET")
             self.assertNotIn("error.type", each["has"])

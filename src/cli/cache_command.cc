@@ -390,8 +390,8 @@ void add_cache(Command& app, Outcome& outcome) {
       add_cache_command(*cache, "get", "Print the body that is stored for a URL; the origin is not asked", one,
                         "  verge cache get -i http://www.example.com/logo.svg >logo.svg\n", print_stored, outcome);
   get->add_option("URL", one->url, "With scheme and host, as clients ask for it")->required();
-  get->add_flag("-i,--include", one->with_head, "Print the status and the fields, too, on stderr");
   add_json(*get, *one);
+  get->add_flag("-i,--include", one->with_head, "Print the status and the fields, too, on stderr")->excludes("--json");
 
   const auto gone = std::make_shared<CacheOptions>();
   Command* purging = add_cache_command(*cache, "purge", "Take stored answers out, or make them stale", gone,

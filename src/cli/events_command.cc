@@ -13,7 +13,6 @@
 #include <fmt/ranges.h>
 #include <simdjson.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "cli/admin_client.h"
 #include "cli/command_line.h"
@@ -23,15 +22,13 @@
 #include "model/topic.h"
 #include "net/http_message.h"
 #include "node/event_query.h"
+#include "node/json_text.h"
 #include "storage/file_system.h"
 
 namespace verge::cli {
 namespace {
 
 constexpr auto kTailPeriod = std::chrono::milliseconds(200);
-// A node that is asked: how often, and how far back the last events are looked for.
-constexpr auto kAskPeriod = std::chrono::milliseconds(500);
-constexpr int64_t kLookBackUs = 10'000'000;
 
 struct EventsOptions {
   SpoolAccess access;
@@ -132,7 +129,7 @@ std::string readable_line(std::string_view json) {
   constexpr std::string_view kPayload = ",\"payload\":";
   simdjson::dom::parser parser;
   simdjson::dom::element event;
-  if (parser.parse(json.data(), json.size()).get(event) != simdjson::SUCCESS) return printable(json);
+  if (node::parse_json(parser, json, event) != simdjson::SUCCESS) return printable(json);
   const auto text = [&](const char* name) {
     std::string_view value;
     return event[name].get(value) == simdjson::SUCCESS ? std::string(value) : std::string();
@@ -196,10 +193,8 @@ int read_directory(EventsOptions& options) {
   }
 }
 
-std::string parameters_of(const EventsOptions& options, uint64_t limit, const std::string& after,
-                          std::optional<int64_t> since_us = std::nullopt) {
+std::string parameters_of(const EventsOptions& options, uint64_t limit, const std::string& after) {
   std::string parameters = fmt::format("/v1/events?limit={}", limit);
-  if (since_us) parameters.append(fmt::format("&since_us={}", *since_us));
   const auto add = [&](std::string_view name, std::string_view value) {
     if (value.empty()) return;
     parameters.append("&").append(name).append("=").append(net::percent_encode(value));
@@ -212,24 +207,18 @@ std::string parameters_of(const EventsOptions& options, uint64_t limit, const st
   return parameters;
 }
 
-// One page of a node's events.
-Result<AdminAnswer> ask_for(const std::string& admin, const std::string& target) {
-  Result<AdminAnswer> answer = admin_get(admin, target);
-  if (answer && answer->status != 200) {
-    return fail("cli.node-refused", fmt::format("{} answered {}: {}", admin, answer->status, trim(answer->body)),
-                "see what it says");
-  }
-  return answer;
-}
-
 // A node gives its events by the page.
 int ask_node(const EventsOptions& options) {
   uint64_t left = options.limit;
   std::string after = options.after;
   do {
     const Result<AdminAnswer> answer =
-        ask_for(options.admin, parameters_of(options, std::min(left, kLimitOfARequest), after));
+        admin_get(options.admin, parameters_of(options, std::min(left, kLimitOfARequest), after));
     if (!answer) return print_failure(answer.error());
+    if (answer->status != 200) {
+      fmt::print(stderr, "verge events: {} answered {}: {}\n", options.admin, answer->status, answer->body);
+      return kFailure;
+    }
     std::string_view lines = answer->body;
     while (!lines.empty() && left > 0) {
       const size_t end = lines.find('\n');
@@ -248,14 +237,14 @@ int ask_node(const EventsOptions& options) {
 int run_query(EventsOptions& options) { return options.admin.empty() ? read_directory(options) : ask_node(options); }
 
 struct TailLine {
-  std::string time;  // as format_utc() has it, which sorts
+  WallTime time;
   std::string text;
 };
 
 // The last `limit` of all streams together, in the order of their times.
 void print_last(std::span<const TailLine> lines, size_t limit) {
-  std::vector<std::pair<std::string_view, size_t>> order;  // those of one stream stay in its order
-  for (size_t i = 0; i < lines.size(); ++i) order.emplace_back(lines[i].time, i);
+  std::vector<std::pair<int64_t, size_t>> order;  // those of one stream stay in its order
+  for (size_t i = 0; i < lines.size(); ++i) order.emplace_back(lines[i].time.microseconds, i);
   std::ranges::sort(order);
   for (size_t i = order.size() - std::min(limit, order.size()); i < order.size(); ++i) {
     fmt::print("{}\n", lines[order[i].second].text);
@@ -289,7 +278,7 @@ int run_tail(EventsOptions& options) {
               fmt::print("{}\n", line_of(found, options.json, owner));
               return node::Scan::kGoOn;
             }
-            lines.push_back({format_utc(found.event.time), line_of(found, options.json, owner)});
+            lines.push_back({found.event.time, line_of(found, options.json, owner)});
             if (lines.size() > options.limit) lines.pop_front();
             return node::Scan::kGoOn;
           });
@@ -305,58 +294,8 @@ int run_tail(EventsOptions& options) {
   }
 }
 
-// The text of a member of a line that a node gave.
-std::string member_of(std::string_view line, std::string_view name) {
-  const std::string before = fmt::format("\"{}\":\"", name);
-  const size_t at = line.find(before);
-  if (at == std::string_view::npos) return {};
-  const std::string_view text = line.substr(at + before.size());
-  return std::string(text.substr(0, text.find('"')));
-}
-
-// As run_tail(), of a node that is asked again and again; the last events are those of the last seconds.
-int tail_node(EventsOptions options) {
-  std::array<std::string, spool::kStreams> seen;  // the position of the last
-  const int64_t since_us = SystemClock().wall().microseconds - (options.limit > 0 ? kLookBackUs : 0);
-  const std::optional<Priority> only = query_of(options).stream;
-  bool first = true;
-  while (true) {
-    std::vector<TailLine> last;
-    for (const Priority stream : kPriorities) {
-      if (only && *only != stream) continue;
-      options.stream = name_of(stream);
-      std::string& after = seen[static_cast<size_t>(stream)];
-      std::deque<TailLine> lines;
-      std::string next;
-      do {
-        const Result<AdminAnswer> answer =
-            ask_for(options.admin, parameters_of(options, kLimitOfARequest, after, since_us));
-        if (!answer) return print_failure(answer.error());
-        for (std::string_view body = answer->body; !body.empty();) {
-          const std::string_view line = body.substr(0, body.find('\n'));
-          body.remove_prefix(std::min(line.size() + 1, body.size()));
-          after = member_of(line, "position");
-          lines.push_back({member_of(line, "time"), options.json ? std::string(line) : readable_line(line)});
-          if (first && lines.size() > options.limit) lines.pop_front();
-        }
-        next = answer->next;
-        if (!next.empty()) after = next;
-      } while (!next.empty());
-      std::ranges::move(lines, std::back_inserter(last));
-    }
-    print_last(last, first ? options.limit : last.size());
-    std::fflush(stdout);
-    if (std::ferror(stdout) != 0) return kSuccess;
-    first = false;
-    std::this_thread::sleep_for(kAskPeriod);
-  }
-}
-
 void add_options(Command& command, const std::shared_ptr<EventsOptions>& options, uint64_t limit_min) {
   add_access_options(command, options->access);
-  command.add_option("--admin", options->admin, "Ask the running node with this admin listener instead")
-      ->type_name("HOST:PORT")
-      ->check(no_address);
   command.add_option("--topic", options->topic, "Topic filter; # is all")->type_name("FILTER")->check(no_topic_filter);
   command.add_option("--device", options->device, "Only of this device")->type_name("NAME");
   command.add_option("--kind", options->kind, "message, selection or action")->type_name("KIND")->check(no_kind);
@@ -379,6 +318,9 @@ void add_events(Command& app, Outcome& outcome) {
   Command* query = events->add_command("query", "Print events that are there, oldest first by stream");
   const auto query_options = std::make_shared<EventsOptions>();
   add_options(*query, query_options, 1);
+  query->add_option("--admin", query_options->admin, "Ask the running node with this admin listener instead")
+      ->type_name("HOST:PORT")
+      ->check(no_address);
   query->add_option("--after", query_options->after, "Go on after this position")
       ->type_name("POSITION")
       ->check(no_position);
@@ -391,14 +333,8 @@ void add_events(Command& app, Outcome& outcome) {
   const auto tail_options = std::make_shared<EventsOptions>();
   tail_options->limit = 10;
   add_options(*tail, tail_options, 0);
-  set_examples(*tail,
-               "  verge events tail --topic 'plant/#' --json\n"
-               "  verge events tail --admin 127.0.0.1:9180\n");
-  tail->callback([&outcome, tail_options] {
-    outcome.run = [tail_options] {
-      return tail_options->admin.empty() ? run_tail(*tail_options) : tail_node(*tail_options);
-    };
-  });
+  set_examples(*tail, "  verge events tail --topic 'plant/#' --json\n");
+  tail->callback([&outcome, tail_options] { outcome.run = [tail_options] { return run_tail(*tail_options); }; });
 }
 
 }  // namespace verge::cli

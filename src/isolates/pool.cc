@@ -378,20 +378,26 @@ void Pool::refuse(std::unique_ptr<CallRecord> record, Error error) {
 
 void Pool::fail(CallRecord& record, const CallFailure& failure) {
   CallObserver* observer = record.observer;
-  if (observer == nullptr) return;
   WorkerCounters& its = counters(*record.worker);
+  const bool is_limited = is_limit(failure.error);
+  if (is_limited) its.limited.add();
+  // It has its answer, or nobody waits for one; what goes on behind it went over a limit.
+  if (observer == nullptr && is_limited) tell_owner(record, failure.error);
+  if (observer == nullptr) return;
   its.errors.add();
-  if (is_limit(failure.error)) its.limited.add();
   its.latency.record(loop_.now() - record.begun);
   record.error = failure.error.code;
   record.let_go();
   // Who wrote the worker is told what it failed with; where it did not run there is nothing to mend in it.
   const bool is_its_own = failure.error.code != "workers.busy" && failure.error.code != "workers.restarted";
-  if (is_its_own && console_) {
-    const std::string text = owner_text(failure.error);
-    console_({*record.worker, calls::ConsoleLevel::kError, text, record.number});
-  }
+  if (is_its_own) tell_owner(record, failure.error);
   observer->on_failed(failure);
+}
+
+void Pool::tell_owner(const CallRecord& record, const Error& error) const {
+  if (!console_) return;
+  const std::string text = owner_text(error);
+  console_({*record.worker, calls::ConsoleLevel::kError, text, record.number});
 }
 
 void Pool::answer_over(CallRecord& record) {

@@ -157,6 +157,8 @@ class Pool {
   void socket_begun(CallRecord& record);
   void socket_over(CallRecord& record);
   void fail(CallRecord& record, const CallFailure& failure);
+  // On the worker's console.
+  void tell_owner(const CallRecord& record, const Error& error) const;
   std::unique_ptr<CallRecord> fresh_record();
   void watch_limits();
   void look();

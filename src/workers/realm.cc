@@ -391,26 +391,35 @@ std::optional<std::int64_t> Realm::next_deadline_ns() const {
   return state_->timers.begin()->deadline_ns;
 }
 
-std::size_t Realm::run_timers(bool drops_late) {
+std::size_t Realm::timers() const { return state_->timers.size(); }
+
+std::optional<DueTimer> Realm::due_timer() const {
+  const State& state = *state_;
+  if (state.condemned || state.timers.empty()) return std::nullopt;
+  const Timer& timer = *state.timers.begin();
+  if (timer.deadline_ns > state.host->now().monotonic_ns) return std::nullopt;
+  return DueTimer{.event = timer.event, .is_late_task = timer.is_task && state.is_over(timer.event)};
+}
+
+void Realm::run_due_timer() {
   State& state = *state_;
-  std::size_t dropped = 0;
-  if (state.condemned || state.timers.empty()) return dropped;
-  const std::int64_t now = state.host->now().monotonic_ns;
-  // One entry a timer: microtasks run between timers. What is set meanwhile waits for the next call.
-  const std::size_t due_at_most = state.timers.size();
-  for (std::size_t ran = 0; ran < due_at_most && !state.timers.empty() && !state.condemned; ++ran) {
-    const Timer timer = *state.timers.begin();
-    if (timer.deadline_ns > now) return dropped;
-    const RealmEntry entry(state);
-    state.timers.erase(state.timers.begin());
-    state.timer_by_id.erase(timer.id);
-    const bool is_over = timer.event != kNoEvent && !state.open_events.contains(timer.event);
-    state.call(Hook::Timer, timer.event,
-               {v8::Number::New(state.isolate, timer.id), v8::Boolean::New(state.isolate, is_over),
-                v8::Boolean::New(state.isolate, drops_late)});
-    if (is_over && drops_late) ++dropped;
+  const Timer timer = state.take_first_timer();
+  const RealmEntry entry(state);
+  state.call(Hook::Timer, timer.event,
+             {v8::Number::New(state.isolate, timer.id), v8::Boolean::New(state.isolate, state.is_over(timer.event))});
+}
+
+void Realm::put_off_due_task() { state_->put_off_tasks.push_back(state_->take_first_timer()); }
+
+void Realm::take_up_tasks() {
+  for (const Timer& task : std::exchange(state_->put_off_tasks, {})) {
+    state_->timers.insert(task);
+    state_->timer_by_id[task.id] = task;
   }
-  return dropped;
+}
+
+void Realm::run_timers() {
+  for (std::size_t most = timers(); most > 0 && due_timer(); --most) run_due_timer();
 }
 
 void Realm::terminate(std::string_view code, std::string_view text) noexcept {

@@ -267,6 +267,11 @@ struct QueuedMessage {
   Kind kind = Kind::Json;
 };
 
+struct DueTimer {
+  EventId event = kNoEvent;
+  bool is_late_task = false;  // a task, which outlives its event, of one that is over
+};
+
 class Realm {
  public:
   // A realm with the platform, without a program: what a pool keeps ready. `engine` outlives it.
@@ -320,11 +325,18 @@ class Realm {
   // Nobody inspects any more.
   void end_inspection();
 
-  // When run_timers() is wanted, on the monotonic clock of Host::now().
+  // When a timer is due, on the monotonic clock of Host::now().
   [[nodiscard]] std::optional<std::int64_t> next_deadline_ns() const;
-  // `drops_late`: tasks of events that are over are dropped, and not run (timers end with their event in any case).
-  // How many were.
-  std::size_t run_timers(bool drops_late = false);
+  [[nodiscard]] std::size_t timers() const;
+  // The first that is due now.
+  [[nodiscard]] std::optional<DueTimer> due_timer() const;
+  // Where there is one: runs it, with the microtasks that follow.
+  void run_due_timer();
+  // Where it is a task: lets it wait until take_up_tasks().
+  void put_off_due_task();
+  void take_up_tasks();
+  // All that are due; what is set meanwhile waits for the next call.
+  void run_timers();
 
   // Stops what runs, as soon as V8 can. From any thread. `code` is a literal such as "workers.cpu".
   void terminate(std::string_view code, std::string_view text) noexcept;

@@ -315,12 +315,13 @@ void writes_of(Call call) {
   call.GetReturnValue().Set(writes ? static_cast<double>(*writes) : -1.0);
 }
 
-// (id, milliseconds)
+// (id, milliseconds, whether it is a task)
 void timer(Call call) {
   Realm::State& state = state_of(call);
   const Timer timer{.deadline_ns = state.host->now().monotonic_ns + static_cast<std::int64_t>(number_at(call, 1) * 1e6),
                     .id = number_at(call, 0),
-                    .event = event_here(call)};
+                    .event = event_here(call),
+                    .is_task = call[2]->IsTrue()};
   state.timers.insert(timer);
   state.timer_by_id[timer.id] = timer;
 }

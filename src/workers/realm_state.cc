@@ -150,9 +150,17 @@ void Realm::State::condemn(Failure failure) {
   const std::unordered_set<EventId> open = std::exchange(open_events, {});
   timers.clear();
   timer_by_id.clear();
+  put_off_tasks.clear();
   held.clear();
   for (const EventId event : open) host->ended(event, {.failure = condemned, .pass_through = false});
   if (std::exchange(script_open, false)) host->script_ended(condemned);
+}
+
+Timer Realm::State::take_first_timer() {
+  const Timer timer = *timers.begin();
+  timers.erase(timers.begin());
+  timer_by_id.erase(timer.id);
+  return timer;
 }
 
 void Realm::State::finish_entry() {

@@ -62,6 +62,7 @@ struct Timer {
   std::int64_t deadline_ns = 0;
   double id = 0;
   EventId event = kNoEvent;
+  bool is_task = false;  // outlives its event
   auto operator<=>(const Timer&) const = default;
 };
 
@@ -108,6 +109,8 @@ struct Realm::State {
   v8::MaybeLocal<v8::Value> call(Hook which, EventId event, std::initializer_list<v8::Local<v8::Value>> arguments);
 
   void wake();
+  [[nodiscard]] bool is_over(EventId event) const { return event != kNoEvent && !open_events.contains(event); }
+  Timer take_first_timer();
   void finish_entry();  // microtasks, rejections nobody handled, terminations
   void condemn(Failure failure);
   [[nodiscard]] Failure failure_of(v8::Local<v8::Value> error, std::string_view code = "workers.exception") const;
@@ -140,6 +143,7 @@ struct Realm::State {
 
   std::set<Timer> timers;
   std::unordered_map<double, Timer> timer_by_id;
+  std::vector<Timer> put_off_tasks;
   std::unordered_map<StreamId, Collector> collectors;
   std::unordered_map<StreamId, EventId> stream_events;  // on whose behalf an entering stream is read
   std::unordered_map<OperationId, EventId> operations;

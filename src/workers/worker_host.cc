@@ -26,7 +26,7 @@ constexpr uint64_t kLongEntryNs = 1'000'000;
 // start.
 constexpr uint64_t kWorthTrimmingBytes = 1U << 20;
 constexpr std::string_view kSpentText =
-    "what went on after its calls were over was stopped: it used the processor time of a call [workers.cpu]";
+    "what went on after its calls were over waits for the next: it used the processor time of a call [workers.cpu]";
 // Two heads, of a cache's put, with the lengths of what they have, and what comes of a body, are one frame.
 static_assert(kHeadFieldsMax == calls::kFieldsMax);
 static_assert(2 * (kHeadBytesMax + kHeadFieldsMax * 10) + calls::kWindowBytes < calls::kPayloadBytesMax);
@@ -261,12 +261,18 @@ std::optional<int64_t> WorkerHost::next_deadline_ns() const {
 }
 
 void WorkerHost::run_timers() {
-  if (!realm_) return;
-  const bool is_spent =
-      program_.program.kind == Program::Kind::Worker && !is_inspected_ && late_cpu_ns_ >= program_.cpu_ns;
-  std::size_t dropped = 0;
-  enter_for(kNoEvent, [&] { dropped = realm_->run_timers(is_spent); });
-  if (dropped > 0) console(kNoEvent, ConsoleLevel::Error, kSpentText);
+  const bool is_bounded = program_.program.kind == Program::Kind::Worker && !is_inspected_;
+  // An entry for each, on the time of its call. What is set meanwhile waits for the next turn.
+  for (std::size_t most = realm_ ? realm_->timers() : 0; most > 0 && realm_; --most) {
+    const std::optional<DueTimer> due = realm_->due_timer();
+    if (!due) return;
+    if (!is_bounded || !due->is_late_task || late_cpu_ns_ < program_.cpu_ns) {
+      enter_for(due->event, [this] { realm_->run_due_timer(); });
+      continue;
+    }
+    realm_->put_off_due_task();
+    if (!std::exchange(has_said_spent_, true)) console(kNoEvent, ConsoleLevel::Error, kSpentText);
+  }
 }
 
 void WorkerHost::rest() {
@@ -283,7 +289,6 @@ void WorkerHost::rest() {
 void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
                        const std::shared_ptr<const void>& keeper) {
   CallState& state = calls_[call];
-  late_cpu_ns_ = 0;
   if (const std::optional<Failure> problem = realm_ ? std::nullopt : make_realm(nullptr)) {
     send_failure(calls::FrameType::kFailed, call, *problem);
     state.has_ended = true;
@@ -291,6 +296,9 @@ void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
     settle_ended();
     return;
   }
+  late_cpu_ns_ = 0;
+  has_said_spent_ = false;
+  realm_->take_up_tasks();
   switch (its.kind) {
     case calls::CallKind::kFetch: {
       copy_fields(its.fields, fields_);

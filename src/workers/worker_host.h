@@ -216,6 +216,7 @@ class WorkerHost final : public Host {
   bool code_sent_ = false;
   uint64_t late_cpu_ns_ =
       0;  // since a call began last, of what is for no call that is under way: messages between ports, such things
+  bool has_said_spent_ = false;
   bool is_cold_ = true;  // no call was begun in this realm
 };
 

@@ -79,7 +79,9 @@ Zygote::Zygote(Engine& engine, int control, const calls::WriteCounts* counts, bo
       controls_{control},
       ready_(Realm::create(engine, ready_limits_)) {
   // What V8 compiles for what is used again and again is compiled here once, for all.
-  for (int i = 0; i < kWarmUps; ++i) ready_->warm_up();
+  bool is_warm = true;
+  for (int i = 0; i < kWarmUps; ++i) is_warm &= ready_->warm_up();
+  if (!is_warm) std::fprintf(stderr, "verge-isolate: warming up failed: first calls take longer\n");
   let_memory_be_inherited();
 }
 

@@ -354,31 +354,6 @@ class Query(verge.TestCase):
         for line in lines + self.read_text(process, 1):
             self.assertRegex(line, r"^\d{4}-\d\d-\d\dT.*normal.*n/\w+  \{", "without --json each line is for people")
 
-    def test_tail_of_a_node_that_is_asked(self):
-        process = verge.spawn([verge.VERGE, "events", "tail", "--admin", self.node_.addresses["admin"], "--topic", "n/asked/#", "--json", "--limit", "0"],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
-        self.addCleanup(verge.end, process)
-
-        numbers, data = [], b""
-
-        def read(seconds):
-            nonlocal data
-            if select.select([process.stdout], [], [], seconds)[0]:
-                data += os.read(process.stdout.fileno(), 65536)
-                *whole, data = data.split(b"\n")
-                numbers.extend(json.loads(line)["payload"]["number"] for line in whole)
-
-        # What was stored before it looks for the first time is not shown.
-        sent = 0
-        while not numbers:
-            self.assertIsNone(process.poll())
-            self.client.publish_and_wait("n/asked/a", {"number": sent})
-            sent += 1
-            read(0.2)
-        self.client.publish_and_wait("n/asked/b", {"number": sent})
-        verge.wait_until(lambda: read(0.2) or sent in numbers, "the last is shown")
-        self.assertEqual(numbers, list(range(numbers[0], sent + 1)), "each once, in order")
-
     def test_tail(self):
         process = self.tail("--topic", "n/#", "--limit", "3")
         self.assertEqual([event["payload"]["number"] for event in self.read_lines(process, 3)], [22, 23, 24])

@@ -179,21 +179,38 @@ class Serving(TestCase):
     def test_ports_do_not_talk_for_ever_after_the_call(self):
         served = Served(self, {"it": """
             let told = 0;
-            export default { fetch(request) {
-              if (new URL(request.url).pathname === "/begin") {
-                const { port1, port2 } = new MessageChannel();
-                port1.onmessage = () => { ++told; port1.postMessage(0); };
-                port2.onmessage = () => { ++told; port2.postMessage(0); };
-                port1.postMessage(0);
+            const heard = [];
+            const { port1, port2 } = new MessageChannel();
+            port1.onmessage = ({ data }) => { ++told; data === "again" ? port1.postMessage(data) : heard.push(data); };
+            port2.onmessage = ({ data }) => { ++told; port2.postMessage(data); };
+            export default { async fetch(request) {
+              const { pathname, search } = new URL(request.url);
+              if (pathname === "/begin") port1.postMessage("again");
+              if (pathname === "/say") {
+                port1.postMessage(search);
+                const until = Date.now() + 20_000;
+                while (heard[heard.length - 1] !== search && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 1));
+                return Response.json(heard);
               }
               return new Response(String(told));
             } };"""}, ["--cpu-ms", "50", *SLOW])
         self.assertEqual(served.get("/begin").status, 200)
-        wait_until(lambda: "after its calls were over" in served.said(), lambda: f"it is stopped; it said:\n{served.said()}")
-        told = served.get("/look").body
-        self.assertGreater(int(told), 10)
-        self.assertEqual(served.get("/look").body, told)
-        self.assertEqual(served.said().count("after its calls were over"), 1)
+        spent = "after its calls were over"
+        wait_until(lambda: spent in served.said(), lambda: f"it is stopped; it said:\n{served.said()}")
+        told = int(served.get("/look").body)
+        self.assertGreater(told, 10)
+        wait_until(lambda: served.said().count(spent) == 2, "it went on for the time of another call")
+        # Nothing is lost by it, and the port is as it was.
+        for said in (["?1"], ["?1", "?2"]):
+            self.assertEqual(json.loads(served.get(f"/say{said[-1]}").body), said)
+
+    def test_timers_are_on_the_time_of_their_call(self):
+        served = Served(self, {"it": source(
+            "ctx.waitUntil(new Promise(() => {}));"
+            "setInterval(() => { const until = performance.now() + 5; while (performance.now() < until); }, 0);"
+            "return new Response('begun');")}, ["--cpu-ms", "60", *SLOW])
+        self.assertEqual(served.get().body, b"begun")
+        wait_until(lambda: "workers.cpu" in served.said(), lambda: f"the call is ended; it said:\n{served.said()}")
 
     def test_bodies_of_each_size_come_back(self):
         served = Served(self, {"echo": source("return new Response(request.body);"),
@@ -288,8 +305,11 @@ class Serving(TestCase):
             "front": source("const headers = { TE: 'trailers', Expect: '100-continue', 'Proxy-Connection': 'close', X: 'kept' };"
                             "return fetch(`http://${new URL(request.url).host}/back/`, { method: 'POST', headers, body: 'b' });"),
             "back": source('return new Response(["te", "expect", "proxy-connection", "x", "accept"]'
-                           ".map((name) => request.headers.get(name)));")})
+                           ".map((name) => request.headers.get(name)));"),
+            "named": source("const back = `http://${new URL(request.url).host}/back/`, ask = async (headers) => (await fetch(back, { headers })).text();"
+                            "return new Response([await ask({ 'X-Accept': 'accept' }), await ask({ ACCEPT: 'text/html' })].join(' '));")})
         self.assertEqual(served.get("/front/").body, b",,,kept,*/*")
+        self.assertEqual(served.get("/named/").body, b",,,,*/* ,,,,text/html")
 
     def test_dev_reloads_what_is_saved(self):
         served = Served(self, {"w": source('return new Response("before");')}, command="dev")

@@ -97,8 +97,9 @@ function cacheFields(state, block) {
   return blockOf(headers);
 }
 
-// Fetch 5.6, "fetching", step 13. Nearly all that were received have one.
-const withAccept = (block) => indexOf(block, "ccept\0") < 0 ? `${block}accept\0*/*\0` : block;
+// Fetch 5.6, "fetching", step 13.
+const withAccept = (block) =>
+  indexOf(block, "ccept\0") >= 0 && fieldOf(makeHeaders(block, "none"), "accept") !== null ? block : `${block}accept\0*/*\0`;
 
 // One fetch, over all its redirections.
 class Exchange {

@@ -41,14 +41,14 @@ export function addTimeout(callback, delay) {
 export function addTask(callback) {
   const id = ++lastTimer;
   mapSet(active, id, { callback, delay: 0, interval: false, argumentsOf: [], nesting: 0, isTask: true });
-  host.timer(id, 0);
+  host.timer(id, 0, true);
 }
 
-// `isOver`: the event that it was set in is, and its timers with it; `dropsTasks`: its tasks too.
-export function fireTimer(id, isOver, dropsTasks) {
+// `isOver`: the event that it was set in is, and its timers with it.
+export function fireTimer(id, isOver) {
   const timer = mapGet(active, id);
   if (timer === undefined) return;
-  const isLate = isOver && (dropsTasks || !timer.isTask);
+  const isLate = isOver && !timer.isTask;
   if (!timer.interval || isLate) mapDelete(active, id);
   if (isLate) return;
   nesting = timer.nesting;

@@ -11,15 +11,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import verge
-from verge import packet, publish_packet, text_field
+from verge import SHADOW, packet, publish_packet, text_field
 
 MIB = 1 << 20
-# What AddressSanitizer keeps of freed memory to find its users (256 MiB unless told) is not the node's.
-os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
-
-
-# ThreadSanitizer keeps up to as many shadow bytes again, and more, for each byte that was touched.
-SHADOW = 4 if "thread" in os.environ.get("VERGE_SANITIZE", "") else 1
+verge.will_measure_memory()
 
 
 def resident(node):

@@ -29,11 +29,18 @@ from paho.mqtt.properties import Properties
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VERGE = os.path.abspath(os.environ.get("VERGE", os.path.join(REPOSITORY, "build", "verge")))
+# ThreadSanitizer keeps up to as many shadow bytes again, and more, for each byte that was touched.
+SHADOW = 4 if "thread" in os.environ.get("VERGE_SANITIZE", "") else 1
 # Generous: a wait that is met costs nothing, and the machine may be slow.
 PATIENCE = float(os.environ.get("VERGE_TEST_PATIENCE", "30"))
 
 _host_numbers = itertools.count(1)
 _running = set()
+
+
+def will_measure_memory():
+    """Of nodes that are started later: what AddressSanitizer keeps of freed memory to find its users (256 MiB unless told) is not theirs."""
+    os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
 
 
 def seed():

@@ -30,11 +30,15 @@ void AsideThread::start(void (*prepare)()) {
   pthread_t thread{};
   is_started_ = pthread_create(&thread, &attributes, run_thread, this) == 0;
   pthread_attr_destroy(&attributes);
+  if (is_started_) is_ready_.wait(false);
 }
 
 void* AsideThread::run_thread(void* aside) {
   auto& its = *static_cast<AsideThread*>(aside);
-  its.prepare_();
+  its.turns_.attach();
+  its.is_ready_.store(true);
+  its.is_ready_.notify_one();
+  its.prepare_();  // of low priority from here on, for which nobody shall wait
   its.run();
 }
 
@@ -68,7 +72,9 @@ void AsideThread::run() {
     const std::shared_ptr<AsideJob> job = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
+    turns_.give(true);
     run_job(*job);
+    turns_.give(false);
     lock.lock();
     done_.push_back(job);
     const std::uint64_t once = 1;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "workers/realm.h"
+#include "workers/turns.h"
 
 namespace verge::workers {
 
@@ -60,6 +61,8 @@ class AsideThread {
   void (*prepare_)() = nullptr;
   std::size_t count_ = 0;  // added and not taken; of the loop
   bool is_started_ = false;
+  std::atomic<bool> is_ready_{false};  // it has what the sandbox would not let it have
+  Turns turns_;
   std::mutex mutex_;  // guards the next two
   std::deque<std::shared_ptr<AsideJob>> waiting_;
   std::vector<std::shared_ptr<AsideJob>> done_;

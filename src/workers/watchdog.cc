@@ -16,6 +16,7 @@ Watchdog::Watchdog(std::atomic<uint64_t>& entries, std::function<void()> last_wo
 
 void Watchdog::start() {
   pthread_getcpuclockid(pthread_self(), &clock_);
+  turns_.attach();
   std::thread([this] { watch(); }).detach();
 }
 
@@ -48,19 +49,25 @@ void Watchdog::watch() {
       idle = 0;
     }
     look();
-    std::this_thread::sleep_for(kLook);
+    std::this_thread::sleep_for(is_computing_ ? kLook : kRareLook);
   }
 }
 
 void Watchdog::look() {
   const uint64_t entry = entries_.load(std::memory_order_acquire);
+  is_computing_ = false;
+  if (entry % 2 == 0 || entry != seen_) turns_.give(false);
   if (entry % 2 == 0) return;
+  const uint64_t now = processor_time();
   if (entry != seen_) {
     seen_ = entry;
-    seen_at_ns_ = processor_time();
+    seen_at_ns_ = last_ns_ = now;
     return;
   }
-  const uint64_t used = processor_time() - seen_at_ns_;
+  // Code that waits for the processor itself is looked at less often: there may be hundreds of processes.
+  is_computing_ = now - std::exchange(last_ns_, now) >= kComputesNs;
+  if (is_computing_) turns_.give(true);
+  const uint64_t used = now - seen_at_ns_;
   const uint64_t allowed = allowed_ns_.load(std::memory_order_relaxed);
   if (used < allowed) return;
   if (told_ != entry) {

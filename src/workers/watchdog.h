@@ -1,9 +1,9 @@
-// Watchdog: ends code that has used its processor time.
+// Watchdog: ends code that has used its processor time, and has code that runs for long give way to others' (turns.h).
 //
 // Timers and signals would cost system calls for each call of a worker, of which there are tens of thousands a second.
-// Instead, a thread of its own looks every other millisecond whether code still runs that ran when it last looked, and
-// reads that thread's processor clock only then. Entering and leaving are a few writes to memory; while nothing runs,
-// the thread sleeps.
+// Instead, a thread of its own looks every other millisecond (every one while code computes) whether code still runs
+// that ran when it last looked, and reads that thread's processor clock only then. Entering and leaving are a few
+// writes to memory; while nothing runs, the thread sleeps.
 //
 // Code is ended between its limit and two looks later. The watching thread keeps normal priority, so that it gets its
 // turn beside the code that it watches.
@@ -18,6 +18,8 @@
 
 #include <time.h>
 
+#include "workers/turns.h"
+
 namespace verge::workers {
 
 class Watchdog {
@@ -28,7 +30,8 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  // Starts the thread, which runs until the process ends: the object is never destroyed.
+  // By the thread whose code it watches. Starts the watching one, which runs until the process ends: the object is
+  // never destroyed.
   void start();
 
   // Code begins to run and may use `allowed_ns` of processor time; `expired` is then called, once, on the watching
@@ -40,7 +43,8 @@ class Watchdog {
   [[nodiscard]] bool is_resting() const { return asleep_.load(std::memory_order_seq_cst) != 0; }
 
  private:
-  static constexpr std::chrono::milliseconds kLook{2};
+  static constexpr std::chrono::milliseconds kLook{1}, kRareLook{2};
+  static constexpr uint64_t kComputesNs = 200'000;  // since the look before
   static constexpr int kIdleLooksMax = 50;
   static constexpr uint64_t kObeysAfter = 3;
 
@@ -57,8 +61,11 @@ class Watchdog {
   std::mutex mutex_;  // held while telling_: leave() waits for it
   clockid_t clock_{};
   // Of the watching thread.
+  Turns turns_;
   uint64_t seen_ = 0;
   uint64_t seen_at_ns_ = 0;
+  uint64_t last_ns_ = 0;  // at the last look
+  bool is_computing_ = false;
   uint64_t told_ = 0;
 };
 

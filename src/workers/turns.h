@@ -1,0 +1,31 @@
+// Turns: a thread that computes for long gives way to others of its priority.
+//
+// Isolate processes have the idle priority, and the kernel lets none of that preempt another when it wakes: who
+// computes keeps its processor until the next tick, 4 ms where there are 250 a second. A timer interrupts the thread
+// instead, and it calls sched_yield(2), also in the middle of a regular expression or a hash, where V8 would not look.
+#pragma once
+
+#include <time.h>
+
+namespace verge::workers {
+
+class Turns {
+ public:
+  Turns() = default;
+  Turns(const Turns&) = delete;
+  Turns& operator=(const Turns&) = delete;
+
+  // Of the calling thread; once, before the sandbox. Where the system has no timer left all stays as it was. The timer
+  // ends with the process.
+  void attach();
+
+  // From any one thread. While they are given, the thread's system calls may be interrupted (EINTR).
+  void give(bool gives);
+
+ private:
+  timer_t timer_{};
+  bool is_attached_ = false;
+  bool gives_ = false;
+};
+
+}  // namespace verge::workers

@@ -299,7 +299,8 @@ def normal(value):
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float):
-        return float(f"{value:.9g}") + 0.0
+        # What two orders of adding leave of a sum that is nothing is not the same.
+        return 0.0 if abs(value) < 1e-12 else float(f"{value:.9g}") + 0.0
     return value
 
 

@@ -214,8 +214,8 @@ class WorkerHost final : public Host {
   bool is_inspected_ = false;
   size_t standing_ = 0;  // calls of inspector_wait()
   bool code_sent_ = false;
-  uint64_t late_cpu_ns_ =
-      0;  // since a call began last, of what is for no call that is under way: messages between ports, such things
+  // Since a call began last, of what is for no call that is under way: messages between ports, such things.
+  uint64_t late_cpu_ns_ = 0;
   bool has_said_spent_ = false;
   bool is_cold_ = true;  // no call was begun in this realm
 };

@@ -56,6 +56,11 @@ def batch(node, incarnation, sequences, topic=b"made/up", floor=0):
     return b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(body)) + (1 | len(body) << 3).to_bytes(3, "little") + body
 
 
+def ranges(known):
+    """The ranges that a Verge-Known header names, first and last."""
+    return [tuple(map(int, (part.split("-") * 2)[:2])) for part in known.split(",") if part]
+
+
 class Proxy:
     """Passes TCP connections on to the first target that can be connected to, beginning with the next in turn.
 
@@ -208,14 +213,17 @@ class TestCase(verge.TestCase):
         return len(messages)
 
     def broken_chains(self, messages):
-        """Where a message follows another one than it expects, with what is around."""
-        last, broken = collections.Counter(), []
+        """Where a message follows another one than it expects, or one with its sequence that knows what it does not (so
+        that whoever wrote it was shown another one there), with what is around."""
+        last, known, broken = collections.Counter(), collections.defaultdict(list), []
         for sequence, subject, headers, _ in messages:
-            if int(headers["Nats-Expected-Last-Subject-Sequence"]) != last[subject]:
-                around = [(number, at, its["Nats-Expected-Last-Subject-Sequence"], its["Verge-Attempt"])
+            knows = ranges(headers["Verge-Known"])
+            if (int(headers["Nats-Expected-Last-Subject-Sequence"]) != last[subject]
+                    or not all(any(low <= begin and end <= high for low, high in knows) for begin, end in known[subject])):
+                around = [(number, at, its["Nats-Expected-Last-Subject-Sequence"], its["Verge-Attempt"], its["Verge-Known"][-100:])
                           for number, at, its, _ in messages if abs(number - sequence) < 4]
                 broken.append(f"{sequence}: {around}")
-            last[subject] = sequence
+            last[subject], known[subject] = sequence, knows
         return broken
 
     def check_records(self, messages, reader, expected):

@@ -68,7 +68,7 @@ LoadedProgram::LoadedProgram(const calls::Load& load)
 }
 
 WorkerHost::WorkerHost(IsolateProcess& process, uint32_t id, const calls::Load& load)
-    : process_(process), id_(id), program_(load) {
+    : process_(process), id_(id), program_(load), leaving_(process.outbox()), sockets_(process.outbox()) {
   program_.program.code_cache = std::as_bytes(std::span(program_.code_cache));
   expired_ = [this] { realm_->terminate("workers.cpu", "it used its processor time"); };
 }
@@ -107,7 +107,7 @@ void WorkerHost::enter_for(EventId event, const Work& work) {
   uint64_t used = 0;
   if (const auto call = calls_.find(static_cast<uint32_t>(event)); call != calls_.end()) {
     // Each message of a WebSocket has the time of a call.
-    if (sockets_.contains(call->first)) call->second.former_cpu_ns += std::exchange(call->second.cpu_ns, 0);
+    if (sockets_.has(call->first)) call->second.former_cpu_ns += std::exchange(call->second.cpu_ns, 0);
     used = call->second.cpu_ns;
   }
   if (used >= program_.cpu_ns && !is_inspected_) realm_->terminate("workers.cpu", "it used its processor time");
@@ -208,7 +208,7 @@ void WorkerHost::settle_ended() {
     calls::append_done(process_.outbox().text(), id,
                        {(call->second.former_cpu_ns + call->second.cpu_ns) / 1000, memory_bytes_});
     calls_.erase(call);
-    sockets_.erase(id);
+    sockets_.remove(id);
     process_.note_call_over(id);
     ++calls_done_;
     if (entering_.erase(id) != 0) unread_.push_back(id);
@@ -386,15 +386,11 @@ void WorkerHost::add_credit(uint32_t call, uint64_t bytes) {
 }
 
 void WorkerHost::add_room(StreamId stream, uint64_t bytes) {
-  const auto found = leaving_.find(stream);
-  if (found == leaving_.end()) return;
-  found->second.window += bytes;
-  if (!pump(stream, found->second)) {
+  const LeavingBodies::Room room = leaving_.add_room(stream, bytes);
+  if (room.ended) {
+    end_leaving(*room.ended);
     settle_ended();
-    return;
-  }
-  if (found->second.wants_room && found->second.waiting.empty()) {
-    found->second.wants_room = false;
+  } else if (room.is_awaited) {
     roomy_.push_back(stream);
     do_what_follows();
   }
@@ -406,7 +402,7 @@ void WorkerHost::abandon(uint32_t call) {
   cancel_jobs(call);
   const StreamId leaving = state->second.leaving;
   if (leaving != 0) {
-    leaving_.erase(leaving);
+    leaving_.remove(leaving);
     state->second.leaving = 0;
     if (state->second.has_ended) ended_.push_back(call);
   }
@@ -420,67 +416,26 @@ void WorkerHost::abandon(uint32_t call) {
 // --- WebSockets
 
 void WorkerHost::take_message(uint32_t call, bool is_text, const Chunk& message) {
-  if (!sockets_.contains(call)) return;
+  if (!sockets_.has(call)) return;
   bool is_taken = true;
   enter_for(call, [&] { is_taken = realm_->socket_message(call, is_text, message); });
   if (is_taken) socket_taken(call, message.bytes().size());
 }
 
 void WorkerHost::take_close(uint32_t call, const calls::SocketClose& close, bool is_clean) {
-  const auto found = sockets_.find(call);
-  if (found == sockets_.end()) return;
-  // Nobody reads it any more.
-  found->second.is_closed = true;
-  found->second.waiting.clear();
-  found->second.waiting_bytes = 0;
-  pump_socket(call, found->second);
+  if (!sockets_.has(call)) return;
+  sockets_.closed_by_other_end(call);
   enter_for(call, [&] { realm_->socket_closed(call, close.code, close.reason, is_clean); });
 }
 
-void WorkerHost::add_socket_room(uint32_t call, uint64_t bytes) {
-  const auto found = sockets_.find(call);
-  if (found == sockets_.end()) return;
-  found->second.window += bytes;
-  pump_socket(call, found->second);
-}
-
-void WorkerHost::pump_socket(uint32_t call, Socket& socket) {
-  Outbox& outbox = process_.outbox();
-  while (!socket.waiting.empty()) {
-    const Socket::Message& message = socket.waiting.front();
-    const std::string_view bytes = message.bytes.bytes();
-    const uint64_t cost = calls::socket_cost(bytes.size());
-    if (cost > socket.window) return;
-    socket.window -= cost;
-    socket.waiting_bytes -= bytes.size();
-    calls::FrameWriter frame(outbox.text(), calls::FrameType::kSocketSend, call, message.is_text ? calls::kText : 0);
-    frame.end(bytes.size());
-    outbox.share(message.bytes, bytes);
-    socket.waiting.pop_front();
-  }
-  const auto close = std::exchange(socket.close, std::nullopt);
-  if (!close) return;
-  calls::append_socket_close(outbox.text(), calls::FrameType::kSocketEnd, call, {close->first, close->second});
-}
+void WorkerHost::add_socket_room(uint32_t call, uint64_t bytes) { sockets_.add_room(call, bytes); }
 
 bool WorkerHost::socket_send(EventId socket, bool is_text, Chunk message) {
-  constexpr size_t kWaitingMax = 8U << 20;
-  const auto call = static_cast<uint32_t>(socket);
-  const auto found = sockets_.find(call);
-  if (found == sockets_.end() || found->second.is_closed) return true;
-  found->second.waiting_bytes += message.bytes().size();
-  found->second.waiting.push_back({is_text, std::move(message)});
-  pump_socket(call, found->second);
-  // Each takes memory beside its bytes.
-  return found->second.waiting_bytes + found->second.waiting.size() * calls::kMessageCost <= kWaitingMax;
+  return sockets_.send(static_cast<uint32_t>(socket), is_text, std::move(message));
 }
 
 void WorkerHost::socket_end(EventId socket, uint16_t code, std::string_view reason) {
-  const auto call = static_cast<uint32_t>(socket);
-  const auto found = sockets_.find(call);
-  if (found == sockets_.end()) return;
-  found->second.close.emplace(code, reason);
-  pump_socket(call, found->second);
+  sockets_.end(static_cast<uint32_t>(socket), code, reason);
 }
 
 void WorkerHost::socket_taken(EventId socket, size_t bytes) {
@@ -489,8 +444,7 @@ void WorkerHost::socket_taken(EventId socket, size_t bytes) {
 }
 
 size_t WorkerHost::socket_buffered(EventId socket) const {
-  const auto found = sockets_.find(static_cast<uint32_t>(socket));
-  return found == sockets_.end() ? 0 : found->second.waiting_bytes;
+  return sockets_.waiting_bytes(static_cast<uint32_t>(socket));
 }
 
 // --- The inspector
@@ -539,7 +493,7 @@ void WorkerHost::forget_subrequest(uint32_t subrequest) {
   const auto found = subrequests_.find(subrequest);
   if (found == subrequests_.end()) return;
   subrequest_ids_.erase(found->second.operation);
-  if (found->second.leaving != 0) leaving_.erase(found->second.leaving);
+  if (found->second.leaving != 0) leaving_.remove(found->second.leaving);
   subrequests_.erase(found);
   process_.remove_subrequest(subrequest);
 }
@@ -640,7 +594,7 @@ void WorkerHost::respond(EventId event, const ResponseHead& head, Body body) {
   for (const Field& field : head.fields) its.fields.push_back({field.name, field.value});
   if (body.kind == Body::Kind::Socket) {
     calls::append_head(out, calls::FrameType::kHead, call, its, calls::kSwitches);
-    sockets_[call];
+    sockets_.open(call);
     return;
   }
   if (body.kind == Body::Kind::Relayed) {
@@ -658,15 +612,8 @@ void WorkerHost::respond(EventId event, const ResponseHead& head, Body body) {
     return;
   }
   calls::append_head(out, calls::FrameType::kHead, call, its, 0);
-  const StreamId stream = body.kind == Body::Kind::Whole ? kOwnStream | call : body.stream;
-  state.leaving = stream;
-  Leaving& leaving = leaving_[stream];
-  leaving = {.type = calls::FrameType::kAnswerPiece, .id = call, .window = calls::kWindowBytes};
-  if (body.kind == Body::Kind::Whole) {
-    leaving.waiting.push_back(std::move(body.whole));
-    leaving.closed = true;
-    pump(stream, leaving);
-  }
+  state.leaving = body.kind == Body::Kind::Whole ? kOwnStream | call : body.stream;
+  send_body(state.leaving, {calls::FrameType::kAnswerPiece, call}, std::move(body));
 }
 
 void WorkerHost::ended(EventId event, const EventEnd& end) {
@@ -739,76 +686,40 @@ void WorkerHost::cancel_jobs(EventId event) {
 
 // --- Bodies that leave
 
-bool WorkerHost::write(StreamId stream, Chunk chunk) {
-  const auto found = leaving_.find(stream);
-  if (found == leaving_.end()) return true;
-  if (!chunk.bytes().empty()) found->second.waiting.push_back(std::move(chunk));
-  pump(stream, found->second);
-  if (found->second.waiting.empty() && found->second.window > 0) return true;
-  found->second.wants_room = true;
-  return false;
+void WorkerHost::send_body(StreamId stream, LeavingBodies::Sender sender, Body body) {
+  if (body.kind != Body::Kind::Whole) {
+    leaving_.open(stream, sender);
+  } else if (const auto ended = leaving_.send_whole(stream, sender, std::move(body.whole))) {
+    end_leaving(*ended);
+  }
 }
 
+bool WorkerHost::write(StreamId stream, Chunk chunk) { return leaving_.write(stream, std::move(chunk)); }
+
 void WorkerHost::close(StreamId stream) {
-  const auto found = leaving_.find(stream);
-  if (found == leaving_.end()) return;
-  found->second.closed = true;
-  pump(stream, found->second);
+  if (const auto ended = leaving_.close(stream)) end_leaving(*ended);
 }
 
 void WorkerHost::abort(StreamId stream, const Failure& failure) {
-  const auto found = leaving_.find(stream);
-  if (found == leaving_.end()) return;
-  const Leaving leaving = std::move(found->second);
-  leaving_.erase(found);
-  if (leaving.type == calls::FrameType::kAnswerPiece) {
-    send_failure(calls::FrameType::kFailed, leaving.id, failure);
+  const auto sender = leaving_.remove(stream);
+  if (!sender) return;
+  if (sender->type == calls::FrameType::kAnswerPiece) {
+    send_failure(calls::FrameType::kFailed, sender->id, failure);
   } else {
-    calls::append_frame(process_.outbox().text(), calls::FrameType::kRequestCancel, leaving.id);
+    calls::append_frame(process_.outbox().text(), calls::FrameType::kRequestCancel, sender->id);
   }
-  end_leaving(leaving);
+  end_leaving(*sender);
 }
 
-bool WorkerHost::pump(StreamId stream, Leaving& leaving) {
-  Outbox& outbox = process_.outbox();
-  while (!leaving.waiting.empty() && leaving.window > 0) {
-    const Chunk& chunk = leaving.waiting.front();
-    const std::string_view bytes =
-        chunk.bytes().substr(leaving.taken, std::min<uint64_t>(leaving.window, calls::kPieceBytesMax));
-    const bool takes_all = leaving.taken + bytes.size() == chunk.bytes().size();
-    const bool ends = takes_all && leaving.closed && leaving.waiting.size() == 1;
-    calls::FrameWriter frame(outbox.text(), leaving.type, leaving.id, ends ? calls::kEnd : 0);
-    frame.end(bytes.size());
-    outbox.share(chunk, bytes);
-    leaving.window -= bytes.size();
-    leaving.taken = takes_all ? 0 : leaving.taken + bytes.size();
-    if (takes_all) leaving.waiting.pop_front();
-    if (ends) {
-      const Leaving gone = std::move(leaving);
-      leaving_.erase(stream);
-      end_leaving(gone);
-      return false;
-    }
-  }
-  if (leaving.closed && leaving.waiting.empty()) {
-    calls::append_frame(outbox.text(), leaving.type, leaving.id, {}, calls::kEnd);
-    const Leaving gone = std::move(leaving);
-    leaving_.erase(stream);
-    end_leaving(gone);
-    return false;
-  }
-  return true;
-}
-
-void WorkerHost::end_leaving(const Leaving& leaving) {
-  if (leaving.type != calls::FrameType::kAnswerPiece) {
-    if (Subrequest* its = find_subrequest(leaving.id)) its->leaving = 0;
+void WorkerHost::end_leaving(const LeavingBodies::Sender& sender) {
+  if (sender.type != calls::FrameType::kAnswerPiece) {
+    if (Subrequest* its = find_subrequest(sender.id)) its->leaving = 0;
     return;
   }
-  const auto call = calls_.find(leaving.id);
+  const auto call = calls_.find(sender.id);
   if (call == calls_.end()) return;
   call->second.leaving = 0;
-  if (call->second.has_ended) ended_.push_back(leaving.id);
+  if (call->second.has_ended) ended_.push_back(sender.id);
 }
 
 // --- Bodies that enter
@@ -861,15 +772,8 @@ void WorkerHost::begin_subrequest(OperationId operation, EventId event, calls::R
     return;
   }
   calls::append_request(process_.outbox().text(), id, request, 0);
-  const StreamId stream = body.kind == Body::Kind::Whole ? kOwnStream | kOfSubrequest | id : body.stream;
-  its.leaving = stream;
-  Leaving& leaving = leaving_[stream];
-  leaving = {.type = calls::FrameType::kRequestBody, .id = id, .window = calls::kWindowBytes};
-  if (body.kind == Body::Kind::Whole) {
-    leaving.waiting.push_back(std::move(body.whole));
-    leaving.closed = true;
-    pump(stream, leaving);
-  }
+  its.leaving = body.kind == Body::Kind::Whole ? kOwnStream | kOfSubrequest | id : body.stream;
+  send_body(its.leaving, {calls::FrameType::kRequestBody, id}, std::move(body));
 }
 
 void WorkerHost::fetch(OperationId operation, EventId event, const RequestHead& head, Body body) {

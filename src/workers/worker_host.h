@@ -17,6 +17,8 @@
 
 #include "calls/messages.h"
 #include "calls/socket_frames.h"
+#include "workers/leaving_bodies.h"
+#include "workers/leaving_messages.h"
 #include "workers/realm.h"
 
 namespace verge::workers {
@@ -115,16 +117,6 @@ class WorkerHost final : public Host {
     bool has_ended = false;
     StreamId leaving = 0;  // of the answer, not at its end
   };
-  // A body on its way to the node.
-  struct Leaving {
-    calls::FrameType type;
-    uint32_t id;  // of the call or subrequest
-    uint64_t window;
-    std::deque<Chunk> waiting;
-    size_t taken = 0;  // of the first
-    bool closed = false;
-    bool wants_room = false;  // the realm waits for writable()
-  };
   // A body on its way to the realm.
   struct Entering {
     calls::FrameType credit;
@@ -133,17 +125,6 @@ class WorkerHost final : public Host {
     bool pulled = false;
     bool ended = false;
     bool is_held = false;  // the node keeps it until there is credit
-  };
-  struct Socket {
-    struct Message {
-      bool is_text;
-      Chunk bytes;
-    };
-    uint64_t window = calls::kSocketWindowBytes;
-    std::deque<Message> waiting;
-    size_t waiting_bytes = 0;
-    std::optional<std::pair<uint16_t, std::string>> close;  // behind those that wait
-    bool is_closed = false;                                 // by the other end
   };
   struct Subrequest {
     OperationId operation;
@@ -176,11 +157,11 @@ class WorkerHost final : public Host {
   bool feed(StreamId stream);
   void take_piece(StreamId stream, Chunk piece, bool ends);
   StreamId open_entering(StreamId stream, calls::FrameType credit, uint32_t id, Chunk first);
-  // Sends what the window allows. False when the stream is at its end and gone.
-  bool pump(StreamId stream, Leaving& leaving);
+  // Whole, or as the realm will write it.
+  void send_body(StreamId stream, LeavingBodies::Sender sender, Body body);
   void add_room(StreamId stream, uint64_t bytes);
-  void end_leaving(const Leaving& leaving);
-  void pump_socket(uint32_t call, Socket& socket);
+  // A body of theirs is at its end.
+  void end_leaving(const LeavingBodies::Sender& sender);
   // Where its head has an excess it fails, once the realm can be told so.
   void begin_subrequest(OperationId operation, EventId event, calls::Request& request, const RequestHead& head,
                         Body body);
@@ -194,9 +175,9 @@ class WorkerHost final : public Host {
   std::unique_ptr<Realm> realm_;
   std::function<void()> expired_;
   std::unordered_map<uint32_t, CallState> calls_;
-  std::unordered_map<StreamId, Leaving> leaving_;
+  LeavingBodies leaving_;
   std::unordered_map<StreamId, Entering> entering_;
-  std::unordered_map<uint32_t, Socket> sockets_;  // by call
+  LeavingMessages sockets_;
   std::unordered_map<uint32_t, Subrequest> subrequests_;
   std::unordered_map<OperationId, uint32_t> subrequest_ids_;
   std::vector<std::shared_ptr<AsideJob>> jobs_;  // what the realm waits for

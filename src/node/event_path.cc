@@ -13,15 +13,7 @@ namespace {
 
 using Fate = spool::Submission::Fate;
 
-constexpr size_t kHeldBytesMax = 64U << 20;
-constexpr size_t kHeldSliceBytes = 1U << 20;
-constexpr Duration kHeldRetry = std::chrono::milliseconds(200);
 constexpr Duration kRulesLogEvery = std::chrono::seconds(10);
-
-// What is refused for other reasons will be for ever.
-bool may_find_room(const Error& error) {
-  return error.code == "spool.full" || error.code == "spool.busy" || error.code.starts_with("storage.");
-}
 constexpr Duration kSlice = std::chrono::microseconds(200);
 // The clock on the wall may be set: look at least so often.
 constexpr Duration kWindowLook = std::chrono::seconds(1);
@@ -44,9 +36,10 @@ EventPath::EventPath(runtime::Loop& loop, size_t index, const Clock& clock, spoo
       clock_(clock),
       spool_(spool),
       evaluator_(std::move(rules), rule_memory),
-      parent_timer_(loop),
-      window_timer_(loop),
-      held_timer_(loop) {}
+      parent_waits_(loop, spool.awaited(), counters_.at_parent, counters_.short_of_parent),
+      held_(loop, spool, counters_.awaiting_space, counters_.given_up,
+            [this](const mqtt::AckTicket& ticket) { broker_->acknowledge(ticket, mqtt::Reason::kSuccess); }),
+      window_timer_(loop) {}
 
 EventPath::~EventPath() { loop_.forget_turn_end(*this); }
 
@@ -131,20 +124,12 @@ void EventPath::keep(const DurabilityClass* demanded, std::string_view topic, st
 }
 
 uint64_t EventPath::await_parent(std::span<const size_t> records, const DurabilityClass& demanded,
-                                 std::function<void(bool at_parent, bool refused)> answer) {
-  const uint64_t number = next_parent_wait_++;
-  auto wait = std::make_shared<spool::DeliveryWait>(loop_, [this, number] { parent_has(number); });
-  const bool is_entered = parent_waits_.size() < kParentWaitsMax && !waits_no_more_;
-  for (const size_t record : records) {
-    if (is_entered) gathered_.items[record].delivery = wait;
+                                 ParentWaits::Answer answer) {
+  const ParentWaits::Opened opened = parent_waits_.open(demanded, std::move(answer));
+  if (opened.marker) {
+    for (const size_t record : records) gathered_.items[record].delivery = opened.marker;
   }
-  parent_waits_.emplace(number, ParentWait{.wait = std::move(wait),
-                                           .at_bound = demanded.at_bound,
-                                           .bound = demanded.wait,
-                                           .is_entered = is_entered,
-                                           .due = parent_waits_due_.end(),
-                                           .answer = std::move(answer)});
-  return number;
+  return opened.number;
 }
 
 uint64_t EventPath::await_parent(const std::shared_ptr<Posted>& posted, std::span<const size_t> records,
@@ -158,57 +143,6 @@ uint64_t EventPath::await_parent(const std::shared_ptr<Posted>& posted, std::spa
     }
     if (--posted->unsettled == 0 && posted->next == posted->events.size()) posted->done(posted->outcome);
   });
-}
-
-// The parent may have been faster than the word that they are durable here.
-void EventPath::parent_has(uint64_t number) {
-  const auto found = parent_waits_.find(number);
-  if (found == parent_waits_.end()) return;
-  found->second.is_confirmed = true;
-  if (found->second.is_stored) end_parent_wait(number, /*at_parent=*/true);
-}
-
-void EventPath::parent_wait_stored(uint64_t number, bool are_all_kept) {
-  ParentWait& waiting = parent_waits_.find(number)->second;
-  waiting.is_stored = true;
-  if (!are_all_kept || !waiting.is_entered) return end_parent_wait(number, /*at_parent=*/false);
-  if (waiting.is_confirmed) return end_parent_wait(number, /*at_parent=*/true);
-  if (waits_no_more_) return end_parent_wait(number, /*at_parent=*/false);
-  waiting.due = parent_waits_due_.emplace(loop_.now() + waiting.bound, number);
-  if (waiting.due == parent_waits_due_.begin()) watch_parent_waits();
-}
-
-void EventPath::drop_parent_wait(uint64_t number) {
-  const auto found = parent_waits_.find(number);
-  spool_.awaited().forget(found->second.wait);
-  counters_.short_of_parent.add();
-  parent_waits_.erase(found);
-}
-
-void EventPath::end_parent_wait(uint64_t number, bool at_parent) {
-  const auto found = parent_waits_.find(number);
-  const ParentWait waiting = std::move(found->second);
-  if (waiting.due != parent_waits_due_.end()) parent_waits_due_.erase(waiting.due);
-  parent_waits_.erase(found);
-  if (!at_parent) spool_.awaited().forget(waiting.wait);
-  (at_parent ? counters_.at_parent : counters_.short_of_parent).add();
-  waiting.answer(at_parent, !at_parent && waiting.at_bound == DurabilityClass::AtBound::kRefuse);
-}
-
-void EventPath::watch_parent_waits() {
-  if (parent_waits_due_.empty()) return parent_timer_.cancel();
-  const Duration left = std::max(parent_waits_due_.begin()->first - loop_.now(), Duration(0));
-  parent_timer_.after(left, [this] {
-    while (!parent_waits_due_.empty() && parent_waits_due_.begin()->first <= loop_.now()) {
-      end_parent_wait(parent_waits_due_.begin()->second, /*at_parent=*/false);
-    }
-    watch_parent_waits();
-  });
-}
-
-void EventPath::stop_waiting() {
-  waits_no_more_ = true;
-  while (!parent_waits_due_.empty()) end_parent_wait(parent_waits_due_.begin()->second, /*at_parent=*/false);
 }
 
 void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void()> evaluated,
@@ -721,7 +655,7 @@ void EventPath::submit_batch(RuleJournal::Batch batch) {
                      spool::Submission submission;
                      submission.items = std::move(uploads);
                      spool_.submit(std::move(submission), loop_, spool::Urgency::kPatient,
-                                   [this](spool::Submission stored) { hold_unawaited(std::move(stored), 0); });
+                                   [this](spool::Submission stored) { held_.hold_unawaited(std::move(stored), 0); });
                    });
 }
 
@@ -830,127 +764,22 @@ void EventPath::settle(spool::Submission submission, std::vector<Waiter> waiters
     if (waiter.done) waiter.done(fates, submission.error);
     if (waiter.parent_wait != 0 && (waiter.done || !is_refused)) {
       const bool is_dropped = std::ranges::find(fates, Fate::kDropped) != fates.end();
-      parent_wait_stored(waiter.parent_wait, !is_refused && !is_dropped);
+      parent_waits_.stored(waiter.parent_wait, !is_refused && !is_dropped);
     } else if (waiter.done) {
       continue;
     } else if (!is_refused) {
       broker_->acknowledge(waiter.ticket, mqtt::Reason::kSuccess);
     } else if (waiter.parent_wait != 0) {
       // Nor held for who cannot be told: its acknowledgement means that the parent has it.
-      drop_parent_wait(waiter.parent_wait);
+      parent_waits_.drop(waiter.parent_wait);
       broker_->acknowledge(waiter.ticket, mqtt::Reason::kQuotaExceeded);
-    } else if (waiter.refusable || held_bytes_ > kHeldBytesMax) {
+    } else if (waiter.refusable || !held_.has_room()) {
       broker_->acknowledge(waiter.ticket, mqtt::Reason::kQuotaExceeded);
     } else {
-      hold(submission, waiter);
+      held_.hold(submission, waiter.begin, waiter.end, waiter.ticket);
     }
   }
-  hold_unawaited(std::move(submission), waited_through);
-}
-
-void EventPath::hold(spool::Submission& submission, const Waiter& waiter) {
-  Held held{.ticket = waiter.ticket};
-  for (size_t i = waiter.begin; i < waiter.end; ++i) {
-    if (submission.fates[i] != Fate::kRefused) continue;
-    held.bytes += submission.items[i].event.size();
-    held.items.push_back(std::move(submission.items[i]));
-  }
-  hold(std::move(held));
-}
-
-// What rules made and what was done, from the item `begin` on, as long as there is room for it; half of the room is not
-// for what devices said themselves at QoS 0.
-void EventPath::hold_unawaited(spool::Submission submission, size_t begin) {
-  Held held;
-  uint64_t given_up = 0;
-  for (size_t i = begin; i < submission.fates.size(); ++i) {
-    if (submission.fates[i] != Fate::kRefused) continue;
-    spool::Submission::Item& item = submission.items[i];
-    ByteReader reader(item.event);
-    const std::optional<EventView> event = read_event(reader);
-    const bool is_message = event && event->kind == EventKind::kMessage;
-    const size_t room = is_message ? kHeldBytesMax / 2 : kHeldBytesMax;
-    if (!may_find_room(submission.error) || held_bytes_ + held.bytes + item.event.size() > room) {
-      ++given_up;
-      continue;
-    }
-    held.bytes += item.event.size();
-    held.items.push_back(std::move(item));
-  }
-  if (!held.items.empty()) hold(std::move(held));
-  if (given_up > 0) give_up(given_up, submission.error);
-}
-
-void EventPath::give_up(uint64_t records, const Error& error) {
-  counters_.given_up.add(records);
-  if (loop_.now() < next_given_up_log_) return;
-  next_given_up_log_ = loop_.now() + kRulesLogEvery;
-  log_error("rules", "records that rules made are given up, {} here so far: {}", counters_.given_up.value(),
-            error.line());
-}
-
-void EventPath::hold(Held held) {
-  held_bytes_ += held.bytes;
-  held_.push_back(std::move(held));
-  counters_.awaiting_space.set(held_.size());
-  if (!offering_ && !held_timer_.pending()) held_timer_.after(kHeldRetry, [this] { offer_held(); });
-}
-
-// The oldest of them, and as long as some find room, the next.
-void EventPath::offer_held() {
-  spool::Submission slice;
-  std::vector<Held> offered;
-  size_t bytes = 0;
-  while (!held_.empty() && bytes < kHeldSliceBytes) {
-    bytes += held_.front().bytes;
-    offered.push_back(std::move(held_.front()));
-    held_.pop_front();
-    std::ranges::move(offered.back().items, std::back_inserter(slice.items));
-  }
-  offering_ = true;
-  spool_.submit(std::move(slice), loop_, spool::Urgency::kAwaited,
-                [this, offered = std::move(offered)](spool::Submission submission) mutable {
-                  settle_offered(std::move(submission), std::move(offered));
-                });
-}
-
-void EventPath::settle_offered(spool::Submission submission, std::vector<Held> offered) {
-  offering_ = false;
-  bool some_stored = false;
-  size_t next = 0;
-  std::vector<Held> again;
-  for (Held& held : offered) {
-    held_bytes_ -= held.bytes;
-    Held refused{.ticket = held.ticket};
-    uint64_t given_up = 0;
-    for (const size_t end = next + held.items.size(); next < end; ++next) {
-      if (submission.fates[next] != Fate::kRefused) {
-        some_stored = true;
-        continue;
-      }
-      if (!held.ticket && !may_find_room(submission.error)) {
-        ++given_up;
-        continue;
-      }
-      refused.bytes += submission.items[next].event.size();
-      refused.items.push_back(std::move(submission.items[next]));
-    }
-    if (given_up > 0) give_up(given_up, submission.error);
-    if (refused.items.empty()) {
-      if (held.ticket) broker_->acknowledge(*held.ticket, mqtt::Reason::kSuccess);
-    } else {
-      held_bytes_ += refused.bytes;
-      again.push_back(std::move(refused));
-    }
-  }
-  held_.insert(held_.begin(), std::move_iterator(again.begin()), std::move_iterator(again.end()));
-  counters_.awaiting_space.set(held_.size());
-  if (held_.empty()) return;
-  if (some_stored) {
-    offer_held();
-  } else {
-    held_timer_.after(kHeldRetry, [this] { offer_held(); });
-  }
+  held_.hold_unawaited(std::move(submission), waited_through);
 }
 
 void EventPath::replace_rules(std::shared_ptr<const rules::RuleSet> rules) { evaluator_.replace(std::move(rules)); }

@@ -14,26 +14,24 @@
 // rules that remember follow their batch into the spool; commands do not wait.
 //
 // Where a topic's class of durability is "parent" (node/durability_classes.h), the sender is told when the parent has
-// the records of its message, or after a while what was reached until then. At most kParentWaitsMax messages wait so;
-// further ones are answered as if that while were over.
+// the records of its message, or after a while what was reached until then (node/parent_waits.h).
 //
 // Rows that take long to compute are computed by the RowComputer and taken when they are done, unless there is a
 // journal: it holds readings only, so that what is made of them must be made before its next snapshot.
 //
 // When the spool refuses: a client that can be told is told (PUBACK 0x97, HTTP 503); for one that cannot (MQTT 3.1.1)
-// the record is kept here and offered again until it finds room, its acknowledgement outstanding, which in turn stops
-// that client at its pending_max. Beyond 64 MiB of such records a loop closes the connections they come from instead.
+// the record is held and offered again until it finds room (node/held_records.h), its acknowledgement outstanding,
+// which in turn stops that client at its pending_max. Where no room is left to hold it, its connection is closed
+// instead.
 #pragma once
 
 #include <condition_variable>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -45,7 +43,9 @@
 #include "node/durability_classes.h"
 #include "node/event_tail.h"
 #include "node/event_traces.h"
+#include "node/held_records.h"
 #include "node/kept_events.h"
+#include "node/parent_waits.h"
 #include "node/questions.h"
 #include "node/row_computer.h"
 #include "node/rule_journal.h"
@@ -143,7 +143,6 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   mqtt::Verdict take(const mqtt::Incoming& incoming, const mqtt::AckTicket& ticket) override;
 
   static constexpr size_t kPostSliceEvents = 64;
-  static constexpr size_t kParentWaitsMax = 65'536;
 
   // Events that climb by default, unless a rule drops them: evaluated in order, the first slice of them at once.
   // `evaluated` is called when the rules have run over all of them and they are forgotten here, then `done`, when those
@@ -164,7 +163,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Emits those windows; the names of the rules that had any.
   std::vector<std::string> close_replaced();
   // Nobody waits for the parent any more, nor will.
-  void stop_waiting();
+  void stop_waiting() { parent_waits_.stop(); }
   // Emits all open windows and submits what is left. No loop may take input any more: what it gathered here afterwards
   // would stay in its window.
   void drain();
@@ -185,17 +184,6 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     std::function<void(std::span<const spool::Submission::Fate>, const Error&)> done;
     uint64_t parent_wait = 0;  // where the parent is to have them too: the number of the wait
   };
-  // A message, or a slice of a request, whose records the parent is to have first.
-  struct ParentWait {
-    spool::AwaitedDeliveries::Wait wait;
-    DurabilityClass::AtBound at_bound = DurabilityClass::AtBound::kAcknowledge;
-    Duration bound{0};
-    bool is_entered = false;  // else there were too many
-    bool is_confirmed = false;
-    bool is_stored = false;  // it is told what became of it from then on
-    std::multimap<MonotonicTime, uint64_t>::iterator due;
-    std::function<void(bool at_parent, bool refused)> answer;
-  };
   // A message that waits for batches of the journal, and for the spool. Changed on its own path's loop.
   struct Unrecorded {
     EventPath* path = nullptr;
@@ -207,12 +195,6 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   struct Traced {
     size_t item = 0;
     EventTraces::Made made;
-  };
-  // What was refused for want of space, of a client that cannot be told, or that nobody waits for.
-  struct Held {
-    std::optional<mqtt::AckTicket> ticket;
-    std::vector<spool::Submission::Item> items;
-    size_t bytes = 0;
   };
   // What one request posted; from `next` on it is to be evaluated.
   struct Posted {
@@ -278,16 +260,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void on_turn_end() override;
 
   // Of these of the records gathered in this turn; the number of the wait.
-  uint64_t await_parent(std::span<const size_t> records, const DurabilityClass& demanded,
-                        std::function<void(bool at_parent, bool refused)> answer);
+  uint64_t await_parent(std::span<const size_t> records, const DurabilityClass& demanded, ParentWaits::Answer answer);
   uint64_t await_parent(const std::shared_ptr<Posted>& posted, std::span<const size_t> records,
                         const DurabilityClass& demanded);
-  // They are durable here, or not all of them will be.
-  void parent_wait_stored(uint64_t number, bool are_all_kept);
-  void drop_parent_wait(uint64_t number);
-  void parent_has(uint64_t number);
-  void end_parent_wait(uint64_t number, bool at_parent);
-  void watch_parent_waits();
   // Keeps the message where its class demands it and no rule did.
   void keep(const DurabilityClass* demanded, std::string_view topic, std::string_view device, const Payload& payload);
   void evaluate(const rules::Message& message);
@@ -321,12 +296,6 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   void settle(spool::Submission submission, std::vector<Waiter> waiters);
   static std::vector<spool::Submission::Item> stored_of(const spool::Submission& submission,
                                                         std::vector<Traced>& traced);
-  void hold(spool::Submission& submission, const Waiter& waiter);
-  void hold_unawaited(spool::Submission submission, size_t begin);
-  void hold(Held held);
-  void give_up(uint64_t records, const Error& error);
-  void offer_held();
-  void settle_offered(spool::Submission submission, std::vector<Held> offered);
 
   runtime::Loop& loop_;
   const size_t index_;
@@ -371,19 +340,11 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   std::deque<std::shared_ptr<Posted>> posted_;    // shared with the waiters of their slices
   std::deque<Climbed> climbed_;
   std::shared_ptr<const DurabilityClasses> durability_ = std::make_shared<const DurabilityClasses>();
-  std::unordered_map<uint64_t, ParentWait> parent_waits_;    // by number
-  std::multimap<MonotonicTime, uint64_t> parent_waits_due_;  // of those that are stored
-  uint64_t next_parent_wait_ = 1;
-  bool waits_no_more_ = false;
-  runtime::Timer parent_timer_;
-  std::deque<Held> held_;
-  size_t held_bytes_ = 0;  // with those that are being offered
-  bool offering_ = false;
-  MonotonicTime next_given_up_log_{};
+  ParentWaits parent_waits_;
+  HeldRecords held_;
   MonotonicTime next_not_performed_log_{};
   runtime::Timer window_timer_;
   WallTime window_due_;  // while it is pending: what it was set for
-  runtime::Timer held_timer_;
   EventPathCounters counters_;
 };
 

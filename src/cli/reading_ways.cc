@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "cli/line_input.h"
 #include "cli/rule_trial.h"
-#include "node/node.h"
+#include "node/compiled_rules.h"
 #include "rules/worth.h"
 
 namespace verge::cli {

@@ -80,6 +80,11 @@ void describe(Visitor& visitor, WorkersConfig& workers);
 void describe(Visitor& visitor, WorkerConfig& worker);
 void describe(Visitor& visitor, KvConfig& kv);
 void describe(Visitor& visitor, QueueConfig& queue);
+void describe(Visitor& visitor, RulesConfig& rules);
+void describe(Visitor& visitor, TableConfig& table);
+void describe(Visitor& visitor, PayloadConfig& payload);
+void describe(Visitor& visitor, rules::ActionSource& action);
+void describe(Visitor& visitor, rules::RuleSource& rule);
 
 // An array of tables.
 class Sequence {

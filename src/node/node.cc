@@ -1,9 +1,7 @@
 #include "node/node.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <map>
 
@@ -17,16 +15,13 @@
 #include "base/text.h"
 #include "jetstream/nats_stream.h"
 #include "jetstream/stream_store.h"
-#include "model/topic.h"
-#include "net/address.h"
 #include "node/admin_api.h"
 #include "node/config_address.h"
+#include "node/listeners.h"
 #include "node/password_check.h"
 #include "node/position.h"
 #include "node/rule_restoration.h"
 #include "node/worker_thread.h"
-#include "payloads/cbor.h"
-#include "payloads/protobuf.h"
 #include "runtime/descriptors.h"
 #include "runtime/scheduling.h"
 
@@ -48,17 +43,6 @@ constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
 // epoll and eventfd of each loop; those of the worker, the admin listener, handshakes, queries, and their listeners.
 constexpr size_t kDescriptorsALoop = 2;
 constexpr size_t kDescriptorsOfOthers = 24;
-
-// Whether who connects to `url` is served by who listens on `text`, both on one machine.
-bool is_reached_by(const std::string& text, const std::string& url) {
-  const Result<HostAndPort> own = parse_listen_address(text);
-  const Result<ParentAddress> parent = parse_parent_url(url);
-  if (!own || !parent || own->port != parent->at.port) return false;
-  const auto numeric = [](const std::string& host) { return lower(host) == "localhost" ? "127.0.0.1" : lower(host); };
-  const std::string host = numeric(parent->at.host);
-  const bool is_wide = own->host == "0.0.0.0" || own->host == "::";
-  return host == numeric(own->host) || (is_wide && (host.starts_with("127.") || host == "::1"));
-}
 
 // What opening it would only call missing, or in the way.
 Result<void> check_data_directory(const std::string& path) {
@@ -82,129 +66,6 @@ Result<void> check_data_directory(const std::string& path) {
     return {};
   }
   return {};
-}
-
-Result<rules::Table> read_table(const TableConfig& config) {
-  std::ifstream file(config.file, std::ios::binary);
-  std::string rows{std::istreambuf_iterator<char>(file), {}};
-  if (!file.good() && !file.eof()) {
-    return fail("rule.table", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
-                "name a file of CSV or of one JSON object a line");
-  }
-  return rules::Table::read({.name = config.name, .key = config.key, .rows = std::move(rows)});
-}
-
-bool is_complete(const PayloadConfig& config) {
-  return is_topic_filter(config.topic) && (config.format == PayloadKind::kCbor || !config.file.empty());
-}
-
-Result<std::shared_ptr<const payloads::Format>> read_format(const PayloadConfig& config) {
-  if (config.format == PayloadKind::kCbor) return payloads::cbor_format();
-  std::ifstream file(config.file, std::ios::binary);
-  const std::string descriptors{std::istreambuf_iterator<char>(file), {}};
-  if (!file.good() && !file.eof()) {
-    return fail("rule.payload", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
-                "name what protoc --descriptor_set_out wrote");
-  }
-  return payloads::protobuf_format(descriptors, config.type);
-}
-
-}  // namespace
-
-namespace {
-
-// A problem of the configuration, and of which rule it is, where it is of one.
-struct RulesProblem {
-  ConfigProblem problem;
-  std::optional<rules::RuleProblem> of_rule;
-};
-
-std::expected<std::shared_ptr<const rules::RuleSet>, std::vector<RulesProblem>> compile(const Config& config) {
-  std::vector<RulesProblem> problems;
-  const auto tables = std::make_shared<rules::Tables>();
-  for (size_t i = 0; i < config.tables.size(); ++i) {
-    Result<rules::Table> table = read_table(config.tables[i]);
-    if (table) {
-      tables->insert_or_assign(config.tables[i].name, std::move(*table));
-    } else {
-      problems.push_back({{table.error(), config.place_of(fmt::format("table.{}.file", i))}, std::nullopt});
-    }
-  }
-  rules::PayloadFormats formats;
-  for (size_t i = 0; i < config.payloads.size(); ++i) {
-    if (!is_complete(config.payloads[i])) continue;  // reading the configuration says so
-    Result<std::shared_ptr<const payloads::Format>> format = read_format(config.payloads[i]);
-    if (format) {
-      formats.add(config.payloads[i].topic, std::move(*format));
-    } else {
-      problems.push_back({{format.error(), config.place_of(fmt::format("payload.{}.file", i))}, std::nullopt});
-    }
-  }
-  if (!problems.empty()) return std::unexpected(std::move(problems));
-  auto compiled = rules::RuleSet::compile(config.rules, tables, std::move(formats));
-  if (compiled) return *compiled;
-  for (const rules::RuleProblem& problem : compiled.error()) {
-    problems.push_back({{problem.error, config.place_of(problem)}, problem});
-  }
-  return std::unexpected(std::move(problems));
-}
-
-}  // namespace
-
-std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config) {
-  auto compiled = compile(config);
-  if (compiled) return std::move(*compiled);
-  ConfigProblems problems;
-  for (RulesProblem& each : compiled.error()) problems.push_back(std::move(each.problem));
-  return std::unexpected(std::move(problems));
-}
-
-std::expected<std::shared_ptr<const rules::RuleSet>, RuleRefusal> compile_changed_rules(const Config& config) {
-  auto compiled = compile(config);
-  if (compiled) return std::move(*compiled);
-  const RulesProblem& first = compiled.error().front();
-  RuleRefusal refusal{.error = first.problem.error};
-  if (first.of_rule && first.of_rule->part == rules::RuleProblem::Part::kSql) {
-    refusal.in_sql = position_in_text(config.rules.at(first.of_rule->rule).sql, first.of_rule->offset);
-  }
-  return std::unexpected(std::move(refusal));
-}
-
-namespace {
-
-struct ListenKey {
-  std::string_view key;
-  const std::vector<std::string>* addresses;
-  std::string open;  // what strangers could do there; empty: nothing
-  std::string fix;   // beside listening on loopback
-};
-
-// Plain listeners protect nothing: a token that crosses a network in clear is anybody's. What TLS listeners protect is
-// what a client certificate or a token is demanded for.
-std::vector<ListenKey> listeners_of(const Config& config) {
-  const std::string plain = "clients are not authenticated";
-  const std::string use_tls = "use tls_listen with tls.client_ca";
-  const bool certified = !config.tls.client_ca.empty();
-  std::string http_open;
-  std::string http_fix = "set tls.client_ca";
-  if (!certified && config.http.ingest) {
-    http_open = "clients that post events are not authenticated";
-    if (!config.http.uplink_tokens.empty()) http_fix += ", or http.ingest = false for children only";
-  } else if (!certified && config.http.uplink && config.http.uplink_tokens.empty()) {
-    http_open = "children are not authenticated";
-    http_fix += " or http.uplink_tokens";
-  }
-  const bool has_passwords = !config.mqtt.password_file.empty();
-  return {{"mqtt.listen", &config.mqtt.listen, has_passwords ? "passwords cross the network in clear" : plain, use_tls},
-          {"http.listen", &config.http.listen, plain, use_tls},
-          {"admin.listen", &config.admin.listen, plain, "use a tunnel"},
-          {"mqtt.ws_listen", &config.mqtt.ws_listen, has_passwords ? "passwords cross the network in clear" : plain,
-           "use ws_tls_listen with tls.client_ca"},
-          {"mqtt.ws_tls_listen", &config.mqtt.ws_tls_listen, certified || has_passwords ? "" : plain,
-           "set tls.client_ca or mqtt.password_file"},
-          {"mqtt.tls_listen", &config.mqtt.tls_listen, certified || has_passwords ? "" : plain,
-           "set tls.client_ca or mqtt.password_file"},
-          {"http.tls_listen", &config.http.tls_listen, http_open, http_fix}};
 }
 
 }  // namespace
@@ -232,64 +93,6 @@ mqtt::AccessRules access_rules(const MqttConfig& config) {
   }
   return mqtt::AccessRules(std::move(rules));
 }
-
-ConfigProblems check_listeners(const Config& config) {
-  ConfigProblems problems;
-  std::map<std::string, std::string_view> taken;
-  for (const ListenKey& each : listeners_of(config)) {
-    for (const std::string& text : *each.addresses) {
-      const Result<net::Address> address = net::Address::parse(text);
-      if (!config.node.allow_anonymous && !each.open.empty() && !(address && address->is_loopback())) {
-        problems.push_back(
-            {{"config.exposed",
-              fmt::format("{} = {} can be reached from other machines, and {}", each.key, text, each.open),
-              fmt::format("listen on 127.0.0.1, {}, or set node.allow_anonymous = true where the network is trusted",
-                          each.fix)},
-             config.place_of(each.key)});
-      }
-      if (!address || address->port() == 0) continue;
-      const auto [other, is_new] = taken.emplace(address->text(), each.key);
-      if (is_new) continue;
-      // One of them may be a default, which stands nowhere.
-      std::string place = config.origin.place_of_given(each.key);
-      if (place.empty()) place = config.place_of(other->second);
-      problems.push_back(
-          {{"config.address-twice", fmt::format("{} and {} would both listen on {}", other->second, each.key, text),
-            "give one of them another port; port 0 takes a free one"},
-           std::move(place)});
-    }
-  }
-  for (const std::string& text : config.http.listen) {
-    std::vector<std::pair<std::string, std::string>> urls = {{"parent.url", config.parent.url}};
-    for (const PathConfig& path : config.parent.paths) urls.emplace_back("parent.paths", path.url);
-    for (const auto& [key, url] : urls) {
-      if (!is_reached_by(text, url)) continue;
-      problems.push_back(
-          {{"config.value", fmt::format("{} = {} is {}, where this node itself listens (http.listen)", key, url, text),
-            "set it to the node one tier up, or leave it out where there is none"},
-           config.place_of(key)});
-    }
-  }
-  return problems;
-}
-
-namespace {
-
-// So that a first start that cannot listen leaves no directory behind. Names are looked up when they are listened on.
-Result<void> check_addresses_are_free(const Config& config) {
-  for (const ListenKey& each : listeners_of(config)) {
-    for (const std::string& text : *each.addresses) {
-      const Result<net::Address> address = net::Address::parse(text);
-      if (!address || address->port() == 0) continue;
-      if (const auto socket = net::Socket::listen(*address, /*shared=*/false); !socket) {
-        return std::unexpected(socket.error());
-      }
-    }
-  }
-  return {};
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
                                            const Credentials& credentials, net::HandedOver handed_over) {

@@ -27,8 +27,8 @@
 #include "net/tls_listener.h"
 #include "node/ask_receiver.h"
 #include "node/child_store.h"
+#include "node/compiled_rules.h"
 #include "node/config.h"
-#include "node/config_position.h"
 #include "node/created_rules.h"
 #include "node/credentials.h"
 #include "node/deployed_workers.h"
@@ -63,22 +63,6 @@
 namespace verge::node {
 
 class AdminApi;
-
-// Compiles the rules of a configuration; the problems, one a rule, are placed in the file.
-std::expected<std::shared_ptr<const rules::RuleSet>, ConfigProblems> compile_rules(const Config& config);
-
-// Why a change of the rules was refused, and where in the rule's SQL.
-struct RuleRefusal {
-  Error error;
-  std::optional<Position> in_sql = std::nullopt;
-};
-// The same, with the first problem as who sent the rule sees it.
-std::expected<std::shared_ptr<const rules::RuleSet>, RuleRefusal> compile_changed_rules(const Config& config);
-
-// What is wrong with the listeners of a configuration that reads well: those at which strangers could do something
-// (config.exposed; see docs/security.md), those that would take the same address (config.address-twice), and a parent
-// that is this node itself.
-ConfigProblems check_listeners(const Config& config);
 
 mqtt::AccessRules access_rules(const MqttConfig& config);
 // Whose connections begin with a PROXY header.

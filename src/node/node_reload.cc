@@ -10,6 +10,7 @@
 #include "node/admin_api.h"
 #include "node/config_address.h"
 #include "node/config_difference.h"
+#include "node/listeners.h"
 #include "node/node.h"
 
 namespace verge::node {

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "node/compiled_rules.h"
 #include "node/node.h"
 #include "node/readings.h"
 #include "node/rule_text.h"

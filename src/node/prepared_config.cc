@@ -5,7 +5,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "node/node.h"
+#include "node/compiled_rules.h"
+#include "node/listeners.h"
 #include "node/queue_names.h"
 
 namespace verge::node {

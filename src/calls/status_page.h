@@ -14,6 +14,7 @@ enum class EndReason : uint32_t { kUnknown, kMemory, kCpu, kBreach };
 inline constexpr uint32_t kLacksLandlock = 1;
 inline constexpr uint32_t kLacksSeccomp = 2;
 inline constexpr uint32_t kLacksIdlePriority = 4;
+inline constexpr uint32_t kLacksTurns = 8;  // nobody in it gives way
 
 struct StatusPage {
   std::atomic<uint32_t> begun_call;

@@ -273,6 +273,18 @@ void Pool::fork(uint64_t memory_bytes) {
   });
 }
 
+void Pool::note_lacks(uint32_t lacks) {
+  if ((lacks & ~lacks_) == 0) return;
+  lacks_ |= lacks;
+  std::string words;
+  for (const auto& [bit, word] :
+       {std::pair(calls::kLacksLandlock, "Landlock"), std::pair(calls::kLacksSeccomp, "seccomp"),
+        std::pair(calls::kLacksIdlePriority, "SCHED_IDLE"), std::pair(calls::kLacksTurns, "timers for giving way")}) {
+    if ((lacks_ & bit) != 0) words += (words.empty() ? "" : ", ") + std::string(word);
+  }
+  log_warning("workers", "isolate processes have to do without {}: `verge doctor` says more", words);
+}
+
 void Pool::take_forked(Result<ForkedProcess> forked, uint64_t memory_bytes) {
   if (!forked) {
     log_warning("workers", "{}", forked.error().line());

@@ -127,14 +127,14 @@ class Pool {
   [[nodiscard]] runtime::Loop& loop() const { return loop_; }
   [[nodiscard]] size_t processes() const { return processes_.size(); }
   [[nodiscard]] size_t instances() const { return instances_.size(); }
-  // What the sandbox lacks (calls::kLacks…), once a process has stood.
-  [[nodiscard]] uint32_t lacks() const { return lacks_; }
 
  private:
   friend class Process;
   friend class Call;
 
   Instance& instance_of(const std::shared_ptr<Worker>& worker);
+  // What the sandbox of a process has to do without.
+  void note_lacks(uint32_t lacks);
   void place(Instance& instance);
   void put(Instance& instance, Process& process);
   void send(Instance& instance, std::unique_ptr<CallRecord> record);
@@ -192,7 +192,7 @@ class Pool {
   std::function<void(const EndedCall&)> ended_;
   const std::atomic<bool>* wants_ended_ = nullptr;
   uint64_t last_call_ = 0;
-  uint32_t lacks_ = 0;
+  uint32_t lacks_ = 0;  // that the log has told of: calls::kLacks…
 };
 
 }  // namespace verge::isolates

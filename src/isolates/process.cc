@@ -68,6 +68,19 @@ Duration Process::cpu_time() const {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
+std::optional<Process::Schedule> Process::schedule() const {
+  std::array<char, 64> text;
+  const ssize_t got = schedule_ ? pread(schedule_.descriptor(), text.data(), text.size(), 0) : -1;
+  if (got <= 0) return std::nullopt;
+  const std::string_view line(text.data(), static_cast<size_t>(got));
+  const std::string_view rest = line.substr(std::min(line.find(' '), line.size() - 1) + 1);
+  int64_t executed = 0;
+  int64_t delayed = 0;
+  std::from_chars(line.data(), line.data() + line.size(), executed);
+  std::from_chars(rest.data(), rest.data() + rest.size(), delayed);
+  return Schedule{std::chrono::nanoseconds(executed), std::chrono::nanoseconds(delayed)};
+}
+
 Instance* Process::instance(uint32_t id) const {
   return id == 0 || id > instances.size() ? nullptr : instances[id - 1];
 }
@@ -186,9 +199,11 @@ void Process::supervise() {
     return;
   }
   const Duration cpu = cpu_time();
+  const std::optional<Schedule> thread = schedule();
   if (entry != entry_) {
     entry_ = entry;
     entry_cpu_ = cpu;
+    entry_thread_cpu_ = thread ? thread->executed : cpu;
     return;
   }
   const Instance* its = instance(static_cast<uint32_t>(page_->running_worker.load(std::memory_order_relaxed)));
@@ -198,26 +213,20 @@ void Process::supervise() {
     const bool is_starting = !its->is_loaded || page_->running_call.load(std::memory_order_relaxed) == 0;
     allowed = is_starting ? std::max(limits.start_cpu, limits.cpu) : limits.cpu;
   }
-  if (cpu - entry_cpu_ < allowed + allowed / 2) return;
+  // Whether its realm is a fresh one is not known here. What it has computed beside JavaScript comes on top.
+  const Duration most = allowed + allowed / 2 + std::chrono::nanoseconds(calls::kColdNs);
+  if ((thread ? thread->executed : cpu) - entry_thread_cpu_ < most && cpu - entry_cpu_ < most + allowed) return;
   kill(calls::EndReason::kCpu);
 }
 
 Duration Process::take_run_delay(MonotonicTime now) {
   const Duration since = now - std::exchange(looked_, now);
   not_executed_ = Duration(0);
-  std::array<char, 64> text;
-  const ssize_t got = schedule_ ? pread(schedule_.descriptor(), text.data(), text.size(), 0) : -1;
-  if (got <= 0) return Duration(0);
-  const std::string_view line(text.data(), static_cast<size_t>(got));
-  const std::string_view rest = line.substr(std::min(line.find(' '), line.size() - 1) + 1);
-  int64_t executed = 0;
-  int64_t delayed = 0;
-  std::from_chars(line.data(), line.data() + line.size(), executed);
-  std::from_chars(rest.data(), rest.data() + rest.size(), delayed);
-  const Duration ran =
-      std::chrono::nanoseconds(executed) - std::exchange(executed_, std::chrono::nanoseconds(executed));
+  const std::optional<Schedule> its = schedule();
+  if (!its) return Duration(0);
+  const Duration ran = its->executed - std::exchange(executed_, its->executed);
   if (ran < since / 2) not_executed_ = since - ran;
-  const Duration before = std::exchange(run_delay_, std::chrono::nanoseconds(delayed));
+  const Duration before = std::exchange(run_delay_, its->delayed);
   return std::max(run_delay_ - before, Duration(0));
 }
 
@@ -374,7 +383,7 @@ bool Process::take_load_end(const calls::Frame& frame) {
   if (its.is_loaded || loading_ == 0) return false;
   --loading_;
   its.is_loaded = true;
-  pool_.lacks_ = lacks();
+  pool_.note_lacks(lacks());
   if (frame.type == calls::FrameType::kLoaded) {
     const std::optional<uint64_t> memory = calls::read_number(frame.payload);
     if (!memory) return false;

@@ -113,6 +113,12 @@ class Process final : private net::StreamObserver {
   // What is appended is sent when all connections that are ready have been seen to.
   std::string& output();
   void flush();
+  // Of its main thread, on which JavaScript runs, some milliseconds old; nothing where the system does not tell.
+  struct Schedule {
+    Duration executed;
+    Duration delayed;  // while it was ready to run
+  };
+  [[nodiscard]] std::optional<Schedule> schedule() const;
   // How long it was ready to run and did not, since the last time; what it waits now is not among it.
   Duration take_run_delay(MonotonicTime now);
   // It is ready to run now: how much of the time between the last two looks it did not.
@@ -141,6 +147,7 @@ class Process final : private net::StreamObserver {
   // Of the code that runs now.
   uint64_t entry_ = 0;
   Duration entry_cpu_{};
+  Duration entry_thread_cpu_{};
   net::Socket schedule_;  // /proc/PID/schedstat
   Duration run_delay_{};
   Duration executed_{};

@@ -21,8 +21,7 @@ std::uint64_t thread_cpu_ns() {
 
 AsideThread::AsideThread() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-void AsideThread::start(void (*prepare)()) {
-  prepare_ = prepare;
+void AsideThread::start() {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
@@ -35,10 +34,10 @@ void AsideThread::start(void (*prepare)()) {
 
 void* AsideThread::run_thread(void* aside) {
   auto& its = *static_cast<AsideThread*>(aside);
+  pthread_setname_np(pthread_self(), "aside");
   its.turns_.attach();
   its.is_ready_.store(true);
   its.is_ready_.notify_one();
-  its.prepare_();  // of low priority from here on, for which nobody shall wait
   its.run();
 }
 

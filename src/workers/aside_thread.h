@@ -43,8 +43,8 @@ class AsideThread {
   AsideThread(const AsideThread&) = delete;
   AsideThread& operator=(const AsideThread&) = delete;
 
-  // The thread runs until the process ends: the object is never destroyed. `prepare` is run on it first.
-  void start(void (*prepare)());
+  // The thread runs until the process ends: the object is never destroyed.
+  void start();
   // False: kJobsMax are waiting or were not taken yet, or there is no thread.
   bool add(std::shared_ptr<AsideJob> job);
   // Readable when take_done() would give something; -1 where the system gave none, and add() refuses.
@@ -58,7 +58,6 @@ class AsideThread {
   static void run_job(AsideJob& job);
 
   const int descriptor_;
-  void (*prepare_)() = nullptr;
   std::size_t count_ = 0;  // added and not taken; of the loop
   bool is_started_ = false;
   std::atomic<bool> is_ready_{false};  // it has what the sandbox would not let it have

@@ -22,7 +22,7 @@ class Doing final : public Work {
 // Lives as long as its thread.
 AsideThread& started() {
   auto* thread = new AsideThread;
-  thread->start([] {});
+  thread->start();
   return *thread;
 }
 

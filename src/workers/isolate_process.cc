@@ -74,6 +74,7 @@ void IsolateProcess::rest() {
 // Until there is input or a timer is due; where no timer is set and the workers did not rest yet, receive() waits.
 bool IsolateProcess::wait() {
   while (true) {
+    if (!replace_realms()) return false;
     int64_t deadline = INT64_MAX;
     for (const auto& [id, worker] : workers_) {
       if (const std::optional<int64_t> its = worker->next_deadline_ns()) deadline = std::min(deadline, *its);
@@ -101,6 +102,18 @@ bool IsolateProcess::wait() {
       rest();
     }
   }
+}
+
+// While there is nothing else to do.
+bool IsolateProcess::replace_realms() {
+  for (const auto& [id, worker] : workers_) {
+    if (!worker->wants_realm()) continue;
+    pollfd waited{.fd = socket_, .events = POLLIN, .revents = 0};
+    if (poll(&waited, 1, 0) != 0) return true;
+    worker->replace_realm();
+    if (!outbox_.send()) return false;
+  }
+  return true;
 }
 
 void IsolateProcess::take_computed() {

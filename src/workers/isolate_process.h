@@ -79,6 +79,8 @@ class IsolateProcess {
   std::shared_ptr<Inbox> spare_inbox(size_t bytes);
   void run_timers();
   void send_if_slow();
+  // False: the node is gone.
+  bool replace_realms();
 
   Engine& engine_;
   const int socket_;

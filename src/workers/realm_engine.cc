@@ -69,8 +69,9 @@ std::unique_ptr<v8::Task> EnginePlatform::wait_for_task(std::unique_lock<std::mu
   }
 }
 
-void EnginePlatform::start_thread(void (*prepare)()) {
+void EnginePlatform::start_thread(void (*prepare)(), void (*works)(bool)) {
   prepare_ = prepare;
+  works_ = works;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kThreadStackBytes);
@@ -85,6 +86,7 @@ void EnginePlatform::start_thread(void (*prepare)()) {
 
 void* EnginePlatform::run_thread(void* platform) {
   auto& its = *static_cast<EnginePlatform*>(platform);
+  pthread_setname_np(pthread_self(), "compiler");
   its.prepare_();
   std::unique_lock lock(its.mutex_);
   its.has_thread_ = true;
@@ -92,12 +94,14 @@ void* EnginePlatform::run_thread(void* platform) {
   while (true) {
     const std::unique_ptr<v8::Task> task = its.wait_for_task(lock);
     lock.unlock();
+    its.works_(true);
     task->Run();
+    its.works_(false);
     lock.lock();
   }
 }
 
-void Engine::start_thread(void (*prepare)()) { state_->platform->start_thread(prepare); }
+void Engine::start_thread(void (*prepare)(), void (*works)(bool)) { state_->platform->start_thread(prepare, works); }
 
 Engine::Engine(const EngineOptions& options) : state_(std::make_unique<State>()) {
   std::string flags(kFlags);

@@ -31,9 +31,10 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Starts a thread that compiles what is hot while JavaScript runs, in a process that will fork no more; `prepare` is
-  // run on it first. It runs until the process ends: an engine that has it is never destroyed. Without it nothing is
-  // optimized, what V8 puts off is not done, and a realm that was about to be optimized cannot be destroyed.
-  void start_thread(void (*prepare)());
+  // run on it first, `works` before each thing it does, and with false after it. It runs until the process ends: an
+  // engine that has it is never destroyed. Without it nothing is optimized, what V8 puts off is not done, and a realm
+  // that was about to be optimized cannot be destroyed.
+  void start_thread(void (*prepare)(), void (*works)(bool) = [](bool) {});
 
   struct State;
   [[nodiscard]] State& state() { return *state_; }

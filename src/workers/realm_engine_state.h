@@ -26,7 +26,7 @@ class EnginePlatform final : public v8::Platform {
   // Before an isolate is disposed of: drops the tasks that V8 has put off for it.
   void forget(v8::Isolate* isolate);
   // Returns when it has run `prepare`.
-  void start_thread(void (*prepare)());
+  void start_thread(void (*prepare)(), void (*works)(bool));
 
   v8::PageAllocator* GetPageAllocator() override { return inner_->GetPageAllocator(); }
   v8::ZoneBackingAllocator* GetZoneBackingAllocator() override { return inner_->GetZoneBackingAllocator(); }
@@ -57,6 +57,7 @@ class EnginePlatform final : public v8::Platform {
   std::unique_ptr<v8::Platform> inner_;
   double (*clock_)() = nullptr;
   void (*prepare_)() = nullptr;
+  void (*works_)(bool) = nullptr;
   std::mutex mutex_;  // guards what follows
   bool has_thread_ = false;
   std::condition_variable changed_;

@@ -39,11 +39,13 @@ constexpr std::array kAllowed = {
     __NR_read, __NR_write, __NR_writev, __NR_readv, __NR_ppoll, __NR_futex,
     // Memory.
     __NR_madvise, __NR_mprotect, __NR_mmap, __NR_munmap, __NR_mremap, __NR_brk,
-    // Clocks and chance; timers that were made before.
-    __NR_clock_gettime, __NR_timer_settime, __NR_clock_nanosleep, __NR_nanosleep, __NR_gettimeofday, __NR_getrandom,
+    // Giving way, by timers that were made before.
+    __NR_sched_yield, __NR_rt_sigreturn, __NR_timer_settime,
+    // Clocks and chance.
+    __NR_clock_gettime, __NR_clock_nanosleep, __NR_nanosleep, __NR_gettimeofday, __NR_getrandom,
     // What libraries ask about their own process.
-    __NR_getpid, __NR_gettid, __NR_sched_yield, __NR_sched_getaffinity, __NR_getrusage, __NR_membarrier, __NR_rseq,
-    __NR_rt_sigprocmask, __NR_rt_sigaction, __NR_rt_sigreturn, __NR_sigaltstack, __NR_restart_syscall, __NR_close,
+    __NR_getpid, __NR_gettid, __NR_sched_getaffinity, __NR_getrusage, __NR_membarrier, __NR_rseq, __NR_rt_sigprocmask,
+    __NR_rt_sigaction, __NR_sigaltstack, __NR_restart_syscall, __NR_close,
 #if defined(__x86_64__)
     __NR_poll, __NR_time,
 #endif

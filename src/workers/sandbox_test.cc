@@ -2,6 +2,7 @@
 // must fail: refused by the kernel, or ended for it.
 #include "workers/sandbox.h"
 
+#include <ctime>
 #include <functional>
 #include <string>
 #include <thread>
@@ -9,6 +10,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -17,6 +19,8 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "workers/turns.h"
 
 namespace verge::workers {
 namespace {
@@ -136,6 +140,25 @@ TEST(Sandbox, ThreadsAreForThoseThatAreInspected) {
       },
       /*may_make_threads=*/true);
   EXPECT_TRUE(was_refused(forked) || was_ended(forked)) << forked;
+}
+
+TEST(Sandbox, WhoComputesInItGivesWay) {
+  const pid_t child = fork();
+  if (child == 0) {
+    Turns turns;
+    if (!turns.attach() || !give_up_files()) _exit(kNoSandbox);
+    give_up_system(kDataBytes, false);
+    turns.give(true);
+    const timespec long_while{.tv_sec = 20, .tv_nsec = 0};
+    const bool is_interrupted = ppoll(nullptr, 0, &long_while, nullptr) == -1;
+    const std::clock_t begun = std::clock();
+    while (Turns::given() < 5 && std::clock() - begun < 20 * CLOCKS_PER_SEC) {
+    }
+    _exit(is_interrupted && Turns::given() >= 5 ? 0 : kFailed);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "wait status " << status;
 }
 
 TEST(Sandbox, ItsOwnWorkGoesOn) {

@@ -1,9 +1,9 @@
-// Watchdog: ends code that has used its processor time, and has code that runs for long give way to others' (turns.h).
+// Watchdog: ends code that has used its processor time, and has a thread that computes give way to others' (turns.h).
 //
 // Timers and signals would cost system calls for each call of a worker, of which there are tens of thousands a second.
-// Instead, a thread of its own looks every other millisecond (every one while code computes) whether code still runs
-// that ran when it last looked, and reads that thread's processor clock only then. Entering and leaving are a few
-// writes to memory; while nothing runs, the thread sleeps.
+// Instead, a thread of its own looks every millisecond, every other one where little was computed, at the processor
+// clock of the thread it watches, and whether code still runs that ran when it last looked. Entering and leaving are a
+// few writes to memory; while nothing runs, the thread sleeps.
 //
 // Code is ended between its limit and two looks later. The watching thread keeps normal priority, so that it gets its
 // turn beside the code that it watches.
@@ -31,25 +31,32 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
 
   // By the thread whose code it watches. Starts the watching one, which runs until the process ends: the object is
-  // never destroyed.
-  void start();
+  // never destroyed. Whether that thread gives way.
+  bool start();
 
   // Code begins to run and may use `allowed_ns` of processor time; `expired` is then called, once, on the watching
   // thread, and never after leave() has returned. Three times later the process ends.
   void enter(uint64_t allowed_ns, std::function<void()>& expired);
   void leave();
+  // It will compute, and not in code.
+  void wake();
 
   // Whether the watching thread rests until code runs again.
   [[nodiscard]] bool is_resting() const { return asleep_.load(std::memory_order_seq_cst) != 0; }
 
  private:
   static constexpr std::chrono::milliseconds kLook{1}, kRareLook{2};
-  static constexpr uint64_t kComputesNs = 200'000;  // since the look before
+  // Of processor time since the look before. What an entry was by then does not matter: many short ones keep others
+  // waiting as one long one does.
+  static constexpr uint64_t kRunsNs = 50'000, kComputesNs = 200'000;
   static constexpr int kIdleLooksMax = 50;
   static constexpr uint64_t kObeysAfter = 3;
 
   void watch();
+  // The thread is about to compute, not in code.
+  void foresee();
   void look();
+  void give_turns(uint64_t entry, uint64_t now);
   [[nodiscard]] uint64_t processor_time() const;
 
   std::atomic<uint64_t>& entries_;
@@ -65,6 +72,8 @@ class Watchdog {
   uint64_t seen_ = 0;
   uint64_t seen_at_ns_ = 0;
   uint64_t last_ns_ = 0;  // at the last look
+  std::chrono::steady_clock::time_point looked_at_{};
+  bool is_looked_at_soon_ = false;
   bool is_computing_ = false;
   uint64_t told_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 namespace verge::workers {
 namespace {
@@ -53,8 +54,44 @@ TEST(Watchdog, ManyShortEntriesAreNotOneLongOne) {
   EXPECT_EQ(told.load(), 0);
 }
 
+TEST(Watchdog, OneLongEntryGivesWay) {
+  std::function<void()> expired = [] {};
+  const uint64_t before = Turns::given();
+  watched().watchdog.enter(60'000 * kMillisecond, expired);
+  const std::clock_t begun = std::clock();
+  while (Turns::given() < before + 5 && std::clock() - begun < 20 * CLOCKS_PER_SEC) {
+  }
+  watched().watchdog.leave();
+  EXPECT_GE(Turns::given(), before + 5);
+}
+
+TEST(Watchdog, ManyShortEntriesGiveWayToo) {
+  std::function<void()> expired = [] {};
+  std::atomic<bool> never{false};
+  const uint64_t before = Turns::given();
+  for (int i = 0; i < 10'000 && Turns::given() < before + 20; ++i) {
+    watched().watchdog.enter(1000 * kMillisecond, expired);
+    spin_until(never, CLOCKS_PER_SEC / 2000);
+    watched().watchdog.leave();
+  }
+  EXPECT_GE(Turns::given(), before + 20);
+}
+
+TEST(Watchdog, CodeThatBlocksIsNotInterruptedForLong) {
+  std::function<void()> expired = [] {};
+  std::atomic<bool> never{false};
+  watched().watchdog.enter(60'000 * kMillisecond, expired);
+  spin_until(never, CLOCKS_PER_SEC / 50);
+  const timespec while_it_stands{.tv_sec = 0, .tv_nsec = 50'000'000};
+  int interrupted = 0;
+  while (interrupted < 10'000 && ppoll(nullptr, 0, &while_it_stands, nullptr) != 0) ++interrupted;
+  EXPECT_LT(interrupted, 10'000);
+  watched().watchdog.leave();
+}
+
 TEST(Watchdog, WakesWhenCodeRunsAfterALongRest) {
-  while (!watched().watchdog.is_resting()) std::this_thread::yield();
+  const timespec between{.tv_sec = 0, .tv_nsec = 1'000'000};
+  while (!watched().watchdog.is_resting()) ppoll(nullptr, 0, &between, nullptr);  // who computes is watched on
   std::atomic<bool> told{false};
   std::function<void()> expired = [&told] { told = true; };
   watched().watchdog.enter(5 * kMillisecond, expired);

@@ -16,8 +16,6 @@ constexpr StreamId kOfSubrequest = StreamId{1} << 32;
 constexpr StreamId kOwnStream = StreamId{1} << 62;
 // Calls after which what a worker uses has been compiled.
 constexpr uint64_t kCallsBeforeCode = 32;
-// What the first call of a fresh realm may take besides: it compiles what it uses.
-constexpr uint64_t kColdNs = 5'000'000;
 // Of an entry while somebody inspects.
 constexpr uint64_t kInspectedNs = 3'600'000'000'000;
 // An entry longer than this may have taken memory worth looking for.
@@ -111,7 +109,7 @@ void WorkerHost::enter_for(EventId event, const Work& work) {
     used = call->second.cpu_ns;
   }
   if (used >= program_.cpu_ns && !is_inspected_) realm_->terminate("workers.cpu", "it used its processor time");
-  const uint64_t allowed = program_.cpu_ns + (is_cold_ ? kColdNs : 0);
+  const uint64_t allowed = program_.cpu_ns + (is_cold_ ? calls::kColdNs : 0);
   is_cold_ = false;
   enter(event, allowed - std::min(used, allowed - 1), work);
   do_what_follows();
@@ -127,9 +125,13 @@ void WorkerHost::leave(EventId event) {
 
 // Why there is none.
 std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
+  if (!ready) process_.watchdog().wake();
   realm_ = ready ? std::move(ready) : Realm::create(process_.engine(), program_.realm_limits());
+  is_loading_ = true;
+  wants_realm_ = false;
   Result<void> loaded;
   enter(kNoEvent, program_.start_cpu_ns, [&] { loaded = realm_->load(program_.program, *this); });
+  is_loading_ = false;
   if (!loaded || !realm_) {
     realm_.reset();
     std::optional<Failure> problem = std::exchange(load_failure_, std::nullopt);
@@ -141,6 +143,12 @@ std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
   is_cold_ = true;
   code_sent_ = realm_->took_code_cache();
   return std::nullopt;
+}
+
+void WorkerHost::replace_realm() {
+  // Where it does not start, the next call tells so.
+  static_cast<void>(make_realm(nullptr));
+  do_what_follows();
 }
 
 void WorkerHost::charge(EventId event, uint64_t ns) {
@@ -198,6 +206,7 @@ void WorkerHost::condemn() {
   roomy_.clear();
   excessive_.clear();
   realm_.reset();
+  wants_realm_ = program_.program.kind == Program::Kind::Worker && !is_loading_;
 }
 
 // DONE, for calls whose last entry was this one.
@@ -279,6 +288,7 @@ void WorkerHost::rest() {
   if (!realm_ || !calls_.empty()) return;
   measure_memory();
   if (memory_bytes_ < rested_bytes_ + kWorthTrimmingBytes) return;
+  process_.watchdog().wake();
   realm_->trim();
   measure_memory();
   rested_bytes_ = memory_bytes_;

@@ -3,7 +3,7 @@
 // It stands between frames and the realm, in both directions. A realm may be called only after the call it is in has
 // returned, so what follows from a call (a chunk that was asked for, room to write) is gathered and done when it is
 // over. A realm that was ended at a limit is condemned: its calls fail, it is thrown away, and the next call gets a new
-// one from the same program.
+// one from the same program, which is made when there is nothing else to do.
 #pragma once
 
 #include <atomic>
@@ -73,6 +73,9 @@ class WorkerHost final : public Host {
   void run_timers();
   // Before the process waits for long.
   void rest();
+  // Its realm was condemned, and no call needed another one yet.
+  [[nodiscard]] bool wants_realm() const { return wants_realm_; }
+  void replace_realm();
   [[nodiscard]] uint32_t id() const { return id_; }
   [[nodiscard]] bool has_call(uint32_t call) const { return calls_.contains(call); }
   [[nodiscard]] const LoadedProgram& program() const { return program_; }
@@ -193,6 +196,8 @@ class WorkerHost final : public Host {
   uint64_t memory_bytes_ = 0;
   uint64_t rested_bytes_ = 0;  // these, when it was loaded or last trimmed
   bool is_inspected_ = false;
+  bool is_loading_ = false;
+  bool wants_realm_ = false;
   size_t standing_ = 0;  // calls of inspector_wait()
   bool code_sent_ = false;
   // Since a call began last, of what is for no call that is under way: messages between ports, such things.

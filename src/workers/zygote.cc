@@ -176,10 +176,12 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_NAME, "isolate");
   IsolateProcess process(engine_, kIsolateSocket, status, counts_, std::move(ready_), ready_limits_);
-  process.watchdog().start();
-  process.aside().start([] { take_idle_priority(); });
-  engine_.start_thread([] { take_idle_priority(); });
+  // The watching thread keeps the usual priority; nothing that is begun after it shall hold up others.
+  if (!process.watchdog().start()) lacks |= calls::kLacksTurns;
   if (!take_idle_priority()) lacks |= calls::kLacksIdlePriority;
+  process.aside().start();
+  static Turns compiler;
+  engine_.start_thread([] { compiler.attach(); }, [](bool works) { compiler.give(works); });
   lacks |= give_up_system(data_bytes, may_make_threads_);
   status.lacks.store(lacks);
   // Nothing of this process outlives it: no destructors, which would wait for its threads.

@@ -38,6 +38,9 @@ ATTACKS = {
     "parse": 'const s = "[" + "1,".repeat(5e7) + "1]"; while (true) JSON.parse(s);',
     "backtrack": 'return new Response(/^(a+)+$/.test("a".repeat(60) + "b"));',
     "promises": "const f = async () => { while (true) await null; }; await f();",
+    # Many short entries instead of a long one.
+    "slices": "const { port1, port2 } = new MessageChannel(); port2.onmessage = () => {"
+              " for (let i = 0; i < 1e6; i++); port1.postMessage(0); }; port1.postMessage(0); await new Promise(() => {});",
     "buffers": "const a = []; for (let i = 0; i < 1024; i++) { const b = new Uint8Array(1 << 20); b.fill(1); a.push(b); }"
                " return new Response(a.length);",
     "derive": 'const key = await crypto.subtle.importKey("raw", new Uint8Array(8), "PBKDF2", false, ["deriveBits"]);'
@@ -57,6 +60,14 @@ def source(body):
 
 
 VICTIM = "let n = 0; export default { fetch() { return new Response(String(++n)); } };\n"
+
+
+def children(process):
+    found = []
+    for path in glob.glob(f"/proc/{process}/task/*/children"):
+        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+            found += [int(each) for each in file.read().split()]
+    return found
 
 
 class Served:
@@ -427,7 +438,7 @@ class Limits(TestCase):
                         self.assertIn(answer.status, (500, 503), answer)
                         code = answer.fields["verge-worker-error"]
                         self.assertRegex(code, f'workers.(cpu|memory|exception); worker="{name}"')
-                        if name in ("loop", "backtrack", "promises", "derive", "primes"):
+                        if name in ("loop", "backtrack", "promises", "slices", "derive", "primes"):
                             self.assertTrue(code.startswith("workers.cpu"), code)
         finally:
             stop.set()
@@ -443,6 +454,18 @@ class Limits(TestCase):
             self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
             self.assertEqual(served.get("/").body, b"well")
 
+    def test_a_limit_ends_the_code_and_not_its_process(self):
+        """The process goes on with a fresh realm: others in it are spared, and nothing is forked for the next call."""
+        served = Served(self, {"w": source(
+            'if (request.url.endsWith("spin")) while (true) {} return new Response("well");')}, ["--cpu-ms", "500", *SLOW])
+        self.assertEqual(served.get("/").body, b"well")
+        zygote = children(served.process.pid)[0]
+        before = set(children(zygote))
+        for _ in range(3):
+            self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
+        self.assertEqual(served.get("/").body, b"well")
+        self.assertLessEqual(before, set(children(zygote)))
+
     def test_what_isolates_do_ends_with_their_node(self):
         served = Served(self, {"spin": source("while (true) {}"), "derive": source(ATTACKS["derive"])},
                         ["--cpu-ms", "3600000", "--wall-ms", "3600000"])
@@ -453,13 +476,6 @@ class Limits(TestCase):
 
         for name in ("spin", "derive"):
             threading.Thread(target=ask, args=(f"/{name}/",), daemon=True).start()
-
-        def children(process):
-            found = []
-            for path in glob.glob(f"/proc/{process}/task/*/children"):
-                with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
-                    found += [int(each) for each in file.read().split()]
-            return found
 
         def stat(process):
             with open(f"/proc/{process}/stat", encoding="ascii") as file:

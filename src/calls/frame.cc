@@ -8,7 +8,7 @@ namespace {
 
 bool is_known(uint8_t type) {
   return (type >= uint8_t(FrameType::kLoad) && type <= uint8_t(FrameType::kSubrequestCredit)) ||
-         (type >= uint8_t(FrameType::kLoaded) && type <= uint8_t(FrameType::kScriptEnded)) ||
+         (type >= uint8_t(FrameType::kLoaded) && type <= uint8_t(FrameType::kRestarts)) ||
          (type >= uint8_t(FrameType::kSocketMessage) && type <= uint8_t(FrameType::kInspect)) ||
          (type >= uint8_t(FrameType::kSocketSend) && type <= uint8_t(FrameType::kInspected));
 }

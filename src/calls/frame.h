@@ -44,6 +44,7 @@ enum class FrameType : uint8_t {
   kConsole,
   kCode,
   kScriptEnded,
+  kRestarts,
   kSocketSend = 56,
   kSocketEnd,
   kSocketTaken,

@@ -38,6 +38,8 @@ struct CallRecord {
   Duration foreseen{};  // of that, for a wait that was not over
   MonotonicTime paused_since{};
   bool is_paused = false;
+  bool awaits_load = false;          // its wall time begins when the worker has started
+  bool has_awaited_restart = false;  // once is enough: who says so is not trusted
   bool has_answer = false;
   bool is_socket = false;      // the answer switched to a WebSocket, which is open
   bool was_socket = false;     // as is_socket, and then from its end on
@@ -48,6 +50,11 @@ struct CallRecord {
   bool is_cancelled = false;                   // the process was told
   int attempts = 0;
 
+  void await_load() {
+    awaits_load = true;
+    // A start that takes long is ended by its own limit.
+    deadline += 4 * worker->limits().start_cpu;
+  }
   void let_go() {
     observer = nullptr;
     if (handle != nullptr) handle->record_ = nullptr;

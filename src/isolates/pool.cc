@@ -186,9 +186,8 @@ void Pool::send(Instance& instance, std::unique_ptr<CallRecord> record) {
     place(instance);
     return;
   }
-  // A start that takes long is ended by its own limit.
-  const WorkerLimits& limits = instance.worker->limits();
-  record->deadline = loop_.now() + (instance.is_loaded ? limits.wall : limits.wall + 4 * limits.start_cpu);
+  record->deadline = loop_.now() + instance.worker->limits().wall;
+  if (!instance.is_loaded) record->await_load();
   instance.process->send(std::move(record), instance.id);
   watch_limits();
 }
@@ -274,15 +273,17 @@ void Pool::fork(uint64_t memory_bytes) {
 }
 
 void Pool::note_lacks(uint32_t lacks) {
-  if ((lacks & ~lacks_) == 0) return;
-  lacks_ |= lacks;
+  constexpr uint32_t kKnown =
+      calls::kLacksLandlock | calls::kLacksSeccomp | calls::kLacksIdlePriority | calls::kLacksTurns;
+  if ((lacks & kKnown & ~lacks_) == 0) return;
+  lacks_ |= lacks & kKnown;
   std::string words;
   for (const auto& [bit, word] :
        {std::pair(calls::kLacksLandlock, "Landlock"), std::pair(calls::kLacksSeccomp, "seccomp"),
         std::pair(calls::kLacksIdlePriority, "SCHED_IDLE"), std::pair(calls::kLacksTurns, "timers for giving way")}) {
     if ((lacks_ & bit) != 0) words += (words.empty() ? "" : ", ") + std::string(word);
   }
-  log_warning("workers", "isolate processes have to do without {}: `verge doctor` says more", words);
+  log_warning("workers", "isolate processes have to do without {}", words);
 }
 
 void Pool::take_forked(Result<ForkedProcess> forked, uint64_t memory_bytes) {

@@ -133,6 +133,7 @@ void Process::unload(Instance& instance) {
   calls::append_frame(output(), calls::FrameType::kUnload, instance.id);
   instances[instance.id - 1] = nullptr;
   instance.process = nullptr;
+  if (!instance.is_loaded) --loading_;
 }
 
 bool Process::has_instances() const {
@@ -213,9 +214,11 @@ void Process::supervise() {
     const bool is_starting = !its->is_loaded || page_->running_call.load(std::memory_order_relaxed) == 0;
     allowed = is_starting ? std::max(limits.start_cpu, limits.cpu) : limits.cpu;
   }
-  // Whether its realm is a fresh one is not known here. What it has computed beside JavaScript comes on top.
+  // Whether its realm is a fresh one is not known here. What it computes beside JavaScript comes on top.
   const Duration most = allowed + allowed / 2 + std::chrono::nanoseconds(calls::kColdNs);
-  if ((thread ? thread->executed : cpu) - entry_thread_cpu_ < most && cpu - entry_cpu_ < most + allowed) return;
+  const Duration used = cpu - entry_cpu_;
+  const Duration used_by_thread = thread ? thread->executed - entry_thread_cpu_ : used;
+  if (used < most || (used_by_thread < most && used < most + allowed)) return;
   kill(calls::EndReason::kCpu);
 }
 
@@ -317,6 +320,7 @@ bool Process::take(const calls::Frame& frame) {
   switch (frame.type) {
     case calls::FrameType::kLoaded:
     case calls::FrameType::kLoadFailed:
+    case calls::FrameType::kRestarts:
     case calls::FrameType::kScriptEnded:
     case calls::FrameType::kConsole:
     case calls::FrameType::kCode:
@@ -350,6 +354,8 @@ bool Process::take_of_worker(const calls::Frame& frame) {
     case calls::FrameType::kLoaded:
     case calls::FrameType::kLoadFailed:
       return take_load_end(frame);
+    case calls::FrameType::kRestarts:
+      return take_restart(*its);
     case calls::FrameType::kScriptEnded: {
       const auto ended = std::exchange(its->script_ended, {});
       if (!ended) return true;
@@ -378,6 +384,18 @@ bool Process::take_of_worker(const calls::Frame& frame) {
   }
 }
 
+bool Process::take_restart(Instance& instance) {
+  if (!instance.is_loaded) return false;
+  instance.is_loaded = false;
+  ++loading_;
+  for (const auto& [id, record] : records_) {
+    const bool waits = record->worker == instance.worker && !record->is_cancelled;
+    if (waits && !std::exchange(record->has_awaited_restart, true)) record->await_load();
+  }
+  pool_.watch_limits();
+  return true;
+}
+
 bool Process::take_load_end(const calls::Frame& frame) {
   Instance& its = *instance(frame.id);
   if (its.is_loaded || loading_ == 0) return false;
@@ -389,7 +407,8 @@ bool Process::take_load_end(const calls::Frame& frame) {
     if (!memory) return false;
     pool_.counters(*its.worker).memory_bytes.set(*memory);
     for (const auto& [id, record] : records_) {
-      if (record->worker == its.worker) record->deadline = pool_.loop_.now() + its.worker->limits().wall;
+      if (record->worker != its.worker || !std::exchange(record->awaits_load, false)) continue;
+      record->deadline = pool_.loop_.now() + its.worker->limits().wall;
     }
     pool_.load_ended(its, std::nullopt);
     return true;

@@ -100,6 +100,7 @@ class Process final : private net::StreamObserver {
   // False: the frame is a breach.
   bool take(const calls::Frame& frame);
   bool take_load_end(const calls::Frame& frame);
+  bool take_restart(Instance& instance);
   bool take_of_call(const calls::Frame& frame);
   bool take_head(CallRecord& record, const calls::Frame& frame);
   bool take_piece(CallRecord& record, const calls::Frame& frame);

@@ -35,7 +35,7 @@ void AsideThread::start() {
 void* AsideThread::run_thread(void* aside) {
   auto& its = *static_cast<AsideThread*>(aside);
   pthread_setname_np(pthread_self(), "aside");
-  its.turns_.attach();
+  its.has_turns_ = its.turns_.attach();
   its.is_ready_.store(true);
   its.is_ready_.notify_one();
   its.run();

@@ -45,6 +45,8 @@ class AsideThread {
 
   // The thread runs until the process ends: the object is never destroyed.
   void start();
+  // Whether it gives way; once it was started.
+  [[nodiscard]] bool has_turns() const { return has_turns_; }
   // False: kJobsMax are waiting or were not taken yet, or there is no thread.
   bool add(std::shared_ptr<AsideJob> job);
   // Readable when take_done() would give something; -1 where the system gave none, and add() refuses.
@@ -60,6 +62,7 @@ class AsideThread {
   const int descriptor_;
   std::size_t count_ = 0;  // added and not taken; of the loop
   bool is_started_ = false;
+  bool has_turns_ = false;
   std::atomic<bool> is_ready_{false};  // it has what the sandbox would not let it have
   Turns turns_;
   std::mutex mutex_;  // guards the next two

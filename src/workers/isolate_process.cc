@@ -75,10 +75,7 @@ void IsolateProcess::rest() {
 bool IsolateProcess::wait() {
   while (true) {
     if (!replace_realms()) return false;
-    int64_t deadline = INT64_MAX;
-    for (const auto& [id, worker] : workers_) {
-      if (const std::optional<int64_t> its = worker->next_deadline_ns()) deadline = std::min(deadline, *its);
-    }
+    const int64_t deadline = next_deadline_ns();
     const bool has_timer = deadline != INT64_MAX;
     if (!has_timer && !rested_ && !aside_.has_jobs()) return true;
     int64_t wait_ns = has_timer ? std::max<int64_t>(deadline - monotonic_ns(), 0) : INT64_MAX;
@@ -104,12 +101,23 @@ bool IsolateProcess::wait() {
   }
 }
 
+// INT64_MAX: none is set.
+int64_t IsolateProcess::next_deadline_ns() const {
+  int64_t deadline = INT64_MAX;
+  for (const auto& [id, worker] : workers_) {
+    if (const std::optional<int64_t> its = worker->next_deadline_ns()) deadline = std::min(deadline, *its);
+  }
+  return deadline;
+}
+
 // While there is nothing else to do.
 bool IsolateProcess::replace_realms() {
   for (const auto& [id, worker] : workers_) {
     if (!worker->wants_realm()) continue;
-    pollfd waited{.fd = socket_, .events = POLLIN, .revents = 0};
-    if (poll(&waited, 1, 0) != 0) return true;
+    std::array waited = {pollfd{.fd = socket_, .events = POLLIN, .revents = 0},
+                         pollfd{.fd = aside_.descriptor(), .events = POLLIN, .revents = 0}};
+    if (poll(waited.data(), waited.size(), 0) > 0 || next_deadline_ns() <= monotonic_ns()) return true;
+    rested_ = false;
     worker->replace_realm();
     if (!outbox_.send()) return false;
   }

@@ -81,6 +81,7 @@ class IsolateProcess {
   void send_if_slow();
   // False: the node is gone.
   bool replace_realms();
+  [[nodiscard]] int64_t next_deadline_ns() const;
 
   Engine& engine_;
   const int socket_;

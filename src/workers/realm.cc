@@ -398,7 +398,7 @@ std::optional<DueTimer> Realm::due_timer() const {
   if (state.condemned || state.timers.empty()) return std::nullopt;
   const Timer& timer = *state.timers.begin();
   if (timer.deadline_ns > state.host->now().monotonic_ns) return std::nullopt;
-  return DueTimer{.event = timer.event, .is_late_task = timer.is_task && state.is_over(timer.event)};
+  return DueTimer{.event = timer.event, .is_late_task = timer.is_task && !state.open_events.contains(timer.event)};
 }
 
 void Realm::run_due_timer() {

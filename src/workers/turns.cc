@@ -36,11 +36,11 @@ void give_way(int) {
   if (usage.ru_nvcsw != waits) {
     waits = usage.ru_nvcsw;
     ran_from = now;
-    useless->fetch_add(1, std::memory_order_relaxed);
+    if (useless != nullptr) useless->fetch_add(1, std::memory_order_relaxed);
   } else if (now - ran_from >= kRanNs) {
     ran_from = now;
     ++gave_way;
-    useless->store(0, std::memory_order_relaxed);
+    if (useless != nullptr) useless->store(0, std::memory_order_relaxed);
     sched_yield();
   }
   errno = kept;
@@ -61,6 +61,12 @@ bool Turns::attach() {
   event._sigev_un._tid = gettid();
   is_attached_ = sigaction(kSignal, &action, nullptr) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
   return is_attached_;
+}
+
+Turns::~Turns() {
+  if (!is_attached_) return;
+  timer_delete(timer_);
+  if (useless == &useless_) useless = nullptr;
 }
 
 void Turns::give(bool gives) {

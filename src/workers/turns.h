@@ -15,11 +15,11 @@ namespace verge::workers {
 class Turns {
  public:
   Turns() = default;
+  ~Turns();  // on the thread that it was attached to
   Turns(const Turns&) = delete;
   Turns& operator=(const Turns&) = delete;
 
-  // Of the calling thread; once, before the sandbox. False where the system has no timer left: all stays as it was. The
-  // timer ends with the process.
+  // Of the calling thread; once, before the sandbox. False where the system has no timer left: all stays as it was.
   bool attach();
 
   // From any one thread. While they are given, the thread's system calls may be interrupted (EINTR).

@@ -80,16 +80,16 @@ WorkerHost::~WorkerHost() {
 // --- Realms
 
 void WorkerHost::load(std::unique_ptr<Realm> ready) {
-  std::string& out = process_.outbox().text();
-  if (const std::optional<Failure> problem = make_realm(std::move(ready))) {
-    send_failure(calls::FrameType::kLoadFailed, id_, *problem);
-    return;
-  }
+  tell_loaded(make_realm(std::move(ready)));
+  do_what_follows();
+}
+
+void WorkerHost::tell_loaded(const std::optional<Failure>& problem) {
+  if (problem) return send_failure(calls::FrameType::kLoadFailed, id_, *problem);
   const uint8_t flags =
       (realm_->handles("fetch") ? calls::kHasFetch : 0) | (realm_->handles("scheduled") ? calls::kHasScheduled : 0) |
       (realm_->handles("event") ? calls::kHasEvent : 0) | (realm_->handles("queue") ? calls::kHasQueue : 0);
-  calls::append_number(out, calls::FrameType::kLoaded, id_, memory_bytes_, flags);
-  do_what_follows();
+  calls::append_number(process_.outbox().text(), calls::FrameType::kLoaded, id_, memory_bytes_, flags);
 }
 
 template <class Work>
@@ -145,9 +145,18 @@ std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
   return std::nullopt;
 }
 
+std::optional<Failure> WorkerHost::restart() {
+  if (program_.program.kind != Program::Kind::Worker) return make_realm(nullptr);
+  calls::append_frame(process_.outbox().text(), calls::FrameType::kRestarts, id_);
+  // It takes long. Where nobody takes it the process ends soon.
+  static_cast<void>(process_.outbox().send());
+  std::optional<Failure> problem = make_realm(nullptr);
+  tell_loaded(problem);
+  return problem;
+}
+
 void WorkerHost::replace_realm() {
-  // Where it does not start, the next call tells so.
-  static_cast<void>(make_realm(nullptr));
+  static_cast<void>(restart());  // the node is told
   do_what_follows();
 }
 
@@ -177,7 +186,7 @@ void WorkerHost::measure_memory() {
 void WorkerHost::condemn() {
   const Failure failure = realm_->condemned().value_or(Failure{});
   const EventId guilty = realm_->current_event();
-  if (program_.program.kind != Program::Kind::Worker || calls_.empty()) load_failure_ = failure;
+  if (program_.program.kind != Program::Kind::Worker || is_loading_) load_failure_ = failure;
   for (auto& [id, call] : calls_) {
     if (call.has_ended) continue;
     if (id == guilty) {
@@ -206,7 +215,9 @@ void WorkerHost::condemn() {
   roomy_.clear();
   excessive_.clear();
   realm_.reset();
-  wants_realm_ = program_.program.kind == Program::Kind::Worker && !is_loading_;
+  // What code did between calls it would do in the next one likewise, without end.
+  wants_realm_ =
+      program_.program.kind == Program::Kind::Worker && !is_loading_ && calls_.contains(static_cast<uint32_t>(guilty));
 }
 
 // DONE, for calls whose last entry was this one.
@@ -298,8 +309,9 @@ void WorkerHost::rest() {
 
 void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
                        const std::shared_ptr<const void>& keeper) {
+  const std::optional<Failure> problem = realm_ ? std::nullopt : restart();
   CallState& state = calls_[call];
-  if (const std::optional<Failure> problem = realm_ ? std::nullopt : make_realm(nullptr)) {
+  if (problem) {
     send_failure(calls::FrameType::kFailed, call, *problem);
     state.has_ended = true;
     ended_.push_back(call);
@@ -461,7 +473,7 @@ size_t WorkerHost::socket_buffered(EventId socket) const {
 
 void WorkerHost::inspect(std::string_view message) {
   is_inspected_ = true;
-  if (!realm_ && make_realm(nullptr)) return;
+  if (!realm_ && restart()) return;
   if (standing_ > 0) return realm_->inspect(message);
   enter(kNoEvent, program_.cpu_ns, [&] { realm_->inspect(message); });
   do_what_follows();

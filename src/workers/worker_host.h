@@ -157,6 +157,9 @@ class WorkerHost final : public Host {
   void settle_ended();
   void end_unread_bodies();
   std::optional<Failure> make_realm(std::unique_ptr<Realm> ready);
+  // The same again, which the node is told of.
+  std::optional<Failure> restart();
+  void tell_loaded(const std::optional<Failure>& problem);
   bool feed(StreamId stream);
   void take_piece(StreamId stream, Chunk piece, bool ends);
   StreamId open_entering(StreamId stream, calls::FrameType credit, uint32_t id, Chunk first);

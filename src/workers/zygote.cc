@@ -180,8 +180,11 @@ int Zygote::be_isolate(uint64_t data_bytes, int socket, int page, uint32_t lacks
   if (!process.watchdog().start()) lacks |= calls::kLacksTurns;
   if (!take_idle_priority()) lacks |= calls::kLacksIdlePriority;
   process.aside().start();
+  if (!process.aside().has_turns()) lacks |= calls::kLacksTurns;
   static Turns compiler;
-  engine_.start_thread([] { compiler.attach(); }, [](bool works) { compiler.give(works); });
+  static bool compiler_has_turns = false;
+  engine_.start_thread([] { compiler_has_turns = compiler.attach(); }, [](bool works) { compiler.give(works); });
+  if (!compiler_has_turns) lacks |= calls::kLacksTurns;
   lacks |= give_up_system(data_bytes, may_make_threads_);
   status.lacks.store(lacks);
   // Nothing of this process outlives it: no destructors, which would wait for its threads.

@@ -57,8 +57,16 @@ def batch(node, incarnation, sequences, topic=b"made/up", floor=0):
 
 
 def ranges(known):
-    """The ranges that a Verge-Known header names, first and last."""
+    """Those that a Verge-Known header names, first and last."""
     return [tuple(map(int, (part.split("-") * 2)[:2])) for part in known.split(",") if part]
+
+
+def covers(known, others):
+    return all(any(low <= first and last <= high for low, high in known) for first, last in others)
+
+
+def count_of(known):
+    return sum(last - first + 1 for first, last in known)
 
 
 class Proxy:
@@ -213,18 +221,27 @@ class TestCase(verge.TestCase):
         return len(messages)
 
     def broken_chains(self, messages):
-        """Where a message follows another one than it expects, or one with its sequence that knows what it does not (so
-        that whoever wrote it was shown another one there), with what is around."""
+        """Where a message follows another one than it expects, or was made of what an older message knows, which its writer
+        was shown in place of the last; with what is around."""
         last, known, broken = collections.Counter(), collections.defaultdict(list), []
-        for sequence, subject, headers, _ in messages:
+        for sequence, subject, headers, body in messages:
             knows = ranges(headers["Verge-Known"])
+            forgets = known[subject] and not covers(knows, known[subject][-1])
             if (int(headers["Nats-Expected-Last-Subject-Sequence"]) != last[subject]
-                    or not all(any(low <= begin and end <= high for low, high in knows) for begin, end in known[subject])):
+                    or forgets and self.is_made_of_an_older_one(knows, known[subject][:-1], body)):
                 around = [(number, at, its["Nats-Expected-Last-Subject-Sequence"], its["Verge-Attempt"], its["Verge-Known"][-100:])
                           for number, at, its, _ in messages if abs(number - sequence) < 4]
                 broken.append(f"{sequence}: {around}")
-            last[subject], known[subject] = sequence, knows
+            last[subject] = sequence
+            known[subject].append(knows)
         return broken
+
+    def is_made_of_an_older_one(self, knows, older, body):
+        """Whether what is known after a message is one of these sets and its own records, no more and no less."""
+        alone = self.node(f"alone-{uuid.uuid4().hex[:6]}").start()
+        count = alone.post("/v1/uplink", body).json()["stored"]
+        alone.stop()
+        return any(covers(knows, before) and count_of(knows) - count_of(before) == count for before in older)
 
     def check_records(self, messages, reader, expected):
         for sequence, subject, _, body in messages:

@@ -20,7 +20,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from verge import PATIENCE, VERGE, TestCase, end, http_request, run, spawn, wait_until
+from verge import PATIENCE, VERGE, TestCase, end, http_request, pause, run, spawn, wait_until
 
 # The machine may be busy: only the limit that a test is about may be short.
 SLOW = ["--wall-ms", "30000"]
@@ -68,6 +68,17 @@ def children(process):
         with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
             found += [int(each) for each in file.read().split()]
     return found
+
+
+def stat(process):
+    with open(f"/proc/{process}/stat", encoding="ascii") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def used(process):
+    """Of processor time, in ticks of the clock."""
+    fields = stat(process)
+    return int(fields[11]) + int(fields[12])
 
 
 class Served:
@@ -455,7 +466,7 @@ class Limits(TestCase):
             self.assertEqual(served.get("/").body, b"well")
 
     def test_a_limit_ends_the_code_and_not_its_process(self):
-        """The process goes on with a fresh realm: others in it are spared, and nothing is forked for the next call."""
+        """The process goes on with a fresh realm."""
         served = Served(self, {"w": source(
             'if (request.url.endsWith("spin")) while (true) {} return new Response("well");')}, ["--cpu-ms", "500", *SLOW])
         self.assertEqual(served.get("/").body, b"well")
@@ -465,6 +476,29 @@ class Limits(TestCase):
             self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
         self.assertEqual(served.get("/").body, b"well")
         self.assertLessEqual(before, set(children(zygote)))
+
+    def check_start_up_code_leaves_nothing_that_goes_on(self, what):
+        served = Served(self, {"w": "const { 0: a, 1: b } = new WebSocketPair(); a.accept(); b.accept();"
+                                    f" a.addEventListener('message', () => {{ {what} }}); b.send('x');"
+                                    " export default { fetch() { return new Response('well'); } };"},
+                        ["--cpu-ms", "20", *SLOW])
+        zygote = children(served.process.pid)[0]
+
+        def is_quiet():
+            before = {isolate: used(isolate) for isolate in children(zygote)}
+            pause(0.5)
+            return {isolate: used(isolate) for isolate in children(zygote)} == before
+
+        for _ in range(2):
+            self.assertEqual(served.get("/").body, b"well")
+            wait_until(is_quiet, "it computes no more")
+
+    def test_an_endless_task_of_the_start_is_ended_once(self):
+        """Not again and again, with a fresh realm each time."""
+        self.check_start_up_code_leaves_nothing_that_goes_on("for (;;);")
+
+    def test_tasks_of_the_start_that_follow_one_another_have_a_bound(self):
+        self.check_start_up_code_leaves_nothing_that_goes_on("b.send('again'); for (let i = 0; i < 1e5; ++i);")
 
     def test_what_isolates_do_ends_with_their_node(self):
         served = Served(self, {"spin": source("while (true) {}"), "derive": source(ATTACKS["derive"])},
@@ -476,14 +510,6 @@ class Limits(TestCase):
 
         for name in ("spin", "derive"):
             threading.Thread(target=ask, args=(f"/{name}/",), daemon=True).start()
-
-        def stat(process):
-            with open(f"/proc/{process}/stat", encoding="ascii") as file:
-                return file.read().rpartition(")")[2].split()
-
-        def used(process):
-            fields = stat(process)
-            return int(fields[11]) + int(fields[12])
 
         def has_ended(process):
             """Or waits only for whoever adopted it to see that it has: not every container has somebody who looks."""

@@ -187,6 +187,8 @@ void Pool::send(Instance& instance, std::unique_ptr<CallRecord> record) {
     return;
   }
   record->deadline = loop_.now() + instance.worker->limits().wall;
+  record->awaits_load = record->has_awaited_restart = false;
+  ++instance.restarts_left;
   if (!instance.is_loaded) record->await_load();
   instance.process->send(std::move(record), instance.id);
   watch_limits();
@@ -198,6 +200,7 @@ void Pool::place(Instance& instance) {
   instance.load_failure.reset();
   instance.is_loaded = false;
   instance.has_said_code = false;
+  instance.restarts_left = 0;
   const WorkerCode& code = instance.worker->code();
   // A script's process is its own.
   if (code.kind == calls::ProgramKind::kWorker) {
@@ -365,6 +368,7 @@ void Pool::load_failed(Instance& instance, const Error& error) {
   instance.load_failure = error;
   instance.failed_at = loop_.now();
   load_ended(instance, error);
+  if (InspectorObserver* inspector = std::exchange(instance.inspector, nullptr)) inspector->on_inspector_end();
   if (auto ended = std::exchange(instance.script_ended, {})) ended(error);
   for (std::unique_ptr<CallRecord>& record : std::exchange(instance.waiting, {})) {
     --instance.calls;
@@ -529,6 +533,11 @@ void Pool::evict_idle(MonotonicTime now) {
     }
   }
   for (Instance* instance : idle) forget(*instance);
+  // Those whose workers did not start.
+  std::erase_if(processes_, [this](const auto& process) {
+    return !process->instances.empty() && !process->has_instances() && !process->is_busy() &&
+           std::ranges::find(ready_, process.get()) == ready_.end();
+  });
   if (!instances_.empty()) evicting_.after(options_.idle_max / 4, [this] { evict_idle(loop_.now()); });
 }
 

@@ -53,6 +53,7 @@ struct Instance {
   size_t sockets = 0;  // of these
   bool is_loaded = false;
   bool has_said_code = false;  // once is enough: it costs the loop time
+  uint64_t restarts_left = 0;  // each has a call or an inspector's message before it
   std::optional<Error> load_failure;
   InspectorObserver* inspector = nullptr;
   MonotonicTime failed_at{};

@@ -385,7 +385,8 @@ bool Process::take_of_worker(const calls::Frame& frame) {
 }
 
 bool Process::take_restart(Instance& instance) {
-  if (!instance.is_loaded) return false;
+  if (!instance.is_loaded || instance.restarts_left == 0) return false;
+  --instance.restarts_left;
   instance.is_loaded = false;
   ++loading_;
   for (const auto& [id, record] : records_) {
@@ -399,22 +400,22 @@ bool Process::take_restart(Instance& instance) {
 bool Process::take_load_end(const calls::Frame& frame) {
   Instance& its = *instance(frame.id);
   if (its.is_loaded || loading_ == 0) return false;
+  const bool is_good = frame.type == calls::FrameType::kLoaded;
+  const std::optional<uint64_t> memory = is_good ? calls::read_number(frame.payload) : std::nullopt;
+  const std::optional<calls::Failure> failure = is_good ? std::nullopt : calls::read_failure(frame.payload);
+  if (!memory && !failure) return false;
   --loading_;
   its.is_loaded = true;
   pool_.note_lacks(lacks());
-  if (frame.type == calls::FrameType::kLoaded) {
-    const std::optional<uint64_t> memory = calls::read_number(frame.payload);
-    if (!memory) return false;
+  if (memory) {
     pool_.counters(*its.worker).memory_bytes.set(*memory);
     for (const auto& [id, record] : records_) {
       if (record->worker != its.worker || !std::exchange(record->awaits_load, false)) continue;
-      record->deadline = pool_.loop_.now() + its.worker->limits().wall;
+      record->deadline = pool_.loop_.now() + (record->is_cancelled ? kObeysWithin : its.worker->limits().wall);
     }
     pool_.load_ended(its, std::nullopt);
     return true;
   }
-  const std::optional<calls::Failure> failure = calls::read_failure(frame.payload);
-  if (!failure) return false;
   pool_.load_failed(its, error_of(*failure, *its.worker));
   return true;
 }
@@ -559,9 +560,10 @@ bool Process::is_inspected() const {
                              [](const Instance* its) { return its != nullptr && its->inspector != nullptr; });
 }
 
-void Process::inspect(const Instance& instance, std::string_view message) {
+void Process::inspect(Instance& instance, std::string_view message) {
   // Longer ones are no requests that DevTools make.
   if (message.size() > calls::kPayloadBytesMax) return;
+  ++instance.restarts_left;
   calls::append_frame(output(), calls::FrameType::kInspect, instance.id, message);
 }
 

@@ -74,7 +74,7 @@ class Process final : private net::StreamObserver {
   // Calls of an instance whose start failed.
   void fail_instance(const Instance& instance, const Error& error);
   [[nodiscard]] bool is_busy() const { return !records_.empty() || loading_ > 0; }
-  void inspect(const Instance& instance, std::string_view message);
+  void inspect(Instance& instance, std::string_view message);
   void end_inspection(const Instance& instance);
   [[nodiscard]] bool is_inspected() const;
   // Nothing but WebSockets, of which none was told anything of late.

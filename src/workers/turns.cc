@@ -54,12 +54,12 @@ bool Turns::attach() {
   action.sa_flags = SA_RESTART;
   // A profiler's samples are of the code, not of its waiting here.
   sigaddset(&action.sa_mask, SIGPROF);
-  useless = &useless_;
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = kSignal;
   event._sigev_un._tid = gettid();
   is_attached_ = sigaction(kSignal, &action, nullptr) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
+  if (is_attached_) useless = &useless_;
   return is_attached_;
 }
 

@@ -85,7 +85,11 @@ void WorkerHost::load(std::unique_ptr<Realm> ready) {
 }
 
 void WorkerHost::tell_loaded(const std::optional<Failure>& problem) {
-  if (problem) return send_failure(calls::FrameType::kLoadFailed, id_, *problem);
+  if (problem) {
+    has_failed_ = problem;
+    send_failure(calls::FrameType::kLoadFailed, id_, *problem);
+    return;
+  }
   const uint8_t flags =
       (realm_->handles("fetch") ? calls::kHasFetch : 0) | (realm_->handles("scheduled") ? calls::kHasScheduled : 0) |
       (realm_->handles("event") ? calls::kHasEvent : 0) | (realm_->handles("queue") ? calls::kHasQueue : 0);
@@ -141,6 +145,8 @@ std::optional<Failure> WorkerHost::make_realm(std::unique_ptr<Realm> ready) {
   measure_memory();
   rested_bytes_ = memory_bytes_;
   is_cold_ = true;
+  late_cpu_ns_ = 0;
+  has_said_spent_ = false;
   code_sent_ = realm_->took_code_cache();
   return std::nullopt;
 }
@@ -152,6 +158,8 @@ std::optional<Failure> WorkerHost::restart() {
   static_cast<void>(process_.outbox().send());
   std::optional<Failure> problem = make_realm(nullptr);
   tell_loaded(problem);
+  // What runs in it may end the process, and the node is to know that it was not the start.
+  static_cast<void>(process_.outbox().send());
   return problem;
 }
 
@@ -188,7 +196,7 @@ void WorkerHost::condemn() {
   const EventId guilty = realm_->current_event();
   if (program_.program.kind != Program::Kind::Worker || is_loading_) load_failure_ = failure;
   for (auto& [id, call] : calls_) {
-    if (call.has_ended) continue;
+    if (call.has_ended && call.leaving == 0) continue;
     if (id == guilty) {
       send_failure(calls::FrameType::kFailed, id, failure);
     } else {
@@ -203,6 +211,10 @@ void WorkerHost::condemn() {
     process_.remove_subrequest(id);
   }
   if (program_.program.kind != Program::Kind::Worker) script_ended(failure);
+  if (!is_loading_ && !calls_.contains(static_cast<uint32_t>(guilty))) {
+    console(kNoEvent, ConsoleLevel::Error,
+            "what went on after its calls was ended: " + failure.text + " [" + std::string(failure.code) + "]");
+  }
   cancel_jobs(kNoEvent);
   jobs_.clear();
   subrequests_.clear();
@@ -309,7 +321,8 @@ void WorkerHost::rest() {
 
 void WorkerHost::begin(uint32_t call, const calls::Call& its, uint8_t flags,
                        const std::shared_ptr<const void>& keeper) {
-  const std::optional<Failure> problem = realm_ ? std::nullopt : restart();
+  // Where it did not start the node unloads it.
+  const std::optional<Failure> problem = has_failed_ ? has_failed_ : realm_ ? std::nullopt : restart();
   CallState& state = calls_[call];
   if (problem) {
     send_failure(calls::FrameType::kFailed, call, *problem);
@@ -473,7 +486,7 @@ size_t WorkerHost::socket_buffered(EventId socket) const {
 
 void WorkerHost::inspect(std::string_view message) {
   is_inspected_ = true;
-  if (!realm_ && restart()) return;
+  if (!realm_ && (has_failed_ || restart())) return;
   if (standing_ > 0) return realm_->inspect(message);
   enter(kNoEvent, program_.cpu_ns, [&] { realm_->inspect(message); });
   do_what_follows();

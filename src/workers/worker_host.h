@@ -195,6 +195,7 @@ class WorkerHost final : public Host {
   std::vector<Field> fields_;                    // scratch, as the next
   calls::Head answer_;
   std::optional<Failure> load_failure_;
+  std::optional<Failure> has_failed_;  // to start, for good
   uint64_t calls_done_ = 0;
   uint64_t memory_bytes_ = 0;
   uint64_t rested_bytes_ = 0;  // these, when it was loaded or last trimmed

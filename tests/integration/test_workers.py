@@ -500,6 +500,15 @@ class Limits(TestCase):
     def test_tasks_of_the_start_that_follow_one_another_have_a_bound(self):
         self.check_start_up_code_leaves_nothing_that_goes_on("b.send('again'); for (let i = 0; i < 1e5; ++i);")
 
+    def test_a_call_that_waits_for_a_restart_has_its_time_from_then_on(self):
+        served = Served(self, {"w": "for (let i = 0; i < 1.5e8; ++i); export default { fetch(request) {"
+                                    ' if (request.url.endsWith("spin")) while (true) {} return new Response("well"); } };'},
+                        ["--cpu-ms", "20", "--wall-ms", "60"])
+        self.assertEqual(served.get("/").body, b"well")
+        for _ in range(5):
+            self.assertEqual(served.get("/spin").status, 503)
+            self.assertEqual(served.get("/").body, b"well")
+
     def test_what_isolates_do_ends_with_their_node(self):
         served = Served(self, {"spin": source("while (true) {}"), "derive": source(ATTACKS["derive"])},
                         ["--cpu-ms", "3600000", "--wall-ms", "3600000"])

@@ -349,6 +349,7 @@ void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecor
     --instance.calls;  // send() counts it
     send(instance, std::move(record));
   }
+  const bool some_were_loaded = std::ranges::any_of(its, [](const auto& one) { return !one.second; });
   for (const auto& [instance, was_starting] : its) {
     if (auto ended = std::exchange(instance->script_ended, {})) {
       // V8 ends its process where it gets no memory.
@@ -357,6 +358,11 @@ void Pool::process_ended(Process& process, std::vector<std::unique_ptr<CallRecor
       ended(process.was_killed_for_time() ? cpu_error(name, limits) : memory_error(name, limits));
     } else if (was_starting && instance->process == nullptr &&
                std::ranges::find(waiting_, instance) == waiting_.end()) {
+      // What another one did there is not its fault.
+      if (some_were_loaded) {
+        place(*instance);
+        continue;
+      }
       load_failed(*instance, {"workers.crashed",
                               fmt::format("the process of worker {} ended while it started", instance->worker->name()),
                               "make its start do less"});

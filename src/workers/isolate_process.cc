@@ -22,6 +22,8 @@ constexpr size_t kSharedBodyMin = 4096;
 constexpr uint64_t kShortNs = 200'000;
 // Answers wait for others at most about this long.
 constexpr int64_t kSendDelayNs = 500'000;
+// Code that took so many times its processor time waited for the processor, mostly.
+constexpr uint64_t kStarved = 5;
 constexpr int kRestAfterMs = 1000;
 constexpr uint64_t kMillisecondNs = 1'000'000;
 
@@ -60,10 +62,14 @@ int IsolateProcess::run() {
   if (ready_) ready_->warm_up();
   while ((!put_off_.empty() || wait()) && receive()) {
     run_timers();
-    if (!outbox_.send()) return 0;
+    if (!send()) return 0;
   }
   return broken_ ? 1 : 0;
 }
+
+bool IsolateProcess::send() { return outbox_.send() && !is_over_; }
+
+void IsolateProcess::note_condemned() { is_over_ = was_starved_ && workers_.size() == 1; }
 
 void IsolateProcess::rest() {
   for (const auto& [id, worker] : workers_) worker->rest();
@@ -88,13 +94,13 @@ bool IsolateProcess::wait() {
     if (ready < 0 && errno != EINTR) return false;
     if (ready > 0 && waited[1].revents != 0) {
       take_computed();
-      if (!outbox_.send()) return false;
+      if (!send()) return false;
     }
     if (ready > 0 && waited[0].revents != 0) return true;
     if (ready > 0) continue;
     if (has_timer && monotonic_ns() >= deadline) {
       run_timers();
-      if (!outbox_.send()) return false;
+      if (!send()) return false;
     } else if (ready == 0 && !rested_) {
       rest();
     }
@@ -119,7 +125,7 @@ bool IsolateProcess::replace_realms() {
     if (poll(waited.data(), waited.size(), 0) > 0 || next_deadline_ns() <= monotonic_ns()) return true;
     rested_ = false;
     worker->replace_realm();
-    if (!outbox_.send()) return false;
+    if (!send()) return false;
   }
   return true;
 }
@@ -158,6 +164,7 @@ bool IsolateProcess::receive() {
       return false;
     }
     begin_ = taken_;
+    if (is_over_) return true;  // what was not taken is for another process
     send_if_slow();
   }
 }
@@ -227,7 +234,9 @@ uint64_t IsolateProcess::end_code() {
   }
   // It may have waited for the processor most of the time.
   const uint64_t cpu = thread_cpu_ns();
+  const uint64_t passed = used;
   used = std::min(used, cpu > cpu_known_ns_ ? cpu - cpu_known_ns_ : 0);
+  was_starved_ = passed / kStarved > used;
   cpu_known_ns_ = cpu;
   return used;
 }

@@ -50,6 +50,9 @@ class IsolateProcess {
   uint32_t add_subrequest(WorkerHost& worker);
   void remove_subrequest(uint32_t subrequest) { subrequests_.erase(subrequest); }
   void note_call_over(uint32_t call) { calls_.erase(call); }
+  // A worker's realm was ended at a limit. A fresh one takes 10 ms and more of processor time: where others leave none,
+  // and that worker is the only one here, the process ends once all is sent, and the node takes one that stands ready.
+  void note_condemned();
   // Code stands at a breakpoint: sends what there is to be sent, and takes the next message for an inspector; all else
   // waits until later. False: the node is gone.
   bool wait_while_standing();
@@ -79,6 +82,8 @@ class IsolateProcess {
   std::shared_ptr<Inbox> spare_inbox(size_t bytes);
   void run_timers();
   void send_if_slow();
+  // False: the process is to end.
+  bool send();
   // False: the node is gone.
   bool replace_realms();
   [[nodiscard]] int64_t next_deadline_ns() const;
@@ -105,7 +110,9 @@ class IsolateProcess {
   size_t put_off_seen_ = 0;  // of that: looked at
   bool rested_ = false;
   bool broken_ = false;
-  calls::Call call_;  // scratch, as the next
+  bool is_over_ = false;
+  bool was_starved_ = false;  // in the last entry that was long
+  calls::Call call_;          // scratch, as the next
   calls::Head head_;
   int64_t code_began_ns_ = 0;
   int64_t last_send_ns_ = 0;

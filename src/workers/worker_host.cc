@@ -230,6 +230,7 @@ void WorkerHost::condemn() {
   // What code did between calls it would do in the next one likewise, without end.
   wants_realm_ =
       program_.program.kind == Program::Kind::Worker && !is_loading_ && calls_.contains(static_cast<uint32_t>(guilty));
+  if (wants_realm_ && !is_inspected_) process_.note_condemned();
 }
 
 // DONE, for calls whose last entry was this one.

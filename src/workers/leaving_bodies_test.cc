@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/support/value_of.h"
 #include "workers/leaving_messages.h"
 
 namespace verge::workers {
@@ -26,7 +27,7 @@ struct Sent {
 // An outbox into a file.
 class Leaving : public testing::Test {
  protected:
-  ~Leaving() override { ::close(file_); }
+  void TearDown() override { ::close(file_); }
 
   // The frames since the last call.
   std::vector<Sent> sent() {
@@ -76,7 +77,7 @@ TEST_F(Leaving, AWholeBodyBeyondTheWindowWaitsForRoom) {
   got += payloads_of(sent());
   const auto room = bodies.add_room(kStream, text.size());
   ASSERT_TRUE(room.ended);
-  EXPECT_EQ(room.ended->id, kAnswer.id);
+  EXPECT_EQ(tests::value_of(room.ended).id, kAnswer.id);
   frames = sent();
   ASSERT_EQ(frames.size(), 1);
   EXPECT_EQ(frames[0].flags, calls::kEnd);
@@ -108,7 +109,7 @@ TEST_F(Leaving, AnEndWithoutBytesIsAFrameOfItsOwn) {
 
 TEST_F(Leaving, WhatIsForgottenTakesNothingMore) {
   bodies.open(kStream, kAnswer);
-  EXPECT_EQ(bodies.remove(kStream)->id, kAnswer.id);
+  EXPECT_EQ(tests::value_of(bodies.remove(kStream)).id, kAnswer.id);
   EXPECT_TRUE(bodies.write(kStream, Chunk::of("late")));
   EXPECT_FALSE(bodies.close(kStream));
   EXPECT_TRUE(sent().empty());

@@ -241,8 +241,8 @@ class Broker final : private runtime::TurnEnd {
   // Uses matches_, which the caller has filled for the message's topic.
   void fan_out(const MessagePointer& message, std::shared_ptr<Commit> commit);
   void deliver_local(const MessagePointer& message, std::shared_ptr<Commit>& commit);
-  // With a commit, what is durable becomes a target of it; where there is none, one is made.
-  void deliver(Session& session, Delivery delivery, std::shared_ptr<Commit>& commit);
+  // With a commit, what is durable becomes a target of it; where there is none, one is made. False: it is dropped.
+  bool deliver(Session& session, Delivery delivery, std::shared_ptr<Commit>& commit);
   [[nodiscard]] bool may_receive(const Session& session, const Message& message) const;
   // To one member of a shared subscription, on whichever loop: one who is connected, if there is one.
   void share(const SubscriptionTree::Group& group, const MessagePointer& message, std::shared_ptr<Commit>& commit);

@@ -74,7 +74,6 @@ void Broker::fan_out(const MessagePointer& message, std::shared_ptr<Commit> comm
   if (!commit && journal_ != nullptr && message->qos > 0 && matches_.is_durable) {
     commit = std::make_shared<Commit>(message, shards_.size());
   }
-  if (message->retain) retain(message, commit);
   uint64_t remote = matches_.remote_shards;
   while (remote != 0) {
     Broker* other = shards_[static_cast<size_t>(std::countr_zero(remote))];
@@ -95,6 +94,8 @@ void Broker::fan_out(const MessagePointer& message, std::shared_ptr<Commit> comm
   }
   for (const SubscriptionTree::Group* group : matches_.groups) share(*group, message, commit);
   deliver_local(message, commit);
+  // Only now, so that whoever is sent what is retained knows that it has the message, if it has.
+  if (message->retain) retain(message, commit);
   if (commit) finish_part(commit);
 }
 
@@ -184,7 +185,10 @@ void Broker::deliver_local(const MessagePointer& message, std::shared_ptr<Commit
     delivery.retain |= message->retain && subscription->options.retain_as_published;
     if (subscription->identifier != 0) delivery.identifiers.push_back(subscription->identifier);
   }
-  for (auto& [session, delivery] : deliveries) deliver(*session, std::move(delivery), commit);
+  for (auto& [session, delivery] : deliveries) {
+    const uint8_t qos = delivery.qos;
+    if (deliver(*session, std::move(delivery), commit)) session->note_news(*message, qos);
+  }
   if (message->is_decision) {
     // After the commands were appended: their streams are flushed before this is called back.
     decisions_.push_back(message->received);
@@ -192,13 +196,14 @@ void Broker::deliver_local(const MessagePointer& message, std::shared_ptr<Commit
   }
 }
 
-void Broker::deliver(Session& session, Delivery delivery, std::shared_ptr<Commit>& commit) {
+bool Broker::deliver(Session& session, Delivery delivery, std::shared_ptr<Commit>& commit) {
   Connection* connection = session.connection();
   const size_t waiting = connection == nullptr ? 0 : connection->stream().queued_bytes();
   std::string* output = connection == nullptr ? nullptr : &connection->stream().output();
   const size_t bytes = Session::bytes_of(delivery);
   if (connection == nullptr && delivery.qos > 0 && away_bytes_ + bytes > limits_.away_bytes_max) {
-    return note_away_dropped(1);
+    note_away_dropped(1);
+    return false;
   }
   if (session.durable_name() != 0 && delivery.qos > 0) {
     if (!commit) commit = std::make_shared<Commit>(delivery.message, shards_.size());
@@ -207,25 +212,28 @@ void Broker::deliver(Session& session, Delivery delivery, std::shared_ptr<Commit
                         .retain = delivery.retain,
                         .identifiers = delivery.identifiers};
     if (session.deliver(std::move(delivery), limits_, waiting, loop_.now(), output) == Session::Fate::kDropped) {
-      return counters_.dropped.add();
+      counters_.dropped.add();
+      return false;
     }
     target.number = session.last_number();
     commit->targets[shard_].push_back(std::move(target));
     if (connection == nullptr) away_bytes_ += bytes;
-    return counters_.away_bytes.set(away_bytes_);
+    counters_.away_bytes.set(away_bytes_);
+    return true;
   }
   switch (session.deliver(std::move(delivery), limits_, waiting, loop_.now(), output)) {
     case Session::Fate::kSent:
       counters_.sent.add();
-      break;
+      return true;
     case Session::Fate::kDropped:
       counters_.dropped.add();
-      break;
+      return false;
     case Session::Fate::kQueued:
       if (connection == nullptr) away_bytes_ += bytes;
       counters_.away_bytes.set(away_bytes_);
-      break;
+      return true;
   }
+  return false;
 }
 
 void Broker::note_forward_dropped() {

@@ -57,6 +57,10 @@ void Broker::take_retained(const PageRequest& request, RetainedMessages::Page pa
   RetainedCursor& cursor = wanted->second;
   bool all_taken = true;
   for (const MessagePointer& message : page.messages) {
+    if (cursor.overtaken.covers(*message)) {
+      cursor.through = message->topic;
+      continue;
+    }
     std::shared_ptr<Commit> commit;
     Connection* connection = session->connection();
     if (connection == nullptr) return;  // it goes on when the client comes back

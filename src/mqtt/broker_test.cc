@@ -233,6 +233,37 @@ TEST_F(BrokerTest, RetainedMessagesOfAllLoopsFollowTheSuback) {
   for (const std::string& message : taker->messages) EXPECT_TRUE(message.ends_with("=x r")) << message;
 }
 
+// Published while its subscription is on its way to the loop that retains it: it is news, and retained when that
+// answers.
+TEST_F(BrokerTest, WhatASubscriberWasGivenIsNotSentAgainAsRetained) {
+  const auto on = [](size_t loop, const auto& place, std::string name) {
+    while (place(name, 2) != loop) name += "-";
+    return name;
+  };
+  const auto giver = device(on(0, Broker::shard_of, "giver"));
+  const auto taker = device(on(0, Broker::shard_of, "taker"));
+  const std::string news = on(1, Broker::retaining_shard_of, "state/news");
+  const std::string old = on(1, Broker::retaining_shard_of, "state/old");
+  for (const std::string& topic : {news, old}) {
+    giver->client->publish({.qos = 1, .retain = true, .topic = topic, .payload = "old"});
+  }
+  until([&] { return giver->acknowledged.size() == 2; });
+  for (const uint8_t qos : {0, 1}) {
+    taker->messages.clear();
+    std::promise<void> released;
+    loops_[1]->post([go_on = released.get_future().share()] { go_on.wait(); });
+    taker->client->subscribe("state/#", qos);
+    taker->client->publish({.qos = 1, .retain = true, .topic = news, .payload = "new"});
+    until([&] { return !taker->messages.empty(); });
+    released.set_value();
+    until([&] { return taker->messages.size() >= 2; });
+    EXPECT_EQ(taker->messages, (std::vector<std::string>{news + "=new", old + "=old r"}));
+  }
+  taker->client->subscribe("state/#", 1);
+  until([&] { return taker->messages.size() >= 4; });
+  EXPECT_EQ(taker->messages[2], news + "=new r") << "it asked again";
+}
+
 TEST_F(BrokerTest, AcknowledgementsKeepTheOrderOfThePublishes) {
   // clauses: 3 4.6.0-2
   const auto giver = device("giver");

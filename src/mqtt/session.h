@@ -28,6 +28,7 @@
 #include "mqtt/message.h"
 #include "mqtt/packet.h"
 #include "mqtt/receipts.h"
+#include "mqtt/retained_cursor.h"
 #include "mqtt/session_image.h"
 #include "mqtt/subscription_tree.h"
 
@@ -48,15 +49,6 @@ struct Delivery {
   uint64_t number = 0;                // of those at QoS 1 and 2 of the session, from 1
   bool is_committed = true;           // it may be sent: where the session is durable, so is this
   bool may_be_there = false;          // it may have been sent before a restart
-};
-
-// A subscription whose retained messages are being sent.
-struct RetainedCursor {
-  uint64_t number = 0;  // of the SUBSCRIBE: nothing goes out before its SUBACK
-  SubscriptionOptions options;
-  uint32_t identifier = 0;  // 0: none
-  size_t shard = 0;         // whose messages are being sent
-  std::string through;      // of those, up to this topic are sent
 };
 
 class Session {
@@ -149,6 +141,9 @@ class Session {
   // By filter. One page of them is on its way to the session at a time.
   std::map<std::string, RetainedCursor, std::less<>> retained_wanted;
   bool retained_asked = false;
+  // The client is sent a message as it is published; or, at QoS 1 and 2, is not after all.
+  void note_news(const Message& message, uint8_t qos);
+  void withdraw_news(const Message& message);
   // Who the client says it is, for the rules of access.
   [[nodiscard]] Identity identity() const { return {.user = user, .client_id = client_id_}; }
   std::string user;

@@ -75,6 +75,9 @@ class RuleJournal {
                                                    const storage::KeyRing& keys);
   ~RuleJournal() { stop(); }
 
+  // It holds all that was ever recorded. Where it does not, it may begin with records of a loop whose state of before
+  // is gone, because a later one made both superfluous.
+  [[nodiscard]] bool is_whole() const { return journal_->is_whole(); }
   // Calls `begin` for each batch and `take` for each record in it, in the order in which they were made durable.
   Result<void> replay(const std::function<void(const Place&)>& begin,
                       const std::function<void(const RuleRecord&)>& take);

@@ -134,5 +134,67 @@ TEST_F(RuleJournalTest, AStateThatCannotBeReadIsOneRulesLoss) {
                                         R"(good: upload selection normal windows/good [] {"n":3})"));
 }
 
+// Records whose state of before is gone, with the segment that had it, make no rows: those were made the first time.
+TEST_F(RuleJournalTest, RecordsBeforeTheFirstStateMakeNoRows) {
+  const auto rules = rules::RuleSet::compile(
+      {{.name = "steps", .sql = "SELECT lag(v) AS l FROM 'x'", .actions = {rules::UploadSource{}}}});
+  ASSERT_TRUE(rules.has_value());
+  const rules::Rule& rule = (*rules)->rules()[0];
+  rules::MemoryBudget budget;
+  rules::Evaluator evaluator(*rules, budget);
+  const auto submit = [&](RuleJournal& journal, RuleJournal::Batch batch) {
+    journal.submit(std::move(batch), loop_, [&](const Result<void>& done) {
+      EXPECT_TRUE(done.has_value());
+      loop_.stop();
+    });
+    loop_.run();
+  };
+  const auto take = [&](RuleJournal& journal, std::string_view text) {
+    rules::RecordingEffects effects;
+    const Payload payload(text);
+    evaluator.evaluate({.topic = "x", .device = "d", .payload = payload, .received = {rules::kSecond}}, effects);
+    RuleJournal::Batch batch{.loop = 0, .is_awaited = true, .records = {}};
+    for (const rules::RuleInput& input : effects.inputs) {
+      std::string bytes;
+      rules::append_input(bytes, input);
+      append_record(batch.records, {.rule = rule.identity, .now_us = rules::kSecond, .bytes = bytes});
+      evaluator.accept(input, {rules::kSecond}, effects);
+    }
+    submit(journal, std::move(batch));
+  };
+  const auto rows = [&] {
+    const auto journal = open();
+    RuleRestoration restoration(*rules, budget);
+    EXPECT_TRUE(restoration.restore(*journal).has_value());
+    std::vector<std::string> made;
+    for (const spool::Submission::Item& item : restoration.take_uploads()) {
+      ByteReader in(item.event);
+      const std::optional<EventView> event = read_event(in);
+      made.push_back(fmt::format("{} {}", item.source_sequence, event ? event->payload : "unreadable"));
+    }
+    return made;
+  };
+  {
+    const auto journal = open();
+    journal->start({.epoch = 1, .loops = 1});
+    take(*journal, R"({"v":1})");
+    take(*journal, R"({"v":2})");
+  }
+  {
+    const auto journal = open();
+    journal->start({.epoch = 2, .loops = 1});
+    take(*journal, R"({"v":3})");
+    EXPECT_THAT(rows(), ElementsAre(R"(1 {"l":null})", R"(2 {"l":1})", R"(3 {"l":2})"));
+    RuleJournal::Batch state{.loop = 0, .is_snapshot = true, .is_awaited = true, .records = {}};
+    std::string bytes;
+    evaluator.memory(0)->append_to(bytes);
+    append_record(state.records, {.kind = RuleRecord::Kind::kState, .rule = rule.identity, .bytes = bytes});
+    submit(*journal, std::move(state));
+    take(*journal, R"({"v":4})");
+  }
+  EXPECT_FALSE(open()->is_whole()) << "the segment of the layout before is gone";
+  EXPECT_THAT(rows(), ElementsAre(R"(4 {"l":3})"));
+}
+
 }  // namespace
 }  // namespace verge::node

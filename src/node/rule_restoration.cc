@@ -31,6 +31,7 @@ bool spread(const rules::Rule& rule, const rules::Memory& from, size_t loop, siz
 }  // namespace
 
 Result<void> RuleRestoration::restore(RuleJournal& journal) {
+  is_whole_.assign(1, journal.is_whole());  // the loops of no layout
   return journal.replay([this](const RuleJournal::Place& place) { begin(place); },
                         [this](const RuleRecord& record) { take(record); });
 }
@@ -55,6 +56,7 @@ void RuleRestoration::change_layout(const RuleLayout& layout) {
     }
   }
   layout_ = layout;
+  is_whole_.assign(layout.loops, std::ranges::all_of(is_whole_, std::identity()));
 }
 
 // What is to become one memory must have come as far in time: a window that one loop has emitted and another has not
@@ -71,7 +73,9 @@ void RuleRestoration::align_times() {
 void RuleRestoration::begin(const RuleJournal::Place& place) {
   if (layout_ != place.layout) change_layout(place.layout);
   loop_ = place.loop;
-  if (place.is_snapshot) loops_[loop_] = std::make_unique<rules::Evaluator>(rules_, budget_);
+  if (!place.is_snapshot) return;
+  loops_[loop_] = std::make_unique<rules::Evaluator>(rules_, budget_);
+  is_whole_[loop_] = true;
 }
 
 void RuleRestoration::take(const RuleRecord& record) {
@@ -123,6 +127,7 @@ void RuleRestoration::begin_row(const rules::Rule&, uint64_t number) {
 
 void RuleRestoration::upload(const rules::Rule& rule, EventKind kind, Priority priority, std::string_view topic,
                              std::string_view device, Payload payload, WallTime time) {
+  if (!is_whole_[loop_]) return;
   spool::Submission::Item& item = uploads_.emplace_back();
   item.priority = priority;
   item.source = remembered_source(layout_, loop_, rule, uploads_of_row_++);

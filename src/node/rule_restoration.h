@@ -3,6 +3,9 @@
 // For each loop that there was, an evaluator of its own takes that loop's records in their order. Uploads that come of
 // it are gathered with the same sources and numbers as the first time, so that the spool knows those it has; everything
 // else that rules do was done then. Where the number of loops changed, what is remembered is spread anew.
+//
+// What the journal begins with may be records whose state of before is gone, as they and all that came of them are done
+// with. Rows that they make here are not those of the first time, and are left out.
 #pragma once
 
 #include <memory>
@@ -57,7 +60,8 @@ class RuleRestoration final : private rules::Effects {
   rules::MemoryBudget& budget_;
   RuleLayout layout_;  // without loops: nothing was recorded
   std::vector<std::unique_ptr<rules::Evaluator>> loops_;
-  size_t loop_ = 0;  // whose records are taken
+  std::vector<bool> is_whole_;  // by loop: its evaluator has all that was remembered there
+  size_t loop_ = 0;             // whose records are taken
   uint64_t row_ = 0;
   size_t uploads_of_row_ = 0;
   std::vector<spool::Submission::Item> uploads_;

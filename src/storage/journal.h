@@ -74,6 +74,8 @@ class Journal {
   // The sequence of the next frame; and removes the segments with nothing but frames before such a one, for who writes
   // images among the records.
   [[nodiscard]] uint64_t next_sequence() const { return log_->next_sequence(); }
+  // It begins with the first frame that was ever appended: nothing was removed, or lost with its segment.
+  [[nodiscard]] bool is_whole() const { return log_->first_sequence() == 1; }
   Result<void> remove_before(uint64_t sequence);
 
  private:

@@ -101,6 +101,7 @@ Appender::Step Appender::step(Subject& subject, Batch& batch, Waits& waits, cons
       }
       ++messages_;
       subject.last = published.sequence;
+      subject.last_attempt = message->attempt;
       subject.known = std::move(after);
       subject.open.clear();  // they follow a message that is no longer the last
       for (const size_t place : places) batch.fates[place] = Batch::Fate::kAppended;
@@ -167,6 +168,7 @@ Result<void> Appender::read(Subject& subject, Duration wait) {
   }
   std::erase_if(subject.open, [&](const Attempt& attempt) { return attempt.after != last.sequence; });
   subject.last = last.sequence;
+  subject.last_attempt = last.attempt;
   subject.known = *std::move(known);
   subject.current = true;
   return {};
@@ -200,7 +202,10 @@ Result<Message> Appender::message_of(const Subject& subject, const Batch& batch,
       after.insert(batch.records[place].sequence);
     }
     close_holes(after, batch.floor, complete);
-    Message message{.subject = subject.name, .after = subject.last, .known = write_known(after)};
+    Message message{.subject = subject.name,
+                    .after = subject.last,
+                    .after_attempt = subject.last_attempt,
+                    .known = write_known(after)};
     if (records.back()->sequence > kSequenceMax || after.intervals().size() > kKnownRangesMax ||
         message.known.size() > kKnownBytesMax) {
       return fail("jetstream.holes", fmt::format("too many sequences of {} are missing", subject.name),

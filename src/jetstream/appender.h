@@ -117,6 +117,7 @@ class Appender {
     std::string name;
     bool current = false;  // as far as is known, `last` is still the last
     uint64_t last = 0;
+    std::string last_attempt;
     IntervalSet known;
     std::vector<Attempt> open;  // those that may still be stored
     IntervalSet own;            // stored by an attempt of ours whose answer was lost, and not reported yet

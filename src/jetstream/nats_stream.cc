@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char* kKnownHeader = "Verge-Known";
 constexpr const char* kAttemptHeader = "Verge-Attempt";
+constexpr const char* kAfterHeader = "Verge-After";
 // What children send waits meanwhile.
 constexpr Duration kOverflowMakeWait = std::chrono::seconds(1);
 
@@ -119,6 +120,9 @@ Publication NatsStream::publish(const Message& message, Duration wait) {
                                           static_cast<int>(message.body.size()));
   if (status == NATS_OK) status = nats.natsMsgHeader_Set(sent, kKnownHeader, message.known.c_str());
   if (status == NATS_OK) status = nats.natsMsgHeader_Set(sent, kAttemptHeader, message.attempt.c_str());
+  if (status == NATS_OK && !message.after_attempt.empty()) {
+    status = nats.natsMsgHeader_Set(sent, kAfterHeader, message.after_attempt.c_str());
+  }
   const std::string id = fmt::format("{}/{}", message.subject, message.after);
   jsPubOptions publish_options;
   nats.jsPubOptions_Init(&publish_options);

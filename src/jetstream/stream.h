@@ -22,7 +22,8 @@ struct StoredMessage {
 
 struct Message {
   std::string subject;
-  uint64_t after = 0;  // the stream sequence of the subject's last message; 0: there is none
+  uint64_t after = 0;         // the stream sequence of the subject's last message; 0: there is none
+  std::string after_attempt;  // and its attempt, as the stream showed it
   std::string known;
   std::string attempt;
   std::string body;

@@ -190,9 +190,10 @@ class TestCase(verge.TestCase):
         """`expected`: for each device how many numbers, from 0, must be there; each once. What is in the stream is read
         the way another node would: each message's body is a batch that it takes, of records that it does not have.
 
-        A server stores only what expects the right message before it on its subject. Where one has something else (2.9.10
-        had, seldom, after its leader was killed: its replicas number messages differently then) that is told, and is its
-        own fault: what counts is that each record is there once. Where one is not, and only then, that is BrokenWord."""
+        A server stores only what expects the right message before it on its subject, and has under a sequence what it showed
+        there before. Where one has something else (2.9.10 had, seldom, after its leader was killed: its replicas number
+        messages differently then) that is told, and is its own fault: what counts is that each record is there once.
+        Where one is not, and only then, that is BrokenWord."""
         messages = self.client(cluster).messages()
         reader = self.node(f"reader-{uuid.uuid4().hex[:6]}").start()
         broken = self.broken_chains(messages)
@@ -208,14 +209,15 @@ class TestCase(verge.TestCase):
         return len(messages)
 
     def broken_chains(self, messages):
-        """Where a message follows another one than it expects, with what is around."""
-        last, broken = collections.Counter(), []
+        """Where a message follows another one than it expects, or than its parent was shown there; with what is around."""
+        last, attempt, broken = collections.Counter(), {}, []
         for sequence, subject, headers, _ in messages:
-            if int(headers["Nats-Expected-Last-Subject-Sequence"]) != last[subject]:
-                around = [(number, at, its["Nats-Expected-Last-Subject-Sequence"], its["Verge-Attempt"])
+            expected = int(headers["Nats-Expected-Last-Subject-Sequence"])
+            if (expected, headers.get("Verge-After")) != (last[subject], attempt.get(subject)):
+                around = [(number, at, its["Nats-Expected-Last-Subject-Sequence"], its["Verge-Attempt"], its.get("Verge-After"))
                           for number, at, its, _ in messages if abs(number - sequence) < 4]
                 broken.append(f"{sequence}: {around}")
-            last[subject] = sequence
+            last[subject], attempt[subject] = sequence, headers["Verge-Attempt"]
         return broken
 
     def check_records(self, messages, reader, expected):

@@ -17,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "jetstream/appender.h"
@@ -147,6 +148,8 @@ class SimulatedCluster {
     proposals_.pop_front();
     if (ids_.contains(id_of(message))) return 0;
     if (message.after == 0 && last_of(message.subject) != 0) return 0;
+    const auto before = std::ranges::find(stored_, message.after, &Stored::sequence);
+    VERGE_ASSERT(message.after_attempt == (before == stored_.end() ? "" : before->message.attempt));
     ids_.emplace(id_of(message), ++sequence_);
     stored_.push_back({sequence_, std::move(message)});
     return sequence_;

@@ -485,6 +485,7 @@ void Broker::connection_ended(Connection& connection) {
 
 void Broker::publish_will(Message will, std::string also) {
   will.received = loop_.now();
+  if (will.retain) will.order = next_order();
   const auto message = std::make_shared<const Message>(std::move(will));
   intake_.take({.client_id = {},
                 .topic = message->topic,

@@ -223,6 +223,8 @@ class Broker final : private runtime::TurnEnd {
   void count_answer(uint64_t number);
   // Asks for the next page of retained messages that the session waits for, if it has room for them.
   void send_retained(Session& session);
+  // Of that topic: the client was not given after all what was published to it.
+  void send_retained_again(Session& session, const Message& message, uint8_t qos);
   void take_retained(const PageRequest& request, RetainedMessages::Page page);
 
   // From a client of this loop. `message` is made only if somebody takes it.

@@ -35,6 +35,7 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
                   .qos = publish.qos,
                   .retain = publish.retain,
                   .received = loop_.now(),
+                  .order = publish.retain ? next_order() : 0,
                   .publisher = session.serial() * SubscriptionTree::kShardsMax + shard_ + 1};
   if (session.version() == Version::k5) {
     Properties forwarded = publish.properties;
@@ -60,6 +61,11 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
 }
 
 void Broker::publish(const MessagePointer& message) {
+  if (message->retain && message->order == 0) {
+    Message numbered = *message;
+    numbered.order = next_order();
+    return publish(std::make_shared<const Message>(std::move(numbered)));
+  }
   if (is_reserved_topic(message->topic)) {
     if (std::optional<TwinRequest> twin = twin_request_of(message->topic)) {
       return hand_on(std::move(*twin), message, nullptr);
@@ -187,7 +193,13 @@ void Broker::deliver_local(const MessagePointer& message, std::shared_ptr<Commit
   }
   for (auto& [session, delivery] : deliveries) {
     const uint8_t qos = delivery.qos;
-    if (deliver(*session, std::move(delivery), commit)) session->note_news(*message, qos);
+    const bool is_given = deliver(*session, std::move(delivery), commit);
+    if (!message->retain || session->retained_wanted.empty()) continue;
+    if (is_given) {
+      session->news.note(*message, qos, next_serial_++);
+    } else {
+      session->news.forget(*message);
+    }
   }
   if (message->is_decision) {
     // After the commands were appended: their streams are flushed before this is called back.

@@ -101,7 +101,8 @@ void Broker::settle(const Commit& commit, bool durable) {
     if (!durable) {
       const size_t before = session.waiting_bytes();
       if (session.withdraw(target.number)) counters_.dropped.add();
-      session.withdraw_news(*commit.message);
+      session.news.forget(*commit.message);
+      if (commit.message->retain && !target.retain) send_retained_again(session, *commit.message, target.qos);
       if (connection == nullptr) away_bytes_ -= before - session.waiting_bytes();
     } else if (!session.commit(target.number)) {
       append_done(record(), target.session, target.number);  // it was dropped meanwhile

@@ -57,7 +57,7 @@ void Broker::take_retained(const PageRequest& request, RetainedMessages::Page pa
   RetainedCursor& cursor = wanted->second;
   bool all_taken = true;
   for (const MessagePointer& message : page.messages) {
-    if (cursor.overtaken.covers(*message)) {
+    if (session->news.covers(*message, cursor)) {
       cursor.through = message->topic;
       continue;
     }
@@ -83,6 +83,7 @@ void Broker::take_retained(const PageRequest& request, RetainedMessages::Page pa
     cursor.through = page.through;
   } else if (++cursor.shard == shards_.size()) {
     session->retained_wanted.erase(wanted);
+    if (session->retained_wanted.empty()) session->news.forget_all();
   } else {
     cursor.through.clear();
   }
@@ -90,6 +91,15 @@ void Broker::take_retained(const PageRequest& request, RetainedMessages::Page pa
   loop_.post([this, client_id = request.client_id, serial = request.session] {
     if (Session* again = find_session(client_id, serial)) send_retained(*again);
   });
+}
+
+void Broker::send_retained_again(Session& session, const Message& message, uint8_t qos) {
+  RetainedCursor& cursor = session.retained_wanted[message.topic];
+  if (cursor.number == 0) cursor.options.qos = qos;
+  cursor.number = next_serial_++;
+  cursor.shard = 0;
+  cursor.through.clear();
+  send_retained(session);
 }
 
 void Broker::retain(const MessagePointer& message, const std::shared_ptr<Commit>& commit) {
@@ -115,10 +125,12 @@ bool Broker::keep_retained(const MessagePointer& message, const std::shared_ptr<
   // The disk does not keep up: what is not recorded is not kept.
   const bool is_refused = kept_.retained && changed_bytes_ + bytes > kChangedBytesMax;
   if (is_refused && part) part->is_refused.store(true, std::memory_order_relaxed);
-  const bool is_kept = !is_refused && retained_.set(message);
+  // What was published later may have come first, from another loop.
+  const bool is_outdated = retained_.has_later_than(*message);
+  const bool is_kept = !is_refused && (is_outdated || retained_.set(message));
   if (!is_kept) {
     counters_.dropped.add();
-  } else if (kept_.retained) {
+  } else if (kept_.retained && !is_outdated) {
     if (const auto before = changed_retained_.find(message); before != changed_retained_.end()) {
       changed_bytes_ -= forwarded_bytes(**before);
     }

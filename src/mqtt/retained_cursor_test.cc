@@ -5,50 +5,59 @@
 namespace verge::mqtt {
 namespace {
 
-Message message(std::string topic, int received_ns) {
+Message message(std::string topic, uint64_t order) {
   Message made;
   made.topic = std::move(topic);
-  made.received = MonotonicTime(std::chrono::nanoseconds(received_ns));
+  made.order = order;
   return made;
 }
 
-TEST(OvertakenTopics, CoverWhatIsNotNewerThanTheNews) {
-  OvertakenTopics overtaken;
-  overtaken.note(message("a", 5), 1);
-  EXPECT_TRUE(overtaken.covers(message("a", 4)));
-  EXPECT_TRUE(overtaken.covers(message("a", 5)));
-  EXPECT_FALSE(overtaken.covers(message("a", 6)));
-  EXPECT_FALSE(overtaken.covers(message("b", 4)));
-  overtaken.note(message("a", 7), 1);
-  EXPECT_TRUE(overtaken.covers(message("a", 6)));
+TEST(RetainedNews, CoverWhatIsNotLater) {
+  RetainedNews news;
+  const RetainedCursor cursor{.number = 10};
+  news.note(message("a", 5), 1, 11);
+  EXPECT_TRUE(news.covers(message("a", 4), cursor));
+  EXPECT_TRUE(news.covers(message("a", 5), cursor));
+  EXPECT_FALSE(news.covers(message("a", 6), cursor));
+  EXPECT_FALSE(news.covers(message("b", 4), cursor));
+  news.note(message("a", 7), 1, 12);
+  EXPECT_TRUE(news.covers(message("a", 6), cursor));
+  EXPECT_TRUE(news.covers(message("a", 0), cursor)) << "from before the node began";
 }
 
-TEST(OvertakenTopics, WhatTheClientMayLackCoversNothing) {
-  OvertakenTopics overtaken;
-  overtaken.note(message("at 0", 5), 0);
-  overtaken.note(message("at 1", 5), 1);
-  overtaken.note(message("withdrawn", 5), 2);
-  overtaken.note(message("newer", 6), 2);
-  overtaken.withdraw(message("withdrawn", 5));
-  overtaken.withdraw(message("newer", 5));
-  overtaken.withdraw(message("unknown", 5));
-  overtaken.forget_unacknowledged();
-  EXPECT_FALSE(overtaken.covers(message("at 0", 5)));
-  EXPECT_TRUE(overtaken.covers(message("at 1", 5)));
-  EXPECT_FALSE(overtaken.covers(message("withdrawn", 5)));
-  EXPECT_TRUE(overtaken.covers(message("newer", 5)));
+TEST(RetainedNews, CoverNothingForWhoSubscribesLater) {
+  RetainedNews news;
+  news.note(message("a", 5), 1, 11);
+  EXPECT_FALSE(news.covers(message("a", 5), {.number = 12}));
 }
 
-TEST(OvertakenTopics, AreBounded) {
-  OvertakenTopics overtaken;
-  const std::string large(OvertakenTopics::kBytesMax / 4, 'x');
+TEST(RetainedNews, WhatTheClientMayLackCoversNothing) {
+  RetainedNews news;
+  const RetainedCursor cursor{.number = 10};
+  news.note(message("at 0", 5), 0, 11);
+  news.note(message("at 1", 5), 1, 11);
+  news.note(message("forgotten", 5), 2, 11);
+  news.forget(message("forgotten", 6));
+  news.forget(message("unknown", 5));
+  news.forget_unacknowledged();
+  EXPECT_FALSE(news.covers(message("at 0", 5), cursor));
+  EXPECT_TRUE(news.covers(message("at 1", 5), cursor));
+  EXPECT_FALSE(news.covers(message("forgotten", 5), cursor));
+  news.forget_all();
+  EXPECT_FALSE(news.covers(message("at 1", 5), cursor));
+}
+
+TEST(RetainedNews, AreBounded) {
+  RetainedNews news;
+  const RetainedCursor cursor{.number = 10};
+  const std::string large(RetainedNews::kBytesMax / 4, 'x');
   for (int round = 0; round < 2; ++round) {
-    for (char name = 'a'; name < 'z'; ++name) overtaken.note(message(name + large, 5), 0);
-    EXPECT_TRUE(overtaken.covers(message('a' + large, 5)));
-    EXPECT_FALSE(overtaken.covers(message('y' + large, 5)));
-    overtaken.note(message("small", 5), 0);
-    EXPECT_TRUE(overtaken.covers(message("small", 5)));
-    overtaken.forget_unacknowledged();  // there is room again
+    for (char name = 'a'; name < 'z'; ++name) news.note(message(name + large, 5), 0, 11);
+    EXPECT_TRUE(news.covers(message('a' + large, 5), cursor));
+    EXPECT_FALSE(news.covers(message('y' + large, 5), cursor));
+    news.note(message("small", 5), 0, 11);
+    EXPECT_TRUE(news.covers(message("small", 5), cursor));
+    news.forget_unacknowledged();  // there is room again
   }
 }
 

@@ -27,6 +27,13 @@ RetainedMessages::Node* RetainedMessages::Node::child(std::string_view level) co
   return found == children->end() ? nullptr : &found->second;
 }
 
+bool RetainedMessages::has_later_than(const Message& message) const {
+  const Node* node = &root_;
+  std::string_view rest = message.topic;
+  for (bool more = true; more && node != nullptr;) node = node->child(next_level(rest, more));
+  return node != nullptr && node->message && node->message->order > message.order;
+}
+
 bool RetainedMessages::set(MessagePointer message) {
   std::string_view rest = message->topic;
   if (message->payload.empty()) {

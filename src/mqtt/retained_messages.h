@@ -23,6 +23,8 @@ class RetainedMessages {
   // `bytes_max`: of topics, properties, payloads and what it takes to keep them.
   RetainedMessages(size_t messages_max, size_t bytes_max) : messages_max_(messages_max), bytes_max_(bytes_max) {}
 
+  // Whether the topic has a message of a higher order.
+  [[nodiscard]] bool has_later_than(const Message& message) const;
   // An empty payload clears the topic. False when a bound is reached and the message was not kept; what the topic had
   // before then stays.
   bool set(MessagePointer message);

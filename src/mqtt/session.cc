@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "model/topic.h"
 #include "mqtt/encode.h"
 
 namespace verge::mqtt {
@@ -26,9 +25,7 @@ size_t Session::drop_newest(size_t bytes) {
     queue_bytes_ -= each;
     freed += each;
   }
-  if (dropped > 0) {
-    for (auto& [filter, cursor] : retained_wanted) cursor.overtaken = {};  // the client may lack any of them
-  }
+  if (dropped > 0) news.forget_all();
   return dropped;
 }
 
@@ -46,17 +43,7 @@ void Session::attach(Connection& connection, Version version, const Wishes& wish
 void Session::detach(MonotonicTime now) {
   connection_ = nullptr;
   detached_at_ = now;
-  for (auto& [filter, cursor] : retained_wanted) cursor.overtaken.forget_unacknowledged();
-}
-
-void Session::note_news(const Message& message, uint8_t qos) {
-  for (auto& [filter, cursor] : retained_wanted) {
-    if (topic_matches(filter, message.topic)) cursor.overtaken.note(message, qos);
-  }
-}
-
-void Session::withdraw_news(const Message& message) {
-  for (auto& [filter, cursor] : retained_wanted) cursor.overtaken.withdraw(message);
+  news.forget_unacknowledged();
 }
 
 bool Session::has_expired(MonotonicTime now) const { return connection_ == nullptr && now - detached_at_ >= expiry_; }

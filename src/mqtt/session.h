@@ -141,9 +141,7 @@ class Session {
   // By filter. One page of them is on its way to the session at a time.
   std::map<std::string, RetainedCursor, std::less<>> retained_wanted;
   bool retained_asked = false;
-  // The client is sent a message as it is published; or, at QoS 1 and 2, is not after all.
-  void note_news(const Message& message, uint8_t qos);
-  void withdraw_news(const Message& message);
+  RetainedNews news;  // meanwhile
   // Who the client says it is, for the rules of access.
   [[nodiscard]] Identity identity() const { return {.user = user, .client_id = client_id_}; }
   std::string user;

@@ -110,7 +110,8 @@ bool Broker::publish_twin(std::string topic, std::string_view payload) {
                                                                .qos = 1,
                                                                .retain = true,
                                                                .properties = {},
-                                                               .received = loop_.now()});
+                                                               .received = loop_.now(),
+                                                               .order = next_order()});
   if (!keep_retained(message, nullptr)) return false;
   publish(message);
   return true;

@@ -184,7 +184,11 @@ TEST_F(RuleJournalTest, RecordsBeforeTheFirstStateMakeNoRows) {
     const auto journal = open();
     journal->start({.epoch = 2, .loops = 1});
     take(*journal, R"({"v":3})");
-    EXPECT_THAT(rows(), ElementsAre(R"(1 {"l":null})", R"(2 {"l":1})", R"(3 {"l":2})"));
+  }
+  EXPECT_THAT(rows(), ElementsAre(R"(1 {"l":null})", R"(2 {"l":1})", R"(3 {"l":2})"));
+  {
+    const auto journal = open();
+    journal->start({.epoch = 2, .loops = 1});
     RuleJournal::Batch state{.loop = 0, .is_snapshot = true, .is_awaited = true, .records = {}};
     std::string bytes;
     evaluator.memory(0)->append_to(bytes);

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import openapi
@@ -367,11 +368,14 @@ class NoneIsLost(WithQueues):
 
         def send(some):
             bodies = [{"body": {"n": n, "fails": fails[n], **({"throws": 1} if n in throws else {})}} for n in some]
+            until = time.monotonic() + 120
             while True:
                 try:
                     self.assertEqual(self.send(node, bodies), {"sent": True})
                     return sent.update(some)
                 except (OSError, AssertionError, http.client.HTTPException):
+                    if time.monotonic() > until:
+                        raise
                     repeated.update(some)  # may be there twice
                     verge.pause(0.05)
 

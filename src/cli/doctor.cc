@@ -29,7 +29,7 @@ const std::vector<Check>& checks() {
       {"memory", "is there memory for what is configured?", check_memory},
       {"sandbox", "can workers be locked in?", check_sandbox},
       {"ports", "are the addresses to listen on free?", check_ports},
-      {"dns", "are the names of parent and origins known?", check_names},
+      {"dns", "can what is named be resolved: parent, origins, bridges, traces?", check_names},
       {"parent", "can the parent be reached?", check_parent},
       {"certificates", "how long are certificates good for?", check_certificates},
       {"delivery", "does what is stored arrive at the parent?", check_delivery},

@@ -32,6 +32,7 @@ struct Patient {
   node::ConfigProblems problems;      // of the file, --set and the credentials
   std::optional<std::string> status;  // what a running node says at /v1/status, JSON; none: no node answered
   std::string admin;                  // where it was asked
+  int refused = 0;                    // what was answered there instead: an HTTP status; 0: nothing
 };
 
 struct Check {

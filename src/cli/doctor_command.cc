@@ -35,6 +35,8 @@ Patient examine(const DoctorOptions& options) {
   if (const auto answer = admin_get(patient.admin, "/v1/status", std::chrono::seconds(3));
       answer && answer->status == 200) {
     patient.status = answer->body;
+  } else if (answer) {
+    patient.refused = answer->status;
   }
   return patient;
 }

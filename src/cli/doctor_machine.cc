@@ -1,6 +1,7 @@
 // The checks of the machine: its clock, its kernel's limits, memory, and what workers are locked in with.
 #include <charconv>
 #include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <linux/landlock.h>
@@ -12,6 +13,7 @@
 
 #include "base/text.h"
 #include "cli/doctor.h"
+#include "cli/json_lookup.h"
 
 namespace verge::cli {
 namespace {
@@ -40,6 +42,22 @@ uint64_t memory_line(std::string_view name) {
   return 0;
 }
 
+// How many it may have at most: the node, where it runs here, else who asks.
+uint64_t descriptors_of_node(const Patient& patient) {
+  const double pid = patient.status ? number_at(*patient.status, {"node", "pid"}) : 0;
+  std::ifstream limits(fmt::format("/proc/{:.0f}/limits", pid));
+  constexpr std::string_view kName = "Max open files";
+  for (std::string line; pid > 0 && std::getline(limits, line);) {
+    if (!line.starts_with(kName)) continue;
+    uint64_t soft = 0, hard = 0;
+    std::istringstream numbers(line.substr(kName.size()));
+    if (numbers >> soft >> hard) return hard;
+  }
+  rlimit own{};
+  getrlimit(RLIMIT_NOFILE, &own);
+  return own.rlim_max;
+}
+
 }  // namespace
 
 std::vector<Finding> check_clock(const Patient& /*patient*/) {
@@ -64,19 +82,17 @@ std::vector<Finding> check_clock(const Patient& /*patient*/) {
 }
 
 std::vector<Finding> check_descriptors(const Patient& patient) {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
+  const uint64_t limit = descriptors_of_node(patient);
   const node::Config& config = patient.config;
   uint64_t wanted = 512;  // files of the spool and the cache, the uplink
   if (!config.mqtt.listen.empty() || !config.mqtt.tls_listen.empty()) wanted += config.mqtt.connections_max;
   if (!config.http.listen.empty() || !config.http.tls_listen.empty()) wanted += config.http.connections_max;
   for (const node::SiteConfig& site : config.sites) wanted += site.connections_max;
-  if (limit.rlim_max >= wanted) {
-    return {{.what = fmt::format("up to {}, {} are configured", limit.rlim_max, wanted), .fix = {}, .remedy = {}}};
+  if (limit >= wanted) {
+    return {{.what = fmt::format("up to {}, {} are configured", limit, wanted), .fix = {}, .remedy = {}}};
   }
   return {{.health = Health::kWarning,
-           .what = fmt::format("{} descriptors at most, while the configured connections could take {}", limit.rlim_max,
-                               wanted),
+           .what = fmt::format("{} descriptors at most, while the configured connections could take {}", limit, wanted),
            .fix = fmt::format("set LimitNOFILE={} in the unit (or ulimit -n), or lower mqtt.connections_max and "
                               "http.connections_max; the node bounds them by itself until then",
                               wanted),

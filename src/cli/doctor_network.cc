@@ -20,6 +20,7 @@ namespace verge::cli {
 namespace {
 
 constexpr auto kNetworkPatience = std::chrono::seconds(5);
+constexpr auto kReachedWithin = std::chrono::seconds(5);  // by a node that has just begun
 constexpr int64_t kDay = 86'400;
 constexpr int64_t kRenewDays = 21;
 
@@ -60,6 +61,12 @@ int connect_in_time(const net::Address& address) {
   socklen_t size = sizeof(error);
   getsockopt(socket->descriptor(), SOL_SOCKET, SO_ERROR, &error, &size);
   return error;
+}
+
+std::chrono::seconds since_wall_ms(double then_ms) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto then = std::chrono::milliseconds(static_cast<int64_t>(then_ms));
+  return std::max(std::chrono::duration_cast<std::chrono::seconds>(now - then), std::chrono::seconds(0));
 }
 
 void look_at_listener(const std::string& text, const std::string& key, std::vector<Finding>& findings) {
@@ -129,6 +136,8 @@ std::vector<Finding> check_names(const Patient& patient) {
   for (const node::SiteConfig& site : patient.config.sites) {
     for (const node::OriginConfig& origin : site.origins) names.push_back(host_and_port(origin.url));
   }
+  if (!patient.config.traces.endpoint.empty()) names.push_back(host_and_port(patient.config.traces.endpoint));
+  for (const node::BridgeConfig& bridge : patient.config.mqtt.bridges) names.push_back(bridge.address);
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());
   std::erase_if(names, [](const std::string& name) { return name.empty() || !net::is_name(name); });
@@ -186,6 +195,12 @@ std::vector<Finding> check_certificates(const Patient& patient) {
 }
 
 std::vector<Finding> check_delivery(const Patient& patient) {
+  if (patient.refused != 0) {
+    return {{.health = Health::kSkipped,
+             .what = fmt::format("what answers at {} says {} to /v1/status", patient.admin, patient.refused),
+             .fix = "name the node's admin listener with --admin HOST:PORT, or run this on its machine",
+             .remedy = {}}};
+  }
   if (!patient.status) {
     return {{.health = Health::kSkipped,
              .what = fmt::format("no node answers at {}", patient.admin),
@@ -211,7 +226,7 @@ std::vector<Finding> check_delivery(const Patient& patient) {
   }
   const auto age = std::chrono::milliseconds(static_cast<int64_t>(oldest));
   const auto due = patient.config.parent.batch_age_max + patient.config.parent.timeout;
-  if (json_at(status, {"uplink", "connected"}).value_or("") != "true" && oldest > 0) {
+  if (json_at(status, {"uplink", "reached"}).value_or("") != "true" && age > kReachedWithin) {
     findings.push_back(
         {.health = Health::kFailure,
          .what = fmt::format("nothing is delivered: the oldest record waits for {}", format_duration(age)),
@@ -223,9 +238,13 @@ std::vector<Finding> check_delivery(const Patient& patient) {
                         .fix = "a backlog is being sent, or the line is slow: see uplink in /v1/status",
                         .remedy = {}});
   } else {
-    findings.push_back({.what = fmt::format("{:.0f} records were delivered", number_at(status, {"uplink", "records"})),
-                        .fix = {},
-                        .remedy = {}});
+    const double last_ms = number_at(status, {"uplink", "last_delivery_ms"});
+    const std::string last =
+        last_ms > 0 ? fmt::format("the last {} ago", format_duration(since_wall_ms(last_ms))) : "none yet";
+    findings.push_back(
+        {.what = fmt::format("{:.0f} records were delivered, {}", number_at(status, {"uplink", "records"}), last),
+         .fix = {},
+         .remedy = {}});
   }
   return findings;
 }

@@ -82,6 +82,13 @@ std::string rounded(uint64_t bytes) {
 
 double milliseconds(Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
+// Else it is somebody else's business who may write there: /tmp has a sticky bit, a home directory other files.
+bool is_a_node_s_own(const std::string& path, mode_t mode) {
+  if ((mode & S_ISVTX) != 0) return false;
+  std::error_code error;
+  return std::filesystem::is_empty(path, error) || std::filesystem::exists(path + "/spool", error);
+}
+
 void look_at_secret(const node::SecretSource& source, std::vector<Finding>& findings) {
   struct stat file{};
   if (source.kind != node::SecretSource::Kind::kFile || stat(source.name.c_str(), &file) != 0) return;
@@ -121,6 +128,12 @@ std::vector<Finding> check_data_directory(const Patient& patient) {
     return {{.health = Health::kFailure,
              .what = fmt::format("{} may not be written by this user", path),
              .fix = fmt::format("run it as the node's user, or give it the directory: chown -R USER {}", path),
+             .remedy = {}}};
+  }
+  if ((status.st_mode & S_IWOTH) != 0 && !is_a_node_s_own(path, status.st_mode)) {
+    return {{.health = Health::kFailure,
+             .what = fmt::format("{} may be written by every user of this machine, and is not a node's alone", path),
+             .fix = "name a directory of the node's own with node.data_dir",
              .remedy = {}}};
   }
   if ((status.st_mode & S_IWOTH) != 0) {
@@ -195,16 +208,29 @@ std::vector<Finding> check_disk_speed(const Patient& patient) {
 
 std::vector<Finding> check_secrets(const Patient& patient) {
   const node::Config& config = patient.config;
-  std::vector<node::SecretSource> sources = config.http.uplink_tokens;
-  for (const auto& source : {config.parent.token, config.spool.encryption_key, config.store.token}) {
+  std::vector<node::SecretSource> sources;
+  for (const auto* some : {&config.http.uplink_tokens, &config.admin.tokens, &config.workers_limits.deploy_tokens,
+                           &config.spool.decryption_keys}) {
+    sources.insert(sources.end(), some->begin(), some->end());
+  }
+  for (const auto& source :
+       {config.parent.token, config.spool.encryption_key, config.store.token, config.traces.token}) {
     if (source) sources.push_back(*source);
   }
-  sources.insert(sources.end(), config.spool.decryption_keys.begin(), config.spool.decryption_keys.end());
-  for (const std::string& file : {config.tls.key, config.parent.key, config.store.credentials}) {
+  for (const node::BridgeConfig& bridge : config.mqtt.bridges) {
+    if (bridge.password) sources.push_back(*bridge.password);
+    if (!bridge.key.empty()) sources.push_back({.name = bridge.key});
+  }
+  for (const node::WorkerConfig& worker : config.workers) {
+    for (const auto& [name, source] : worker.secrets) sources.push_back(source);
+  }
+  for (const std::string& file :
+       {config.tls.key, config.parent.key, config.store.credentials, config.mqtt.password_file}) {
     if (!file.empty()) sources.push_back({.name = file});
   }
   for (const node::SiteConfig& site : config.sites) {
     if (!site.tls.key.empty()) sources.push_back({.name = site.tls.key});
+    for (const node::SigningKeyConfig& key : site.signing_keys) sources.push_back({.name = key.file});
   }
   std::vector<Finding> findings;
   for (const node::SecretSource& source : sources) look_at_secret(source, findings);

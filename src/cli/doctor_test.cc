@@ -60,6 +60,31 @@ TEST_F(Doctor, ADirectoryThatOthersCanWriteIsClosed) {
   EXPECT_EQ(check_data_directory(patient_)[0].health, Health::kGood);
 }
 
+TEST_F(Doctor, ADirectoryThatIsNotANodesAloneIsLeftAsItIs) {
+  chmod(directory_.c_str(), 01777);  // as /tmp
+  std::vector<Finding> findings = check_data_directory(patient_);
+  EXPECT_EQ(findings[0].health, Health::kFailure);
+  EXPECT_FALSE(findings[0].remedy);
+  file("somebody's", 0600);
+  chmod(directory_.c_str(), 0777);
+  findings = check_data_directory(patient_);
+  EXPECT_EQ(findings[0].health, Health::kFailure);
+  EXPECT_FALSE(findings[0].remedy);
+}
+
+TEST_F(Doctor, SecretsAreLookedForWhereverOneCanBe) {
+  node::Config& config = patient_.config;
+  const auto secret = [&](const std::string& name) { return node::SecretSource{.name = file(name, 0644)}; };
+  config.admin.tokens = {secret("admin")};
+  config.workers_limits.deploy_tokens = {secret("deploy")};
+  config.traces.token = secret("traces");
+  config.mqtt.password_file = file("passwords", 0644);
+  config.mqtt.bridges.emplace_back().password = secret("bridge");
+  config.sites.emplace_back().signing_keys = {{.id = "a", .file = file("signing", 0644)}};
+  config.workers.emplace_back().secrets = {{"KEY", secret("worker")}};
+  EXPECT_EQ(check_secrets(patient_).size(), 7U);
+}
+
 TEST_F(Doctor, ADirectoryThatCannotBe) {
   patient_.config.node.data_dir = file("plain", 0600);
   EXPECT_EQ(check_data_directory(patient_)[0].health, Health::kFailure);
@@ -83,9 +108,15 @@ TEST_F(Doctor, WhatIsNotDelivered) {
   EXPECT_EQ(check_delivery(patient_)[0].health, Health::kSkipped);
   patient_.status = R"({"spool":{"dead_letters":0},"uplink":null})";
   EXPECT_EQ(check_delivery(patient_)[0].health, Health::kGood);
-  patient_.status = R"({"spool":{"high":{"oldest_ms":5000},"dead_letters":0},"uplink":{"connected":false}})";
+  patient_.status = R"({"spool":{"high":{"oldest_ms":5001},"dead_letters":0},"uplink":{"reached":false}})";
   EXPECT_EQ(check_delivery(patient_)[0].health, Health::kFailure);
-  patient_.status = R"({"spool":{"high":{"oldest_ms":900000},"dead_letters":2},"uplink":{"connected":true}})";
+  patient_.status =
+      R"({"spool":{"high":{"oldest_ms":5001},"dead_letters":0},"uplink":{"connected":false,"reached":true}})";
+  EXPECT_EQ(check_delivery(patient_)[0].what, "0 records were delivered, none yet") << "its first batch is not due";
+  patient_.status =
+      R"({"spool":{"dead_letters":0},"uplink":{"reached":true,"records":7,"last_delivery_ms":1000000000000}})";
+  EXPECT_TRUE(check_delivery(patient_)[0].what.starts_with("7 records were delivered, the last "));
+  patient_.status = R"({"spool":{"high":{"oldest_ms":900000},"dead_letters":2},"uplink":{"reached":true}})";
   const std::vector<Finding> findings = check_delivery(patient_);
   ASSERT_EQ(findings.size(), 2U);
   EXPECT_EQ(findings[1].health, Health::kWarning);

@@ -31,7 +31,7 @@ void EventTail::add(Kind kind, WallTime time, std::string_view topic, std::strin
     if (!watcher.rule.empty() && watcher.rule != rule) continue;
     if (kind == Kind::kTrace && !watcher.traces) continue;
     if (!topic_matches(watcher.filter, topic)) continue;
-    if (watcher.waiting == kWaitingMax) {
+    if (watcher.waiting == kWaitingMax || watcher.lines.size() >= kWaitingBytesMax) {
       ++watcher.missing;
       continue;
     }
@@ -39,8 +39,8 @@ void EventTail::add(Kind kind, WallTime time, std::string_view topic, std::strin
       const std::string_view shown = cut(payload, kPayloadBytesShown);
       line = fmt::format(
           R"({{"time_ms":{},"kind":"{}","topic":{},"device":{},"rule":{},"payload":{},"payload_bytes":{}}})",
-          time.microseconds / 1000, kKinds[static_cast<size_t>(kind)], json_string(topic), json_string(device),
-          json_string(rule), json_string(shown), payload.size());
+          time.microseconds / 1000, kKinds[static_cast<size_t>(kind)], json_string(cut(topic, kNameBytesShown)),
+          json_string(cut(device, kNameBytesShown)), json_string(rule), json_string(shown), payload.size());
       if (!outcome.empty()) {
         line.pop_back();
         line.append(",\"outcome\":").append(json_string(outcome)).push_back('}');

@@ -20,8 +20,10 @@ namespace verge::node {
 
 class EventTail {
  public:
-  static constexpr size_t kWaitingMax = 200;         // lines of one watcher
-  static constexpr size_t kPayloadBytesShown = 256;  // of each
+  static constexpr size_t kWaitingMax = 200;              // lines of one watcher
+  static constexpr size_t kWaitingBytesMax = 256U << 10;  // of them, about
+  static constexpr size_t kPayloadBytesShown = 256;       // of each
+  static constexpr size_t kNameBytesShown = 512;          // of its topic, and of its device
 
   enum class Kind : uint8_t { kMessage, kCommand, kUpload, kDrop, kTrace };
 

@@ -42,5 +42,18 @@ TEST(EventTail, CountsWhatASlowWatcherMisses) {
   EXPECT_EQ(tail.take(watcher).missing, 0U);
 }
 
+TEST(EventTail, HoldsBytesWithinABoundWhateverTopicsAre) {
+  EventTail tail;
+  const uint64_t watcher = tail.watch("#", "");
+  const std::string control(60'000, '\x01');  // six bytes each, in JSON
+  for (size_t i = 0; i < EventTail::kWaitingMax; ++i) {
+    tail.add(EventTail::Kind::kMessage, {}, control, control, control, "");
+  }
+  const EventTail::Taken taken = tail.take(watcher);
+  EXPECT_LT(taken.lines.size(), EventTail::kWaitingBytesMax + 10'000);
+  EXPECT_EQ(std::ranges::count(taken.lines, '\n') + taken.missing, EventTail::kWaitingMax);
+  EXPECT_GT(taken.missing, 0U);
+}
+
 }  // namespace
 }  // namespace verge::node

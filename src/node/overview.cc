@@ -22,6 +22,9 @@ using overview::kNothing;
 using overview::State;
 
 constexpr Duration kBaseEvery = std::chrono::seconds(30);
+constexpr Duration kParentPatience = std::chrono::seconds(10);  // of a node that has just begun
+// Of fewer the slowest says little.
+constexpr uint64_t kRequestsMin = 50;
 // How often a deeper node is told of again, and how many at most.
 constexpr Duration kClimbEvery = std::chrono::seconds(10);
 
@@ -48,15 +51,19 @@ double rounded(double value) {
   return std::round(value * scale) / scale;
 }
 
-void append_parent(std::string& out, const ParentSeen& seen, bool is_connected, MonotonicTime now) {
+State state_of(const ParentSeen& seen, bool is_reached, MonotonicTime now) {
+  if (seen.who && seen.every > Duration(0)) return overview::state_after(now - seen.heard, seen.every);
+  if (is_reached) return State::kLive;
+  return seen.who ? State::kOffline : State::kNeverSeen;
+}
+
+void append_parent(std::string& out, const ParentSeen& seen, bool is_reached, MonotonicTime now) {
   const bool is_known = seen.who.has_value();
   const Duration silence = now - seen.heard;
-  const State state = is_known && seen.every > Duration(0) ? overview::state_after(silence, seen.every)
-                      : is_connected                       ? State::kLive
-                      : is_known                           ? State::kOffline
-                                                           : State::kNeverSeen;
+  const State state = state_of(seen, is_reached, now);
   const auto to = std::back_inserter(out);
-  fmt::format_to(to, R"({{"url":{},"state":"{}","delivering":{})", json_string(seen.url), name_of(state), is_connected);
+  fmt::format_to(to, R"({{"url":{},"state":"{}","delivering":{})", json_string(seen.url), name_of(state),
+                 is_reached && state == State::kLive);
   if (is_known) {
     fmt::format_to(to, R"(,"id":"{}","name":{},"tier":"{}","site":{},"version":{},"heard_ms_ago":{})",
                    seen.who->id.text(), json_string(seen.who->name), name_of(seen.who->tier),
@@ -228,7 +235,7 @@ std::vector<overview::NodeReport> Overview::nodes() const {
 std::string Overview::parent_json() const {
   std::string out;
   if (!parent_) return "null";
-  append_parent(out, parent_(), last_ && last_->parent_connected, clock_.monotonic());
+  append_parent(out, parent_(), last_ && last_->parent_reached, clock_.monotonic());
   return out;
 }
 
@@ -322,11 +329,23 @@ std::vector<overview::WorkerCalls> Overview::worker_calls() const {
 std::string Overview::insights_json() const {
   overview::NodeReport own = self();
   if (!counts_enough()) own.figures[Figure::kCacheHitRatio] = kNothing;
+  const Sites::Totals requests = last_->sites.since(base().sites);
+  if (requests.requests < kRequestsMin) own.figures[Figure::kRequestP99] = kNothing;
   const std::vector<overview::WorkerCalls> workers = worker_calls();
+  // Who has just begun has not had the time to reach it.
+  std::string away;
+  if (const bool is_new = last_->at - first_->at < kParentPatience; last_->has_parent && parent_ && !is_new) {
+    const ParentSeen seen = parent_();
+    if (state_of(seen, last_->parent_reached, clock_.monotonic()) != State::kLive) away = seen.url;
+  }
   const std::vector<overview::Insight> found = overview::insights_of({.self = own,
                                                                       .history = history_,
                                                                       .roster = roster_,
                                                                       .workers = workers,
+                                                                      .parent_away = away,
+                                                                      .spool_full = last_->spool_full,
+                                                                      .requests = requests.requests,
+                                                                      .failures = requests.failures + requests.unworked,
                                                                       .certificate_ends_s = last_->certificate_ends_s,
                                                                       .now_s = last_->time.microseconds / 1'000'000});
   return overview::insights_json(found);

@@ -110,7 +110,8 @@ Readings Node::readings() const {
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();
     now.has_parent = true;
-    now.parent_connected = sent.connected;
+    now.parent_reached = report_sender_ ? report_sender_->is_reached() : sent.connected.load();
+    now.spool_full = spool_->is_full();
     now.sent_bytes = sent.bytes_sent;
     now.line_bytes_per_s = sent.line_bytes_per_s;
     now.compression_level = sent.compression_level;

@@ -48,7 +48,8 @@ struct Readings {
   std::array<Queue, kPriorities.size()> queues;
   uint64_t dead_letters = 0;
   bool has_parent = false;
-  bool parent_connected = false;
+  bool parent_reached = false;  // its answers to reports, or to batches where there are none
+  bool spool_full = false;
   uint64_t sent_bytes = 0;  // to the parent
   uint64_t line_bytes_per_s = 0;
   int compression_level = 0;

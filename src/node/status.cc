@@ -292,8 +292,9 @@ std::string Node::status_json() const {
     const ReportSender* reports = report_sender_.get();
     fmt::format_to(
         std::back_inserter(out),
-        R"(,"uplink":{{"parent":{},"connected":{},"reached":{},"report_failures":{},"bytes_sent":{},"report_bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
+        R"(,"uplink":{{"parent":{},"connected":{},"reached":{},"last_delivery_ms":{},"report_failures":{},"bytes_sent":{},"report_bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
         json_string(config_.parent.url), sent.connected.load(), reports ? reports->is_reached() : sent.connected.load(),
+        sent.last_delivery_us == 0 ? "null" : fmt::format("{}", sent.last_delivery_us / 1000),
         reports ? reports->failures() : 0, sent.bytes_sent.load(), reports ? reports->bytes_sent() : 0,
         sent.bytes_received.load(), sent.batches.value(), sent.records.value(), sent.event_bytes.value(),
         sent.failures.value(), sent.refusals.value(), sent.buried.value(), sent.expired.value(), sent.damaged.value(),

@@ -18,6 +18,9 @@ constexpr double kP99MaxMs = 100;
 constexpr double kHitRatioMin = 0.9;
 constexpr uint64_t kWorkerErrorsMin = 3;
 constexpr double kWorkerErrorShare = 0.01;
+constexpr uint64_t kFailuresMin = 3;
+constexpr double kFailureShare = 0.01;
+constexpr double kDiskFreeMin = 256.0 * (1U << 20);
 constexpr double kDiskHoursMax = 24;
 constexpr double kDiskHoursGrave = 4;
 constexpr int64_t kCertificateDays = 14;
@@ -42,6 +45,11 @@ void look_at(const NodeReport& node, double skew_ms, std::vector<Insight>& out) 
         {"request-p99", Level::kMedium, node.name,
          fmt::format("one request in a hundred takes more than {:.0f} ms at {} (100 ms are aimed at)", p99, node.name),
          "look at the origin's time on Requests: cache more of it, or bring the origin nearer"});
+  }
+  if (const double letters = node.figures[Figure::kDeadLetters]; letters > 0) {
+    out.push_back({"dead-letters", Level::kMedium, node.name,
+                   fmt::format("{:.0f} records of {} were given up on and lie as dead letters", letters, node.name),
+                   "'verge spool dlq ls' there says why; 'verge spool dlq replay' sends them again"});
   }
   const double hits = node.figures[Figure::kCacheHitRatio];
   if (hits < kHitRatioMin) {
@@ -95,7 +103,39 @@ void look_at_workers(const Observed& observed, std::vector<Insight>& out) {
   }
 }
 
+void look_at_parent(const Observed& observed, std::vector<Insight>& out) {
+  const std::string& name = observed.self.name;
+  if (!observed.parent_away.empty()) {
+    out.push_back({"parent-away", Level::kWarning, name,
+                   fmt::format("{} does not reach its parent {}", name, observed.parent_away),
+                   "'verge doctor' there says why; what is acknowledged waits in its spool, as far as that has room"});
+  }
+  if (observed.spool_full) {
+    out.push_back({"spool-full", Level::kWarning, name,
+                   fmt::format("the spool of {} is full: records are refused", name),
+                   "bring the parent back, free space on the disk, or raise spool.bytes_max"});
+  }
+}
+
+void look_at_failures(const Observed& observed, std::vector<Insight>& out) {
+  if (observed.failures < kFailuresMin) return;
+  const double share =
+      static_cast<double>(observed.failures) / static_cast<double>(std::max<uint64_t>(observed.requests, 1));
+  if (share < kFailureShare) return;
+  out.push_back({"request-failures", Level::kWarning, observed.self.name,
+                 fmt::format("{} of the last {} requests at {} were answered with an error of its own ({:.0f} %)",
+                             observed.failures, observed.requests, observed.self.name, 100 * share),
+                 "the access log and the node's log name the origin or the worker that fails"});
+}
+
 void look_at_disk(const Observed& observed, std::vector<Insight>& out) {
+  if (const double free = observed.self.figures[Figure::kDiskFreeBytes]; free < kDiskFreeMin) {
+    out.push_back(
+        {"disk-low", Level::kWarning, observed.self.name,
+         fmt::format("{} are free on the disk of {}", format_size(static_cast<uint64_t>(free)), observed.self.name),
+         "free space, or move node.data_dir to a larger disk: without any, records are refused"});
+    return;
+  }
   const std::optional<double> hours = hours_until_full(observed.history);
   if (!hours || *hours > kDiskHoursMax) return;
   out.push_back(
@@ -151,6 +191,8 @@ bool is_backlog_growing(const History& history) {
 std::vector<Insight> insights_of(const Observed& observed) {
   std::vector<Insight> out;
   look_at_nodes(observed, out);
+  look_at_parent(observed, out);
+  look_at_failures(observed, out);
   if (is_backlog_growing(observed.history)) {
     out.push_back({"backlog", Level::kMedium, observed.self.name,
                    fmt::format("{:.0f} records wait for the parent of {}, and they become more",

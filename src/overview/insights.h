@@ -39,6 +39,10 @@ struct Observed {
   const History& history;
   const Roster& roster;
   std::span<const WorkerCalls> workers;  // of self
+  std::string parent_away;               // its URL, where it is not reached
+  bool spool_full = false;               // records are refused
+  uint64_t requests = 0;                 // of late, at self
+  uint64_t failures = 0;                 // of these, answered with an error of the node's own making
   int64_t certificate_ends_s = 0;        // since 1970; 0: there is none
   int64_t now_s = 0;
   double own_skew_ms = kNothing;  // before the parent's clock; as far as it is known
@@ -46,10 +50,11 @@ struct Observed {
 
 inline constexpr size_t kInsightsMax = 200;
 
-// The gravest first. Thresholds: nodes offline > 0; p99 of requests > 100 ms; hit rate < 0.9 (who has it counts enough
-// requests for that); a worker that fails in one of a hundred calls, three at least; a backlog that grows for
-// five minutes; a disk that is full within a day at the pace of the last hour; a certificate that ends within 14 days;
-// a clock that is more than a second off.
+// The gravest first. Thresholds: nodes offline > 0, or the parent; a spool that refuses records; dead letters > 0; one
+// request in a hundred that is answered with an error here, three at least; less than 256 MiB free on the disk; p99 of
+// requests > 100 ms; hit rate < 0.9 (who has it counts enough requests for that); a worker that fails in one of a
+// hundred calls, three at least; a backlog that grows for five minutes; a disk that is full within a day at the pace of
+// the last hour; a certificate that ends within 14 days; a clock that is more than a second off.
 std::vector<Insight> insights_of(const Observed& observed);
 
 // In how many hours the disk is full at the pace of the last hour: needs ten minutes of it, and that it fills.

@@ -238,6 +238,10 @@ class Insights : public testing::Test {
                         .history = history,
                         .roster = roster,
                         .workers = workers,
+                        .parent_away = parent_away,
+                        .spool_full = spool_full,
+                        .requests = requests,
+                        .failures = failures,
                         .certificate_ends_s = certificate_ends,
                         .now_s = 1'000'000});
   }
@@ -251,6 +255,9 @@ class Insights : public testing::Test {
   History history;
   Roster roster{id('s'), {}};
   std::vector<WorkerCalls> workers;
+  std::string parent_away;
+  bool spool_full = false;
+  uint64_t requests = 0, failures = 0;
   int64_t certificate_ends = 0;
 };
 
@@ -274,6 +281,30 @@ TEST_F(Insights, NameWhatIsBeyondItsThreshold) {
             "info hit-ratio; ");
   EXPECT_THAT(all().front().message, HasSubstr("press-7"));
   EXPECT_THAT(insights_json(all()), HasSubstr("3.0 s behind"));
+}
+
+TEST_F(Insights, SayWhereEventsGetNoFurther) {
+  parent_away = "http://fog:1884";
+  spool_full = true;
+  self.figures[Figure::kDeadLetters] = 2;
+  EXPECT_EQ(ids(), "warning parent-away; warning spool-full; medium dead-letters; ");
+  EXPECT_THAT(all().front().message, HasSubstr("does not reach its parent http://fog:1884"));
+}
+
+TEST_F(Insights, SeeADiskThatHasLittleLeft) {
+  self.figures[Figure::kDiskFreeBytes] = 0;
+  EXPECT_EQ(ids(), "warning disk-low; ");
+}
+
+TEST_F(Insights, NameRequestsThatFail) {
+  requests = 1000;
+  failures = 9;
+  EXPECT_EQ(ids(), "");
+  requests = failures = 2;
+  EXPECT_EQ(ids(), "") << "two say little";
+  requests = failures = 3;
+  EXPECT_EQ(ids(), "warning request-failures; ");
+  EXPECT_THAT(all().front().message, HasSubstr("3 of the last 3 requests at self"));
 }
 
 TEST_F(Insights, NameWorkersThatFail) {

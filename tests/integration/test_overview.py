@@ -198,9 +198,15 @@ class Overview(verge.TestCase):
         self.assertEqual(states(tree.cloud)["edge"], "stale", "nobody can say")
         insight = tree.cloud.admin("/v1/insights").json()["insights"][0]
         self.assertEqual((insight["id"], insight["level"], insight["node"]), ("nodes-offline", "warning", "fog"))
+
+        def is_said_below():
+            return "parent-away" in [each["id"] for each in tree.edge.admin("/v1/insights").json()["insights"]]
+
+        verge.wait_until(is_said_below, "the edge says that it does not reach its parent")
         tree.fog.start()
         verge.wait_until(lambda: states(tree.cloud) == {"fog": "live", "edge": "live"}, lambda: states(tree.cloud))
         verge.wait_until(lambda: tree.edge.admin("/v1/tree").json()["parent"]["state"] == "live", "the parent is back")
+        verge.wait_until(lambda: not is_said_below(), "nor does the edge say anything of it any more")
         self.assertEqual([each for each in tree.cloud.admin("/v1/insights").json()["insights"]
                           if each["id"] == "nodes-offline"], [])
 

@@ -67,7 +67,7 @@ export function InsightsPage() {
   const { insights } = useKnown();
   return (
     <Page title="Insights">
-      {insights && insights.length === 0 && <p class="good">Nothing needs a look: no threshold is passed, here or below.</p>}
+      {insights && insights.length === 0 && <p class="good">Nothing needs a look: no threshold is passed here, and no node below is offline, slow, or off in its clock.</p>}
       <ul class="insights" aria-label="Insights">
         {(insights ?? []).map((each, place) => (
           <li class={`insight ${each.level}`} key={place}>

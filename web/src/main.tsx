@@ -131,7 +131,7 @@ function App() {
       </header>
       {lost && (
         <div class="banner" role="alert">
-          <b>Lost the node.</b> {tree ? `What you see is of ${clock(heard)}.` : "It has not answered yet."} It is tried again every
+          {refusal ? <b>The node turns this page away: {refusal}.</b> : <b>Lost the node.</b>} {tree ? `What you see is of ${clock(heard)}.` : "It has not answered yet."} It is tried again every
           second.
         </div>
       )}

@@ -135,6 +135,7 @@ export function RequestsPage() {
           This node serves no site. Add a <code>[[site]]</code> to its configuration, and requests to its hosts are answered
           from the cache here.
         </p>
+        {workers.length > 0 && <Workers list={workers} />}
       </Page>
     );
   }

@@ -126,14 +126,25 @@ export async function run(): Promise<never> {
     const watch = setInterval(() => {
       if (Date.now() - known.heard > kSilence) controller.abort();
     }, 500);
+    const leave = () => {
+      if (document.hidden) controller.abort();
+    };
+    document.addEventListener("visibilitychange", leave);
     try {
       known.heard = Date.now();
       await listen("v1/stream", controller.signal, () => void loadHistory(), take);
     } catch (problem) {
-      if (problem instanceof Refused) known.refusal = problem.message;
+      known.refusal = problem instanceof Refused ? problem.message : "";
       known.connection = problem instanceof Refused && problem.status === 401 ? "refused" : "lost";
     } finally {
       clearInterval(watch);
+      document.removeEventListener("visibilitychange", leave);
+    }
+    // Browsers keep few connections to a host: what nobody looks at holds none.
+    if (document.hidden) {
+      known.connection = "connecting";
+      await new Promise<void>((done) => document.addEventListener("visibilitychange", () => done(), { once: true }));
+      continue;
     }
     if (known.connection !== "refused") known.connection = "lost";
     changed();

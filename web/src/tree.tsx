@@ -75,7 +75,7 @@ function ParentRow({ parent }: { parent: Parent }) {
       <td>{parent.version ?? nothing}</td>
       <td class="right">{milliseconds(parent.round_trip_ms)}</td>
       <td class="right" colSpan={4}>
-        {parent.delivering ? "takes what is sent" : "is not reached"}
+        {parent.delivering ? "takes what is sent" : parent.state === "live" ? "" : "is not reached"}
       </td>
     </tr>
   );

@@ -149,7 +149,7 @@ void AdminApi::answer_latency(const net::HttpRequest& request, net::HttpResponde
   const std::string place = net::query_parameter(request.query, "place").value_or("");
   const std::optional<planner::Coordinates> at = parse_position(place);
   if (!at) {
-    return respond_problem(responder, 404,
+    return respond_problem(responder, place.empty() ? 400 : 404,
                            {"latency.place", fmt::format("'{}' is no place that is known here", place),
                             "give a large city, a cloud's region, or degrees such as 51.5,11.97"});
   }
@@ -166,8 +166,11 @@ void AdminApi::answer_latency(const net::HttpRequest& request, net::HttpResponde
     const double cpu = node.figures[overview::Figure::kCpu];
     planner::LatencyPrediction predicted =
         planner::predict_latency({.distance_km = km, .factor = kRouteFactor, .access_ms = kAccessMs});
-    // How busy it is says how sure that is.
-    predicted.confidence = planner::confidence(std::isfinite(cpu) ? std::clamp(cpu, 0.0, 1.0) : 0);
+    // How busy it is says how sure that is; how busy one is that is not heard of, nobody knows, and one that is not
+    // there answers nobody.
+    const bool is_live = node.state == overview::State::kLive;
+    predicted.confidence = planner::confidence(is_live && std::isfinite(cpu) ? cpu : 1);
+    if (node.state == overview::State::kOffline) predicted.confidence = 0;
     found.push_back({std::move(node), km, predicted});
   }
   std::ranges::sort(found, {}, [](const Found& each) { return each.predicted.total_ms; });

@@ -261,6 +261,9 @@ class Overview(verge.TestCase):
         self.assertAlmostEqual(found["distance_km"], 344, delta=15)
         self.assertTrue(2 < found["p10_ms"] < found["latency_ms"] < found["p90_ms"] < 20, found)
         self.assertTrue(0.85 <= found["confidence"] <= 0.95, found)
+        self.assertEqual(node.admin("/v1/latency?place=").status, 400)
+        self.assertEqual(node.admin("/v1/latency?place=nowhere-at-all").status, 404)
+        self.assertTrue(0.85 <= found["confidence"] <= 0.95, found)
         self.assertEqual(node.admin("/v1/latency?place=Atlantis").json()["error"]["code"], "latency.place")
 
     def test_who_may_ask(self):

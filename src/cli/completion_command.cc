@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include <CLI/CLI.hpp>
@@ -5,6 +6,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
+#include "cli/error_catalogue.h"
 
 namespace verge::cli {
 namespace {
@@ -53,6 +55,8 @@ void add_completion(Command& app, Outcome& outcome) {
     outcome.run = [&app, shell] {
       std::vector<CompletionNode> nodes;
       collect(app.app(), {}, nodes);
+      const auto explain = std::ranges::find(nodes, std::vector<std::string>{"explain"}, &CompletionNode::path);
+      for (const ErrorExplanation& error : error_catalogue(kErrorCatalogueText)) explain->values.push_back(error.code);
       const auto write = *shell == "bash" ? bash_completion : *shell == "zsh" ? zsh_completion : fish_completion;
       fmt::print("{}", write(nodes));
       return kSuccess;

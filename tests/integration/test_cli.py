@@ -189,7 +189,8 @@ class Help(verge.TestCase):
         script = verge.run("completion", "bash").stdout
         for line, expected, other in (("verge no", "node", "events"), ("verge events t", "tail", "query"),
                                       ("verge node --con", "--config", "--set"), ("verge completion ", "bash", "node"),
-                                      ("verge doctor --only ", "disk-speed", "--json")):
+                                      ("verge doctor --only ", "disk-speed", "--json"),
+                                      ("verge explain spool.", "spool.full", "config.syntax")):
             words = line.split(" ")
             asked = script + f"""
 COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'; COMP_POINT={len(line)}

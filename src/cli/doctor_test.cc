@@ -106,6 +106,9 @@ TEST_F(Doctor, LeavesNothingOnTheDiskItMeasures) {
 
 TEST_F(Doctor, WhatIsNotDelivered) {
   EXPECT_EQ(check_delivery(patient_)[0].health, Health::kSkipped);
+  patient_.refused = 404;
+  EXPECT_TRUE(check_delivery(patient_)[0].what.ends_with("says 404 to /v1/status")) << "somebody else's listener";
+  patient_.refused = 0;
   patient_.status = R"({"spool":{"dead_letters":0},"uplink":null})";
   EXPECT_EQ(check_delivery(patient_)[0].health, Health::kGood);
   patient_.status = R"({"spool":{"high":{"oldest_ms":5001},"dead_letters":0},"uplink":{"reached":false}})";

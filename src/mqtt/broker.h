@@ -311,6 +311,7 @@ class Broker final : private runtime::TurnEnd {
   Random random_;
   SubscriptionTree tree_;
   RetainedMessages retained_;
+  uint64_t highest_order_ = 0;  // of what came to be retained
   BrokerCounters counters_;
   size_t input_bytes_ = 0;  // of connections_ and ended_
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;

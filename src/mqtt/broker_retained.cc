@@ -1,4 +1,6 @@
 // Retained messages: kept by the loop of their topic, sent page by page, and recorded.
+#include <algorithm>
+
 #include "base/assert.h"
 #include "mqtt/broker.h"
 #include "mqtt/broker_costs.h"
@@ -126,7 +128,8 @@ bool Broker::keep_retained(const MessagePointer& message, const std::shared_ptr<
   const bool is_refused = kept_.retained && changed_bytes_ + bytes > kChangedBytesMax;
   if (is_refused && part) part->is_refused.store(true, std::memory_order_relaxed);
   // What was published later may have come first, from another loop.
-  const bool is_outdated = retained_.has_later_than(*message);
+  const bool is_outdated = message->order < highest_order_ && retained_.has_later_than(*message);
+  highest_order_ = std::max(highest_order_, message->order);
   const bool is_kept = !is_refused && (is_outdated || retained_.set(message));
   if (!is_kept) {
     counters_.dropped.add();

@@ -131,6 +131,8 @@ class Node {
   // For the admin listener; from any thread.
   [[nodiscard]] std::string status_json() const;
   [[nodiscard]] Readings readings() const;
+  // It answered the last report, or, where none are sent, the last batch. There is a parent.
+  [[nodiscard]] bool is_parent_reached() const;
   [[nodiscard]] std::string metrics_text() const;
   // Calls `ask` with each loop's broker, on that loop, and when all were asked `done` on `back`.
   void ask_brokers(const std::function<void(mqtt::Broker&)>& ask, runtime::Loop& back, std::function<void()> done);

@@ -91,6 +91,10 @@ void Totals::add(const EventPathCounters& from) {
   rules.add(from.decision);
 }
 
+bool Node::is_parent_reached() const {
+  return report_sender_ ? report_sender_->is_reached() : uplink_->counters().connected.load();
+}
+
 Readings Node::readings() const {
   Readings now;
   now.at = clock_.monotonic();
@@ -110,7 +114,7 @@ Readings Node::readings() const {
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();
     now.has_parent = true;
-    now.parent_reached = report_sender_ ? report_sender_->is_reached() : sent.connected.load();
+    now.parent_reached = is_parent_reached();
     now.spool_full = spool_->is_full();
     now.sent_bytes = sent.bytes_sent;
     now.line_bytes_per_s = sent.line_bytes_per_s;

@@ -293,7 +293,7 @@ std::string Node::status_json() const {
     fmt::format_to(
         std::back_inserter(out),
         R"(,"uplink":{{"parent":{},"connected":{},"reached":{},"last_delivery_ms":{},"report_failures":{},"bytes_sent":{},"report_bytes_sent":{},"bytes_received":{},"batches":{},"records":{},"event_bytes":{},"failures":{},"refusals":{},"buried":{},"expired":{},"damaged":{},"line_bytes_per_s":{},"compression_level":{},"redundant":{},"paths":{}}})",
-        json_string(config_.parent.url), sent.connected.load(), reports ? reports->is_reached() : sent.connected.load(),
+        json_string(config_.parent.url), sent.connected.load(), is_parent_reached(),
         sent.last_delivery_us == 0 ? "null" : fmt::format("{}", sent.last_delivery_us / 1000),
         reports ? reports->failures() : 0, sent.bytes_sent.load(), reports ? reports->bytes_sent() : 0,
         sent.bytes_received.load(), sent.batches.value(), sent.records.value(), sent.event_bytes.value(),
@@ -593,7 +593,7 @@ std::string Node::metrics_text() const {
   if (uplink_) {
     const spool::UplinkCounters& sent = uplink_->counters();
     out.gauge("uplink_connected", "1 when the last batch was delivered.", sent.connected ? 1 : 0);
-    const bool reached = report_sender_ ? report_sender_->is_reached() : sent.connected.load();
+    const bool reached = is_parent_reached();
     out.gauge("uplink_reached", "1 when the parent answered last: a report, or, where none are sent, a batch.",
               reached ? 1 : 0);
     out.counter("uplink_report_failures_total", "Reports that the parent did not answer.",

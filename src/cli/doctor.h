@@ -57,6 +57,8 @@ std::vector<Finding> check_memory(const Patient& patient);
 std::vector<Finding> check_sandbox(const Patient& patient);
 std::vector<Finding> check_ports(const Patient& patient);
 std::vector<Finding> check_names(const Patient& patient);
+// Each once, as name:port: of parents, origins, bridges, webhooks and who collects traces.
+std::vector<std::string> names_called(const node::Config& config);
 std::vector<Finding> check_parent(const Patient& patient);
 std::vector<Finding> check_certificates(const Patient& patient);
 std::vector<Finding> check_delivery(const Patient& patient);

@@ -43,6 +43,12 @@ std::string host_and_port(const std::string& url) {
   return fmt::format("{}{}{}:{}", is_v6 ? "[" : "", address->at.host, is_v6 ? "]" : "", address->at.port);
 }
 
+// Of a URL that has a path, too.
+std::string authority_of(const std::string& url) {
+  const Result<node::WebhookUrl> parsed = node::parse_webhook_url(url);
+  return parsed ? parsed->authority : std::string();
+}
+
 std::vector<std::string> urls_of_parent(const node::Config& config) {
   std::vector<std::string> urls;
   if (config.parent.url.empty()) return urls;
@@ -130,19 +136,29 @@ std::vector<Finding> check_ports(const Patient& patient) {
   return findings;
 }
 
-std::vector<Finding> check_names(const Patient& patient) {
+std::vector<std::string> names_called(const node::Config& config) {
   std::vector<std::string> names;
-  for (const std::string& url : urls_of_parent(patient.config)) names.push_back(host_and_port(url));
-  for (const node::SiteConfig& site : patient.config.sites) {
+  for (const std::string& url : urls_of_parent(config)) names.push_back(host_and_port(url));
+  for (const node::SiteConfig& site : config.sites) {
     for (const node::OriginConfig& origin : site.origins) names.push_back(host_and_port(origin.url));
   }
-  if (!patient.config.traces.endpoint.empty()) names.push_back(host_and_port(patient.config.traces.endpoint));
-  for (const node::BridgeConfig& bridge : patient.config.mqtt.bridges) names.push_back(bridge.address);
+  names.push_back(authority_of(config.traces.endpoint));
+  for (const node::BridgeConfig& bridge : config.mqtt.bridges) names.push_back(bridge.address);
+  for (const rules::RuleSource& rule : config.rules) {
+    for (const rules::ActionSource& action : rule.actions) {
+      const auto* webhook = std::get_if<rules::WebhookSource>(&action);
+      if (webhook != nullptr) names.push_back(authority_of(webhook->url));
+    }
+  }
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());
   std::erase_if(names, [](const std::string& name) { return name.empty() || !net::is_name(name); });
+  return names;
+}
+
+std::vector<Finding> check_names(const Patient& patient) {
   std::vector<Finding> findings;
-  for (const std::string& name : names) {
+  for (const std::string& name : names_called(patient.config)) {
     const Resolved addresses = resolve_in_time(name);
     if (addresses) {
       findings.push_back(

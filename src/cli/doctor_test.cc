@@ -85,6 +85,21 @@ TEST_F(Doctor, SecretsAreLookedForWhereverOneCanBe) {
   EXPECT_EQ(check_secrets(patient_).size(), 7U);
 }
 
+TEST_F(Doctor, KnowsEveryNameThatTheNodeCalls) {
+  EXPECT_EQ(check_names(patient_)[0].what, "no names are configured");
+  node::Config& config = patient_.config;
+  config.parent.url = "http://a.test:1";
+  config.sites.emplace_back().origins.emplace_back().url = "http://b.test:2";
+  config.traces.endpoint = "http://c.test:3/v1/traces";
+  config.mqtt.bridges.emplace_back().address = "d.test:4";
+  config.rules.push_back(
+      {.name = "r", .sql = {}, .actions = {rules::WebhookSource{.url = "http://e.test:5/hook?a=b", .payload = {}}}});
+  EXPECT_EQ(names_called(config),
+            (std::vector<std::string>{"a.test:1", "b.test:2", "c.test:3", "d.test:4", "e.test:5"}));
+  config.parent.url = "http://127.0.0.1:1";
+  EXPECT_EQ(names_called(config).size(), 4U);
+}
+
 TEST_F(Doctor, ADirectoryThatCannotBe) {
   patient_.config.node.data_dir = file("plain", 0600);
   EXPECT_EQ(check_data_directory(patient_)[0].health, Health::kFailure);

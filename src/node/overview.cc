@@ -133,7 +133,7 @@ Figures figures_of(const Readings& base, const Readings& last, const Readings& n
   figures[Figure::kCpu] =
       rounded(std::max(0.0, now.cpu_seconds - base.cpu_seconds) / std::max(1e-3, seconds(now.at - base.at)));
   figures[Figure::kResidentBytes] = static_cast<double>(now.resident_bytes);
-  figures[Figure::kDiskFreeBytes] = static_cast<double>(now.disk_free_bytes);
+  if (now.disk_free_bytes) figures[Figure::kDiskFreeBytes] = static_cast<double>(*now.disk_free_bytes);
   return figures;
 }
 
@@ -358,7 +358,10 @@ std::string Overview::goals_json() const {
   measured.request_p99_ms = figures_[Figure::kRequestP99];
   measured.edge_hit_ratio = figures_[Figure::kEdgeHitRatio];
   if (now.sites.requests > 0) measured.availability = now.sites.availability();
-  measured.lag_ms = figures_[Figure::kOldestWaiting];
+  if (now.has_parent) {
+    const Readings::Queue& latest = *std::ranges::max_element(now.queues, {}, &Readings::Queue::late);
+    measured.lag_ms = std::round(milliseconds(latest.late));
+  }
   const uint64_t received = now.totals.received_bytes + now.totals.posted_bytes;
   if (now.has_parent && received > 0) measured.bandwidth_saved = 1 - ratio(now.sent_bytes, received);
   measured.utilisation = figures_[Figure::kCpu] / static_cast<double>(std::max<size_t>(1, now.loops));

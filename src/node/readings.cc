@@ -108,7 +108,8 @@ Readings Node::readings() const {
     now.queues[static_cast<size_t>(stream)] = {.records = uplink_ ? progress.undelivered.load() : 0,
                                                .bytes = progress.bytes,
                                                .dropped = progress.dropped,
-                                               .oldest = uplink_ ? uplink_->waiting(stream) : Duration(0)};
+                                               .oldest = uplink_ ? uplink_->waiting(stream) : Duration(0),
+                                               .late = uplink_ ? uplink_->late(stream) : Duration(0)};
   }
   now.dead_letters = spool_->dead_letters();
   if (uplink_) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -40,6 +41,7 @@ struct Readings {
     uint64_t bytes = 0;    // of its log
     uint64_t dropped = 0;
     Duration oldest{0};  // has waited so long, roughly
+    Duration late{0};    // beyond what it may wait for its batch to fill
   };
 
   MonotonicTime at{};
@@ -60,7 +62,7 @@ struct Readings {
   Histogram::Snapshot origin;
   double cpu_seconds = 0;
   uint64_t resident_bytes = 0;
-  uint64_t disk_free_bytes = 0;
+  std::optional<uint64_t> disk_free_bytes;  // nothing where the file system does not say
   int64_t certificate_ends_s = 0;  // since 1970; 0: there is none
   size_t loops = 0;
 };

@@ -29,7 +29,7 @@ constexpr Goal kGoals[] = {
      &Measured::edge_hit_ratio, "the last minute"},
     {"availability", "Requests not answered with an error of this node (5xx)", "ratio", Side::kAbove, 0.999,
      &Measured::availability, "since the start"},
-    {"lag", "The oldest record that waits for the parent", "ms", Side::kBelow, 50, &Measured::lag_ms, "now"},
+    {"lag", "How late records for the parent are, beyond parent.batch_age_max", "ms", Side::kBelow, 50, &Measured::lag_ms, "now"},
     {"bandwidth-saved", "Bytes received that were not sent up", "ratio", Side::kAbove, 0.5, &Measured::bandwidth_saved,
      "since the start"},
     {"utilisation", "Use of the event loops' cores", "ratio", Side::kAbove, 0.6, &Measured::utilisation,

@@ -41,6 +41,7 @@ Uplink::Uplink(runtime::Loop& loop, std::array<runtime::Loop*, kLanes> workers, 
       paths_(made_of(std::move(paths))),
       access_(options.access),
       watch_(options.watch),
+      batch_age_max_(options.delivery.batch_age_max),
       readers_{BatchReader(file_system, spool_directory, spool.keys(), {node, spool.lives(), name}, options.ttl, clock_,
                            spool.age_clock()),
                BatchReader(file_system, spool_directory, spool.keys(), {node, spool.lives(), name}, options.ttl, clock_,
@@ -228,6 +229,11 @@ Duration Uplink::waiting(Priority priority) const {
   const int64_t since = waiting_since_ns_[static_cast<size_t>(priority)];
   if (since == 0) return Duration(0);
   return std::chrono::steady_clock::now().time_since_epoch() - Duration(since);
+}
+
+Duration Uplink::late(Priority stream) const {
+  const Duration may_wait = stream == Priority::kCritical ? Duration(0) : batch_age_max_;
+  return std::max(Duration(0), waiting(stream) - may_wait);
 }
 
 }  // namespace verge::spool

@@ -80,6 +80,8 @@ class Uplink final : private Delivery::Effects, private RedundantPaths::Effects 
   [[nodiscard]] std::span<const PathCounters> path_counters() const { return path_counters_; }  // likewise
   // How long the oldest record of the stream has waited, roughly; 0 when none does. Any thread.
   [[nodiscard]] Duration waiting(Priority stream) const;
+  // How much longer than it may for its batch to fill; what is critical may not wait at all. Any thread.
+  [[nodiscard]] Duration late(Priority stream) const;
 
  private:
   struct Path {
@@ -125,6 +127,7 @@ class Uplink final : private Delivery::Effects, private RedundantPaths::Effects 
   const std::vector<Path> paths_;
   const std::function<ParentAccess(size_t path)> access_;
   const RecordWatch watch_;
+  const Duration batch_age_max_;
   const SystemClock clock_;
   UplinkCounters counters_;
   std::array<BatchReader, kLanes> readers_;                  // used on the lane's worker only

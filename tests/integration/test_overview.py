@@ -94,6 +94,21 @@ class Overview(verge.TestCase):
         self.assertEqual((found["site"], found["latitude"], found["longitude"]), ("Halle", 51.5, 11.97))
         self.assertEqual([region["site"] for region in tree["regions"]], ["", "Halle"])
 
+    def test_records_are_late_from_when_their_batch_should_have_left(self):
+        server = origin.Origin(lambda request: request.give(503))
+        self.addCleanup(server.end)
+        node = self.node("edge", RULES, parent=server.url, sets=["parent.batch_age_max=1h"]).start()
+
+        def lag():
+            return {each["id"]: each for each in node.admin("/v1/goals").json()["goals"]}["lag"]
+
+        node.post("/v1/events", {"topic": "plant/7/x", "device": "7", "priority": "normal", "payload": {}})
+        verge.wait_until(lambda: node.admin("/v1/now").json()["figures"]["oldest_waiting_ms"], "a record waits")
+        self.assertEqual((lag()["measured"], lag()["met"]), (0, True))
+        node.post("/v1/events", {"topic": "plant/7/y", "device": "7", "priority": "critical", "payload": {}})
+        verge.wait_until(lambda: lag()["measured"] > 50, "what is critical should have left at once")
+        self.assertFalse(lag()["met"])
+
     def test_every_path_refuses_parameters_that_it_does_not_have(self):
         node = self.node("edge").start()
         description = openapi.Description()

@@ -70,6 +70,10 @@ static void describe(Visitor& v, NodeConfig& c) {
   if (c.site.size() > kSiteBytesMax) {
     v.refuse("site", {"config.range", "node.site is longer than 128 bytes", "shorten it"});
   }
+  if (printable(c.site) != c.site) {
+    v.refuse("site", {"config.value", "node.site has characters that cannot be shown: " + printable(c.site),
+                      "leave out what controls a terminal or the direction of writing"});
+  }
   if (!c.position.empty() && !parse_position(c.position)) {
     v.refuse("position", {"config.value", "node.position is no place that is known here",
                           "write degrees north and east such as \"51.5, 11.97\""});

@@ -142,6 +142,8 @@ token = { env = "TOKEN" }
 }
 
 TEST(ConfigProblems, TlsKeysThatDoNotGoTogether) {
+  EXPECT_THAT(problems("[node]\nsite = 'Halle \u2028'\n"),
+              ElementsAre(HasSubstr("node.site has characters that cannot be shown: Halle \\u{2028}")));
   EXPECT_THAT(problems("[tls]\nkey = 'k'\n"), ElementsAre(HasSubstr("go only together; give both [config.value]")));
   EXPECT_THAT(problems("[tls]\nclient_ca = 'c'\n"),
               ElementsAre(HasSubstr("f.toml:2:13: tls.client_ca goes only with")));

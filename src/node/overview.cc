@@ -157,7 +157,7 @@ void Overview::sample() {
   timer_.after(overview::History::kEvery, [this] { sample(); });
   auto now = std::make_unique<Readings>(read_());
   figures_ = figures_of(base(), *last_, *now);
-  history_.add(now->time, figures_);
+  history_.add(now->at, now->time, figures_);
   if (now->at - bases_[1]->at >= kBaseEvery) {
     bases_[0] = std::move(bases_[1]);
     bases_[1] = std::make_unique<Readings>(*now);
@@ -182,6 +182,7 @@ overview::NodeReport Overview::self() const {
     const ParentSeen parent = parent_();
     if (parent.who) made.parent = parent.who->id;
     made.round_trip_ms = rounded(parent.round_trip_ms);
+    made.skew_ms = parent.skew_ms;
   }
   made.figures = figures_;
   return made;
@@ -199,13 +200,15 @@ Result<std::string> Overview::receive(std::string_view body) {
                                 .name = options_.name,
                                 .tier = options_.tier,
                                 .site = options_.site,
-                                .version = std::string(kVersion)});
+                                .version = std::string(kVersion),
+                                .now = clock_.wall()});
 }
 
 overview::Report Overview::report(const std::map<NodeId, Climbed>& climbed) const {
   overview::Report made;
   overview::NodeReport own = self();
   own.parent = {};
+  own.skew_ms = kNothing;  // the parent measures that itself
   Figures climbing;
   for (const Figure figure : kClimbing) climbing[figure] = own.figures[figure];
   if (!counts_enough()) climbing[Figure::kCacheHitRatio] = kNothing;
@@ -358,13 +361,16 @@ std::string Overview::goals_json() const {
   measured.request_p99_ms = figures_[Figure::kRequestP99];
   measured.edge_hit_ratio = figures_[Figure::kEdgeHitRatio];
   if (now.sites.requests > 0) measured.availability = now.sites.availability();
-  if (now.has_parent) {
+  const bool has_waiting = figures_[Figure::kWaitingRecords] > 0;
+  if (now.has_parent && (now.sent_bytes > 0 || has_waiting)) {
     const Readings::Queue& latest = *std::ranges::max_element(now.queues, {}, &Readings::Queue::late);
     measured.lag_ms = std::round(milliseconds(latest.late));
   }
   const uint64_t received = now.totals.received_bytes + now.totals.posted_bytes;
   if (now.has_parent && received > 0) measured.bandwidth_saved = 1 - ratio(now.sent_bytes, received);
-  measured.utilisation = figures_[Figure::kCpu] / static_cast<double>(std::max<size_t>(1, now.loops));
+  // Who has nothing to do uses nothing, and that is no fault.
+  const uint64_t lately = now.sites.requests - base().sites.requests + now.totals.events() - base().totals.events();
+  if (lately > 0) measured.utilisation = figures_[Figure::kCpu] / static_cast<double>(std::max<size_t>(1, now.loops));
   const uint64_t work = now.sites.requests + now.totals.events();
   if (work > 0) {
     measured.request_cost_us = rounded((now.cpu_seconds - first_->cpu_seconds) * 1e6 / static_cast<double>(work));

@@ -32,6 +32,7 @@ struct ParentSeen {
   MonotonicTime heard{};
   Duration every{0};  // reports are sent so often; 0: none are
   double round_trip_ms = overview::kNothing;
+  double skew_ms = overview::kNothing;  // this node's clock before its own
 };
 
 class Overview {

@@ -1,5 +1,6 @@
 #include "node/report_sender.h"
 
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -74,7 +75,7 @@ void ReportSender::send() {
 void ReportSender::request() {
   overview::Report report = overview_.report(climbed_);
   report.every = every_;
-  report.sent = clock_.wall();
+  report.sent = sent_time_ = clock_.wall();
   sent_at_ = clock_.monotonic();
   climbing_.clear();
   for (const overview::NodeReport& node : report.nodes) climbing_[node.id] = {.state = node.state, .at = sent_at_};
@@ -114,6 +115,10 @@ void ReportSender::on_answer(const Result<net::HttpAnswer>& answer) {
   parent_.who = std::move(who);
   parent_.heard = now;
   parent_.round_trip_ms = std::chrono::duration<double, std::milli>(now - sent_at_).count();
+  // The parent looked at its clock half of the way in between.
+  const double ahead_ms = static_cast<double>(sent_time_.microseconds - parent_.who->now.microseconds) / 1000;
+  const bool says_time = parent_.who->now.microseconds != 0;
+  parent_.skew_ms = says_time ? std::round(ahead_ms + parent_.round_trip_ms / 2) : overview::kNothing;
   const auto round_trip = std::chrono::duration_cast<std::chrono::microseconds>(now - sent_at_);
   measure_ = (static_cast<uint64_t>(round_trip.count()) << 2U) | static_cast<uint64_t>(parent_.who->tier);
 }

@@ -78,6 +78,7 @@ class ReportSender {
   MonotonicTime began_{};  // what is under way
   MonotonicTime not_before_{};
   MonotonicTime sent_at_{};
+  WallTime sent_time_;
   std::map<NodeId, Overview::Climbed> climbed_;
   std::map<NodeId, Overview::Climbed> climbing_;  // with the report that is under way
   net::Resolver resolver_{"resolver-report"};

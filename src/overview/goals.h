@@ -19,8 +19,8 @@ struct Measured {
   double request_p50_ms = kNothing;  // over the last minute
   double request_p99_ms = kNothing;
   double edge_hit_ratio = kNothing;
-  double availability = kNothing;     // of all requests since the start, those not answered with an error of the node
-  double lag_ms = kNothing;           // how late the latest record for the parent is, beyond what it may wait for a batch
+  double availability = kNothing;  // of all requests since the start, those not answered with an error of the node
+  double lag_ms = kNothing;        // how late the latest record for the parent is, beyond what it may wait for a batch
   double bandwidth_saved = kNothing;  // since the start: 1 - bytes sent up / bytes received
   double utilisation = kNothing;      // of the cores that event loops have
   double request_cost_us = kNothing;  // CPU time a request or event, since the start

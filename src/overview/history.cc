@@ -10,15 +10,17 @@
 
 namespace verge::overview {
 
-void History::add(WallTime time, const Figures& figures) {
+void History::add(MonotonicTime at, WallTime time, const Figures& figures) {
+  const int64_t now = std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count();
+  behind_ = time.microseconds - now;
   std::array<float, kFigureCount> sample{};
   std::ranges::transform(figures.values, sample.begin(), [](double value) { return static_cast<float>(value); });
   if (times_.size() < kSamples) {
-    times_.push_back(time.microseconds);
+    times_.push_back(now);
     values_.push_back(sample);
     return;
   }
-  times_[next_] = time.microseconds;
+  times_[next_] = now;
   values_[next_] = sample;
   next_ = (next_ + 1) % kSamples;
 }
@@ -30,7 +32,7 @@ size_t History::index(size_t back) const {
 
 double History::value(Figure figure, size_t back) const { return values_[index(back)][static_cast<size_t>(figure)]; }
 
-WallTime History::time(size_t back) const { return {times_[index(back)]}; }
+WallTime History::time(size_t back) const { return {times_[index(back)] + behind_}; }
 
 size_t History::within(Duration span) const {
   if (size() == 0) return 0;

@@ -1,4 +1,7 @@
 // History: a node's figures over the last hour, at fixed memory: a ring of samples, the oldest of which goes.
+//
+// Samples are told apart by a clock that nobody sets. What time of day it was is counted back from the newest, by the
+// wall clock as it is then: one that was set neither tears the hour nor turns it round.
 #pragma once
 
 #include <array>
@@ -17,7 +20,8 @@ class History {
   static constexpr Duration kEvery = std::chrono::seconds(2);
   static constexpr size_t kSamples = 1800;
 
-  void add(WallTime time, const Figures& figures);
+  // `at` never falls; `time`: of the newest.
+  void add(MonotonicTime at, WallTime time, const Figures& figures);
   [[nodiscard]] size_t size() const { return times_.size(); }
   // The sample so many before the newest, which is 0.
   [[nodiscard]] double value(Figure figure, size_t back) const;
@@ -33,9 +37,10 @@ class History {
   [[nodiscard]] size_t index(size_t back) const;
 
   // Grow to kSamples with time, then stay.
-  std::vector<int64_t> times_;                           // µs
+  std::vector<int64_t> times_;                           // µs, monotonic
   std::vector<std::array<float, kFigureCount>> values_;  // likewise
   size_t next_ = 0;                                      // where the next one goes, once they are full
+  int64_t behind_ = 0;                                   // µs from these times to the wall clock
 };
 
 }  // namespace verge::overview

@@ -211,7 +211,7 @@ std::vector<Insight> insights_of(const Observed& observed) {
                      "put a new one in its place and send SIGHUP"});
     }
   }
-  look_at(observed.self, observed.own_skew_ms, out);
+  look_at(observed.self, observed.self.skew_ms, out);
   for (const auto& [id, seen] : observed.roster.nodes()) {
     if (seen.report.state == State::kLive) look_at(seen.report, seen.report.skew_ms, out);
   }

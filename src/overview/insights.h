@@ -45,7 +45,6 @@ struct Observed {
   uint64_t failures = 0;                 // of these, answered with an error of the node's own making
   int64_t certificate_ends_s = 0;        // since 1970; 0: there is none
   int64_t now_s = 0;
-  double own_skew_ms = kNothing;  // before the parent's clock; as far as it is known
 };
 
 inline constexpr size_t kInsightsMax = 200;

@@ -19,6 +19,8 @@ constexpr std::array kStates = {std::pair{State::kLive, std::string_view("live")
                                 std::pair{State::kOffline, std::string_view("offline")},
                                 std::pair{State::kNeverSeen, std::string_view("never_seen")}};
 
+constexpr uint64_t kTimeMax = 1ULL << 52;  // microseconds since 1970
+
 int64_t milliseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
@@ -29,6 +31,12 @@ std::optional<std::string> text_of(const Object& object, std::string_view name) 
   std::string_view text;
   if (object[name].get(text) != simdjson::SUCCESS || text.size() > Report::kTextBytesMax) return std::nullopt;
   return std::string(text);
+}
+
+// The same where it can be shown: nothing, where it has characters that control who shows it.
+std::string shown_text_of(const Object& object, std::string_view name) {
+  const std::string text = text_of(object, name).value_or("");
+  return printable(text) == text ? text : std::string();
 }
 
 double number_of(const Object& object, std::string_view name) {
@@ -76,8 +84,8 @@ std::string_view read_node(const Object& object, NodeReport& node) {
   const std::optional<Tier> tier = parse_tier(text_of(object, "tier").value_or(""));
   if (!tier) return "a node without a tier";
   node.tier = *tier;
-  node.site = text_of(object, "site").value_or("");
-  node.version = text_of(object, "version").value_or("");
+  node.site = shown_text_of(object, "site");
+  node.version = shown_text_of(object, "version");
   const double latitude = number_of(object, "latitude");
   const double longitude = number_of(object, "longitude");
   if (std::abs(latitude) <= 90 && std::abs(longitude) <= 180) node.position = {latitude, longitude};
@@ -183,9 +191,9 @@ Result<Report> parse_report(std::string_view json) {
 }
 
 std::string answer_json(const ReportAnswer& answer) {
-  return fmt::format(R"({{"id":"{}","name":{},"tier":"{}","site":{},"version":{}}})", answer.id.text(),
+  return fmt::format(R"({{"id":"{}","name":{},"tier":"{}","site":{},"version":{},"now_us":{}}})", answer.id.text(),
                      json_string(answer.name), name_of(answer.tier), json_string(answer.site),
-                     json_string(answer.version));
+                     json_string(answer.version), answer.now.microseconds);
 }
 
 std::optional<ReportAnswer> parse_answer(std::string_view json) {
@@ -201,8 +209,9 @@ std::optional<ReportAnswer> parse_answer(std::string_view json) {
   return ReportAnswer{.id = *id,
                       .name = *name,
                       .tier = *tier,
-                      .site = text_of(object, "site").value_or(""),
-                      .version = text_of(object, "version").value_or("")};
+                      .site = shown_text_of(object, "site"),
+                      .version = shown_text_of(object, "version"),
+                      .now = {static_cast<int64_t>(count_of(object, "now_us", kTimeMax).value_or(0))}};
 }
 
 }  // namespace verge::overview

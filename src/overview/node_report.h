@@ -73,6 +73,7 @@ struct ReportAnswer {
   Tier tier = Tier::kEdge;
   std::string site;
   std::string version;
+  WallTime now;  // by its clock; 0: it does not say
 };
 std::string answer_json(const ReportAnswer& answer);
 std::optional<ReportAnswer> parse_answer(std::string_view json);

@@ -185,6 +185,23 @@ TEST(Roster, ANodeThatMovedIsBelowItsNewParent) {
   EXPECT_EQ(roster.nodes().at(id('e')).report.parent, id('s'));
 }
 
+TEST(Roster, ANodeThatWasInstalledAnewReplacesItself) {
+  Roster roster(id('s'), {});
+  NodeReport deeper = node('d', "press");
+  deeper.parent = id('x');
+  ASSERT_TRUE(roster.receive(report_of({node('a', "press")}), at(seconds(0)), {}));
+  ASSERT_TRUE(roster.receive(report_of({node('x', "other"), deeper}), at(seconds(0)), {}));
+  ASSERT_TRUE(roster.receive(report_of({node('b', "press")}), at(seconds(1)), {}));
+  roster.look(at(seconds(1)));
+  EXPECT_TRUE(roster.nodes().contains(id('a'))) << "both are live: nobody knows which is meant";
+  ASSERT_TRUE(roster.receive(report_of({node('b', "press")}), at(seconds(30)), {}));
+  roster.look(at(seconds(30)));
+  EXPECT_FALSE(roster.nodes().contains(id('a')));
+  EXPECT_TRUE(roster.nodes().contains(id('b')));
+  EXPECT_TRUE(roster.nodes().contains(id('d'))) << "of that name, below another node";
+  EXPECT_EQ(roster.removals(), 1U);
+}
+
 TEST(Roster, IsBounded) {
   Roster roster(id('s'), {});
   Random random(3);
@@ -220,7 +237,7 @@ TEST(History, KeepsAnHourAndThinsItOut) {
   Figures figures;
   for (size_t i = 0; i < History::kSamples + 500; ++i) {
     figures[Figure::kEventsPerSecond] = static_cast<double>(i);
-    history.add({static_cast<int64_t>(i) * 2'000'000}, figures);
+    history.add(at(seconds(2 * static_cast<int64_t>(i))), {static_cast<int64_t>(i) * 2'000'000}, figures);
   }
   EXPECT_EQ(history.size(), History::kSamples);
   EXPECT_EQ(history.value(Figure::kEventsPerSecond, 0), History::kSamples + 499);
@@ -229,6 +246,20 @@ TEST(History, KeepsAnHourAndThinsItOut) {
   EXPECT_EQ(history.json(std::array{Figure::kEventsPerSecond, Figure::kCpu}, seconds(10), 3),
             R"({"every_ms":4000,"times_ms":[4590000,4594000,4598000],"series":{"events_per_s":[2294.5,2296.5,2298.5],)"
             R"("cpu_cores":[null,null,null]}})");
+}
+
+TEST(History, IsWholeWhereTheClockWasSet) {
+  constexpr int64_t kThen = 1'700'000'000'000'000;
+  History history;
+  Figures figures;
+  for (int i = 0; i < 4; ++i)
+    history.add(at(seconds(2 * i)), {2'000'000LL * i}, figures);  // a clock that was never set
+  for (int i = 4; i < 6; ++i) history.add(at(seconds(2 * i)), {kThen + 2'000'000LL * i}, figures);
+  EXPECT_EQ(history.within(seconds(10)), 6U);
+  EXPECT_EQ(history.time(5).microseconds, kThen);
+  history.add(at(seconds(12)), {2'000'000LL * 6}, figures);  // and was set back
+  EXPECT_EQ(history.within(seconds(12)), 7U);
+  EXPECT_EQ(history.time(6).microseconds, 0);
 }
 
 class Insights : public testing::Test {
@@ -320,10 +351,10 @@ TEST_F(Insights, SeeABacklogThatGrows) {
   Figures figures;
   for (int i = 0; i < 160; ++i) {
     figures[Figure::kWaitingRecords] = 10.0 * i;
-    history.add({i * 2'000'000LL}, figures);
+    history.add(at(seconds(2 * i)), {i * 2'000'000LL}, figures);
   }
   EXPECT_EQ(ids(), "medium backlog; ");
-  for (int i = 160; i < 320; ++i) history.add({i * 2'000'000LL}, figures);
+  for (int i = 160; i < 320; ++i) history.add(at(seconds(2 * i)), {i * 2'000'000LL}, figures);
   EXPECT_EQ(ids(), "") << "it stands still";
 }
 
@@ -332,7 +363,7 @@ TEST_F(Insights, SeeADiskThatFills) {
   const double gib = 1U << 30;
   for (int i = 0; i < 900; ++i) {
     figures[Figure::kDiskFreeBytes] = (10 - 6.0 * i / 1800) * gib;  // 6 GiB an hour
-    history.add({i * 2'000'000LL}, figures);
+    history.add(at(seconds(2 * i)), {i * 2'000'000LL}, figures);
   }
   EXPECT_NEAR(value_of(hours_until_full(history)), 7.0 / 6, 0.02);
   EXPECT_EQ(ids(), "warning disk-full; ");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -80,10 +81,6 @@ State Roster::state_of(const Seen& seen, MonotonicTime now) const {
 void Roster::look(MonotonicTime now) {
   const size_t before = nodes_.size();
   std::erase_if(nodes_, [&](const auto& place) { return now - place.second.heard > kForgotten; });
-  if (nodes_.size() != before) {
-    ++removals_;
-    ++change_;
-  }
   // Children first: what is deeper is judged by them.
   for (const bool of_children : {true, false}) {
     for (auto& [id, seen] : nodes_) {
@@ -95,6 +92,24 @@ void Roster::look(MonotonicTime now) {
       seen.changed = ++change_;
     }
   }
+  forget_replaced();
+  if (nodes_.size() != before) {
+    ++removals_;
+    ++change_;
+  }
+}
+
+void Roster::forget_replaced() {
+  const auto is_offline = [](const auto& place) { return place.second.report.state == State::kOffline; };
+  if (std::ranges::none_of(nodes_, is_offline)) return;
+  std::set<std::pair<std::string_view, NodeId>> live;  // by name and parent
+  for (const auto& [id, seen] : nodes_) {
+    if (seen.report.state == State::kLive) live.emplace(seen.report.name, seen.report.parent);
+  }
+  std::erase_if(nodes_, [&](const auto& place) {
+    const NodeReport& report = place.second.report;
+    return report.state == State::kOffline && live.contains({report.name, report.parent});
+  });
 }
 
 std::vector<std::string> Roster::never_seen() const {

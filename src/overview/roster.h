@@ -4,7 +4,8 @@
 // offline: a whole one. What is deeper is known by the word of the child above it: as it said, as long as that child is
 // live; stale when it is not, since nobody can say then.
 //
-// At most kNodesMax, each of bounded size. A node of which nothing was heard for kForgotten goes; where there is no
+// At most kNodesMax, each of bounded size. A node that is offline goes when one of its name, below the same parent, is
+// live: it was installed anew. A node of which nothing was heard for kForgotten goes; where there is no
 // room, the one that has been offline longest goes for a new one; where none is offline the new one is left out.
 //
 // No I/O, no threads; time is passed in.
@@ -60,6 +61,7 @@ class Roster {
  private:
   void take(NodeReport report, const NodeId& by, Duration every, MonotonicTime heard);
   bool make_room();
+  void forget_replaced();
   [[nodiscard]] State state_of(const Seen& seen, MonotonicTime now) const;
 
   const NodeId self_;

@@ -229,6 +229,17 @@ class Dashboard(WithBrowser):
         self.browser.do("click", what="form button[type=button]")
         self.nothing_went_wrong()
 
+    def test_the_tail_goes_on_after_separators_of_lines(self):
+        self.look(self.tree.edge, "#/events")
+        self.browser.do("fill", what="form input", text="odd/#")
+        self.browser.do("click", what="form button[type=submit]")
+        shown = "[...document.querySelectorAll('.tail li')].map(li => li.innerText).join('')"
+        self.browser.wait("document.querySelector('main').innerText.includes('watching')")
+        for text in ("first\u2028", "second\u2029\u0085"):
+            self.tree.edge.post("/v1/events", {"topic": "odd/x", "device": "x\u2028", "payload": text})
+            self.browser.wait(f"{shown}.includes('{text[:5]}')", text[:5])
+        self.nothing_went_wrong()
+
     def test_it_says_plainly_when_it_lost_the_node(self):
         self.look(self.tree.edge)
         self.tree.edge.kill9()

@@ -1,5 +1,6 @@
 """What a node shows of itself and of the nodes below it: the API as described, reports, streams, who may ask."""
 
+import json
 import os
 import re
 import socket
@@ -108,6 +109,26 @@ class Overview(verge.TestCase):
         node.post("/v1/events", {"topic": "plant/7/y", "device": "7", "priority": "critical", "payload": {}})
         verge.wait_until(lambda: lag()["measured"] > 50, "what is critical should have left at once")
         self.assertFalse(lag()["met"])
+
+    def test_a_node_knows_that_its_own_clock_is_wrong(self):
+        """By the time that its parent answers with: here one whose clock is an hour behind."""
+        parent_id = "5" * 32
+
+        def answer(request):
+            if request.path != "/v1/report":
+                return request.give(503)
+            now_us = int((time.time() - 3600) * 1e6)
+            return request.give(200, body=json.dumps({"id": parent_id, "name": "cloud", "tier": "cloud", "site": "bad\u2028",
+                                                      "version": "1", "now_us": now_us}).encode())
+
+        server = origin.Origin(answer)
+        self.addCleanup(server.end)
+        node = self.node("edge", parent=server.url).start()
+        verge.wait_until(lambda: node.admin("/v1/tree").json()["self"]["skew_ms"], "its clock is compared")
+        tree = node.admin("/v1/tree").json()
+        self.assertAlmostEqual(tree["self"]["skew_ms"], 3_600_000, delta=5000)
+        self.assertEqual((tree["parent"]["id"], tree["parent"]["site"]), (parent_id, ""))
+        self.assertIn("clock-skew", [each["id"] for each in node.admin("/v1/insights").json()["insights"]])
 
     def test_every_path_refuses_parameters_that_it_does_not_have(self):
         node = self.node("edge").start()

@@ -200,9 +200,11 @@ export async function listen(
     for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n")) {
       const block = rest.slice(0, end);
       rest = rest.slice(end + 2);
-      const name = /^event: (.*)$/m.exec(block);
-      const data = /^data: (.*)$/m.exec(block);
-      if (name && data) take(name[1]!, data[1]!);
+      // Only a line feed ends a line here: other separators, such as U+2028, are part of the text.
+      const lines = block.split("\n");
+      const name = lines.find((line) => line.startsWith("event: "));
+      const data = lines.find((line) => line.startsWith("data: "));
+      if (name && data) take(name.slice("event: ".length), data.slice("data: ".length));
     }
   }
 }

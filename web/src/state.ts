@@ -8,6 +8,7 @@ import { get, type Goal, type History, type Insight, listen, type Node, type Now
 const kSilence = 4500;
 const kAgain = 1000;
 const kHour = 3_600_000;
+const kGap = 30_000; // between two samples: longer than a connection takes to begin anew
 
 export interface Known {
   connection: "connecting" | "live" | "lost" | "refused";
@@ -102,7 +103,9 @@ function grow(now: Now) {
   const history = known.history;
   if (!history) return;
   const last = history.times_ms.at(-1);
-  if (last !== undefined && now.time_ms <= last) return;
+  if (last === now.time_ms) return;
+  // The node's clock was set: what time all samples are of is another then.
+  if (last !== undefined && (now.time_ms < last || now.time_ms > last + kGap)) return void loadHistory();
   history.times_ms.push(now.time_ms);
   for (const [name, values] of Object.entries(history.series)) values.push(now.figures[name] ?? null);
   let old = 0;

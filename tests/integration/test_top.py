@@ -183,6 +183,23 @@ class Top(verge.TestCase):
         verge.wait_until(lambda: b"ENDED 0" in terminal.output, lambda: terminal.output[left:])
         self.assertTrue(terminal.is_echoing())
 
+    def test_is_drawn_anew_whoever_let_it_go_on(self):
+        """Where it was stopped without being asked, the terminal is as others left it meanwhile."""
+        node = self.node("edge").start()
+        terminal = self.top(node.addresses["admin"])
+        verge.wait_until(lambda: terminal.shows("machine"), terminal.frame)
+        terminal.process.send_signal(signal.SIGSTOP)
+        _, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
+        self.assertTrue(os.WIFSTOPPED(status))
+        termios.tcsetattr(terminal.inner, termios.TCSANOW, terminal.before)
+        before = len(terminal.output)
+        terminal.process.send_signal(signal.SIGCONT)
+        verge.wait_until(lambda: ENTER in terminal.output[before:], lambda: terminal.output[before:])
+        verge.wait_until(lambda: not terminal.is_echoing(), "no key is echoed")
+        terminal.type(b"q")
+        self.assertEqual(terminal.process.wait(verge.PATIENCE), 0)
+        self.assertTrue(terminal.is_as_before())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

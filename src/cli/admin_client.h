@@ -4,11 +4,15 @@
 // VERGE_ADMIN_TOKEN_FILE names.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "net/http_client.h"
+#include "runtime/loop.h"
 
 namespace verge::cli {
 
@@ -29,5 +33,26 @@ Result<AdminAnswer> admin_post(std::string_view authority, std::string_view targ
 Result<AdminAnswer> admin_request(std::string_view authority, std::string_view method, std::string_view target,
                                   std::string_view body, std::string_view token,
                                   Duration timeout = std::chrono::seconds(10));
+
+// Asks again and again on a loop of the caller's, over one connection, and waits for nothing.
+class AdminClient {
+ public:
+  // Called once for each question, on the loop, unless the client is gone by then.
+  using Answered = std::move_only_function<void(Result<AdminAnswer>)>;
+
+  // Looks the address up, which may take a while, and reads the token. `loop` outlives the client. Errors: those of
+  // net::Address::resolve(), config.secret.
+  static Result<AdminClient> create(runtime::Loop& loop, std::string authority);
+
+  // GET; errors as of admin_get(). The time-out counts from now, for questions before it, too.
+  void get(std::string_view target, Duration timeout, Answered answered);
+
+ private:
+  AdminClient(std::string authority, std::string token) : authority_(std::move(authority)), token_(std::move(token)) {}
+
+  std::string authority_;
+  std::string token_;
+  std::unique_ptr<net::HttpClient> client_;
+};
 
 }  // namespace verge::cli

@@ -1,19 +1,20 @@
 // verge top: how a node is, and those below it, at a terminal: read again and again from its admin listener.
-#include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
+#include <functional>
+#include <memory>
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "cli/admin_client.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
+#include "cli/terminal_screen.h"
+#include "cli/top_answers.h"
 #include "cli/top_screen.h"
+#include "runtime/loop.h"
 
 namespace verge::cli {
 namespace {
@@ -26,82 +27,119 @@ struct TopOptions {
 };
 
 constexpr Duration kAskTimeout = std::chrono::seconds(3);
-constexpr Duration kGlance = std::chrono::milliseconds(50);
 
-std::atomic<bool> interrupted = false;
-void interrupt(int) { interrupted = true; }
+using TopOutcome = std::expected<std::unique_ptr<TopAnswers>, std::string>;
 
-Result<TopAnswers> ask(const std::string& admin) {
-  TopAnswers answers;
-  for (const auto& [path, into] : {std::pair{"/v1/now", &answers.now}, std::pair{"/v1/tree", &answers.tree},
-                                   std::pair{"/v1/insights", &answers.insights}}) {
-    Result<AdminAnswer> answer = admin_get(admin, path, kAskTimeout);
-    if (!answer) return std::unexpected(answer.error());
-    if (answer->status != 200) {
-      return fail("http.bad-answer", fmt::format("{} answers {} to {}", admin, answer->status, path),
-                  "name the admin listener of a node with --admin HOST:PORT");
+// Asks for all that is shown, one round after the other.
+class TopQuestions {
+ public:
+  explicit TopQuestions(AdminClient client) : client_(std::move(client)) {}
+
+  // Calls `done` once, when all is answered or the time is over.
+  void ask(std::function<void(TopOutcome)> done) {
+    done_ = std::move(done);
+    pending_ = TopAnswers::kParts;
+    for (size_t part = 0; part < TopAnswers::kParts; ++part) {
+      client_.get(TopAnswers::kPaths[part], kAskTimeout, [this, part](Result<AdminAnswer> answer) {
+        answers_[part] = std::move(answer);
+        if (--pending_ == 0) done_(TopAnswers::read(answers_));
+      });
     }
-    *into = std::move(answer->body);
   }
-  return answers;
+
+ private:
+  AdminClient client_;
+  TopAnswers::Asked answers_;
+  size_t pending_ = 0;
+  std::function<void(TopOutcome)> done_;
+};
+
+int print_failure(std::string_view line) {
+  fmt::print(stderr, "verge top: {}\n", line);
+  return kFailure;
 }
 
-TopLook look_of_terminal() {
-  TopLook look{.colours = std::getenv("NO_COLOR") == nullptr};
-  winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 1) {
-    look.columns = size.ws_col;
-    look.lines = size.ws_row - 1U;
-  }
-  return look;
+int print_once(const TopOptions& options, runtime::Loop& loop, TopQuestions& questions) {
+  TopOutcome outcome;
+  questions.ask([&](TopOutcome answers) {
+    outcome = std::move(answers);
+    loop.stop();
+  });
+  loop.run();
+  if (!outcome) return print_failure(outcome.error());
+  constexpr size_t kColumns = 140;  // of a file
+  const size_t columns = isatty(STDOUT_FILENO) == 1 ? TerminalScreen::size().columns : kColumns;
+  fmt::print("{}", options.json ? (*outcome)->json() + "\n" : top_screen(**outcome, {.columns = columns, .lines = 0}));
+  return kSuccess;
 }
 
-int print_once(const TopOptions& options) {
-  const Result<TopAnswers> answers = ask(options.admin);
-  if (options.json && answers) {
-    fmt::print(R"({{"now":{},"tree":{},"insights":{}}})"
-               "\n",
-               trim(answers->now), trim(answers->tree), trim(answers->insights));
+// Asks again and again, and shows what is known, until a key or a signal ends it.
+class LiveTop {
+ public:
+  LiveTop(const TopOptions& options, Duration every, runtime::Loop& loop, TopQuestions& questions)
+      : admin_(printable(options.admin)),
+        every_(every),
+        loop_(loop),
+        questions_(questions),
+        timer_(loop),
+        screen_(loop, {.draw = [this] { draw(); },
+                       .key =
+                           [this](char key) {
+                             if (key == 'q' || key == 'Q') loop_.stop();
+                           },
+                       .end = [this] { loop_.stop(); }}) {}
+
+  int run() {
+    draw();
+    ask();
+    loop_.run();
     return kSuccess;
   }
-  const std::string screen = answers ? top_screen(*answers, {.columns = 140, .lines = 0}) : "";
-  if (screen.empty()) {
-    const Error error = answers ? Error{"http.bad-answer", "what answers there is no admin listener of a node",
-                                        "name it with --admin HOST:PORT"}
-                                : answers.error();
-    fmt::print(stderr, "verge top: {}\n", error.line());
-    return kFailure;
+
+ private:
+  void ask() {
+    questions_.ask([this](TopOutcome answers) {
+      if (answers) {
+        known_ = *std::move(answers);
+        known_at_ = loop_.now();
+        loss_.clear();
+      } else {
+        loss_ = answers.error();
+      }
+      draw();
+      timer_.after(every_, [this] { ask(); });
+    });
   }
-  fmt::print("{}", screen);
-  return kSuccess;
-}
+
+  void draw() {
+    const TerminalScreen::Size size = TerminalScreen::size();
+    const TopLook look{.columns = size.columns, .lines = size.lines, .colours = colours_};
+    if (known_) {
+      screen_.show(top_screen(*known_, look, loss_, std::chrono::duration<double>(loop_.now() - known_at_).count()));
+    } else {
+      screen_.show(top_without_answers(admin_, look, loss_));
+    }
+  }
+
+  const std::string admin_;
+  const Duration every_;
+  const bool colours_ = std::getenv("NO_COLOR") == nullptr;
+  runtime::Loop& loop_;
+  TopQuestions& questions_;
+  std::unique_ptr<TopAnswers> known_;
+  MonotonicTime known_at_{};
+  std::string loss_;  // why nothing newer is known
+  runtime::Timer timer_;
+  TerminalScreen screen_;
+};
 
 int run_top(const TopOptions& options, Duration every) {
-  if (options.once || options.json || isatty(STDOUT_FILENO) == 0) return print_once(options);
-  std::signal(SIGINT, interrupt);
-  std::signal(SIGTERM, interrupt);
-  fmt::print("\033[?1049h\033[?25l");  // a screen of its own, no cursor
-  while (!interrupted) {
-    const Result<TopAnswers> answers = ask(options.admin);
-    const TopLook look = look_of_terminal();
-    std::string screen = answers ? top_screen(*answers, look) : "";
-    if (screen.empty()) {
-      screen = fmt::format("the node at {} is lost; it is asked again\n{}\n", options.admin,
-                           answers ? std::string() : answers.error().line());
-    }
-    // Each line over the one before, then nothing below: it does not flicker.
-    std::string out = "\033[H";
-    for (const char c : screen) {
-      if (c == '\n') out.append("\033[K");
-      out.push_back(c);
-    }
-    fmt::print("{}\033[J", out);
-    std::fflush(stdout);
-    for (Duration waited{0}; waited < every && !interrupted; waited += kGlance) std::this_thread::sleep_for(kGlance);
-  }
-  fmt::print("\033[?25h\033[?1049l");
-  std::fflush(stdout);
-  return kSuccess;
+  runtime::Loop loop("verge-top");
+  Result<AdminClient> client = AdminClient::create(loop, options.admin);
+  if (!client) return print_failure(client.error().line());
+  TopQuestions questions(*std::move(client));
+  if (options.once || options.json || isatty(STDOUT_FILENO) == 0) return print_once(options, loop, questions);
+  return LiveTop(options, every, loop, questions).run();
 }
 
 }  // namespace
@@ -123,14 +161,15 @@ void add_top(Command& app, Outcome& outcome) {
                                                                  : fmt::format("'{}' is no time from 100ms on", text);
       });
   command->add_flag("--once", options->once, "Print it once, without a screen of its own");
-  command->add_flag("--json", options->json,
-                    "Print once what it is made of: one JSON object of now, tree and insights");
+  command->add_flag(
+      "--json", options->json,
+      "Print once what it is made of: one JSON object of now, tree, insights, goals, requests and workers");
   set_examples(*command,
                "  verge top\n"
                "  verge top --admin 127.0.0.1:9181 --every 1s\n"
                "  verge top --once\n"
                "\n"
-               "Ctrl-C ends it. The same in a browser: http://127.0.0.1:9180/");
+               "The key q or Ctrl-C ends it. The same in a browser: http://127.0.0.1:9180/");
   command->callback([&outcome, options] {
     outcome.run = [options] { return run_top(*options, parse_duration(options->every).value_or(Duration(0))); };
   });

@@ -63,7 +63,7 @@ struct Readings {
   double cpu_seconds = 0;
   uint64_t resident_bytes = 0;
   std::optional<uint64_t> disk_free_bytes;  // nothing where the file system does not say
-  int64_t certificate_ends_s = 0;  // since 1970; 0: there is none
+  int64_t certificate_ends_s = 0;           // since 1970; 0: there is none
   size_t loops = 0;
 };
 

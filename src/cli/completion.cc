@@ -66,8 +66,14 @@ std::string bash_completion(const std::vector<CompletionNode>& nodes) {
   out += R"sh(  esac
 }
 _verge() {
-  local current="${COMP_WORDS[COMP_CWORD]}"
-  COMPREPLY=($(compgen -W "$(_verge_words "${COMP_WORDS[@]:1:COMP_CWORD-1}")" -- "$current"))
+  local current="${COMP_WORDS[COMP_CWORD]}" before=$((COMP_CWORD - 1))
+  # bash makes three words of --only=disk; at --only= the last one is "=".
+  if [[ "$current" == "=" && "${COMP_WORDS[before]}" == --* ]]; then
+    current=""
+  elif [[ "${COMP_WORDS[before]}" == "=" && "${COMP_WORDS[before - 1]}" == --* ]]; then
+    before=$((before - 1))
+  fi
+  COMPREPLY=($(compgen -W "$(_verge_words "${COMP_WORDS[@]:1:before}")" -- "$current"))
 }
 complete -o bashdefault -o default -F _verge verge
 )sh";

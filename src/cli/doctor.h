@@ -4,6 +4,7 @@
 // where a remedy is safe (nothing is lost by it, nothing opened), the finding carries it, and `--fix` applies it.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -28,18 +29,27 @@ struct Finding {
 
 // Who is looked at.
 struct Patient {
-  node::Config config;                // the defaults where the file is at fault
+  node::Config config;                // a key that is at fault has its default
   node::ConfigProblems problems;      // of the file, --set and the credentials
-  std::optional<std::string> status;  // what a running node says at /v1/status, JSON; none: no node answered
+  bool is_configured = true;          // false: the file could not be read, and `config` says nothing of the node
+  std::optional<std::string> status;  // what the node says at /v1/status, JSON; none: it does not answer
   std::string admin;                  // where it was asked
-  int refused = 0;                    // what was answered there instead: an HTTP status; 0: nothing
+  std::string stranger;               // who answers there instead of it, in a sentence; empty: nobody
 };
+
+// Takes what was answered at `admin` to /v1/status: as the node's word, if it has the id that the data directory has,
+// or the configured name where there is none to be read. `http_status` is that of the answer.
+void take_answer(Patient& patient, int http_status, const std::string& body);
 
 struct Check {
   std::string_view id;
   std::string_view about;
   std::vector<Finding> (*look)(const Patient& patient);  // not empty; takes a few seconds at most
+  bool needs_configuration = true;
 };
+
+// What the check finds; where it needs a configuration that could not be read, that it is skipped.
+std::vector<Finding> findings_of(const Check& check, const Patient& patient);
 
 // In the order in which they are shown: what else depends on comes first.
 const std::vector<Check>& checks();
@@ -65,5 +75,8 @@ std::vector<Finding> check_delivery(const Patient& patient);
 
 // The configured directory itself: not what it is a link to.
 std::string data_directory_of(const Patient& patient);
+
+// How long that is, as certificates are spoken of: "3 minutes", "1 hour", "47 hours", "2 days".
+std::string rounded_time(std::chrono::seconds time);
 
 }  // namespace verge::cli

@@ -13,6 +13,8 @@
 namespace verge::cli {
 namespace {
 
+constexpr auto kPatience = std::chrono::seconds(3);
+
 struct DoctorOptions {
   std::string config;
   std::vector<std::string> overrides;
@@ -26,17 +28,25 @@ struct DoctorOptions {
 Patient examine(const DoctorOptions& options) {
   const auto file = options.config.empty() ? std::nullopt : std::optional<std::filesystem::path>(options.config);
   node::ConfigReading reading = node::read_config(file, options.overrides);
-  Patient patient{.config = reading.config, .problems = reading.problems, .status = {}, .admin = options.admin};
+  Patient patient{.config = reading.config,
+                  .problems = reading.problems,
+                  .is_configured = reading.is_readable,
+                  .status = {},
+                  .admin = options.admin,
+                  .stranger = {}};
   if (const auto prepared = node::prepare_config(std::move(reading), true); !prepared) {
     patient.problems = prepared.error();
   }
+  if (!patient.is_configured) return patient;  // whom to ask is not known, nor who should answer
   if (patient.admin.empty() && !patient.config.admin.listen.empty())
     patient.admin = patient.config.admin.listen.front();
-  if (const auto answer = admin_get(patient.admin, "/v1/status", std::chrono::seconds(3));
-      answer && answer->status == 200) {
-    patient.status = answer->body;
-  } else if (answer) {
-    patient.refused = answer->status;
+  if (patient.admin.empty()) return patient;
+  if (const auto answer = admin_get(patient.admin, "/v1/status", kPatience)) {
+    take_answer(patient, answer->status, answer->body);
+  } else if (answer.error().code == "admin.unauthorized") {
+    patient.stranger = answer.error().what;
+  } else if (answer.error().code == "http.bad-answer") {
+    take_answer(patient, 0, {});
   }
   return patient;
 }
@@ -95,7 +105,7 @@ int run_doctor(const DoctorOptions& options) {
   bool can_mend = false;
   for (const Check& check : checks()) {
     if (!is_wanted(options, check)) continue;
-    for (Finding& finding : check.look(patient)) {
+    for (Finding& finding : findings_of(check, patient)) {
       const bool is_mended = options.fix && finding.remedy && apply_remedy(finding);
       print_finding(check.id, finding, is_mended, options.json);
       std::fflush(stdout);

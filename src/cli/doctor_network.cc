@@ -1,18 +1,22 @@
 // The checks of what is around a node: its listeners, names, the parent, certificates, and whether it delivers.
 #include <algorithm>
+#include <filesystem>
 #include <future>
 #include <thread>
 
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/doctor.h"
 #include "cli/json_lookup.h"
+#include "cli/node_user.h"
 #include "net/address.h"
 #include "net/resolve.h"
 #include "net/socket.h"
+#include "net/socket_file.h"
 #include "net/tls_context.h"
 #include "node/config_address.h"
 
@@ -21,8 +25,7 @@ namespace {
 
 constexpr auto kNetworkPatience = std::chrono::seconds(5);
 constexpr auto kReachedWithin = std::chrono::seconds(5);  // by a node that has just begun
-constexpr int64_t kDay = 86'400;
-constexpr int64_t kRenewDays = 21;
+constexpr std::chrono::days kRenewBefore(21);
 
 using Resolved = Result<std::vector<net::Address>>;
 
@@ -75,14 +78,38 @@ std::chrono::seconds since_wall_ms(double then_ms) {
   return std::max(std::chrono::duration_cast<std::chrono::seconds>(now - then), std::chrono::seconds(0));
 }
 
-void look_at_listener(const std::string& text, const std::string& key, std::vector<Finding>& findings) {
+void look_at_listener(const Patient& patient, const std::string& text, const std::string& key,
+                      std::vector<Finding>& findings) {
   const Result<net::Address> address = net::Address::parse(text);
   if (!address) return;  // the configuration's own check says so
   if (const Result<net::Socket> socket = net::Socket::listen(*address, false); !socket) {
+    findings.push_back(
+        {.health = Health::kFailure,
+         .what = fmt::format(
+             "{} = {}: {}{}", key, text, socket.error().what,
+             text == patient.admin && !patient.stranger.empty() ? fmt::format(" ({})", patient.stranger) : ""),
+         .fix = socket.error().fix,
+         .remedy = {}});
+  }
+}
+
+void look_at_socket_file(const std::string& path, const NodeUser& user, std::vector<Finding>& findings) {
+  const auto found = [&](std::string what, std::string fix) {
     findings.push_back({.health = Health::kFailure,
-                        .what = fmt::format("{} = {}: {}", key, text, socket.error().what),
-                        .fix = socket.error().fix,
+                        .what = fmt::format("mqtt.unix_listen = {}: {}", path, what),
+                        .fix = std::move(fix),
                         .remedy = {}});
+  };
+  const std::string directory = std::filesystem::absolute(path).parent_path().string();
+  std::error_code error;
+  if (!std::filesystem::is_directory(directory, error)) {
+    found(fmt::format("{} is no directory", directory),
+          fmt::format("make it for the node's user: install -d -m 750 -o {} {}", user.name(), directory));
+  } else if (!user.may(directory, W_OK | X_OK)) {
+    found(fmt::format("{} may not be written by {}", directory, user.name()),
+          "name a file in a directory of the node's user, such as systemd makes with RuntimeDirectory=");
+  } else if (const Result<void> is_free = net::SocketFile::check_is_free(path); !is_free) {
+    found(is_free.error().what, is_free.error().fix);
   }
 }
 
@@ -96,42 +123,55 @@ void look_at_certificate(const std::string& key, const net::TlsIdentity& identit
                         .remedy = {}});
     return;
   }
-  const int64_t now =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  const int64_t left = (*context)->certificate_ends() - now;
-  if (left <= 0) {
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  const std::chrono::seconds left = std::chrono::seconds((*context)->certificate_ends()) - now;
+  if (left.count() <= 0) {
     findings.push_back({.health = Health::kFailure,
-                        .what = fmt::format("{} ended {} days ago", identity.certificate, -left / kDay),
+                        .what = fmt::format("{} ended {} ago", identity.certificate, rounded_time(-left)),
                         .fix = "renew it, then send the node SIGHUP",
                         .remedy = {}});
-  } else if (left < kRenewDays * kDay) {
+  } else if (left < kRenewBefore) {
     findings.push_back({.health = Health::kWarning,
-                        .what = fmt::format("{} ends in {} days", identity.certificate, left / kDay),
+                        .what = fmt::format("{} ends in {}", identity.certificate, rounded_time(left)),
                         .fix = "renew it, then send the node SIGHUP",
                         .remedy = {}});
   } else {
     findings.push_back(
-        {.what = fmt::format("{} is good for {} days", identity.certificate, left / kDay), .fix = {}, .remedy = {}});
+        {.what = fmt::format("{} is good for {}", identity.certificate, rounded_time(left)), .fix = {}, .remedy = {}});
   }
 }
 
 }  // namespace
 
+std::string rounded_time(std::chrono::seconds time) {
+  using std::chrono::days, std::chrono::hours, std::chrono::minutes;
+  const auto counted = [](int64_t count, std::string_view unit) {
+    return fmt::format("{} {}{}", count, unit, count == 1 ? "" : "s");
+  };
+  if (time >= days(2)) return counted(std::chrono::floor<days>(time).count(), "day");
+  if (time >= hours(1)) return counted(std::chrono::floor<hours>(time).count(), "hour");
+  return counted(std::chrono::floor<minutes>(time).count(), "minute");
+}
+
 std::vector<Finding> check_ports(const Patient& patient) {
   if (patient.status)
-    return {{.what = fmt::format("a node runs, and answers at {}", patient.admin), .fix = {}, .remedy = {}}};
+    return {{.what = fmt::format("the node runs, and answers at {}", patient.admin), .fix = {}, .remedy = {}}};
   std::vector<Finding> findings;
   const node::Config& config = patient.config;
   const std::pair<const char*, const std::vector<std::string>*> listeners[] = {
-      {"mqtt.listen", &config.mqtt.listen},   {"mqtt.tls_listen", &config.mqtt.tls_listen},
-      {"http.listen", &config.http.listen},   {"http.tls_listen", &config.http.tls_listen},
+      {"mqtt.listen", &config.mqtt.listen},       {"mqtt.tls_listen", &config.mqtt.tls_listen},
+      {"mqtt.ws_listen", &config.mqtt.ws_listen}, {"mqtt.ws_tls_listen", &config.mqtt.ws_tls_listen},
+      {"http.listen", &config.http.listen},       {"http.tls_listen", &config.http.tls_listen},
       {"admin.listen", &config.admin.listen},
   };
-  size_t count = 0;
+  size_t count = config.mqtt.unix_listen.size();
   for (const auto& [key, addresses] : listeners) {
     count += addresses->size();
-    for (const std::string& text : *addresses) look_at_listener(text, key, findings);
+    for (const std::string& text : *addresses) look_at_listener(patient, text, key, findings);
   }
+  const NodeUser user = NodeUser::of(data_directory_of(patient));
+  for (const std::string& path : config.mqtt.unix_listen) look_at_socket_file(path, user, findings);
   if (findings.empty()) findings.push_back({.what = fmt::format("{} are free", count), .fix = {}, .remedy = {}});
   return findings;
 }
@@ -211,15 +251,16 @@ std::vector<Finding> check_certificates(const Patient& patient) {
 }
 
 std::vector<Finding> check_delivery(const Patient& patient) {
-  if (patient.refused != 0) {
+  if (!patient.stranger.empty()) {
     return {{.health = Health::kSkipped,
-             .what = fmt::format("what answers at {} says {} to /v1/status", patient.admin, patient.refused),
+             .what = patient.stranger,
              .fix = "name the node's admin listener with --admin HOST:PORT, or run this on its machine",
              .remedy = {}}};
   }
   if (!patient.status) {
     return {{.health = Health::kSkipped,
-             .what = fmt::format("no node answers at {}", patient.admin),
+             .what = patient.admin.empty() ? "no admin listener is configured"
+                                           : fmt::format("no node answers at {}", patient.admin),
              .fix = "start it, or name it with --admin HOST:PORT",
              .remedy = {}}};
   }

@@ -1,6 +1,9 @@
 // The checks of a node's disk: its directory, the space and the speed of the disk, and who can read its secrets.
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,7 +14,9 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/doctor.h"
-#include "storage/file_system.h"
+#include "cli/json_lookup.h"
+#include "cli/node_user.h"
+#include "storage/data_directory.h"
 
 namespace verge::cli {
 namespace {
@@ -19,6 +24,11 @@ namespace {
 constexpr int kDurableWrites = 16;
 constexpr Duration kSlowWrite = std::chrono::milliseconds(20);
 constexpr uint64_t kSpaceLeast = 64ULL << 20;
+// What nodes make in their data directory; what else is there (lost+found, a backup) is not theirs.
+constexpr std::array<std::string_view, 10> kOfNodes = {"lock",  "identity", "spool",  "kept", "sessions",
+                                                       "rules", "workers",  "queues", "kv",   "cache"};
+// Of files and directories below it, in that order: the rest is not looked at.
+constexpr size_t kLookedAtMax = 20'000;
 
 Error system_error(const std::string& action, const std::string& path) {
   return Error{"storage.permission", fmt::format("{} {}: {}", action, path, std::strerror(errno)),
@@ -89,6 +99,168 @@ bool is_a_node_s_own(const std::string& path, mode_t mode) {
   return std::filesystem::is_empty(path, error) || std::filesystem::exists(path + "/spool", error);
 }
 
+struct Entry {
+  std::string path;
+  uid_t owner = 0;
+};
+
+struct Below {
+  std::vector<Entry> out_of_reach;  // of the node's user
+  std::optional<Entry> foreign;     // the first that does not belong to whom the directory belongs to
+  size_t looked_at = 0;
+};
+
+// Symbolic links are passed over: the node does not follow them there.
+void look_at_entry(const std::filesystem::path& path, uid_t owner, const NodeUser& user, Below& below) {
+  struct stat file{};
+  if (lstat(path.c_str(), &file) != 0 || S_ISLNK(file.st_mode)) return;
+  ++below.looked_at;
+  if (file.st_uid != owner && !below.foreign) below.foreign = Entry{.path = path, .owner = file.st_uid};
+  if (!user.may(path, S_ISDIR(file.st_mode) ? R_OK | W_OK | X_OK : R_OK | W_OK)) {
+    below.out_of_reach.push_back({.path = path, .owner = file.st_uid});
+  }
+}
+
+Below look_below(const std::string& directory, uid_t owner, const NodeUser& user) {
+  Below below;
+  for (const std::string_view name : kOfNodes) {
+    const std::filesystem::path top = std::filesystem::path(directory) / name;
+    look_at_entry(top, owner, user, below);
+    std::error_code error;
+    if (!std::filesystem::is_directory(std::filesystem::symlink_status(top, error))) continue;
+    using std::filesystem::recursive_directory_iterator;
+    recursive_directory_iterator it(top, std::filesystem::directory_options::skip_permission_denied, error);
+    for (; !error && it != recursive_directory_iterator() && below.looked_at < kLookedAtMax; it.increment(error)) {
+      look_at_entry(it->path(), owner, user, below);
+    }
+  }
+  return below;
+}
+
+// The directory itself, where `directory` is a link: chown -R does not go through one.
+std::string to_give_to(const std::string& user, const std::string& group, const std::string& directory) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(directory, error);
+  return fmt::format("chown -R {}:{} {}", user, group, error ? directory : real.string());
+}
+
+// What a node that ran once as another user leaves behind. `status` is the directory's.
+std::optional<Finding> look_at_owners(const std::string& directory, const struct stat& status, const NodeUser& user) {
+  const Below below = look_below(directory, status.st_uid, user);
+  const std::string fix = to_give_to(name_of_user(status.st_uid), name_of_group(status.st_gid), directory);
+  if (!below.out_of_reach.empty()) {
+    const auto foreign =
+        std::ranges::find_if(below.out_of_reach, [&](const Entry& entry) { return entry.owner != status.st_uid; });
+    const bool is_foreign = foreign != below.out_of_reach.end();
+    const Entry& first = is_foreign ? *foreign : below.out_of_reach.front();
+    const size_t others = below.out_of_reach.size() - 1;
+    return Finding{.health = Health::kFailure,
+                   .what = fmt::format("{} belongs to {}, and may not be read and written by {}{}", first.path,
+                                       name_of_user(first.owner), user.name(),
+                                       others > 0 ? fmt::format("; nor may {} more below {}", others, directory) : ""),
+                   .fix = user.id() != status.st_uid
+                              ? fmt::format("run it as {}, whose directory it is", name_of_user(status.st_uid))
+                          : is_foreign ? fix
+                                       : fmt::format("chmod -R u+rwX {}", directory),
+                   .remedy = {}};
+  }
+  // Root may do anything. That the node runs as root is not known.
+  if (user.id() == 0 && below.foreign) {
+    const std::string name = name_of_user(below.foreign->owner);
+    return Finding{.health = Health::kWarning,
+                   .what = fmt::format("{} belongs to {}, and {} to {}", directory, name_of_user(status.st_uid),
+                                       below.foreign->path, name),
+                   .fix = fmt::format("{}, or to {}, if that is whom the node runs as", fix, name),
+                   .remedy = {}};
+  }
+  return std::nullopt;
+}
+
+// Whether process `pid` is the node that answers. A node in a container has another number there.
+bool is_who_answers(pid_t pid, const Patient& patient) {
+  if (!patient.status) return false;
+  const double answering = number_at(*patient.status, {"node", "pid"});
+  if (answering == static_cast<double>(pid)) return true;
+  constexpr std::string_view kNumbers = "NSpid:";
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with(kNumbers)) continue;
+    std::istringstream numbers(line.substr(kNumbers.size()));
+    for (double number = 0; numbers >> number;) {
+      if (number == answering) return true;
+    }
+  }
+  return false;
+}
+
+std::string with_command(pid_t pid) {
+  std::string command;
+  std::getline(std::ifstream(fmt::format("/proc/{}/comm", pid)), command);
+  return command.empty() ? fmt::format("process {}", pid) : fmt::format("process {} ({})", pid, command);
+}
+
+Finding held_by(pid_t holder, const std::string& directory, const Patient& patient) {
+  const std::string held = fmt::format("{} is held by {}", directory, with_command(holder));
+  if (is_who_answers(holder, patient)) {
+    return {.what = fmt::format("{}, the node that answers at {}", held, patient.admin), .fix = {}, .remedy = {}};
+  }
+  if (patient.admin.empty()) {
+    return {.health = Health::kWarning,
+            .what = held + "; whether that is this node cannot be asked without an admin listener",
+            .fix = "name one with admin.listen or --admin HOST:PORT",
+            .remedy = {}};
+  }
+  const std::string_view who = patient.status ? "which is not the node that answers" : "and this node does not answer";
+  return {.health = Health::kFailure,
+          .what = fmt::format("{}, {} at {}", held, who, patient.admin),
+          .fix =
+              "stop that process or name another directory with node.data_dir; if it is this node, name its admin "
+              "listener with --admin HOST:PORT",
+          .remedy = {}};
+}
+
+// What is wrong with the directory itself, which is there.
+std::optional<Finding> look_at_directory(const std::string& path, const struct stat& status, const NodeUser& user) {
+  if (!S_ISDIR(status.st_mode)) {
+    return Finding{.health = Health::kFailure,
+                   .what = fmt::format("{} is no directory", path),
+                   .fix = "name another with node.data_dir",
+                   .remedy = {}};
+  }
+  if (!user.may(path, R_OK | W_OK | X_OK)) {
+    return Finding{.health = Health::kFailure,
+                   .what = fmt::format("{} may not be written by {}", path, user.name()),
+                   .fix = fmt::format("run it as the node's user, or give it the directory: chown -R USER {}", path),
+                   .remedy = {}};
+  }
+  if ((status.st_mode & S_IWOTH) == 0) return std::nullopt;
+  if (!is_a_node_s_own(path, status.st_mode)) {
+    return Finding{
+        .health = Health::kFailure,
+        .what = fmt::format("{} may be written by every user of this machine, and is not a node's alone", path),
+        .fix = "name a directory of the node's own with node.data_dir",
+        .remedy = {}};
+  }
+  return Finding{.health = Health::kFailure,
+                 .what = fmt::format("{} may be written by every user of this machine", path),
+                 .fix = fmt::format("chmod o-w {}", path),
+                 .remedy = [path, mode = status.st_mode & 07775] { return set_mode(path, mode); }};
+}
+
+Finding look_at_missing_directory(const std::string& path) {
+  const std::string parent = existing_part_of(path);
+  std::error_code unknown;
+  if (access(parent.c_str(), W_OK | X_OK) == 0 && std::filesystem::is_directory(parent, unknown)) {
+    return {.what = fmt::format("{} is not there yet; the node makes it at its first start", path),
+            .fix = {},
+            .remedy = {}};
+  }
+  return {.health = Health::kFailure,
+          .what = fmt::format("{} is not there, and cannot be made in {}", path, parent),
+          .fix = fmt::format("make it for the node's user: install -d -m 750 -o USER {}", path),
+          .remedy = {}};
+}
+
 void look_at_secret(const node::SecretSource& source, std::vector<Finding>& findings) {
   struct stat file{};
   if (source.kind != node::SecretSource::Kind::kFile || stat(source.name.c_str(), &file) != 0) return;
@@ -106,43 +278,16 @@ std::string data_directory_of(const Patient& patient) { return patient.config.no
 std::vector<Finding> check_data_directory(const Patient& patient) {
   const std::string path = data_directory_of(patient);
   struct stat status{};
-  if (stat(path.c_str(), &status) != 0) {
-    const std::string parent = existing_part_of(path);
-    if (access(parent.c_str(), W_OK | X_OK) != 0) {
-      return {{.health = Health::kFailure,
-               .what = fmt::format("{} is not there, and cannot be made in {}", path, parent),
-               .fix = fmt::format("make it for the node's user: install -d -m 750 -o USER {}", path),
-               .remedy = {}}};
-    }
-    return {{.what = fmt::format("{} is not there yet; the node makes it at its first start", path),
-             .fix = {},
-             .remedy = {}}};
+  if (stat(path.c_str(), &status) != 0) return {look_at_missing_directory(path)};
+  const NodeUser user = NodeUser::of(path);
+  if (std::optional<Finding> found = look_at_directory(path, status, user)) return {std::move(*found)};
+  std::vector<Finding> findings;
+  if (std::optional<Finding> found = look_at_owners(path, status, user)) findings.push_back(std::move(*found));
+  if (const std::optional<pid_t> holder = storage::DataDirectory::holder_of(path)) {
+    findings.push_back(held_by(*holder, path, patient));
   }
-  if (!S_ISDIR(status.st_mode)) {
-    return {{.health = Health::kFailure,
-             .what = fmt::format("{} is no directory", path),
-             .fix = "name another with node.data_dir",
-             .remedy = {}}};
-  }
-  if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
-    return {{.health = Health::kFailure,
-             .what = fmt::format("{} may not be written by this user", path),
-             .fix = fmt::format("run it as the node's user, or give it the directory: chown -R USER {}", path),
-             .remedy = {}}};
-  }
-  if ((status.st_mode & S_IWOTH) != 0 && !is_a_node_s_own(path, status.st_mode)) {
-    return {{.health = Health::kFailure,
-             .what = fmt::format("{} may be written by every user of this machine, and is not a node's alone", path),
-             .fix = "name a directory of the node's own with node.data_dir",
-             .remedy = {}}};
-  }
-  if ((status.st_mode & S_IWOTH) != 0) {
-    return {{.health = Health::kFailure,
-             .what = fmt::format("{} may be written by every user of this machine", path),
-             .fix = fmt::format("chmod o-w {}", path),
-             .remedy = [path, mode = status.st_mode & 07775] { return set_mode(path, mode); }}};
-  }
-  return {{.what = path, .fix = {}, .remedy = {}}};
+  if (findings.empty()) findings.push_back({.what = path, .fix = {}, .remedy = {}});
+  return findings;
 }
 
 std::vector<Finding> check_disk_space(const Patient& patient) {
@@ -180,6 +325,10 @@ std::vector<Finding> check_disk_space(const Patient& patient) {
 
 std::vector<Finding> check_disk_speed(const Patient& patient) {
   const std::string path = existing_part_of(data_directory_of(patient));
+  std::error_code unknown;
+  if (!std::filesystem::is_directory(path, unknown)) {
+    return {{.health = Health::kSkipped, .what = fmt::format("{} is no directory", path), .fix = {}, .remedy = {}}};
+  }
   ScratchFile file(path);
   if (!file.is_open()) {
     return {{.health = Health::kSkipped, .what = fmt::format("{} may not be written", path), .fix = {}, .remedy = {}}};

@@ -1,4 +1,5 @@
 // verge explain: what an error code means and what to do about it.
+#include <algorithm>
 #include <cstdio>
 
 #include "base/text.h"
@@ -24,23 +25,32 @@ void print_errors(const std::vector<ErrorExplanation>& errors, bool json) {
   }
 }
 
-int explain_code(std::string_view wanted, bool json) {
+bool is_of_codes(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// As it was copied, from a log or a sentence: in brackets, with a comma behind it, in capitals.
+std::string code_in(std::string_view text) {
+  std::string code = lower(text);
+  while (!code.empty() && !is_of_codes(code.back())) code.pop_back();
+  code.erase(code.begin(), std::ranges::find_if(code, is_of_codes));
+  return code;
+}
+
+// A whole area ("config", "config."), or one code; empty: all.
+int explain_code(std::string_view text, bool json) {
   std::vector<ErrorExplanation> catalogue = error_catalogue(kErrorCatalogueText);
   std::vector<std::string> codes;
   for (const ErrorExplanation& error : catalogue) codes.push_back(error.code);
-  // A whole area ("config"), or one code; copied from a log it may still have its brackets.
-  while (wanted.starts_with('[')) wanted.remove_prefix(1);
-  while (wanted.ends_with(']')) wanted.remove_suffix(1);
-  const std::string area = std::string(wanted) + ".";
+  const std::string wanted = code_in(text);
+  const std::string area = wanted + ".";
   std::erase_if(catalogue, [&](const ErrorExplanation& error) {
-    return !wanted.empty() && error.code != wanted && !error.code.starts_with(area);
+    return !text.empty() && error.code != wanted && !error.code.starts_with(area);
   });
   if (!catalogue.empty()) {
     print_errors(catalogue, json);
     return kSuccess;
   }
   const std::string guess = nearest(wanted, codes);
-  fmt::print(stderr, "verge: no error has the code '{}'; {}\n", printable(wanted),
+  fmt::print(stderr, "verge: no error has the code '{}'; {}\n", printable(text),
              guess.empty() ? "'verge explain' lists them all" : "did you mean '" + guess + "'?");
   return kUsage;
 }

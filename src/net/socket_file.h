@@ -19,6 +19,8 @@ class SocketFile {
   // Who may write to the file may connect: `mode` (0660: owner and group). A socket that a process left behind, which
   // nobody listens on any more, is replaced. Errors: net.socket-in-use, net.listen.
   static Result<SocketFile> listen(const std::string& path, mode_t mode);
+  // Whether nothing is in the way there that listen() would leave alone. Changes nothing. Errors: as of listen().
+  static Result<void> check_is_free(const std::string& path);
   SocketFile(SocketFile&& other) noexcept = default;
   SocketFile& operator=(SocketFile&& other) = delete;
   ~SocketFile();

@@ -57,6 +57,7 @@ TEST_F(SocketFileTest, ReplacesWhatAProcessLeftBehind) {
   }
   std::filesystem::rename(kept, path_);
   EXPECT_FALSE(may_connect());
+  EXPECT_TRUE(SocketFile::check_is_free(path_));
   const Result<SocketFile> again = SocketFile::listen(path_, 0660);
   ASSERT_TRUE(again) << again.error().line();
   EXPECT_TRUE(may_connect());
@@ -68,6 +69,7 @@ TEST_F(SocketFileTest, LeavesAloneWhatIsInUseOrNoSocket) {
   const Result<SocketFile> second = SocketFile::listen(path_, 0660);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, "net.socket-in-use");
+  EXPECT_FALSE(SocketFile::check_is_free(path_));
   EXPECT_TRUE(may_connect());
 
   const std::string other = directory_ + "/notes";

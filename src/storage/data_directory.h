@@ -1,7 +1,10 @@
 // DataDirectory: a node's place on the disk, owned by one process at a time (a lock file says which).
 #pragma once
 
+#include <optional>
 #include <string>
+
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "storage/node_identity.h"
@@ -12,6 +15,9 @@ class DataDirectory {
  public:
   // Creates it if need be and locks it. Errors: storage.locked (names the owner's process id), storage.permission.
   static Result<DataDirectory> open(const std::string& path);
+  // Who holds the lock, as the kernel says; it is not taken for that. Nothing: nobody does, or a process that this one
+  // cannot see (another machine, a container).
+  static std::optional<pid_t> holder_of(const std::string& path);
   DataDirectory(DataDirectory&& other) noexcept;
   DataDirectory& operator=(DataDirectory&&) = delete;
   ~DataDirectory();

@@ -190,6 +190,9 @@ class Help(verge.TestCase):
         for line, expected, other in (("verge no", "node", "events"), ("verge events t", "tail", "query"),
                                       ("verge node --con", "--config", "--set"), ("verge completion ", "bash", "node"),
                                       ("verge doctor --only ", "disk-speed", "--json"),
+                                      ("verge doctor --only = d", "disk-speed", "clock"),  # --only=d, as bash splits it
+                                      ("verge doctor --only =", "disk-speed", "--json"),
+                                      ("verge doctor --only=disk-speed --on", "--only", "disk-speed"),
                                       ("verge explain spool.", "spool.full", "config.syntax")):
             words = line.split(" ")
             asked = script + f"""

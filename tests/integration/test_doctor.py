@@ -1,13 +1,17 @@
 """verge doctor, explain and manual: a node that explains itself."""
 
+import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import certificates
 import verge
 
 
@@ -48,6 +52,72 @@ class Doctor(verge.TestCase):
         self.assertEqual(answer.returncode, 1)
         self.assertEqual(len(found), 1, answer)
 
+    def test_another_node_answers(self):
+        other = self.node("other").start()
+        sets = [f"--set=node.data_dir={self.directory}/none", f"--set=mqtt.listen={other.addresses['mqtt']}",
+                f"--set=admin.listen={other.addresses['admin']}", "--set=node.name=this"]
+        answer = verge.run("doctor", *sets, "--only", "ports", "--only", "delivery", "--json")
+        self.assertEqual(answer.returncode, 1, answer)
+        found = findings(answer)
+        who = f"another node, other, answers at {other.addresses['admin']}"
+        self.assertEqual([each["id"] for each in found], ["ports", "ports", "delivery"])
+        self.assertIn(other.addresses["mqtt"], found[0]["what"])
+        self.assertIn(who, found[1]["what"])
+        self.assertEqual((found[2]["health"], found[2]["what"]), ("skipped", who))
+
+    def test_something_else_answers(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+        server.RequestHandlerClass.log_message = lambda *_: None
+        server.RequestHandlerClass.do_GET = lambda handler: (handler.send_response(200), handler.end_headers())
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        address = f"127.0.0.1:{server.server_port}"
+        answer = verge.run("doctor", "--set", f"admin.listen={address}", "--set", f"node.data_dir={self.directory}",
+                           "--only", "delivery", "--json")
+        [found] = findings(answer)
+        self.assertEqual((found["health"], found["what"]),
+                         ("skipped", f"something that is no node answers at {address}"))
+
+    def test_a_directory_that_is_held(self):
+        node = self.node("holder").start()
+        here = ["doctor", "--set", f"node.data_dir={node.data_dir}", "--only", "data-dir", "--json"]
+        [found] = findings(verge.run(*here, "--admin", node.addresses["admin"]))
+        self.assertEqual(found["health"], "good")
+        self.assertIn(f"process {node.pid} ", found["what"])
+        answer = verge.run(*here, "--admin", "127.0.0.1:1")
+        self.assertEqual(answer.returncode, 1, answer)
+        [found] = findings(answer)
+        self.assertEqual(found["health"], "failure")
+        self.assertIn(f"process {node.pid} ", found["what"])
+        node.stop()
+        self.assertEqual(verge.run(*here, "--admin", "127.0.0.1:1").returncode, 0, "its lock file is left behind")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can give files away")
+    def test_a_node_that_ran_once_as_root(self):
+        node = self.node("once").start()
+        node.stop()
+        os.chown(node.data_dir, 12345, 54321)
+        answer = verge.run("doctor", "--set", f"node.data_dir={node.data_dir}", "--only", "data-dir", "--json")
+        self.assertEqual(answer.returncode, 1, answer)
+        [found] = findings(answer)
+        self.assertIn(os.path.join(node.data_dir, "lock") + " belongs to root", found["what"])
+        self.assertEqual(found["fix"], f"chown -R 12345:54321 {os.path.realpath(node.data_dir)}")
+        subprocess.run(found["fix"].split(), check=True)
+        [found] = findings(verge.run("doctor", "--set", f"node.data_dir={node.data_dir}", "--only", "data-dir", "--json"))
+        self.assertEqual(found["health"], "good", found)
+
+    def test_certificates_that_end_soon(self):
+        authority = certificates.Authority(self.directory)
+        now = time.time()
+        for name, seconds, said in (("soon", 3 * 3600 + 1800, "ends in 3 hours"), ("late", -3 * 3600 - 60, "ended 3 hours ago")):
+            end = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(now + seconds))
+            identity = authority.issue(f"DNS:{name}", end=end)
+            answer = verge.run("doctor", "--set", f"tls.certificate={identity.pem}", "--set", f"tls.key={identity.key}",
+                               "--only", "certificates", "--json")
+            [found] = findings(answer)
+            self.assertTrue(found["what"].endswith(said), found)
+
     def test_mends_what_is_safe(self):
         secret = os.path.join(self.directory, "token")
         with open(secret, "w", encoding="utf-8") as file:
@@ -75,6 +145,20 @@ class Doctor(verge.TestCase):
         self.assertIn(f"{config}:2:1", found["what"])
         self.assertIn("listen", found["what"] + found["fix"])
 
+    def test_a_configuration_that_cannot_be_read(self):
+        broken = os.path.join(self.directory, "broken.toml")
+        with open(broken, "w", encoding="utf-8") as file:
+            file.write("[mqtt\n")
+        for config in (broken, os.path.join(self.directory, "none.toml")):
+            answer = verge.run("doctor", "--config", config, "--json")
+            self.assertEqual(answer.returncode, 1)
+            by_id = {each["id"]: each for each in findings(answer)}
+            self.assertEqual(by_id["config"]["health"], "failure")
+            for check in ("data-dir", "disk-space", "disk-speed", "ports", "memory", "parent", "delivery"):
+                self.assertEqual((by_id[check]["health"], by_id[check]["what"]),
+                                 ("skipped", "the configuration could not be read"), check)
+            self.assertNotEqual(by_id["kernel"]["what"], "the configuration could not be read")
+
     def test_wrong_words(self):
         answer = verge.run("doctor", "--only", "clok")
         self.assertEqual(answer.returncode, 2)
@@ -91,6 +175,15 @@ class Explain(verge.TestCase):
 
     def test_as_it_stands_in_a_log(self):
         self.assertIn("config.unknown-key", verge.run("explain", "[config.unknown-key]").stdout)
+
+    def test_as_it_was_copied(self):
+        for words in ("[spool.full],", "SPOOL.FULL", "(spool.full)", "spool.full.", "\"spool.full\";"):
+            answer = verge.run("explain", words, "--json")
+            self.assertEqual([json.loads(line)["code"] for line in answer.stdout.splitlines()], ["spool.full"], words)
+        family = verge.run("explain", "spool", "--json").stdout
+        self.assertEqual(verge.run("explain", "spool.", "--json").stdout, family)
+        answer = verge.run("explain", "...")
+        self.assertEqual((answer.returncode, answer.stdout), (2, ""))
 
     def test_an_area(self):
         codes = [json.loads(line)["code"] for line in verge.run("explain", "spool", "--json").stdout.splitlines()]

@@ -14,18 +14,17 @@ export function GoalsPage() {
   const { goals } = useKnown();
   return (
     <Page title="Goals">
-      <section class="card">
-        <Table caption="Goals" head={["Figure", ">Goal", ">Measured", "Over", "Met"]}>
+      <section class="card goals">
+        <Table caption="Goals" head={["Figure", ">Measured", ">Goal", "Met", "Over"]}>
           {(goals ?? []).map((goal) => (
             <tr key={goal.id}>
               <th scope="row">{goal.name}</th>
               <td class="right">
-                {goal.is === null ? "–" : `${goal.is === "below" ? "<" : ">"} ${shown(goal, goal.goal)}`}
-              </td>
-              <td class="right">
                 <b data-id={`goal-${goal.id}`}>{shown(goal, goal.measured)}</b>
               </td>
-              <td>{goal.over}</td>
+              <td class="right">
+                {goal.is === null ? "–" : `${goal.is === "below" ? "<" : ">"} ${shown(goal, goal.goal)}`}
+              </td>
               <td>
                 {goal.met === null ? (
                   <span class="quiet">{goal.is === null ? "no goal" : "not measured yet"}</span>
@@ -33,6 +32,7 @@ export function GoalsPage() {
                   <span class={goal.met ? "verdict met" : "verdict missed"}>{goal.met ? "✓ met" : "✗ not met"}</span>
                 )}
               </td>
+              <td>{goal.over}</td>
             </tr>
           ))}
         </Table>

@@ -466,20 +466,24 @@ class Limits(TestCase):
             self.assertEqual(served.get("/").body, b"well")
 
     def test_a_limit_ends_the_code_and_not_its_process(self):
-        """The process goes on with a fresh realm. Not where others leave it no processor time: then it is tried again."""
+        """The process goes on with a fresh realm; but not where others leave it a fifth of the processor, or less."""
+        starved_s = 0.5 * 4
         served = Served(self, {"w": source(
             'if (request.url.endsWith("spin")) while (true) {} return new Response("well");')}, ["--cpu-ms", "500", *SLOW])
         self.assertEqual(served.get("/").body, b"well")
         zygote = children(served.process.pid)[0]
 
-        def outlives_its_code():
-            before = set(children(zygote))
+        for _ in range(5):
+            before, longest = set(children(zygote)), 0
             for _ in range(3):
+                begun = time.monotonic()
                 self.assertEqual(served.get("/spin").fields["verge-worker-error"], 'workers.cpu; worker="w"')
+                longest = max(longest, time.monotonic() - begun)
             self.assertEqual(served.get("/").body, b"well")
-            return before <= set(children(zygote))
-
-        self.assertTrue(any(outlives_its_code() for _ in range(5)))
+            if longest < starved_s:
+                self.assertLessEqual(before, set(children(zygote)))
+                return
+        self.skipTest("others leave it no processor time")
 
     def check_start_up_code_leaves_nothing_that_goes_on(self, what):
         served = Served(self, {"w": "const { 0: a, 1: b } = new WebSocketPair(); a.accept(); b.accept();"

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "net/http_date.h"
 #include "node/worker_thread.h"
 
@@ -93,13 +94,25 @@ void TraceExporter::answered(const Result<net::HttpAnswer>& answer) {
     return try_again(backoff, answer.error().line());
   }
   if (answer->status / 100 == 2) {
-    counters_.exported += spans_;
+    take_partial(traces::parse_otlp_answer(answer->body.view()));
     return next();
   }
   const std::string why = fmt::format("it answered {}: {}", answer->status, answer->body.view().substr(0, 200));
   if (!is_worth_another(answer->status)) return give_up(why);
   const std::optional<Duration> asked = net::retry_after(answer->fields, clock_.wall(), kBackoffMax);
   try_again(std::max(backoff, asked.value_or(backoff)), why);
+}
+
+// What it did not take it does not want again.
+void TraceExporter::take_partial(const traces::PartialSuccess& said) {
+  const uint64_t rejected = std::min<uint64_t>(said.rejected, spans_);
+  counters_.exported += spans_ - rejected;
+  counters_.refused += rejected;
+  if (rejected == 0) return;
+  if (const auto others = failures_.due(loop_.tick())) {
+    log_warning("traces", "{} took {} of {} spans: {}; {} other batches since the last line", collector_.authority,
+                spans_ - rejected, spans_, printable(said.message.substr(0, 200)), *others);
+  }
 }
 
 void TraceExporter::try_again(Duration pause, const std::string& why) {

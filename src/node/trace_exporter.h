@@ -52,6 +52,7 @@ class TraceExporter {
   void connect(const Result<net::Address>& address);
   void request();
   void answered(const Result<net::HttpAnswer>& answer);
+  void take_partial(const traces::PartialSuccess& said);
   void try_again(Duration pause, const std::string& why);
   void give_up(const std::string& why);
   void next();

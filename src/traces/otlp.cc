@@ -1,9 +1,11 @@
 #include "traces/otlp.h"
 
+#include <charconv>
 #include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include "base/text.h"
 
@@ -70,6 +72,22 @@ std::string otlp_json(const Resource& resource, std::span<const Span> spans) {
   }
   out.append("]}]}]}");
   return out;
+}
+
+PartialSuccess parse_otlp_answer(std::string_view json) {
+  PartialSuccess said;
+  simdjson::dom::parser parser;
+  simdjson::dom::object partial;
+  if (parser.parse(simdjson::padded_string(json))["partialSuccess"].get(partial) != simdjson::SUCCESS) return said;
+  std::string_view text;
+  if (partial["errorMessage"].get(text) == simdjson::SUCCESS) said.message = text;
+  // An int64 is text in the JSON of protocol buffers, and a number is taken for one.
+  if (partial["rejectedSpans"].get(text) == simdjson::SUCCESS) {
+    std::from_chars(text.data(), text.data() + text.size(), said.rejected);
+  } else if (partial["rejectedSpans"].get(said.rejected) != simdjson::SUCCESS) {
+    said.rejected = 0;
+  }
+  return said;
 }
 
 }  // namespace verge::traces

@@ -153,5 +153,16 @@ TEST(Otlp, IsAsTheProtocolWritesJson) {
           R"({"key":"yes","value":{"boolValue":true}}],"status":{"code":2,"message":"no"}}]}]}]})"));
 }
 
+TEST(Otlp, ReadsWhatACollectorDidNotTake) {
+  EXPECT_EQ(parse_otlp_answer("").rejected, 0U);
+  EXPECT_EQ(parse_otlp_answer("{}").rejected, 0U);
+  EXPECT_EQ(parse_otlp_answer("[1]").rejected, 0U);
+  EXPECT_EQ(parse_otlp_answer(R"({"partialSuccess":{"rejectedSpans":-3}})").rejected, 0U);
+  EXPECT_EQ(parse_otlp_answer(R"({"partialSuccess":{"rejectedSpans":7}})").rejected, 7U);
+  const PartialSuccess said = parse_otlp_answer(R"({"partialSuccess":{"rejectedSpans":"12","errorMessage":"old"}})");
+  EXPECT_EQ(said.rejected, 12U);
+  EXPECT_EQ(said.message, "old");
+}
+
 }  // namespace
 }  // namespace verge::traces

@@ -73,6 +73,7 @@ class Collector(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         self.spans, self.faults, self.statuses, self.fields = [], [], [], []
+        self.answer = b"{}"
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -120,9 +121,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status == 503:
             self.send_header("Retry-After", "0")
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", "2")
+        self.send_header("Content-Length", str(len(self.server.answer)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(self.server.answer)
 
     def log_message(self, *_):
         pass
@@ -281,6 +282,14 @@ class Traces(verge.TestCase):
         device.publish("a", "2", qos=1)
         self.wait_for("event")
         self.assertEqual({fields["Authorization"] for fields in self.collector.fields}, {"Bearer secret-of-the-collector"})
+
+    def test_what_a_collector_did_not_take_of_a_batch_is_counted(self):
+        self.collector.answer = b'{"partialSuccess":{"rejectedSpans":"1","errorMessage":"too old"}}'
+        node = self.node("edge", f'[traces]\nendpoint = "{self.collector.url}"\none_in = 1\n').start()
+        self.mqtt(node, "d").publish("a", "1", qos=1)
+        verge.wait_until(lambda: "\nverge_spans_refused_total 1\n" in node.admin("/metrics").body.decode(), "it is counted")
+        self.assertIn("\nverge_spans_exported_total 0\n", node.admin("/metrics").body.decode())
+        self.assertTrue(any("0 of 1 spans: too old" in entry["message"] for entry in node.log_lines()), node.log())
 
     def test_a_collector_that_is_away_holds_up_nothing(self):
         node = self.node("edge", RULE, sets=["traces.endpoint=http://127.0.0.1:1/v1/traces", "traces.one_in=1"]).start()

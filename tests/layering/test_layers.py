@@ -46,7 +46,7 @@ ALLOWED = {
 OWNERS = {
     r"spdlog/": {"base"},
     r"xxhash\.h": {"base"},
-    r"simdjson\.h": {"mqtt", "rules", "node", "planner", "overview", "cli"},
+    r"simdjson\.h": {"mqtt", "rules", "traces", "node", "planner", "overview", "cli"},
     r"zstd\.h": {"compress"},
     r"brotli/": {"compress"},
     r"zlib\.h": {"compress"},

@@ -107,7 +107,8 @@ std::string zsh_completion(const std::vector<CompletionNode>& nodes) {
   _describe 'verge' words || _files
 }
 _verge() { _verge_list "${(@)words[2,CURRENT-1]}" }
-compdef _verge verge
+# Loaded from a file of $fpath, this is the body of the first call.
+if [[ "${funcstack[1]}" == _verge ]]; then _verge "$@"; else compdef _verge verge; fi
 )";
   return out;
 }

@@ -164,6 +164,7 @@ TopSection table(std::span<const TopColumn> columns, std::span<const TopCells> r
         {.brief = {row_of(columns, widths, [&](size_t i) { return std::string_view(row.texts[i]); }), row.colour},
          .whole = {}});
   }
+  made.rest = [count = rows.size()](size_t shown) { return fmt::format("and {} more", count - shown); };
   return made;
 }
 

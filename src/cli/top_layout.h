@@ -59,7 +59,7 @@ struct TopCells {
   std::string_view colour;
 };
 
-// Columns that fit, as wide as their texts; none where there are no rows.
+// Columns that fit, as wide as their texts, and how many rows more there are; none where there are no rows.
 TopSection table(std::span<const TopColumn> columns, std::span<const TopCells> rows, const TopLook& look);
 
 }  // namespace verge::cli

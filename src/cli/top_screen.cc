@@ -200,7 +200,6 @@ TopSection goals_section(const TopAnswers& answers, const TopLook& look) {
   }
   TopSection made = table(kColumns, marked_first(rows), look);
   made.least = 3;
-  made.rest = [count = rows.size()](size_t shown) { return fmt::format("and {} more", count - shown); };
   return made;
 }
 
@@ -221,7 +220,6 @@ TopSection regions_section(const TopAnswers& answers, const TopLook& look) {
   if (rows.size() < 2) return {};
   TopSection made = table(kColumns, marked_first(rows), look);
   made.least = 3;
-  made.rest = [count = rows.size()](size_t shown) { return fmt::format("and {} more", count - shown); };
   return made;
 }
 
@@ -247,7 +245,6 @@ TopSection workers_section(const TopAnswers& answers, const TopLook& look) {
   }
   TopSection made = table(kColumns, rows, look);
   made.least = 3;
-  made.rest = [count = rows.size()](size_t shown) { return fmt::format("and {} more", count - shown); };
   return made;
 }
 

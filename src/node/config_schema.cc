@@ -296,7 +296,7 @@ static void describe(Visitor& v, TracesConfig& c) {
          "nowhere: nothing is traced"});
   v.key("one_in", c.one_in, Count{1, 1'000'000'000}, {"One event, and one request, in so many is traced."});
   v.key("follow", c.follow, Flag{},
-        {"Requests whose traceparent says that they are traced are traced here too; whoever can ask can say so."});
+        {"Requests with a traceparent are traced where it says so, and else not; whoever can ask can say so."});
   v.key("token", c.token, Secret{}, {"What the collector is shown as Authorization: Bearer.", "none"});
   if (c.endpoint.empty()) return;
   if (const Result<WebhookUrl> url = parse_webhook_url(c.endpoint); !url) v.refuse("endpoint", url.error());

@@ -36,10 +36,11 @@ SpanId Tracer::new_span() { return std::max<SpanId>(1, random_here().next()); }
 std::optional<TraceContext> Tracer::begin(const TraceContext* from) const {
   TraceId trace;
   if (from != nullptr) {
-    // By chance, and not by its name, which whoever asks may choose.
     trace = from->trace;
-    const bool is_told = from->sampled && heeds_flag_.load(std::memory_order_relaxed);
-    if (!is_told && !writes({.low = random_here().next()})) return std::nullopt;
+    // Else by chance, and not by its name, which whoever asks may choose.
+    const bool is_wanted =
+        heeds_flag_.load(std::memory_order_relaxed) ? from->sampled : writes({.low = random_here().next()});
+    if (!is_wanted) return std::nullopt;
   } else {
     trace.low = random_here().next();
     if (!writes(trace)) return std::nullopt;

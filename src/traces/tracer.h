@@ -25,7 +25,7 @@ class Tracer {
 
   struct Options {
     uint64_t one_in = 0;      // so many traces is written; 0: none
-    bool heeds_flag = false;  // the traces of requests that say so are written, and one in so many of others
+    bool heeds_flag = false;  // of requests that are in a trace, those are written that say so; one in so many of others
   };
   explicit Tracer(const Options& options);
 

@@ -107,6 +107,8 @@ TEST(TracerTest, AFlagOfOthersCountsOnlyWhereItIsHeeded) {
   EXPECT_NE(own.span, from.span);
   from.sampled = false;
   EXPECT_FALSE(heeding.begin(&from));
+  EXPECT_FALSE(Tracer({.one_in = 1, .heeds_flag = true}).begin(&from)) << "who asks decided against it";
+  EXPECT_TRUE(Tracer({.one_in = 1}).begin(&from));
 }
 
 TEST(TracerTest, IsBounded) {

@@ -184,6 +184,26 @@ class Help(verge.TestCase):
             self.assertEqual((checked.returncode, checked.stdout), (0, ""), f"{shell} -n")
         self.assertEqual(verge.run("completion", "tcsh").returncode, 2)
 
+    @verge.unittest.skipIf(shutil.which("zsh") is None, "zsh is not here")
+    def test_zsh_completes_at_the_first_tab(self):
+        """As a package installs it: the file is loaded when it is needed first."""
+        with open(os.path.join(self.directory, "_verge"), "w", encoding="utf-8") as file:
+            file.write(verge.run("completion", "zsh").stdout)
+        os.symlink(verge.VERGE, os.path.join(self.directory, "verge"))
+        script = """
+zmodload zsh/zpty || exit 3
+zpty shell zsh -f -i
+zpty -w shell 'PS1=; PATH=$DIRECTORY:$PATH; fpath=($DIRECTORY $fpath); autoload -Uz compinit; compinit -D -u; print loa""ded'
+zpty -r shell out '*loaded*' || exit 4
+zpty -w -n shell $'verge compl\t; print do""ne\n'
+zpty -r shell out '*done*' || exit 5
+print -r -- $out
+"""
+        answer = subprocess.run(["zsh", "-f", "-c", script], env={**os.environ, "DIRECTORY": self.directory, "TERM": "dumb"},
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=verge.PATIENCE)
+        self.assertEqual(answer.returncode, 0, answer)
+        self.assertIn("completion", answer.stdout)
+
     @verge.unittest.skipIf(shutil.which("bash") is None, "bash is not here")
     def test_completion_completes(self):
         script = verge.run("completion", "bash").stdout

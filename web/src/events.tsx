@@ -8,6 +8,9 @@ import { useKnown } from "./state";
 
 const kLines = 200;
 
+const encoder = new TextEncoder();
+const bytesOf = (text: string) => encoder.encode(text).length; // as UTF-8
+
 function Tail() {
   const [filter, setFilter] = useState("#");
   const [asked, setAsked] = useState("#");
@@ -82,7 +85,7 @@ function Tail() {
             <li key={`${line.time_ms}-${lines.length - index}`}>
               <time>{clock(line.time_ms)}</time> <span class={`kind ${line.kind}`}>{line.kind}</span>{" "}
               <b>{line.topic}</b> {line.rule && <span class="tag">{line.rule}</span>} <code>{line.payload}</code>
-              {line.payload_bytes > line.payload.length && " …"}
+              {line.payload_bytes > bytesOf(line.payload) && " …"}
             </li>
           ))}
         </ol>

@@ -7,7 +7,7 @@ if(NOT NODE OR NOT EXISTS ${VERGE_DASHBOARD_PACKAGES}/node_modules/vite)
 endif()
 file(GLOB_RECURSE dashboard_sources CONFIGURE_DEPENDS ${VERGE_DASHBOARD}/src/* ${VERGE_DASHBOARD}/public/*)
 list(APPEND dashboard_sources ${VERGE_DASHBOARD}/index.html ${VERGE_DASHBOARD}/vite.config.ts
-     ${VERGE_DASHBOARD}/tsconfig.json ${VERGE_DASHBOARD}/embed.mjs)
+     ${VERGE_DASHBOARD}/tsconfig.json ${VERGE_DASHBOARD}/embed.mjs ${CMAKE_SOURCE_DIR}/packaging/copyright.mjs)
 # In a copy beside its packages, where Node.js finds them: the source folder stays as it is.
 set(dashboard_place ${CMAKE_BINARY_DIR}/dashboard)
 set(dashboard_assembly ${CMAKE_BINARY_DIR}/dashboard_files.S)
@@ -18,6 +18,8 @@ add_custom_command(
   COMMAND ${CMAKE_COMMAND} -E create_symlink ${VERGE_DASHBOARD_PACKAGES}/node_modules ${dashboard_place}/node_modules
   COMMAND ${CMAKE_COMMAND} -E chdir ${dashboard_place} ${NODE} node_modules/typescript/bin/tsc --noEmit
   COMMAND ${CMAKE_COMMAND} -E chdir ${dashboard_place} ${NODE} node_modules/vite/bin/vite.js build --logLevel warn
+  COMMAND ${NODE} ${CMAKE_SOURCE_DIR}/packaging/copyright.mjs notices ${dashboard_place}/modules.json
+          ${VERGE_DASHBOARD_PACKAGES}/node_modules > ${dashboard_place}/dist/licences.txt
   COMMAND ${NODE} ${VERGE_DASHBOARD}/embed.mjs ${dashboard_place}/dist ${dashboard_assembly} 122880
   DEPENDS ${dashboard_sources} ${VERGE_DASHBOARD_PACKAGES}/package-lock.json
   COMMENT "building the dashboard" VERBATIM)

@@ -34,7 +34,7 @@ add_custom_command(
           --format=iife --global-name=platform --target=chrome102 --minify-whitespace --keep-names
           --alias:tr46=${VERGE_WEB}/idna_on_demand.cjs --alias:idna-tables=${VERGE_WEB_PACKAGES}/tr46/index.js
           --banner:js=\(function\(host\){ --footer:js=return\ platform.default\;}\) --log-level=warning
-          --outfile=${web_bundle}
+          --outfile=${web_bundle} --metafile=${CMAKE_BINARY_DIR}/web_platform_modules.json
   DEPENDS ${web_sources} ${CMAKE_SOURCE_DIR}/build/deps/web/package-lock.json
   COMMENT "bundling the web platform" VERBATIM)
 

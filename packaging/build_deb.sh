@@ -41,8 +41,8 @@ mkdir -p "$stage/usr/share/bash-completion/completions" "$stage/usr/share/zsh/ve
 install -D -m 644 "$root/packaging/verge.service" "$stage/lib/systemd/system/verge.service"
 install -D -m 644 "$root/packaging/verge.toml" "$stage/etc/verge/verge.toml"
 doc="$stage/usr/share/doc/verge"
-install -D -m 644 "$root/packaging/copyright" "$doc/copyright"
 mkdir -p "$doc/examples"
+"$root/packaging/copyright.sh" "$built" >"$doc/copyright"
 cp "$root"/examples/*.toml "$doc/examples/"
 printf 'verge (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md of the sources.\n\n -- The Verge authors <verge@example.org>  %s\n' \
   "$version" "$(date -Ru -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"
@@ -66,8 +66,8 @@ depends=$(DEB_HOST_ARCH="$architecture" dpkg-shlibdeps -O --ignore-missing-info 
 [ -n "$depends" ] || { cat shlibdeps.log >&2; exit 1; }
 node=$("${tools}objdump" -p debian/verge/usr/libexec/verge/verge-isolate | sed -n 's/.*NEEDED *libnode\.so\.\([0-9]*\).*/libnode\1/p')
 case ", $depends," in *", $node"*) ;; *) depends="$depends, $node" ;; esac
-# What is loaded on demand, of the versions that it was built for.
-on_demand=$(sed -n 's/^\(libnats\|librocksdb\) [^ ]* \([^ ,]*\).*/\2/p' "${system:-/var/lib}/dpkg/info"/*.shlibs | sort -u | paste -sd, | sed 's/,/, /g')
+# What is loaded on demand, of the versions that it was built for: JetStream, keys and values, the planner.
+on_demand=$(sed -n 's/^\(libnats\|librocksdb\|libCbcSolver\) [^ ]* \([^ ,]*\).*/\2/p' "${system:-/var/lib}/dpkg/info"/*.shlibs | sort -u | paste -sd, | sed 's/,/, /g')
 cat >"$stage/DEBIAN/control" <<CONTROL
 Package: verge
 Version: $version

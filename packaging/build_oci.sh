@@ -66,7 +66,8 @@ install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$stage/etc/ssl/certs/ca-ce
 install -D -m 644 /etc/ssl/openssl.cnf "$stage/etc/ssl/openssl.cnf"
 
 install -D -m 644 "$root/packaging/verge.toml" "$stage/etc/verge/verge.toml"
-install -D -m 644 "$root/packaging/copyright" "$stage/usr/share/doc/verge/copyright"
+mkdir -p "$stage/usr/share/doc/verge"
+"$root/packaging/copyright.sh" "$built" >"$stage/usr/share/doc/verge/copyright"
 install -D -m 644 "$root/LICENSE" "$stage/usr/share/common-licenses/Apache-2.0"
 printf 'root:x:0:0:root:/:/sbin/nologin\nverge:x:%d:%d:Verge:/var/lib/verge:/sbin/nologin\n' $user $user >"$stage/etc/passwd"
 printf 'root:x:0:\nverge:x:%d:\n' $user >"$stage/etc/group"

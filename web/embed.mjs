@@ -15,6 +15,7 @@ const kTypes = {
   css: "text/css; charset=utf-8",
   svg: "image/svg+xml",
   json: "application/json",
+  txt: "text/plain; charset=utf-8",
 };
 
 function walk(folder) {

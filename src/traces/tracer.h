@@ -24,8 +24,9 @@ class Tracer {
   static constexpr size_t kBytesMax = 8U << 20;
 
   struct Options {
-    uint64_t one_in = 0;      // so many traces is written; 0: none
-    bool heeds_flag = false;  // of requests that are in a trace, those are written that say so; one in so many of others
+    uint64_t one_in = 0;  // so many traces is written; 0: none
+    bool heeds_flag =
+        false;  // of requests that are in a trace, those are written that say so; one in so many of others
   };
   explicit Tracer(const Options& options);
 

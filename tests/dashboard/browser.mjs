@@ -62,6 +62,9 @@ const actions = {
       await new Promise((done) => setTimeout(done, 40));
     }
   },
+  // From now on what is asked for by this path fails, or does not any more.
+  block: ({ path }) => page.route(path, (route) => route.abort()),
+  unblock: ({ path }) => page.unroute(path),
   click: ({ what }) => page.click(what, { timeout: 10_000 }),
   fill: ({ what, text }) => page.fill(what, text, { timeout: 10_000 }),
   choose: ({ what, value }) => page.selectOption(what, value, { timeout: 10_000 }),

@@ -42,6 +42,9 @@ class Served(verge.TestCase):
             self.assertEqual(plain.fields["vary"], "Accept-Encoding", taken)
             self.assertNotEqual(plain.fields["etag"], page.fields["etag"], "other bytes have another strong tag")
         self.assertEqual(node.admin("/assets/none.js").status, 404)
+        licences = get("/licences.txt").body.decode()
+        for package in ("preact", "uplot", "d3-geo", "world-atlas"):
+            self.assertIn(f"--- {package} ", licences, "those whose work the page is made of are named")
         self.assertEqual(node.admin("/", method="POST").status, 405)
 
 
@@ -104,6 +107,67 @@ class Reported(WithBrowser):
         self.assertGreaterEqual(first, 3)
         self.browser.wait(f"{age} >= {first} + 3", "it is counted on")
         self.nothing_went_wrong()
+
+    def test_a_long_name_fits_a_narrow_window(self):
+        name = "n" * 63
+        node = self.node(name, tier="cloud").start()
+        below = "m" * 63
+        self.report(node, {"id": "1" * 32, "name": below, "tier": "edge"})
+        for fragment in [*PAGES.values(), "#/node/" + node.status()["node"]["id"], "#/node/" + "1" * 32]:
+            self.look(node, fragment, width=360)
+            self.browser.wait(f"document.body.innerText.includes('{name}')", "its name")
+            wide = self.browser.do("evaluate", script="document.documentElement.scrollWidth")
+            self.assertLessEqual(wide, 360, fragment)
+        self.nothing_went_wrong()
+
+    def test_no_child_is_left_out(self):
+        node = self.node("cloud", tier="cloud").start()
+        parent = "f" * 32
+        self.report(node, {"id": parent, "name": "fog", "tier": "fog"},
+                    *({"id": f"{number:032x}", "parent": parent, "name": f"edge-{number}", "tier": "edge", "latitude": 50,
+                       "longitude": number / 10} for number in range(1, 61)))
+        self.look(node, "#/node/" + parent)
+        rows = "[...document.querySelectorAll('main section')].find(s => s.innerText.startsWith('Children'))?.querySelectorAll('tbody tr').length"
+        self.browser.wait(f"{rows} == 50", "the first")
+        self.browser.do("click", what="button.more")
+        self.browser.wait(f"{rows} == 60", "all of them")
+        self.look(node, "#/insights")
+        self.browser.do("fill", what="form input", text="Paris")
+        self.browser.do("click", what="form button")
+        self.browser.wait("document.querySelectorAll('tbody tr').length == 10", "the nearest")
+        self.browser.do("click", what="button.more")
+        self.browser.wait("document.querySelectorAll('tbody tr').length == 60", "all of them")
+        self.look(node)
+        self.browser.wait("[...document.querySelectorAll('tbody th')].some(th => th.textContent.replace(/\\s+/g, ' ') == 'edge-7, below fog')",
+                          "whose child it is stands there for those who do not see the indentation")
+        self.nothing_went_wrong()
+
+    def test_what_cannot_be_read_is_said(self):
+        node = self.node("edge", '[[site]]\nhosts = ["shop.example"]\norigins = ["http://127.0.0.1:1"]\n').start()
+        text = "document.querySelector('main').innerText"
+        for path in ("**/v1/workers", "**/v1/requests", "**/v1/history*", "**/land-110m*"):
+            self.browser.do("block", path=path)
+        self.look(node, "#/requests")
+        self.browser.wait(f"{text}.split('This could not be read: the node does not answer').length == 4", "lists")
+        self.browser.wait(f"{text}.includes('No last hour to show: the node does not answer')", "charts")
+        self.assertNotIn("No worker runs", self.browser.do("evaluate", script=text))
+        self.browser.do("unblock", path="**/v1/workers")
+        self.browser.do("unblock", path="**/v1/history*")
+        self.browser.wait(f"{text}.includes('No worker runs at this node')", "it is asked again")
+        self.browser.wait(f"!{text}.includes('No last hour')", "and so is the last hour")
+        self.look(node, "#/")
+        self.browser.wait(f"{text}.includes('without them')", "coasts")
+        self.assertTrue(all("ERR_FAILED" in each for each in self.browser.do("errors")))
+
+    def test_a_tail_that_ends_says_so(self):
+        node = self.node("edge").start()
+        self.look(node, "#/events")
+        self.browser.do("click", what="form button[type=submit]")
+        status = "document.querySelector('form [role=status]').innerText"
+        self.browser.wait(f"{status} == 'watching'", "it watches")
+        node.stop()
+        self.browser.wait(f"/^not watching any more: the node (ended it|does not answer)$/.test({status})", "it does not, and why")
+        self.browser.do("errors")
 
     def test_nodes_whose_parents_are_a_circle_are_shown(self):
         node = self.node("cloud", tier="cloud", sets=['node.children=["ghost"]']).start()

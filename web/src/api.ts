@@ -149,6 +149,11 @@ export class Refused extends Error {
   }
 }
 
+// For people: what the node says, or that it says nothing.
+export function said(problem: unknown): string {
+  return problem instanceof Refused ? problem.message : "the node does not answer";
+}
+
 const tokenKey = "verge-token";
 
 export const token = {

@@ -1,7 +1,7 @@
 // Events: what comes in, what is decided, what waits, what is sent; and what happens, as it happens.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { listen, Refused, type Tailed } from "./api";
+import { listen, said, type Tailed } from "./api";
 import { bytes, clock, count, microseconds, milliseconds, number, percent } from "./format";
 import { Card, Chart, Page, Table, Tiles } from "./parts";
 import { useKnown } from "./state";
@@ -46,10 +46,13 @@ function Tail() {
         });
       },
     )
-      .then(() => setRunning(false))
+      .then(() => {
+        setProblem("the node ended it");
+        setRunning(false);
+      })
       .catch((error: unknown) => {
         if (controller.signal.aborted) return;
-        setProblem(error instanceof Refused ? error.message : "the node is lost");
+        setProblem(said(error));
         setRunning(false);
       });
     return () => controller.abort();
@@ -74,7 +77,7 @@ function Tail() {
           Stop
         </button>
         <span class="quiet" role="status">
-          {running ? "watching" : problem || "not watching"}
+          {running ? "watching" : problem ? `not watching any more: ${problem}` : "not watching"}
           {missing > 0 && `, ${count(missing)} left out`}
         </span>
       </form>

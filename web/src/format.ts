@@ -59,3 +59,10 @@ export function duration(seconds: number): string {
 export function clock(time: number): string {
   return new Date(time).toLocaleTimeString("en-GB");
 }
+
+// With its day, unless that is today.
+export function moment(time: number): string {
+  const at = new Date(time);
+  if (at.toDateString() === new Date().toDateString()) return clock(time);
+  return `${at.toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" })}, ${clock(time)}`;
+}

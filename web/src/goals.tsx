@@ -2,7 +2,7 @@
 
 import type { Goal } from "./api";
 import { microseconds, milliseconds, percent } from "./format";
-import { Page, Table } from "./parts";
+import { kWaiting, Page, Table } from "./parts";
 import { useKnown } from "./state";
 
 function shown(goal: Goal, value: number | null): string {
@@ -14,6 +14,7 @@ export function GoalsPage() {
   const { goals } = useKnown();
   return (
     <Page title="Goals">
+      {!goals && <p class="quiet">{kWaiting}</p>}
       <section class="card goals">
         <Table caption="Goals" head={["Figure", ">Measured", ">Goal", "Met", "Over"]}>
           {(goals ?? []).map((goal) => (

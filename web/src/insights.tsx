@@ -1,10 +1,38 @@
 // Insights: what somebody should look at; and how far this tree is from a place.
 
 import { useState } from "preact/hooks";
-import { get, type Latency } from "./api";
+import { get, type Latency, said } from "./api";
 import { count, milliseconds, percent } from "./format";
-import { Card, Page, StateMark, Table } from "./parts";
+import { Card, kWaiting, Page, StateMark, Table, useBeginning } from "./parts";
 import { useKnown } from "./state";
+
+function Predictions({ answer }: { answer: Latency }) {
+  const [shown, more] = useBeginning(answer.nodes, 10);
+  return (
+    <>
+      <Table
+        caption={`Predicted latency from ${answer.place}`}
+        head={["Node", "State", "Site", ">Distance", ">Latency", ">1 in 10 below", ">1 in 10 above", ">Confidence"]}
+      >
+        {shown.map((each, place) => (
+          <tr key={place}>
+            <th scope="row">{each.node}</th>
+            <td>
+              <StateMark state={each.state} />
+            </td>
+            <td>{each.site || "–"}</td>
+            <td class="right">{count(each.distance_km)} km</td>
+            <td class="right">{milliseconds(each.latency_ms)}</td>
+            <td class="right">{milliseconds(each.p10_ms)}</td>
+            <td class="right">{milliseconds(each.p90_ms)}</td>
+            <td class="right">{percent(each.confidence)}</td>
+          </tr>
+        ))}
+      </Table>
+      {more}
+    </>
+  );
+}
 
 function Predicted() {
   const [place, setPlace] = useState("");
@@ -17,7 +45,7 @@ function Predicted() {
       setProblem("");
     } catch (error) {
       setAnswer(null);
-      setProblem(error instanceof Error ? error.message : "the node is lost");
+      setProblem(said(error));
     }
   };
   return (
@@ -37,27 +65,7 @@ function Predicted() {
           {problem || (answer && answer.nodes.length === 0 && "No node says where it is (node.position).")}
         </span>
       </form>
-      {answer && answer.nodes.length > 0 && (
-        <Table
-          caption={`Predicted latency from ${answer.place}`}
-          head={["Node", "State", "Site", ">Distance", ">Latency", ">1 in 10 below", ">1 in 10 above", ">Confidence"]}
-        >
-          {answer.nodes.slice(0, 10).map((each, place) => (
-            <tr key={place}>
-              <th scope="row">{each.node}</th>
-              <td>
-                <StateMark state={each.state} />
-              </td>
-              <td>{each.site || "–"}</td>
-              <td class="right">{count(each.distance_km)} km</td>
-              <td class="right">{milliseconds(each.latency_ms)}</td>
-              <td class="right">{milliseconds(each.p10_ms)}</td>
-              <td class="right">{milliseconds(each.p90_ms)}</td>
-              <td class="right">{percent(each.confidence)}</td>
-            </tr>
-          ))}
-        </Table>
-      )}
+      {answer && answer.nodes.length > 0 && <Predictions answer={answer} key={answer.place} />}
       <p class="quiet">From physics: light in glass over a usual detour, there and back, to the begin of an answer.</p>
     </Card>
   );
@@ -67,6 +75,7 @@ export function InsightsPage() {
   const { insights } = useKnown();
   return (
     <Page title="Insights">
+      {!insights && <p class="quiet">{kWaiting}</p>}
       {insights && insights.length === 0 && <p class="good">Nothing needs a look: no threshold is passed here, and no node below is offline, slow, or off in its clock.</p>}
       <ul class="insights" aria-label="Insights">
         {(insights ?? []).map((each, place) => (

@@ -6,11 +6,11 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { token } from "./api";
 import { EventsPage } from "./events";
-import { clock } from "./format";
+import { moment } from "./format";
 import { GoalsPage } from "./goals";
 import { InsightsPage } from "./insights";
 import { NodePage } from "./node";
-import { type Scheme, setScheme, storedScheme } from "./parts";
+import { Page, type Scheme, setScheme, storedScheme } from "./parts";
 import { RequestsPage } from "./requests";
 import { reconnect, run, useKnown } from "./state";
 import { TreePage } from "./tree";
@@ -39,9 +39,10 @@ function useHash(): string {
 function TokenForm({ refusal }: { refusal: string }) {
   const [value, setValue] = useState("");
   return (
-    <main id="main">
-      <h1>This node asks for a token</h1>
-      <p class="lead">{refusal}</p>
+    <Page title="This node asks for a token">
+      <p class="lead" role="alert">
+        {refusal}
+      </p>
       <form
         class="bar"
         onSubmit={(event) => {
@@ -56,7 +57,7 @@ function TokenForm({ refusal }: { refusal: string }) {
         </label>
         <button type="submit">Use it</button>
       </form>
-    </main>
+    </Page>
   );
 }
 
@@ -131,7 +132,7 @@ function App() {
       </header>
       {lost && (
         <div class="banner" role="alert">
-          {refusal ? <b>The node turns this page away: {refusal}.</b> : <b>Lost the node.</b>} {tree ? `What you see is of ${clock(heard)}.` : "It has not answered yet."} It is tried again every
+          {refusal ? <b>The node turns this page away: {refusal}.</b> : <b>Lost the node.</b>} {tree ? `What you see is of ${moment(heard)}.` : "It has not answered yet."} It is tried again every
           second.
         </div>
       )}
@@ -153,7 +154,7 @@ function App() {
       <footer>
         {tree && (
           <span>
-            {tree.self.tier} · version {tree.self.version} · <a href="v1/openapi.json">API</a>
+            {tree.self.tier} · version {tree.self.version} · <a href="v1/openapi.json">API</a> · <a href="licences.txt">Licences</a>
           </span>
         )}
       </footer>

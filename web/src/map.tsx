@@ -14,18 +14,22 @@ const graticule = path(geoGraticule10()) ?? "";
 
 let land: string | undefined;
 
-function useLand(): string | undefined {
+function useLand(): { drawn: string | undefined; isMissing: boolean } {
   const [drawn, set] = useState(land);
+  const [isMissing, setMissing] = useState(false);
   useEffect(() => {
     if (land !== undefined) return;
     // A file of the node's own; the page is there before it.
-    void import("world-atlas/land-110m.json").then((atlas) => {
-      const topology = atlas.default as unknown as Topology<{ land: GeometryCollection }>;
-      land = path(feature(topology, topology.objects.land)) ?? "";
-      set(land);
-    });
+    import("world-atlas/land-110m.json").then(
+      (atlas) => {
+        const topology = atlas.default as unknown as Topology<{ land: GeometryCollection }>;
+        land = path(feature(topology, topology.objects.land)) ?? "";
+        set(land);
+      },
+      () => setMissing(true),
+    );
   }, []);
-  return drawn;
+  return { drawn, isMissing };
 }
 
 interface Spot {
@@ -35,7 +39,7 @@ interface Spot {
 }
 
 export function WorldMap({ self, nodes }: { self: Node; nodes: Map<string, Node> }) {
-  const drawn = useLand();
+  const { drawn, isMissing } = useLand();
   const all = [self, ...nodes.values()].filter((node) => node.latitude !== null && node.longitude !== null);
   const where = (node: Node) => projection([node.longitude!, node.latitude!])!;
   // Nodes of one place are one spot.
@@ -97,6 +101,7 @@ export function WorldMap({ self, nodes }: { self: Node; nodes: Map<string, Node>
           );
         })}
       </svg>
+      {isMissing && <p class="quiet">The node did not give out the coasts: the map is without them until the page is loaded anew.</p>}
       {all.length === 0 && (
         <p class="quiet">
           No node says where it is. Set <code>node.position</code> to degrees or a city, and <code>node.site</code> to a name.

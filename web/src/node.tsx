@@ -2,7 +2,7 @@
 
 import type { Node } from "./api";
 import { bytes, count, duration, microseconds, milliseconds, nothing, number, percent } from "./format";
-import { Card, Chart, Page, StateMark, Table, Tiles } from "./parts";
+import { Card, Chart, kWaiting, Page, StateMark, Table, Tiles, useBeginning } from "./parts";
 import { useClock, useKnown } from "./state";
 
 function About({ node, parent, isSelf }: { node: Node; parent: string | undefined; isSelf: boolean }) {
@@ -42,6 +42,32 @@ function About({ node, parent, isSelf }: { node: Node; parent: string | undefine
   );
 }
 
+function Children({ nodes }: { nodes: Node[] }) {
+  const [shown, more] = useBeginning(nodes, 50);
+  return (
+    <Card title="Children">
+      {nodes.length === 0 ? (
+        <p class="quiet">No node reports to it.</p>
+      ) : (
+        <Table caption="Children" head={["Name", "State", ">Events/s"]}>
+          {shown.map((child) => (
+            <tr key={child.id}>
+              <th scope="row">
+                <a href={`#/node/${child.id}`}>{child.name}</a>
+              </th>
+              <td>
+                <StateMark state={child.state} />
+              </td>
+              <td class="right">{number(child.figures["events_per_s"])}</td>
+            </tr>
+          ))}
+        </Table>
+      )}
+      {more}
+    </Card>
+  );
+}
+
 export function NodePage({ id }: { id: string }) {
   const { tree, nodes, now } = useKnown();
   const isSelf = tree?.self.id === id;
@@ -49,7 +75,7 @@ export function NodePage({ id }: { id: string }) {
   if (!tree || !node) {
     return (
       <Page title="Node">
-        <p>{tree ? "No node has this id any more." : "Waiting for the node."}</p>
+        <p>{tree ? "No node has this id any more." : kWaiting}</p>
       </Page>
     );
   }
@@ -58,7 +84,9 @@ export function NodePage({ id }: { id: string }) {
     : node.parent === tree.self.id
       ? tree.self.name
       : nodes.get(node.parent ?? "")?.name;
-  const below = [...nodes.values()].filter((each) => each.parent === id);
+  const below = [...nodes.values()]
+    .filter((each) => each.parent === id)
+    .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
   const figures = isSelf && now ? now.figures : node.figures;
   return (
     <Page title={node.name}>
@@ -91,25 +119,7 @@ export function NodePage({ id }: { id: string }) {
       )}
       <div class="columns even">
         <About node={node} parent={parent} isSelf={isSelf} />
-        <Card title="Children">
-          {below.length === 0 ? (
-            <p class="quiet">No node reports to it.</p>
-          ) : (
-            <Table caption="Children" head={["Name", "State", ">Events/s"]}>
-              {below.slice(0, 50).map((child) => (
-                <tr key={child.id}>
-                  <th scope="row">
-                    <a href={`#/node/${child.id}`}>{child.name}</a>
-                  </th>
-                  <td>
-                    <StateMark state={child.state} />
-                  </td>
-                  <td class="right">{number(child.figures["events_per_s"])}</td>
-                </tr>
-              ))}
-            </Table>
-          )}
-        </Card>
+        <Children nodes={below} />
       </div>
       {!isSelf && (
         <p class="quiet">

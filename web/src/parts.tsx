@@ -7,6 +7,8 @@ import type { State } from "./api";
 import { nothing } from "./format";
 import { useKnown } from "./state";
 
+export const kWaiting = "Waiting for the node.";
+
 const kStates: Record<State, [string, string]> = {
   live: ["●", "live"],
   stale: ["◐", "stale"],
@@ -96,6 +98,18 @@ export function Table({ caption, head, children }: { caption: string; head: stri
   );
 }
 
+// The beginning of a long list, and a button for the rest of it.
+export function useBeginning<T>(list: T[], most: number): [T[], ComponentChildren] {
+  const [all, setAll] = useState(false);
+  if (all || list.length <= most) return [list, null];
+  return [
+    list.slice(0, most),
+    <button type="button" class="more" onClick={() => setAll(true)}>
+      Show all {list.length}
+    </button>,
+  ];
+}
+
 export interface Line {
   series: string;
   label: string;
@@ -106,7 +120,7 @@ const kInks = ["--ink-1", "--ink-2", "--ink-3"];
 
 // The last hour of some figures.
 export function Chart({ title, lines, show }: { title: string; lines: Line[]; show: (value: number) => string }) {
-  const { history, now } = useKnown();
+  const { history, historyProblem, now } = useKnown();
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const scheme = useScheme();
@@ -182,6 +196,7 @@ export function Chart({ title, lines, show }: { title: string; lines: Line[]; sh
           ))}
         </span>
       </figcaption>
+      {!history && historyProblem && <p class="quiet">No last hour to show: {historyProblem}. It is asked for again.</p>}
       <div ref={place} class="plot" role="img" aria-label={`${title} over the last hour`} />
     </figure>
   );

@@ -1,10 +1,12 @@
 // Requests: how sites are served, what is asked for most, and purges by hand.
 
-import { useEffect, useState } from "preact/hooks";
-import { get, type Popular, post, type Worker } from "./api";
+import { useState } from "preact/hooks";
+import { type Popular, post, said, type Worker } from "./api";
 import { bytes, count, microseconds, milliseconds, number, percent } from "./format";
-import { Card, Chart, Page, Table, Tiles } from "./parts";
-import { useKnown } from "./state";
+import { Card, Chart, kWaiting, Page, Table, Tiles } from "./parts";
+import { useAnswer, useKnown } from "./state";
+
+const kEvery = 5000;
 
 const kKinds = { tags: "tag", urls: "URL", prefixes: "beginning of URLs", hosts: "host" } as const;
 type Kind = keyof typeof kKinds;
@@ -23,7 +25,7 @@ function PurgeForm() {
       setOutcome(`Done: ${what.trim()} (${answer.purges === 1 ? "one purge" : `${answer.purges} purges`}) is in effect.`);
     } catch (problem) {
       setFailed(true);
-      setOutcome(problem instanceof Error ? problem.message : "the node is lost");
+      setOutcome(said(problem));
     }
   };
   return (
@@ -62,11 +64,22 @@ function PurgeForm() {
   );
 }
 
-function MostAsked({ title, list, none }: { title: string; list: Popular["urls"]; none: string }) {
+// Where there is no list to show: why.
+function NoList({ problem, none, list }: { problem: string; none: string; list: unknown[] | undefined }) {
+  if (list) return <p class="quiet">{none}</p>;
+  return problem ? <p class="outcome failed">This could not be read: {problem}.</p> : <p class="quiet">{kWaiting}</p>;
+}
+
+interface Asked<T> {
+  list: T[] | undefined; // not known yet
+  problem: string;
+}
+
+function MostAsked({ title, none, list, problem }: Asked<Popular["urls"][0]> & { title: string; none: string }) {
   return (
     <Card title={title}>
-      {list.length === 0 ? (
-        <p class="quiet">{none}</p>
+      {!list?.length ? (
+        <NoList list={list} problem={problem} none={none} />
       ) : (
         <Table caption={title} head={["What", ">Share"]}>
           {list.slice(0, 12).map((each) => (
@@ -83,11 +96,11 @@ function MostAsked({ title, list, none }: { title: string; list: Popular["urls"]
   );
 }
 
-function Workers({ list }: { list: Worker[] }) {
+function Workers({ list, problem }: Asked<Worker>) {
   return (
     <Card title="Workers">
-      {list.length === 0 ? (
-        <p class="quiet">No worker runs at this node.</p>
+      {!list?.length ? (
+        <NoList list={list} problem={problem} none="No worker runs at this node." />
       ) : (
         <Table
           caption="Workers"
@@ -114,19 +127,10 @@ function Workers({ list }: { list: Worker[] }) {
 }
 
 export function RequestsPage() {
-  const { now, connection } = useKnown();
-  const [popular, setPopular] = useState<Popular>({ urls: [], tags: [] });
-  const [workers, setWorkers] = useState<Worker[]>([]);
-  useEffect(() => {
-    if (connection !== "live") return;
-    const ask = () => {
-      void get<Popular>("v1/requests").then(setPopular, () => {});
-      void get<{ workers: Worker[] }>("v1/workers").then((answer) => setWorkers(answer.workers), () => {});
-    };
-    ask();
-    const timer = setInterval(ask, 5000);
-    return () => clearInterval(timer);
-  }, [connection === "live"]);
+  const { now } = useKnown();
+  const popular = useAnswer<Popular>("v1/requests", kEvery);
+  const asked = useAnswer<{ workers: Worker[] }>("v1/workers", kEvery);
+  const workers = { list: asked.answer?.workers, problem: asked.problem };
   const figures = now?.figures ?? {};
   if (now && !now.has_sites) {
     return (
@@ -135,7 +139,7 @@ export function RequestsPage() {
           This node serves no site. Add a <code>[[site]]</code> to its configuration, and requests to its hosts are answered
           from the cache here.
         </p>
-        {workers.length > 0 && <Workers list={workers} />}
+        {(workers.list?.length || workers.problem) && <Workers {...workers} />}
       </Page>
     );
   }
@@ -181,14 +185,20 @@ export function RequestsPage() {
         />
       </div>
       <div class="columns even">
-        <MostAsked title="Asked for most" list={popular.urls} none="Nothing was asked for lately." />
+        <MostAsked
+          title="Asked for most"
+          list={popular.answer?.urls}
+          problem={popular.problem}
+          none="Nothing was asked for lately."
+        />
         <MostAsked
           title="Tags asked for most"
-          list={popular.tags}
+          list={popular.answer?.tags}
+          problem={popular.problem}
           none="No answer names tags. Origins do so in Cache-Tag or Surrogate-Key; then all of a tag can be purged at once."
         />
         <PurgeForm />
-        <Workers list={workers} />
+        <Workers {...workers} />
       </div>
     </Page>
   );

@@ -3,10 +3,11 @@
 // The node is lost when nothing came for kSilence: a node that is there says something every two seconds.
 
 import { useEffect, useState } from "preact/hooks";
-import { get, type Goal, type History, type Insight, listen, type Node, type Now, Refused, type Tree } from "./api";
+import { get, type Goal, type History, type Insight, listen, type Node, type Now, Refused, said, type Tree } from "./api";
 
 const kSilence = 4500;
 const kAgain = 1000;
+const kHistoryAgain = 5000;
 const kHour = 3_600_000;
 const kGap = 30_000; // between two samples: longer than a connection takes to begin anew
 
@@ -20,6 +21,7 @@ export interface Known {
   insights: Insight[] | null;
   goals: Goal[] | null;
   history: History | null;
+  historyProblem: string; // why there is none
 }
 
 export const known: Known = {
@@ -32,6 +34,7 @@ export const known: Known = {
   insights: null,
   goals: null,
   history: null,
+  historyProblem: "",
 };
 
 const watchers = new Set<() => void>();
@@ -70,6 +73,36 @@ export function useClock(): number {
   return Math.max(now, known.heard);
 }
 
+// What the node answers to a question, asked anew every so often while it is reached. What it said last stays when it says
+// nothing more; `problem` tells why that is.
+export function useAnswer<T>(path: string, everyMs: number): { answer: T | null; problem: string } {
+  const { connection } = useKnown();
+  const [answer, setAnswer] = useState<T | null>(null);
+  const [problem, setProblem] = useState("");
+  const isReached = connection === "live";
+  useEffect(() => {
+    if (!isReached) return;
+    let isLeft = false;
+    const ask = async () => {
+      try {
+        const value = await get<T>(path);
+        if (isLeft) return;
+        setAnswer(value);
+        setProblem("");
+      } catch (thrown) {
+        if (!isLeft) setProblem(said(thrown));
+      }
+    };
+    void ask();
+    const timer = setInterval(ask, everyMs);
+    return () => {
+      isLeft = true;
+      clearInterval(timer);
+    };
+  }, [path, everyMs, isReached]);
+  return { answer, problem };
+}
+
 function take(name: string, data: string) {
   known.heard = Date.now();
   if (known.connection !== "live") known.connection = "live";
@@ -101,7 +134,10 @@ function take(name: string, data: string) {
 // The newest sample joins the history; what is older than an hour goes.
 function grow(now: Now) {
   const history = known.history;
-  if (!history) return;
+  if (!history) {
+    if (Date.now() - historyAsked > kHistoryAgain) void loadHistory();
+    return;
+  }
   const last = history.times_ms.at(-1);
   if (last === now.time_ms) return;
   // The node's clock was set: what time all samples are of is another then.
@@ -119,6 +155,8 @@ let current = new AbortController();
 
 // Begins anew at once, as after a token was given.
 export function reconnect() {
+  known.refusal = "";
+  changed();
   current.abort();
 }
 
@@ -155,11 +193,15 @@ export async function run(): Promise<never> {
   }
 }
 
+let historyAsked = 0;
+
 async function loadHistory() {
+  historyAsked = Date.now();
   try {
     known.history = await get<History>("v1/history?points=360");
-    changed();
-  } catch {
-    // The stream has said already that the node is lost.
+    known.historyProblem = "";
+  } catch (problem) {
+    known.historyProblem = said(problem);
   }
+  changed();
 }

@@ -5,12 +5,13 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Node, Parent, State } from "./api";
 import { count, microseconds, milliseconds, nothing, number, percent } from "./format";
 import { WorldMap } from "./map";
-import { Card, Page, StateMark, Table, Tiles } from "./parts";
+import { Card, kWaiting, Page, StateMark, Table, Tiles } from "./parts";
 import { useKnown } from "./state";
 
 interface Placed {
   node: Node;
   depth: number;
+  parent: string; // its name
 }
 
 // Parents before their children, children by name. A node whose parent is not known stands below this one.
@@ -24,25 +25,26 @@ export function placed(self: Node, nodes: Map<string, Node>): Placed[] {
   }
   const all: Placed[] = [];
   const seen = new Set<string>();
-  const visit = (node: Node, depth: number) => {
+  const visit = (node: Node, depth: number, parent: string) => {
     if (seen.has(node.id!)) return;
     seen.add(node.id!);
-    all.push({ node, depth });
+    all.push({ node, depth, parent });
     const children = below.get(node.id!) ?? [];
     children.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-    for (const child of children) visit(child, depth + 1);
+    for (const child of children) visit(child, depth + 1, node.name);
   };
-  visit(self, 0);
+  visit(self, 0, "");
   // Reports that contradict each other may have named parents in a circle, which hangs from nothing.
-  for (const node of nodes.values()) visit(node, 1);
+  for (const node of nodes.values()) visit(node, 1, self.name);
   return all;
 }
 
-const Row = memo(function Row({ node, depth, isSelf }: { node: Node; depth: number; isSelf: boolean }) {
+const Row = memo(function Row({ node, depth, parent, isSelf }: Placed & { isSelf: boolean }) {
   return (
     <tr>
       <th scope="row" class={`depth depth-${Math.min(depth, 6)}`}>
         <a href={`#/node/${node.id}`}>{node.name}</a>
+        {depth > 0 && <span class="hidden">, below {parent}</span>}
         {isSelf && <span class="tag">this node</span>}
       </th>
       <td>
@@ -101,7 +103,7 @@ export function TreePage() {
   if (!tree) {
     return (
       <Page title="Tree and map">
-        <p>Waiting for the node.</p>
+        <p>{kWaiting}</p>
       </Page>
     );
   }
@@ -170,8 +172,14 @@ export function TreePage() {
           head={["Name", "State", "Tier", "Site", "Version", ">Round trip", ">Events/s", ">Decision p99", ">Waiting", ">Cache hits"]}
         >
           {tree.parent && text === "" && state === "" && <ParentRow parent={tree.parent} />}
-          {shown.map(({ node, depth }) => (
-            <Row key={node.id} node={node} depth={text === "" && state === "" ? depth : 0} isSelf={node.id === tree.self.id} />
+          {shown.map(({ node, depth, parent }) => (
+            <Row
+              key={node.id}
+              node={node}
+              depth={text === "" && state === "" ? depth : 0}
+              parent={parent}
+              isSelf={node.id === tree.self.id}
+            />
           ))}
           {neverSeen.map((name) => (
             <tr key={name}>

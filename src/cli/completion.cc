@@ -22,6 +22,22 @@ std::string quoted(const std::string& text, std::string_view escaped_quote) {
   return out + "'";
 }
 
+// How an option may be spelt: "--help", "-h".
+std::vector<std::string> spellings(const CompletionWord& option) {
+  std::vector<std::string> all = {option.text};
+  if (!option.letter.empty()) all.push_back("-" + option.letter);
+  return all;
+}
+
+// What a case of the shell says for an option of a command, in any of its spellings.
+std::string case_of(const CompletionNode& node, const CompletionWord& option) {
+  std::vector<std::string> patterns;
+  for (const std::string& spelling : spellings(option)) {
+    patterns.push_back(fmt::format("\"{} {}\"", fmt::join(node.path, " "), spelling));
+  }
+  return fmt::format("{}", fmt::join(patterns, "|"));
+}
+
 // The words of the line that are commands, joined by blanks: what both shells look up. (In zsh $path is $PATH.)
 constexpr std::string_view kFindPath = R"(  local commanded="" word next
   for word in "${@}"; do
@@ -51,8 +67,7 @@ std::string bash_completion(const std::vector<CompletionNode>& nodes) {
   for (const CompletionNode& node : nodes) {
     for (const CompletionWord& word : node.options) {
       if (!word.takes_value) continue;
-      out += fmt::format("    \"{} {}\") echo \"{}\"; return ;;\n", fmt::join(node.path, " "), word.text,
-                         fmt::join(word.values, " "));
+      out += fmt::format("    {}) echo \"{}\"; return ;;\n", case_of(node, word), fmt::join(word.values, " "));
     }
   }
   out += "  esac\n  case \"$commanded\" in\n";
@@ -60,7 +75,9 @@ std::string bash_completion(const std::vector<CompletionNode>& nodes) {
     std::vector<std::string> words;
     for (const CompletionWord& word : node.commands) words.push_back(word.text);
     words.insert(words.end(), node.values.begin(), node.values.end());
-    for (const CompletionWord& word : node.options) words.push_back(word.text);
+    for (const CompletionWord& word : node.options) {
+      for (const std::string& spelling : spellings(word)) words.push_back(spelling);
+    }
     out += fmt::format("    \"{}\") echo \"{}\" ;;\n", fmt::join(node.path, " "), fmt::join(words, " "));
   }
   out += R"sh(  esac
@@ -82,14 +99,14 @@ complete -o bashdefault -o default -F _verge verge
 
 std::string zsh_completion(const std::vector<CompletionNode>& nodes) {
   std::string out = "#compdef verge\n# zsh completion of verge: source <(verge completion zsh)\n_verge_list() {\n";
-  out += find_path(nodes) + "  local -a words\n  case \"$commanded ${@[-1]}\" in\n";
+  out += find_path(nodes) + "  local -a words\n  local files=0\n  case \"$commanded ${@[-1]}\" in\n";
   for (const CompletionNode& node : nodes) {
     for (const CompletionWord& word : node.options) {
       if (!word.takes_value) continue;
       const std::string then = word.values.empty()
                                    ? std::string("_files")
                                    : fmt::format("words=({}); _describe 'value' words", fmt::join(word.values, " "));
-      out += fmt::format("    \"{} {}\") {}; return ;;\n", fmt::join(node.path, " "), word.text, then);
+      out += fmt::format("    {}) {}; return ;;\n", case_of(node, word), then);
     }
   }
   out += "  esac\n  case \"$commanded\" in\n";
@@ -98,13 +115,15 @@ std::string zsh_completion(const std::vector<CompletionNode>& nodes) {
     for (const std::string& value : node.values) out += "      " + value + "\n";
     for (const auto* words : {&node.commands, &node.options}) {
       for (const CompletionWord& word : *words) {
-        out += "      " + quoted(word.text + ":" + brief(word.description), "'\\''") + "\n";
+        for (const std::string& spelling : spellings(word)) {
+          out += "      " + quoted(spelling + ":" + brief(word.description), "'\\''") + "\n";
+        }
       }
     }
-    out += "    ) ;;\n";
+    out += fmt::format("    ){} ;;\n", node.takes_arguments && node.values.empty() ? " files=1" : "");
   }
   out += R"(  esac
-  _describe 'verge' words || _files
+  _describe 'verge' words || { (( files )) && _files }
 }
 _verge() { _verge_list "${(@)words[2,CURRENT-1]}" }
 # Loaded from a file of $fpath, this is the body of the first call.
@@ -128,15 +147,20 @@ std::string fish_completion(const std::vector<CompletionNode>& nodes) {
       out += fmt::format("complete -c verge -f -n '{}' -a {} -d {}\n", when, word.text,
                          quoted(brief(word.description), "\\'"));
     }
+    const std::string condition = when.empty() ? "true" : when;
+    if (!node.takes_arguments || !node.values.empty()) {
+      out += fmt::format("complete -c verge -f -n '{}'\n", condition);
+    }
     if (!node.values.empty()) {
       out += fmt::format("complete -c verge -f -n '{}' -a '{}'\n", when, fmt::join(node.values, " "));
     }
     for (const CompletionWord& word : node.options) {
-      out += fmt::format("complete -c verge -n '{}' -l {}", when.empty() ? "true" : when, word.text.substr(2));
+      out += fmt::format("complete -c verge -n '{}' -l {}", condition, word.text.substr(2));
+      if (!word.letter.empty()) out += " -s " + word.letter;
       if (!word.values.empty()) {
         out += fmt::format(" -x -a '{}'", fmt::join(word.values, " "));
       } else if (word.takes_value) {
-        out += " -r";
+        out += " -r -F";
       }
       out += fmt::format(" -d {}\n", quoted(brief(word.description), "\\'"));
     }

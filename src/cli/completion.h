@@ -8,6 +8,7 @@ namespace verge::cli {
 
 struct CompletionWord {
   std::string text;
+  std::string letter;  // "h" of -h, of an option; else empty
   std::string description;
   bool takes_value = false;         // of an option
   std::vector<std::string> values;  // which it may have, where they are known
@@ -19,6 +20,7 @@ struct CompletionNode {
   std::vector<CompletionWord> commands;
   std::vector<CompletionWord> options;  // long spellings
   std::vector<std::string> values;      // which its arguments may have, where they are known
+  bool takes_arguments = false;         // else nothing but options and commands follows: no file
 };
 
 // Parents come before their children in `nodes`.

@@ -22,13 +22,18 @@ std::vector<std::string> values_of(const CLI::Option& option) {
 void collect(const CLI::App& command, const std::vector<std::string>& path, std::vector<CompletionNode>& nodes) {
   CompletionNode node{.path = path};
   const std::vector<const CLI::App*> children = command.get_subcommands([](const CLI::App*) { return true; });
-  for (const CLI::App* child : children) node.commands.push_back({child->get_name(), child->get_description()});
+  for (const CLI::App* child : children) node.commands.push_back({.text = child->get_name(), .description = child->get_description()});
   for (const CLI::Option* option : command.get_options([](const CLI::Option*) { return true; })) {
+    const std::vector<std::string>& letters = option->get_snames();
     for (const std::string& name : option->get_lnames()) {
-      const bool takes_value = option->get_items_expected_min() > 0;
-      node.options.push_back({"--" + name, option->get_description(), takes_value, values_of(*option)});
+      node.options.push_back({.text = "--" + name,
+                              .letter = letters.empty() ? "" : letters.front(),
+                              .description = option->get_description(),
+                              .takes_value = option->get_items_expected_min() > 0,
+                              .values = values_of(*option)});
     }
     if (option->get_positional()) {
+      node.takes_arguments = true;
       const std::vector<std::string> values = values_of(*option);
       node.values.insert(node.values.end(), values.begin(), values.end());
     }

@@ -29,6 +29,10 @@ class MetricsText {
       fmt::format_to(std::back_inserter(out_), "verge_{}{{{}}} {}\n", name_, labels, value);
     }
   }
+  // Of a summary: its "_sum" and "_count".
+  void total(std::string_view suffix, double value, std::string_view labels) {
+    fmt::format_to(std::back_inserter(out_), "verge_{}{}{{{}}} {}\n", name_, suffix, labels, value);
+  }
   void counter(std::string_view name, std::string_view help, uint64_t count) {
     family(name, "counter", help);
     value(static_cast<double>(count));
@@ -129,6 +133,8 @@ void write_workers(MetricsText& out, const std::vector<Workers::Totals>& workers
       out.value(std::chrono::duration<double>(worker.latency.quantile(q)).count(),
                 fmt::format("worker={},quantile=\"{}\"", json_string(worker.name), q));
     }
+    out.total("_sum", static_cast<double>(worker.latency.sum_ns) / 1e9, fmt::format("worker={}", json_string(worker.name)));
+    out.total("_count", static_cast<double>(worker.latency.count), fmt::format("worker={}", json_string(worker.name)));
   }
 }
 

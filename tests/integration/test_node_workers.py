@@ -145,6 +145,9 @@ class NodeWorkers(WithWorkers):
         self.assertGreater(self.metric(node, "worker_cpu_seconds_total", worker="made"), 0)
         self.assertGreater(self.metric(node, "worker_memory_bytes", worker="made"), 0)
         self.assertGreater(self.metric(node, "worker_call_seconds", worker="made", quantile="0.99"), 0)
+        self.assertGreater(self.metric(node, "worker_call_seconds_sum", worker="made"), 0)
+        self.assertEqual(self.metric(node, "worker_call_seconds_count", worker="made"),
+                         self.metric(node, "worker_calls_total", worker="made"))
         # Hits and what workers answer by themselves are the edge's.
         self.assertEqual(self.metric(node, "edge_hit_ratio"), 1)
         worker = node.status()["workers"][0]

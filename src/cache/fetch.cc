@@ -122,6 +122,7 @@ void Fetch::try_origin() {
   }
   origin_ = *chosen;
   tried_ |= uint64_t{1} << (origin_ % 64);
+  if (told_.asks) told_.asks(origins_.url(origin_));
   times_.requested_ms = wall_ms(shared_.clock);
   net::BodyFraming framing;
   if (request_.has_body) framing = {.kind = net::BodyFraming::Kind::kLength, .length = request_.body.size()};
@@ -148,6 +149,7 @@ void Fetch::try_origin() {
 
 void Fetch::abandon() {
   abandoned_ = true;
+  told_.asks = nullptr;
   told_.interim = nullptr;
   told_.head = nullptr;
   told_.failed = nullptr;

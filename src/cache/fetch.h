@@ -90,8 +90,10 @@ struct Fetched {
 class Fetch final : private net::UpstreamObserver {
  public:
   // How who asked is told: at most one of head and failed, after any number of interim; never from within start(). All
-  // may be empty. `ended` comes last, and may destroy the fetch.
+  // may be empty. `ended` comes last, and may destroy the fetch. `asks` says which origin is asked
+  // ("http://host[:port]"), each time, from within start() too.
   struct Told {
+    std::function<void(std::string_view origin)> asks;
     std::function<void(const net::ResponseHead&)> interim;
     std::function<void(Fetched)> head;
     std::function<void(const Error&)> failed;

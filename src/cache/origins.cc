@@ -42,6 +42,7 @@ Result<Origins::Origin> Origins::make(runtime::Loop& loop, const SiteOptions& si
   rest.remove_prefix(is_secure ? 8 : 7);
   Origin origin;
   origin.authority = rest.substr(0, rest.find('/'));
+  origin.url = std::string(is_secure ? "https://" : "http://") + origin.authority;
   std::string with_port = origin.authority;
   const size_t bracket = with_port.rfind(']'), colon = with_port.rfind(':');
   if (colon == std::string::npos || (bracket != std::string::npos && colon < bracket)) {

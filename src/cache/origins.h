@@ -41,11 +41,14 @@ class Origins {
   [[nodiscard]] net::Upstream& upstream(size_t index) { return *origins_[index].upstream; }
   // host[:port], for its Host field.
   [[nodiscard]] std::string_view authority(size_t index) const { return origins_[index].authority; }
+  // http://host[:port] or https://host[:port], as it was configured.
+  [[nodiscard]] std::string_view url(size_t index) const { return origins_[index].url; }
   [[nodiscard]] size_t size() const { return origins_.size(); }
 
  private:
   struct Origin {
     std::unique_ptr<net::Upstream> upstream;
+    std::string url;
     std::string authority;
     bool is_shield = false;
     std::unique_ptr<HealthCheck> check;  // none: it is not asked

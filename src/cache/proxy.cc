@@ -462,6 +462,13 @@ Fetch& Proxy::start_fetch(Exchange* exchange, FetchRequest request, const Asked&
       const auto found = exchanges_.find(id);
       if (found != exchanges_.end()) then(*found->second);
     };
+    if (exchange->note && exchange->note->trace) {
+      told.asks = [with](std::string_view origin) {
+        with([&](Exchange& its) {
+          if (its.note && its.note->trace) its.note->trace->tries(origin);
+        });
+      };
+    }
     told.interim = [with](const net::ResponseHead& head) {
       with([&](Exchange& its) {
         if (head.status != 100) its.responder.send_interim(head.status, head.fields);

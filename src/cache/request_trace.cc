@@ -8,13 +8,14 @@ namespace verge::cache {
 namespace {
 
 constexpr std::string_view kField = "traceparent";
+constexpr std::string_view kStateField = "tracestate";
 constexpr int kClientErrors = 400;  // to who asked them
 constexpr int kServerErrors = 500;
 // error.type of what has no status.
 constexpr std::string_view kOtherError = "_OTHER";
 
-void add_server(std::vector<traces::Attribute>& to, std::string_view host) {
-  traces::ServerName name = traces::server_name(host, {});
+void add_server(std::vector<traces::Attribute>& to, std::string_view host, std::string_view scheme = {}) {
+  traces::ServerName name = traces::server_name(host, scheme);
   to.push_back({"server.address", std::move(name.address)});
   if (name.port) to.push_back({"server.port", *name.port});
 }
@@ -23,8 +24,10 @@ void add_server(std::vector<traces::Attribute>& to, std::string_view host) {
 
 std::optional<RequestTrace> RequestTrace::begin(traces::Tracer& tracer, const Clock& clock,
                                                 const net::HttpRequest& request) {
-  const std::optional<std::string_view> field = request.field(kField);
-  const std::optional<traces::TraceContext> from = field ? traces::parse_traceparent(*field) : std::nullopt;
+  std::optional<traces::TraceContext> from;
+  const auto is_its = [](const net::HttpField& field) { return net::equals_ignoring_case(field.name, kField); };
+  // Of two, none is to be believed.
+  if (std::ranges::count_if(request.fields, is_its) == 1) from = traces::parse_traceparent(*request.field(kField));
   const std::optional<traces::TraceContext> own = tracer.begin(from ? &*from : nullptr);
   if (!own) return std::nullopt;
   // The node's own, which outlives all requests.
@@ -33,22 +36,41 @@ std::optional<RequestTrace> RequestTrace::begin(traces::Tracer& tracer, const Cl
 }
 
 RequestTrace RequestTrace::begin_within(const traces::Scope& scope, const net::HttpRequest& request) {
-  const traces::TraceContext own{scope.context.trace, traces::Tracer::new_span(), true};
+  const traces::TraceContext own{.trace = scope.context.trace,
+                                 .span = traces::Tracer::new_span(),
+                                 .sampled = true,
+                                 .random = scope.context.random};
   return {scope.tracer, *scope.clock, own, scope.context.span, request.is_secure};
 }
 
 void RequestTrace::asked(OwnedFields& fields, MonotonicTime now) {
-  if (asks_.size() >= kAsksMax) return;
-  asks_.push_back({.span = traces::Tracer::new_span(), .since = now, .until = now, .error = {}});
-  const std::string value = traces::traceparent_of({.trace = own_.trace, .span = asks_.back().span, .sampled = true});
+  // What is asked beyond the bound belongs to the request itself.
+  traces::TraceContext context = own_;
+  if (asks_.size() < kAsksMax) {
+    context.span = traces::Tracer::new_span();
+    asks_.push_back({.span = context.span, .since = now, .until = now, .error = {}, .origin = {}});
+  } else {
+    tracer_->count_lost();
+    is_beyond_ = true;
+  }
+  const std::string value = traces::traceparent_of(context);
   std::vector<net::HttpField> all(fields.view().begin(), fields.view().end());
-  std::erase_if(all, [](const net::HttpField& field) { return net::equals_ignoring_case(field.name, kField); });
+  std::erase_if(all, [this](const net::HttpField& field) {
+    return net::equals_ignoring_case(field.name, kField) ||
+           (parent_ == 0 && net::equals_ignoring_case(field.name, kStateField));
+  });
   all.push_back({kField, value});
   fields = OwnedFields(all);
 }
 
+void RequestTrace::tries(std::string_view origin) {
+  if (asks_.empty() || is_beyond_) return;
+  asks_.back().origin = origin;
+  ++asks_.back().tries;
+}
+
 void RequestTrace::answered(int status, std::string_view error, MonotonicTime now) {
-  if (asks_.empty() || asks_.back().until != asks_.back().since) return;
+  if (asks_.empty() || is_beyond_ || asks_.back().until != asks_.back().since) return;
   Ask& last = asks_.back();
   last.until = now;
   last.status = status;
@@ -61,18 +83,18 @@ void RequestTrace::end(const AccessLogLine& line) {
                     .id = own_.span,
                     .parent = parent_,
                     .kind = traces::SpanKind::kServer,
-                    .name = std::string(line.method),
+                    .name = {},
                     .begin_ns = instant.now_ns() - line.duration.count(),
                     .end_ns = instant.now_ns(),
-                    .attributes = {{"http.request.method", std::string(line.method)},
-                                   {"url.scheme", is_secure_ ? "https" : "http"},
+                    .attributes = {{"url.scheme", is_secure_ ? "https" : "http"},
                                    {"client.address", std::string(line.client)},
                                    {"http.response.body.size", static_cast<int64_t>(line.bytes)},
                                    {"verge.cache", std::string(line.cache_status)}}};
+  span.name = traces::add_method(span.attributes, line.method);
   add_server(span.attributes, line.host);
   // Without the query, which may be a signature.
-  const size_t path = span.attributes.size();
-  span.attributes.push_back({"url.path", std::string(line.target.substr(0, line.target.find('?')))});
+  const std::string path(line.target.substr(0, line.target.find('?')));
+  span.attributes.push_back({"url.path", path});
   if (line.status != 0) span.attributes.push_back({"http.response.status_code", static_cast<int64_t>(line.status)});
   if (line.status >= kServerErrors) {
     span.error = "answered " + std::to_string(line.status);
@@ -89,10 +111,17 @@ void RequestTrace::end(const AccessLogLine& line) {
                        .name = "origin",
                        .begin_ns = instant.unix_ns(ask.since),
                        .end_ns = instant.unix_ns(ask.until),
-                       .attributes = {{"http.request.method", std::string(line.method)}},
                        .error = ask.error};
-    add_server(asked.attributes, line.host);
-    asked.attributes.push_back(span.attributes[path]);
+    traces::add_method(asked.attributes, line.method);
+    if (const size_t scheme_end = ask.origin.find("://"); scheme_end != std::string::npos) {
+      const std::string_view origin = ask.origin;
+      add_server(asked.attributes, origin.substr(scheme_end + 3), origin.substr(0, scheme_end));
+      asked.attributes.push_back({"url.full", traces::full_url(ask.origin + path)});
+      if (ask.tries > 1) asked.attributes.push_back({"http.request.resend_count", ask.tries - 1});
+    } else {
+      add_server(asked.attributes, line.host);
+      asked.attributes.push_back({"url.path", path});
+    }
     if (ask.status != 0) asked.attributes.push_back({"http.response.status_code", static_cast<int64_t>(ask.status)});
     if (ask.status >= kClientErrors && asked.error.empty()) asked.error = "answered " + std::to_string(ask.status);
     if (ask.until == ask.since) {

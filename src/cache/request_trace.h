@@ -26,8 +26,11 @@ class RequestTrace {
   // What is done for the request belongs to its span.
   [[nodiscard]] traces::Scope within() const { return {tracer_, clock_, own_}; }
 
-  // The origin, or code, is asked with these fields: they get another traceparent.
+  // The origin, or code, is asked with these fields: they get another traceparent. A tracestate that came with none
+  // that is valid does not go on.
   void asked(OwnedFields& fields, MonotonicTime now);
+  // Which origin is asked for it now: "http://host[:port]". Another one where the last failed.
+  void tries(std::string_view origin);
   // It answered, or did not: `error` says why; empty: it did.
   void answered(int status, std::string_view error, MonotonicTime now);
   // The request has its answer, or has none.
@@ -42,6 +45,8 @@ class RequestTrace {
     MonotonicTime until{};  // since: it is not answered yet
     int status = 0;
     std::string error;
+    std::string origin;  // that was asked last; empty: none, it is code
+    int64_t tries = 0;
   };
   RequestTrace(std::shared_ptr<traces::Tracer> tracer, const Clock& clock, const traces::TraceContext& own,
                traces::SpanId parent, bool is_secure)
@@ -53,6 +58,7 @@ class RequestTrace {
   traces::SpanId parent_;  // of whoever sent the request; 0: nobody
   bool is_secure_;         // how it came
   std::vector<Ask> asks_;
+  bool is_beyond_ = false;  // more were asked than are noted
 };
 
 }  // namespace verge::cache

@@ -23,15 +23,13 @@ constexpr std::string_view kSequenceProperty = "verge-sequence";
 }  // namespace
 
 std::expected<std::optional<uint64_t>, std::string_view> sequence_of(const Properties& properties) {
-  for (const auto& [name, value] : properties.user) {
-    if (name != kSequenceProperty) continue;
-    uint64_t sequence = 0;
-    const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), sequence);
-    const bool is_number = problem == std::errc{} && end == value.data() + value.size();
-    if (!is_number || sequence > kSourceSequenceMax) return std::unexpected(value);
-    return sequence;
-  }
-  return std::nullopt;
+  const std::optional<std::string_view> value = properties.user_property(kSequenceProperty);
+  if (!value) return std::nullopt;
+  uint64_t sequence = 0;
+  const auto [end, problem] = std::from_chars(value->data(), value->data() + value->size(), sequence);
+  const bool is_number = problem == std::errc{} && end == value->data() + value->size();
+  if (!is_number || sequence > kSourceSequenceMax) return std::unexpected(*value);
+  return sequence;
 }
 
 Broker::Broker(runtime::Loop& loop, size_t shard, const Limits& limits, Intake& intake)
@@ -492,7 +490,8 @@ void Broker::publish_will(Message will, std::string also) {
                 .payload = message->payload,
                 .qos = 0,
                 .received = message->received,
-                .sequence = std::nullopt},
+                .sequence = std::nullopt,
+                .traceparent = {}},
                {});
   matches_.clear();
   tree_.match(message->topic, matches_);

@@ -22,7 +22,8 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
                                         .qos = publish.qos,
                                         .refusable = session.version() == Version::k5,
                                         .received = loop_.now(),
-                                        .sequence = sequence_of(publish.properties).value_or(std::nullopt)},
+                                        .sequence = sequence_of(publish.properties).value_or(std::nullopt),
+                                        .traceparent = publish.properties.user_property("traceparent").value_or("")},
                                        ticket);
   matches_.clear();
   tree_.match(publish.topic, matches_);

@@ -28,6 +28,9 @@ struct Incoming {
   MonotonicTime received;
   // The user property "verge-sequence": the client numbers what it sends, so that a repetition is recognised.
   std::optional<uint64_t> sequence;
+  // The user property "traceparent" (W3C Trace Context for MQTT): the trace that its sender is in; empty: it names
+  // none.
+  std::string_view traceparent;
 };
 
 enum class Verdict {

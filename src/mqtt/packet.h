@@ -111,6 +111,14 @@ struct Properties {
   std::optional<uint8_t> subscription_identifiers_available;
   std::optional<uint8_t> shared_available;
   std::vector<UserProperty> user;
+
+  // The first user property of that name; nothing where there is none.
+  [[nodiscard]] std::optional<std::string_view> user_property(std::string_view name) const {
+    for (const UserProperty& each : user) {
+      if (each.first == name) return each.second;
+    }
+    return std::nullopt;
+  }
 };
 
 struct Will {

@@ -52,7 +52,18 @@ void AdminApi::answer_queues(const net::HttpRequest& request, net::HttpResponder
   const auto answer = [&](const std::string& body) {
     responder.respond({.status = 200, .content_type = "application/json", .fields = {}, .body = body + "\n"});
   };
-  if (rest.empty() && is_reading) {
+  if (!action.empty() && action != "retry") {
+    return respond_problem(responder, 404,
+                           {"http.not-found", fmt::format("nothing is served at {}", request.path),
+                            "see /v1/queues, /v1/queues/NAME, /v1/queues/NAME/retry"});
+  }
+  if (action.empty() ? !is_reading : request.method != "POST") {
+    return respond_problem(responder, 405,
+                           {"http.method", fmt::format("{} is not served at {}", request.method, request.path),
+                            "GET /v1/queues, GET /v1/queues/NAME, POST /v1/queues/NAME/retry"},
+                           {{"Allow", action.empty() ? "GET, HEAD" : "POST"}});
+  }
+  if (rest.empty()) {
     std::string body = R"({"queues":[)";
     for (const queues::QueueTotals& queue : all) {
       body.append(body.ends_with('[') ? "" : ",").append(totals_json(queue));
@@ -64,7 +75,7 @@ void AdminApi::answer_queues(const net::HttpRequest& request, net::HttpResponder
                            {"queues.unknown", fmt::format("there is no queue {}", printable(name.value_or(""))),
                             "see GET /v1/queues; a worker that names a [[queue]] makes it"});
   }
-  if (action.empty() && is_reading) {
+  if (action.empty()) {
     size_t limit = kPeekUsual;
     const std::string given = net::query_parameter(request.query, "limit").value_or("");
     if (!given.empty()) {
@@ -79,11 +90,6 @@ void AdminApi::answer_queues(const net::HttpRequest& request, net::HttpResponder
       body.append(body.ends_with('[') ? "" : ",").append(message_json(message));
     }
     return answer(body + "]}");
-  }
-  if (action != "retry" || request.method != "POST") {
-    return respond_problem(responder, 405,
-                           {"http.method", fmt::format("{} is not served at {}", request.method, request.path),
-                            "GET /v1/queues, GET /v1/queues/NAME, POST /v1/queues/NAME/retry"});
   }
   if (!authorize_deploy(request, responder)) return;
   const std::string to = net::query_parameter(request.query, "to").value_or("");

@@ -77,7 +77,11 @@ void AdminApi::answer_rules(const net::HttpRequest& request, net::HttpResponder 
   } else {
     return respond_problem(responder, 405,
                            {"http.method", fmt::format("{} is not served at {}", request.method, request.path),
-                            "GET and POST /v1/rules, GET, PUT and DELETE /v1/rules/NAME, POST …/start and …/stop"});
+                            "GET and POST /v1/rules, GET, PUT and DELETE /v1/rules/NAME, POST …/start and …/stop"},
+                           {{"Allow", action == "trace" ? "GET, HEAD"
+                                      : !action.empty() ? "POST"
+                                      : name->empty()   ? "GET, HEAD, POST"
+                                                        : "GET, HEAD, PUT, DELETE"}});
   }
   if (const auto changed = node_.change_rules(change); !changed) return respond_refusal(responder, changed.error());
   answer(request.method == "POST" && name->empty() ? 201 : 200, node_.rules_json(""));

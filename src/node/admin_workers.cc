@@ -103,7 +103,11 @@ void AdminApi::answer_workers(const net::HttpRequest& request, net::HttpResponde
     return respond_problem(
         responder, 405,
         {"http.method", fmt::format("{} is not served at {}", request.method, request.path),
-         "GET and POST /v1/workers, GET and DELETE /v1/workers/NAME, POST …/rollback, GET …/console"});
+         "GET and POST /v1/workers, GET and DELETE /v1/workers/NAME, POST …/rollback, GET …/console"},
+        {{"Allow", action == "rollback"  ? "POST"
+                   : action == "console" ? "GET, HEAD"
+                   : name->empty()       ? "GET, HEAD, POST"
+                                         : "GET, HEAD, DELETE"}});
   }
   // A deploy's was looked at before its body was read.
   if (!is_deploy && !authorize_deploy(request, responder)) return;

@@ -58,6 +58,8 @@ mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTic
               .received = incoming.received,
               .time = clock_.wall()};
   current_.is_awaited = ticket.number != 0;
+  if (traces_ != nullptr) current_.caller = traces::parse_traceparent(incoming.traceparent);
+  const size_t first_traced = traced_.size();
   evaluate({.topic = incoming.topic,
             .device = incoming.client_id,
             .payload = incoming.payload,
@@ -68,8 +70,14 @@ mqtt::Verdict EventPath::take(const mqtt::Incoming& incoming, const mqtt::AckTic
   keep(demanded, incoming.topic, incoming.client_id, incoming.payload);
   const size_t end = gathered_.items.size();
   send_commands();
-  if (traces_ != nullptr && end == begin) {
-    traces_->passed(incoming.topic, incoming.client_id, incoming.received, current_.actions);
+  if (traces_ != nullptr && (end == begin || current_.caller)) {
+    EventTraces::Taken taken{.attributes = {{"verge.topic", std::string(incoming.topic)},
+                                            {"verge.device", std::string(incoming.client_id)},
+                                            {"verge.commands", static_cast<int64_t>(current_.actions)}},
+                             .received = incoming.received,
+                             .records = {}};
+    if (current_.caller) note_traced(first_traced, taken.records);
+    traces_->taken(std::move(taken), current_.caller);
   }
   const std::shared_ptr<Unrecorded> unrecorded = std::exchange(current_.unrecorded, nullptr);
   if (demanded != nullptr && demanded->level == DurabilityClass::Level::kNone) return mqtt::Verdict::kAccepted;
@@ -145,10 +153,13 @@ uint64_t EventPath::await_parent(const std::shared_ptr<Posted>& posted, std::spa
   });
 }
 
-void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void()> evaluated,
+void EventPath::post(std::vector<PostedEvent> events, MonotonicTime received,
+                     const std::optional<traces::TraceContext>& caller, std::function<void()> evaluated,
                      std::function<void(PostedOutcome)> done) {
   auto posted = std::make_shared<Posted>(Posted{.events = std::move(events),
                                                 .received = received,
+                                                .caller = caller,
+                                                .traced = {},
                                                 .evaluated = std::move(evaluated),
                                                 .done = std::move(done),
                                                 .outcome = {}});
@@ -233,6 +244,14 @@ bool EventPath::evaluate_slice(const std::shared_ptr<Posted>& posted) {
   }
   if (posted->next < posted->events.size()) return false;
   posted->outcome.decided_in = loop_.tick() - posted->received;
+  if (traces_ != nullptr && posted->caller) {
+    traces_->taken({.name = "events",
+                    .attributes = {{"verge.events", static_cast<int64_t>(posted->events.size())},
+                                   {"verge.commands", static_cast<int64_t>(posted->outcome.actions)}},
+                    .received = posted->received,
+                    .records = std::move(posted->traced)},
+                   posted->caller);
+  }
   posted->evaluated();
   if (posted->unsettled == 0) posted->done(posted->outcome);
   return true;
@@ -243,6 +262,8 @@ void EventPath::evaluate_posted(const PostedEvent& event, Posted& posted) {
   const std::string source = event.sequence ? kPosted + event.device : std::string();
   current_ = {.client_id = source, .sequence = event.sequence, .received = posted.received, .time = clock_.wall()};
   current_.is_awaited = true;
+  current_.caller = posted.caller;
+  const size_t first_traced = traced_.size();
   evaluate({.topic = event.topic,
             .device = event.device,
             .payload = event.payload,
@@ -260,6 +281,13 @@ void EventPath::evaluate_posted(const PostedEvent& event, Posted& posted) {
             .device = event.device,
             .payload = event.payload.view()},
            "");
+  }
+  if (posted.caller) note_traced(first_traced, posted.traced);
+}
+
+void EventPath::note_traced(size_t from, std::vector<traces::TraceId>& records) const {
+  for (size_t i = from; i < traced_.size() && records.size() < kTracedLinksMax; ++i) {
+    records.push_back(traced_[i].trace);
   }
 }
 
@@ -430,10 +458,14 @@ void EventPath::append(Priority priority, const EventView& event, std::string_vi
     item.source_sequence = *current_.sequence;
   }
   ++current_.uploads_of_rule;
-  if (traces_ != nullptr && traces_->writes(event)) {
-    traced_.push_back(
-        {.item = gathered_.items.size() - 1,
-         .made = {.received = current_.received, .made = std::chrono::steady_clock::now(), .rule = std::string(rule)}});
+  if (traces_ == nullptr) return;
+  if (const traces::TraceId trace = traces::trace_of(event); traces_->writes(trace)) {
+    traced_.push_back({.item = gathered_.items.size() - 1,
+                       .trace = trace,
+                       .made = {.received = current_.received,
+                                .made = std::chrono::steady_clock::now(),
+                                .rule = std::string(rule),
+                                .caller = current_.caller}});
   }
 }
 
@@ -655,7 +687,10 @@ void EventPath::submit_batch(RuleJournal::Batch batch) {
                      spool::Submission submission;
                      submission.items = std::move(uploads);
                      spool_.submit(std::move(submission), loop_, spool::Urgency::kPatient,
-                                   [this](spool::Submission stored) { held_.hold_unawaited(std::move(stored), 0); });
+                                   [this, submitted = std::chrono::steady_clock::now()](spool::Submission stored) {
+                                     if (traces_ != nullptr) traces_->stored_rows(stored, submitted);
+                                     held_.hold_unawaited(std::move(stored), 0);
+                                   });
                    });
 }
 

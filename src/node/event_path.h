@@ -147,8 +147,9 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Events that climb by default, unless a rule drops them: evaluated in order, the first slice of them at once.
   // `evaluated` is called when the rules have run over all of them and they are forgotten here, then `done`, when those
   // that are kept are durable. Either may be called before post() returns.
-  void post(std::vector<PostedEvent> events, MonotonicTime received, std::function<void()> evaluated,
-            std::function<void(PostedOutcome)> done);
+  // `caller`: the trace that whoever posted them is in.
+  void post(std::vector<PostedEvent> events, MonotonicTime received, const std::optional<traces::TraceContext>& caller,
+            std::function<void()> evaluated, std::function<void(PostedOutcome)> done);
 
   // A child's batch to store; then rules run over what was new. `done` has the fates; `finished` is called when the
   // rules have run. `store` outlives the path.
@@ -194,12 +195,17 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // An item of a submission that is traced.
   struct Traced {
     size_t item = 0;
+    traces::TraceId trace;
     EventTraces::Made made;
   };
+  static constexpr size_t kTracedLinksMax = 128;  // of one span; OpenTelemetry's own bound
+
   // What one request posted; from `next` on it is to be evaluated.
   struct Posted {
     std::vector<PostedEvent> events;
     MonotonicTime received;
+    std::optional<traces::TraceContext> caller;
+    std::vector<traces::TraceId> traced;  // with a caller
     std::function<void()> evaluated;
     std::function<void(PostedOutcome)> done;
     size_t next = 0;
@@ -234,6 +240,7 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
     std::string_view rule;  // that uploaded last
     size_t uploads_of_rule = 0;
     bool is_awaited = false;  // somebody is told when it is durable
+    std::optional<traces::TraceContext> caller;
     std::shared_ptr<Unrecorded>
         unrecorded;               // once a rule remembers it, with a journal; shared with the loops it went to
     std::optional<uint64_t> row;  // of a rule that remembers
@@ -285,6 +292,8 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
               const Payload& payload);
   // `rule`: who made the record, empty for the message itself.
   void append(Priority priority, const EventView& event, std::string_view rule);
+  // Adds the traces of what is traced from there on.
+  void note_traced(size_t from, std::vector<traces::TraceId>& records) const;
   void accept(const rules::RuleInput& input, std::shared_ptr<Unrecorded> unrecorded);
   void record();
   void submit_batch(RuleJournal::Batch batch);

@@ -37,6 +37,7 @@ void EventTraces::stored(std::string_view bytes, const Made& made, Priority prio
              .begin_ns = instant.unix_ns(made.received),
              .end_ns = instant.now_ns(),
              .attributes = attributes_of(*event)};
+  if (made.caller) entry.links.push_back({made.caller->trace, made.caller->span});
   entry.attributes.push_back({"verge.priority", std::string(name_of(priority))});
   tracer_.add({.trace = trace,
                .id = span_of(trace, node_, Stage::kRules),
@@ -53,19 +54,31 @@ void EventTraces::stored(std::string_view bytes, const Made& made, Priority prio
   tracer_.add(std::move(entry));
 }
 
-void EventTraces::passed(std::string_view topic, std::string_view device, MonotonicTime received, size_t commands) {
-  const std::optional<traces::TraceContext> context = tracer_.begin();
+void EventTraces::stored_rows(const spool::Submission& rows, MonotonicTime submitted) {
+  for (size_t i = 0; i < rows.items.size() && i < rows.fates.size(); ++i) {
+    if (rows.fates[i] != spool::Submission::Fate::kStored) continue;
+    const std::optional<EventView> event = view_of(rows.items[i].event);
+    if (!event || !writes(traces::trace_of(*event))) continue;
+    stored(rows.items[i].event, {.received = submitted, .made = submitted, .rule = {}, .caller = {}},
+           rows.items[i].priority, submitted);
+  }
+}
+
+void EventTraces::taken(Taken what, const std::optional<traces::TraceContext>& caller) {
+  const std::optional<traces::TraceContext> context = tracer_.begin(caller ? &*caller : nullptr);
   if (!context) return;
   const traces::Instant instant(clock_);
-  tracer_.add({.trace = context->trace,
-               .id = context->span,
-               .kind = SpanKind::kServer,
-               .name = "event",
-               .begin_ns = instant.unix_ns(received),
-               .end_ns = instant.now_ns(),
-               .attributes = {{"verge.topic", std::string(topic)},
-                              {"verge.device", std::string(device)},
-                              {"verge.commands", static_cast<int64_t>(commands)}}});
+  Span span{.trace = context->trace,
+            .id = context->span,
+            .parent = caller ? caller->span : 0,
+            .kind = SpanKind::kServer,
+            .name = std::string(what.name),
+            .begin_ns = instant.unix_ns(what.received),
+            .end_ns = instant.now_ns(),
+            .attributes = std::move(what.attributes)};
+  for (const traces::TraceId& record : what.records)
+    span.links.push_back({record, span_of(record, node_, Stage::kEntry)});
+  tracer_.add(std::move(span));
 }
 
 void EventTraces::received(const spool::ChildBatch& stored, MonotonicTime since) {
@@ -73,8 +86,9 @@ void EventTraces::received(const spool::ChildBatch& stored, MonotonicTime since)
   for (size_t i = 0; i < stored.records.size() && i < stored.fates.size(); ++i) {
     if (stored.fates[i] != spool::ChildBatch::Fate::kStored) continue;
     const std::optional<EventView> event = view_of(stored.records[i].event);
-    if (!event || !writes(*event)) continue;
+    if (!event) continue;
     const traces::TraceId trace = traces::trace_of(*event);
+    if (!writes(trace)) continue;
     Span entry{.trace = trace,
                .id = span_of(trace, node_, Stage::kEntry),
                .parent = span_of(trace, stored.header.node, Stage::kUplink),
@@ -108,12 +122,16 @@ spool::RecordWatch EventTraces::watch() {
 
 void EventTraces::read(Priority stream, uint64_t sequence, std::string_view bytes) {
   const std::optional<EventView> event = view_of(bytes);
-  if (!event || !writes(*event)) return;
+  if (!event) return;
+  const traces::TraceId trace = traces::trace_of(*event);
+  if (!writes(trace)) return;
   const std::lock_guard lock(mutex_);
   std::map<uint64_t, UnderWay>& its = under_way_[static_cast<size_t>(stream)];
   // One that is read again, after a failure, began when it was read first.
-  its.try_emplace(sequence, UnderWay{.trace = traces::trace_of(*event), .since = clock_.monotonic()});
-  if (its.size() > kUnderWayMax) its.erase(its.begin());
+  its.try_emplace(sequence, UnderWay{.trace = trace, .since = clock_.monotonic()});
+  if (its.size() <= kUnderWayMax) return;
+  its.erase(its.begin());
+  tracer_.count_lost();
 }
 
 void EventTraces::delivered(Priority stream, IntervalSet::Interval sequences) {

@@ -5,7 +5,8 @@
 //     spool   from when it was given to the spool until it was durable
 //     uplink  from when it was read for the parent until the parent had it
 //
-// A message of which nothing is kept, and which led to commands or not, is traced by chance.
+// A message of which nothing is kept, and which led to commands or not, is traced by chance. One whose sender names a
+// trace (traceparent) has a span in that as a request has (Tracer::begin()), and what is kept of it is linked to it.
 //
 // Threading: all of it from any thread.
 #pragma once
@@ -19,6 +20,7 @@
 #include "model/event.h"
 #include "model/node_id.h"
 #include "spool/child_batch.h"
+#include "spool/spool.h"
 #include "spool/uplink.h"
 #include "traces/tracer.h"
 
@@ -30,18 +32,29 @@ class EventTraces {
   struct Made {
     MonotonicTime received{};
     MonotonicTime made{};
-    std::string rule;  // that made it; empty: it is the message itself
+    std::string rule;                            // that made it; empty: it is the message itself
+    std::optional<traces::TraceContext> caller;  // who sent that message; nothing: its trace is not known
+  };
+  // What became of a message, or of all that one request posted.
+  struct Taken {
+    std::string_view name = "event";
+    std::vector<traces::Attribute> attributes;
+    MonotonicTime received{};
+    std::vector<traces::TraceId> records;  // traced ones that it led to
   };
 
   EventTraces(traces::Tracer& tracer, const NodeId& node, const Clock& clock)
       : tracer_(tracer), node_(node), clock_(clock) {}
 
   // Whether a record that is made here is traced.
-  [[nodiscard]] bool writes(const EventView& event) const { return tracer_.writes(traces::trace_of(event)); }
+  [[nodiscard]] bool writes(const traces::TraceId& trace) const { return tracer_.writes(trace); }
   // It is durable; `event` as it was stored.
   void stored(std::string_view event, const Made& made, Priority priority, MonotonicTime submitted);
-  // Rules ran over a message of which nothing was kept.
-  void passed(std::string_view topic, std::string_view device, MonotonicTime received, size_t commands);
+  // What of rows that rules remembered is durable: each enters here, when it was given to the spool.
+  void stored_rows(const spool::Submission& rows, MonotonicTime submitted);
+  // Rules ran over it. It has a span of its own: in the trace of who sent it, or, where nothing of it was kept, in one
+  // of its own.
+  void taken(Taken what, const std::optional<traces::TraceContext>& caller);
 
   // What of a child's batch was new is durable.
   void received(const spool::ChildBatch& stored, MonotonicTime since);

@@ -36,7 +36,8 @@ size_t IngestReceiver::cost_of(size_t bytes) {
 }
 
 void IngestReceiver::receive(const net::HttpRequest& request, net::HttpResponder responder) {
-  const MonotonicTime received = std::chrono::steady_clock::now();
+  const Arrival arrival{.received = std::chrono::steady_clock::now(),
+                        .caller = traces::parse_traceparent(request.field("traceparent").value_or(""))};
   if (idle_) {
     return respond_problem(responder, 503, {"node.draining", "the node is shutting down", "send it again soon"},
                            {{"Retry-After", "1"}});
@@ -51,23 +52,23 @@ void IngestReceiver::receive(const net::HttpRequest& request, net::HttpResponder
   held_bytes_ += cost;
   ++in_work_;
   if (request.body.size() <= kParsedHereMax) {
-    return evaluate(parse_posted_events(request.body, request.query), received, cost, std::move(responder));
+    return evaluate(parse_posted_events(request.body, request.query), arrival, cost, std::move(responder));
   }
   const uint64_t number = next_number_++;
   parsing_.emplace(number, std::move(responder));
-  worker_.post([this, number, body = request.body, query = std::string(request.query), received, cost]() mutable {
+  worker_.post([this, number, body = request.body, query = std::string(request.query), arrival, cost]() mutable {
     Result<std::vector<PostedEvent>> events = parse_posted_events(body, query);
     body = {};
-    loop_.post([this, number, events = std::move(events), received, cost]() mutable {
+    loop_.post([this, number, events = std::move(events), arrival, cost]() mutable {
       const auto place = parsing_.find(number);
       net::HttpResponder waiting = std::move(place->second);
       parsing_.erase(place);
-      evaluate(std::move(events), received, cost, std::move(waiting));
+      evaluate(std::move(events), arrival, cost, std::move(waiting));
     });
   });
 }
 
-void IngestReceiver::evaluate(Result<std::vector<PostedEvent>> events, MonotonicTime received, size_t cost,
+void IngestReceiver::evaluate(Result<std::vector<PostedEvent>> events, const Arrival& arrival, size_t cost,
                               net::HttpResponder responder) {
   if (!events) {
     respond_problem(responder, 400, events.error());
@@ -77,7 +78,7 @@ void IngestReceiver::evaluate(Result<std::vector<PostedEvent>> events, Monotonic
   const size_t accepted = events->size();
   auto waiting = std::make_shared<net::HttpResponder>(std::move(responder));  // shared: a function is copied
   path_.post(
-      std::move(*events), received, [this, cost] { held_bytes_ -= cost; },
+      std::move(*events), arrival.received, arrival.caller, [this, cost] { held_bytes_ -= cost; },
       [this, waiting, accepted](const PostedOutcome& outcome) {
         answer(*waiting, accepted, outcome);
         end_one();

@@ -34,7 +34,12 @@ class IngestReceiver {
   static size_t cost_of(size_t bytes);
 
  private:
-  void evaluate(Result<std::vector<PostedEvent>> events, MonotonicTime received, size_t cost,
+  // When a request came, and in which trace whoever sent it is.
+  struct Arrival {
+    MonotonicTime received{};
+    std::optional<traces::TraceContext> caller;
+  };
+  void evaluate(Result<std::vector<PostedEvent>> events, const Arrival& arrival, size_t cost,
                 net::HttpResponder responder);
   void answer(net::HttpResponder& responder, size_t accepted, const PostedOutcome& outcome) const;
   void end_one();

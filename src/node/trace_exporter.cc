@@ -38,8 +38,26 @@ TraceExporter::TraceExporter(traces::Tracer& tracer, const WebhookUrl& collector
 }
 
 TraceExporter::~TraceExporter() {
-  loop_.stop();
+  loop_.post([this] { begin_end(); });
   thread_.join();
+}
+
+void TraceExporter::begin_end() {
+  is_ending_ = true;
+  end_timer_.after(kEndMax, [this] { end(); });
+  if (body_.size() == 0) {
+    timer_.cancel();
+    next();
+  } else if (timer_.pending()) {
+    timer_.cancel();
+    request();
+  }
+}
+
+void TraceExporter::end() {
+  const size_t left = tracer_.waiting() + (body_.size() == 0 ? 0 : spans_);
+  if (left > 0) log_warning("traces", "{} spans were not sent to {} before the end", left, collector_.authority);
+  loop_.stop();
 }
 
 // More of them come within a moment.
@@ -52,7 +70,10 @@ void TraceExporter::next() {
   const std::vector<traces::Span> spans = tracer_.take(kBatchSpans);
   is_busy_ = !spans.empty();
   body_ = {};
-  if (spans.empty()) return;
+  if (spans.empty()) {
+    if (is_ending_) end();
+    return;
+  }
   spans_ = spans.size();
   attempts_ = 0;
   body_ = Payload(traces::otlp_json(resource_, spans));
@@ -72,9 +93,13 @@ void TraceExporter::request() {
   client_->request(call, [this](const Result<net::HttpAnswer>& answer) { answered(answer); });
 }
 
+Duration TraceExporter::backoff() {
+  const auto usual = std::min<Duration>(kFirstBackoff * (1U << (attempts_ - 1)), kBackoffMax);
+  return Duration(static_cast<int64_t>(static_cast<double>(usual.count()) * (0.75 + random_.unit() / 2)));
+}
+
 void TraceExporter::connect(const Result<net::Address>& address) {
-  const Duration backoff = std::min<Duration>(kFirstBackoff * (1U << (attempts_ - 1)), kBackoffMax);
-  if (!address) return try_again(backoff, address.error().line());
+  if (!address) return try_again(backoff(), address.error().line());
   std::shared_ptr<const net::TlsContext> tls;
   if (collector_.tls) {
     auto context = net::TlsContext::client({.server_name = collector_.host, .ca = {}, .identity = {}, .protocols = {}});
@@ -88,10 +113,9 @@ void TraceExporter::connect(const Result<net::Address>& address) {
 }
 
 void TraceExporter::answered(const Result<net::HttpAnswer>& answer) {
-  const Duration backoff = std::min<Duration>(kFirstBackoff * (1U << (attempts_ - 1)), kBackoffMax);
   if (!answer) {
     client_.reset();  // the name may stand for another address by then
-    return try_again(backoff, answer.error().line());
+    return try_again(backoff(), answer.error().line());
   }
   if (answer->status / 100 == 2) {
     take_partial(traces::parse_otlp_answer(answer->body.view()));
@@ -99,8 +123,8 @@ void TraceExporter::answered(const Result<net::HttpAnswer>& answer) {
   }
   const std::string why = fmt::format("it answered {}: {}", answer->status, answer->body.view().substr(0, 200));
   if (!is_worth_another(answer->status)) return give_up(why);
-  const std::optional<Duration> asked = net::retry_after(answer->fields, clock_.wall(), kBackoffMax);
-  try_again(std::max(backoff, asked.value_or(backoff)), why);
+  const std::optional<Duration> asked = net::retry_after(answer->fields, clock_.wall(), kRetryAfterMax);
+  try_again(std::max(backoff(), asked.value_or(Duration{})), why);
 }
 
 // What it did not take it does not want again.
@@ -116,7 +140,7 @@ void TraceExporter::take_partial(const traces::PartialSuccess& said) {
 }
 
 void TraceExporter::try_again(Duration pause, const std::string& why) {
-  if (attempts_ >= kAttemptsMax) return give_up(why);
+  if (is_ending_ || attempts_ >= kAttemptsMax) return give_up(why);
   timer_.after(pause, [this] { request(); });
 }
 
@@ -126,7 +150,9 @@ void TraceExporter::give_up(const std::string& why) {
     log_warning("traces", "{} spans for {} are given up: {}; {} other batches since the last line", spans_,
                 collector_.authority, why, *others);
   }
-  next();
+  if (!is_ending_) return next();
+  body_ = {};  // it is in that line
+  end();
 }
 
 }  // namespace verge::node

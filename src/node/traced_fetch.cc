@@ -22,7 +22,9 @@ TracedFetch::TracedFetch(const traces::Scope& within, const calls::Request& requ
     set_server(request.url, {});
     return;
   }
-  span_.set("http.request.method", std::string(request.method));
+  std::vector<traces::Attribute> attributes;
+  traces::add_method(attributes, request.method);
+  for (traces::Attribute& each : attributes) span_.set(each.key, std::move(each.value));
   const std::string_view url = request.url;
   set_server(host, url.substr(0, url.find(':')));
   // Without the query, which may be a secret.

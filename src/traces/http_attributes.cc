@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 namespace verge::traces {
 
@@ -35,6 +36,19 @@ std::string full_url(std::string_view url) {
   const size_t at = authority.rfind('@');
   std::string made(url.substr(0, host));
   return made.append(url.substr(at == std::string_view::npos ? host : host + at + 1));
+}
+
+std::string add_method(std::vector<Attribute>& to, std::string_view method) {
+  // RFC 9110, RFC 5789, and the one for queries with a body.
+  static constexpr std::string_view kKnown[] = {"CONNECT", "DELETE", "GET", "HEAD",  "OPTIONS",
+                                                "PATCH",   "POST",   "PUT", "QUERY", "TRACE"};
+  if (std::ranges::find(kKnown, method) != std::end(kKnown)) {
+    to.push_back({"http.request.method", std::string(method)});
+    return std::string(method);
+  }
+  to.push_back({"http.request.method", std::string("_OTHER")});
+  to.push_back({"http.request.method_original", std::string(method)});
+  return "HTTP";
 }
 
 std::string error_type(int64_t status) { return std::to_string(status); }

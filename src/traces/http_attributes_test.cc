@@ -34,5 +34,16 @@ TEST(HttpAttributes, AFullUrlTellsNoSecret) {
   EXPECT_EQ(full_url("shop.example?x"), "shop.example");
 }
 
+TEST(HttpAttributes, AMethodThatIsMadeUpNamesNoSpan) {
+  std::vector<Attribute> attributes;
+  EXPECT_EQ(add_method(attributes, "GET"), "GET");
+  EXPECT_EQ(add_method(attributes, "get"), "HTTP");
+  ASSERT_EQ(attributes.size(), 3U);
+  EXPECT_EQ(std::get<std::string>(attributes[0].value), "GET");
+  EXPECT_EQ(std::get<std::string>(attributes[1].value), "_OTHER");
+  EXPECT_EQ(attributes[2].key, "http.request.method_original");
+  EXPECT_EQ(std::get<std::string>(attributes[2].value), "get");
+}
+
 }  // namespace
 }  // namespace verge::traces

@@ -32,13 +32,17 @@ class OpenSpan {
   OpenSpan(OpenSpan&& other) noexcept;
   OpenSpan& operator=(OpenSpan&&) = delete;
 
-  [[nodiscard]] Scope within() const { return {scope_.tracer, scope_.clock, {span_.trace, span_.id, true}}; }
-  [[nodiscard]] std::string traceparent() const { return traceparent_of({span_.trace, span_.id, true}); }
+  [[nodiscard]] Scope within() const { return {scope_.tracer, scope_.clock, context()}; }
+  [[nodiscard]] std::string traceparent() const { return traceparent_of(context()); }
   void set(std::string_view key, std::variant<std::string, int64_t, bool> value);
   // Once; later calls do nothing. `error`: what went wrong; empty: nothing.
   void end(std::string_view error = {});
 
  private:
+  [[nodiscard]] TraceContext context() const {
+    return {.trace = span_.trace, .span = span_.id, .sampled = true, .random = scope_.context.random};
+  }
+
   Scope scope_;
   MonotonicTime begun_;
   Span span_;

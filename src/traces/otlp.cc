@@ -43,6 +43,15 @@ void append_span(std::string& out, const Span& span) {
     append_attribute(out, attribute.key, attribute.value);
   }
   out.push_back(']');
+  if (!span.links.empty()) {
+    out.append(",\"links\":[");
+    first = true;
+    for (const Link& link : span.links) {
+      fmt::format_to(std::back_inserter(out), R"({}{{"traceId":"{}","spanId":"{}"}})",
+                     std::exchange(first, false) ? "" : ",", text_of(link.trace), text_of(link.span));
+    }
+    out.push_back(']');
+  }
   if (!span.error.empty()) {
     fmt::format_to(std::back_inserter(out), R"(,"status":{{"code":{},"message":)", kStatusError);
     append_json_string(out, span.error);

@@ -21,6 +21,12 @@ struct Attribute {
   std::variant<std::string, int64_t, bool> value;
 };
 
+// To a span of another trace that this one comes of.
+struct Link {
+  TraceId trace;
+  SpanId span = 0;
+};
+
 struct Span {
   TraceId trace;
   SpanId id = 0;
@@ -30,6 +36,7 @@ struct Span {
   int64_t begin_ns = 0;  // since 1970-01-01T00:00:00Z
   int64_t end_ns = 0;
   std::vector<Attribute> attributes = {};
+  std::vector<Link> links = {};
   std::string error = {};  // what went wrong; empty: nothing
 
   // For bounds.

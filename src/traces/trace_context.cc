@@ -14,6 +14,8 @@ constexpr size_t kTraceAt = 3;
 constexpr size_t kSpanAt = kTraceAt + 32 + 1;
 constexpr size_t kFlagsAt = kSpanAt + 16 + 1;
 constexpr size_t kBytes = kFlagsAt + 2;
+constexpr uint64_t kSampled = 1;
+constexpr uint64_t kRandom = 2;
 
 // Lower case only, as the recommendation demands.
 bool read_hex(std::string_view digits, uint64_t& value) {
@@ -39,13 +41,14 @@ std::optional<TraceContext> parse_traceparent(std::string_view text) {
                       read_hex(text.substr(kSpanAt, 16), context.span) && read_hex(text.substr(kFlagsAt, 2), flags);
   if (!is_hex || version == 0xff || context.trace.is_none() || context.span == 0) return std::nullopt;
   if (version == 0 ? text.size() != kBytes : text.size() > kBytes && text[kBytes] != '-') return std::nullopt;
-  context.sampled = (flags & 1U) != 0;
+  context.sampled = (flags & kSampled) != 0;
+  context.random = (flags & kRandom) != 0;
   return context;
 }
 
 std::string traceparent_of(const TraceContext& context) {
   return fmt::format("00-{:016x}{:016x}-{:016x}-{:02x}", context.trace.high, context.trace.low, context.span,
-                     context.sampled ? 1 : 0);
+                     (context.sampled ? kSampled : 0) | (context.random ? kRandom : 0));
 }
 
 std::string text_of(const TraceId& trace) { return fmt::format("{:016x}{:016x}", trace.high, trace.low); }

@@ -32,12 +32,15 @@ struct TraceContext {
   TraceId trace;
   SpanId span = 0;
   bool sampled = false;
+  bool random = false;  // the trace's name is (level 2): it goes on as it came
+
+  bool operator==(const TraceContext&) const = default;
 };
 
 // What `traceparent` says; nothing unless it is well-formed. Of a version that is not known, as far as it is like
 // version 00.
 std::optional<TraceContext> parse_traceparent(std::string_view text);
-// "00-…-…-01"
+// "00-…-…-01"; "03" where the name is random
 std::string traceparent_of(const TraceContext& context);
 
 // 32 and 16 hexadecimal digits.

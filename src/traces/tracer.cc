@@ -16,7 +16,7 @@ Random& random_here() {
 }  // namespace
 
 size_t Span::bytes() const {
-  size_t sum = sizeof(Span) + name.size() + error.size();
+  size_t sum = sizeof(Span) + name.size() + error.size() + links.size() * sizeof(Link);
   for (const Attribute& attribute : attributes) {
     sum += sizeof(attribute);
     if (const auto* text = std::get_if<std::string>(&attribute.value)) sum += text->size();
@@ -35,8 +35,10 @@ SpanId Tracer::new_span() { return std::max<SpanId>(1, random_here().next()); }
 
 std::optional<TraceContext> Tracer::begin(const TraceContext* from) const {
   TraceId trace;
+  bool is_random = true;
   if (from != nullptr) {
     trace = from->trace;
+    is_random = from->random;
     // Else by chance, and not by its name, which whoever asks may choose.
     const bool is_wanted =
         heeds_flag_.load(std::memory_order_relaxed) ? from->sampled : writes({.low = random_here().next()});
@@ -46,7 +48,7 @@ std::optional<TraceContext> Tracer::begin(const TraceContext* from) const {
     if (!writes(trace)) return std::nullopt;
     trace.high = std::max<uint64_t>(1, random_here().next());
   }
-  return TraceContext{.trace = trace, .span = new_span(), .sampled = true};
+  return TraceContext{.trace = trace, .span = new_span(), .sampled = true, .random = is_random};
 }
 
 void Tracer::add(Span span) {

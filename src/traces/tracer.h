@@ -47,6 +47,9 @@ class Tracer {
   // Is told when there are spans where there were none. Before the first is added.
   void when_filled(std::function<void()> filled) { filled_ = std::move(filled); }
 
+  // Spans that somebody had no room for.
+  void count_lost(uint64_t spans = 1) { dropped_ += spans; }
+
   [[nodiscard]] uint64_t dropped() const { return dropped_; }
   [[nodiscard]] uint64_t waiting() const { return waiting_; }
 

@@ -20,6 +20,15 @@ TEST(TraceParent, IsReadAsItIsWritten) {
   EXPECT_FALSE(tests::value_of(parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")).sampled);
 }
 
+TEST(TraceParent, KeepsTheFlagsThatAreKnown) {
+  for (const char flags : {'0', '1', '2', '3'}) {
+    const std::string text = std::string(kParent.substr(0, kParent.size() - 1)) + flags;
+    EXPECT_EQ(traceparent_of(tests::value_of(parse_traceparent(text))), text);
+  }
+  const std::string_view all = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff";
+  EXPECT_TRUE(traceparent_of(tests::value_of(parse_traceparent(all))).ends_with("-03"));
+}
+
 // As the recommendation's own examples go.
 TEST(TraceParent, OfALaterVersionIsReadAsFarAsItIsKnown) {
   EXPECT_TRUE(parse_traceparent("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
@@ -105,6 +114,10 @@ TEST(TracerTest, AFlagOfOthersCountsOnlyWhereItIsHeeded) {
   const TraceContext own = tests::value_of(heeding.begin(&from));
   EXPECT_EQ(own.trace, from.trace);
   EXPECT_NE(own.span, from.span);
+  EXPECT_FALSE(own.random) << "who named it did not say so";
+  from.random = true;
+  EXPECT_TRUE(tests::value_of(heeding.begin(&from)).random);
+  EXPECT_TRUE(tests::value_of(Tracer({.one_in = 1}).begin()).random);
   from.sampled = false;
   EXPECT_FALSE(heeding.begin(&from));
   EXPECT_FALSE(Tracer({.one_in = 1, .heeds_flag = true}).begin(&from)) << "who asks decided against it";
@@ -142,6 +155,7 @@ TEST(Otlp, IsAsTheProtocolWritesJson) {
                   .begin_ns = 1'700'000'000'000'000'001,
                   .end_ns = 1'700'000'000'000'000'002,
                   .attributes = {{"a", std::string("b\xff")}, {"n", int64_t{9'007'199'254'740'993}}, {"yes", true}},
+                  .links = {{{1, 2}, 3}, {{0, 4}, 5}},
                   .error = "no"};
   const std::string text = otlp_json({.node = "press-7", .node_id = "00ff", .tier = "edge"}, std::span(&span, 1));
   EXPECT_THAT(text, testing::HasSubstr(R"({"key":"service.name","value":{"stringValue":"verge"}})"));
@@ -152,7 +166,9 @@ TEST(Otlp, IsAsTheProtocolWritesJson) {
           R"("spans":[{"traceId":"4bf92f3577b34da6a3ce929d0e0e4736","spanId":"00f067aa0ba902b7","parentSpanId":"0000000000000001",)"
           R"("name":"GE\"T","kind":2,"startTimeUnixNano":"1700000000000000001","endTimeUnixNano":"1700000000000000002",)"
           R"("attributes":[{"key":"a","value":{"stringValue":"b�"}},{"key":"n","value":{"intValue":"9007199254740993"}},)"
-          R"({"key":"yes","value":{"boolValue":true}}],"status":{"code":2,"message":"no"}}]}]}]})"));
+          R"({"key":"yes","value":{"boolValue":true}}],)"
+          R"("links":[{"traceId":"00000000000000010000000000000002","spanId":"0000000000000003"},)"
+          R"({"traceId":"00000000000000000000000000000004","spanId":"0000000000000005"}],"status":{"code":2,"message":"no"}}]}]}]})"));
 }
 
 TEST(Otlp, ReadsWhatACollectorDidNotTake) {

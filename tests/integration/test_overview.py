@@ -130,6 +130,25 @@ class Overview(verge.TestCase):
         self.assertEqual((tree["parent"]["id"], tree["parent"]["site"]), (parent_id, ""))
         self.assertIn("clock-skew", [each["id"] for each in node.admin("/v1/insights").json()["insights"]])
 
+    def test_every_path_says_which_methods_it_has(self):
+        script = os.path.join(self.directory, "hello.js")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write("export default { fetch() { return new Response('hello'); } };")
+        node = self.node("edge", RULES + '[[site]]\nhosts = ["s.test"]\norigins = ["http://127.0.0.1:1"]\n'
+                         f'[[queue]]\nname = "x"\n[[worker]]\nname = "x"\nfile = "{script}"\nroutes = ["w.test/*"]\nkv = {{ K = "x" }}\n').start()
+        description = openapi.Description()
+        compared = set()
+        for path, methods in description.paths.items():
+            served = {method.upper() for method in methods}
+            for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - served:
+                where = "/".join("x" if step.startswith("{") else step for step in path.split("/"))
+                answer = node.admin(where, method, "{}" if method in ("POST", "PUT", "PATCH") else None)
+                self.assertEqual(answer.status, 405, f"{method} {path}: {answer}")
+                self.assertEqual(set(answer.fields["allow"].split(", ")) - {"HEAD"}, served, f"{method} {path}")
+                self.assertEqual(answer.json()["error"]["code"], "http.method", path)
+                compared.add(path)
+        self.assertEqual(compared, set(description.paths))
+
     def test_every_path_refuses_parameters_that_it_does_not_have(self):
         node = self.node("edge").start()
         description = openapi.Description()

@@ -57,7 +57,9 @@ SPAN = {
     "traceId": lambda v: HEX16.fullmatch(v) and int(v, 16), "spanId": lambda v: HEX8.fullmatch(v) and int(v, 16),
     "parentSpanId": lambda v: HEX8.fullmatch(v) and int(v, 16), "name": lambda v: is_text(v) and v,
     "kind": lambda v: isinstance(v, int) and 1 <= v <= 5, "startTimeUnixNano": is_time, "endTimeUnixNano": is_time,
-    "attributes": ATTRIBUTES, "status": {"code": lambda v: v in (1, 2), "message": is_text}}
+    "attributes": ATTRIBUTES,
+    "links": [{"traceId": lambda v: HEX16.fullmatch(v) and int(v, 16), "spanId": lambda v: HEX8.fullmatch(v) and int(v, 16)}],
+    "status": {"code": lambda v: v in (1, 2), "message": is_text}}
 REQUEST = {"resourceSpans": [{"resource": {"attributes": ATTRIBUTES},
                               "scopeSpans": [{"scope": {"name": is_text, "version": is_text}, "spans": [SPAN]}]}]}
 
@@ -217,7 +219,9 @@ class Traces(verge.TestCase):
         self.assertEqual((fetched["traceId"], fetched["parentSpanId"], fetched["kind"]), (trace, miss["spanId"], 3))
         self.assertEqual(asked, [f"00-{trace}-{fetched['spanId']}-01"], "the origin goes on with it")
         its = fetched["has"]
-        self.assertEqual((its["http.request.method"], its["url.path"], its["server.address"]), ("GET", "/x", "a.example"))
+        self.assertEqual((its["http.request.method"], its["url.full"]), ("GET", f"{origin.url}/x"))
+        self.assertEqual(f"http://{its['server.address']}:{its['server.port']}", origin.url, "who was asked, not for whom")
+        self.assertNotIn("http.request.resend_count", its)
         self.assertNotIn("error.type", its)
 
     def test_an_origin_that_is_not_there_is_an_error_of_its_span(self):
@@ -227,10 +231,104 @@ class Traces(verge.TestCase):
         self.assertEqual(got.status, 502)
         (asked,) = self.wait_for("origin")
         self.assertEqual((asked["status"]["code"], asked["has"]["error.type"]), (2, "_OTHER"))
-        self.assertEqual((asked["has"]["server.address"], asked["has"]["http.request.method"]), ("a.example", "GET"))
+        self.assertEqual((asked["has"]["server.address"], asked["has"]["server.port"]), ("127.0.0.1", "1"))
+        self.assertEqual(asked["has"]["http.request.method"], "GET")
         (its,) = self.wait_for("GET")
         self.assertEqual((its["status"]["code"], its["has"]["error.type"]), (2, "502"))
         self.assertEqual((its["has"]["server.address"], its["has"]["server.port"]), ("a.example", "8080"))
+
+    def test_the_origin_of_a_span_is_the_one_that_answered(self):
+        origin = Origin(lambda request: request.give(body=b"hello"))
+        self.addCleanup(origin.end)
+        site = f'[[site]]\nhosts = "a.example"\norigins = ["http://127.0.0.1:1", {{ url = "{origin.url}", weight = 0 }}]\n'
+        node = self.node("edge", site, sets=self.sets()).start()
+        self.assertEqual(verge.http_request(node.addresses["http"], "GET", "/", None, {"Host": "a.example"}).status, 200)
+        (asked,) = self.wait_for("origin")
+        self.assertEqual((asked["has"]["url.full"], asked["has"]["http.request.resend_count"]), (origin.url + "/", "1"))
+
+    def test_a_method_that_is_made_up_names_no_span(self):
+        origin = Origin(lambda request: request.give(body=b"hello"))
+        self.addCleanup(origin.end)
+        node = self.node("edge", f'[[site]]\nhosts = "a.example"\norigins = ["{origin.url}"]\n', sets=self.sets()).start()
+        verge.http_request(node.addresses["http"], "BREW", "/", None, {"Host": "a.example"})
+        (its,) = self.wait_for("HTTP")
+        self.assertEqual((its["has"]["http.request.method"], its["has"]["http.request.method_original"]), ("_OTHER", "BREW"))
+
+    def test_what_belongs_to_no_valid_trace_does_not_go_on(self):
+        asked = []
+
+        def answer(request):
+            asked.append((request.headers.get("traceparent"), request.headers.get("tracestate")))
+            request.give(body=b"hello")
+
+        origin = Origin(answer)
+        self.addCleanup(origin.end)
+        node = self.node("edge", f'[[site]]\nhosts = "a.example"\norigins = ["{origin.url}"]\n', sets=self.sets()).start()
+        trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+        for number, parent in enumerate((f"00-{trace}-{span}-03", f"00-{trace}-{span}-0", f"00-{'0' * 32}-{span}-01")):
+            verge.http_request(node.addresses["http"], "GET", f"/{number}", None,
+                               {"Host": "a.example", "traceparent": parent, "tracestate": "vendor=1"})
+        self.assertEqual([state for _, state in asked], ["vendor=1", None, None])
+        self.assertTrue(asked[0][0].startswith(f"00-{trace}-") and asked[0][0].endswith("-03"), asked)
+        for parent, _ in asked[1:]:
+            self.assertNotIn(trace, parent)
+
+    def test_events_belong_to_the_trace_of_who_sent_them(self):
+        trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+        node = self.node("edge", RULE, sets=self.sets("traces.follow=true")).start()
+        posted = node.post("/v1/events?topic=oven/1", [{"t": 1}, {"t": 200}], {"traceparent": f"00-{trace}-{span}-01"})
+        self.assertEqual(posted.status, 200)
+        (its,) = self.wait_for("events")
+        self.assertEqual((its["traceId"], its["parentSpanId"], its["kind"], its["has"]["verge.events"]), (trace, span, 2, "2"))
+        entries = self.wait_for("event", 3)  # two readings, and what the rule made of one
+        self.assertEqual({(link["traceId"], link["spanId"]) for link in its["links"]},
+                         {(entry["traceId"], entry["spanId"]) for entry in entries}, "it leads to what it became")
+        for entry in entries:
+            self.assertEqual([(link["traceId"], link["spanId"]) for link in entry["links"]], [(trace, span)])
+            self.assertNotEqual(entry["traceId"], trace)
+        # By MQTT, and one whose sender does not trace it.
+        raw = self.raw(node)
+        for number, flag in enumerate(("01", "00"), 1):
+            name = verge.text_field("traceparent") + verge.text_field(f"00-{number:032x}-{span}-{flag}")
+            raw.send(verge.publish_packet("oven/2", b'{"t":3}', packet_id=number, properties=b"\x26" + name))
+        raw.close()
+        its = verge.wait_until(lambda: next((each for each in self.collector.named("event") if each["traceId"] == f"{1:032x}"), None),
+                               "the span of the message")
+        self.assertEqual((its["parentSpanId"], its["has"]["verge.topic"]), (span, "oven/2"))
+        self.assertEqual([each for each in self.collector.spans if each["traceId"] == f"{2:032x}"], [])
+
+    def test_rows_that_rules_remember_enter_where_they_are_made(self):
+        cloud = self.node("cloud", tier="cloud", sets=self.sets()).start()
+        rule = ('[rules]\ndurable = true\n[[rule]]\nname = "sum"\nsql = "SELECT count(*) AS n FROM \'oven/+\' GROUP BY COUNT(2)"\n'
+                'do = [{ upload = "critical" }]\n')
+        edge = self.node("edge", rule, parent=cloud, sets=self.sets()).start()
+        device = self.mqtt(edge, "d")
+        for _ in range(2):
+            device.publish_and_wait("oven/1", '{"t":1}')
+        edge.wait_delivered()
+        (sent,) = self.wait_for("uplink", 1, "edge")
+        entries = [each for each in self.wait_for("event", 1, "edge") if each["traceId"] == sent["traceId"]]
+        self.assertEqual([each["spanId"] for each in entries], [sent["parentSpanId"]], "its parent is there")
+
+    def test_what_waits_at_the_end_is_sent(self):
+        node = self.node("edge", sets=self.sets()).start()
+        device = self.mqtt(node, "d")
+        for number in range(600):
+            device.publish(f"a/{number}", "1", qos=0)
+        device.publish_and_wait("last", "1")
+        node.stop()
+        topics = {span["has"]["verge.topic"] for span in self.collector.named("event")}
+        self.assertEqual(len(topics), 601)
+
+    def test_what_cannot_be_sent_at_the_end_is_counted(self):
+        node = self.node("edge", sets=["traces.endpoint=http://127.0.0.1:1/v1/traces", "traces.one_in=1"]).start()
+        device = self.mqtt(node, "d")
+        for number in range(600):
+            device.publish(f"a/{number}", "1", qos=0)
+        device.publish_and_wait("last", "1")
+        node.stop()
+        said = [entry["message"] for entry in node.log_lines() if "spans" in entry["message"]]
+        self.assertTrue(any("spans were not sent to 127.0.0.1:1 before the end" in each for each in said), said)
 
     def test_what_an_origin_refuses_is_an_error_of_who_asked(self):
         origin = Origin(lambda request: request.give(status=404, body=b"none"))

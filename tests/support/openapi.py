@@ -25,16 +25,21 @@ class Description:
         self.paths = document["paths"]
 
     def schema_of(self, path, method="get", status="200", content="application/json"):
-        return self.paths[path][method]["responses"][status]["content"][content]["schema"]
+        answer = self.resolved(self.paths[path][method]["responses"][status])
+        return answer["content"][content]["schema"]
+
+    def resolved(self, part):
+        while "$ref" in part:
+            at = self.document
+            for step in part["$ref"].removeprefix("#/").split("/"):
+                at = at[step]
+            part = at
+        return part
 
     def problems(self, value, schema, place="$"):
         """What of `value` is not as `schema` says, in words; empty: nothing. The keywords of JSON Schema that the
         document uses, and no others."""
-        while "$ref" in schema:
-            at = self.document
-            for step in schema["$ref"].removeprefix("#/").split("/"):
-                at = at[step]
-            schema = at
+        schema = self.resolved(schema)
         unknown = set(schema) - {"type", "properties", "required", "additionalProperties", "items", "enum", "description",
                                  "minimum", "maximum", "default"}
         assert not unknown, f"{place}: {unknown} is not checked"

@@ -22,7 +22,8 @@ std::vector<std::string> values_of(const CLI::Option& option) {
 void collect(const CLI::App& command, const std::vector<std::string>& path, std::vector<CompletionNode>& nodes) {
   CompletionNode node{.path = path};
   const std::vector<const CLI::App*> children = command.get_subcommands([](const CLI::App*) { return true; });
-  for (const CLI::App* child : children) node.commands.push_back({.text = child->get_name(), .description = child->get_description()});
+  for (const CLI::App* child : children)
+    node.commands.push_back({.text = child->get_name(), .description = child->get_description()});
   for (const CLI::Option* option : command.get_options([](const CLI::Option*) { return true; })) {
     const std::vector<std::string>& letters = option->get_snames();
     for (const std::string& name : option->get_lnames()) {

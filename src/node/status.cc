@@ -133,7 +133,8 @@ void write_workers(MetricsText& out, const std::vector<Workers::Totals>& workers
       out.value(std::chrono::duration<double>(worker.latency.quantile(q)).count(),
                 fmt::format("worker={},quantile=\"{}\"", json_string(worker.name), q));
     }
-    out.total("_sum", static_cast<double>(worker.latency.sum_ns) / 1e9, fmt::format("worker={}", json_string(worker.name)));
+    out.total("_sum", static_cast<double>(worker.latency.sum_ns) / 1e9,
+              fmt::format("worker={}", json_string(worker.name)));
     out.total("_count", static_cast<double>(worker.latency.count), fmt::format("worker={}", json_string(worker.name)));
   }
 }

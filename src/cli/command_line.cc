@@ -65,7 +65,7 @@ void describe_program(Command& program) {
                "\n"
                "Environment:\n"
                "  TMPDIR      where 'verge demo' keeps its files, unless --dir says so\n"
-               "  NO_COLOR    set to anything: no colours on a terminal\n"
+               "  NO_COLOR    not empty: no colours on a terminal\n"
                "  VERGE_ADMIN_TOKEN_FILE  the file with the token that a node on another machine wants\n"
                "\n"
                "Exit status:\n"

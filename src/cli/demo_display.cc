@@ -1,10 +1,11 @@
 #include "cli/demo_display.h"
 
 #include <cstdio>
-#include <cstdlib>
 
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include "cli/terminal_text.h"
 
 namespace verge::cli {
 namespace {
@@ -16,7 +17,7 @@ constexpr Duration kPlainInterval = std::chrono::seconds(5);
 
 DemoDisplay::DemoDisplay()
     : terminal_(isatty(STDERR_FILENO) == 1),
-      colours_(terminal_ && std::getenv("NO_COLOR") == nullptr),
+      colours_(terminal_ && wants_colours()),
       started_(std::chrono::steady_clock::now()),
       rate_since_(started_) {}
 

@@ -8,6 +8,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/doctor.h"
+#include "cli/terminal_text.h"
 #include "node/prepared_config.h"
 
 namespace verge::cli {
@@ -69,7 +70,7 @@ void print_finding(std::string_view id, const Finding& finding, bool is_mended, 
                json_string(finding.fix), is_mended);
     return;
   }
-  static const bool colours = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  static const bool colours = isatty(STDOUT_FILENO) == 1 && wants_colours();
   const auto coloured = [](std::string_view text, int colour) {
     return colours ? fmt::format("\x1b[{}m{:<8}\x1b[0m", colour, text) : fmt::format("{:<8}", text);
   };

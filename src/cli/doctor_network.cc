@@ -1,6 +1,7 @@
 // The checks of what is around a node: its listeners, names, the parent, certificates, and whether it delivers.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 
@@ -78,7 +79,15 @@ std::chrono::seconds since_wall_ms(double then_ms) {
   return std::max(std::chrono::duration_cast<std::chrono::seconds>(now - then), std::chrono::seconds(0));
 }
 
-void look_at_listener(const Patient& patient, const std::string& text, const std::string& key,
+// The first port that everybody may listen at.
+uint16_t first_free_port() {
+  constexpr uint16_t kUsual = 1024;
+  std::ifstream file("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+  uint16_t port = kUsual;
+  return file >> port ? port : kUsual;
+}
+
+void look_at_listener(const Patient& patient, const NodeUser& user, const std::string& text, const std::string& key,
                       std::vector<Finding>& findings) {
   const Result<net::Address> address = net::Address::parse(text);
   if (!address) return;  // the configuration's own check says so
@@ -89,6 +98,14 @@ void look_at_listener(const Patient& patient, const std::string& text, const std
              "{} = {}: {}{}", key, text, socket.error().what,
              text == patient.admin && !patient.stranger.empty() ? fmt::format(" ({})", patient.stranger) : ""),
          .fix = socket.error().fix,
+         .remedy = {}});
+  } else if (geteuid() == 0 && user.id() != 0 && address->port() != 0 && address->port() < first_free_port()) {
+    findings.push_back(
+        {.health = Health::kWarning,
+         .what = fmt::format("{} = {}: {}, whom the node runs as, may not listen below port {} by itself", key, text,
+                             user.name(), first_free_port()),
+         .fix = "let systemd hand over the socket (docs/systemd.md), or give the unit "
+                "AmbientCapabilities=CAP_NET_BIND_SERVICE (docs/operations.md)",
          .remedy = {}});
   }
 }
@@ -165,12 +182,12 @@ std::vector<Finding> check_ports(const Patient& patient) {
       {"http.listen", &config.http.listen},       {"http.tls_listen", &config.http.tls_listen},
       {"admin.listen", &config.admin.listen},
   };
+  const NodeUser user = NodeUser::of(data_directory_of(patient));
   size_t count = config.mqtt.unix_listen.size();
   for (const auto& [key, addresses] : listeners) {
     count += addresses->size();
-    for (const std::string& text : *addresses) look_at_listener(patient, text, key, findings);
+    for (const std::string& text : *addresses) look_at_listener(patient, user, text, key, findings);
   }
-  const NodeUser user = NodeUser::of(data_directory_of(patient));
   for (const std::string& path : config.mqtt.unix_listen) look_at_socket_file(path, user, findings);
   if (findings.empty()) findings.push_back({.what = fmt::format("{} are free", count), .fix = {}, .remedy = {}});
   return findings;
@@ -245,6 +262,9 @@ std::vector<Finding> check_certificates(const Patient& patient) {
   look_at_certificate("parent", {.certificate = config.parent.certificate, .key = config.parent.key}, findings);
   for (const node::SiteConfig& site : config.sites) {
     look_at_certificate("site.tls", {.certificate = site.tls.certificate, .key = site.tls.key}, findings);
+  }
+  for (const node::BridgeConfig& bridge : config.mqtt.bridges) {
+    look_at_certificate("mqtt.bridge", {.certificate = bridge.certificate, .key = bridge.key}, findings);
   }
   if (findings.empty()) findings.push_back({.what = "none are configured", .fix = {}, .remedy = {}});
   return findings;

@@ -261,9 +261,16 @@ Finding look_at_missing_directory(const std::string& path) {
           .remedy = {}};
 }
 
-void look_at_secret(const node::SecretSource& source, std::vector<Finding>& findings) {
+void look_at_secret(const node::SecretSource& source, const NodeUser& user, std::vector<Finding>& findings) {
   struct stat file{};
   if (source.kind != node::SecretSource::Kind::kFile || stat(source.name.c_str(), &file) != 0) return;
+  if (!user.may(source.name, R_OK)) {
+    findings.push_back(
+        {.health = Health::kFailure,
+         .what = fmt::format("{} may not be read by {}, whom the node runs as", source.name, user.name()),
+         .fix = fmt::format("chown {} {}", user.name(), source.name),
+         .remedy = {}});
+  }
   if ((file.st_mode & S_IRWXO) == 0) return;
   findings.push_back({.health = Health::kFailure,
                       .what = fmt::format("{} can be read by every user of this machine", source.name),
@@ -382,7 +389,8 @@ std::vector<Finding> check_secrets(const Patient& patient) {
     for (const node::SigningKeyConfig& key : site.signing_keys) sources.push_back({.name = key.file});
   }
   std::vector<Finding> findings;
-  for (const node::SecretSource& source : sources) look_at_secret(source, findings);
+  const NodeUser user = NodeUser::of(data_directory_of(patient));
+  for (const node::SecretSource& source : sources) look_at_secret(source, user, findings);
   if (findings.empty()) {
     findings.push_back({.what = sources.empty() ? "none are configured" : fmt::format("{} looked at", sources.size()),
                         .fix = {},

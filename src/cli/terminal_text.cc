@@ -1,6 +1,7 @@
 #include "cli/terminal_text.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
 
 #include "base/text.h"
@@ -78,6 +79,11 @@ size_t bytes_in(std::string_view text, size_t columns) {
 }
 
 }  // namespace
+
+bool wants_colours() {
+  const char* const unwanted = std::getenv("NO_COLOR");
+  return unwanted == nullptr || *unwanted == '\0';
+}
 
 size_t columns_of(std::string_view text) {
   size_t columns = 0;

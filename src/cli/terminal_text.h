@@ -12,6 +12,9 @@
 
 namespace verge::cli {
 
+// Not where NO_COLOR is set and not empty (https://no-color.org).
+bool wants_colours();
+
 size_t columns_of(std::string_view text);
 
 // As much of `text` as fits; where that is not all of it, it ends with "…".

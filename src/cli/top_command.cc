@@ -12,6 +12,7 @@
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/terminal_screen.h"
+#include "cli/terminal_text.h"
 #include "cli/top_answers.h"
 #include "cli/top_screen.h"
 #include "runtime/loop.h"
@@ -123,7 +124,7 @@ class LiveTop {
 
   const std::string admin_;
   const Duration every_;
-  const bool colours_ = std::getenv("NO_COLOR") == nullptr;
+  const bool colours_ = wants_colours();
   runtime::Loop& loop_;
   TopQuestions& questions_;
   std::unique_ptr<TopAnswers> known_;
@@ -138,7 +139,9 @@ int run_top(const TopOptions& options, Duration every) {
   Result<AdminClient> client = AdminClient::create(loop, options.admin);
   if (!client) return print_failure(client.error().line());
   TopQuestions questions(*std::move(client));
-  if (options.once || options.json || isatty(STDOUT_FILENO) == 0) return print_once(options, loop, questions);
+  const char* const terminal = std::getenv("TERM");
+  const bool has_screen = isatty(STDOUT_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
+  if (options.once || options.json || !has_screen) return print_once(options, loop, questions);
   return LiveTop(options, every, loop, questions).run();
 }
 

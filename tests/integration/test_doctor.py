@@ -118,6 +118,32 @@ class Doctor(verge.TestCase):
             [found] = findings(answer)
             self.assertTrue(found["what"].endswith(said), found)
 
+    @unittest.skipIf(os.geteuid() != 0, "only root can give files away")
+    def test_what_root_may_and_the_node_may_not(self):
+        """Its unit's user has to read the secrets, and to listen."""
+        data, token = os.path.join(self.directory, "data"), os.path.join(self.directory, "token")
+        os.mkdir(data, 0o750)
+        with open(token, "w", encoding="utf-8") as file:
+            file.write("a-token\n")
+        os.chmod(token, 0o600)
+        config = os.path.join(self.directory, "node.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f'[node]\ndata_dir = "{data}"\n[admin]\nlisten = []\ntokens = [{{ file = "{token}" }}]\n[mqtt]\nlisten = []\n'
+                       '[http]\nlisten = "127.0.0.1:79"\n')
+        look = ["doctor", "--config", config, "--only", "ports", "--only", "secrets", "--json"]
+        self.assertEqual([(each["id"], each["health"]) for each in findings(verge.run(*look))], [("secrets", "good"), ("ports", "good")])
+        os.chown(data, 12345, 54321)
+        secret, port = findings(verge.run(*look))
+        self.assertEqual((secret["id"], secret["health"], secret["fix"]), ("secrets", "failure", f"chown 12345 {token}"))
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+            first = int(file.read())
+        self.assertEqual((port["id"], port["health"]), ("ports", "warning" if first > 79 else "good"))
+        if first > 79:
+            self.assertIn(f"http.listen = 127.0.0.1:79: 12345, whom the node runs as, may not listen below port {first}", port["what"])
+            self.assertIn("CAP_NET_BIND_SERVICE", port["fix"])
+        subprocess.run(secret["fix"].split(), check=True)
+        self.assertEqual(findings(verge.run(*look))[0]["health"], "good")
+
     def test_mends_what_is_safe(self):
         secret = os.path.join(self.directory, "token")
         with open(secret, "w", encoding="utf-8") as file:

@@ -28,14 +28,14 @@ LEAVE = b"\x1b[?1049l"
 class Terminal:
     """A program at a terminal of its own."""
 
-    def __init__(self, arguments, columns=80, lines=24):
+    def __init__(self, arguments, columns=80, lines=24, terminal="xterm"):
         self.master, self.inner = pty.openpty()
         self.resize(columns, lines)
         self.before = termios.tcgetattr(self.inner)
         self.process = verge.spawn(arguments, stdin=self.inner, stdout=self.inner, stderr=self.inner,
                                    start_new_session=True,
                                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-                                   env={**os.environ, "NO_COLOR": "1"})
+                                   env={**os.environ, "NO_COLOR": "1", "TERM": terminal})
         self.output = b""
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -104,6 +104,13 @@ class Top(verge.TestCase):
         self.assertEqual((answer.returncode, answer.stderr), (0, ""))
         self.assertEqual(set(json.loads(answer.stdout)), {"now", "tree", "insights", "goals", "requests", "workers"})
         self.assertIn("events", verge.run("top", "--once", "--admin", node.addresses["admin"]).stdout)
+
+    def test_a_terminal_that_knows_no_screens_is_given_none(self):
+        node = self.node("edge").start()
+        terminal = self.top(node.addresses["admin"], terminal="dumb")
+        self.assertEqual(terminal.process.wait(verge.PATIENCE), 0, "it prints once")
+        verge.wait_until(lambda: b"edge" in terminal.output, lambda: terminal.output)
+        self.assertNotIn(b"\x1b", terminal.output)
 
     def test_what_is_no_node_is_said(self):
         for body in (b"<html></html>", b"{}", b"[1]"):

@@ -27,7 +27,8 @@ std::optional<RequestTrace> RequestTrace::begin(traces::Tracer& tracer, const Cl
   std::optional<traces::TraceContext> from;
   const auto is_its = [](const net::HttpField& field) { return net::equals_ignoring_case(field.name, kField); };
   // Of two, none is to be believed.
-  if (std::ranges::count_if(request.fields, is_its) == 1) from = traces::parse_traceparent(*request.field(kField));
+  if (std::ranges::count_if(request.fields, is_its) == 1)
+    from = traces::parse_traceparent(request.field(kField).value_or(""));
   const std::optional<traces::TraceContext> own = tracer.begin(from ? &*from : nullptr);
   if (!own) return std::nullopt;
   // The node's own, which outlives all requests.

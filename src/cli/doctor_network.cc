@@ -264,7 +264,7 @@ std::vector<Finding> check_certificates(const Patient& patient) {
     look_at_certificate("site.tls", {.certificate = site.tls.certificate, .key = site.tls.key}, findings);
   }
   for (const node::BridgeConfig& bridge : config.mqtt.bridges) {
-    look_at_certificate("mqtt.bridge", {.certificate = bridge.certificate, .key = bridge.key}, findings);
+    look_at_certificate("bridge", {.certificate = bridge.certificate, .key = bridge.key}, findings);
   }
   if (findings.empty()) findings.push_back({.what = "none are configured", .fix = {}, .remedy = {}});
   return findings;

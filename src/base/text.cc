@@ -146,6 +146,11 @@ void append_json_string(std::string& out, std::string_view text) {
     const auto c = static_cast<uint8_t>(text.front());
     if (c >= 0x80) {
       const size_t length = utf8_sequence(text);
+      if (c == 0xC2 && length == 2 && static_cast<uint8_t>(text[1]) < 0xA0) {
+        fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<uint8_t>(text[1]));
+        text.remove_prefix(length);
+        continue;
+      }
       out.append(length == 0 ? std::string_view("\xef\xbf\xbd") : text.substr(0, length));
       text.remove_prefix(std::max<size_t>(length, 1));
       continue;
@@ -167,7 +172,7 @@ void append_json_string(std::string& out, std::string_view text) {
         out.append("\\t");
         break;
       default:
-        if (c < 0x20) {
+        if (c < 0x20 || c == 0x7F) {
           fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);
         } else {
           out.push_back(static_cast<char>(c));

@@ -32,7 +32,8 @@ std::string format_size(uint64_t bytes);
 // 2026-01-31T12:00:00.123456Z
 std::string format_utc(WallTime time);
 
-// Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
+// Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. Control characters are
+// escaped, those that only terminals know (U+007F to U+009F) too.
 void append_json_string(std::string& out, std::string_view text);
 std::string json_string(std::string_view text);
 

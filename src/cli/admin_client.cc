@@ -12,7 +12,6 @@
 namespace verge::cli {
 namespace {
 
-constexpr size_t kAnswerBytesMax = 1U << 30;
 constexpr const char* kTokenFile = "VERGE_ADMIN_TOKEN_FILE";
 
 // Empty where the environment names no file.
@@ -42,7 +41,7 @@ Result<AdminAnswer> ask(std::string_view authority, net::HttpCall call, std::str
   const std::string authorization = "Bearer " + *token;
   if (!token->empty()) call.fields.push_back({"Authorization", authorization});
   runtime::Loop loop("admin-client");
-  net::HttpClient client(loop, *address, std::string(authority), {.body_bytes_max = kAnswerBytesMax});
+  net::HttpClient client(loop, *address, std::string(authority), {.body_bytes_max = kAdminAnswerMax});
   Result<AdminAnswer> result = fail("http.closed", "no answer");
   client.request(call, [&](Result<net::HttpAnswer> answer) {
     result = admin_answer(std::move(answer), authority, !token->empty());
@@ -75,7 +74,7 @@ Result<AdminClient> AdminClient::create(runtime::Loop& loop, std::string authori
   if (!token) return std::unexpected(token.error());
   AdminClient made(std::move(authority), *std::move(token));
   made.client_ = std::make_unique<net::HttpClient>(loop, *address, made.authority_,
-                                                   net::HttpClientLimits{.body_bytes_max = kAnswerBytesMax});
+                                                   net::HttpClientLimits{.body_bytes_max = kAdminAnswerMax});
   return made;
 }
 

@@ -22,6 +22,8 @@ struct AdminAnswer {
   std::string next;  // the field Verge-Next: where a cut-off answer goes on; empty when it is complete
 };
 
+inline constexpr size_t kAdminAnswerMax = 64U << 20;  // bytes; longer ones are refused
+
 // GET http://`authority`/`target`. Errors: those of net::HttpClient, net.address, config.secret, and admin.unauthorized
 // where the node wants a token, or another.
 Result<AdminAnswer> admin_get(std::string_view authority, std::string_view target,

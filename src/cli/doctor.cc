@@ -34,8 +34,9 @@ const std::vector<Check>& checks() {
       {"memory", "is there memory for what is configured?", check_memory},
       {"sandbox", "can workers be locked in?", check_sandbox, /*needs_configuration=*/false},
       {"ports", "are the addresses to listen on free?", check_ports},
-      {"dns", "can what is named be resolved: parent, origins, bridges, traces?", check_names},
+      {"dns", "can what is named be resolved: parent, origins, bridges, webhooks, servers, traces?", check_names},
       {"parent", "can the parent be reached?", check_parent},
+      {"store", "are the servers that keep what children send reached?", check_store},
       {"certificates", "how long are certificates good for?", check_certificates},
       {"delivery", "does what is stored arrive at the parent?", check_delivery},
   };

@@ -35,6 +35,7 @@ struct Patient {
   std::optional<std::string> status;  // what the node says at /v1/status, JSON; none: it does not answer
   std::string admin;                  // where it was asked
   std::string stranger;               // who answers there instead of it, in a sentence; empty: nobody
+  std::string unasked_fix;            // not empty: it could not be asked, for that; `stranger` says why
 };
 
 // Takes what was answered at `admin` to /v1/status: as the node's word, if it has the id that the data directory has,
@@ -67,9 +68,10 @@ std::vector<Finding> check_memory(const Patient& patient);
 std::vector<Finding> check_sandbox(const Patient& patient);
 std::vector<Finding> check_ports(const Patient& patient);
 std::vector<Finding> check_names(const Patient& patient);
-// Each once, as name:port: of parents, origins, bridges, webhooks and who collects traces.
+// Each once, as name:port: of parents, origins, bridges, webhooks, NATS servers and who collects traces.
 std::vector<std::string> names_called(const node::Config& config);
 std::vector<Finding> check_parent(const Patient& patient);
+std::vector<Finding> check_store(const Patient& patient);
 std::vector<Finding> check_certificates(const Patient& patient);
 std::vector<Finding> check_delivery(const Patient& patient);
 

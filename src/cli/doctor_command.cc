@@ -34,7 +34,8 @@ Patient examine(const DoctorOptions& options) {
                   .is_configured = reading.is_readable,
                   .status = {},
                   .admin = options.admin,
-                  .stranger = {}};
+                  .stranger = {},
+                  .unasked_fix = {}};
   if (const auto prepared = node::prepare_config(std::move(reading), true); !prepared) {
     patient.problems = prepared.error();
   }
@@ -44,8 +45,9 @@ Patient examine(const DoctorOptions& options) {
   if (patient.admin.empty()) return patient;
   if (const auto answer = admin_get(patient.admin, "/v1/status", kPatience)) {
     take_answer(patient, answer->status, answer->body);
-  } else if (answer.error().code == "admin.unauthorized") {
+  } else if (answer.error().code == "admin.unauthorized" || answer.error().code == "config.secret") {
     patient.stranger = answer.error().what;
+    patient.unasked_fix = answer.error().fix;
   } else if (answer.error().code == "http.bad-answer") {
     take_answer(patient, 0, {});
   }

@@ -85,7 +85,10 @@ std::vector<Finding> check_descriptors(const Patient& patient) {
   const uint64_t limit = descriptors_of_node(patient);
   const node::Config& config = patient.config;
   uint64_t wanted = 512;  // files of the spool and the cache, the uplink
-  if (!config.mqtt.listen.empty() || !config.mqtt.tls_listen.empty()) wanted += config.mqtt.connections_max;
+  const node::MqttConfig& mqtt = config.mqtt;
+  const bool has_mqtt = !mqtt.listen.empty() || !mqtt.tls_listen.empty() || !mqtt.unix_listen.empty() ||
+                        !mqtt.ws_listen.empty() || !mqtt.ws_tls_listen.empty();
+  if (has_mqtt) wanted += mqtt.connections_max;
   if (!config.http.listen.empty() || !config.http.tls_listen.empty()) wanted += config.http.connections_max;
   for (const node::SiteConfig& site : config.sites) wanted += site.connections_max;
   if (limit >= wanted) {
@@ -142,12 +145,12 @@ std::vector<Finding> check_memory(const Patient& patient) {
            .remedy = {}}};
 }
 
-std::vector<Finding> check_sandbox(const Patient& /*patient*/) {
+std::vector<Finding> check_sandbox(const Patient& patient) {
   const long landlock = syscall(__NR_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   uint32_t kill_process = SECCOMP_RET_KILL_PROCESS;
   const bool has_seccomp = syscall(__NR_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill_process) == 0;
   if (!has_seccomp) {
-    return {{.health = Health::kFailure,
+    return {{.health = patient.config.workers.empty() ? Health::kWarning : Health::kFailure,
              .what = "the kernel has no seccomp filters: workers will not be run",
              .fix = "use a kernel with CONFIG_SECCOMP_FILTER, or a container that permits seccomp(2)",
              .remedy = {}}};

@@ -15,11 +15,13 @@
 #include "cli/json_lookup.h"
 #include "cli/node_user.h"
 #include "net/address.h"
+#include "net/local_end.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "net/socket_file.h"
 #include "net/tls_context.h"
 #include "node/config_address.h"
+#include "storage/data_directory.h"
 
 namespace verge::cli {
 namespace {
@@ -53,24 +55,35 @@ std::string authority_of(const std::string& url) {
   return parsed ? parsed->authority : std::string();
 }
 
-std::vector<std::string> urls_of_parent(const node::Config& config) {
-  std::vector<std::string> urls;
-  if (config.parent.url.empty()) return urls;
-  for (const node::PathConfig& path : config.parent.all_paths()) urls.push_back(path.url);
-  return urls;
+std::string host_and_port_of_nats(const std::string& url) {
+  const Result<node::HostAndPort> at = node::parse_nats_url(url);
+  if (!at) return {};
+  const bool is_v6 = at->host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", is_v6 ? "[" : "", at->host, is_v6 ? "]" : "", at->port);
 }
 
-// What a connection failed with; 0: it stands.
-int connect_in_time(const net::Address& address) {
-  const Result<net::Socket> socket = net::Socket::connect(address);
-  if (!socket) return ENETUNREACH;
+bool uses_nats(const node::Config& config) { return config.store.engine == node::StoreEngine::kNats; }
+
+// What a connection failed with; empty: it stands.
+std::string connect_in_time(const net::Address& address, const net::LocalEnd& from = {}) {
+  const Result<net::Socket> socket = net::Socket::connect(address, from);
+  if (!socket) return socket.error().what;
   pollfd waiting{.fd = socket->descriptor(), .events = POLLOUT, .revents = 0};
   const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(kNetworkPatience).count();
-  if (poll(&waiting, 1, static_cast<int>(patience)) != 1) return ETIMEDOUT;
-  int error = 0;
-  socklen_t size = sizeof(error);
-  getsockopt(socket->descriptor(), SOL_SOCKET, SO_ERROR, &error, &size);
-  return error;
+  int error = ETIMEDOUT;
+  if (poll(&waiting, 1, static_cast<int>(patience)) == 1) {
+    socklen_t size = sizeof(error);
+    getsockopt(socket->descriptor(), SOL_SOCKET, SO_ERROR, &error, &size);
+  }
+  return error == 0 ? "" : std::strerror(error);
+}
+
+// The first that a connection from there can go to; none: there is none.
+std::optional<net::Address> reached_from(const net::LocalEnd& from, const std::vector<net::Address>& addresses) {
+  const int family = from.address.family();
+  const auto found = std::ranges::find_if(
+      addresses, [family](const net::Address& each) { return family == AF_UNSPEC || each.family() == family; });
+  return found == addresses.end() ? std::nullopt : std::optional(*found);
 }
 
 std::chrono::seconds since_wall_ms(double then_ms) {
@@ -89,9 +102,16 @@ uint16_t first_free_port() {
 
 void look_at_listener(const Patient& patient, const NodeUser& user, const std::string& text, const std::string& key,
                       std::vector<Finding>& findings) {
-  const Result<net::Address> address = net::Address::parse(text);
-  if (!address) return;  // the configuration's own check says so
-  if (const Result<net::Socket> socket = net::Socket::listen(*address, false); !socket) {
+  const Resolved addresses = resolve_in_time(text);
+  if (!addresses) {
+    findings.push_back({.health = Health::kFailure,
+                        .what = fmt::format("{} = {}: {}", key, text, addresses.error().what),
+                        .fix = addresses.error().fix,
+                        .remedy = {}});
+    return;
+  }
+  const net::Address& address = addresses->front();
+  if (const Result<net::Socket> socket = net::Socket::listen(address, false); !socket) {
     findings.push_back(
         {.health = Health::kFailure,
          .what = fmt::format(
@@ -99,7 +119,7 @@ void look_at_listener(const Patient& patient, const NodeUser& user, const std::s
              text == patient.admin && !patient.stranger.empty() ? fmt::format(" ({})", patient.stranger) : ""),
          .fix = socket.error().fix,
          .remedy = {}});
-  } else if (geteuid() == 0 && user.id() != 0 && address->port() != 0 && address->port() < first_free_port()) {
+  } else if (geteuid() == 0 && user.id() != 0 && address.port() != 0 && address.port() < first_free_port()) {
     findings.push_back(
         {.health = Health::kWarning,
          .what = fmt::format("{} = {}: {}, whom the node runs as, may not listen below port {} by itself", key, text,
@@ -174,6 +194,15 @@ std::string rounded_time(std::chrono::seconds time) {
 std::vector<Finding> check_ports(const Patient& patient) {
   if (patient.status)
     return {{.what = fmt::format("the node runs, and answers at {}", patient.admin), .fix = {}, .remedy = {}}};
+  const std::optional<pid_t> holder = storage::DataDirectory::holder_of(data_directory_of(patient));
+  if (holder && (patient.admin.empty() || !patient.unasked_fix.empty())) {
+    return {{.health = Health::kSkipped,
+             .what = fmt::format(
+                 "process {} holds {}; whether it is this node, whose addresses are taken then, could not be asked",
+                 *holder, data_directory_of(patient)),
+             .fix = patient.unasked_fix.empty() ? "name an admin listener with admin.listen" : patient.unasked_fix,
+             .remedy = {}}};
+  }
   std::vector<Finding> findings;
   const node::Config& config = patient.config;
   const std::pair<const char*, const std::vector<std::string>*> listeners[] = {
@@ -195,7 +224,10 @@ std::vector<Finding> check_ports(const Patient& patient) {
 
 std::vector<std::string> names_called(const node::Config& config) {
   std::vector<std::string> names;
-  for (const std::string& url : urls_of_parent(config)) names.push_back(host_and_port(url));
+  for (const node::PathConfig& path : config.parent.all_paths()) names.push_back(host_and_port(path.url));
+  for (const std::string& url : config.store.urls) {
+    if (uses_nats(config)) names.push_back(host_and_port_of_nats(url));
+  }
   for (const node::SiteConfig& site : config.sites) {
     for (const node::OriginConfig& origin : site.origins) names.push_back(host_and_port(origin.url));
   }
@@ -231,15 +263,18 @@ std::vector<Finding> check_names(const Patient& patient) {
 
 std::vector<Finding> check_parent(const Patient& patient) {
   std::vector<Finding> findings;
-  for (const std::string& url : urls_of_parent(patient.config)) {
-    const Resolved addresses = resolve_in_time(host_and_port(url));
+  for (const node::PathConfig& path : patient.config.parent.all_paths()) {
+    const Resolved addresses = resolve_in_time(host_and_port(path.url));
     if (!addresses) continue;  // the check of names says so
-    const int error = connect_in_time(addresses->front());
-    if (error == 0) {
-      findings.push_back({.what = fmt::format("{} takes connections", url), .fix = {}, .remedy = {}});
+    const net::LocalEnd from = net::LocalEnd::parse(path.bind).value_or(net::LocalEnd{});
+    const std::string way = path.bind.empty() ? path.url : fmt::format("{} from {}", path.url, path.bind);
+    const std::optional<net::Address> address = reached_from(from, *addresses);
+    const std::string problem = address ? connect_in_time(*address, from) : "it has no address of that family";
+    if (problem.empty()) {
+      findings.push_back({.what = fmt::format("{} takes connections", way), .fix = {}, .remedy = {}});
     } else {
       findings.push_back({.health = Health::kFailure,
-                          .what = fmt::format("{} cannot be reached: {}", url, std::strerror(error)),
+                          .what = fmt::format("{} cannot be reached: {}", way, problem),
                           .fix = "start the parent, or check parent.url, the route and the firewall; until then events "
                                  "wait in the spool",
                           .remedy = {}});
@@ -250,6 +285,35 @@ std::vector<Finding> check_parent(const Patient& patient) {
     findings.push_back({.health = is_root ? Health::kGood : Health::kSkipped,
                         .what = is_root ? "none is configured: this node is a root" : "its name is not known",
                         .fix = {},
+                        .remedy = {}});
+  }
+  return findings;
+}
+
+std::vector<Finding> check_store(const Patient& patient) {
+  if (!uses_nats(patient.config)) {
+    return {{.what = "it is the node itself (store.engine = \"log\")", .fix = {}, .remedy = {}}};
+  }
+  std::vector<Finding> findings;
+  for (const std::string& url : patient.config.store.urls) {
+    const Resolved addresses = resolve_in_time(host_and_port_of_nats(url));
+    const std::string problem = addresses ? connect_in_time(addresses->front()) : addresses.error().what;
+    if (problem.empty()) {
+      findings.push_back({.what = fmt::format("{} takes connections", url), .fix = {}, .remedy = {}});
+    } else {
+      findings.push_back({.health = Health::kWarning,
+                          .what = fmt::format("{} cannot be reached: {}", url, problem),
+                          .fix = "start it, or check store.urls, the route and the firewall",
+                          .remedy = {}});
+    }
+  }
+  const bool is_told = patient.status && json_at(*patient.status, {"stream", "reachable"}).value_or("") == "false";
+  const bool is_lost = std::ranges::none_of(findings, [](const Finding& each) { return each.health == Health::kGood; });
+  if (is_told || is_lost) {
+    findings.push_back({.health = Health::kFailure,
+                        .what = is_told ? "the node reaches no NATS server: what children send is refused, or overflows"
+                                        : "no NATS server can be reached: what children send would be refused",
+                        .fix = "docs/jetstream.md says what the servers need; the node's log says what they answer",
                         .remedy = {}});
   }
   return findings;
@@ -274,7 +338,9 @@ std::vector<Finding> check_delivery(const Patient& patient) {
   if (!patient.stranger.empty()) {
     return {{.health = Health::kSkipped,
              .what = patient.stranger,
-             .fix = "name the node's admin listener with --admin HOST:PORT, or run this on its machine",
+             .fix = patient.unasked_fix.empty()
+                        ? "name the node's admin listener with --admin HOST:PORT, or run this on its machine"
+                        : patient.unasked_fix,
              .remedy = {}}};
   }
   if (!patient.status) {
@@ -303,11 +369,17 @@ std::vector<Finding> check_delivery(const Patient& patient) {
   }
   const auto age = std::chrono::milliseconds(static_cast<int64_t>(oldest));
   const auto due = patient.config.parent.batch_age_max + patient.config.parent.timeout;
-  if (json_at(status, {"uplink", "reached"}).value_or("") != "true" && age > kReachedWithin) {
+  // Where reports are sent the parent is asked all the time.
+  const auto uptime = std::chrono::duration<double>(number_at(status, {"node", "uptime_s"}));
+  const bool should_be_reached =
+      age > kReachedWithin || (patient.config.parent.report_every > Duration(0) && uptime > kReachedWithin);
+  if (json_at(status, {"uplink", "reached"}).value_or("") != "true" && should_be_reached) {
     findings.push_back(
         {.health = Health::kFailure,
-         .what = fmt::format("nothing is delivered: the oldest record waits for {}", format_duration(age)),
-         .fix = "the check of the parent says why; what is acknowledged waits in the spool",
+         .what = oldest > 0 ? fmt::format("nothing is delivered: the oldest record waits for {}", format_duration(age))
+                            : "the parent does not take what this node sends",
+         .fix = "the check of the parent says whether it takes connections, the node's log what it answers (it may not "
+                "know parent.token); what is acknowledged waits in the spool",
          .remedy = {}});
   } else if (age > due) {
     findings.push_back({.health = Health::kWarning,

@@ -210,6 +210,12 @@ Finding held_by(pid_t holder, const std::string& directory, const Patient& patie
             .fix = "name one with admin.listen or --admin HOST:PORT",
             .remedy = {}};
   }
+  if (!patient.unasked_fix.empty()) {
+    return {.health = Health::kWarning,
+            .what = fmt::format("{}; whether that is this node could not be asked: {}", held, patient.stranger),
+            .fix = patient.unasked_fix,
+            .remedy = {}};
+  }
   const std::string_view who = patient.status ? "which is not the node that answers" : "and this node does not answer";
   return {.health = Health::kFailure,
           .what = fmt::format("{}, {} at {}", held, who, patient.admin),
@@ -217,6 +223,19 @@ Finding held_by(pid_t holder, const std::string& directory, const Patient& patie
               "stop that process or name another directory with node.data_dir; if it is this node, name its admin "
               "listener with --admin HOST:PORT",
           .remedy = {}};
+}
+
+Finding not_reached(const std::string& path, const std::string& barrier, const NodeUser& user) {
+  return {.health = Health::kFailure,
+          .what = fmt::format("{} cannot be reached by {}, whom the node runs as: {} lets it not through", path,
+                              user.name(), barrier),
+          .fix = fmt::format("chmod o+x {}, or move what is in it", barrier),
+          .remedy = {}};
+}
+
+// Whether the node's user may do that without the rights that everybody has. Whom nobody knows may lose them.
+bool keeps(const NodeUser& user, const std::string& path, int access) {
+  return !user.is_unknown() && user.may_without_others(path, access);
 }
 
 // What is wrong with the directory itself, which is there.
@@ -227,6 +246,7 @@ std::optional<Finding> look_at_directory(const std::string& path, const struct s
                    .fix = "name another with node.data_dir",
                    .remedy = {}};
   }
+  if (const std::string barrier = user.barrier_to(path); !barrier.empty()) return not_reached(path, barrier, user);
   if (!user.may(path, R_OK | W_OK | X_OK)) {
     return Finding{.health = Health::kFailure,
                    .what = fmt::format("{} may not be written by {}", path, user.name()),
@@ -241,8 +261,15 @@ std::optional<Finding> look_at_directory(const std::string& path, const struct s
         .fix = "name a directory of the node's own with node.data_dir",
         .remedy = {}};
   }
+  const std::string what = fmt::format("{} may be written by every user of this machine", path);
+  if (!keeps(user, path, R_OK | W_OK | X_OK)) {
+    return Finding{.health = Health::kFailure,
+                   .what = what,
+                   .fix = fmt::format("give it to the node's user alone: chown USER {0} && chmod o-w {0}", path),
+                   .remedy = {}};
+  }
   return Finding{.health = Health::kFailure,
-                 .what = fmt::format("{} may be written by every user of this machine", path),
+                 .what = what,
                  .fix = fmt::format("chmod o-w {}", path),
                  .remedy = [path, mode = status.st_mode & 07775] { return set_mode(path, mode); }};
 }
@@ -264,7 +291,9 @@ Finding look_at_missing_directory(const std::string& path) {
 void look_at_secret(const node::SecretSource& source, const NodeUser& user, std::vector<Finding>& findings) {
   struct stat file{};
   if (source.kind != node::SecretSource::Kind::kFile || stat(source.name.c_str(), &file) != 0) return;
-  if (!user.may(source.name, R_OK)) {
+  if (const std::string barrier = user.barrier_to(source.name); !barrier.empty()) {
+    findings.push_back(not_reached(source.name, barrier, user));
+  } else if (!user.may(source.name, R_OK)) {
     findings.push_back(
         {.health = Health::kFailure,
          .what = fmt::format("{} may not be read by {}, whom the node runs as", source.name, user.name()),
@@ -272,10 +301,16 @@ void look_at_secret(const node::SecretSource& source, const NodeUser& user, std:
          .remedy = {}});
   }
   if ((file.st_mode & S_IRWXO) == 0) return;
-  findings.push_back({.health = Health::kFailure,
-                      .what = fmt::format("{} can be read by every user of this machine", source.name),
-                      .fix = fmt::format("chmod o= {}", source.name),
-                      .remedy = [path = source.name, mode = file.st_mode & 07770] { return set_mode(path, mode); }});
+  Finding found{.health = Health::kFailure,
+                .what = fmt::format("{} can be read by every user of this machine", source.name),
+                .fix = fmt::format("chmod o= {}", source.name),
+                .remedy = [path = source.name, mode = file.st_mode & 07770] { return set_mode(path, mode); }};
+  if (!keeps(user, source.name, R_OK)) {
+    found.fix = fmt::format("give it to the node's user alone: chown {0} {1} && chmod o= {1}",
+                            user.is_unknown() ? "USER" : user.name(), source.name);
+    found.remedy = {};
+  }
+  findings.push_back(std::move(found));
 }
 
 }  // namespace
@@ -284,6 +319,9 @@ std::string data_directory_of(const Patient& patient) { return patient.config.no
 
 std::vector<Finding> check_data_directory(const Patient& patient) {
   const std::string path = data_directory_of(patient);
+  if (const Result<void> place = storage::DataDirectory::check_place(path); !place) {
+    return {{.health = Health::kFailure, .what = place.error().what, .fix = place.error().fix, .remedy = {}}};
+  }
   struct stat status{};
   if (stat(path.c_str(), &status) != 0) return {look_at_missing_directory(path)};
   const NodeUser user = NodeUser::of(path);
@@ -307,6 +345,12 @@ std::vector<Finding> check_disk_space(const Patient& patient) {
   const uint64_t wanted = patient.config.spool.bytes_max + patient.config.cache.disk_bytes_max;
   const uint64_t used = bytes_below(data_directory_of(patient));
   const std::string free_text = rounded(free);
+  if (disk.f_files > 0 && disk.f_favail < 1024) {
+    return {{.health = Health::kFailure,
+             .what = fmt::format("{} files may yet be made in {}", static_cast<uint64_t>(disk.f_favail), path),
+             .fix = "remove small files, or use a disk with more inodes",
+             .remedy = {}}};
+  }
   if (free < kSpaceLeast) {
     return {{.health = Health::kFailure,
              .what = fmt::format("{} free in {}: new durable work is refused soon", free_text, path),
@@ -319,12 +363,6 @@ std::vector<Finding> check_disk_space(const Patient& patient) {
                                  format_size(wanted)),
              .fix = fmt::format("lower spool.bytes_max (and cache.disk_bytes_max) to {} together, or use a larger disk",
                                 rounded((free + used) / 10 * 9)),
-             .remedy = {}}};
-  }
-  if (disk.f_files > 0 && disk.f_favail < 1024) {
-    return {{.health = Health::kFailure,
-             .what = fmt::format("{} files may yet be made in {}", static_cast<uint64_t>(disk.f_favail), path),
-             .fix = "remove small files, or use a disk with more inodes",
              .remedy = {}}};
   }
   return {{.what = fmt::format("{} free in {}", free_text, path), .fix = {}, .remedy = {}}};

@@ -30,6 +30,12 @@ std::string purpose_of(const CLI::App& command) {
   return dash == std::string::npos ? line : line.substr(dash + 3);
 }
 
+// A list of words may go on in the next line behind each comma.
+std::string breakable(std::string text) {
+  for (size_t at = text.find(','); at != std::string::npos; at = text.find(',', at + 1)) text.insert(at + 1, " ");
+  return text;
+}
+
 std::string spelling_of(const CLI::Option& option) {
   std::string out;
   for (const std::string& name : option.get_snames())
@@ -38,7 +44,7 @@ std::string spelling_of(const CLI::Option& option) {
     out += (out.empty() ? "\\fB\\-\\-" : ", \\fB\\-\\-") + roff(name) + "\\fR";
   }
   if (out.empty()) return "\\fI" + roff(option.get_name()) + "\\fR";
-  if (option.get_items_expected_max() > 0) out += " \\fI" + roff(option.get_type_name()) + "\\fR";
+  if (option.get_items_expected_max() > 0) out += " \\fI" + breakable(roff(option.get_type_name())) + "\\fR";
   return out;
 }
 

@@ -1,9 +1,13 @@
 #include "cli/terminal_screen.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
+#include <iterator>
 #include <string>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
@@ -20,21 +24,8 @@ constexpr int kTaken[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SI
 constexpr std::string_view kEnter = "\033[?1049h\033[?25l\033[?7l";
 constexpr std::string_view kLeave = "\033[?7h\033[?25h\033[?1049l";
 
-// A terminal that is gone takes nothing: its end is told by a signal.
-void write_all(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (written >= 0) {
-      text.remove_prefix(static_cast<size_t>(written));
-    } else if (errno == EAGAIN) {
-      constexpr int kPatienceMs = 1000;
-      pollfd room{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
-      if (poll(&room, 1, kPatienceMs) <= 0) return;
-    } else if (errno != EINTR) {
-      return;
-    }
-  }
-}
+// How long a terminal that takes nothing is waited for, a write.
+constexpr int kPatienceMs = 1000;
 
 bool is_ignored(int signal) {
   struct sigaction action{};
@@ -44,14 +35,18 @@ bool is_ignored(int signal) {
 }  // namespace
 
 TerminalScreen::TerminalScreen(runtime::Loop& loop, Calls calls) : loop_(loop), calls_(std::move(calls)) {
-  sigset_t taken;
-  sigemptyset(&taken);
+  sigemptyset(&taken_);
   for (const int signal : kTaken) {
-    if (!is_ignored(signal)) sigaddset(&taken, signal);
+    if (!is_ignored(signal)) sigaddset(&taken_, signal);
   }
-  sigprocmask(SIG_BLOCK, &taken, &before_);
-  signals_ = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+  await_foreground();
+  sigprocmask(SIG_BLOCK, &taken_, &before_);
+  signals_ = signalfd(-1, &taken_, SFD_CLOEXEC | SFD_NONBLOCK);
   VERGE_ASSERT(signals_ >= 0);
+  std::array<char, PATH_MAX> name{};
+  if (ttyname_r(STDOUT_FILENO, name.data(), name.size()) == 0) {
+    output_ = open(name.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  }
   loop_.watch(signals_, EPOLLIN, on_signal_);
   has_keys_ = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &modes_) == 0;
   enter();
@@ -63,7 +58,36 @@ TerminalScreen::~TerminalScreen() {
   forget_keys();
   loop_.unwatch(signals_, on_signal_);
   close(signals_);
+  if (output_ >= 0) close(output_);
   sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
+// A terminal that is gone takes nothing: its end is told by a signal.
+void TerminalScreen::write(std::string_view text) {
+  const int output = output_ >= 0 ? output_ : STDOUT_FILENO;
+  while (!text.empty()) {
+    const ssize_t written = ::write(output, text.data(), text.size());
+    if (written >= 0) {
+      text.remove_prefix(static_cast<size_t>(written));
+    } else if (errno == EAGAIN) {
+      pollfd either[] = {{.fd = output, .events = POLLOUT, .revents = 0},
+                         {.fd = signals_, .events = POLLIN, .revents = 0}};
+      if (poll(either, std::size(either), kPatienceMs) <= 0 || either[1].revents != 0) return;
+    } else if (errno != EINTR) {
+      return;
+    }
+  }
+}
+
+// As long as another process has the terminal, this one is stopped, as by the terminal itself; signals are as they
+// would be without a screen. Whom nobody can bring to the foreground is not stopped by that: it goes on.
+void TerminalScreen::await_foreground() {
+  constexpr int kTimes = 1000;
+  for (int i = 0; i < kTimes; ++i) {
+    const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+    if (foreground < 0 || foreground == getpgrp()) return;
+    raise(SIGTTOU);
+  }
 }
 
 TerminalScreen::Size TerminalScreen::size() {
@@ -90,7 +114,7 @@ void TerminalScreen::show(std::string_view lines) {
     ++row;
   }
   if (row < rows) out.append(row == 0 ? "\033[J" : "\r\n\033[J");
-  write_all(out);
+  write(out);
 }
 
 void TerminalScreen::take_signals() {
@@ -101,6 +125,9 @@ void TerminalScreen::take_signals() {
         suspend();
         break;
       case SIGCONT:
+        sigprocmask(SIG_SETMASK, &before_, nullptr);
+        await_foreground();
+        sigprocmask(SIG_BLOCK, &taken_, nullptr);
         enter();
         calls_.draw();
         break;
@@ -132,28 +159,25 @@ void TerminalScreen::enter() {
     own.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
     own.c_cc[VMIN] = 1;
     own.c_cc[VTIME] = 0;
-    // In the background this waits until it is in the foreground again.
     tcsetattr(STDIN_FILENO, TCSANOW, &own);
   }
   is_left_ = false;
-  write_all(kEnter);
+  write(kEnter);
 }
 
 void TerminalScreen::leave() {
   if (is_left_) return;
-  write_all(kLeave);
+  write(kLeave);
   if (has_keys_) tcsetattr(STDIN_FILENO, TCSANOW, &modes_);
   is_left_ = true;
 }
 
 void TerminalScreen::suspend() {
   leave();
-  sigset_t stop;
-  sigemptyset(&stop);
-  sigaddset(&stop, SIGTSTP);
   raise(SIGTSTP);
-  sigprocmask(SIG_UNBLOCK, &stop, nullptr);  // here it stops, and goes on
-  sigprocmask(SIG_BLOCK, &stop, nullptr);
+  sigprocmask(SIG_SETMASK, &before_, nullptr);  // here it stops, and goes on
+  await_foreground();
+  sigprocmask(SIG_BLOCK, &taken_, nullptr);
   enter();
   calls_.draw();
 }

@@ -2,9 +2,10 @@
 //
 // However the program ends while this is there (a key, SIGINT, SIGTERM, SIGHUP, SIGQUIT), the terminal is as it was
 // before: the signals arrive as events of the loop, so nothing is cut off in the middle. With SIGTSTP (Ctrl-Z) the
-// terminal is given back until the program goes on (SIGCONT); then, and with another size of the window, it is drawn
-// anew. Signals that were ignored stay so. All is done on the loop's thread, and no other thread may run that takes
-// these signals.
+// terminal is given back until the program goes on (SIGCONT) in the foreground; then, and with another size of the
+// window, it is drawn anew. In the background it waits, and signals end it as any program. A terminal that takes
+// nothing (a line that stands still) is not waited for once a signal came. Signals that were ignored stay so. All is
+// done on the loop's thread, and no other thread may run that takes these signals.
 #pragma once
 
 #include <functional>
@@ -58,11 +59,15 @@ class TerminalScreen {
   void leave();
   void suspend();
   void forget_keys();
+  void await_foreground();
+  void write(std::string_view text);
 
   runtime::Loop& loop_;
   const Calls calls_;
   sigset_t before_{};  // the signals that were blocked before
+  sigset_t taken_{};   // those that come by signals_
   int signals_ = -1;   // a signalfd(2)
+  int output_ = -1;    // the terminal, opened anew: it does not block, and others' descriptors stay as they are
   bool has_keys_ = false;
   bool is_left_ = true;
   termios modes_{};  // of the terminal before

@@ -31,27 +31,29 @@ constexpr Duration kAskTimeout = std::chrono::seconds(3);
 
 using TopOutcome = std::expected<std::unique_ptr<TopAnswers>, std::string>;
 
-// Asks for all that is shown, one round after the other.
+// Asks for all that is shown, one question after the other: each has its own time.
 class TopQuestions {
  public:
   explicit TopQuestions(AdminClient client) : client_(std::move(client)) {}
 
-  // Calls `done` once, when all is answered or the time is over.
+  // Calls `done` once, when all is answered or one question is not.
   void ask(std::function<void(TopOutcome)> done) {
     done_ = std::move(done);
-    pending_ = TopAnswers::kParts;
-    for (size_t part = 0; part < TopAnswers::kParts; ++part) {
-      client_.get(TopAnswers::kPaths[part], kAskTimeout, [this, part](Result<AdminAnswer> answer) {
-        answers_[part] = std::move(answer);
-        if (--pending_ == 0) done_(TopAnswers::read(answers_));
-      });
-    }
+    ask_for(0);
   }
 
  private:
+  void ask_for(size_t part) {
+    client_.get(TopAnswers::kPaths[part], kAskTimeout, [this, part](Result<AdminAnswer> answer) {
+      answers_[part] = std::move(answer);
+      if (!answers_[part]) return done_(std::unexpected(printable(answers_[part].error().line())));
+      if (part + 1 == TopAnswers::kParts) return done_(TopAnswers::read(answers_));
+      ask_for(part + 1);
+    });
+  }
+
   AdminClient client_;
   TopAnswers::Asked answers_;
-  size_t pending_ = 0;
   std::function<void(TopOutcome)> done_;
 };
 

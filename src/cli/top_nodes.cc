@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -103,16 +105,21 @@ void add_live(const std::vector<Node>& all, std::vector<TopCells>& out) {
   }
   for (auto& [parent, children] : below) std::ranges::sort(children, {}, &Node::name);
   std::set<std::string, std::less<>> seen;
-  const auto visit = [&](const auto& again, const Node& node, size_t depth) -> void {
-    if (!seen.insert(node.id).second) return;
-    if (depth > 0 && node.state == "live") out.push_back(cells_of(node, depth));
-    const auto children = below.find(node.id);
-    if (children == below.end()) return;
-    for (const Node* child : children->second) again(again, *child, depth + 1);
+  const auto visit = [&](const Node& root, size_t root_depth) {
+    std::vector<std::pair<const Node*, size_t>> left = {{&root, root_depth}};  // the last is the next
+    while (!left.empty()) {
+      const auto [node, depth] = left.back();
+      left.pop_back();
+      if (!seen.insert(node->id).second) continue;
+      if (depth > 0 && node->state == "live") out.push_back(cells_of(*node, depth));
+      const auto children = below.find(node->id);
+      if (children == below.end()) continue;
+      for (const Node* child : std::views::reverse(children->second)) left.emplace_back(child, depth + 1);
+    }
   };
-  visit(visit, all.front(), 0);
+  visit(all.front(), 0);
   // Reports that contradict each other may have named parents in a circle, which hangs from nothing.
-  for (const Node& node : all) visit(visit, node, 1);
+  for (const Node& node : all) visit(node, 1);
 }
 
 }  // namespace
@@ -126,7 +133,8 @@ TopSection nodes_section(const Element& tree, const TopLook& look) {
   add_live(all, rows);
   TopSection made = table(kColumns, rows, look);
   made.least = 4;
-  const auto left_out = static_cast<size_t>(number_of(tree, "left_out").value_or(0));
+  constexpr double kMost = 1e9;
+  const auto left_out = static_cast<size_t>(std::clamp(number_of(tree, "left_out").value_or(0), 0.0, kMost));
   if (left_out > 0) {
     made.head.insert(made.head.begin(),
                      {fmt::format("there was no room for {} reports of further nodes", left_out), kYellow});

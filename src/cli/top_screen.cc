@@ -48,7 +48,9 @@ TopSection title_section(const TopAnswers& answers, const TopLook& look) {
   if (tree["parent"].get(parent) == simdjson::SUCCESS && parent.is_object()) {
     std::string name = text_of(parent, "name");
     if (name.empty()) name = text_of(parent, "url");
-    texts.push_back(fmt::format("parent {} {}", name, text_of(parent, "state")));
+    std::string state = text_of(parent, "state");
+    std::ranges::replace(state, '_', ' ');
+    texts.push_back(fmt::format("parent {} {}", name, state));
   }
   texts.push_back("up " + shown(self, "uptime_s", of_seconds));
   texts.push_back("version " + text_of(self, "version"));

@@ -6,9 +6,7 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <linux/magic.h>
 #include <malloc.h>
-#include <sys/vfs.h>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -44,30 +42,6 @@ constexpr Duration kUplinkDrainMax = std::chrono::seconds(5);
 constexpr size_t kDescriptorsALoop = 2;
 constexpr size_t kDescriptorsOfOthers = 24;
 
-// What opening it would only call missing, or in the way.
-Result<void> check_data_directory(const std::string& path) {
-  std::error_code unknown;
-  for (std::filesystem::path at = std::filesystem::absolute(path); !at.empty(); at = at.parent_path()) {
-    const std::filesystem::file_status status = std::filesystem::status(at, unknown);
-    if (status.type() == std::filesystem::file_type::not_found && at != at.parent_path()) continue;
-    if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
-      return fail("node.data-dir", fmt::format("node.data_dir = {}: {} is no directory", path, at.string()),
-                  "set node.data_dir to a directory; it is made if it is not there");
-    }
-    struct statfs system{};
-    const bool keeps_nothing =
-        ::statfs(at.c_str(), &system) == 0 &&
-        (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC);
-    if (keeps_nothing) {
-      return fail("node.data-dir",
-                  fmt::format("node.data_dir = {}: {} belongs to the kernel and keeps no files", path, at.string()),
-                  "set node.data_dir to a place on a disk");
-    }
-    return {};
-  }
-  return {};
-}
-
 }  // namespace
 
 std::vector<net::Network> proxies_of(const MqttConfig& config) {
@@ -96,7 +70,7 @@ mqtt::AccessRules access_rules(const MqttConfig& config) {
 
 Result<std::unique_ptr<Node>> Node::create(const Config& config, std::shared_ptr<const rules::RuleSet> rules,
                                            const Credentials& credentials, net::HandedOver handed_over) {
-  if (const Result<void> checked = check_data_directory(config.node.data_dir); !checked) {
+  if (const Result<void> checked = storage::DataDirectory::check_place(config.node.data_dir); !checked) {
     return std::unexpected(checked.error());
   }
   const bool has_own_sockets = handed_over.check_all_claimed().has_value();

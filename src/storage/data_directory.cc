@@ -2,21 +2,47 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "storage/file_system.h"
 
 namespace verge::storage {
+
+Result<void> DataDirectory::check_place(const std::string& path) {
+  std::error_code unknown;
+  for (std::filesystem::path at = std::filesystem::absolute(path); !at.empty(); at = at.parent_path()) {
+    const std::filesystem::file_status status = std::filesystem::status(at, unknown);
+    if (status.type() == std::filesystem::file_type::not_found && at != at.parent_path()) continue;
+    if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
+      return fail("node.data-dir", fmt::format("node.data_dir = {}: {} is no directory", path, at.string()),
+                  "set node.data_dir to a directory; it is made if it is not there");
+    }
+    struct statfs system{};
+    const bool keeps_nothing =
+        ::statfs(at.c_str(), &system) == 0 &&
+        (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC || system.f_type == CGROUP2_SUPER_MAGIC);
+    if (keeps_nothing) {
+      return fail("node.data-dir",
+                  fmt::format("node.data_dir = {}: {} belongs to the kernel and keeps no files", path, at.string()),
+                  "set node.data_dir to a place on a disk");
+    }
+    return {};
+  }
+  return {};
+}
 
 Result<DataDirectory> DataDirectory::open(const std::string& path) {
   PosixFileSystem file_system;

@@ -13,6 +13,9 @@ namespace verge::storage {
 
 class DataDirectory {
  public:
+  // Whether it can be a directory there that keeps files, of what opening it would only call missing, or in the way.
+  // Error: node.data-dir.
+  static Result<void> check_place(const std::string& path);
   // Creates it if need be and locks it. Errors: storage.locked (names the owner's process id), storage.permission.
   static Result<DataDirectory> open(const std::string& path);
   // Who holds the lock, as the kernel says; it is not taken for that. Nothing: nobody does, or a process that this one

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -42,6 +43,85 @@ class Doctor(verge.TestCase):
         [found] = findings(answer)
         self.assertEqual((found["id"], found["health"]), ("parent", "failure"))
         self.assertIn("refused", found["what"])
+
+    def test_a_parent_that_refuses_the_node(self):
+        """It takes connections, and nothing else; or it cannot be reached the way that is configured."""
+        token, other = os.path.join(self.directory, "token"), os.path.join(self.directory, "other")
+        for path in (token, other):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(f"the-token-of-{os.path.basename(path)}\n")
+            os.chmod(path, 0o600)
+        parent = self.node("parent", f'[http]\nuplink_tokens = [{{ file = "{token}" }}]\n', tier="cloud").start()
+        node = self.node("child", f'[parent]\nurl = "{parent.http_url}"\ntoken = {{ file = "{other}" }}\n').start()
+        look = ["doctor", "--config", node.config_path, "--set", f"node.data_dir={node.data_dir}", "--admin", node.addresses["admin"],
+                "--only", "parent", "--only", "delivery", "--json"]
+
+        def refused():
+            takes, delivers = findings(verge.run(*look))
+            self.assertEqual(takes["health"], "good", takes)
+            return delivers if delivers["health"] == "failure" else None
+
+        found = verge.wait_until(refused, "nothing is delivered though nothing waits")
+        self.assertIn("parent.token", found["fix"])
+        node.stop()
+        with open(node.config_path, "a", encoding="utf-8") as file:
+            file.write('[[parent.paths]]\nbind = "nosuchif0"\n')
+        answer = verge.run("doctor", "--config", node.config_path, "--only", "parent", "--json")
+        [found] = findings(answer)
+        self.assertEqual((answer.returncode, found["health"]), (1, "failure"))
+        self.assertIn("from nosuchif0 cannot be reached", found["what"])
+
+    def test_servers_of_the_store(self):
+        look = ["doctor", "--set", "store.engine=nats", "--set", f"node.data_dir={self.directory}", "--only", "store", "--only", "dns", "--json"]
+        names, server, store = findings(verge.run(*look, "--set", "store.urls=[\"nats://nosuch.invalid:4222\"]"))
+        self.assertEqual((names["health"], server["health"], store["health"]), ("failure", "warning", "failure"))
+        self.assertIn("nosuch.invalid", names["what"])
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        at = f"nats://127.0.0.1:{listening.getsockname()[1]}"
+        answer = verge.run(*look, "--set", f"store.urls=[\"{at}\",\"nats://127.0.0.1:1\"]")
+        self.assertEqual([(each["id"], each["health"]) for each in findings(answer)],
+                         [("dns", "good"), ("store", "good"), ("store", "warning")])
+        self.assertEqual(answer.returncode, 0)
+        [found] = findings(verge.run("doctor", "--set", f"node.data_dir={self.directory}", "--only", "store", "--json"))
+        self.assertEqual(found["health"], "good")
+
+    def test_a_node_that_cannot_be_asked(self):
+        """Without an admin listener, or without the token: it is not told that its own ports are taken."""
+        node = self.node("silent", "[admin]\nlisten = []\n").start()
+        look = ["doctor", "--config", node.config_path, "--set", f"node.data_dir={node.data_dir}", "--set", f"mqtt.listen={node.addresses['mqtt']}",
+                "--only", "ports", "--only", "data-dir", "--only", "delivery", "--json"]
+        answer = verge.run(*look, "--set", "admin.listen=[]")
+        self.assertEqual([(each["id"], each["health"]) for each in findings(answer)],
+                         [("data-dir", "warning"), ("ports", "skipped"), ("delivery", "skipped")])
+        self.assertEqual(answer.returncode, 0)
+        node.stop()
+        other = self.node("other").start()
+        answer = verge.run("doctor", "--set", f"node.data_dir={other.data_dir}", "--admin", other.addresses["admin"], "--only", "data-dir",
+                           "--only", "ports", "--json", env={**os.environ, "VERGE_ADMIN_TOKEN_FILE": "/nonexistent"})
+        directory, ports = findings(answer)
+        self.assertEqual((directory["health"], ports["health"], answer.returncode), ("warning", "skipped", 0))
+        self.assertIn("/nonexistent", directory["what"])
+
+    def test_a_listener_by_name(self):
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        look = ["doctor", "--set", f"node.data_dir={self.directory}/none", "--set", "admin.listen=[]", "--set", "http.listen=[]", "--only", "ports", "--json"]
+        for name, said in ((f"localhost:{taken.getsockname()[1]}", "in use"), ("nosuch.invalid:1883", "nosuch.invalid")):
+            answer = verge.run(*look, "--set", f"mqtt.listen={name}")
+            [found] = findings(answer)
+            self.assertEqual((found["health"], answer.returncode), ("failure", 1))
+            self.assertIn(said, found["what"])
+
+    def test_a_place_that_keeps_no_files(self):
+        [found] = findings(verge.run("doctor", "--set", "node.data_dir=/proc", "--only", "data-dir", "--json"))
+        self.assertEqual(found["health"], "failure")
+        self.assertIn("belongs to the kernel", found["what"])
+
+    def test_connections_by_any_way_take_descriptors(self):
+        [found] = findings(verge.run("doctor", "--set", "mqtt.listen=[]", "--set", "http.listen=[]", "--set", "mqtt.ws_listen=127.0.0.1:8083",
+                                     "--set", "mqtt.connections_max=2000000000", "--only", "descriptors", "--json"))
+        self.assertEqual(found["health"], "warning")
 
     def test_a_port_in_use(self):
         node = self.node("first").start()
@@ -98,6 +178,9 @@ class Doctor(verge.TestCase):
         node = self.node("once").start()
         node.stop()
         os.chown(node.data_dir, 12345, 54321)
+        [found] = findings(verge.run("doctor", "--set", f"node.data_dir={node.data_dir}", "--only", "data-dir", "--json"))
+        self.assertIn(f"cannot be reached by 12345, whom the node runs as: {self.directory} ", found["what"])
+        os.chmod(self.directory, 0o755)
         answer = verge.run("doctor", "--set", f"node.data_dir={node.data_dir}", "--only", "data-dir", "--json")
         self.assertEqual(answer.returncode, 1, answer)
         [found] = findings(answer)
@@ -122,6 +205,7 @@ class Doctor(verge.TestCase):
     def test_what_root_may_and_the_node_may_not(self):
         """Its unit's user has to read the secrets, and to listen."""
         data, token = os.path.join(self.directory, "data"), os.path.join(self.directory, "token")
+        os.chmod(self.directory, 0o755)
         os.mkdir(data, 0o750)
         with open(token, "w", encoding="utf-8") as file:
             file.write("a-token\n")
@@ -143,6 +227,12 @@ class Doctor(verge.TestCase):
             self.assertIn("CAP_NET_BIND_SERVICE", port["fix"])
         subprocess.run(secret["fix"].split(), check=True)
         self.assertEqual(findings(verge.run(*look))[0]["health"], "good")
+        os.chmod(self.directory, 0o700)
+        self.assertIn("cannot be reached by 12345", findings(verge.run(*look))[0]["what"])
+        os.chmod(self.directory, 0o755)
+        os.chown(token, 0, 0)
+        if shutil.which("setfacl") and subprocess.run(["setfacl", "-m", "u:12345:r", token], check=False).returncode == 0:
+            self.assertEqual(findings(verge.run(*look))[0]["health"], "good", "an access list lets it")
 
     def test_mends_what_is_safe(self):
         secret = os.path.join(self.directory, "token")
@@ -151,7 +241,14 @@ class Doctor(verge.TestCase):
         os.chmod(secret, 0o644)
         config = os.path.join(self.directory, "node.toml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write(f'[parent]\nurl = "http://127.0.0.1:1"\ntoken = {{ file = "{secret}" }}\n')
+            file.write(f'[node]\ndata_dir = "{self.directory}"\n[parent]\nurl = "http://127.0.0.1:1"\ntoken = {{ file = "{secret}" }}\n')
+        if os.geteuid() == 0:
+            # Whoever reads it by everybody's rights alone keeps them.
+            os.chown(self.directory, 12345, 54321)
+            kept = verge.run("doctor", "--config", config, "--only", "secrets", "--fix")
+            self.assertEqual((kept.returncode, os.stat(secret).st_mode & 0o777), (1, 0o644))
+            self.assertIn("chown 12345 ", kept.stdout)
+            os.chown(secret, 12345, 54321)
         looked = verge.run("doctor", "--config", config, "--only", "secrets")
         self.assertEqual(looked.returncode, 1)
         self.assertIn("chmod", looked.stdout)

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import socket
@@ -28,7 +29,7 @@ LEAVE = b"\x1b[?1049l"
 class Terminal:
     """A program at a terminal of its own."""
 
-    def __init__(self, arguments, columns=80, lines=24, terminal="xterm"):
+    def __init__(self, arguments, columns=80, lines=24, terminal="xterm", is_read=True):
         self.master, self.inner = pty.openpty()
         self.resize(columns, lines)
         self.before = termios.tcgetattr(self.inner)
@@ -38,7 +39,8 @@ class Terminal:
                                    env={**os.environ, "NO_COLOR": "1", "TERM": terminal})
         self.output = b""
         self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        if is_read:
+            self.reader.start()
 
     def _read(self):
         while True:
@@ -73,7 +75,8 @@ class Terminal:
     def end(self):
         verge.end(self.process)
         os.close(self.inner)
-        self.reader.join(verge.PATIENCE)
+        if self.reader.ident is not None:
+            self.reader.join(verge.PATIENCE)
         os.close(self.master)
 
 
@@ -189,6 +192,78 @@ class Top(verge.TestCase):
         terminal.type(b"q")
         verge.wait_until(lambda: b"ENDED 0" in terminal.output, lambda: terminal.output[left:])
         self.assertTrue(terminal.is_echoing())
+
+    def test_in_the_background_it_ends_as_others_do(self):
+        """A shell sends a stopped job the signal, and lets it go on."""
+        node = self.node("edge").start()
+        for how in ('"$0" top --admin "$1" --every 100ms; echo STOPPED', '"$0" top --admin "$1" --every 100ms & echo STOPPED'):
+            script = f'set -m; {how}; read -r line; kill %1; while [ -n "$(jobs -r; jobs -s)" ]; do read -r -t 0.1; done; echo ENDED'
+            terminal = self.terminal(shutil.which("bash"), "-c", script, verge.VERGE, node.addresses["admin"])
+            if "&" not in how:
+                verge.wait_until(lambda: terminal.shows("machine"), terminal.frame)
+                terminal.type(b"\x1a")
+            verge.wait_until(lambda: b"STOPPED" in terminal.output, lambda: terminal.output)
+            terminal.type(b"\n")
+            verge.wait_until(lambda: b"ENDED" in terminal.output, lambda: terminal.output[-300:])
+            self.assertTrue(terminal.is_echoing())
+
+    def test_a_terminal_that_takes_nothing_does_not_hold_it(self):
+        node = self.node("edge").start()
+        terminal = self.top(node.addresses["admin"], is_read=False)
+
+        def is_full():
+            # The kernel's buffer of the terminal takes no more.
+            with open(f"/proc/{terminal.process.pid}/wchan", encoding="ascii") as file:
+                waits = file.read()
+            return "poll" in waits and not select.select([], [terminal.inner], [], 0)[1]
+
+        verge.wait_until(is_full, "nothing is taken any more")
+        terminal.process.send_signal(signal.SIGTERM)
+        self.assertEqual(terminal.process.wait(verge.PATIENCE), 0)
+
+    def test_a_node_that_answers_slowly_is_shown(self):
+        """Each answer has its own time."""
+        node = self.node("edge").start()
+
+        def answer(request):
+            verge.pause(1)
+            request.give(200, body=node.admin(request.path).body)
+
+        server = origin.Origin(answer)
+        self.addCleanup(server.end)
+        shown = verge.run("top", "--once", "--admin", f"127.0.0.1:{server.port}")
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        self.assertIn("edge", shown.stdout)
+
+    def test_a_hostile_answer_ends_in_words(self):
+        node = self.node("edge").start()
+        tree = node.admin("/v1/tree").json()
+        own = tree["self"]
+        tree["nodes"] = [{"state": "live", "figures": {}, "id": f"{number:032x}", "parent": f"{number - 1:032x}" if number else own["id"], "name": f"n\u009b{number}"}
+                         for number in range(100_000)]
+        tree["left_out"] = -1e300
+        chain = json.dumps(tree, ensure_ascii=False).encode()
+
+        def answer(request):
+            if request.path == "/v1/goals" and is_huge:
+                try:
+                    return request.give(200, body=b" " * (65 << 20))
+                except ConnectionError:
+                    return None  # it was not taken
+            return request.give(200, body=chain if request.path == "/v1/tree" else node.admin(request.path).body)
+
+        is_huge = False
+        server = origin.Origin(answer)
+        self.addCleanup(server.end)
+        admin = f"127.0.0.1:{server.port}"
+        shown = verge.run("top", "--once", "--admin", admin)
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        as_json = verge.run("top", "--json", "--admin", admin)
+        self.assertEqual(json.loads(as_json.stdout)["tree"]["nodes"][7]["name"], "n\u009b7")
+        self.assertNotIn("\u009b", as_json.stdout, "no terminal takes it for a command")
+        is_huge = True
+        refused = verge.run("top", "--once", "--admin", admin)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
 
     def test_is_drawn_anew_whoever_let_it_go_on(self):
         """Where it was stopped without being asked, the terminal is as others left it meanwhile."""

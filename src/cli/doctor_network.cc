@@ -163,7 +163,14 @@ void look_at_certificate(const std::string& key, const net::TlsIdentity& identit
   const auto now =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   const std::chrono::seconds left = std::chrono::seconds((*context)->certificate_ends()) - now;
-  if (left.count() <= 0) {
+  const std::chrono::seconds ahead = std::chrono::seconds((*context)->certificate_begins()) - now;
+  if (ahead.count() > 0) {
+    findings.push_back(
+        {.health = Health::kFailure,
+         .what = fmt::format("{} is not good yet: it begins in {}", identity.certificate, rounded_time(ahead)),
+         .fix = "use one that has begun, or see whether the clock is right",
+         .remedy = {}});
+  } else if (left.count() <= 0) {
     findings.push_back({.health = Health::kFailure,
                         .what = fmt::format("{} ended {} ago", identity.certificate, rounded_time(-left)),
                         .fix = "renew it, then send the node SIGHUP",

@@ -35,9 +35,23 @@ Error system_error(const std::string& action, const std::string& path) {
                "run it as the user that the node runs as, or as root"};
 }
 
-Result<void> set_mode(const std::string& path, mode_t mode) {
-  if (chmod(path.c_str(), mode) != 0) return std::unexpected(system_error("cannot change the mode of", path));
-  return {};
+// Of what was looked at, and of nothing that somebody put in its place since; no link is followed.
+Result<void> set_mode(const std::string& path, const struct stat& seen, mode_t mode) {
+  const int descriptor = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor < 0) return std::unexpected(system_error("cannot change the mode of", path));
+  struct stat now{};
+  const bool is_it = fstat(descriptor, &now) == 0 && now.st_dev == seen.st_dev && now.st_ino == seen.st_ino;
+  const bool is_done = is_it && chmod(fmt::format("/proc/self/fd/{}", descriptor).c_str(), mode) == 0;
+  const int problem = errno;
+  close(descriptor);
+  if (is_done) return {};
+  errno = is_it ? problem : ELOOP;
+  return std::unexpected(system_error("cannot change the mode of", path));
+}
+
+bool is_link(const std::string& path) {
+  struct stat file{};
+  return lstat(path.c_str(), &file) == 0 && S_ISLNK(file.st_mode);
 }
 
 // The directory, or what will hold it.
@@ -225,6 +239,14 @@ Finding held_by(pid_t holder, const std::string& directory, const Patient& patie
           .remedy = {}};
 }
 
+Finding not_looked_at(const std::string& path, const NodeUser& user) {
+  return {.health = Health::kSkipped,
+          .what = fmt::format("{} is not for {}, who asks; the data directory belongs to {}", path, user.name(),
+                              user.owner()),
+          .fix = fmt::format("run this as {}, or as root", user.owner()),
+          .remedy = {}};
+}
+
 Finding not_reached(const std::string& path, const std::string& barrier, const NodeUser& user) {
   return {.health = Health::kFailure,
           .what = fmt::format("{} cannot be reached by {}, whom the node runs as: {} lets it not through", path,
@@ -246,6 +268,7 @@ std::optional<Finding> look_at_directory(const std::string& path, const struct s
                    .fix = "name another with node.data_dir",
                    .remedy = {}};
   }
+  if (user.is_bystander() && !user.may(path, R_OK | W_OK | X_OK)) return not_looked_at(path, user);
   if (const std::string barrier = user.barrier_to(path); !barrier.empty()) return not_reached(path, barrier, user);
   if (!user.may(path, R_OK | W_OK | X_OK)) {
     return Finding{.health = Health::kFailure,
@@ -268,10 +291,10 @@ std::optional<Finding> look_at_directory(const std::string& path, const struct s
                    .fix = fmt::format("give it to the node's user alone: chown USER {0} && chmod o-w {0}", path),
                    .remedy = {}};
   }
-  return Finding{.health = Health::kFailure,
-                 .what = what,
-                 .fix = fmt::format("chmod o-w {}", path),
-                 .remedy = [path, mode = status.st_mode & 07775] { return set_mode(path, mode); }};
+  return Finding{
+      .health = Health::kFailure, .what = what, .fix = fmt::format("chmod o-w {}", path), .remedy = [path, status] {
+        return set_mode(path, status, status.st_mode & 07775);
+      }};
 }
 
 Finding look_at_missing_directory(const std::string& path) {
@@ -291,7 +314,9 @@ Finding look_at_missing_directory(const std::string& path) {
 void look_at_secret(const node::SecretSource& source, const NodeUser& user, std::vector<Finding>& findings) {
   struct stat file{};
   if (source.kind != node::SecretSource::Kind::kFile || stat(source.name.c_str(), &file) != 0) return;
-  if (const std::string barrier = user.barrier_to(source.name); !barrier.empty()) {
+  if (user.is_bystander() && !user.may(source.name, R_OK)) {
+    findings.push_back(not_looked_at(source.name, user));
+  } else if (const std::string barrier = user.barrier_to(source.name); !barrier.empty()) {
     findings.push_back(not_reached(source.name, barrier, user));
   } else if (!user.may(source.name, R_OK)) {
     findings.push_back(
@@ -304,12 +329,13 @@ void look_at_secret(const node::SecretSource& source, const NodeUser& user, std:
   Finding found{.health = Health::kFailure,
                 .what = fmt::format("{} can be read by every user of this machine", source.name),
                 .fix = fmt::format("chmod o= {}", source.name),
-                .remedy = [path = source.name, mode = file.st_mode & 07770] { return set_mode(path, mode); }};
+                .remedy = [path = source.name, file] { return set_mode(path, file, file.st_mode & 07770); }};
   if (!keeps(user, source.name, R_OK)) {
     found.fix = fmt::format("give it to the node's user alone: chown {0} {1} && chmod o= {1}",
-                            user.is_unknown() ? "USER" : user.name(), source.name);
+                            user.is_unknown() ? "USER" : user.owner(), source.name);
     found.remedy = {};
   }
+  if (is_link(source.name)) found.remedy = {};  // where it leads is somebody else's
   findings.push_back(std::move(found));
 }
 

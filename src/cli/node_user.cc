@@ -47,17 +47,20 @@ bool has(mode_t bits, int access) { return (bits & static_cast<mode_t>(access)) 
 NodeUser NodeUser::of(const std::string& data_directory) {
   NodeUser user(geteuid());
   struct stat status{};
-  if (user.id_ != 0 || stat(data_directory.c_str(), &status) != 0 || status.st_uid == 0) {
+  const bool is_there = stat(data_directory.c_str(), &status) == 0;
+  if (user.id_ != 0 && is_there) user.owner_ = status.st_uid;
+  if (user.id_ != 0 || !is_there || status.st_uid == 0) {
     user.groups_ = own_groups().value_or(std::vector<gid_t>());
     user.groups_.push_back(getegid());
     return user;
   }
-  user.id_ = status.st_uid;
+  user.id_ = user.owner_ = status.st_uid;
   user.groups_ = groups_of(status.st_uid, status.st_gid);
   return user;
 }
 
 std::string NodeUser::name() const { return name_of_user(id_); }
+std::string NodeUser::owner() const { return name_of_user(owner_); }
 
 bool NodeUser::may(const std::string& path, int access) const {
   if (id_ == geteuid()) return faccessat(AT_FDCWD, path.c_str(), access, AT_EACCESS) == 0;

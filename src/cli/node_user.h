@@ -20,6 +20,9 @@ class NodeUser {
   [[nodiscard]] uid_t id() const { return id_; }
   // Or the number, where there is none.
   [[nodiscard]] std::string name() const;
+  // Who asks is neither root nor who owns the data directory: what the node's user may is not known, but who that is.
+  [[nodiscard]] bool is_bystander() const { return owner_ != id_; }
+  [[nodiscard]] std::string owner() const;
   // Root, whose data directory is root's, or not there yet: the node may run as anybody.
   [[nodiscard]] bool is_unknown() const { return id_ == 0; }
   // Whether the user may do all of `access` (R_OK, W_OK, X_OK) with what is there, by trying it as that user: access
@@ -33,8 +36,9 @@ class NodeUser {
  private:
   [[nodiscard]] std::optional<bool> tried(const std::string& path, int access) const;
 
-  explicit NodeUser(uid_t id) : id_(id) {}
+  explicit NodeUser(uid_t id) : id_(id), owner_(id) {}
   uid_t id_;
+  uid_t owner_;  // of the data directory, where that is there
   std::vector<gid_t> groups_;  // of another than who asks, the first one first
 };
 

@@ -22,6 +22,7 @@ class BearerTokens {
   [[nodiscard]] bool accept(std::string_view token) const;
   // No token is demanded.
   [[nodiscard]] bool empty() const { return digests_.empty(); }
+  bool operator==(const BearerTokens&) const = default;
 
  private:
   using Digest = std::array<unsigned char, 32>;

@@ -109,11 +109,11 @@ bool is_ip_address(const std::string& name) {
   return address != nullptr;
 }
 
-int64_t end_of(const X509* certificate) {
+int64_t seconds_of(const ASN1_TIME* time) {
   int days = 0;
   int seconds = 0;
   const std::unique_ptr<ASN1_TIME, Freed<ASN1_TIME_free>> epoch(ASN1_TIME_set(nullptr, 0));
-  if (ASN1_TIME_diff(&days, &seconds, epoch.get(), X509_get0_notAfter(certificate)) != 1) return 0;
+  if (ASN1_TIME_diff(&days, &seconds, epoch.get(), time) != 1) return 0;
   return days * kSecondsADay + seconds;
 }
 
@@ -227,7 +227,10 @@ Result<void> TlsContext::use_certificate(const std::string& path) {
   if (!chain) return std::unexpected(chain.error());
   for (size_t i = 0; i < chain->size(); ++i) {
     Certificate& each = (*chain)[i];
-    if (i == 0) certificate_ends_ = end_of(each.get());
+    if (i == 0) {
+      certificate_ends_ = seconds_of(X509_get0_notAfter(each.get()));
+      certificate_begins_ = seconds_of(X509_get0_notBefore(each.get()));
+    }
     const bool used = i == 0 ? SSL_CTX_use_certificate(context_, each.get()) == 1
                              : SSL_CTX_add0_chain_cert(context_, each.get()) == 1;
     if (!used) {

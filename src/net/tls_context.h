@@ -69,6 +69,8 @@ class TlsContext : public std::enable_shared_from_this<TlsContext> {
 
   // When the own certificate ends, in seconds since 1970; 0 without one.
   [[nodiscard]] int64_t certificate_ends() const { return certificate_ends_; }
+  // From when on it is good, likewise.
+  [[nodiscard]] int64_t certificate_begins() const { return certificate_begins_; }
 
  private:
   friend class TlsSession;
@@ -88,6 +90,7 @@ class TlsContext : public std::enable_shared_from_this<TlsContext> {
   const bool is_server_;
   bool protocol_required_ = false;
   int64_t certificate_ends_ = 0;
+  int64_t certificate_begins_ = 0;
   std::string server_name_;
   std::vector<std::string> protocols_;
   // By host name, ".example.com" for "*.example.com", "*".

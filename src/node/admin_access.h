@@ -27,7 +27,12 @@ bool names_no_name(std::string_view host);
 class AdminAccess {
  public:
   explicit AdminAccess(std::shared_ptr<const net::BearerTokens> tokens) : tokens_(std::move(tokens)) {}
-  void replace(std::shared_ptr<const net::BearerTokens> tokens) { tokens_ = std::move(tokens); }
+  // Whether others are admitted from now on.
+  bool replace(std::shared_ptr<const net::BearerTokens> tokens) {
+    const bool are_others = *tokens != *tokens_;
+    tokens_ = std::move(tokens);
+    return are_others;
+  }
 
   struct Refusal {
     int status = 0;

@@ -56,7 +56,10 @@ class AdminApi {
   // Once the loop has stopped.
   ~AdminApi();
   void accept(net::Socket socket) { server_.accept(std::move(socket)); }
-  void replace_tokens(std::shared_ptr<const net::BearerTokens> tokens) { access_.replace(std::move(tokens)); }
+  // Streams end where others are admitted then: who still is begins anew.
+  void replace_tokens(std::shared_ptr<const net::BearerTokens> tokens) {
+    if (access_.replace(std::move(tokens))) streams_.end_all();
+  }
 
  private:
   struct Page {

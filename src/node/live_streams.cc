@@ -83,12 +83,20 @@ void LiveStreams::look() {
     if (sent == streams_.end()) continue;
     const std::optional<MonotonicTime> until = sent->second.until;
     if (!until || (sent->second.lines_left > 0 && loop_.now() < *until)) continue;
-    tail_.unwatch(sent->second.tail);
-    net::HttpResponder responder = std::move(sent->second.responder);
-    streams_.erase(sent);
-    responder.when_closed({});
-    responder.finish();
+    end(sent);
   }
+}
+
+void LiveStreams::end(std::map<uint64_t, Stream>::iterator place) {
+  if (place->second.is_tail) tail_.unwatch(place->second.tail);
+  net::HttpResponder responder = std::move(place->second.responder);
+  streams_.erase(place);
+  responder.when_closed({});
+  responder.finish();
+}
+
+void LiveStreams::end_all() {
+  while (!streams_.empty()) end(streams_.begin());
 }
 
 void LiveStreams::send(Stream& stream) {

@@ -41,6 +41,7 @@ class LiveStreams {
   static constexpr uint64_t kTraceLinesMax = 10'000;
   static constexpr Duration kTraceMax = std::chrono::minutes(5);
   void watch_trace(std::string rule, uint64_t lines, Duration duration, net::HttpResponder responder);
+  void end_all();
 
  private:
   struct Stream {
@@ -59,6 +60,7 @@ class LiveStreams {
 
   void begin(Stream stream);
   void look();
+  void end(std::map<uint64_t, Stream>::iterator place);
   // The last thing a caller does with the stream: it may be gone afterwards.
   void send(Stream& stream);
   // What there is to be sent, noted as sent.

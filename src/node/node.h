@@ -326,7 +326,8 @@ class Node {
   std::unique_ptr<runtime::Loop> tls_loop_;         // null without TLS listeners
   std::vector<Tls> tls_listeners_;                  // their number does not change
   std::thread tls_thread_;
-  std::atomic<int64_t> certificate_ends_{0};  // the soonest of the listeners'; seconds since 1970
+  std::atomic<int64_t> certificate_ends_{0};    // the soonest of the listeners'; seconds since 1970
+  std::atomic<int64_t> certificate_begins_{0};  // the latest, likewise
   std::atomic<size_t> realtime_loops_{0};
   std::atomic<bool> running_{false};
   std::atomic<bool> draining_{false};

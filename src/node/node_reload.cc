@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kSecondsADay = 86'400;
 constexpr int64_t kWarnDays = 14;
+constexpr int64_t kSecondsAnHour = 3600;
 
 void take_rates(MqttConfig& to, const MqttConfig& from) {
   to.client_messages_max = from.client_messages_max;
@@ -32,7 +33,12 @@ void take_rates(MqttConfig& to, const MqttConfig& from) {
 void Node::warn_of_credentials(const Credentials& credentials) {
   const auto warn_of_end = [](const std::shared_ptr<const net::TlsContext>& context, std::string_view what) {
     if (!context || context->certificate_ends() == 0) return;
-    const int64_t left = context->certificate_ends() - SystemClock().wall().microseconds / 1'000'000;
+    const int64_t now = SystemClock().wall().microseconds / 1'000'000;
+    const int64_t left = context->certificate_ends() - now;
+    if (context->certificate_begins() > now) {
+      log_warning("node", "{} begins in {} hours: others will not accept it until then", what,
+                  (context->certificate_begins() - now) / kSecondsAnHour + 1);
+    }
     if (left < 0) log_warning("node", "{} ended {} days ago: others will not accept it", what, -left / kSecondsADay);
     if (left >= 0 && left < kWarnDays * kSecondsADay) {
       log_warning("node", "{} ends in {} days", what, left / kSecondsADay);
@@ -54,8 +60,13 @@ void Node::warn_of_credentials(const Credentials& credentials) {
     log_warning("node", "parent.token goes to {} in clear: whoever is on the way can read it; use https://", path.url);
   }
   int64_t soonest = credentials.http ? credentials.http->certificate_ends() : 0;
-  for (const auto& [key, context] : credentials.sites) soonest = std::min(soonest, context->certificate_ends());
+  int64_t latest = credentials.http ? credentials.http->certificate_begins() : 0;
+  for (const auto& [key, context] : credentials.sites) {
+    soonest = std::min(soonest, context->certificate_ends());
+    latest = std::max(latest, context->certificate_begins());
+  }
   certificate_ends_ = soonest;
+  certificate_begins_ = latest;
 }
 
 void Node::reload(const Config& config, std::shared_ptr<const rules::RuleSet> rules, const Credentials& credentials) {

@@ -341,16 +341,18 @@ std::string Overview::insights_json() const {
     const ParentSeen seen = parent_();
     if (state_of(seen, last_->parent_reached, clock_.monotonic()) != State::kLive) away = seen.url;
   }
-  const std::vector<overview::Insight> found = overview::insights_of({.self = own,
-                                                                      .history = history_,
-                                                                      .roster = roster_,
-                                                                      .workers = workers,
-                                                                      .parent_away = away,
-                                                                      .spool_full = last_->spool_full,
-                                                                      .requests = requests.requests,
-                                                                      .failures = requests.failures + requests.unworked,
-                                                                      .certificate_ends_s = last_->certificate_ends_s,
-                                                                      .now_s = last_->time.microseconds / 1'000'000});
+  const std::vector<overview::Insight> found =
+      overview::insights_of({.self = own,
+                             .history = history_,
+                             .roster = roster_,
+                             .workers = workers,
+                             .parent_away = away,
+                             .spool_full = last_->spool_full,
+                             .requests = requests.requests,
+                             .failures = requests.failures + requests.unworked,
+                             .certificate_ends_s = last_->certificate_ends_s,
+                             .certificate_begins_s = last_->certificate_begins_s,
+                             .now_s = last_->time.microseconds / 1'000'000});
   return overview::insights_json(found);
 }
 

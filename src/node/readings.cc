@@ -134,6 +134,7 @@ Readings Node::readings() const {
     now.disk_free_bytes = static_cast<uint64_t>(system.f_bavail) * system.f_frsize;
   }
   now.certificate_ends_s = certificate_ends_;
+  now.certificate_begins_s = certificate_begins_;
   now.loops = shards_.size();
   return now;
 }

@@ -64,6 +64,7 @@ struct Readings {
   uint64_t resident_bytes = 0;
   std::optional<uint64_t> disk_free_bytes;  // nothing where the file system does not say
   int64_t certificate_ends_s = 0;           // since 1970; 0: there is none
+  int64_t certificate_begins_s = 0;         // likewise
   size_t loops = 0;
 };
 

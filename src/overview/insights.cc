@@ -26,6 +26,7 @@ constexpr double kDiskHoursGrave = 4;
 constexpr int64_t kCertificateDays = 14;
 constexpr double kSkewMaxMs = 1000;
 constexpr int64_t kSecondsADay = 86'400;
+constexpr int64_t kSecondsAnHour = 3600;
 constexpr size_t kNamesShown = 5;
 
 std::string some_of(const std::vector<std::string>& names) {
@@ -106,9 +107,11 @@ void look_at_workers(const Observed& observed, std::vector<Insight>& out) {
 void look_at_parent(const Observed& observed, std::vector<Insight>& out) {
   const std::string& name = observed.self.name;
   if (!observed.parent_away.empty()) {
-    out.push_back({"parent-away", Level::kWarning, name,
-                   fmt::format("{} does not reach its parent {}", name, observed.parent_away),
-                   "'verge doctor' there says why; what is acknowledged waits in its spool, as far as that has room"});
+    out.push_back(
+        {"parent-away", Level::kWarning, name,
+         fmt::format("{} does not reach its parent {}", name, observed.parent_away),
+         "'verge doctor --config FILE' there, and its log, say why; what is acknowledged waits in its spool, as "
+         "far as that has room"});
   }
   if (observed.spool_full) {
     out.push_back({"spool-full", Level::kWarning, name,
@@ -210,6 +213,12 @@ std::vector<Insight> insights_of(const Observed& observed) {
                          : fmt::format("a certificate of {} ends in {} days", observed.self.name, left / kSecondsADay),
                      "put a new one in its place and send SIGHUP"});
     }
+  }
+  if (observed.certificate_begins_s > observed.now_s) {
+    out.push_back({"certificate", Level::kWarning, observed.self.name,
+                   fmt::format("a certificate of {} is not good yet: it begins in {} hours", observed.self.name,
+                               (observed.certificate_begins_s - observed.now_s) / kSecondsAnHour + 1),
+                   "put one in its place that is, and send SIGHUP; or see whether the clock is right"});
   }
   look_at(observed.self, observed.self.skew_ms, out);
   for (const auto& [id, seen] : observed.roster.nodes()) {

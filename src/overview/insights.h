@@ -44,6 +44,7 @@ struct Observed {
   uint64_t requests = 0;                 // of late, at self
   uint64_t failures = 0;                 // of these, answered with an error of the node's own making
   int64_t certificate_ends_s = 0;        // since 1970; 0: there is none
+  int64_t certificate_begins_s = 0;      // likewise
   int64_t now_s = 0;
 };
 

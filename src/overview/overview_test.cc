@@ -274,6 +274,7 @@ class Insights : public testing::Test {
                         .requests = requests,
                         .failures = failures,
                         .certificate_ends_s = certificate_ends,
+                        .certificate_begins_s = certificate_begins,
                         .now_s = 1'000'000});
   }
   std::string ids() {
@@ -290,6 +291,7 @@ class Insights : public testing::Test {
   bool spool_full = false;
   uint64_t requests = 0, failures = 0;
   int64_t certificate_ends = 0;
+  int64_t certificate_begins = 0;
 };
 
 TEST_F(Insights, AreNoneWhereAllIsWell) {
@@ -312,6 +314,15 @@ TEST_F(Insights, NameWhatIsBeyondItsThreshold) {
             "info hit-ratio; ");
   EXPECT_THAT(all().front().message, HasSubstr("press-7"));
   EXPECT_THAT(insights_json(all()), HasSubstr("3.0 s behind"));
+}
+
+TEST_F(Insights, NameACertificateThatHasNotBegun) {
+  certificate_ends = 1'000'000 + 100 * 86'400;
+  certificate_begins = 1'000'000;
+  EXPECT_EQ(ids(), "");
+  certificate_begins = 1'000'000 + 7'000;
+  EXPECT_EQ(ids(), "warning certificate; ");
+  EXPECT_THAT(all().front().message, HasSubstr("begins in 2 hours"));
 }
 
 TEST_F(Insights, SayWhereEventsGetNoFurther) {

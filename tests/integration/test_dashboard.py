@@ -108,6 +108,38 @@ class Reported(WithBrowser):
         self.browser.wait(f"{age} >= {first} + 3", "it is counted on")
         self.nothing_went_wrong()
 
+    @unittest.skipIf(verge.own_address() is None, "this machine has no address but loopback")
+    def test_a_token_is_asked_for(self):
+        token = os.path.join(self.directory, "token")
+        with open(token, "w", encoding="utf-8") as file:
+            file.write("token-of-admin\n")
+        os.chmod(token, 0o600)
+        node = self.node("edge", f'[admin]\ntokens = [{{ file = "{token}" }}]\n',
+                         sets=["node.allow_anonymous=true", f"admin.listen={verge.own_address()}:0"]).start()
+        self.browser.open(f"http://{node.addresses['admin']}/")
+        said = "document.querySelector('[role=alert]')?.innerText"
+        self.browser.wait(f"{said}?.startsWith('a token is needed')", "it asks")
+        for wrong, then in (("token\u2026admin", "document.querySelector('input:invalid')"),
+                            ("token-of-nobody", f"{said}?.startsWith('this token is not known')")):
+            self.browser.do("fill", what="input[type=password]", text=wrong)
+            self.browser.do("click", what="form button")
+            self.browser.wait(then, wrong)
+        self.browser.do("fill", what="input[type=password]", text="token-of-admin")
+        self.browser.do("click", what="form button")
+        self.browser.wait("document.querySelector('.link.live')", "it is admitted")
+        self.assertTrue(all("401" in each for each in self.browser.do("errors")))
+
+    def test_what_an_offline_node_reported_is_marked(self):
+        node = self.node("cloud", tier="cloud").start()
+        self.report(node, {"id": "1" * 32, "name": "late", "tier": "edge"})
+        self.look(node, "#/node/" + "1" * 32)
+        self.browser.wait("document.querySelector('.tiles.old') && document.querySelector('.lead').innerText == 'It is offline. What it reported last.'",
+                          "its tiles")
+        self.look(node)
+        self.browser.wait("[...document.querySelectorAll('tr.old')].some(r => r.innerText.startsWith('late'))", "its row")
+        self.assertEqual(self.browser.do("evaluate", script="document.querySelectorAll('tr.old').length"), 1)
+        self.nothing_went_wrong()
+
     def test_a_long_name_fits_a_narrow_window(self):
         name = "n" * 63
         node = self.node(name, tier="cloud").start()
@@ -118,6 +150,11 @@ class Reported(WithBrowser):
             self.browser.wait(f"document.body.innerText.includes('{name}')", "its name")
             wide = self.browser.do("evaluate", script="document.documentElement.scrollWidth")
             self.assertLessEqual(wide, 360, fragment)
+        self.look(node, width=360)
+        states = ("[...document.querySelectorAll('tbody .state')].map(s => s.getBoundingClientRect())"
+                  ".map(r => r.left >= 0 && r.right <= 360)")
+        self.browser.wait("document.querySelectorAll('tbody .state').length == 2")
+        self.assertEqual(self.browser.do("evaluate", script=states), [True, True], "how nodes are is seen beside their names")
         self.nothing_went_wrong()
 
     def test_no_child_is_left_out(self):

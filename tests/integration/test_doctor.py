@@ -193,6 +193,11 @@ class Doctor(verge.TestCase):
     def test_certificates_that_end_soon(self):
         authority = certificates.Authority(self.directory)
         now = time.time()
+        later = authority.issue("DNS:later", begin=time.strftime("%Y%m%d%H%M%SZ", time.gmtime(now + 3 * 3600 + 1800)))
+        answer = verge.run("doctor", "--set", f"tls.certificate={later.pem}", "--set", f"tls.key={later.key}", "--only", "certificates", "--json")
+        [found] = findings(answer)
+        self.assertEqual((answer.returncode, found["health"]), (1, "failure"))
+        self.assertTrue(found["what"].endswith("is not good yet: it begins in 3 hours"), found)
         for name, seconds, said in (("soon", 3 * 3600 + 1800, "ends in 3 hours"), ("late", -3 * 3600 - 60, "ended 3 hours ago")):
             end = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(now + seconds))
             identity = authority.issue(f"DNS:{name}", end=end)
@@ -233,6 +238,28 @@ class Doctor(verge.TestCase):
         os.chown(token, 0, 0)
         if shutil.which("setfacl") and subprocess.run(["setfacl", "-m", "u:12345:r", token], check=False).returncode == 0:
             self.assertEqual(findings(verge.run(*look))[0]["health"], "good", "an access list lets it")
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can be somebody else")
+    def test_who_is_neither_root_nor_the_node(self):
+        """What they may not see is not called wrong, and nobody is told to take it from the node."""
+        token = os.path.join(self.directory, "token")
+        with open(token, "w", encoding="utf-8") as file:
+            file.write("a-token\n")
+        os.chmod(token, 0o600)
+        data = os.path.join(self.directory, "data")
+        os.mkdir(data, 0o700)
+        for path in (token, data):
+            os.chown(path, 12345, 54321)
+        os.chmod(self.directory, 0o755)
+        config = os.path.join(self.directory, "node.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f'[node]\ndata_dir = "{data}"\n[admin]\ntokens = [{{ file = "{token}" }}]\n')
+        try:
+            answer = verge.run("doctor", "--config", config, "--only", "secrets", "--only", "data-dir", "--json", user=23456, group=23456)
+        except PermissionError:
+            self.skipTest("others may not run it here")
+        for found in findings(answer):
+            self.assertEqual((found["health"], found["fix"]), ("skipped", "run this as 12345, or as root"), found)
 
     def test_mends_what_is_safe(self):
         secret = os.path.join(self.directory, "token")

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import socket
+import signal
 import sys
 import time
 import unittest
@@ -22,17 +22,6 @@ do = [{ publish = "plant/${device}/fan", payload = "on" }, { upload = "high", to
 """
 # From the last report of a node that is cut off to the word that it is gone.
 OFFLINE_S = 5
-
-
-def own_address():
-    """An address of this machine that is not loopback; None: it has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # chooses a route, and sends nothing
-        except OSError:
-            return None
-        address = probe.getsockname()[0]
-    return None if address.startswith(("127.", "0.")) else address
 
 
 def states(node):
@@ -189,7 +178,7 @@ class Overview(verge.TestCase):
 
     def test_who_may_deploy_may_change_what_workers_keep(self):
         """From another machine, where both kinds of tokens are set: the one for deploys is enough."""
-        address = own_address()
+        address = verge.own_address()
         if address is None:
             self.skipTest("this machine has loopback only")
         tokens = {}
@@ -331,6 +320,26 @@ class Overview(verge.TestCase):
         self.assertEqual((page.status, page.json()["error"]["code"]), (403, "http.from-page"))
         own = verge.http_request(admin, "POST", "/v1/rules", "{}", {"Origin": f"http://{admin}"})
         self.assertEqual(own.status, 400, "its own page gets as far as the rule, which is none")
+
+    def test_a_token_that_is_taken_back_ends_its_streams(self):
+        token = os.path.join(self.directory, "token")
+
+        def write(text):
+            with open(token, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(token, 0o600)
+
+        write("the-first-token\n")
+        node = self.node("edge", f'[admin]\ntokens = [{{ file = "{token}" }}]\n').start()
+        streams = [self.watch(node), self.watch(node, "/v1/tail")]
+        streams[0].wait("tree")
+        node.signal(signal.SIGHUP)
+        verge.wait_until(lambda: "was reloaded" in node.log(), node.log)
+        self.assertFalse(any(stream.ended for stream in streams), "tokens are as they were")
+        write("the-second-token\n")
+        node.signal(signal.SIGHUP)
+        verge.wait_until(lambda: all(stream.ended for stream in streams), "they end")
+        self.watch(node).wait("tree")
 
     def test_streams_are_bounded(self):
         node = self.node("edge").start()

@@ -59,6 +59,17 @@ def own_host():
 _never = threading.Event()
 
 
+def own_address():
+    """An address of this machine that is not loopback; None: it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # chooses a route, and sends nothing
+        except OSError:
+            return None
+        address = probe.getsockname()[0]
+    return None if address.startswith(("127.", "0.")) else address
+
+
 def pause(seconds):
     """For moments chosen by chance and for a client's own rhythm; never to wait for something to have happened."""
     _never.wait(seconds)

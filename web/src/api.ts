@@ -156,6 +156,9 @@ export function said(problem: unknown): string {
 
 const tokenKey = "verge-token";
 
+// What a field of a request can carry.
+export const kTokenPattern = "[\\x21-\\x7E]+";
+
 export const token = {
   get: () => sessionStorage.getItem(tokenKey) ?? "",
   set: (value: string) => sessionStorage.setItem(tokenKey, value),
@@ -187,7 +190,11 @@ export async function post<T>(path: string, body: unknown): Promise<T> {
   return (await request(path, { method: "POST", body: JSON.stringify(body) })).json();
 }
 
-// Server-sent events over fetch, which can show a token. Ends when the connection does, or `signal` says so.
+// The node says something at least so often, if only a comment (LiveStreams: about every 10 s).
+const kSilence = 25_000;
+
+// Server-sent events over fetch, which can show a token. Ends when the connection does, when nothing comes, not even a
+// comment, or `signal` says so.
 export async function listen(
   path: string,
   signal: AbortSignal,
@@ -199,7 +206,16 @@ export async function listen(
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    let silence = 0;
+    const { done, value } = await Promise.race([
+      reader.read(),
+      new Promise<never>((_, fail) => {
+        silence = setTimeout(() => fail(new Error("silence")), kSilence);
+      }),
+    ]).catch((problem: unknown) => {
+      void reader.cancel().catch(() => {});
+      throw problem;
+    }).finally(() => clearTimeout(silence));
     if (done) return;
     rest += value;
     for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n")) {

@@ -4,7 +4,7 @@ import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
-import { token } from "./api";
+import { kTokenPattern, token } from "./api";
 import { EventsPage } from "./events";
 import { moment } from "./format";
 import { GoalsPage } from "./goals";
@@ -47,13 +47,20 @@ function TokenForm({ refusal }: { refusal: string }) {
         class="bar"
         onSubmit={(event) => {
           event.preventDefault();
-          token.set(value.trim());
+          token.set(value);
           reconnect();
         }}
       >
         <label>
           <span>Token</span>
-          <input type="password" value={value} onInput={(event) => setValue(event.currentTarget.value)} required />
+          <input
+            type="password"
+            value={value}
+            onInput={(event) => setValue(event.currentTarget.value.trim())}
+            pattern={kTokenPattern}
+            title="Letters, digits and signs of ASCII, without blanks: as in the node's token file"
+            required
+          />
         </label>
         <button type="submit">Use it</button>
       </form>

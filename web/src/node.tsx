@@ -2,7 +2,7 @@
 
 import type { Node } from "./api";
 import { bytes, count, duration, microseconds, milliseconds, nothing, number, percent } from "./format";
-import { Card, Chart, kWaiting, Page, StateMark, Table, Tiles, useBeginning } from "./parts";
+import { Card, Chart, kReportedLast, kWaiting, Page, StateMark, Table, Tiles, useBeginning } from "./parts";
 import { useClock, useKnown } from "./state";
 
 function About({ node, parent, isSelf }: { node: Node; parent: string | undefined; isSelf: boolean }) {
@@ -87,10 +87,12 @@ export function NodePage({ id }: { id: string }) {
   const below = [...nodes.values()]
     .filter((each) => each.parent === id)
     .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  const isOld = !isSelf && node.state !== "live";
   const figures = isSelf && now ? now.figures : node.figures;
   return (
-    <Page title={node.name}>
+    <Page title={node.name} lead={isOld ? `It is ${node.state}. ${kReportedLast}` : undefined}>
       <Tiles
+        areOld={isOld}
         tiles={[
           { label: "Events", value: number(figures["events_per_s"], "/s"), id: "events_per_s" },
           { label: "Decisions", value: number(figures["decisions_per_s"], "/s") },

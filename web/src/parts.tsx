@@ -7,6 +7,7 @@ import type { State } from "./api";
 import { nothing } from "./format";
 import { useKnown } from "./state";
 
+export const kReportedLast = "What it reported last.";
 export const kWaiting = "Waiting for the node.";
 
 const kStates: Record<State, [string, string]> = {
@@ -51,9 +52,10 @@ export interface TileProps {
   bad?: boolean;
 }
 
-export function Tiles({ tiles }: { tiles: TileProps[] }) {
+// `areOld`: of who does not say more.
+export function Tiles({ tiles, areOld }: { tiles: TileProps[]; areOld?: boolean }) {
   return (
-    <dl class="tiles">
+    <dl class={areOld ? "tiles old" : "tiles"}>
       {tiles.map((tile) => (
         <div class={tile.bad ? "tile bad" : "tile"} key={tile.label}>
           <dt>{tile.label}</dt>

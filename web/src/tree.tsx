@@ -5,7 +5,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Node, Parent, State } from "./api";
 import { count, microseconds, milliseconds, nothing, number, percent } from "./format";
 import { WorldMap } from "./map";
-import { Card, kWaiting, Page, StateMark, Table, Tiles } from "./parts";
+import { Card, kReportedLast, kWaiting, Page, StateMark, Table, Tiles } from "./parts";
 import { useKnown } from "./state";
 
 interface Placed {
@@ -41,7 +41,7 @@ export function placed(self: Node, nodes: Map<string, Node>): Placed[] {
 
 const Row = memo(function Row({ node, depth, parent, isSelf }: Placed & { isSelf: boolean }) {
   return (
-    <tr>
+    <tr class={node.state === "live" ? undefined : "old"} title={node.state === "live" ? undefined : kReportedLast}>
       <th scope="row" class={`depth depth-${Math.min(depth, 6)}`}>
         <a href={`#/node/${node.id}`}>{node.name}</a>
         {depth > 0 && <span class="hidden">, below {parent}</span>}

@@ -38,7 +38,7 @@ class NodeUser {
 
   explicit NodeUser(uid_t id) : id_(id), owner_(id) {}
   uid_t id_;
-  uid_t owner_;  // of the data directory, where that is there
+  uid_t owner_;                // of the data directory, where that is there
   std::vector<gid_t> groups_;  // of another than who asks, the first one first
 };
 

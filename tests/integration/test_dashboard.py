@@ -335,7 +335,7 @@ class Dashboard(WithBrowser):
         self.browser.do("fill", what="form input", text="odd/#")
         self.browser.do("click", what="form button[type=submit]")
         shown = "[...document.querySelectorAll('.tail li')].map(li => li.innerText).join('')"
-        self.browser.wait("document.querySelector('main').innerText.includes('watching')")
+        self.browser.wait("document.querySelector('form [role=status]').innerText == 'watching'", "it watches")
         for text in ("first\u2028", "second\u2029\u0085"):
             self.tree.edge.post("/v1/events", {"topic": "odd/x", "device": "x\u2028", "payload": text})
             self.browser.wait(f"{shown}.includes('{text[:5]}')", text[:5])

@@ -15,6 +15,7 @@ function Tail() {
   const [filter, setFilter] = useState("#");
   const [asked, setAsked] = useState("#");
   const [running, setRunning] = useState(false);
+  const [isOpen, setOpen] = useState(false); // what happens from now on is shown
   const [lines, setLines] = useState<Tailed[]>([]);
   const [missing, setMissing] = useState(0);
   const [problem, setProblem] = useState("");
@@ -27,12 +28,13 @@ function Tail() {
     setLines([]);
     setMissing(0);
     setProblem("");
+    setOpen(false);
     let waiting = false;
     const path = `v1/tail?topic=${encodeURIComponent(asked)}`;
     listen(
       path,
       controller.signal,
-      () => {},
+      () => setOpen(true),
       (name, data) => {
         if (name === "missing") setMissing((before) => before + JSON.parse(data).count);
         if (name !== "event") return;
@@ -77,7 +79,7 @@ function Tail() {
           Stop
         </button>
         <span class="quiet" role="status">
-          {running ? "watching" : problem ? `not watching any more: ${problem}` : "not watching"}
+          {running ? (isOpen ? "watching" : "asking the node") : problem ? `not watching any more: ${problem}` : "not watching"}
           {missing > 0 && `, ${count(missing)} left out`}
         </span>
       </form>

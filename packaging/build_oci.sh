@@ -34,6 +34,11 @@ take() {
   documented="$documented$package "
   install -D -m 644 "/usr/share/doc/$package/copyright" "$stage/usr/share/doc/$package/copyright"
 }
+licences_named_in() {
+  grep -rhoE '/usr/share/common-licenses/[A-Za-z0-9.-]*[A-Za-z0-9]' "$1" | sort -u | while read -r licence; do
+    if [ -e "$licence" ]; then echo "$licence"; fi
+  done
+}
 # Those of libnode are in a folder of our own, unless it is installed: they go where the system's are.
 libraries_of() { LD_LIBRARY_PATH=${own:-} ldd "$@" | sed -n 's/.* => \(\/[^ ]*\).*/\1/p; s/^\t\(\/[^ ]*\) (.*/\1/p' | sort -u; }
 own=$(echo "$root"/build/deps/libnode/usr/lib/*/ 2>/dev/null | tr -d ' ')
@@ -68,7 +73,14 @@ install -D -m 644 /etc/ssl/openssl.cnf "$stage/etc/ssl/openssl.cnf"
 install -D -m 644 "$root/packaging/verge.toml" "$stage/etc/verge/verge.toml"
 mkdir -p "$stage/usr/share/doc/verge"
 "$root/packaging/copyright.sh" "$built" >"$stage/usr/share/doc/verge/copyright"
+for package in ca-certificates openssl; do
+  install -D -m 644 "/usr/share/doc/$package/copyright" "$stage/usr/share/doc/$package/copyright"
+done
+# The texts that those point to.
 install -D -m 644 "$root/LICENSE" "$stage/usr/share/common-licenses/Apache-2.0"
+for licence in $(licences_named_in "$stage/usr/share/doc"); do
+  [ -e "$stage$licence" ] || install -D -m 644 "$(realpath "$licence")" "$stage$licence"
+done
 printf 'root:x:0:0:root:/:/sbin/nologin\nverge:x:%d:%d:Verge:/var/lib/verge:/sbin/nologin\n' $user $user >"$stage/etc/passwd"
 printf 'root:x:0:\nverge:x:%d:\n' $user >"$stage/etc/group"
 printf 'hosts: files dns\n' >"$stage/etc/nsswitch.conf"

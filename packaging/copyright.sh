@@ -14,6 +14,8 @@ for v8 in "$root"/build/deps/libnode/usr/share/doc/libnode-dev/copyright /usr/sh
     break
   fi
 done
+# A release build is in a folder of its own, and its programs above that.
+[ -e "$built/web_platform_modules.json" ] || built="$built/release"
 node "$root/packaging/copyright.mjs" debian "$root/packaging/copyright" \
   "$built/web_platform_modules.json" "$root/build/deps/web/node_modules" \
   "$built/dashboard/modules.json" "$root/build/deps/dashboard/node_modules" -- "${headers[@]}"

@@ -15,6 +15,10 @@ held "$(ls "$layout"/blobs/sha256 | wc -l) blobs have the digests they are named
 tag=$(umoci ls --layout "$layout")
 umoci unpack --image "$layout:$tag" "$folder/bundle"
 held "umoci unpacks it: $(du -sh "$folder/bundle/rootfs" | cut -f1)"
+for licence in GPL-3 LGPL-2.1; do [ -s "$folder/bundle/rootfs/usr/share/common-licenses/$licence" ]; done
+[ -s "$folder/bundle/rootfs/usr/share/doc/ca-certificates/copyright" ]
+grep -q '^Files: node_modules/preact/' "$folder/bundle/rootfs/usr/share/doc/verge/copyright"
+held "the licences of what is in it are in it"
 python3 - "$folder/bundle/config.json" <<'PYTHON'
 import json, sys
 process = json.load(open(sys.argv[1]))["process"]

@@ -20,15 +20,22 @@ void add_server(std::vector<traces::Attribute>& to, std::string_view host, std::
   if (name.port) to.push_back({"server.port", *name.port});
 }
 
+// Of a request's target, in whatever form (RFC 9112 section 3.2); empty: it has none.
+std::string path_of(std::string_view target) {
+  target = target.substr(0, target.find('?'));
+  if (target.starts_with('/')) return std::string(target);
+  const size_t authority = target.find("://");
+  if (authority == std::string_view::npos) return {};
+  const size_t path = target.find('/', authority + 3);
+  return path == std::string_view::npos ? "/" : std::string(target.substr(path));
+}
+
 }  // namespace
 
 std::optional<RequestTrace> RequestTrace::begin(traces::Tracer& tracer, const Clock& clock,
                                                 const net::HttpRequest& request) {
-  std::optional<traces::TraceContext> from;
-  const auto is_its = [](const net::HttpField& field) { return net::equals_ignoring_case(field.name, kField); };
-  // Of two, none is to be believed.
-  if (std::ranges::count_if(request.fields, is_its) == 1)
-    from = traces::parse_traceparent(request.field(kField).value_or(""));
+  const std::optional<traces::TraceContext> from =
+      traces::parse_traceparent(net::sole_field(request.fields, kField).value_or(""));
   const std::optional<traces::TraceContext> own = tracer.begin(from ? &*from : nullptr);
   if (!own) return std::nullopt;
   // The node's own, which outlives all requests.
@@ -94,8 +101,8 @@ void RequestTrace::end(const AccessLogLine& line) {
   span.name = traces::add_method(span.attributes, line.method);
   add_server(span.attributes, line.host);
   // Without the query, which may be a signature.
-  const std::string path(line.target.substr(0, line.target.find('?')));
-  span.attributes.push_back({"url.path", path});
+  const std::string path = path_of(line.target);
+  if (!path.empty()) span.attributes.push_back({"url.path", path});
   if (line.status != 0) span.attributes.push_back({"http.response.status_code", static_cast<int64_t>(line.status)});
   if (line.status >= kServerErrors) {
     span.error = "answered " + std::to_string(line.status);
@@ -121,7 +128,7 @@ void RequestTrace::end(const AccessLogLine& line) {
       if (ask.tries > 1) asked.attributes.push_back({"http.request.resend_count", ask.tries - 1});
     } else {
       add_server(asked.attributes, line.host);
-      asked.attributes.push_back({"url.path", path});
+      if (!path.empty()) asked.attributes.push_back({"url.path", path});
     }
     if (ask.status != 0) asked.attributes.push_back({"http.response.status_code", static_cast<int64_t>(ask.status)});
     if (ask.status >= kClientErrors && asked.error.empty()) asked.error = "answered " + std::to_string(ask.status);

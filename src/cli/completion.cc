@@ -134,25 +134,34 @@ if [[ "${funcstack[1]}" == _verge ]]; then _verge "$@"; else compdef _verge verg
 
 std::string fish_completion(const std::vector<CompletionNode>& nodes) {
   std::string out = "# fish completion of verge: verge completion fish | source\n";
+  // The words of the line that are commands, joined by blanks, as for the other shells.
+  std::vector<std::string> paths;
   for (const CompletionNode& node : nodes) {
-    std::vector<std::string> conditions;
-    for (const std::string& word : node.path) {
-      conditions.push_back("__fish_seen_subcommand_from " + word);
-    }
-    std::string deeper;
-    for (const CompletionWord& word : node.commands) deeper += " " + word.text;
-    if (!deeper.empty()) conditions.push_back("not __fish_seen_subcommand_from" + deeper);
-    const std::string when = fmt::format("{}", fmt::join(conditions, "; and "));
+    if (!node.path.empty()) paths.push_back(fmt::format("'{}'", fmt::join(node.path, " ")));
+  }
+  out += fmt::format(R"(function __verge_commanded
+    set -l words (commandline -opc)
+    set -l commanded
+    for word in $words[2..]
+        if contains -- (string join ' ' $commanded $word) {}
+            set -a commanded $word
+        end
+    end
+    test (string join ' ' $commanded) = "$argv[1]"
+end
+)",
+                     fmt::join(paths, " "));
+  for (const CompletionNode& node : nodes) {
+    const std::string condition = fmt::format("__verge_commanded \"{}\"", fmt::join(node.path, " "));
     for (const CompletionWord& word : node.commands) {
-      out += fmt::format("complete -c verge -f -n '{}' -a {} -d {}\n", when, word.text,
+      out += fmt::format("complete -c verge -f -n '{}' -a {} -d {}\n", condition, word.text,
                          quoted(brief(word.description), "\\'"));
     }
-    const std::string condition = when.empty() ? "true" : when;
     if (!node.takes_arguments || !node.values.empty()) {
       out += fmt::format("complete -c verge -f -n '{}'\n", condition);
     }
     if (!node.values.empty()) {
-      out += fmt::format("complete -c verge -f -n '{}' -a '{}'\n", when, fmt::join(node.values, " "));
+      out += fmt::format("complete -c verge -f -n '{}' -a '{}'\n", condition, fmt::join(node.values, " "));
     }
     for (const CompletionWord& word : node.options) {
       out += fmt::format("complete -c verge -n '{}' -l {}", condition, word.text.substr(2));

@@ -26,9 +26,7 @@ TEST(Completion, NamesWhatMayFollow) {
   EXPECT_THAT(bash_completion(kNodes), HasSubstr(R"("bench decide") echo "here there --rate -r --only" ;;)"));
   EXPECT_THAT(bash_completion(kNodes), HasSubstr(R"("bench"|"bench decide"|"run") commanded="$next")"));
   EXPECT_THAT(zsh_completion(kNodes), HasSubstr(R"('decide:A rule'\''s time')"));
-  EXPECT_THAT(fish_completion(kNodes),
-              HasSubstr(R"(-n '__fish_seen_subcommand_from bench; and not )"
-                        R"(__fish_seen_subcommand_from decide' -a decide -d 'A rule\'s time')"));
+  EXPECT_THAT(fish_completion(kNodes), HasSubstr(R"(-n '__verge_commanded "bench"' -a decide -d 'A rule\'s time')"));
   EXPECT_THAT(fish_completion(kNodes), HasSubstr("-l rate -s r -r -F -d 'Messages a second'"));
 }
 
@@ -45,8 +43,8 @@ TEST(Completion, OffersFilesWhereTheyMayStand) {
   EXPECT_THAT(zsh_completion(kNodes), HasSubstr("\"run\") words=(\n    ) files=1 ;;"));
   EXPECT_THAT(zsh_completion(kNodes), HasSubstr("'decide:A rule'\\''s time'\n    ) ;;"));
   const std::string fish = fish_completion(kNodes);
-  EXPECT_THAT(fish, HasSubstr("-f -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from decide'\n"));
-  EXPECT_THAT(fish, Not(HasSubstr("-f -n '__fish_seen_subcommand_from run'\n")));
+  EXPECT_THAT(fish, HasSubstr("-f -n '__verge_commanded \"bench decide\"'\n"));
+  EXPECT_THAT(fish, Not(HasSubstr("-f -n '__verge_commanded \"run\"'\n")));
 }
 
 }  // namespace

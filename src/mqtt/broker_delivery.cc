@@ -16,15 +16,16 @@ Verdict Broker::take_publish(Connection& connection, const Publish& publish, con
     return take_twin_request(session, publish, std::move(*twin), ticket, commits);
   }
   const Payload payload(publish.payload);
-  const Verdict verdict = intake_.take({.client_id = session.client_id(),
-                                        .topic = publish.topic,
-                                        .payload = payload,
-                                        .qos = publish.qos,
-                                        .refusable = session.version() == Version::k5,
-                                        .received = loop_.now(),
-                                        .sequence = sequence_of(publish.properties).value_or(std::nullopt),
-                                        .traceparent = publish.properties.user_property("traceparent").value_or("")},
-                                       ticket);
+  const Verdict verdict =
+      intake_.take({.client_id = session.client_id(),
+                    .topic = publish.topic,
+                    .payload = payload,
+                    .qos = publish.qos,
+                    .refusable = session.version() == Version::k5,
+                    .received = loop_.now(),
+                    .sequence = sequence_of(publish.properties).value_or(std::nullopt),
+                    .traceparent = publish.properties.sole_user_property("traceparent").value_or("")},
+                   ticket);
   matches_.clear();
   tree_.match(publish.topic, matches_);
   // A message that its publisher could be made to forget by a crash has its receipt made durable with it.

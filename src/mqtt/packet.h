@@ -119,6 +119,11 @@ struct Properties {
     }
     return std::nullopt;
   }
+  // That of the only one; nothing where there are more.
+  [[nodiscard]] std::optional<std::string_view> sole_user_property(std::string_view name) const {
+    const auto is_its = [name](const UserProperty& each) { return each.first == name; };
+    return std::ranges::count_if(user, is_its) == 1 ? user_property(name) : std::nullopt;
+  }
 };
 
 struct Will {

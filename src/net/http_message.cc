@@ -103,6 +103,16 @@ std::optional<std::string_view> find_field(std::span<const HttpField> fields, st
   return std::nullopt;
 }
 
+std::optional<std::string_view> sole_field(std::span<const HttpField> fields, std::string_view name) {
+  std::optional<std::string_view> found;
+  for (const HttpField& field : fields) {
+    if (!equals_ignoring_case(field.name, name)) continue;
+    if (found) return std::nullopt;
+    found = field.value;
+  }
+  return found;
+}
+
 bool list_has(std::span<const HttpField> fields, std::string_view name, std::string_view member) {
   for (const HttpField& field : fields) {
     if (!equals_ignoring_case(field.name, name)) continue;

@@ -43,6 +43,8 @@ TargetParts split_target(std::string_view method, std::string_view target);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 // The value of the first field with that name.
 std::optional<std::string_view> find_field(std::span<const HttpField> fields, std::string_view name);
+// That of the only one; nothing where there are more: of several that say different things none is to be believed.
+std::optional<std::string_view> sole_field(std::span<const HttpField> fields, std::string_view name);
 // Whether a comma-separated list, over all fields with that name, has the member (RFC 9110 section 5.6.1).
 bool list_has(std::span<const HttpField> fields, std::string_view name, std::string_view member);
 // Whether the connection outlives the message by the sender's word (RFC 9112 section 9.3).

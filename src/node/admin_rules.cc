@@ -109,6 +109,9 @@ void AdminApi::answer_trace(const std::string& rule, const net::HttpRequest& req
     return respond_problem(responder, 503, {"admin.streams", "too many streams are watched already", "close one"},
                            {{"Retry-After", "5"}});
   }
+  if (request.method == "HEAD") {
+    return responder.respond({.status = 200, .content_type = "application/x-ndjson", .fields = {}, .body = {}});
+  }
   seconds = std::min<uint64_t>(seconds, LiveStreams::kTraceMax / std::chrono::seconds(1));
   streams_.watch_trace(rule, lines, std::chrono::seconds(seconds), std::move(responder));
 }

@@ -418,7 +418,8 @@ void EventPath::hand_over(rules::RuleInput input) {
 
 // What comes of it is not the message's: neither its number nor its drop concerns it.
 void EventPath::accept(const rules::RuleInput& input, std::shared_ptr<Unrecorded> unrecorded) {
-  Current message = std::exchange(current_, {.received = current_.received, .time = clock_.wall()});
+  Current message =
+      std::exchange(current_, {.received = current_.received, .time = clock_.wall(), .caller = current_.caller});
   if (journal_ != nullptr) {
     std::string bytes;
     rules::append_input(bytes, input);
@@ -572,7 +573,16 @@ void EventPath::submit() {
   const bool is_critical = std::ranges::any_of(
       gathered_.items, [](const spool::Submission::Item& item) { return item.priority == Priority::kCritical; });
   const spool::Urgency urgency = waiters_.empty() && !is_critical ? spool::Urgency::kPatient : spool::Urgency::kAwaited;
-  for (spool::Submission::Item& item : reports_) gathered_.items.push_back(std::move(item));
+  for (spool::Submission::Item& item : reports_) {
+    const std::optional<traces::TraceId> trace =
+        traces_ == nullptr ? std::nullopt : traces_->trace_of_record(item.event);
+    gathered_.items.push_back(std::move(item));
+    if (!trace) continue;
+    const MonotonicTime made = loop_.now();
+    traced_.push_back({.item = gathered_.items.size() - 1,
+                       .trace = *trace,
+                       .made = {.received = made, .made = made, .rule = {}, .caller = {}}});
+  }
   reports_.clear();
   if (gathered_.items.empty()) return;
   const MonotonicTime submitted = traced_.empty() ? MonotonicTime{} : std::chrono::steady_clock::now();

@@ -116,7 +116,12 @@ class EventPath final : public mqtt::Intake, private rules::Effects, private run
   // Likewise: who is shown what happens. It outlives the path.
   void show_in(EventTail& tail) { tail_ = &tail; }
   // Likewise: who writes the traces of events. It outlives the path.
-  void trace_in(EventTraces& traces) { traces_ = &traces; }
+  void trace_in(EventTraces& traces) {
+    traces_ = &traces;
+    held_.show_stored([&traces](const spool::Submission& submission, MonotonicTime submitted) {
+      traces.stored_rows(submission, submitted);
+    });
+  }
   // Which acknowledgements wait for what, from now on. Before any loop runs, or on the loop.
   void set_durability(std::shared_ptr<const DurabilityClasses> classes) { durability_ = std::move(classes); }
   // Before any loop runs: who carries out the calls that rules make of workers; false where it cannot. Nobody: they are

@@ -25,6 +25,13 @@ std::vector<traces::Attribute> attributes_of(const EventView& event) {
 
 }  // namespace
 
+std::optional<traces::TraceId> EventTraces::trace_of_record(std::string_view bytes) const {
+  const std::optional<EventView> event = view_of(bytes);
+  if (!event) return std::nullopt;
+  const traces::TraceId trace = traces::trace_of(*event);
+  return writes(trace) ? std::optional(trace) : std::nullopt;
+}
+
 void EventTraces::stored(std::string_view bytes, const Made& made, Priority priority, MonotonicTime submitted) {
   const std::optional<EventView> event = view_of(bytes);
   if (!event) return;
@@ -57,8 +64,7 @@ void EventTraces::stored(std::string_view bytes, const Made& made, Priority prio
 void EventTraces::stored_rows(const spool::Submission& rows, MonotonicTime submitted) {
   for (size_t i = 0; i < rows.items.size() && i < rows.fates.size(); ++i) {
     if (rows.fates[i] != spool::Submission::Fate::kStored) continue;
-    const std::optional<EventView> event = view_of(rows.items[i].event);
-    if (!event || !writes(traces::trace_of(*event))) continue;
+    if (!trace_of_record(rows.items[i].event)) continue;
     stored(rows.items[i].event, {.received = submitted, .made = submitted, .rule = {}, .caller = {}},
            rows.items[i].priority, submitted);
   }
@@ -121,14 +127,12 @@ spool::RecordWatch EventTraces::watch() {
 }
 
 void EventTraces::read(Priority stream, uint64_t sequence, std::string_view bytes) {
-  const std::optional<EventView> event = view_of(bytes);
-  if (!event) return;
-  const traces::TraceId trace = traces::trace_of(*event);
-  if (!writes(trace)) return;
+  const std::optional<traces::TraceId> trace = trace_of_record(bytes);
+  if (!trace) return;
   const std::lock_guard lock(mutex_);
   std::map<uint64_t, UnderWay>& its = under_way_[static_cast<size_t>(stream)];
   // One that is read again, after a failure, began when it was read first.
-  its.try_emplace(sequence, UnderWay{.trace = trace, .since = clock_.monotonic()});
+  its.try_emplace(sequence, UnderWay{.trace = *trace, .since = clock_.monotonic()});
   if (its.size() <= kUnderWayMax) return;
   its.erase(its.begin());
   tracer_.count_lost();

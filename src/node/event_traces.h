@@ -48,6 +48,8 @@ class EventTraces {
 
   // Whether a record that is made here is traced.
   [[nodiscard]] bool writes(const traces::TraceId& trace) const { return tracer_.writes(trace); }
+  // Of a record as it is to be stored, if it is traced.
+  [[nodiscard]] std::optional<traces::TraceId> trace_of_record(std::string_view event) const;
   // It is durable; `event` as it was stored.
   void stored(std::string_view event, const Made& made, Priority priority, MonotonicTime submitted);
   // What of rows that rules remembered is durable: each enters here, when it was given to the spool.

@@ -82,7 +82,8 @@ void HeldRecords::offer() {
   }
   is_offering_ = true;
   spool_.submit(std::move(slice), loop_, spool::Urgency::kAwaited,
-                [this, offered = std::move(offered)](spool::Submission submission) mutable {
+                [this, offered = std::move(offered), since = loop_.now()](spool::Submission submission) mutable {
+                  if (shown_) shown_(submission, since);
                   settle(std::move(submission), std::move(offered));
                 });
 }

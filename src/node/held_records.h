@@ -36,6 +36,8 @@ class HeldRecords {
         stored_(std::move(stored)),
         timer_(loop) {}
 
+  // Before anything is held: who is shown what became of what was offered again, and when that was.
+  void show_stored(std::function<void(const spool::Submission&, MonotonicTime)> shown) { shown_ = std::move(shown); }
   [[nodiscard]] bool has_room() const { return bytes_ <= kBytesMax; }
   // What was refused of the items in [begin, end), whose sender waits.
   void hold(spool::Submission& submission, size_t begin, size_t end, const mqtt::AckTicket& ticket);
@@ -59,6 +61,7 @@ class HeldRecords {
   Counter& awaiting_space_;
   Counter& given_up_;
   std::function<void(const mqtt::AckTicket&)> stored_;
+  std::function<void(const spool::Submission&, MonotonicTime)> shown_;  // may be empty
   std::deque<Held> held_;
   size_t bytes_ = 0;  // with those that are being offered
   bool is_offering_ = false;

@@ -36,8 +36,9 @@ size_t IngestReceiver::cost_of(size_t bytes) {
 }
 
 void IngestReceiver::receive(const net::HttpRequest& request, net::HttpResponder responder) {
-  const Arrival arrival{.received = std::chrono::steady_clock::now(),
-                        .caller = traces::parse_traceparent(request.field("traceparent").value_or(""))};
+  const Arrival arrival{
+      .received = std::chrono::steady_clock::now(),
+      .caller = traces::parse_traceparent(net::sole_field(request.fields, "traceparent").value_or(""))};
   if (idle_) {
     return respond_problem(responder, 503, {"node.draining", "the node is shutting down", "send it again soon"},
                            {{"Retry-After", "1"}});

@@ -16,6 +16,24 @@ namespace {
 double microseconds(Duration duration) { return static_cast<double>(duration.count()) / 1e3; }
 
 // Writes metrics in the text format 0.0.4.
+// A value of a label, with its quotes, as the exposition format has it: it knows three escapes. Control characters
+// become U+FFFD.
+std::string label_value(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\\' || c == '"') {
+      out.append({'\\', c});
+    } else if (c == '\n') {
+      out.append("\\n");
+    } else if (static_cast<uint8_t>(c) < 0x20 || c == 0x7F) {
+      out.append("\xef\xbf\xbd");
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out.append("\"");
+}
+
 class MetricsText {
  public:
   void family(std::string_view name, std::string_view type, std::string_view help) {
@@ -109,7 +127,7 @@ void write_workers(MetricsText& out, const std::vector<Workers::Totals>& workers
   const auto family = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value_of) {
     out.family(name, type, help);
     for (const Workers::Totals& worker : workers) {
-      out.value(static_cast<double>(value_of(worker)), fmt::format("worker={}", json_string(worker.name)));
+      out.value(static_cast<double>(value_of(worker)), fmt::format("worker={}", label_value(worker.name)));
     }
   };
   using Worker = Workers::Totals;
@@ -131,11 +149,11 @@ void write_workers(MetricsText& out, const std::vector<Workers::Totals>& workers
   for (const Worker& worker : workers) {
     for (const double q : {0.5, 0.99}) {
       out.value(std::chrono::duration<double>(worker.latency.quantile(q)).count(),
-                fmt::format("worker={},quantile=\"{}\"", json_string(worker.name), q));
+                fmt::format("worker={},quantile=\"{}\"", label_value(worker.name), q));
     }
     out.total("_sum", static_cast<double>(worker.latency.sum_ns) / 1e9,
-              fmt::format("worker={}", json_string(worker.name)));
-    out.total("_count", static_cast<double>(worker.latency.count), fmt::format("worker={}", json_string(worker.name)));
+              fmt::format("worker={}", label_value(worker.name)));
+    out.total("_count", static_cast<double>(worker.latency.count), fmt::format("worker={}", label_value(worker.name)));
   }
 }
 
@@ -146,7 +164,7 @@ void write_kv(MetricsText& out, const kv::RocksStore* kv) {
   const auto family = [&](std::string_view name, std::string_view help, const auto& value_of) {
     out.family(name, "gauge", help);
     for (const kv::SpaceTotals& space : spaces) {
-      out.value(static_cast<double>(value_of(space)), fmt::format("namespace={}", json_string(space.name)));
+      out.value(static_cast<double>(value_of(space)), fmt::format("namespace={}", label_value(space.name)));
     }
   };
   using Space = kv::SpaceTotals;
@@ -168,7 +186,7 @@ void write_queues(MetricsText& out, const queues::QueueStore* queues) {
   const auto family = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value_of) {
     out.family(name, type, help);
     for (const queues::QueueTotals& queue : all) {
-      out.value(static_cast<double>(value_of(queue)), fmt::format("queue={}", json_string(queue.name)));
+      out.value(static_cast<double>(value_of(queue)), fmt::format("queue={}", label_value(queue.name)));
     }
   };
   using Queue = queues::QueueTotals;
@@ -190,7 +208,7 @@ void write_paths(MetricsText& out, const ParentConfig& parent, std::span<const s
   std::vector<std::string> labels;
   for (const PathConfig& path : parent.all_paths()) {
     labels.push_back(
-        fmt::format("path=\"{}\",url={},bind={}", labels.size() + 1, json_string(path.url), json_string(path.bind)));
+        fmt::format("path=\"{}\",url={},bind={}", labels.size() + 1, label_value(path.url), label_value(path.bind)));
   }
   const auto family = [&](std::string_view name, std::string_view type, std::string_view help, const auto& value_of) {
     out.family(name, type, help);
@@ -215,7 +233,7 @@ void write_rules(MetricsText& out, std::span<const RuleReading> readings) {
                           uint64_t RuleReading::* value) {
     out.family(name, type, help);
     for (const RuleReading& reading : readings.first(std::min(readings.size(), kRulesShown))) {
-      out.value(static_cast<double>(reading.*value), fmt::format("rule={}", json_string(reading.name)));
+      out.value(static_cast<double>(reading.*value), fmt::format("rule={}", label_value(reading.name)));
     }
   };
   if (readings.empty()) return;
@@ -411,7 +429,7 @@ std::string Node::metrics_text() const {
     out.family(name, kind, help);
     for (const auto& bridge : bridges_) {
       out.value(static_cast<double>((bridge->counters().*counter).value()),
-                fmt::format("bridge={}", json_string(bridge->options().name)));
+                fmt::format("bridge={}", label_value(bridge->options().name)));
     }
   };
   of_bridges("mqtt_bridge_connected", "gauge", "1 while the other broker is connected.",

@@ -67,7 +67,7 @@ void TraceExporter::begin() {
 }
 
 void TraceExporter::next() {
-  const std::vector<traces::Span> spans = tracer_.take(kBatchSpans);
+  const std::vector<traces::Span> spans = tracer_.take(kBatchSpans, kBatchBytes);
   is_busy_ = !spans.empty();
   body_ = {};
   if (spans.empty()) {

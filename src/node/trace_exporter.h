@@ -1,11 +1,11 @@
 // TraceExporter: takes spans to a collector by OTLP/HTTP in JSON (https://opentelemetry.io/docs/specs/otlp/), on a
 // thread of its own, so that a collector that is slow or away holds up nothing.
 //
-// Batches of kBatchSpans at most, one under way at a time, kPause after the first span. 429, 502, 503, 504 and no
-// answer are tried again, after a second at first and twice as long each time, kBackoffMax at most, a quarter more or
-// less by chance, so that the nodes of a tree do not come all at once; or as Retry-After says, kRetryAfterMax at most.
-// After kAttemptsMax times, and at any other answer, the batch is given up. Meanwhile spans wait in the Tracer, and
-// what it has no room for is dropped.
+// Batches of kBatchSpans and about kBatchBytes at most, one under way at a time, kPause after the first span. 429, 502,
+// 503, 504 and no answer are tried again, after a second at first and twice as long each time, kBackoffMax at most, a
+// quarter more or less by chance, so that the nodes of a tree do not come all at once; or as Retry-After says,
+// kRetryAfterMax at most. After kAttemptsMax times, and at any other answer, the batch is given up. Meanwhile spans
+// wait in the Tracer, and what it has no room for is dropped.
 //
 // At the end what waits is sent, once and for kEndMax at most; what was not is counted in the log.
 //
@@ -33,6 +33,7 @@ namespace verge::node {
 class TraceExporter {
  public:
   static constexpr size_t kBatchSpans = 512;
+  static constexpr size_t kBatchBytes = 512U << 10;  // of spans; as JSON they take a few times that
   static constexpr uint32_t kAttemptsMax = 6;
   static constexpr Duration kPause = std::chrono::milliseconds(500);
   static constexpr Duration kBackoffMax = std::chrono::seconds(30);

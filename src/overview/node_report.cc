@@ -175,8 +175,7 @@ Result<Report> parse_report(std::string_view json) {
   const std::optional<uint64_t> every = count_of(object, "every_ms", 3600ULL * 1000);
   if (!every || *every == 0) return malformed("it does not say when the next one is due");
   report.every = std::chrono::milliseconds(*every);
-  int64_t sent = 0;
-  if (object["sent_us"].get(sent) == simdjson::SUCCESS) report.sent = {sent};
+  report.sent = {static_cast<int64_t>(count_of(object, "sent_us", kTimeMax).value_or(0))};
   simdjson::dom::array nodes;
   if (object["nodes"].get(nodes) != simdjson::SUCCESS || nodes.size() == 0) return malformed("it is of no node");
   for (const simdjson::dom::element each : nodes) {

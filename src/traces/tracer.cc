@@ -67,7 +67,7 @@ void Tracer::add(Span span) {
   if (filled_) filled_();
 }
 
-std::vector<Span> Tracer::take(size_t count) {
+std::vector<Span> Tracer::take(size_t count, size_t bytes) {
   if (taken_.empty()) {
     // All at once: event loops add meanwhile, and whoever takes may be of a lower priority.
     const std::lock_guard lock(mutex_);
@@ -76,7 +76,9 @@ std::vector<Span> Tracer::take(size_t count) {
   }
   std::vector<Span> some;
   some.reserve(std::min(count, taken_.size()));
-  while (!taken_.empty() && some.size() < count) {
+  size_t taken_bytes = 0;
+  while (!taken_.empty() && some.size() < count && taken_bytes < bytes) {
+    taken_bytes += taken_.front().bytes();
     some.push_back(std::move(taken_.front()));
     taken_.pop_front();
     --waiting_;

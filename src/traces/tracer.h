@@ -42,8 +42,8 @@ class Tracer {
   static SpanId new_span();
 
   void add(Span span);
-  // The oldest, `count` at most.
-  std::vector<Span> take(size_t count);
+  // The oldest, `count` at most, and no more after those that have `bytes` together (Span::bytes()).
+  std::vector<Span> take(size_t count, size_t bytes = SIZE_MAX);
   // Is told when there are spans where there were none. Before the first is added.
   void when_filled(std::function<void()> filled) { filled_ = std::move(filled); }
 

@@ -144,6 +144,9 @@ TEST(TracerTest, IsBounded) {
   tracer.add({.trace = {1, 1}, .id = 1, .name = std::string(Tracer::kBytesMax / 2, 'x')});
   EXPECT_EQ(tracer.waiting(), 1U);
   EXPECT_EQ(filled, 2);
+  for (int i = 0; i < 9; ++i) tracer.add({.trace = {1, 1}, .id = 1, .name = std::string(1000, 'x')});
+  EXPECT_EQ(tracer.take(1000, 1).size(), 1U) << "one at least";
+  EXPECT_EQ(tracer.take(1000, 2500).size(), 3U) << "what goes beyond is the last";
 }
 
 TEST(Otlp, IsAsTheProtocolWritesJson) {

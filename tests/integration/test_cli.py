@@ -204,6 +204,28 @@ print -r -- $out
         self.assertEqual(answer.returncode, 0, answer)
         self.assertIn("completion", answer.stdout)
 
+    @verge.unittest.skipIf(shutil.which("fish") is None, "fish is not here")
+    def test_fish_completes_a_command_by_its_whole_path(self):
+        """A word that another command has too is not that command."""
+        script = os.path.join(self.directory, "verge.fish")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(verge.run("completion", "fish").stdout)
+        with open(os.path.join(self.directory, "some.toml"), "w", encoding="utf-8"):
+            pass
+
+        def offered(line):
+            answer = subprocess.run(["fish", "--no-config", "-c", f'source {script}; complete -C "{line}"'], cwd=self.directory,
+                                    env={**os.environ, "HOME": self.directory}, capture_output=True, text=True, timeout=verge.PATIENCE)
+            self.assertEqual(answer.returncode, 0, answer)
+            return {each.split("\t")[0] for each in answer.stdout.splitlines()}
+
+        self.assertIn("admin.host", offered("verge explain "))
+        self.assertIn("some.toml", offered("verge rules explain "))
+        self.assertNotIn("admin.host", offered("verge rules explain "))
+        self.assertIn("decide", offered("verge bench "))
+        self.assertNotIn("decide", offered("verge rules bench "))
+        self.assertEqual(offered("verge version "), set())
+
     @verge.unittest.skipIf(shutil.which("bash") is None, "bash is not here")
     def test_completion_completes(self):
         script = verge.run("completion", "bash").stdout

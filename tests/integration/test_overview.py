@@ -321,6 +321,18 @@ class Overview(verge.TestCase):
         own = verge.http_request(admin, "POST", "/v1/rules", "{}", {"Origin": f"http://{admin}"})
         self.assertEqual(own.status, 400, "its own page gets as far as the rule, which is none")
 
+    def test_a_head_is_answered_at_once(self):
+        node = self.node("edge", RULES).start()
+        for path in ("/v1/rules/hot/trace?seconds=300", "/v1/tail", "/v1/stream"):
+            self.assertEqual(node.admin(path, "HEAD").status, 200, path)
+
+    def test_a_report_from_no_time_at_all_is_taken_as_without(self):
+        node = self.node("cloud", tier="cloud").start()
+        for sent in (-(2**63), 2**63 - 1, -1):
+            body = {"every_ms": 2000, "sent_us": sent, "nodes": [{"id": "1" * 32, "name": "kid", "tier": "edge"}]}
+            self.assertEqual(node.post("/v1/report", body).status, 200)
+        self.assertEqual(node.admin("/v1/tree").json()["nodes"][0]["skew_ms"], None)
+
     def test_a_token_that_is_taken_back_ends_its_streams(self):
         token = os.path.join(self.directory, "token")
 

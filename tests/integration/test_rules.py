@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import subprocess
 import sys
 import unittest
 
@@ -133,6 +134,19 @@ do = [{ publish = "long/${device}" }]
         client.publish("tank/b", {"v": 9})
         client.wait_messages(2)
         self.assertEqual(sorted(message.topic for message in client.messages), ["long/a", "long/c"])
+
+
+class Named(verge.TestCase):
+    @verge.unittest.skipIf(verge.find_program("promtool", "VERGE_PROMTOOL") is None, "promtool is not installed")
+    def test_a_rule_of_any_name_leaves_the_metrics_sound(self):
+        node = self.node("edge").start()
+        for name in ("a\tb", "a\u0001b", 'a"b\\c', "a\nb"):
+            made = node.admin("/v1/rules", "POST", json.dumps({"name": name, "sql": "SELECT * FROM 'a'", "do": [{"drop": True}]}))
+            self.assertIn(made.status, (201, 400), made)
+        metrics = node.admin("/metrics").body.decode()
+        checked = subprocess.run([verge.find_program("promtool", "VERGE_PROMTOOL"), "check", "metrics"], input=metrics, text=True,
+                                 capture_output=True, timeout=verge.PATIENCE)
+        self.assertEqual((checked.returncode, checked.stdout), (0, ""), checked)
 
 
 class OverHttp(Rules):

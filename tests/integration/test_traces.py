@@ -167,9 +167,10 @@ class Traces(verge.TestCase):
         device.publish("oven/7", '{"t":20}', qos=1)
         edge.wait_delivered()
         fog.wait_delivered()
-        events = self.wait_for("event", 1, "cloud")
-        self.wait_for("rules", 1, "cloud")
-        trace = events[0]["traceId"]
+        self.wait_for("event", 2, "cloud")  # the reading, and the report of the command
+        self.wait_for("rules", 2, "cloud")
+        (event,) = [span for span in self.collector.named("event", "cloud") if span["has"]["verge.topic"] == "oven/7"]
+        trace = event["traceId"]
         with self.collector.lock:
             spans = [span for span in self.collector.spans if span["traceId"] == trace]
         by_name = {(span["node"], span["name"]): span for span in spans}
@@ -185,7 +186,7 @@ class Traces(verge.TestCase):
         self.assertNotIn("parentSpanId", root)
         self.assertEqual((root["has"]["verge.topic"], root["has"]["verge.priority"]), ("oven/7", "critical"))
         # What is not kept is traced by itself: here the reading that is not hot.
-        passed = [span for span in self.wait_for("event", 2, "edge") if span["traceId"] != trace]
+        passed = [span for span in self.wait_for("event", 3, "edge") if span["traceId"] != trace and span["has"].get("verge.kind") != "action"]
         self.assertEqual([span["has"].get("verge.commands") for span in passed], ["0"])
         self.assertIn("\nverge_spans_dropped_total 0\n", edge.admin("/metrics").body.decode())
 
@@ -280,7 +281,9 @@ class Traces(verge.TestCase):
         self.assertEqual(posted.status, 200)
         (its,) = self.wait_for("events")
         self.assertEqual((its["traceId"], its["parentSpanId"], its["kind"], its["has"]["verge.events"]), (trace, span, 2, "2"))
-        entries = self.wait_for("event", 3)  # two readings, and what the rule made of one
+        # Two readings, what the rule made of one, and the report of its command, which is of the rule.
+        entries = [each for each in self.wait_for("event", 4) if each["has"]["verge.kind"] != "action"]
+        self.assertEqual(len(entries), 3)
         self.assertEqual({(link["traceId"], link["spanId"]) for link in its["links"]},
                          {(entry["traceId"], entry["spanId"]) for entry in entries}, "it leads to what it became")
         for entry in entries:
@@ -309,6 +312,38 @@ class Traces(verge.TestCase):
         (sent,) = self.wait_for("uplink", 1, "edge")
         entries = [each for each in self.wait_for("event", 1, "edge") if each["traceId"] == sent["traceId"]]
         self.assertEqual([each["spanId"] for each in entries], [sent["parentSpanId"]], "its parent is there")
+
+    def test_no_span_hangs_from_one_that_never_was(self):
+        """Reports of actions climb too."""
+        cloud = self.node("cloud", tier="cloud", sets=self.sets()).start()
+        edge = self.node("edge", RULE, parent=cloud, sets=self.sets()).start()
+        self.mqtt(edge, "oven-7").publish_and_wait("oven/7", '{"t":170}')
+        edge.wait_delivered()
+        self.wait_for("event", 2, "cloud")
+        self.wait_for("uplink", 2, "edge")
+        with self.collector.lock:
+            known = {span["spanId"] for span in self.collector.spans}
+            orphans = [span for span in self.collector.spans if span.get("parentSpanId", span["spanId"]) not in known]
+        self.assertEqual(orphans, [])
+
+    def test_a_target_in_any_form_has_its_path(self):
+        origin = Origin(lambda request: request.give(body=b"hello"))
+        self.addCleanup(origin.end)
+        node = self.node("edge", f'[[site]]\nhosts = "a.example"\norigins = ["{origin.url}"]\n', sets=self.sets()).start()
+        verge.http_request(node.addresses["http"], "GET", "http://a.example/x?sig=1", None, {"Host": "a.example"})
+        (its,) = self.wait_for("GET")
+        (asked,) = self.wait_for("origin")
+        self.assertEqual((its["has"]["url.path"], asked["has"]["url.full"]), ("/x", f"{origin.url}/x"))
+
+    def test_of_two_that_say_where_it_belongs_none_is_believed(self):
+        node = self.node("edge", RULE, sets=self.sets()).start()
+        span = "00f067aa0ba902b7"
+        raw = self.raw(node)
+        both = b"".join(b"\x26" + verge.text_field("traceparent") + verge.text_field(f"00-{number:032x}-{span}-01") for number in (1, 2))
+        raw.send(verge.publish_packet("oven/2", b'{"t":3}', properties=both))
+        raw.close()
+        (its,) = self.wait_for("event")
+        self.assertNotIn("parentSpanId", its)
 
     def test_what_waits_at_the_end_is_sent(self):
         node = self.node("edge", sets=self.sets()).start()

@@ -62,7 +62,7 @@ outside 'grep -q "# kept" /etc/verge/verge.toml
 [ "$(outside 'dpkg-query -W -f "\${Version}" verge')" = "$(dpkg-deb -f "$package" Version)" ]
 [ "$(outside 'setpriv --reuid verge --regid verge --init-groups verge events query --data-dir /var/lib/verge --json | wc -l')" = "$before" ]
 held "an upgrade from an older version keeps configuration, rights that the administrator gave, and data ($before events)"
-outside 'sh -e /var/lib/dpkg/info/verge.postinst abort-remove && sh -e /var/lib/dpkg/info/verge.postinst abort-upgrade'
+outside 'export DPKG_MAINTSCRIPT_PACKAGE=verge DPKG_MAINTSCRIPT_NAME=postinst; sh -e /var/lib/dpkg/info/verge.postinst abort-remove && sh -e /var/lib/dpkg/info/verge.postinst abort-upgrade'
 held "a removal that is given up leaves it as it was"
 outside 'apt-get remove -q -y verge && test ! -e /usr/bin/verge && test -d /var/lib/verge/spool && test -e /etc/verge/verge.toml' >"$folder.log" 2>&1
 held "a removal keeps configuration and data"

@@ -2,6 +2,7 @@
 // from or will be written from.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>

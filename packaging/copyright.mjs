@@ -1,7 +1,7 @@
 // Writes whose work a build is made of, and under which licences, on standard output:
 //
 //   node copyright.mjs notices [MODULES NODE_MODULES]...                 for people: what npm packages ask to be said
-//   node copyright.mjs debian OWN [MODULES NODE_MODULES]... -- [SOURCE FILES]...
+//   node copyright.mjs debian OWN [MODULES NODE_MODULES]... -- SOURCE FILES [SOURCE FILES]...
 //       a Debian copyright file (machine-readable, DEP-5): OWN first, then npm packages, then the paragraphs of other
 //       Debian copyright files that are about FILES ("*", "deps/v8/*"), each with the licence in full
 //
@@ -66,6 +66,9 @@ if (format === "notices") {
   console.log("This page is made of Verge's own files (Apache License 2.0) and of parts of these packages.\n");
   for (const each of packages()) console.log(`--- ${each.name} ${each.version} (${each.license})\n\n${each.text}\n`);
 } else if (format === "debian") {
+  const sources = pairsOf(rest.slice(split + 1));
+  // In the format that those say they have.
+  console.log(/^Format:.*/m.exec(readFileSync(sources[0][0], "utf8"))[0]);
   console.log(readFileSync(own, "utf8").trim());
   for (const each of packages()) {
     const [first, ...more] = each.holders.length > 0 ? each.holders : [`the authors of ${each.name}`];
@@ -73,7 +76,7 @@ if (format === "notices") {
     console.log(`License: ${each.license}\n${field(each.text)}`);
     console.log(`Comment: version ${each.version}, bundled into the programs.`);
   }
-  for (const [source, files] of pairsOf(rest.slice(split + 1))) {
+  for (const [source, files] of sources) {
     const { copyright, name, text } = fromDebian(source, files);
     const library = source.split("/").at(-2);
     console.log(`\nFiles: ${library}/${files}\nCopyright: ${copyright}\nLicense: ${name}\n${text.trimEnd()}`);

@@ -21,6 +21,13 @@ def findings(answer):
 
 
 class Doctor(verge.TestCase):
+    def secret(self, name, mode=0o600):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"the-token-of-{name}\n")
+        os.chmod(path, mode)
+        return path
+
     def test_a_node_that_is_well(self):
         node = self.node("well").start()
         answer = verge.run("doctor", "--set", f"node.data_dir={node.data_dir}", "--admin", node.addresses["admin"], "--json")
@@ -46,11 +53,7 @@ class Doctor(verge.TestCase):
 
     def test_a_parent_that_refuses_the_node(self):
         """It takes connections, and nothing else; or it cannot be reached the way that is configured."""
-        token, other = os.path.join(self.directory, "token"), os.path.join(self.directory, "other")
-        for path in (token, other):
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(f"the-token-of-{os.path.basename(path)}\n")
-            os.chmod(path, 0o600)
+        token, other = self.secret("token"), self.secret("other")
         parent = self.node("parent", f'[http]\nuplink_tokens = [{{ file = "{token}" }}]\n', tier="cloud").start()
         node = self.node("child", f'[parent]\nurl = "{parent.http_url}"\ntoken = {{ file = "{other}" }}\n').start()
         look = ["doctor", "--config", node.config_path, "--set", f"node.data_dir={node.data_dir}", "--admin", node.addresses["admin"],
@@ -209,12 +212,9 @@ class Doctor(verge.TestCase):
     @unittest.skipIf(os.geteuid() != 0, "only root can give files away")
     def test_what_root_may_and_the_node_may_not(self):
         """Its unit's user has to read the secrets, and to listen."""
-        data, token = os.path.join(self.directory, "data"), os.path.join(self.directory, "token")
+        data, token = os.path.join(self.directory, "data"), self.secret("token")
         os.chmod(self.directory, 0o755)
         os.mkdir(data, 0o750)
-        with open(token, "w", encoding="utf-8") as file:
-            file.write("a-token\n")
-        os.chmod(token, 0o600)
         config = os.path.join(self.directory, "node.toml")
         with open(config, "w", encoding="utf-8") as file:
             file.write(f'[node]\ndata_dir = "{data}"\n[admin]\nlisten = []\ntokens = [{{ file = "{token}" }}]\n[mqtt]\nlisten = []\n'
@@ -242,10 +242,7 @@ class Doctor(verge.TestCase):
     @unittest.skipIf(os.geteuid() != 0, "only root can be somebody else")
     def test_who_is_neither_root_nor_the_node(self):
         """What they may not see is not called wrong, and nobody is told to take it from the node."""
-        token = os.path.join(self.directory, "token")
-        with open(token, "w", encoding="utf-8") as file:
-            file.write("a-token\n")
-        os.chmod(token, 0o600)
+        token = self.secret("token")
         data = os.path.join(self.directory, "data")
         os.mkdir(data, 0o700)
         for path in (token, data):
@@ -262,10 +259,7 @@ class Doctor(verge.TestCase):
             self.assertEqual((found["health"], found["fix"]), ("skipped", "run this as 12345, or as root"), found)
 
     def test_mends_what_is_safe(self):
-        secret = os.path.join(self.directory, "token")
-        with open(secret, "w", encoding="utf-8") as file:
-            file.write("a-token\n")
-        os.chmod(secret, 0o644)
+        secret = self.secret("token", 0o644)
         config = os.path.join(self.directory, "node.toml")
         with open(config, "w", encoding="utf-8") as file:
             file.write(f'[node]\ndata_dir = "{self.directory}"\n[parent]\nurl = "http://127.0.0.1:1"\ntoken = {{ file = "{secret}" }}\n')

@@ -90,16 +90,19 @@ std::vector<Finding> check_descriptors(const Patient& patient) {
                         !mqtt.ws_listen.empty() || !mqtt.ws_tls_listen.empty();
   if (has_mqtt) wanted += mqtt.connections_max;
   if (!config.http.listen.empty() || !config.http.tls_listen.empty()) wanted += config.http.connections_max;
-  for (const node::SiteConfig& site : config.sites) wanted += site.connections_max;
+  for (const node::SiteConfig& site : config.sites) {
+    wanted += site.connections_max * site.origins.size() * config.runtime.loop_count();
+  }
   if (limit >= wanted) {
     return {{.what = fmt::format("up to {}, {} are configured", limit, wanted), .fix = {}, .remedy = {}}};
   }
-  return {{.health = Health::kWarning,
-           .what = fmt::format("{} descriptors at most, while the configured connections could take {}", limit, wanted),
-           .fix = fmt::format("set LimitNOFILE={} in the unit (or ulimit -n), or lower mqtt.connections_max and "
-                              "http.connections_max; the node bounds them by itself until then",
-                              wanted),
-           .remedy = {}}};
+  return {
+      {.health = Health::kWarning,
+       .what = fmt::format("{} descriptors at most, while the configured connections could take {}", limit, wanted),
+       .fix = fmt::format("set LimitNOFILE={} in the unit (or ulimit -n), or lower connections_max of mqtt, http and "
+                          "the sites; the node keeps to what it has until then",
+                          wanted),
+       .remedy = {}}};
 }
 
 std::vector<Finding> check_kernel(const Patient& /*patient*/) {

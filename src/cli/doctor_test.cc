@@ -1,5 +1,6 @@
 #include "cli/doctor.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -47,6 +48,26 @@ TEST_F(Doctor, EveryCheckFindsSomethingAndHasItsOwnName) {
   }
   std::ranges::sort(ids);
   EXPECT_EQ(std::ranges::adjacent_find(ids), ids.end());
+}
+
+// "up to 1048576, 1536 are configured": the second.
+uint64_t descriptors_configured(const Patient& patient) {
+  const std::vector<Finding> findings = check_descriptors(patient);
+  uint64_t limit = 0, wanted = 0;
+  EXPECT_EQ(std::sscanf(findings.at(0).what.c_str(), "up to %lu, %lu are", &limit, &wanted), 2) << findings[0].what;
+  return wanted;
+}
+
+TEST_F(Doctor, EachLoopHasItsConnectionsToEachOrigin) {
+  patient_.config.mqtt.connections_max = 100;
+  patient_.config.http.connections_max = 100;
+  patient_.config.runtime.loops = 3;
+  const uint64_t before = descriptors_configured(patient_);
+  node::SiteConfig site;
+  site.origins.resize(2);
+  site.connections_max = 10;
+  patient_.config.sites = {site, site};
+  EXPECT_EQ(descriptors_configured(patient_) - before, 2U * 2 * 10 * 3);
 }
 
 TEST_F(Doctor, ASecretThatOthersCanReadIsClosed) {

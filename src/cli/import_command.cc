@@ -1,12 +1,11 @@
 // verge import: a configuration of mosquitto as one of a node.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 
 #include <fmt/format.h>
 
+#include "base/named_file.h"
 #include "cli/command_line.h"
 #include "cli/mosquitto_import.h"
 #include "cli/mqtt_commands.h"
@@ -14,15 +13,13 @@
 namespace verge::cli {
 namespace {
 
-constexpr uintmax_t kFileBytesMax = 16U << 20;
+constexpr size_t kFileBytesMax = 16U << 20;
 
 Result<std::string> read_file(const std::string& path) {
-  std::error_code problem;
-  std::ifstream in(path, std::ios::binary);
-  if (!in || std::filesystem::file_size(path, problem) > kFileBytesMax || problem) {
-    return fail("cli.input", path + " cannot be read", "name a file of at most 16 MiB that you may read");
-  }
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  auto text = read_named_file(path, kFileBytesMax);
+  if (text) return *std::move(text);
+  return fail("cli.input", fmt::format("{} cannot be read: {}", path, text.error().why),
+              "name a file of at most 16 MiB that you may read");
 }
 
 Result<std::vector<std::string>> configurations_in(const std::string& directory) {

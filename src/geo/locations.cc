@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <iterator>
 #include <optional>
 
@@ -89,7 +90,10 @@ Locations::~Locations() = default;
 
 Result<std::shared_ptr<const Locations>> Locations::open(const std::string& path) {
   auto file = std::make_unique<File>();
-  const int status = MMDB_open(path.c_str(), MMDB_MODE_MMAP, &file->database);
+  // A pipe would be waited for.
+  std::error_code problem;
+  const bool is_file = !std::filesystem::is_fifo(path, problem);
+  const int status = !is_file ? MMDB_INVALID_METADATA_ERROR : MMDB_open(path.c_str(), MMDB_MODE_MMAP, &file->database);
   if (status != MMDB_SUCCESS) {
     const std::string why = status == MMDB_FILE_OPEN_ERROR || status == MMDB_IO_ERROR
                                 ? std::string(std::strerror(errno))

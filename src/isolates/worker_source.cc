@@ -1,20 +1,20 @@
 #include "isolates/worker_source.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
 
+#include "base/named_file.h"
 #include "base/text.h"
 
 namespace verge::isolates {
 namespace {
 
 constexpr size_t kModulesMax = 4096;
-constexpr uintmax_t kBytesMax = 32U << 20;
+constexpr size_t kBytesMax = 32U << 20;
 
 calls::ModuleType type_of(const std::filesystem::path& path) {
   const std::string extension = lower(path.extension().string());
@@ -48,14 +48,8 @@ void take_source_map(const std::filesystem::path& path, std::string& source) {
   const size_t end = std::min(source.find_first_of(" \t\r\n", begin), source.size());
   const std::string name = source.substr(begin, end - begin);
   if (name.empty() || name.find(':') != std::string::npos || name.starts_with('/')) return;
-  const std::filesystem::path file = path.parent_path() / name;
-  std::error_code problem;
-  const uintmax_t size = std::filesystem::file_size(file, problem);
-  std::ifstream in(file, std::ios::binary);
-  if (problem || size > kMapBytesMax || !in) return;
-  std::string map;
-  map.assign(std::istreambuf_iterator<char>(in), {});
-  source.replace(begin, end - begin, "data:application/json;base64," + base64(map));
+  const auto map = read_named_file(path.parent_path() / name, kMapBytesMax);
+  if (map) source.replace(begin, end - begin, "data:application/json;base64," + base64(*map));
 }
 
 }  // namespace
@@ -80,17 +74,16 @@ Result<std::vector<ModuleSource>> read_modules(const std::string& file) {
   std::vector<ModuleSource> modules;
   std::vector<std::string> names = {main.filename().string()};
   std::set<std::string> seen(names.begin(), names.end());
-  uintmax_t bytes = 0;
+  size_t bytes = 0;
   for (size_t i = 0; i < names.size() && i < kModulesMax; ++i) {
     const std::filesystem::path path = directory / names[i];
-    std::error_code problem;
-    std::ifstream in(path, std::ios::binary);
-    if (!in || std::filesystem::is_directory(path, problem)) {
-      if (i > 0) continue;
-      return fail("workers.file", fmt::format("{} cannot be read", path.string()), "name a file of JavaScript");
+    auto source = read_named_file(path, kBytesMax);
+    if (!source) {
+      if (i > 0 && source.error().number != EFBIG) continue;
+      return fail("workers.file", fmt::format("{} cannot be read: {}", path.string(), source.error().why),
+                  "name a file of JavaScript");
     }
-    ModuleSource module{.name = names[i], .type = type_of(path), .source = {}};
-    module.source.assign(std::istreambuf_iterator<char>(in), {});
+    ModuleSource module{.name = names[i], .type = type_of(path), .source = *std::move(source)};
     if (module.type == calls::ModuleType::kJavaScript) take_source_map(path, module.source);
     bytes += module.source.size();
     if (bytes > kBytesMax) {

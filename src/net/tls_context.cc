@@ -1,19 +1,17 @@
 #include "net/tls_context.h"
 
 #include <cerrno>
-#include <cstring>
 #include <mutex>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <unistd.h>
 
 #include "base/assert.h"
+#include "base/named_file.h"
 #include "net/tls_session.h"
 
 namespace verge::net {
@@ -51,28 +49,12 @@ std::string take_reason() {
 
 // `what`: "the certificate". Errors: `code`.
 Result<std::string> read_pem(const std::string& path, std::string_view code, std::string_view what) {
-  const auto unreadable = [&](int number) {
-    std::string fix = "give the path of a PEM file";
-    if (number == EACCES || number == EPERM) fix = "let the user that the node runs as read it";
-    return fail(code, fmt::format("{} {} cannot be read: {}", what, path, std::strerror(number)), std::move(fix));
-  };
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return unreadable(errno);
-  std::string text;
-  char buffer[16384];
-  ssize_t count = 0;
-  while ((count = ::read(file, buffer, sizeof(buffer))) != 0 && text.size() <= kFileBytesMax) {
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) break;
-    text.append(buffer, static_cast<size_t>(count));
-  }
-  const int number = errno;
-  ::close(file);
-  if (count < 0) return unreadable(number);
-  if (text.size() > kFileBytesMax) {
-    return fail(code, fmt::format("{} {} is larger than 4 MiB", what, path), "give the path of a PEM file");
-  }
-  return text;
+  auto text = read_named_file(path, kFileBytesMax);
+  if (text) return *std::move(text);
+  const Unread& unread = text.error();
+  const bool is_forbidden = unread.number == EACCES || unread.number == EPERM;
+  return fail(code, fmt::format("{} {} cannot be read: {}", what, path, unread.why),
+              is_forbidden ? "let the user that the node runs as read it" : "give the path of a PEM file");
 }
 
 Bio bio_over(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }

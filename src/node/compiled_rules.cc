@@ -1,14 +1,11 @@
 #include "node/compiled_rules.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "base/named_file.h"
 #include "model/topic.h"
 #include "payloads/cbor.h"
 #include "payloads/protobuf.h"
@@ -16,14 +13,16 @@
 namespace verge::node {
 namespace {
 
+constexpr size_t kTableBytesMax = 256U << 20;
+constexpr size_t kDescriptorsBytesMax = 16U << 20;
+
 Result<rules::Table> read_table(const TableConfig& config) {
-  std::ifstream file(config.file, std::ios::binary);
-  std::string rows{std::istreambuf_iterator<char>(file), {}};
-  if (!file.good() && !file.eof()) {
-    return fail("rule.table", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
+  auto rows = read_named_file(config.file, kTableBytesMax);
+  if (!rows) {
+    return fail("rule.table", fmt::format("{} cannot be read: {}", config.file, rows.error().why),
                 "name a file of CSV or of one JSON object a line");
   }
-  return rules::Table::read({.name = config.name, .key = config.key, .rows = std::move(rows)});
+  return rules::Table::read({.name = config.name, .key = config.key, .rows = *std::move(rows)});
 }
 
 bool is_complete(const PayloadConfig& config) {
@@ -32,13 +31,12 @@ bool is_complete(const PayloadConfig& config) {
 
 Result<std::shared_ptr<const payloads::Format>> read_format(const PayloadConfig& config) {
   if (config.format == PayloadKind::kCbor) return payloads::cbor_format();
-  std::ifstream file(config.file, std::ios::binary);
-  const std::string descriptors{std::istreambuf_iterator<char>(file), {}};
-  if (!file.good() && !file.eof()) {
-    return fail("rule.payload", fmt::format("{} cannot be read: {}", config.file, std::strerror(errno)),
+  const auto descriptors = read_named_file(config.file, kDescriptorsBytesMax);
+  if (!descriptors) {
+    return fail("rule.payload", fmt::format("{} cannot be read: {}", config.file, descriptors.error().why),
                 "name what protoc --descriptor_set_out wrote");
   }
-  return payloads::protobuf_format(descriptors, config.type);
+  return payloads::protobuf_format(*descriptors, config.type);
 }
 
 // A problem of the configuration, and of which rule it is, where it is of one.

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <map>
+#include <thread>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/named_file.h"
 #include "node/config_override.h"
 #include "node/config_reader.h"
 
@@ -18,28 +18,10 @@ namespace {
 
 constexpr size_t kFileBytesMax = 16U << 20;
 
-Error unreadable(std::string_view path, int number) {
+Error unreadable(std::string_view path, const Unread& unread) {
   std::string fix = "give the path of a readable TOML file, or none for the defaults";
-  if (number == EACCES) fix = "let this user read the file";
-  return {"config.file", fmt::format("cannot read {}: {}", path, std::strerror(number)), std::move(fix)};
-}
-
-Result<std::string> read_file(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return std::unexpected(unreadable(path, errno));
-  std::string text;
-  std::array<char, 65536> buffer;
-  ssize_t count = 0;
-  while ((count = ::read(file, buffer.data(), buffer.size())) != 0) {
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 || text.size() > kFileBytesMax) break;
-    text.append(buffer.data(), static_cast<size_t>(count));
-  }
-  const int number = errno;
-  ::close(file);
-  if (count < 0) return std::unexpected(unreadable(path, number));
-  if (count > 0) return fail("config.file", path + " is larger than 16 MiB", "give the path of a configuration file");
-  return text;
+  if (unread.number == EACCES) fix = "let this user read the file";
+  return {"config.file", fmt::format("cannot read {}: {}", path, unread.why), std::move(fix)};
 }
 
 // A node name made of the host's.
@@ -117,6 +99,11 @@ const std::string* text_of(const rules::RuleSource& rule, const rules::RuleProbl
 
 }  // namespace
 
+uint64_t RuntimeConfig::loop_count() const {
+  if (loops > 0) return loops;
+  return std::clamp<uint64_t>(std::thread::hardware_concurrency(), 1, kLoopsMax);
+}
+
 std::vector<PathConfig> ParentConfig::all_paths() const {
   if (url.empty()) return {};
   if (paths.empty()) return {{.url = url, .bind = {}}};
@@ -147,8 +134,8 @@ ConfigReading read_config_text(std::string_view text, std::string_view name, std
 ConfigReading read_config(const std::optional<std::filesystem::path>& file, std::span<const std::string> overrides) {
   if (!file) return finish({}, {}, overrides);
   const std::string path = file->string();
-  Result<std::string> text = read_file(path);
-  if (!text) return {.config = {}, .problems = {{text.error(), path}}, .is_readable = false};
+  const auto text = read_named_file(path, kFileBytesMax);
+  if (!text) return {.config = {}, .problems = {{unreadable(path, text.error()), path}}, .is_readable = false};
   return read_config_text(*text, path, overrides);
 }
 

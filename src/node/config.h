@@ -301,6 +301,10 @@ struct AccessLogConfig {
 struct RuntimeConfig {
   uint64_t loops = 0;
   LoopScheduling scheduling = LoopScheduling::kNormal;
+
+  static constexpr uint64_t kLoopsMax = 64;
+  // How many there are: where `loops` says 0, as many as this machine has cores.
+  [[nodiscard]] uint64_t loop_count() const;
   bool operator==(const RuntimeConfig&) const = default;
 };
 

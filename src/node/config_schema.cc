@@ -556,7 +556,7 @@ static void describe(Visitor& v, AccessLogConfig& c) {
 }
 
 static void describe(Visitor& v, RuntimeConfig& c) {
-  v.key("loops", c.loops, Count{0, 64}, {"Event loops, each a thread; 0: one a core."});
+  v.key("loops", c.loops, Count{0, RuntimeConfig::kLoopsMax}, {"Event loops, each a thread; 0: one a core."});
   v.key("scheduling", c.scheduling,
         Choice<LoopScheduling>{{{"normal", LoopScheduling::kNormal}, {"realtime", LoopScheduling::kRealtime}}},
         {"realtime: event loops run before all else on the machine, each on a core of its own."});

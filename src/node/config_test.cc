@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "node/config_document.h"
@@ -46,6 +47,16 @@ TEST(Config, DefaultsWithoutAFile) {
   EXPECT_EQ(config->spool.bytes_max, 4ULL << 30);
   EXPECT_TRUE(config->rules.empty());
   EXPECT_EQ(config->place_of("mqtt.listen"), "");
+}
+
+TEST(Config, APipeThatNobodyWritesIntoIsNoFile) {
+  std::string directory = testing::TempDir() + "config.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  const auto config = load_config(path, {});
+  std::filesystem::remove_all(directory);
+  EXPECT_THAT(lines_of(config), ElementsAre(AllOf(HasSubstr("nobody writes into it"), EndsWith("[config.file]"))));
 }
 
 TEST(Config, EveryKindOfValue) {
@@ -340,7 +351,7 @@ TEST(ConfigProblems, Files) {
                   ": No such file or directory; give the path of a readable TOML file, or none for the defaults "
                   "[config.file]"));
   EXPECT_THAT(lines_of(load_config("/", {})), ElementsAre(HasSubstr("Is a directory")));
-  EXPECT_THAT(lines_of(load_config("/dev/zero", {})), ElementsAre(HasSubstr("larger than 16 MiB")));
+  EXPECT_THAT(lines_of(load_config("/dev/zero", {})), ElementsAre(HasSubstr("larger than 16MiB")));
   std::ofstream(path) << "[runtime]\nloops = 3\n";
   const auto config = load_config(path, {});
   std::filesystem::remove(path);

@@ -1,14 +1,14 @@
 #include "node/credentials.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <map>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "base/named_file.h"
 #include "base/text.h"
 #include "isolates/worker_source.h"
 #include "node/config_address.h"
@@ -18,20 +18,15 @@ namespace verge::node {
 namespace {
 
 constexpr size_t kSecretBytesMax = 4096;
+constexpr size_t kFileBytesMax = 1U << 20;  // of which only the first line is the secret
 
 Result<std::string> read_first_line(const std::string& path) {
-  struct stat about{};
-  std::ifstream file(path);
-  std::string line(kSecretBytesMax + 2, '\0');
-  if (!file || ::stat(path.c_str(), &about) != 0 || S_ISDIR(about.st_mode)) {
-    const int number = S_ISDIR(about.st_mode) ? EISDIR : errno;
-    return fail(
-        "config.secret", fmt::format("the secret in {} cannot be read: {}", path, std::strerror(number)),
-        number == EACCES ? "let the user that the node runs as read it" : "give the path of a file with the secret");
-  }
-  file.read(line.data(), static_cast<std::streamsize>(line.size()));
-  line.resize(static_cast<size_t>(file.gcount()));
-  return line.substr(0, line.find('\n'));
+  const auto text = read_named_file(path, kFileBytesMax);
+  if (text) return text->substr(0, text->find('\n'));
+  const Unread& unread = text.error();
+  return fail("config.secret", fmt::format("the secret in {} cannot be read: {}", path, unread.why),
+              unread.number == EACCES ? "let the user that the node runs as read it"
+                                      : "give the path of a file with the secret");
 }
 
 // Loads with `load`; what is wrong is placed at the key that it is about.

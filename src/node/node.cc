@@ -131,13 +131,6 @@ void Node::note_name() {
   if (!noted) log_warning("node", "{}", noted.error().line());
 }
 
-// How many loops there will be, as make_shards() decides.
-size_t Node::loop_count() const {
-  const size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  return config_.runtime.loops == 0 ? std::min<size_t>(cores, mqtt::SubscriptionTree::kShardsMax)
-                                    : config_.runtime.loops;
-}
-
 Result<void> Node::plan_descriptors() {
   const MqttConfig& mqtt = config_.mqtt;
   const HttpConfig& http = config_.http;
@@ -146,9 +139,10 @@ Result<void> Node::plan_descriptors() {
   const bool has_mqtt = !mqtt.listen.empty() || !mqtt.unix_listen.empty() || !mqtt.tls_listen.empty() ||
                         !mqtt.ws_listen.empty() || !mqtt.ws_tls_listen.empty();
   const bool has_http = !http.listen.empty() || !http.tls_listen.empty();
-  const DescriptorDemand demand{.own = runtime::open_descriptors() + kDescriptorsOfOthers + loop_count() * a_loop,
-                                .mqtt = has_mqtt ? mqtt.connections_max : 0,
-                                .http = has_http ? http.connections_max : 0};
+  const DescriptorDemand demand{
+      .own = runtime::open_descriptors() + kDescriptorsOfOthers + config_.runtime.loop_count() * a_loop,
+      .mqtt = has_mqtt ? mqtt.connections_max : 0,
+      .http = has_http ? http.connections_max : 0};
   Result<DescriptorPlan> plan = node::plan_descriptors(runtime::raise_descriptor_limit(), demand);
   if (!plan) return std::unexpected(plan.error());
   descriptors_ = *plan;
@@ -307,7 +301,8 @@ Result<void> Node::restore_rules(const std::shared_ptr<const rules::RuleSet>& ru
 void Node::make_shards(std::shared_ptr<const rules::RuleSet> rules) {
   rule_memory_.rule_max = config_.rules_limits.rule_memory_max;
   rule_memory_.total_max = config_.rules_limits.memory_max;
-  const size_t count = loop_count();
+  static_assert(RuntimeConfig::kLoopsMax == mqtt::SubscriptionTree::kShardsMax);
+  const size_t count = config_.runtime.loop_count();
   const mqtt::Limits limits{.packet_bytes_max = config_.mqtt.packet_bytes_max,
                             .connections_max = descriptors_.mqtt / count + 1,
                             .inflight_max = config_.mqtt.inflight_max,

@@ -193,7 +193,6 @@ class Node {
 
   Node(const Config& config, storage::DataDirectory data_directory, NodeId id, const Credentials& credentials);
   void note_name();
-  [[nodiscard]] size_t loop_count() const;
   Result<void> plan_descriptors();
   Result<void> open_spool();
   Result<void> change_spool_keys(const storage::Keys& keys);

@@ -1,14 +1,11 @@
 #include "node/password_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "base/named_file.h"
 #include "base/text.h"
 #include "crypto/password_hash.h"
 #include "crypto/scram.h"
@@ -17,6 +14,7 @@ namespace verge::node {
 namespace {
 
 constexpr size_t kUserBytesMax = 1024;
+constexpr size_t kFileBytesMax = 64U << 20;
 
 }  // namespace
 
@@ -52,18 +50,16 @@ Result<PasswordFile> PasswordFile::parse(std::string_view text, std::string_view
 
 Result<PasswordFile> PasswordFile::read(const std::string& path) {
   struct stat found{};
-  std::ifstream in(path, std::ios::binary);
-  if (!in || ::stat(path.c_str(), &found) != 0) {
-    return fail("config.password-file", fmt::format("{} cannot be read: {}", path, std::strerror(errno)),
+  auto text = read_named_file(path, kFileBytesMax);
+  if (!text) {
+    return fail("config.password-file", fmt::format("{} cannot be read: {}", path, text.error().why),
                 "make it with verge passwd FILE USER, where the node may read it");
   }
-  if ((found.st_mode & S_IRWXO) != 0) {
+  if (::stat(path.c_str(), &found) == 0 && (found.st_mode & S_IRWXO) != 0) {
     return fail("config.password-file", fmt::format("{} can be read by everybody on this machine", path),
                 fmt::format("chmod 0640 {}", path));
   }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse(std::move(text).str(), path);
+  return parse(*std::move(text), path);
 }
 
 std::string_view PasswordFile::hash_of(std::string_view user) const {

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import sys
 import time
 import unittest
@@ -204,6 +205,23 @@ class Reported(WithBrowser):
         self.browser.wait(f"{status} == 'watching'", "it watches")
         node.stop()
         self.browser.wait(f"/^not watching any more: the node (ended it|does not answer)$/.test({status})", "it does not, and why")
+        self.browser.do("errors")
+
+    def test_a_node_that_stands_still_is_lost(self):
+        """Its connections stay, and nothing comes over them any more: the tail is given up as well."""
+        node = self.node("edge").start()
+        self.look(node, "#/events")
+        self.browser.do("click", what="form button[type=submit]")
+        status = "document.querySelector('form [role=status]').innerText"
+        self.browser.wait(f"{status} == 'watching'", "it watches")
+        node.signal(signal.SIGSTOP)
+        self.addCleanup(lambda: node.process and node.signal(signal.SIGCONT))
+        self.browser.wait("document.querySelector('.link.lost')", "the page says that the node is lost")
+        self.browser.wait(f"{status} == 'not watching any more: the node does not answer'", "so does the tail", ms=60_000)
+        node.signal(signal.SIGCONT)
+        self.browser.wait("document.querySelector('.link.live')", "it is found again")
+        self.browser.do("click", what="form button[type=submit]")
+        self.browser.wait(f"{status} == 'watching'", "and watched again")
         self.browser.do("errors")
 
     def test_nodes_whose_parents_are_a_circle_are_shown(self):
